@@ -1,0 +1,85 @@
+"""gancore: compose a GAN from plugins. Public names; those that need torch are imported when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gancore.component import component, hookimpl, memory, needs, option, refuses, wary_of, wary_without
+from gancore.errors import (
+    CheckpointError,
+    CompositionError,
+    DataError,
+    GanError,
+    NumbersError,
+    PluginError,
+    UsageError,
+)
+from gancore.plan import Head, LabelSet, Plan, Tail, Update, pyramid
+
+if TYPE_CHECKING:
+    from gancore.batch import Batch, Judgement, Sample
+    from gancore.compose import Composition, compose
+    from gancore.data import Data, DataSpec, StoredData
+    from gancore.networks import GAN, Critic
+    from gancore.run.run import Run
+    from gancore.settings import Settings
+
+_LATER = {
+    "Batch": "batch",
+    "Composition": "compose",
+    "Critic": "networks",
+    "Data": "data",
+    "DataSpec": "data",
+    "GAN": "networks",
+    "Judgement": "batch",
+    "Run": "run.run",
+    "Sample": "batch",
+    "Settings": "settings",
+    "StoredData": "data",
+    "compose": "compose",
+}
+
+__all__ = [
+    "GAN",
+    "Batch",
+    "CheckpointError",
+    "Composition",
+    "CompositionError",
+    "Critic",
+    "Data",
+    "DataError",
+    "DataSpec",
+    "GanError",
+    "Head",
+    "Judgement",
+    "LabelSet",
+    "NumbersError",
+    "Plan",
+    "PluginError",
+    "Run",
+    "Sample",
+    "Settings",
+    "StoredData",
+    "Tail",
+    "Update",
+    "UsageError",
+    "component",
+    "compose",
+    "hookimpl",
+    "memory",
+    "needs",
+    "option",
+    "pyramid",
+    "refuses",
+    "wary_of",
+    "wary_without",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'gancore' has no attribute {name!r}")
+    found = getattr(import_module(f"gancore.{_LATER[name]}"), name)
+    globals()[name] = found
+    return found

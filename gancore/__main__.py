@@ -1,0 +1,5 @@
+"""`python -m gancore` is `gan`."""
+
+from gancore.cli import main
+
+main()

@@ -1,0 +1,194 @@
+"""What a term is given: the two sides of an update, each computed when it is first asked for, and only once."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import define, field, frozen
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from gancore.hooks import Hooks
+    from gancore.networks import GAN
+    from gancore.plan import Plan, Role
+    from gancore.rng import Streams
+
+
+@frozen(eq=False)
+class Sample:
+    """What a generator may return instead of a plain tensor: samples and, for components that ask, its insides."""
+
+    images: Tensor
+    extras: Mapping[str, Tensor] = field(factory=dict)
+
+
+@frozen(eq=False)
+class Judgement:
+    """The critic's answer: `score [N]` (raw, never a probability), `features [N, F]`, named `heads`."""
+
+    score: Tensor
+    features: Tensor
+    heads: Mapping[str, Tensor]
+
+
+@frozen
+class Moment:
+    """Where in a run randomness is drawn: iteration, player, and which of its updates in this iteration."""
+
+    step: int
+    role: Role = "critic"
+    index: int = 0
+
+
+@define(eq=False, slots=False)
+class Side:
+    """The reals or the fakes of one update.
+
+    `images [N, *shape]` are as the data or the generator made them, before any view; `labels [N, L]`; `z [N, Z]`
+    and `extras` for fakes.
+    """
+
+    _batch: weakref.ref[Batch] = field(repr=False)  # weak, so that an update's graph is freed without the collector
+    real: bool
+    images: Tensor
+    labels: Tensor
+    z: Tensor | None = None
+    extras: Mapping[str, Tensor] = field(factory=dict)
+
+    @property
+    def batch(self) -> Batch:
+        """The update this side belongs to."""
+        batch = self._batch()
+        if batch is None:
+            raise ReferenceError("the update this side belonged to is over")
+        return batch
+
+    def see(self, images: Tensor) -> Tensor:
+        """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
+        batch, name = self.batch, "real" if self.real else "fake"
+        return batch.hooks.fold(
+            "critic_view",
+            {"images": images},
+            labels=self.labels,
+            step=batch.moment.step,
+            rng=batch.component_rng(name),
+            shared_rng=batch.component_rng("both"),
+        )["images"]
+
+    @cached_property
+    def view(self) -> Tensor:
+        """What the critic is shown: the images after every `critic_view`."""
+        return self.see(self.images)
+
+    @cached_property
+    def out(self) -> Judgement:
+        """The critic's answer to the view. For reals in the generator's update it carries no graph."""
+        graphless = self.real and self.batch.moment.role == "generator"
+        with torch.no_grad() if graphless else nullcontext():
+            return self.batch.critic(self.view, self.labels)
+
+    @property
+    def score(self) -> Tensor:
+        """The raw scores `[N]`."""
+        return self.out.score
+
+    @property
+    def features(self) -> Tensor:
+        """The critic's features `[N, F]`, tails included."""
+        return self.out.features
+
+    @property
+    def heads(self) -> Mapping[str, Tensor]:
+        """The critic's named outputs."""
+        return self.out.heads
+
+    @cached_property
+    def targets(self) -> Tensor:
+        """The critic's targets `[N]`: 1 for reals, 0 for fakes, after every `critic_targets`."""
+        batch, name = self.batch, "real" if self.real else "fake"
+        return batch.hooks.fold(
+            "critic_targets",
+            {"targets": torch.full_like(self.score, float(self.real), requires_grad=False)},
+            real=self.real,
+            step=batch.moment.step,
+            rng=batch.component_rng(name),
+            shared_rng=batch.component_rng("both"),
+        )["targets"]
+
+    @cached_property
+    def weights(self) -> Tensor | None:
+        """The weights `[N]` of the samples, or None while nobody weighs them."""
+        batch = self.batch
+        if self.real or batch.moment.role == "critic" or not batch.hooks.any("sample_weights"):
+            return None
+        ones = torch.ones_like(self.score, requires_grad=False)
+        return batch.hooks.fold(
+            "sample_weights", {"weights": ones}, batch=batch, rng=batch.component_rng("weights")
+        )["weights"]
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Average one number a sample `[N]`, with the samples' weights where a component set some."""
+        return values.mean() if self.weights is None else (self.weights * values).mean()
+
+
+@define(eq=False, slots=False)
+class Batch:
+    """One update of one player, as its terms see it: `real` (None in an update without reals) and `fake`."""
+
+    gan: GAN = field(repr=False)
+    hooks: Hooks = field(repr=False)
+    plan: Plan
+    streams: Streams
+    moment: Moment
+    open_reals: Callable[[], tuple[Tensor, Tensor]] | None = field(repr=False, default=None)
+    fake: Side = field(init=False, repr=False)
+
+    @cached_property
+    def real(self) -> Side | None:
+        """The reals, gathered when first asked for."""
+        return None if self.open_reals is None else Side(weakref.ref(self), True, *self.open_reals())
+
+    def show_fakes(self, made: Sample, labels: Tensor, z: Tensor) -> None:
+        """Set the fakes of this update."""
+        self.fake = Side(weakref.ref(self), False, made.images, labels, z, made.extras)
+
+    def mean_scores(self) -> dict[str, Tensor]:
+        """Average the scores of each side that some term asked for."""
+        sides = (("score_real", self.__dict__.get("real")), ("score_fake", self.fake))
+        return {name: side.score.mean() for name, side in sides if side is not None and "out" in side.__dict__}
+
+    def critic(self, images: Tensor, labels: Tensor) -> Judgement:
+        """Ask the critic about any view `[N, *critic_shape]`."""
+        answer: Judgement = self.gan.critic.network(images, labels)
+        return answer
+
+    def generator(self, z: Tensor, labels: Tensor) -> Sample:
+        """Ask the generator for samples from any latents `[N, Z]`."""
+        made = self.gan.generator.network(z, labels)
+        return made if isinstance(made, Sample) else Sample(made)
+
+    def component_rng(self, part: str) -> Callable[[str], torch.Generator]:
+        """Return the maker of a component's generator for one part of this update."""
+        moment, device = self.moment, self.gan.device
+
+        def make(component: str) -> torch.Generator:
+            key = (f"component/{component}", moment.step, moment.role, moment.index, part)
+            return self.streams.generator(*key, device=device)
+
+        return make
+
+    def terms(self, hook: str, figures: dict[str, Any]) -> dict[str, Tensor]:
+        """Ask every component for its terms; name them `component/term`. Logged figures go into `figures`."""
+
+        def logger(component: str) -> Callable[[str, Any], None]:
+            return lambda name, value: figures.__setitem__(f"{component}/{name}", value)
+
+        answers = self.hooks.all(
+            hook, batch=self, step=self.moment.step, rng=self.component_rng("terms"), log=logger
+        )
+        return {f"{component}/{name}": term for component, found in answers for name, term in found.items()}

@@ -1,0 +1,56 @@
+"""What a person reads: plain lines on stderr, results on stdout, foreign text made harmless."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from gancore.errors import GanError
+
+
+def clean(text: object) -> str:
+    """Escape control characters and lone surrogates, so that a name from a file cannot steer the terminal."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
+
+
+def say(text: str) -> None:
+    """Write one line to stderr; a console that went away is no reason to stop."""
+    try:
+        print(clean(text), file=sys.stderr, flush=True)
+    except OSError:
+        pass
+
+
+def note(text: str) -> None:
+    """Write a remark that does not stop the run."""
+    say(f"note: {text}")
+
+
+def complain(error: GanError) -> None:
+    """Write an error in its three parts."""
+    lines = str(error).splitlines()
+    for line in [f"error: {lines[0]}", *lines[1:]] if lines else ["error"]:
+        say(line)
+
+
+def show_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table: drawn by rich on a terminal, plain aligned columns otherwise."""
+    cells = [[clean(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _draw_table(header, cells)
+        return
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    for row in [list(header), *cells]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _draw_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header, box=None, header_style="bold", pad_edge=False)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    Console().print(table)

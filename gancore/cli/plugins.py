@@ -1,0 +1,104 @@
+"""`gan plugins`: what is installed, from whom, in what state."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import attrs
+import click
+
+from gancore import discovery
+from gancore.cli.console import clean, show_table
+from gancore.component import card_of, options_of
+from gancore.discovery import Row
+from gancore.errors import UsageError, did_you_mean
+from gancore.options import show, show_type
+from gancore.recipe import KINDS
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects: name kind distribution version summary status.")
+@click.option("--check", is_flag=True, help="Import each plugin in a process of its own and report what fails.")
+def plugins(name: str | None, as_json: bool, check: bool) -> None:
+    """List the installed components, those of one kind, or everything about one NAME."""
+    rows = list(discovery.installed())
+    if name and name not in KINDS:
+        describe(name, rows, as_json)
+        return
+    rows = [row for row in rows if name in (None, row.kind)]
+    if check:
+        rows = [checked(row) for row in rows]
+    if as_json:
+        click.echo(json.dumps([_object(row) for row in rows], indent=1))
+        return
+    header = ("kind", "name", "version", "distribution", "status", "summary")
+    show_table(header, [(row.kind, row.name, row.version, row.distribution, row.status, row.summary) for row in rows])
+
+
+def _object(row: Row) -> dict[str, str]:
+    fields = ("name", "kind", "distribution", "version", "summary", "status")
+    return {name: getattr(row, name) for name in fields}
+
+
+def checked(row: Row) -> Row:
+    """Import a component in a child process, where it may even exit, and put what fails into the status."""
+    if row.status != "ok":
+        return row
+    module, _, name = row.object.partition(":")
+    code = f"import importlib; getattr(importlib.import_module({module!r}), {name!r}).__gancore__"
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        return attrs.evolve(row, status="its import did not end within 120 s")
+    last = (done.stderr.strip().splitlines() or [f"it exits with {done.returncode}"])[-1]
+    return row if done.returncode == 0 else attrs.evolve(row, status=f"cannot be imported: {last}")
+
+
+def describe(name: str, rows: list[Row], as_json: bool) -> None:
+    """Print everything one component says of itself. Raises UsageError where there is none of that name."""
+    found = [row for row in rows if name in (row.name, f"{row.distribution}:{row.name}")]
+    if not found:
+        known = [row.name for row in rows]
+        raise UsageError(f"no plugin is called {name!r}", mend=did_you_mean(name, [*known, *KINDS]) or "gan plugins")
+    if as_json:
+        click.echo(json.dumps([_object(row) for row in found], indent=1))
+        return
+    for row in found:
+        describe_row(row)
+
+
+def describe_row(row: Row) -> None:
+    """Print one component's page: origin, docstring, options, tags, rules."""
+    click.echo(f"{row.name}    {row.kind}, {row.distribution} {row.version}, {row.status}\n")
+    if row.status != "ok":
+        return
+    cls = discovery.load(row)
+    card = card_of(cls)
+    click.echo(clean_lines(cls.__doc__ or ""))
+    click.echo(f"\nsource: {clean(card.source)}")
+    if card.provides:
+        click.echo(f"provides: {', '.join(sorted(card.provides))}")
+    if card.asks:
+        click.echo(f"asks for: {json.dumps(dict(card.asks))}")
+    for rule in card.rules:
+        verb = ("refuses" if rule.hard else "is wary of") if rule.present else ("needs" if rule.hard else "is wary without")
+        click.echo(f"{verb} {rule.tag}: {rule.reason}" + (f" ({rule.cite})" if rule.cite else ""))
+    describe_options(row.name, cls)
+
+
+def describe_options(name: str, cls: type) -> None:
+    """Print a component's options, with type, default, range and help."""
+    for option_name, option in options_of(cls).items():
+        allowed = f", {option.range}" if option.range else ""
+        click.echo(f"\n  --{name}.{option_name} {show(option.default)}    ({show_type(option.type)}{allowed})")
+        click.echo(f"      {clean(option.help)}")
+
+
+def clean_lines(text: str) -> str:
+    """Make a docstring harmless, line by line, and take out its indentation."""
+    import inspect
+
+    return "\n".join(clean(line) for line in inspect.cleandoc(text).splitlines())

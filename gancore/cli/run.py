@@ -1,0 +1,183 @@
+"""`gan run`: compose, check, train."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gancore.cli.choices import component_files, file_of, layer_of_words, slot_flags
+from gancore.cli.console import note, say
+from gancore.component import options_of
+from gancore.errors import UsageError
+from gancore.options import show
+from gancore.recipe import LISTS, SHORTHANDS, Layer
+from gancore.settings import Settings
+
+if TYPE_CHECKING:
+    from gancore.compose import Composition
+    from gancore.run.run import Run
+
+SLOT_HELP = {
+    "data": "Data set by name, or a path to images or idx files.",
+    "gen": "Generator.",
+    "critic": "Critic.",
+    "upsample": "How the generator doubles its maps.",
+    "gen-norm": "Norm of the generator.",
+    "critic-norm": "Norm of the critic.",
+    "loss": "Loss.",
+    "gen-optim": "Optimiser of the generator.",
+    "critic-optim": "Optimiser of the critic.",
+    "schedule": "Which player is updated when.",
+    "latent": "Law of the latent.",
+    "init": "Initial weights.",
+    "norm": "Norm of both players.",
+    "optim": "Optimiser of both players.",
+    "cond": "Conditioning on labels; repeat for several.",
+    "reg": "Regularizer or trick, by name or ./file.py; repeat for several.",
+    "metric": "Metric; repeat for several.",
+    "track": "Tracker or picture; repeat for several.",
+    "without": "Leave out a component that a recipe or another component asks for.",
+}
+
+
+def with_slots(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command one flag a slot and one a setting."""
+    for name, option in reversed(options_of(Settings).items()):
+        default = show(option.default)
+        command = click.option(f"--{name}", metavar="N" if option.type is int else "TEXT", help=f"{option.help} [{default}]")(command)
+    for slot in reversed(slot_flags()):
+        several = slot in LISTS
+        command = click.option(f"--{slot}", metavar="NAME", multiple=several, help=SLOT_HELP[slot])(command)
+    return command
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True}, add_help_option=False
+)
+@with_slots
+@click.option("--recipe", metavar="NAME|FILE", help="Start from a recipe; flags override it.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where to write the run. [runs/GEN-LOSS-K]")
+@click.option("--resume", metavar="DIR", type=click.Path(path_type=Path), help="Go on with the run in DIR.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved composition, build it, write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+@click.option("-h", "--help", "wants_help", is_flag=True, help="Show this page, and the options of the chosen components.")
+@click.argument("extra", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def run(
+    context: click.Context,
+    recipe: str | None,
+    out: Path | None,
+    resume: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    wants_help: bool,
+    extra: tuple[str, ...],
+    **given: Any,
+) -> None:
+    """Train a GAN composed of the chosen components.
+
+    With no option at all it trains on an embedded data set. Options of components are given as
+    `--component.option value`, e.g. `--instance-noise.sigma 0.2`; `gan plugins NAME` lists them.
+    """
+    if wants_help:
+        show_help(context, given)
+        return
+    words = layer_of_words(given, extra)
+    from gancore.run.run import Run
+
+    allowed = component_files(words)
+    if resume is not None:
+        if recipe is not None or out is not None:
+            raise UsageError("--resume goes with neither --recipe nor --out", mend="leave them out")
+        with_run(Run.resume(resume, [words], lambda name: file_of(name) in allowed), as_json)
+        return
+    composition = compose_words(words, recipe, allowed)
+    if dry_run:
+        from gancore.cli.dry_run import show_composition
+
+        show_composition(composition, as_json)
+        return
+    with_run(Run.start(composition, out), as_json)
+
+
+def compose_words(words: Layer, recipe: str | None, allowed: frozenset[str]) -> Composition:
+    """Resolve the command line over a recipe."""
+    from gancore.compose import find_recipe, resolve
+
+    layers = [find_recipe(recipe), words] if recipe is not None else [words]
+    return resolve(layers, lambda name: file_of(name) in allowed)
+
+
+def show_help(context: click.Context, given: dict[str, Any]) -> None:
+    """Print the page, and below it the options of the components that were chosen."""
+    from gancore import discovery
+    from gancore.cli.plugins import describe_options
+    from gancore.recipe import ANY, ONE_OF
+
+    click.echo(context.get_help())
+    for flag, value in given.items():
+        slot = SHORTHANDS.get(flag.replace("_", "-"), (flag.replace("_", "-"),))[0]
+        kind = ONE_OF[slot][0] if slot in ONE_OF else slot
+        for name in value if isinstance(value, tuple) else [value]:
+            if name and (kind in ANY or slot in ONE_OF):
+                click.echo(f"\n{name}:")
+                describe_options(name, discovery.load(discovery.find(name, kind)))
+
+
+def with_run(run: Run, as_json: bool) -> None:
+    """Train a run to its end, telling how it goes; a signal ends it after the step, saved."""
+    for text in run.notes:
+        note(text)
+    told, caught = len(run.notes), catch_signals(run)
+    row: dict[str, Any] = {}
+    settings = run.composition.settings
+    say(f"run {run.folder}: {describe(run)}")
+    for row in progress_of(run):
+        pass
+    for text in run.notes[told:]:
+        note(text)
+    if caught:
+        say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}")
+        sys.exit(128 + caught[0])
+    samples = run.folder / "samples" / "final.png"
+    if as_json:
+        click.echo(json.dumps({"run": str(run.folder), "samples": str(samples), "seed": settings.seed, "last": row}))
+    say(f"done: {run.training.step} steps; samples in {samples}, figures in {run.folder / 'metrics.jsonl'}")
+
+
+def describe(run: Run) -> str:
+    """Say in one line what a run is made of."""
+    gan, game = run.training.game.gan, run.training.game
+    count = {role: sum(weight.numel() for weight in gan.player(role).parameters) for role in ("generator", "critic")}
+    shape = "x".join(map(str, game.plan.shape))
+    images = f"{len(game.data):,} samples of {shape}" if game.data is not None else shape
+    return f"{images}, generator {count['generator']:,} and critic {count['critic']:,} weights, {gan.device}"
+
+
+def progress_of(run: Run) -> Any:
+    """Return the run's rows, shown as a live line on a terminal and as plain lines otherwise."""
+    from gancore.cli.progress import live_rows, plain_rows
+
+    return live_rows(run) if sys.stderr.isatty() else plain_rows(run)
+
+
+def catch_signals(run: Run) -> list[int]:
+    """Let the first Ctrl-C or SIGTERM end the run after its step; the second has its usual effect."""
+    caught: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        run.stop_after_step = True
+        signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end)
+    return caught

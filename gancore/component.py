@@ -1,0 +1,238 @@
+"""What makes a class a component: `@component`, `option()`, `memory()`, and the rules it states about its company."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, TypeVar, dataclass_transform, get_type_hints
+
+import attrs
+import pluggy
+
+from gancore import hookspecs
+from gancore.errors import PluginError
+
+T = TypeVar("T")
+
+hookimpl = pluggy.HookimplMarker("gancore")
+
+CARD = "__gancore__"
+
+
+@attrs.frozen
+class Rule:
+    """One thing a component knows about its company. `tag` is what another component `provides`.
+
+    `present`: the rule is broken when the tag is there (True) or missing (False). `hard`: refused, else noted.
+    """
+
+    tag: str
+    present: bool
+    hard: bool
+    reason: str
+    cite: str = ""
+    mend: str = ""
+
+
+def needs(tag: str, reason: str, *, cite: str = "", mend: str = "") -> Rule:
+    """Refuse a composition in which nobody provides `tag`."""
+    return Rule(tag, False, True, reason, cite, mend)
+
+
+def refuses(tag: str, reason: str, *, cite: str = "", mend: str = "") -> Rule:
+    """Refuse a composition in which somebody else provides `tag`."""
+    return Rule(tag, True, True, reason, cite, mend)
+
+
+def wary_of(tag: str, reason: str, *, cite: str = "", mend: str = "") -> Rule:
+    """Note before the run that somebody else provides `tag`."""
+    return Rule(tag, True, False, reason, cite, mend)
+
+
+def wary_without(tag: str, reason: str, *, cite: str = "", mend: str = "") -> Rule:
+    """Note before the run that nobody provides `tag`."""
+    return Rule(tag, False, False, reason, cite, mend)
+
+
+@attrs.frozen
+class Card:
+    """What a component says of itself: its source, its tags, its rules, and what it asks of the composition."""
+
+    source: str
+    provides: frozenset[str]
+    rules: tuple[Rule, ...]
+    asks: Mapping[str, Any]
+    state_version: int
+
+
+@attrs.frozen
+class Option:
+    """One option of a component, as its declaration states it."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    choices: tuple[Any, ...] = ()
+
+    @property
+    def range(self) -> str:
+        """The allowed values in words, e.g. `at least 0`; empty where any will do."""
+        if self.choices:
+            return "one of " + ", ".join(map(str, self.choices))
+        words = {"at least": self.ge, "above": self.gt, "at most": self.le, "below": self.lt}
+        return " and ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
+
+    def allows(self, value: Any) -> bool:
+        """Whether a value (or every item of a tuple) lies in the allowed range."""
+        if isinstance(value, tuple):
+            return all(self.allows(item) for item in value)
+        if value is None or (self.choices and value in self.choices):
+            return True
+        if self.choices:
+            return False
+        return (
+            (self.ge is None or value >= self.ge)
+            and (self.gt is None or value > self.gt)
+            and (self.le is None or value <= self.le)
+            and (self.lt is None or value < self.lt)
+        )
+
+
+def option(
+    default: Any,
+    *,
+    help: str,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    choices: Iterable[Any] = (),
+) -> Any:
+    """Declare an option: default, allowed range, and a help text that states the unit.
+
+    Types are int, float, bool, str, a tuple of one of these, or any of them `| None`.
+    """
+    about = {"help": help, "ge": ge, "gt": gt, "le": le, "lt": lt, "choices": tuple(choices)}
+    return attrs.field(default=default, validator=_check, metadata={"option": about})
+
+
+def memory(default: Any = None, *, factory: Callable[[], Any] | None = None) -> Any:
+    """Declare a field that changes while training. It is kept across a resume only if `state()` returns it."""
+    if factory is not None:
+        return attrs.field(factory=factory, init=False, repr=False)
+    return attrs.field(default=default, init=False, repr=False)
+
+
+def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    about = Option(attribute.name, attribute.type, attribute.default, **attribute.metadata["option"])
+    if not about.allows(value):
+        raise ValueError(f"{attribute.name.replace('_', '-')} is {value!r}, but must be {about.range} ({about.help})")
+
+
+@cache
+def options_of(cls: type) -> dict[str, Option]:
+    """Return the options of a component class by their kebab-case names, in order of declaration."""
+    types = get_type_hints(cls)
+    return {
+        field.name.replace("_", "-"): Option(field.name, types[field.name], field.default, **field.metadata["option"])
+        for field in attrs.fields(cls)
+        if "option" in field.metadata
+    }
+
+
+def card_of(thing: Any) -> Card:
+    """Return the card of a component or component class. Raises PluginError for anything else."""
+    card = getattr(thing, CARD, None)
+    if not isinstance(card, Card):
+        raise PluginError(f"{thing!r} is no component", mend="decorate its class with @gancore.component")
+    return card
+
+
+@dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(option, memory))
+def component(
+    *,
+    source: str,
+    provides: Iterable[str] = (),
+    rules: Iterable[Rule] = (),
+    asks: Mapping[str, Any] | None = None,
+    state_version: int = 1,
+) -> Callable[[type[T]], type[T]]:
+    """Make a class a component: its fields are options, its `@hookimpl` methods are where it acts.
+
+    `source` cites the paper. `provides` lists tags that other components' `rules` may speak of. `asks` is a recipe
+    fragment of defaults it wants, e.g. `{"optim": "adam", "adam": {"lr": 1e-4}}`; the user's own choice wins.
+    `state_version` is raised when `state()` changes its form.
+
+    Raises PluginError for a class that could never act as it seems to: see `check_hooks`.
+    """
+    card = Card(source, frozenset(provides), tuple(rules), dict(asks or {}), state_version)
+
+    def decorate(cls: type[T]) -> type[T]:
+        check_hooks(cls)
+        defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
+        setattr(defined, CARD, card)
+        return defined
+
+    return decorate
+
+
+SPECS: dict[str, tuple[str, ...]] = {
+    name: tuple(inspect.signature(spec).parameters)
+    for name, spec in vars(hookspecs).items()
+    if callable(spec) and hasattr(spec, "gancore_spec")
+}
+
+
+def check_hooks(cls: type) -> None:
+    """Refuse a class whose methods pluggy would silently ignore.
+
+    Raises PluginError for a method named like a hook, or nearly so, without `@hookimpl`; a marked method that is no
+    hook; an argument that the hook does not have, or that has a default; a hook wrapper; a class without any hook.
+    """
+    marked = 0
+    for name in dir(cls):
+        method = inspect.getattr_static(cls, name)
+        if name.startswith("_") or not inspect.isfunction(method):
+            continue
+        where = f"{inspect.getsourcefile(cls) or cls.__module__}, line {method.__code__.co_firstlineno}"
+        if hasattr(method, "gancore_impl"):
+            _check_marked(cls, name, method, where)
+            marked += 1
+        elif near := get_close_matches(name, SPECS, n=1, cutoff=0.85):
+            raise PluginError(
+                f"{cls.__name__}.{name} acts on no hook, so it would never run",
+                where=where,
+                mend=f"def {near[0]}({', '.join(('self', *SPECS[near[0]]))})    with @hookimpl above it",
+            )
+    if not marked:
+        raise PluginError(f"{cls.__name__} implements no hook, so it would do nothing", mend="mark its methods @hookimpl")
+
+
+def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) -> None:
+    label = f"{cls.__name__}.{name}"
+    if name not in SPECS:
+        near = get_close_matches(name, SPECS, n=1, cutoff=0.5)
+        raise PluginError(
+            f"{label} is marked @hookimpl, but gancore has no such hook",
+            where=where,
+            mend=f"def {near[0]}({', '.join(('self', *SPECS[near[0]]))})" if near else "see gancore/hookspecs.py",
+        )
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    if unknown := [p.name for p in parameters if p.name not in SPECS[name]]:
+        raise PluginError(
+            f"{label} takes {', '.join(unknown)}, which the hook does not give",
+            where=where,
+            mend=f"any of {', '.join(SPECS[name])}",
+        )
+    if any(p.default is not inspect.Parameter.empty for p in parameters):
+        raise PluginError(f"{label} gives a hook argument a default", where=where, mend="leave the default out")
+    mark = method.gancore_impl  # type: ignore[attr-defined]
+    if mark.get("wrapper") or mark.get("hookwrapper"):
+        raise PluginError(f"{label} is a hook wrapper; components are only called", where=where, mend="@hookimpl alone")

@@ -1,0 +1,301 @@
+"""Choose, order, check, freeze: from layers of choices to one composition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, evolve, field, frozen
+
+from gancore import discovery
+from gancore.component import Rule, card_of, options_of
+from gancore.errors import CompositionError, UsageError, did_you_mean
+from gancore.hooks import Chosen, Hooks
+from gancore.options import Given, read_options
+from gancore.recipe import ANY, BOTH, FORMAT, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of, read_recipe
+from gancore.settings import Settings
+
+DEFAULT = "default"
+OF_A_PLAYER = frozenset({"norm", "optim"})  # kinds chosen per player: their tags read `critic.TAG`
+OF_THE_DATA = "data."  # tags that are known only once the data is open
+
+
+@frozen
+class Pick:
+    """One name in one slot, before it is loaded."""
+
+    slot: str
+    kind: str
+    roles: frozenset[str]
+    name: str
+    where: str
+
+    @property
+    def alias(self) -> str:
+        """The name before `=` in `gp=gradient-penalty`, or nothing."""
+        return self.name.partition("=")[0] if "=" in self.name else ""
+
+    @property
+    def wanted(self) -> str:
+        """The component's own name, or its file."""
+        return self.name.rpartition("=")[2]
+
+
+@frozen
+class Found:
+    """A component class and where it comes from."""
+
+    name: str
+    cls: type
+    distribution: str = ""
+    version: str = ""
+
+
+@frozen(eq=False)
+class Composition:
+    """The chosen components of a run in calling order, its settings, and where each choice came from."""
+
+    chosen: tuple[Chosen, ...]
+    settings: Settings
+    slots: Mapping[str, tuple[str, ...]]
+    origins: Mapping[str, str]
+    notes: tuple[str, ...]
+    hooks: Hooks = field(repr=False)
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the resolved recipe: every slot, every setting, every option, ready for TOML."""
+        slots: dict[str, Any] = {slot: names[0] for slot, names in self.slots.items() if slot in ONE_OF}
+        slots |= {slot: list(names) for slot, names in self.slots.items() if slot in ANY}
+        tables = {"run": plain(asdict(self.settings)), **{each.name: option_values(each) for each in self.chosen}}
+        return {"format": FORMAT, **slots, **{name: table for name, table in tables.items() if table}}
+
+    def check(self, tags: Iterable[str]) -> tuple[str, ...]:
+        """Check the rules that speak of the data, now that its tags are known; return notes.
+
+        Raises CompositionError for a broken rule, unless the run is forced.
+        """
+        return check_rules(self.chosen, tags, self.settings.force, lambda tag: tag.startswith(OF_THE_DATA))
+
+
+def compose(
+    *,
+    recipe: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **slots: str | Sequence[str],
+) -> Composition:
+    """Compose a run in Python as `gan run` does: `compose(gen="colorpicker", reg=["instance-noise"])`.
+
+    Slots are spelled with underscores (`critic_norm`); `options` by `component.option`, e.g.
+    `{"instance-noise.sigma": 0.2}`; `settings` are those of `gancore.Settings`.
+    Raises UsageError for anything that cannot be understood and CompositionError for what cannot be combined.
+    """
+    content: dict[str, Any] = {name.replace("_", "-"): value for name, value in slots.items()}
+    content = {name: list(value) if isinstance(value, tuple) else value for name, value in content.items()}
+    for address, value in (options or {}).items():
+        table, _, name = address.rpartition(".")
+        content.setdefault(table, {})[name] = value
+    content["run"] = {name.replace("_", "-"): value for name, value in (settings or {}).items()}
+    layers = [find_recipe(str(recipe))] if recipe is not None else []
+    return resolve([*layers, layer_of("compose()", content)])
+
+
+def find_recipe(given: str) -> Layer:
+    """Read a recipe by file or by published name. Raises UsageError where there is neither."""
+    if given.endswith(".toml"):
+        return read_recipe(Path(given))
+    published = discovery.recipe_files()
+    if given not in published:
+        raise UsageError(
+            f"no recipe is called {given!r}",
+            where=f"--recipe {given}",
+            mend=did_you_mean(given, published) or f"one of {', '.join(published) or 'none'}, or a .toml file",
+        )
+    return read_recipe(published[given], f"recipe {given}")
+
+
+def resolve(
+    user: Sequence[Layer], files: Callable[[str], bool] = lambda name: True, *, exact: bool = False
+) -> Composition:
+    """Settle the layers, lowest first: the default recipe, what components ask, a recipe, the command line.
+
+    `files` says whether a component file may be run. `exact` takes the layers alone: a resolved recipe is complete.
+    Raises UsageError and CompositionError.
+    """
+    base = [find_recipe(DEFAULT)] if not exact and DEFAULT in discovery.recipe_files() else []
+    asked: list[Layer] = []
+    for _ in range(10):
+        layers = [*base, *asked, *user]
+        picks = pick(layers)
+        found = {each.name: find(each, files) for each in picks}
+        asks = [] if exact else [layer_of(f"asked by {each.name}", card_of(each.cls).asks) for each in found.values()]
+        if [layer.origin for layer in asks] == [layer.origin for layer in asked]:
+            break
+        asked = asks
+    else:
+        raise CompositionError("components ask for each other in a circle: " + ", ".join(found), mend="choose the slots yourself")
+    chosen, origins = instantiate(picks, found, layers)
+    refuse_strangers(user, chosen, picks)
+    settings, run_origins = read_settings(layers)
+    notes = check_rules(chosen, (), settings.force, lambda tag: not tag.startswith(OF_THE_DATA))
+    slots = {slot: tuple(each.name for each in picks if each.slot == slot) for slot in (*ONE_OF, *ANY)}
+    taken = {each.slot: each.where for each in picks}
+    return Composition(
+        chosen, settings, {slot: names for slot, names in slots.items() if names},
+        {**taken, **origins, **run_origins}, notes, Hooks(chosen),
+    )  # fmt: skip
+
+
+def pick(layers: Sequence[Layer]) -> list[Pick]:
+    """Fill the slots: the highest layer wins a slot that holds one; lists are joined, and `without` taken out."""
+    picks = []
+    for slot, (kind, roles) in ONE_OF.items():
+        given = [layer.slots[slot] for layer in layers if slot in layer.slots]
+        if given:
+            picks.append(Pick(slot, kind, roles, given[-1].value, given[-1].where))
+    dropped = {name for layer in layers for name in _names(layer, WITHOUT)}
+    for slot in ANY:
+        for layer in layers:
+            for name in _names(layer, slot):
+                if name not in dropped and name not in [each.name for each in picks]:
+                    picks.append(Pick(slot, slot, BOTH, name, layer.slots[slot].where))
+    return picks
+
+
+def _names(layer: Layer, slot: str) -> list[str]:
+    value = layer.slots[slot].value if slot in layer.slots else []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def find(pick: Pick, files: Callable[[str], bool] = lambda name: True) -> Found:
+    """Load the component of a pick. Raises UsageError where there is none, PluginError where it is broken."""
+    try:
+        if ".py" in pick.wanted:
+            if not files(pick.wanted):
+                raise UsageError(
+                    f"the recipe names a component file, {pick.wanted}, which would run code",
+                    mend=f"--{pick.slot} {pick.wanted} on the command line, if you trust it",
+                )
+            return Found(*discovery.load_file(pick.wanted))
+        row = discovery.find(pick.wanted, pick.kind)
+    except UsageError as error:
+        raise type(error)(error.what, where=f"{pick.slot} = {pick.name} ({pick.where})", mend=error.mend) from None
+    return Found(row.name, discovery.load(row), row.distribution, row.version)
+
+
+def instantiate(
+    picks: Sequence[Pick], found: Mapping[str, Found], layers: Sequence[Layer]
+) -> tuple[tuple[Chosen, ...], dict[str, str]]:
+    """Make one object a name, with the options that any layer gives it under its name or its slot's."""
+    chosen: dict[str, Chosen] = {}
+    origins: dict[str, str] = {}
+    for each in picks:
+        source = found[each.name]
+        name = each.alias or source.name
+        if name in chosen and chosen[name].kind != each.kind:
+            raise CompositionError(f"{name!r} is chosen twice", where=each.where, mend=f"give one an alias: other={name}")
+        if name in chosen:
+            chosen[name] = evolve(chosen[name], roles=chosen[name].roles | each.roles)
+            continue
+        given = gather(layers, [*addresses(picks, each), name])
+        component = source.cls(**read_options(name, options_of(source.cls), given))
+        origins |= {f"{name}.{option}": value.where for option, value in given.items()}
+        chosen[name] = Chosen(
+            name, each.kind, component, each.roles, source.name, source.distribution, source.version, each.where
+        )
+    return tuple(chosen.values()), origins
+
+
+def addresses(picks: Sequence[Pick], pick: Pick) -> list[str]:
+    """List the slots under whose names a component's options may be given, e.g. `optim` and `gen-optim`."""
+    slots = [each.slot for each in picks if each.name == pick.name and each.slot in ONE_OF]
+    return [short for short, long in SHORTHANDS.items() if set(long) <= set(slots)] + slots
+
+
+def gather(layers: Sequence[Layer], tables: Sequence[str]) -> dict[str, Given]:
+    """Merge the options that the layers give under any of these table names; later layers win."""
+    given: dict[str, Given] = {}
+    for layer in layers:
+        for table in tables:
+            given |= layer.options.get(table, {})
+    return given
+
+
+def refuse_strangers(user: Sequence[Layer], chosen: Sequence[Chosen], picks: Sequence[Pick]) -> None:
+    """Refuse option tables of components that are not part of the composition. Raises UsageError."""
+    known = {"run", *ONE_OF, *SHORTHANDS, *(each.name for each in chosen)}
+    for layer in user:
+        own = {name.rpartition("=")[2] for slot in layer.slots for name in _names(layer, slot)}
+        for table, options in layer.options.items():
+            if table in known or table in own:
+                continue
+            where = next((given.where for given in options.values()), layer.origin)
+            kind = next((row.kind for row in discovery.installed() if row.name == table), None)
+            mend = f"--{kind} {table} chooses it" if kind else did_you_mean(table, known)
+            raise UsageError(f"options are given for {table!r}, which is not chosen", where=where, mend=mend)
+
+
+def read_settings(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
+    """Read the `[run]` tables. Raises UsageError."""
+    given = gather(layers, ["run"])
+    settings = Settings(**read_options("run", options_of(Settings), given))
+    settings.image_size  # noqa: B018 - refuses a size that is none
+    return settings, {f"run.{name}": value.where for name, value in given.items()}
+
+
+def tags_of(each: Chosen) -> set[str]:
+    """Return what a component provides; tags of a norm or optimiser begin with the player, e.g. `critic.TAG`."""
+    provided = card_of(each.component).provides
+    if each.kind in OF_A_PLAYER:
+        return {f"{role}.{tag}" for role in each.roles for tag in provided}
+    return set(provided)
+
+
+def check_rules(
+    chosen: Sequence[Chosen], tags: Iterable[str], force: bool, of_interest: Callable[[str], bool]
+) -> tuple[str, ...]:
+    """Check every component's rules against the tags of the others; return notes.
+
+    Raises CompositionError for the first hard rule that is broken, unless forced.
+    """
+    notes = []
+    for each in chosen:
+        for rule in card_of(each.component).rules:
+            if not of_interest(rule.tag):
+                continue
+            others = [other.name for other in chosen if other is not each and rule.tag in tags_of(other)]
+            own = [each.name] if not rule.present and rule.tag in tags_of(each) else []
+            if bool(others or own or rule.tag in set(tags)) == rule.present:
+                error = _broken(each, rule, [other for other in chosen if other.name in others])
+                if rule.hard and not force:
+                    raise error
+                notes.append(f"{error.what}" + (f" ({error.mend})" if error.mend else ""))
+    return tuple(notes)
+
+
+def _broken(each: Chosen, rule: Rule, others: Sequence[Chosen]) -> CompositionError:
+    cite = f" ({rule.cite})" if rule.cite else ""
+    names = " and ".join(repr(one.name) for one in (each, *others))
+    verb = "cannot be composed" if others else "cannot be used here"
+    if not rule.hard:
+        verb = "are an unusual pair" if others else "is unusual here"
+    where = ", ".join(f"{one.kind} {one.name} ({one.chosen_by})" for one in (each, *others))
+    return CompositionError(f"{names} {verb}: {rule.reason}{cite}", where=where, mend=rule.mend)
+
+
+def option_values(each: Chosen) -> dict[str, Any]:
+    """Return a component's options as they now are, by kebab-case name, ready for TOML."""
+    return plain({option.name: getattr(each.component, option.name) for option in options_of(type(each.component)).values()})
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Spell option names in kebab-case and values as TOML can hold them: None becomes `none`, tuples lists."""
+    spelled = {name.replace("_", "-"): value for name, value in values.items()}
+    return {
+        name: "none" if value is None else list(value) if isinstance(value, tuple) else value
+        for name, value in spelled.items()
+    }
+
+
+

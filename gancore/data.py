@@ -1,0 +1,122 @@
+"""Real samples: what a data component returns, and the order in which a run reads it."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from attrs import define, field, frozen
+from torch import Tensor
+
+from gancore.plan import LabelSet
+from gancore.rng import Streams
+
+
+@frozen
+class DataSpec:
+    """What the user asked of the data: `size` is (height, width) in pixels, or None for the data's own size."""
+
+    size: tuple[int, int] | None = None
+    folder: Path = Path()
+
+
+class Data(Protocol):
+    """Real samples of one shape. Any object with these members will do."""
+
+    shape: tuple[int, ...]
+    label_sets: tuple[LabelSet, ...]
+
+    def __len__(self) -> int:
+        """Count the samples of one epoch."""
+        ...
+
+    def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return samples float32 `[n, *shape]` (images in [-1, 1]) and labels int64 `[n, L]` for `indices [n]`.
+
+        `rng` is fresh for every batch; data that is drawn rather than stored uses it and ignores the indices.
+        """
+        ...
+
+    def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw the labels of n samples, int64 `[n, L]`, as often as the data has them."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Return a digest that changes when the samples or labels do; a resumed run compares it."""
+        ...
+
+
+@define(eq=False)
+class StoredData:
+    """Samples held in memory: images as uint8 `[M, C, H, W]`, points as float32 `[M, d]`.
+
+    `labels` is int64 `[M, L]` with one column for each of `label_sets`. Bytes become 2·x/255 - 1 when taken.
+    """
+
+    samples: Tensor
+    labels: Tensor = field()
+    label_sets: tuple[LabelSet, ...] = ()
+
+    @labels.default
+    def _no_labels(self) -> Tensor:
+        return torch.empty(len(self.samples), 0, dtype=torch.int64)
+
+    def __attrs_post_init__(self) -> None:
+        if self.labels.shape != (len(self.samples), len(self.label_sets)):
+            raise ValueError(f"labels are {list(self.labels.shape)}, but {[len(self.samples), len(self.label_sets)]} fit")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        return tuple(self.samples.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Gather samples and labels; `rng` is not needed."""
+        samples = self.samples[indices]
+        if samples.dtype == torch.uint8:
+            samples = samples.float().div_(127.5).sub_(1.0)
+        return samples, self.labels[indices]
+
+    def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
+        """Copy the labels of n samples drawn at random."""
+        return self.labels[torch.randint(len(self), (n,), generator=rng)]
+
+    def fingerprint(self) -> str:
+        """Digest shape, samples and labels with BLAKE2b."""
+        digest = blake2b(repr((self.shape, self.label_sets)).encode(), digest_size=16)
+        for tensor in (self.samples, self.labels):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+@frozen
+class DataOrder:
+    """Which samples make up the k-th batch of a run: a permutation per epoch, the incomplete last batch dropped.
+
+    A pure function of (seed, k). A set smaller than the batch fills it by repetition.
+    """
+
+    images: int
+    batch: int
+    streams: Streams
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Count the whole batches of one epoch, at least 1."""
+        return max(1, self.images // self.batch)
+
+    def _permutation(self, epoch: int, part: int = 0) -> Tensor:
+        return torch.randperm(self.images, generator=self.streams.generator("data-order", epoch, part))
+
+    def indices(self, k: int) -> Tensor:
+        """Return the indices `[batch]` of batch k >= 0."""
+        epoch, place = divmod(k, self.batches_per_epoch)
+        if self.images < self.batch:
+            parts = -(-self.batch // self.images)
+            return torch.cat([self._permutation(epoch, part) for part in range(parts)])[: self.batch]
+        return self._permutation(epoch)[place * self.batch : (place + 1) * self.batch]

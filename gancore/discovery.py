@@ -1,0 +1,219 @@
+"""What is installed, read from metadata alone: nothing is imported before it is chosen."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import importlib.util
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from attrs import evolve, frozen
+
+from gancore.component import CARD
+from gancore.errors import PluginError, UsageError, did_you_mean
+from gancore.recipe import KINDS
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+PREFIX = "gancore."
+RECIPES = "gancore.recipes"
+
+
+@frozen
+class Row:
+    """One published component, as `gan plugins` shows it. `status` is `ok` or the reason why it cannot be used."""
+
+    name: str
+    kind: str
+    distribution: str
+    version: str
+    summary: str
+    status: str
+    object: str
+
+
+@cache
+def installed() -> tuple[Row, ...]:
+    """List every component that installed distributions publish, by kind and name."""
+    rows = []
+    for distribution in _distributions():
+        for entry in distribution.entry_points:
+            kind = entry.group.removeprefix(PREFIX)
+            if entry.group.startswith(PREFIX) and kind in KINDS:
+                rows.append(_row(entry, kind, distribution))
+    counts = Counter(row.name for row in rows)
+    twice = [evolve(row, status="the name is published twice") if counts[row.name] > 1 else row for row in rows]
+    return tuple(sorted(twice, key=lambda row: (KINDS.index(row.kind), row.name, row.distribution)))
+
+
+def _distributions() -> Iterator[metadata.Distribution]:
+    """Yield each installed distribution once: the first on `sys.path` is the one that would be imported."""
+    seen = set()
+    for distribution in metadata.distributions():
+        name = re.sub(r"[-_.]+", "-", distribution.name or "").lower()
+        if name not in seen:
+            seen.add(name)
+            yield distribution
+
+
+def _row(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
+    summary, status = _look(entry)
+    if not NAME.fullmatch(entry.name) or len(entry.name) > 64:
+        status = f"the name {entry.name!r} is not lower-case words joined by hyphens"
+    elif entry.name in (*KINDS, "run", "format"):
+        status = f"the name {entry.name!r} is a word of gancore's own"
+    about = distribution.metadata
+    return Row(entry.name, kind, about["Name"], about["Version"], summary or about["Summary"] or "", status, entry.value)
+
+
+def _look(entry: metadata.EntryPoint) -> tuple[str, str]:
+    """Read the class's docstring and what is plainly broken from the source, without running it."""
+    try:
+        spec = _find(entry.module)
+        if spec is None or spec.origin is None:
+            return "", f"there is no module {entry.module}"
+        tree = ast.parse(Path(spec.origin).read_bytes())
+    except (OSError, SyntaxError, ValueError) as error:
+        return "", f"{entry.module} cannot be read: {error}"
+    for node in tree.body:
+        if isinstance(node, ast.Raise):
+            return "", f"{entry.module} raises when imported: {ast.unparse(node)}"
+        if (missing := _missing_import(node)) is not None:
+            return "", f"needs {missing}, which is not installed"
+        if isinstance(node, ast.ClassDef) and node.name == entry.attr:
+            return (ast.get_docstring(node) or "").partition("\n")[0], "ok"
+    defined = {alias.asname or alias.name for node in tree.body for alias in getattr(node, "names", ())}
+    return "", "ok" if entry.attr in defined else f"there is no {entry.attr} in {entry.module}"
+
+
+def _find(module: str) -> Any:
+    """Find a module's file; parents of a dotted name are not imported either."""
+    path, spec = None, None
+    for count in range(1, module.count(".") + 2):
+        spec = PathFinder.find_spec(".".join(module.split(".")[:count]), path)
+        path = spec.submodule_search_locations if spec else []
+    return spec
+
+
+def _missing_import(node: ast.stmt) -> str | None:
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and not node.level:
+        names = [node.module or ""]
+    else:
+        return None
+    return next((top for top in (name.partition(".")[0] for name in names) if not _importable(top)), None)
+
+
+@cache
+def _importable(name: str) -> bool:
+    return name in sys.stdlib_module_names or PathFinder.find_spec(name) is not None
+
+
+def find(name: str, kind: str) -> Row:
+    """Find an installed component by name, or by `distribution:name`. Raises UsageError where it cannot be used."""
+    distribution, _, bare = name.rpartition(":")
+    rows = [row for row in installed() if row.name == bare and distribution in ("", row.distribution)]
+    of_kind = [row.name for row in installed() if row.kind == kind]
+    where = f"{kind} {name}"
+    if not rows:
+        mend = did_you_mean(bare, of_kind) or did_you_mean(bare, [row.name for row in installed()])
+        raise UsageError(
+            f"no {kind} is called {name!r}",
+            where=where,
+            mend=f"{mend or ', '.join(of_kind) or 'none is installed'}    (`gan plugins {kind}` lists {len(of_kind)})",
+        )
+    if len(rows) > 1:
+        mend = " or ".join(f"{row.distribution}:{row.name}" for row in rows)
+        raise UsageError(f"{len(rows)} distributions publish a component called {name!r}", where=where, mend=mend)
+    row = rows[0]
+    if row.kind != kind:
+        raise UsageError(f"{name!r} is a {row.kind}, not a {kind}", where=where, mend=f"--{row.kind} {name}")
+    return row
+
+
+def load(row: Row) -> type:
+    """Import a component's class; what its module prints goes to stderr. Raises PluginError naming its origin."""
+    module, _, attribute = row.object.partition(":")
+    where = f"{row.distribution} {row.version}, {row.object}"
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            found: Any = getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"{row.name} cannot be imported: {type(error).__name__}: {error}",
+            where=where,
+            mend=f"mend or uninstall {row.distribution}",
+        ) from error
+    if not isinstance(found, type) or CARD not in vars(found):
+        raise PluginError(f"{row.name} is {found!r}, no component class", where=where, mend="decorate it with @component")
+    return found
+
+
+def load_file(given: str) -> tuple[str, type]:
+    """Load the component of a file that the user named, `./file.py` or `./file.py:Class`; return its name and class.
+
+    Raises UsageError for a missing file, or one that does not hold exactly one component.
+    """
+    location, _, wanted = given.partition(".py:")
+    path = Path(f"{location}.py" if wanted else location)
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", where=given, mend="name a Python file that holds a component")
+    classes = {
+        name: thing
+        for name, thing in vars(_run_file(path)).items()
+        if isinstance(thing, type) and CARD in vars(thing) and thing.__module__ == _module_name(path)
+    }
+    held = ", ".join(classes) or "none"
+    if wanted and wanted not in classes:
+        raise UsageError(f"{path} holds no component {wanted}", where=given, mend=f"it holds {held}")
+    if not wanted and len(classes) != 1:
+        raise UsageError(f"{path} holds {len(classes)} components ({held})", where=given, mend=f"{path}:NAME")
+    name = wanted or next(iter(classes))
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower(), classes[name]
+
+
+def _module_name(path: Path) -> str:
+    return f"gancore_file_{path.stem}"
+
+
+def _run_file(path: Path) -> ModuleType:
+    name = _module_name(path)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is no Python file", where=str(path), mend="name a Python file that holds a component")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{path} cannot be imported: {type(error).__name__}: {error}", where=str(path), mend="mend the file"
+        ) from error
+    return module
+
+
+def recipe_files() -> dict[str, Path]:
+    """Find the recipes that installed distributions publish: entry points of group `gancore.recipes`.
+
+    The value of an entry point is a package; the `*.toml` files in its folder are its recipes, by stem.
+    """
+    files: dict[str, Path] = {}
+    for distribution in _distributions():
+        for entry in distribution.entry_points:
+            if entry.group == RECIPES and (spec := _find(entry.module)) and spec.submodule_search_locations:
+                folder = Path(next(iter(spec.submodule_search_locations)))
+                files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return files

@@ -1,0 +1,65 @@
+"""Everything that can go wrong, as one small tree. Each error says what, where and how to mend it.
+
+    GanError                 the run failed; exit code 1
+    ├── UsageError           refused before anything is built: command line, recipe, option; exit code 2
+    │   └── CompositionError components that cannot be combined
+    ├── PluginError          a component broke its contract: import, hook, result
+    ├── DataError            images, points or labels that cannot be used
+    ├── CheckpointError      a checkpoint that cannot be written, read or believed
+    └── NumbersError         a term, gradient or weight that is no longer finite
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class GanError(Exception):
+    """A run that failed: `what` is wrong, `where` it was given, how to `mend` it."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+        super().__init__(what)
+        self.what, self.where, self.mend = what, where, mend
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"where: {self.where}")
+        if self.mend:
+            lines.append(f" mend: {self.mend}")
+        return "\n".join(lines)
+
+
+class UsageError(GanError):
+    """A command line, recipe or option that was refused before anything was built."""
+
+    exit_code = 2
+
+
+class CompositionError(UsageError):
+    """Components that cannot be combined."""
+
+
+class PluginError(GanError):
+    """A component that could not be imported or broke the contract of a hook."""
+
+
+class DataError(GanError):
+    """Data that cannot be used."""
+
+
+class CheckpointError(GanError):
+    """A checkpoint that could not be written, read or believed."""
+
+
+class NumbersError(GanError):
+    """A term, gradient or weight that is no longer finite."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `did you mean X?` for the nearest of the `known` words, or nothing when none is near."""
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else ""

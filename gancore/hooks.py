@@ -1,0 +1,106 @@
+"""The chosen components' hooks, bound once and called in the order given by the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pluggy
+from attrs import frozen
+
+from gancore import hookspecs
+from gancore.component import SPECS
+from gancore.errors import GanError, PluginError
+from gancore.plan import ROLES
+
+PER_COMPONENT = frozenset({"rng", "shared_rng", "log"})  # given as makers: a component's name → its own object
+
+OF_ONE_PLAYER = {"adapt_generator": "generator", "adapt_critic": "critic"}
+
+
+@frozen(eq=False)
+class Chosen:
+    """One component in its place: the name it goes by, its kind, the players it serves, where it came from."""
+
+    name: str
+    kind: str
+    component: Any
+    roles: frozenset[str] = frozenset(ROLES)
+    component_name: str = ""
+    distribution: str = ""
+    version: str = ""
+    chosen_by: str = ""
+
+
+@frozen(eq=False)
+class Implementation:
+    """One component's method for one hook, with the arguments it wants."""
+
+    chosen: Chosen
+    function: Callable[..., Any]
+    wants: tuple[str, ...]
+
+    def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
+        name = self.chosen.name
+        arguments = {want: given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants}
+        try:
+            return self.function(**arguments)
+        except GanError:
+            raise
+        except Exception as error:
+            moment = f", step {given['step']}" if "step" in given else ""
+            raise PluginError(
+                f"{name} failed in {hook}{moment}: {type(error).__name__}: {error}",
+                where=f"{self.chosen.distribution or 'file'} {self.chosen.version}".strip(),
+                mend="--debug shows the traceback",
+            ) from error
+
+
+class Hooks:
+    """Calls hooks on the chosen components and joins their answers: `first`, `fold`, `all`."""
+
+    def __init__(self, chosen: Iterable[Chosen]) -> None:
+        self.chosen = tuple(chosen)
+        manager = pluggy.PluginManager("gancore")
+        manager.add_hookspecs(hookspecs)
+        for each in reversed(self.chosen):  # pluggy calls the last registered first
+            manager.register(each.component, name=each.name)
+        manager.check_pending()
+        by_name = {each.name: each for each in self.chosen}
+        self._implementations = {
+            hook: tuple(
+                Implementation(by_name[impl.plugin_name], impl.function, tuple(impl.argnames))
+                for impl in reversed(getattr(manager.hook, hook).get_hookimpls())
+            )
+            for hook in SPECS
+        }
+
+    def implementations(self, hook: str, role: str | None = None) -> tuple[Implementation, ...]:
+        """List who answers a hook, in calling order; with a role, only components chosen for that player."""
+        role = OF_ONE_PLAYER.get(hook, role)
+        found = self._implementations[hook]
+        return found if role is None else tuple(each for each in found if role in each.chosen.roles)
+
+    def any(self, hook: str) -> bool:
+        """Whether any component implements the hook."""
+        return bool(self._implementations[hook])
+
+    def first(self, hook: str, *, only: str | None = None, **given: Any) -> Any:
+        """Return the first answer that is not None. `only` asks one player's components."""
+        for implementation in self.implementations(hook, only):
+            if (answer := implementation(hook, given)) is not None:
+                return answer
+        return None
+
+    def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
+        """Pass `values` through every component; an answer replaces them (a tuple where there are several)."""
+        for implementation in self.implementations(hook):
+            answer = implementation(hook, {**given, **values})
+            if answer is not None:
+                values = dict(zip(values, answer if len(values) > 1 else (answer,), strict=True))
+        return values
+
+    def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
+        """Collect every answer that is not None, as (component's name, answer), in calling order."""
+        answers = ((each.chosen.name, each(hook, given)) for each in self.implementations(hook))
+        return [(name, answer) for name, answer in answers if answer is not None]

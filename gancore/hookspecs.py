@@ -1,0 +1,301 @@
+"""Every hook of gancore on one page: what it is given, what it returns, and how several answers join.
+
+A component implements a hook by a method of that name marked `@hookimpl`; it may take fewer arguments than
+stated here, never others, and none with a default. Components are called in the order given by the user.
+
+How answers join (stated at the end of each first line):
+
+- **first**: components are asked in order until one answers something other than None;
+- **fold**: each component receives what the one before returned (None leaves it as it is);
+- **all**: every answer that is not None is collected.
+
+Words used below: `N` batch, `C, H, W` channels, height, width, `Z` width of the latent, `L` number of label
+sets, `F` width of the critic's features. Images lie in [-1, 1]. `labels` is int64 `[N, L]`, one column for each
+of `plan.label_sets` (L = 0 for data without labels). `step` counts iterations of the schedule from 0. `role`
+is `"generator"` or `"critic"`.
+
+`rng` is a fresh `torch.Generator` made for this component, this step and this call alone: the calls for reals
+and for fakes get different numbers, and no other component can move them. `shared_rng` is the same for both
+sides of an update. `log(name, value)` writes a figure (a number or a 0-d tensor) into the metrics row without
+adding it to the objective. Draw with `torch.randn(shape, generator=rng, device=rng.device)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from gancore.batch import Batch
+    from gancore.data import Data, DataSpec
+    from gancore.networks import GAN
+    from gancore.plan import Head, Plan, Tail, Update
+    from gancore.run.progress import Progress
+
+hookspec = pluggy.HookspecMarker("gancore")
+
+# ── data ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@hookspec
+def recognizes(path: Path) -> int | None:
+    """Say how well this reader fits what lies at `path`: 0 not at all, 1 can read it, 2 made for it (all; highest).
+
+    Asked of every installed `data` component when the user writes `--data PATH`. Look at names, not at contents.
+    """
+
+
+@hookspec
+def make_data(spec: DataSpec) -> Data | None:
+    """Open or draw the real samples (first). See `gancore.data.Data` for what to return.
+
+    Raises DataError where nothing usable is found.
+    """
+
+
+@hookspec
+def adapt_data(data: Data, spec: DataSpec) -> Data | None:
+    """Wrap the data: repeat, subset, augment (fold)."""
+
+
+# ── latent and labels ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@hookspec
+def latent_width(plan: Plan) -> int | None:
+    """Claim that many columns of the latent; `draw_latent` of the same component fills them (all, side by side).
+
+    The columns are named after the component: `plan.latent_slices["infogan"]`.
+    """
+
+
+@hookspec
+def draw_latent(n: int, plan: Plan, rng: torch.Generator) -> Tensor | None:
+    """Draw this component's own columns of the latent, float32 `[n, width]` (all, side by side)."""
+
+
+@hookspec
+def draw_labels(n: int, real_labels: Tensor | None, plan: Plan, rng: torch.Generator) -> Tensor | None:
+    """Choose the labels of n fakes, int64 `[n, L]` (first; otherwise drawn from the data's own frequencies).
+
+    `real_labels [n, L]` are those of the reals in the same update, or None when there are none: return them to
+    give each fake the label of its real.
+    """
+
+
+@hookspec
+def generator_inputs(plan: Plan) -> int | None:
+    """Count the columns that this component's `adapt_generator` appends to the latent (all, summed)."""
+
+
+@hookspec
+def critic_shape(shape: tuple[int, ...], plan: Plan) -> tuple[int, ...] | None:
+    """Return the sample shape the critic's body is built for, e.g. `(m·C, H, W)` when packing (fold)."""
+
+
+# ── networks ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@hookspec
+def make_generator(plan: Plan) -> nn.Module | None:
+    """Build the generator: `net(z [N, plan.inputs], labels [N, L]) → samples [N, *plan.shape]` (first)."""
+
+
+@hookspec
+def make_upsample(channels_in: int, channels_out: int, plan: Plan) -> nn.Module | None:
+    """Build a module `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]` (first)."""
+
+
+@hookspec
+def make_norm(channels: int, role: str, plan: Plan) -> nn.Module | None:
+    """Build a normalisation that keeps the shape `[N, channels, …]` (first; asked of the norm of that player)."""
+
+
+@hookspec
+def make_critic(plan: Plan) -> nn.Module | None:
+    """Build the critic's body: `body(view [N, *plan.critic_shape], labels) → [N, F]` or `[N, F', h, w]` (first)."""
+
+
+@hookspec
+def make_score(features: int, plan: Plan) -> nn.Module | None:
+    """Build the score head `[N, F] → [N, 1]` (first; otherwise a linear layer with bias)."""
+
+
+@hookspec
+def extend_critic(features: int, plan: Plan) -> Tail | Head | Sequence[Tail | Head] | None:
+    """Append features to the critic's tail, or add a head of its own (all).
+
+    `Tail(module, added=k)` maps `[N, F] → [N, F + k]`. `Head(name, module)` maps `(features [N, F], labels)` to an
+    output `out.heads[name]`; a head called `score`, `[N]`, adds to the score. `features` counts the tails before.
+    """
+
+
+@hookspec
+def extend_player(role: str, plan: Plan) -> dict[str, nn.Module] | None:
+    """Add networks to a player, e.g. an encoder: `gan.player(role).extras[name]` (all).
+
+    Their weights join that player's optimiser and checkpoint.
+    """
+
+
+@hookspec
+def adapt_generator(net: nn.Module, plan: Plan) -> nn.Module | None:
+    """Wrap or edit the generator, after it was initialised (fold). Calls keep the form `net(z, labels)`."""
+
+
+@hookspec
+def adapt_critic(net: nn.Module, plan: Plan) -> nn.Module | None:
+    """Wrap or edit the critic, after it was initialised (fold).
+
+    `net` is a `gancore.networks.Critic`; replace `net.body` to change what the body sees, or edit layers anywhere.
+    """
+
+
+@hookspec
+def initialize(net: nn.Module, role: str, plan: Plan, rng: torch.Generator) -> bool | None:
+    """Set the weights of `net` in place and return True (first; otherwise torch's own defaults stand).
+
+    Called for the generator and for each part of the critic (body, score, tails, heads), each with its own `rng`.
+    """
+
+
+# ── optimisation ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@hookspec
+def schedule(step: int, rng: torch.Generator) -> Sequence[Update] | None:
+    """List the updates of this iteration, in order, e.g. five critic updates and one generator update (first)."""
+
+
+@hookspec
+def make_optimizer(params: list[tuple[str, nn.Parameter]], role: str) -> torch.optim.Optimizer | None:
+    """Build the optimiser of one player from its named parameters (first; asked of the optimiser of that player)."""
+
+
+@hookspec
+def learning_rate(rate: float, step: int, role: str) -> float | None:
+    """Return the learning rate for this step; `rate` starts as the optimiser's own (fold)."""
+
+
+@hookspec
+def before_step(gan: GAN, step: int) -> None:
+    """Act before the first update of an iteration, e.g. set the blend of a growing network (all)."""
+
+
+@hookspec
+def skip_update(role: str, terms: dict[str, Tensor], step: int) -> bool | None:
+    """Return True to leave the player as it is although its terms and gradients were computed (first)."""
+
+
+@hookspec
+def after_critic_update(gan: GAN, batch: Batch, step: int) -> None:
+    """Act after each critic update, e.g. clip its weights or adapt a probability (all). No gradient is recorded."""
+
+
+@hookspec
+def after_generator_update(gan: GAN, batch: Batch, step: int) -> None:
+    """Act after each generator update, e.g. move an average (all). No gradient is recorded."""
+
+
+@hookspec
+def after_step(gan: GAN, step: int) -> None:
+    """Act after the last update of an iteration, on both players, e.g. lookahead (all). No gradient is recorded."""
+
+
+# ── what the critic is shown, and what the players minimise ───────────────────────────────────────────────────
+
+
+@hookspec
+def critic_fakes(
+    images: Tensor, labels: Tensor, step: int, rng: torch.Generator
+) -> tuple[Tensor, Tensor] | None:
+    """Replace fakes in a critic update, e.g. by older ones; return (images, labels) (fold).
+
+    `images [N, *shape]` carry no graph. Do not write into them.
+    """
+
+
+@hookspec
+def critic_view(
+    images: Tensor, labels: Tensor, step: int, rng: torch.Generator, shared_rng: torch.Generator
+) -> Tensor | None:
+    """Transform what the critic sees, on reals and fakes, in both players' updates (fold over images).
+
+    Must let gradients pass to `images [N, *shape]` and must not write into them. Packing may change N.
+    """
+
+
+@hookspec
+def critic_targets(
+    targets: Tensor, real: bool, step: int, rng: torch.Generator, shared_rng: torch.Generator
+) -> Tensor | None:
+    """Reshape the critic's targets `[N]`, at first all 1 for reals and 0 for fakes (fold).
+
+    Generator updates never see this: their targets stay as they are.
+    """
+
+
+@hookspec
+def sample_weights(weights: Tensor, batch: Batch, rng: torch.Generator) -> Tensor | None:
+    """Weigh the fakes `[N]` of a generator update, at first all 1, e.g. keep only the best scored (fold)."""
+
+
+@hookspec
+def critic_terms(
+    batch: Batch, step: int, rng: torch.Generator, log: Callable[[str, Any], None]
+) -> dict[str, Tensor] | None:
+    """Return the terms the critic minimises, `{name: scalar}` (all, summed). Losses and penalties alike.
+
+    `batch.real` and `batch.fake` answer lazily: `.view`, `.score [N]`, `.features [N, F]`, `.heads`, `.targets`.
+    """
+
+
+@hookspec
+def generator_terms(
+    batch: Batch, step: int, rng: torch.Generator, log: Callable[[str, Any], None]
+) -> dict[str, Tensor] | None:
+    """Return the terms the generator minimises, `{name: scalar}` (all, summed).
+
+    Reading `batch.real.score` costs a forward pass of the critic without graph; not reading it costs nothing.
+    """
+
+
+# ── samples and records ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@hookspec
+def sampling_generator(net: nn.Module) -> nn.Module | None:
+    """Return the network to draw samples and metrics from, e.g. an average of the weights (first)."""
+
+
+@hookspec
+def select_samples(
+    images: Tensor, z: Tensor, labels: Tensor, gan: GAN, rng: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Choose among drawn samples, e.g. by rejection; return (images, z, labels) with N' <= N rows (fold)."""
+
+
+@hookspec
+def measure(progress: Progress, rng: torch.Generator) -> dict[str, float | Tensor] | None:
+    """Measure figures for the metrics row about to be written (all). See `gancore.run.progress.Progress`."""
+
+
+@hookspec
+def record(row: dict[str, Any]) -> None:
+    """Receive each finished metrics row, e.g. to pass it to a tracker (all)."""
+
+
+@hookspec
+def draw(progress: Progress, folder: Path) -> None:
+    """Draw pictures into `folder` whenever the run writes its sample grid (all)."""
+
+
+@hookspec
+def stop(row: dict[str, Any]) -> str | None:
+    """Return a reason to end the run after this row (first)."""

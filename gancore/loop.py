@@ -1,0 +1,82 @@
+"""The loop: ask the schedule, make its updates, count. Everything that moves is listed in `Training`."""
+
+from __future__ import annotations
+
+import random
+import sys
+from functools import cache, partial
+
+import torch
+from attrs import define
+from torch import Tensor
+
+from gancore.batch import Moment
+from gancore.data import DataOrder
+from gancore.errors import UsageError
+from gancore.plan import Update
+from gancore.step import Figures, Game, Reals, update_both, update_critic, update_generator
+
+
+@define(eq=False)
+class Training:
+    """A game in progress. `step` counts finished iterations, `batches` the batches of reals shown so far."""
+
+    game: Game
+    order: DataOrder
+    step: int = 0
+    batches: int = 0
+
+    @property
+    def epoch(self) -> float:
+        """How many times the data has been shown."""
+        return self.batches / self.order.batches_per_epoch
+
+    def advance(self) -> Figures:
+        """Make the updates of one iteration and return their figures, as tensors where they are tensors."""
+        game, figures = self.game, Figures()
+        _seed_everything(game.streams.number("global", self.step))
+        game.hooks.all("before_step", gan=game.gan, step=self.step)
+        for index, update in enumerate(self._schedule()):
+            figures |= self._make(update, index)
+        with torch.no_grad():
+            game.hooks.all("after_step", gan=game.gan, step=self.step)
+        self.step += 1
+        return figures
+
+    def _schedule(self) -> list[Update]:
+        streams = self.game.streams
+        updates = self.game.hooks.first(
+            "schedule", step=self.step, rng=lambda name: streams.generator(f"component/{name}", self.step, "schedule")
+        )
+        if not updates:
+            raise UsageError(f"the schedule has no update for step {self.step}", mend="choose another --schedule")
+        return list(updates)
+
+    def _make(self, update: Update, index: int) -> Figures:
+        if update.role == "generator":
+            last = self._reals(max(0, self.batches - 1)) if update.reals else None
+            return update_generator(self.game, Moment(self.step, "generator", index), last)
+        reals = None
+        if update.reals:
+            reals = self._reals(self.batches)
+            self.batches += 1
+        make = update_critic if update.role == "critic" else update_both
+        return make(self.game, Moment(self.step, "critic", index), reals)
+
+    def _reals(self, k: int) -> Reals:
+        return cache(partial(self._gather, k))
+
+    def _gather(self, k: int) -> tuple[Tensor, Tensor]:
+        data, device = self.game.data, self.game.gan.device
+        if data is None:
+            raise UsageError("there is no data to train on")
+        samples, labels = data.take(self.order.indices(k), self.game.streams.generator("data", k))
+        return samples.to(device), labels.to(device)
+
+
+def _seed_everything(number: int) -> None:
+    """Seed the global generators, so that dropout and careless components repeat themselves after a resume."""
+    torch.manual_seed(number)
+    random.seed(number)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(number % 2**32)

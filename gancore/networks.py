@@ -1,0 +1,216 @@
+"""The two players: a generator, and a critic made of body → tail → heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import define, evolve, field
+from torch import Tensor, nn
+
+from gancore.batch import Judgement
+from gancore.errors import CompositionError, PluginError
+from gancore.plan import Head, LabelSet, Plan, Role, Tail
+
+if TYPE_CHECKING:
+    from gancore.data import Data
+    from gancore.hooks import Hooks
+    from gancore.rng import Streams
+
+
+class Critic(nn.Module):
+    """`body` (view → features), then every tail in turn, then the score and the named heads, in one pass."""
+
+    def __init__(
+        self, body: nn.Module, tails: Mapping[str, nn.Module], score: nn.Module, heads: Mapping[str, Head]
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.tails = nn.ModuleDict(tails)
+        self.score = score
+        self.heads = nn.ModuleDict({key: head.module for key, head in heads.items()})
+        self.names = {key: head.name for key, head in heads.items()}
+
+    def forward(self, view: Tensor, labels: Tensor) -> Judgement:
+        """Judge a view `[N, *critic_shape]`. Scores and head outputs are float32 even under autocast."""
+        features = self.body(view, labels).flatten(1)  # [N, F]
+        for tail in self.tails.values():
+            features = tail(features)
+        score = self.score(features).squeeze(1)  # [N]
+        outputs: dict[str, Tensor] = {}
+        for key, head in self.heads.items():
+            answer = head(features, labels)
+            if self.names[key] == "score":
+                score = score + answer
+            else:
+                outputs[self.names[key]] = _full(answer)
+        return Judgement(_full(score), features, outputs)
+
+
+def _full(values: Tensor) -> Tensor:
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+@define(eq=False)
+class Player:
+    """One player: its network, networks that components added, and the optimiser of all their weights."""
+
+    role: Role
+    network: nn.Module
+    extras: nn.ModuleDict
+    optimizer: torch.optim.Optimizer = field(init=False, repr=False)
+    parameters: list[nn.Parameter] = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.parameters = [parameter for _, parameter in self.named_parameters()]
+
+    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """List every trained weight by name; those of extra networks begin with `extras.`."""
+        own = list(self.network.named_parameters())
+        return own + [(f"extras.{name}", weight) for name, weight in self.extras.named_parameters()]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return every weight and buffer by name."""
+        extras = {f"extras.{name}": tensor for name, tensor in self.extras.state_dict().items()}
+        return {**self.network.state_dict(), **extras}
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Copy weights and buffers into the existing tensors."""
+        own = self.state_dict()
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                own[name].copy_(tensor)
+
+
+@define(eq=False)
+class GAN:
+    """Both players of a run, on one device."""
+
+    generator: Player
+    critic: Player
+    device: torch.device
+
+    def player(self, role: Role) -> Player:
+        """Return one player."""
+        return self.generator if role == "generator" else self.critic
+
+
+def make_plan(
+    hooks: Hooks, streams: Streams, shape: Sequence[int], label_sets: Sequence[LabelSet], batch: int, data: Data | None
+) -> Plan:
+    """Settle everything that components may know when networks are built.
+
+    Raises CompositionError where no component draws a latent.
+    """
+
+    def draw_reals(n: int) -> tuple[Tensor, Tensor]:
+        if data is None:
+            return torch.zeros(n, *shape), torch.zeros(n, len(label_sets), dtype=torch.int64)
+        rng = streams.generator("reference")
+        return data.take(torch.randint(len(data), (n,), generator=rng), rng)
+
+    plan = Plan(
+        shape=tuple(shape),
+        label_sets=tuple(label_sets),
+        batch=batch,
+        make_norm=lambda channels, role: hooks.first("make_norm", only=role, channels=channels, role=role, plan=plan),
+        make_upsample=lambda channels_in, channels_out: hooks.first(
+            "make_upsample", channels_in=channels_in, channels_out=channels_out, plan=plan
+        ),
+        draw_reals=draw_reals,
+        draw_latents=lambda n: draw_latent(hooks, plan, n, streams, "reference"),
+    )
+    slices, width = {}, 0
+    for name, columns in hooks.all("latent_width", plan=plan):
+        slices[name] = slice(width, width + columns)
+        width += columns
+    if not width:
+        raise CompositionError("no component draws a latent", mend="--latent NAME    (`gan plugins latent` lists them)")
+    plan = evolve(plan, latent=width, latent_slices=slices)
+    appended = sum(columns for _, columns in hooks.all("generator_inputs", plan=plan))
+    plan = evolve(plan, inputs=width + appended, critic_shape=plan.shape)
+    plan = evolve(plan, critic_shape=tuple(hooks.fold("critic_shape", {"shape": plan.shape}, plan=plan)["shape"]))
+    return plan
+
+
+def draw_latent(hooks: Hooks, plan: Plan, n: int, streams: Streams, *key: int | str) -> Tensor:
+    """Draw latents `[n, Z]` on the CPU, so that a seed means the same on every device."""
+    found = hooks.all("draw_latent", n=n, plan=plan, rng=lambda name: streams.generator(f"latent/{name}", *key))
+    columns = [drawn for _, drawn in found]
+    return columns[0] if len(columns) == 1 else torch.cat(columns, 1)
+
+
+def build(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
+    """Build, initialise and adapt both players and their optimisers."""
+    gan = GAN(
+        Player("generator", build_generator(hooks, plan, streams).to(device), _extras(hooks, plan, streams, "generator")),
+        Player("critic", build_critic(hooks, plan, streams).to(device), _extras(hooks, plan, streams, "critic")),
+        device,
+    )
+    for player in (gan.generator, gan.critic):
+        player.extras.to(device)
+        player.optimizer = hooks.first(
+            "make_optimizer", only=player.role, params=player.named_parameters(), role=player.role
+        )
+    return gan
+
+
+def build_generator(hooks: Hooks, plan: Plan, streams: Streams) -> nn.Module:
+    """Build the generator alone, as sampling does."""
+    net = _made(hooks, plan, streams, "generator", "generator", "make_generator")
+    with streams.building("generator", "adapt"):
+        adapted: nn.Module = hooks.fold("adapt_generator", {"net": net}, plan=plan)["net"]
+    return adapted
+
+
+def build_critic(hooks: Hooks, plan: Plan, streams: Streams) -> Critic:
+    """Build the critic: body, tails, score, heads, each from its own random stream, then adapt the whole."""
+    body = _made(hooks, plan, streams, "critic", "body", "make_critic")
+    features = _count_features(body, plan)
+    tails: dict[str, nn.Module] = {}
+    heads: dict[str, Head] = {}
+    for each in hooks.implementations("extend_critic"):
+        with streams.building("critic", each.chosen.name) as rng:
+            found = each("extend_critic", {"features": features, "plan": plan})
+            for part in found if isinstance(found, Sequence) else () if found is None else (found,):
+                hooks.first("initialize", net=part.module, role="critic", plan=plan, rng=lambda _, rng=rng: rng)
+                if isinstance(part, Tail):
+                    tails[each.chosen.name] = part.module
+                    features += part.added
+                else:
+                    heads[f"{each.chosen.name}-{part.name}"] = part
+    score = _made(hooks, plan, streams, "critic", "score", "make_score", features=features)
+    with streams.building("critic", "adapt"):
+        adapted: Critic = hooks.fold("adapt_critic", {"net": Critic(body, tails, score, heads)}, plan=plan)["net"]
+    return adapted
+
+
+def _made(hooks: Hooks, plan: Plan, streams: Streams, role: Role, part: str, hook: str, **given: Any) -> nn.Module:
+    with streams.building(role, part) as rng:
+        net = hooks.first(hook, plan=plan, **given)
+        if net is None and hook == "make_score":
+            net = nn.Linear(given["features"], 1)
+        if not isinstance(net, nn.Module):
+            raise PluginError(f"{hook} gave {net!r}, but a torch module is wanted", mend="choose a component that builds one")
+        hooks.first("initialize", net=net, role=role, plan=plan, rng=lambda _: rng)
+    return net
+
+
+def _extras(hooks: Hooks, plan: Plan, streams: Streams, role: Role) -> nn.ModuleDict:
+    with streams.building(role, "extras") as rng:
+        extras = nn.ModuleDict(
+            {name: net for _, nets in hooks.all("extend_player", role=role, plan=plan) for name, net in nets.items()}
+        )
+        hooks.first("initialize", net=extras, role=role, plan=plan, rng=lambda _: rng)
+    return extras
+
+
+def _count_features(body: nn.Module, plan: Plan) -> int:
+    """Count the features of a body by showing it two black samples, in evaluation mode so that nothing is learnt."""
+    labels = torch.zeros(2, len(plan.label_sets), dtype=torch.int64)
+    with torch.no_grad():
+        maps = body.eval()(torch.zeros(2, *plan.critic_shape), labels)
+    body.train()
+    return prod(maps.shape[1:])

@@ -1,0 +1,99 @@
+"""The directory of a run: created once, locked while it trains."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from gancore import _fs
+from gancore.errors import GanError, UsageError, did_you_mean
+
+RECIPE, METRICS, ABOUT, LOCK = "recipe.toml", "metrics.jsonl", "run.json", "lock"
+FOLDERS = ("checkpoints", "samples")
+
+
+def choose(name: str, root: Path = Path("runs")) -> Path:
+    """Return the first folder `runs/NAME-K` that is not there yet."""
+    number = 1
+    while (root / f"{name}-{number}").exists():
+        number += 1
+    return root / f"{name}-{number}"
+
+
+def create(folder: Path, recipe: dict[str, Any]) -> None:
+    """Create a run's directory and write its resolved recipe.
+
+    Raises UsageError where something is in the way or the folder cannot be written.
+    """
+    if (folder / RECIPE).exists():
+        raise UsageError(f"{folder} already holds a run", where="--out", mend=f"--resume {folder}, or another --out")
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
+        for name in FOLDERS:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        _fs.replace(folder / RECIPE, tomli_w.dumps(recipe).encode())
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder you may write to"
+        ) from None
+
+
+def expect(folder: Path) -> None:
+    """Raise UsageError unless a folder holds a run."""
+    if not (folder / RECIPE).is_file():
+        siblings = [path.parent.name for path in folder.parent.glob(f"*/{RECIPE}")] if folder.parent.is_dir() else []
+        near = did_you_mean(folder.name, siblings)
+        why = f"it has no {RECIPE}" if folder.is_dir() else "there is no such folder"
+        raise UsageError(f"{folder} is no run: {why}", where=str(folder), mend=near or "name a folder that `gan run` made")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's lock, which the system frees however the process ends. Raises GanError where another holds it."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _take(descriptor, folder)
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # a system without flock: one process a run is then up to the user
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 200).decode(errors="replace").split()
+        by = f"process {holder[0]} on {holder[1]}" if len(holder) == 2 else "another process"
+        raise GanError(f"{folder} is in use by {by}", where=str(folder / LOCK), mend="wait for it, or end it") from None
+    except OSError:  # some network drives cannot lock
+        return
+
+
+def note(folder: Path, **facts: Any) -> None:
+    """Write facts into `run.json`, which serves people; nothing is ever decided by it."""
+    path = folder / ABOUT
+    try:
+        about = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError:
+        about = {}
+    _fs.replace(path, (json.dumps({**about, **facts}, indent=1) + "\n").encode())
+
+
+def now() -> str:
+    """Return the time of day, for people."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,81 @@
+"""The metrics log: one JSON object a row, one row a line, each written whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gancore import _fs
+from gancore.errors import NumbersError
+
+Row = dict[str, Any]
+
+
+class MetricsLog:
+    """A log that knows how many rows it holds; opened at n rows it forgets what a lost run wrote after them."""
+
+    def __init__(self, path: Path, rows: int) -> None:
+        self.rows = rows
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        os.ftruncate(self._descriptor, _end_of_row(path, rows))
+
+    def write(self, row: Row) -> None:
+        """Append one row."""
+        _fs.append(self._descriptor, (json.dumps(row, allow_nan=False) + "\n").encode())
+        self.rows += 1
+
+    def sync(self) -> None:
+        """Wait until the disk has every row."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def _end_of_row(path: Path, rows: int) -> int:
+    end = 0
+    with path.open("rb") as file:
+        for _ in range(rows):
+            end += len(file.readline())
+    return end
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read a metrics log; a torn last line is left out."""
+    rows = []
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Turn figures into numbers, with one wait for the device."""
+    tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
+    values = torch.stack([value.double().reshape(()) for value in tensors.values()]).tolist() if tensors else []
+    found = dict(zip(tensors, values, strict=True))
+    return {name: found[name] if name in found else float(value) for name, value in figures.items()}
+
+
+def check_finite(figures: Mapping[str, Any], step: int) -> None:
+    """Raise NumbersError naming the first figure that is not finite, terms before totals."""
+    tensors = [value for value in figures.values() if isinstance(value, Tensor)]
+    if not tensors or torch.stack([value.double().reshape(()) for value in tensors]).isfinite().all():
+        return
+    wrong = [(name, value) for name, value in numbers(figures).items() if not math.isfinite(value)]
+    name, value = next(((name, value) for name, value in wrong if name.count("/") == 2), wrong[0])
+    role, _, what = name.partition("/")
+    raise NumbersError(
+        f"the {role}'s {what.replace('/', '.')} became {value} at step {step}",
+        mend="lower the learning rate, or look at the term's options",
+    )

@@ -1,0 +1,326 @@
+"""A run: a composition, its training, and the directory that keeps everything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import define, evolve, field
+from torch import Tensor
+
+from gancore.compose import Composition, resolve
+from gancore.data import Data, DataOrder, DataSpec
+from gancore.errors import CheckpointError, CompositionError, DataError, NumbersError, UsageError
+from gancore.loop import Training
+from gancore.networks import build, make_plan
+from gancore.plan import LabelSet
+from gancore.recipe import Layer, read_recipe
+from gancore.rng import Streams
+from gancore.run import checkpoint, directory
+from gancore.run.progress import Progress
+from gancore.run.records import MetricsLog, Row, check_finite, numbers
+from gancore.run.samples import class_labels, draw_samples, grid, save_picture, scatter
+from gancore.runtime import Runtime, choose_runtime
+from gancore.settings import RESUMABLE, Settings
+from gancore.snapshot import capture, compare, restore
+from gancore.step import Figures, Game
+
+SHEET, CLOUD = 64, 1000  # samples in a grid of images, and in a scatter of points
+
+
+def open_data(composition: Composition) -> Data:
+    """Open the data and fold every `adapt_data` over it. Raises DataError, or CompositionError for its rules."""
+    hooks, spec = composition.hooks, DataSpec(composition.settings.image_size)
+    data = hooks.first("make_data", spec=spec)
+    if data is None:
+        raise CompositionError("no data is chosen", mend="--data NAME|PATH    (`gan plugins data` lists them)")
+    adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
+    if len(adapted) == 0:
+        raise DataError("the data is empty")
+    return adapted
+
+
+def data_tags(data: Data) -> set[str]:
+    """Return the tags that rules about the data speak of."""
+    tags = {"data.images" if len(data.shape) == 3 else "data.points"}
+    return tags | {"data.labels"} if data.label_sets else tags
+
+
+def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
+    """Check the rules of the data, build the networks, and return a training at step 0."""
+    composition.check(data_tags(data))
+    require_slots(composition)
+    settings, streams = composition.settings, Streams(composition.settings.seed)
+    plan = make_plan(composition.hooks, streams, data.shape, data.label_sets, settings.batch, data)
+    gan = build(composition.hooks, plan, streams, runtime.device)
+    game = Game(gan, composition.hooks, plan, streams, runtime, data)
+    return Training(game, DataOrder(len(data), settings.batch, streams))
+
+
+def require_slots(composition: Composition) -> None:
+    """Raise CompositionError where a slot that every run needs is empty."""
+    for slot in ("gen", "critic", "loss", "gen-optim", "critic-optim", "schedule", "latent"):
+        if slot not in composition.slots:
+            raise CompositionError(f"no {slot} is chosen", mend=f"--{slot} NAME    (`gan plugins` lists them)")
+
+
+@define(eq=False)
+class Run:
+    """A run on disk. Make one by `start`, `resume` or `load`."""
+
+    folder: Path
+    composition: Composition
+    training: Training
+    notes: list[str] = field(factory=list)
+    stop_after_step: bool = field(default=False, init=False)
+    _rows: int = field(default=0, init=False)
+    _data_fingerprint: str = field(default="", init=False)
+    _past_seconds: float = field(default=0.0, init=False)
+
+    # ── making one ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @classmethod
+    def start(cls, composition: Composition, out: Path | str | None = None) -> Run:
+        """Make a new run: open the data, build the networks, then create the directory with the resolved recipe."""
+        runtime = choose_runtime(composition.settings.device, composition.settings.precision)
+        data = open_data(composition)
+        training = prepare(composition, data, runtime)
+        names = [composition.slots[slot][0].rpartition("=")[2] for slot in ("gen", "loss")]
+        folder = Path(out) if out is not None else directory.choose("-".join(map(_file_name, names)))
+        directory.create(folder, composition.recipe())
+        run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
+        run._data_fingerprint = data.fingerprint()
+        return run
+
+    @classmethod
+    def resume(cls, folder: Path | str, changes: Sequence[Layer] = (), files: Callable[[str], bool] = lambda _: False) -> Run:
+        """Take a run up where its newest intact checkpoint left it; from step 0 where it has none yet.
+
+        `changes` may only touch settings that do not alter what is computed. Raises UsageError for a folder that is
+        no run or a change that is not allowed, CheckpointError where checkpoints exist but none is intact.
+        """
+        folder = Path(folder)
+        composition = reopen(folder, changes, files)
+        runtime = choose_runtime(composition.settings.device, composition.settings.precision)
+        data = open_data(composition)
+        run = cls(folder, composition, prepare(composition, data, runtime))
+        run._data_fingerprint = data.fingerprint()
+        found = run._newest()
+        if found is not None:
+            state = found.snapshot.state
+            if state["data"] != run._data_fingerprint:
+                raise DataError(
+                    "the data is not what the run was trained on", where=str(folder), mend="give back the data it had"
+                )
+            restore(run.training, found.snapshot)
+            run._rows = state["rows"]
+            run.notes += _differences(found.manifest, run._plugins())
+        return run
+
+    @classmethod
+    def load(
+        cls, folder: Path | str, *, device: str = "auto", files: Callable[[str], bool] = lambda _: False
+    ) -> Run:
+        """Open a run to draw samples from its newest intact checkpoint; the data need not be there."""
+        folder = Path(folder)
+        composition = reopen(folder, (), files)
+        found, warnings = checkpoint.newest(folder / "checkpoints")
+        if found is None:
+            raise CheckpointError(f"{folder} has no checkpoint to sample from", mend=f"gan run --resume {folder}")
+        state, settings = found.snapshot.state, composition.settings
+        streams, runtime = Streams(settings.seed, state["attempt"]), choose_runtime(device, settings.precision)
+        label_sets = tuple(LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"])
+        plan = make_plan(composition.hooks, streams, state["shape"], label_sets, settings.batch, None)
+        gan = build(composition.hooks, plan, streams, runtime.device)
+        training = Training(Game(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams))
+        compare("generator", gan.generator.state_dict(), found.snapshot.files["generator"])
+        restore(training, found.snapshot)
+        return cls(folder, composition, training, warnings)
+
+    # ── training ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def fit(self) -> Run:
+        """Train to the end, saving and drawing on the way."""
+        for _ in self.rows():
+            pass
+        return self
+
+    def rows(self) -> Iterator[Row]:
+        """Train to the end, yielding each metrics row as it is written. Set `stop_after_step` to end early, saved."""
+        with directory.locked(self.folder), torch.random.fork_rng():
+            log = MetricsLog(self.folder / directory.METRICS, self._rows)
+            directory.note(self.folder, started=directory.now(), ended=None, step=self.training.step)
+            try:
+                yield from self._train(log)
+            finally:
+                log.close()
+            directory.note(self.folder, ended=directory.now(), step=self.training.step)
+
+    def _train(self, log: MetricsLog) -> Iterator[Row]:
+        settings, training = self.composition.settings, self.training
+        began, images, last = time.monotonic(), 0, self.share
+        if training.step == 0:
+            self._save(log)
+        while self.share < 1 and not self.stop_after_step:
+            figures = self._advance()
+            images += training.game.plan.batch
+            if training.step % settings.log_every == 0 or self.share >= 1:
+                row = self._row(figures, time.monotonic() - began, images)
+                log.write(row)
+                training.game.hooks.all("record", row=row)
+                yield row
+                if reason := training.game.hooks.first("stop", row=row):
+                    self.notes.append(f"ended at step {training.step}: {reason}")
+                    break
+            if self._is_due(last):
+                self.draw_samples()
+            if training.step % settings.save_every == 0:
+                self._save(log)
+            last = self.share
+        self._save(log)
+        if not self.stop_after_step:
+            self.draw_samples("final")
+
+    def _advance(self) -> Figures:
+        figures = self.training.advance()
+        on_cpu, step = self.training.game.gan.device.type == "cpu", self.training.step
+        if on_cpu or step % self.composition.settings.log_every == 0:
+            try:
+                check_finite(figures, step)
+            except NumbersError as error:
+                saved = checkpoint.steps(self.folder / "checkpoints")
+                raise NumbersError(
+                    error.what,
+                    where=f"{self.folder}, seed {self.composition.settings.seed}; last checkpoint: "
+                    f"{saved[-1].name if saved else 'none'}",
+                    mend=error.mend,
+                ) from None
+        return figures
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, from 0 to 1."""
+        settings, training = self.composition.settings, self.training
+        if settings.epochs:
+            return min(1.0, training.epoch / settings.epochs)
+        return min(1.0, training.step / settings.steps) if settings.steps else 1.0
+
+    def _is_due(self, last: float) -> bool:
+        every = self.composition.settings.sample_every
+        return self.training.step % every == 0 if every else int(self.share * 10) > int(last * 10)
+
+    def _row(self, figures: Figures, seconds: float, images: int) -> Row:
+        training = self.training
+        progress = Progress(training.game, training.step, training.epoch)
+        streams, step = training.game.streams, training.step
+        measured: Figures = {}
+        for name, found in training.game.hooks.all(
+            "measure", progress=progress, rng=lambda name: streams.generator(f"component/{name}", step, "measure")
+        ):
+            measured |= {f"{name}/{key}": value for key, value in found.items()}
+        return {
+            "step": training.step,
+            "epoch": round(training.epoch, 6),
+            "seconds": round(seconds, 3),
+            "images_per_second": round(images / max(seconds, 1e-9), 1),
+            **numbers({**figures, **measured}),
+        }
+
+    # ── keeping ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _save(self, log: MetricsLog) -> None:
+        log.sync()
+        plan, snapshot = self.training.game.plan, capture(self.training)
+        state = {
+            **snapshot.state,
+            "attempt": self.training.game.streams.attempt,
+            "seed": self.composition.settings.seed,
+            "data": self._data_fingerprint,
+            "rows": log.rows,
+            "shape": list(plan.shape),
+            "label_sets": [{"name": each.name, "classes": list(each.classes)} for each in plan.label_sets],
+        }
+        folder = self.folder / "checkpoints"
+        checkpoint.write(folder, evolve(snapshot, state=state), self._plugins())
+        checkpoint.prune(folder, self.composition.settings.keep)
+
+    def _plugins(self) -> dict[str, Any]:
+        return {
+            each.name: {"component": each.component_name, "distribution": each.distribution, "version": each.version}
+            for each in self.composition.chosen
+        }
+
+    def _newest(self) -> checkpoint.Checkpoint | None:
+        found, warnings = checkpoint.newest(self.folder / "checkpoints")
+        self.notes += [f"passed over a damaged checkpoint: {warning}" for warning in warnings]
+        if found is None and warnings:
+            raise CheckpointError(
+                f"no checkpoint of {self.folder} is intact", where="; ".join(warnings), mend="start a new run"
+            )
+        return found
+
+    # ── samples ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def sample(self, n: int, labels: Tensor | None = None, seed: int | None = None) -> tuple[Tensor, Tensor]:
+        """Draw n samples `[n, *shape]` (images in [-1, 1]) and their labels `[n, L]`, in evaluation mode."""
+        return draw_samples(self.training.game, n, "sample", -1 if seed is None else seed, labels=labels)
+
+    def draw_samples(self, name: str = "") -> None:
+        """Write a grid (or scatter) of the same latents as always into `samples/`, and ask components to draw."""
+        training = self.training
+        plan, folder = training.game.plan, self.folder / "samples"
+        labels = class_labels([len(each) for each in plan.label_sets], SHEET if plan.images else CLOUD)
+        made, _ = draw_samples(training.game, len(labels), "grid", labels=labels)
+        picture = grid(made) if plan.images else scatter(made, plan.reals(len(labels))[0])
+        save_picture(picture, folder / f"{name or checkpoint.name_of(training.step)}.png")
+        training.game.hooks.all("draw", progress=Progress(training.game, training.step, training.epoch), folder=folder)
+
+
+def _file_name(name: str) -> str:
+    return Path(name).stem
+
+
+def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool]) -> Composition:
+    """Resolve a run's own recipe exactly, with changed settings. Raises UsageError for changes that are not allowed."""
+    directory.expect(folder)
+    for layer in changes:
+        for slot, given in layer.slots.items():
+            if not str(given.value).endswith(".py") and ".py:" not in str(given.value):
+                raise UsageError(
+                    f"{slot} cannot change when a run is resumed", where=given.where, mend="leave it out, or start a new run"
+                )
+        for table, options in layer.options.items():
+            for name, given in options.items():
+                if table != "run" or name not in RESUMABLE:
+                    label = name if table == "run" else f"{table}.{name}"
+                    raise UsageError(
+                        f"{label} cannot change when a run is resumed",
+                        where=given.where,
+                        mend=f"only {', '.join(sorted(RESUMABLE))} may; or start a new run",
+                    )
+    kept = [evolve(layer, slots={}) for layer in changes]
+    return resolve([read_recipe(folder / directory.RECIPE), *kept], files, exact=True)
+
+
+def _differences(manifest: Mapping[str, Any], plugins: Mapping[str, Any]) -> list[str]:
+    """Say which versions differ from those that wrote a checkpoint."""
+    notes = [
+        f"{name} was {then['version']} then and is {plugins[name]['version']} now; the run may not be bit-exact"
+        for name, then in manifest.get("plugins", {}).items()
+        if name in plugins and plugins[name]["version"] != then["version"]
+    ]
+    for name, then in manifest.get("versions", {}).items():
+        try:
+            now = torch.__version__ if name == "torch" else version(name)
+        except PackageNotFoundError:
+            continue
+        if now != then:
+            notes.append(f"{name} was {then} then and is {now} now; the run may not be bit-exact")
+    return notes
+
+
+__all__ = ["Run", "Settings", "data_tags", "open_data", "prepare"]

@@ -1,0 +1,39 @@
+"""Where and how precisely a step computes: settings that wrap the step and never branch in it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from attrs import frozen
+
+from gancore.errors import UsageError
+
+
+@frozen
+class Runtime:
+    """Device and precision of a run."""
+
+    device: torch.device
+    precision: str = "fp32"
+
+    def forward(self) -> AbstractContextManager[Any]:
+        """Return the context for everything that is differentiated: bf16 autocast, or nothing."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+
+def choose_runtime(device: str, precision: str) -> Runtime:
+    """Resolve `auto` and check that the device is there. Raises UsageError where it is not."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise UsageError(f"no device is called {device!r}", where="--device", mend="auto, cpu, cuda or cuda:0") from None
+    count = torch.cuda.device_count()
+    if chosen.type == "cuda" and (chosen.index or 0) >= count:
+        raise UsageError(f"device {device!r} is not there: torch sees {count} CUDA devices", where="--device", mend="--device auto")
+    return Runtime(chosen, precision)

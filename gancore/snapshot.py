@@ -1,0 +1,175 @@
+"""Everything that moves in a training, as tensors by name and JSON values, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import field, frozen
+from torch import Tensor
+
+from gancore.component import card_of
+from gancore.errors import CheckpointError, PluginError
+from gancore.plan import ROLES
+
+if TYPE_CHECKING:
+    from gancore.hooks import Chosen, Hooks
+    from gancore.loop import Training
+    from gancore.networks import Player
+
+Tensors = dict[str, Tensor]
+
+
+@frozen
+class Snapshot:
+    """`files` maps a file's stem (generator, critic, optim, components) to its tensors; `state` is the rest."""
+
+    files: Mapping[str, Tensors]
+    state: Mapping[str, Any] = field(factory=dict)
+
+
+def capture(training: Training) -> Snapshot:
+    """Copy out everything that moves. Raises PluginError for component state that cannot be stored."""
+    gan, optim, groups = training.game.gan, {}, {}
+    for role in ROLES:
+        optim |= {f"{role}/{name}": tensor for name, tensor in optimizer_tensors(gan.player(role)).items()}
+        groups[role] = [_settings(group) for group in gan.player(role).optimizer.param_groups]
+    tensors, components = component_state(training.game.hooks)
+    files = {
+        "generator": gan.generator.state_dict(),
+        "critic": gan.critic.state_dict(),
+        "optim": optim,
+        "components": tensors,
+    }
+    copies = {name: {key: tensor.detach().cpu().clone() for key, tensor in part.items()} for name, part in files.items()}
+    state = {"step": training.step, "batches": training.batches, "optimizers": groups, "components": components}
+    return Snapshot(copies, state)
+
+
+def restore(training: Training, snapshot: Snapshot) -> None:
+    """Put everything back. Raises CheckpointError, before anything is changed, where names or shapes differ."""
+    gan, files = training.game.gan, snapshot.files
+    for role in ROLES:
+        compare(role, gan.player(role).state_dict(), files[role])
+    for role in ROLES:
+        player = gan.player(role)
+        player.load_state_dict(files[role])
+        prefix = f"{role}/"
+        own = {name.removeprefix(prefix): each for name, each in files["optim"].items() if name.startswith(prefix)}
+        load_optimizer(player, own, snapshot.state["optimizers"][role])
+    load_components(training.game.hooks, files["components"], snapshot.state["components"])
+    training.step, training.batches = snapshot.state["step"], snapshot.state["batches"]
+
+
+def compare(label: str, own: Tensors, found: Tensors) -> None:
+    """Raise CheckpointError where names, shapes or types of stored weights differ from those of the network."""
+    trouble = [f"missing {name}" for name in own if name not in found]
+    trouble += [f"unexpected {name}" for name in found if name not in own]
+    trouble += [
+        f"{name} is {_form(found[name])}, not {_form(own[name])}"
+        for name in own
+        if name in found and _form(own[name]) != _form(found[name])
+    ]
+    if trouble:
+        more = f" and {len(trouble) - 5} more" if len(trouble) > 5 else ""
+        raise CheckpointError(
+            f"the stored {label} does not fit this composition: {'; '.join(trouble[:5])}{more}",
+            mend="resume with the recipe the run was started with",
+        )
+
+
+def _form(tensor: Tensor) -> tuple[list[int], torch.dtype]:
+    return list(tensor.shape), tensor.dtype
+
+
+def optimizer_tensors(player: Player) -> Tensors:
+    """Name an optimiser's tensors `parameter/key`, e.g. `blocks.0.weight/exp_avg`. Numbers become 0-d float64."""
+    names = {id(weight): name for name, weight in player.named_parameters()}
+    return {
+        f"{names[id(weight)]}/{key}": value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+        for weight, values in player.optimizer.state.items()
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
+    """Put an optimiser's tensors and the settings of its groups back."""
+    fresh = player.optimizer.state_dict()
+    names = {id(weight): name for name, weight in player.named_parameters()}
+    weights = [weight for group in player.optimizer.param_groups for weight in group["params"]]
+    numbers = [number for group in fresh["param_groups"] for number in group["params"]]
+    state = {}
+    for number, weight in zip(numbers, weights, strict=True):
+        prefix = f"{names[id(weight)]}/"
+        own = {name.removeprefix(prefix): each.clone() for name, each in tensors.items() if name.startswith(prefix)}
+        if own:
+            state[number] = own
+    merged = [{**now, **_tuples(then)} for now, then in zip(fresh["param_groups"], groups, strict=True)]
+    player.optimizer.load_state_dict({"state": state, "param_groups": merged})
+
+
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in group.items() if key not in ("params", "param_names")}
+
+
+def _tuples(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in group.items()}
+
+
+def component_state(hooks: Hooks) -> tuple[Tensors, dict[str, Any]]:
+    """Ask every component for its `state()`. Raises PluginError naming what cannot be stored."""
+    tensors: Tensors = {}
+    components: dict[str, Any] = {}
+    for each in hooks.chosen:
+        if not hasattr(each.component, "state"):
+            continue
+        state = each.component.state()
+        plain = {key: value for key, value in state.items() if not isinstance(value, Tensor)}
+        _refuse(each, plain, "state")
+        tensors |= {f"{each.name}/{key}": value for key, value in state.items() if isinstance(value, Tensor)}
+        components[each.name] = {
+            "component": each.component_name,
+            "distribution": each.distribution,
+            "version": each.version,
+            "state_version": card_of(each.component).state_version,
+            "state": plain,
+        }
+    return tensors, components
+
+
+def _refuse(each: Chosen, value: Any, path: str) -> None:
+    """Raise PluginError unless a value survives JSON unchanged."""
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        for key, item in value.items():
+            _refuse(each, item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            _refuse(each, item, f"{path}[{place}]")
+    elif not (value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))):
+        raise PluginError(
+            f"{each.name} cannot be saved: {path} is {value!r}",
+            where=f"{each.distribution} {each.version}".strip(),
+            mend="state() may return tensors, and JSON values of finite numbers, text, lists and string-keyed tables",
+        )
+
+
+def load_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> None:
+    """Give every component its state back. Raises CheckpointError where one is missing or of another version."""
+    for each in hooks.chosen:
+        if not hasattr(each.component, "load_state"):
+            continue
+        if each.name not in components:
+            raise CheckpointError(f"the checkpoint holds no state of {each.name}", mend="resume with the run's own recipe")
+        stored, version = components[each.name], card_of(each.component).state_version
+        if stored["state_version"] != version:
+            raise CheckpointError(
+                f"{each.name} stored its state in form {stored['state_version']}, but now reads form {version}",
+                where=f"{stored['distribution']} {stored['version']} then, {each.distribution} {each.version} now",
+                mend=f"install {stored['distribution']} {stored['version']}",
+            )
+        prefix = f"{each.name}/"
+        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        each.component.load_state({**stored["state"], **own})

@@ -1,0 +1,149 @@
+"""One update of one player, in plain PyTorch. Nothing here waits for a number, and nothing here knows a technique."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import evolve, field, frozen
+from torch import Tensor
+
+from gancore.batch import Batch, Moment, Sample, Side
+from gancore.networks import draw_latent
+
+if TYPE_CHECKING:
+    from gancore.data import Data
+    from gancore.hooks import Hooks
+    from gancore.networks import GAN, Player
+    from gancore.plan import Plan
+    from gancore.rng import Streams
+    from gancore.runtime import Runtime
+
+Reals = Callable[[], tuple[Tensor, Tensor]]
+Figures = dict[str, Any]
+
+
+@frozen(eq=False)
+class Game:
+    """Everything an update needs and none of it changes: the players, the plan, the rules, the numbers."""
+
+    gan: GAN
+    hooks: Hooks
+    plan: Plan
+    streams: Streams
+    runtime: Runtime
+    data: Data | None = field(repr=False)
+
+
+def update_critic(game: Game, moment: Moment, reals: Reals | None) -> Figures:
+    """Move the critic once: fakes without graph, both sides through the view, terms, gradients, step."""
+    with torch.no_grad():
+        z, labels, made = draw_fakes(game, moment, reals)
+    shown = game.hooks.fold(
+        "critic_fakes",
+        {"images": made.images, "labels": labels},
+        step=moment.step,
+        rng=lambda name: game.streams.generator(f"component/{name}", moment.step, moment.index, "fakes"),
+    )
+    batch = make_batch(game, moment, reals, z, shown["labels"], Sample(shown["images"], made.extras))
+    terms, figures = differentiate(game, batch, game.gan.critic)
+    take_step(game, batch, game.gan.critic, terms)
+    return figures
+
+
+def update_generator(game: Game, moment: Moment, reals: Reals | None) -> Figures:
+    """Move the generator once, through the critic as it now is; no critic gradient is computed."""
+    batch = make_batch(game, moment, reals, *draw_fakes(game, moment, reals))
+    terms, figures = differentiate(game, batch, game.gan.generator)
+    take_step(game, batch, game.gan.generator, terms)
+    return figures
+
+
+def update_both(game: Game, moment: Moment, reals: Reals | None) -> Figures:
+    """Move both players at once: both gradients are taken at the old weights, on the same fakes."""
+    z, labels, made = draw_fakes(game, moment, reals)
+    seen = Sample(made.images.detach(), {name: extra.detach() for name, extra in made.extras.items()})
+    critics = make_batch(game, evolve(moment, role="critic"), reals, z, labels, seen)
+    generators = make_batch(game, evolve(moment, role="generator"), reals, z, labels, made)
+    critic_terms, figures = differentiate(game, critics, game.gan.critic)
+    generator_terms, more = differentiate(game, generators, game.gan.generator)
+    take_step(game, critics, game.gan.critic, critic_terms)
+    take_step(game, generators, game.gan.generator, generator_terms)
+    return figures | more
+
+
+def draw_fakes(game: Game, moment: Moment, reals: Reals | None) -> tuple[Tensor, Tensor, Sample]:
+    """Draw latents `[N, Z]` and labels `[N, L]`, and let the generator make samples of them."""
+    key = (moment.step, moment.role, moment.index)
+    z = draw_latent(game.hooks, game.plan, game.plan.batch, game.streams, *key).to(game.gan.device)
+    labels = draw_labels(game, game.plan.batch, reals, *key).to(game.gan.device)
+    with game.runtime.forward():
+        made = game.gan.generator.network(z, labels)
+    return z, labels, made if isinstance(made, Sample) else Sample(made)
+
+
+def draw_labels(game: Game, n: int, reals: Reals | None, *key: int | str) -> Tensor:
+    """Ask components for the labels of n fakes `[n, L]`; otherwise give them the labels of n samples of the data."""
+    if not game.plan.label_sets:
+        return torch.empty(n, 0, dtype=torch.int64)
+    if game.hooks.any("draw_labels"):
+        real_labels = reals()[1] if reals is not None else None
+        chosen: Tensor | None = game.hooks.first(
+            "draw_labels",
+            n=n,
+            real_labels=real_labels,
+            plan=game.plan,
+            rng=lambda name: game.streams.generator(f"labels/{name}", *key),
+        )
+        if chosen is not None:
+            return chosen
+    return data_labels(game, n, *key)
+
+
+def data_labels(game: Game, n: int, *key: int | str) -> Tensor:
+    """Draw labels `[n, L]` with the data's own frequencies; uniformly where there is no data at hand."""
+    rng = game.streams.generator("labels", *key)
+    if game.data is not None:
+        return game.data.draw_labels(n, rng)
+    return torch.stack([torch.randint(len(each), (n,), generator=rng) for each in game.plan.label_sets], 1)
+
+
+def make_batch(
+    game: Game, moment: Moment, reals: Reals | None, z: Tensor, labels: Tensor, made: Sample
+) -> Batch:
+    """Gather both sides of an update; nothing is computed until a term asks for it."""
+    batch = Batch(game.gan, game.hooks, game.plan, game.streams, moment, reals)
+    batch.show_fakes(made, labels, z)
+    return batch
+
+
+def differentiate(game: Game, batch: Batch, player: Player) -> tuple[dict[str, Tensor], Figures]:
+    """Sum the player's terms and leave the gradient of the sum in its own weights, and in no others."""
+    figures: Figures = {}
+    with game.runtime.forward():
+        terms = batch.terms(f"{player.role}_terms", figures)
+    total = torch.stack(list(terms.values())).sum()
+    total.backward(inputs=player.parameters)
+    figures |= {**terms, **batch.mean_scores(), "total": total, "grad_norm": _norm(player)}
+    detached = {name: value.detach() if isinstance(value, Tensor) else value for name, value in figures.items()}
+    return terms, {f"{player.role}/{name}": value for name, value in detached.items()}
+
+
+def take_step(game: Game, batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:
+    """Let the optimiser move the player, unless a component says no; then let components act on the result."""
+    step, hooks = batch.moment.step, game.hooks
+    if hooks.any("learning_rate"):
+        for group in player.optimizer.param_groups:
+            rate = group.setdefault("initial_lr", group["lr"])
+            group["lr"] = hooks.fold("learning_rate", {"rate": rate}, step=step, role=player.role)["rate"]
+    if not hooks.first("skip_update", role=player.role, terms=terms, step=step):
+        player.optimizer.step()
+    player.optimizer.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        hooks.all(f"after_{player.role}_update", gan=game.gan, batch=batch, step=step)
+
+
+def _norm(player: Player) -> Tensor:
+    gradients = [weight.grad for weight in player.parameters if weight.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)

@@ -1,0 +1,356 @@
+"""The conformance kit: what every component must satisfy, first-party and third-party alike.
+
+    from gancore.testing import check_component
+
+    def test_conforms():
+        check_component(InstanceNoise)
+
+`train` puts components into a tiny game in memory, filling every slot they leave open with the plainest stand-in,
+so that a plugin's tests need no other plugin.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from attrs import evolve
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from gancore.batch import Batch, Moment, Sample
+from gancore.component import SPECS, Option, card_of, component, hookimpl, option, options_of
+from gancore.compose import option_values
+from gancore.data import Data, DataOrder, DataSpec, StoredData
+from gancore.hooks import Chosen, Hooks, Implementation
+from gancore.loop import Training
+from gancore.networks import build, make_plan
+from gancore.options import Given, read_options
+from gancore.plan import LabelSet, Plan, Update
+from gancore.rng import Streams
+from gancore.runtime import Runtime
+from gancore.snapshot import Snapshot, capture, restore
+from gancore.step import Game, data_labels, draw_fakes, make_batch
+
+STAND_IN = "a stand-in for tests"
+
+
+class _Generator(nn.Module):
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        channels = plan.shape[0]
+        self.project = nn.Linear(plan.inputs, 4 * math.prod(plan.shape[1:]) // (4 if plan.images else 1))
+        self.shape = (4, *(side // 2 for side in plan.shape[1:])) if plan.images else (4,)
+        up = plan.upsample(4, channels) if plan.images else nn.Linear(4, channels)
+        self.rest = nn.Sequential(plan.norm(4, "generator"), nn.Tanh(), up)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        made: Tensor = self.rest(self.project(z).unflatten(1, self.shape))
+        return made.tanh()
+
+
+class _Critic(nn.Module):
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        first = nn.Conv2d(plan.critic_shape[0], 6, 4, 2, 1) if plan.images else nn.Linear(plan.critic_shape[0], 6)
+        self.layers = nn.Sequential(first, plan.norm(6, "critic"), nn.Tanh())
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        features: Tensor = self.layers(images)
+        return features
+
+
+@component(source=STAND_IN, provides=["loss.targets", "loss.absolute-scores"])
+class StandIn:
+    """Fill every slot in the plainest way: linear networks, squared-error loss, plain gradient descent."""
+
+    dim: int = option(3, ge=1, help="width of the latent")
+
+    @hookimpl
+    def latent_width(self) -> int:
+        return self.dim
+
+    @hookimpl
+    def draw_latent(self, n: int, rng: torch.Generator) -> Tensor:
+        return torch.randn(n, self.dim, generator=rng)
+
+    @hookimpl
+    def make_generator(self, plan: Plan) -> nn.Module:
+        return _Generator(plan)
+
+    @hookimpl
+    def make_critic(self, plan: Plan) -> nn.Module:
+        return _Critic(plan)
+
+    @hookimpl
+    def make_upsample(self, channels_in: int, channels_out: int) -> nn.Module:
+        return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(channels_in, channels_out, 1))
+
+    @hookimpl
+    def make_norm(self, channels: int) -> nn.Module:
+        return nn.Identity()
+
+    @hookimpl
+    def make_optimizer(self, params: list[tuple[str, nn.Parameter]]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(params, lr=0.05, momentum=0.5)
+
+    @hookimpl
+    def schedule(self) -> list[Update]:
+        return [Update("critic"), Update("generator")]
+
+
+@component(source=STAND_IN, provides=["loss.targets"])
+class StandInLoss:
+    """Squared distance of scores from their targets."""
+
+    @hookimpl
+    def critic_terms(self, batch: Batch) -> dict[str, Tensor]:
+        sides = {"fake": batch.fake} if batch.real is None else {"real": batch.real, "fake": batch.fake}
+        return {name: side.mean((side.score - side.targets).square()) for name, side in sides.items()}
+
+    @hookimpl
+    def generator_terms(self, batch: Batch) -> dict[str, Tensor]:
+        return {"fake": batch.fake.mean((batch.fake.score - 1).square())}
+
+
+def some_data(shape: Sequence[int] = (3, 16, 16), classes: Sequence[int] = (3,), count: int = 40) -> StoredData:
+    """Make random bytes (or points, for a shape of one number) with random labels, the same every time."""
+    rng = torch.Generator().manual_seed(1)
+    points = torch.randn(count, *shape, generator=rng)
+    samples = points if len(shape) == 1 else torch.randint(0, 256, (count, *shape), generator=rng, dtype=torch.uint8)
+    columns = [torch.randint(0, k, (count, 1), generator=rng) for k in classes]
+    sets = tuple(LabelSet(f"set{i}", tuple(f"class{j}" for j in range(k))) for i, k in enumerate(classes))
+    return StoredData(samples, torch.cat([torch.empty(count, 0, dtype=torch.int64), *columns], 1), sets)
+
+
+def train(
+    *components: Any,
+    data: Data | None = None,
+    batch: int = 8,
+    seed: int = 0,
+    stand_ins: Sequence[Any] | None = None,
+    hooks: Callable[[Sequence[Chosen]], Hooks] = Hooks,
+) -> Training:
+    """Put components (in calling order) into a tiny game on the CPU; call `.advance()` to make a step.
+
+    Open slots are filled by stand-ins. Components are called `a-name` after their class, in kebab-case.
+    """
+    if data is None:
+        spec = DataSpec(size=(16, 16))
+        made = [each.make_data(**_fit(each.make_data, spec=spec)) for each in components if hasattr(each, "make_data")]
+        data = made[0] if made else some_data()
+    has_loss = any("loss.targets" in card_of(each).provides or _is_loss(each) for each in components)
+    filled = [*components, *(stand_ins if stand_ins is not None else [StandIn(), *([] if has_loss else [StandInLoss()])])]
+    chosen = [Chosen(_kebab(type(each).__name__), "test", each, component_name=type(each).__name__) for each in filled]
+    bound, streams, device = hooks(chosen), Streams(seed), torch.device("cpu")
+    data = bound.fold("adapt_data", {"data": data}, spec=DataSpec(), rng=lambda name: streams.generator(name))["data"]
+    plan = make_plan(bound, streams, data.shape, data.label_sets, batch, data)
+    gan = build(bound, plan, streams, device)
+    return Training(Game(gan, bound, plan, streams, Runtime(device), data), DataOrder(len(data), batch, streams))
+
+
+def _is_loss(each: Any) -> bool:
+    return hasattr(each, "critic_terms") and hasattr(each, "generator_terms") and not hasattr(each, "extend_critic")
+
+
+def _kebab(name: str) -> str:
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+
+
+def _fit(function: Callable[..., Any], **given: Any) -> dict[str, Any]:
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    return {name: value for name, value in given.items() if name in names}
+
+
+def some_batch(training: Training, role: str = "critic", step: int = 0) -> Batch:
+    """Draw one update's batch, reals and fakes, without making the update."""
+    game = training.game
+    moment = Moment(step, "critic" if role == "critic" else "generator")
+    reals = training._reals(0)  # noqa: SLF001 - the kit looks inside
+    return make_batch(game, moment, reals, *draw_fakes(game, moment, reals))
+
+
+def scores_batch(real: Tensor, fake: Tensor, *components: Any, role: str = "critic") -> Batch:
+    """Make a batch whose critic gives exactly these scores `[N]`: for the closed forms of losses.
+
+    Gradients with respect to `real` and `fake` flow.
+    """
+    training = train(*components, data=some_data((1,), ()), batch=len(real))
+    batch = some_batch(training, role)
+    for side, score in ((batch.real, real), (batch.fake, fake)):
+        assert side is not None
+        side.__dict__["out"] = evolve(side.out, score=score)
+    return batch
+
+
+def critic_batch(critic: Callable[[Tensor], Tensor], reals: Tensor, fakes: Tensor, *components: Any) -> Batch:
+    """Make a batch of given reals and fakes `[N, *shape]` judged by a given function `[N, *shape] → [N]`."""
+    training = train(*components, data=StoredData(reals), batch=len(reals))
+
+    class Given(nn.Module):
+        def forward(self, view: Tensor, labels: Tensor) -> Any:
+            from gancore.batch import Judgement
+
+            return Judgement(critic(view), view.flatten(1), {})
+
+    training.game.gan.critic.network = Given()
+    nobody = torch.empty(len(reals), 0, dtype=torch.int64)
+    return make_batch(
+        training.game, Moment(0, "critic"), lambda: (reals, nobody), torch.zeros(len(fakes), 1), nobody, Sample(fakes)
+    )
+
+
+def terms(each: Any, hook: str, batch: Batch) -> dict[str, Tensor]:
+    """Ask one component for its terms of a batch."""
+    figures: dict[str, Any] = {}
+    chosen = Chosen("it", "test", each)
+    batch.hooks = Hooks([chosen])
+    found = batch.terms(hook, figures)
+    return {name.removeprefix("it/"): value for name, value in found.items()}
+
+
+# ── the checks ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_component(cls: type, *, data: Data | None = None, beside: Sequence[Any] = (), **options: Any) -> None:
+    """Check everything a component must satisfy; AssertionError says what it does not.
+
+    Its help is complete; its options validate and survive TOML; its hooks repeat themselves for the same numbers,
+    keep shape and type, leave their inputs and torch's global state alone, and give finite, differentiable terms; and
+    training resumed from its stored state equals training that never stopped, bit for bit.
+
+    `beside` are further components it needs as company, `options` those it cannot do without.
+    """
+    check_help(cls)
+    check_options(cls, options)
+    check_exact_resume(lambda: [cls(**options), *beside], data=data)
+
+
+def check_help(cls: type) -> None:
+    """Check that docstring, source and the help of every option are there."""
+    assert card_of(cls).source.strip(), f"{cls.__name__} cites no source"
+    first = (cls.__doc__ or "").partition("\n")[0]
+    assert 0 < len(first) < 120, f"{cls.__name__}: the first line of its docstring must hold 1 to 119 characters"
+    for name, each in options_of(cls).items():
+        assert each.help.strip(), f"{cls.__name__}.{name} has no help"
+
+
+def check_options(cls: type, options: Mapping[str, Any]) -> None:
+    """Check that an object can be made, that values out of range are refused, and that TOML gives the object back."""
+    made = cls(**options)
+    for each in options_of(cls).values():
+        for value in _out_of_range(each):
+            try:
+                cls(**{**options, each.name: value})
+            except ValueError:
+                continue
+            raise AssertionError(f"{cls.__name__}.{each.name} takes {value!r}, though it must be {each.range}")
+    written = option_values(Chosen("it", "test", made))
+    again = cls(**read_options("it", options_of(cls), {name: Given(value, "TOML") for name, value in written.items()}))
+    assert option_values(Chosen("it", "test", again)) == written, f"{cls.__name__} does not survive TOML"
+
+
+def _out_of_range(each: Option) -> list[Any]:
+    values: list[Any] = [bound - 1 for bound in (each.ge, each.gt) if bound is not None]
+    values += [bound + 1 for bound in (each.le, each.lt) if bound is not None]
+    return [*values, "no such choice"] if each.choices else values
+
+
+def check_exact_resume(make: Callable[[], Sequence[Any]], *, data: Data | None = None, steps: int = 3) -> None:
+    """Check 2·steps in one go against steps, saved, loaded into fresh objects, and steps again: equal bit for bit."""
+    whole = train(*make(), data=data, hooks=WatchedHooks)
+    figures = [whole.advance() for _ in range(2 * steps)]
+    for row in figures:
+        for name, value in row.items():
+            assert math.isfinite(float(value)), f"{name} is {float(value)}"
+    first = train(*make(), data=data)
+    for _ in range(steps):
+        first.advance()
+    second = train(*make(), data=data)
+    restore(second, through_files(capture(first)))
+    for _ in range(steps):
+        second.advance()
+    assert_equal(capture(whole), capture(second))
+
+
+def through_files(snapshot: Snapshot) -> Snapshot:
+    """Pass a snapshot through safetensors and JSON, as a checkpoint would."""
+    files = {name: load(save({k: v.contiguous() for k, v in part.items()})) for name, part in snapshot.files.items()}
+    return Snapshot(files, json.loads(json.dumps(snapshot.state, allow_nan=False)))
+
+
+def assert_equal(one: Snapshot, other: Snapshot) -> None:
+    """Assert that two snapshots hold the same bits."""
+    state = json.loads(json.dumps(one.state)), json.loads(json.dumps(other.state))
+    assert state[0] == state[1], "the JSON state differs"
+    for part, tensors in one.files.items():
+        assert tensors.keys() == other.files[part].keys(), f"{part} holds other names"
+        for name, tensor in tensors.items():
+            assert torch.equal(tensor, other.files[part][name]), f"{part}: {name} differs"
+
+
+# hooks that may not touch torch's global generator; the others run networks, which may draw from it
+QUIET = {"critic_view", "critic_targets", "critic_fakes", "draw_latent", "draw_labels", "schedule", "learning_rate"}
+KEEPS_FORM = {"critic_targets": "targets", "sample_weights": "weights"}
+
+
+class WatchedHooks(Hooks):
+    """Hooks that check what each call takes and gives."""
+
+    def implementations(self, hook: str, role: str | None = None) -> tuple[Implementation, ...]:
+        """Wrap every implementation in its checks."""
+        return tuple(_Watched(each.chosen, each.function, each.wants) for each in super().implementations(hook, role))
+
+
+class _Watched(Implementation):
+    def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
+        label = f"{self.chosen.name}.{hook}"
+        tensors = {name: value for name, value in given.items() if isinstance(value, Tensor) and name in SPECS[hook]}
+        versions = {name: value._version for name, value in tensors.items()}  # noqa: SLF001
+        numbers, dtype, grad = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled()
+        answer = super().__call__(hook, given)
+        for name, value in tensors.items():
+            assert value._version == versions[name], f"{label} writes into {name}"  # noqa: SLF001
+        assert torch.get_default_dtype() is dtype, f"{label} changes torch's default dtype"
+        assert torch.is_grad_enabled() == grad, f"{label} changes torch's grad mode"
+        if hook in QUIET:
+            assert torch.equal(torch.get_rng_state(), numbers), f"{label} draws from torch's global generator"
+            assert _same(answer, super().__call__(hook, given)) or hasattr(self.chosen.component, "state"), (
+                f"{label} does not repeat itself for the same numbers"
+            )
+        _check_answer(label, hook, given, answer)
+        return answer
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, tuple):
+        return all(map(_same, one, other))
+    return bool(one == other)
+
+
+def _check_answer(label: str, hook: str, given: Mapping[str, Any], answer: Any) -> None:
+    if answer is None:
+        return
+    if hook in KEEPS_FORM:
+        before = given[KEEPS_FORM[hook]]
+        assert answer.shape == before.shape, f"{label} changes the shape from {before.shape} to {answer.shape}"
+        assert answer.dtype == before.dtype, f"{label} changes the type from {before.dtype} to {answer.dtype}"
+    if hook == "critic_view":
+        assert answer.dtype == given["images"].dtype, f"{label} changes the type of the images"
+    if hook in ("critic_terms", "generator_terms"):
+        for name, term in answer.items():
+            assert isinstance(term, Tensor), f"{label}: {name} is {type(term).__name__}, no tensor"
+            assert term.dim() == 0, f"{label}: {name} has shape {list(term.shape)}, but must be a scalar"
+            assert term.requires_grad, f"{label}: {name} carries no gradient"
+
+
+__all__ = [
+    "StandIn", "StandInLoss", "WatchedHooks", "assert_equal", "check_component", "check_exact_resume", "check_help",
+    "check_options", "critic_batch", "data_labels", "scores_batch", "some_batch", "some_data", "terms",
+    "through_files", "train",
+]  # fmt: skip

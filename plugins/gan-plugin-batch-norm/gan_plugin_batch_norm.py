@@ -1,0 +1,25 @@
+"""Batch normalisation."""
+
+from torch import nn
+
+from gancore import component, hookimpl, option
+
+
+@component(
+    source="Ioffe and Szegedy, ICML 2015, arXiv:1502.03167",
+    provides=["batch-statistics"],
+)
+class BatchNorm:
+    """Normalise each channel over the batch: training output has mean β and variance γ².
+
+    Shape `[N, C, …]` is kept. Reals and fakes are normalised apart, as they are separate calls. A sample's output
+    depends on its neighbours, which is why a penalty on one sample's gradient refuses it in the critic.
+    """
+
+    momentum: float = option(0.1, gt=0, le=1, help="share of the new batch in the running statistics")
+    eps: float = option(1e-5, gt=0, help="added to the variance")
+
+    @hookimpl
+    def make_norm(self, channels, plan):
+        layer = nn.BatchNorm2d if plan.images else nn.BatchNorm1d
+        return layer(channels, self.eps, self.momentum)

@@ -1,0 +1,71 @@
+"""Gradient penalty: ask the critic for a slope of 1 between reals and fakes."""
+
+import torch
+
+from gancore import component, hookimpl, option, refuses, wary_of
+
+SOURCE = "Gulrajani et al., NeurIPS 2017, arXiv:1704.00028"
+
+
+@component(
+    source=SOURCE,
+    provides=["lipschitz", "critic.gradient-penalty"],
+    rules=[
+        refuses(
+            "critic.batch-statistics",
+            "the penalty is one number for each sample, but with batch statistics a score depends on every sample",
+            cite="Gulrajani et al. 2017, section 4",
+            mend="--critic-norm layer or none",
+        ),
+        wary_of(
+            "critic.cross-sample",
+            "a score then depends on the other samples, so the penalty no longer bounds one sample's own slope",
+            cite="Gulrajani et al. 2017, section 4",
+        ),
+        wary_of(
+            "weights.clipped",
+            "both hold the slope down, and the penalty was proposed to replace clipping",
+            cite="Gulrajani et al. 2017, section 3",
+            mend="leave weight-clipping out",
+        ),
+    ],
+)
+class GradientPenalty:
+    """Pull the norm of the critic's gradient towards 1 between reals and fakes.
+
+    x̂ = ε·x + (1-ε)·G(z) with one ε ~ U[0, 1] a sample, on the views `[N, C, H, W]` (points `[N, d]` alike), and the
+    term is penalty = weight·mean over samples of (‖∂D(x̂)/∂x̂‖₂ - target)², the norm over all of C·H·W. The labels of
+    the reals go with x̂, so a conditional critic wants fakes that carry the labels of their reals. Computed in float32
+    also under autocast. An update without reals has no penalty.
+    """
+
+    weight: float = option(10.0, ge=0, help="factor λ of the penalty, at least 0")
+    target: float = option(1.0, ge=0, help="norm that is asked for, in score per unit of the image range [-1, 1]")
+    one_sided: bool = option(False, help="true penalises only norms above the target")
+    every: int = option(1, ge=1, help="steps from one penalty to the next, which then counts that many times")
+
+    @hookimpl
+    def critic_terms(self, batch, step, rng, log):
+        if batch.real is None or step % self.every:
+            return None
+        real, fake = batch.real.view.detach().float(), batch.fake.view.detach().float()
+        share = torch.rand(len(real), *[1] * (real.dim() - 1), generator=rng, device=rng.device)  # [N, 1, …]
+        norms = slopes(batch.critic, share * real + (1 - share) * fake, batch.real.labels)
+        log("gradient-norm", norms.mean())
+        excess = norms - self.target
+        if self.one_sided:
+            excess = excess.relu()
+        return {"penalty": self.every * self.weight * excess.square().mean()}
+
+
+def slopes(critic, views, labels):
+    """Norm of each score's gradient `[N]` at float32 views `[N, …]`, itself differentiable.
+
+    Where the gradient is 0 the norm is 0 and so is its own (sub)gradient: finite, unlike that of a bare square root.
+    """
+    views = views.detach().requires_grad_()
+    with torch.autocast(views.device.type, enabled=False):
+        score = critic(views, labels).score
+        # the gradient too, for its operations are recorded and would run in the lower precision
+        (gradient,) = torch.autograd.grad(score.sum(), views, create_graph=True)
+    return torch.linalg.vector_norm(gradient.flatten(1), dim=1)

@@ -1,0 +1,105 @@
+"""Mixtures of narrow normals in the plane, whose modes can be counted."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+
+from gancore import Data, DataSpec, LabelSet, StoredData, component, hookimpl, option
+
+SIGMAS = {"ring8": 0.01, "grid25": 0.05, "grid100": 0.05}
+EPOCH = 100_000  # fresh points called one epoch: the size of PacGAN's fixed set
+
+
+def means(layout: str) -> Tensor:
+    """Return the middles of the modes `[K, 2]`, float64, before scaling.
+
+    ring8: (cos 2πi/8, sin 2πi/8); grid25: {-4, -2, 0, 2, 4}²; grid100: {-9, -7, …, 9}².
+    """
+    if layout == "ring8":
+        angles = torch.arange(8, dtype=torch.float64) * (torch.pi / 4)
+        return torch.stack([angles.cos(), angles.sin()], 1)
+    reach = {"grid25": 4, "grid100": 9}[layout]
+    line = torch.arange(-reach, reach + 1, 2, dtype=torch.float64)
+    return torch.cartesian_prod(line, line)
+
+
+def sigma(layout: str) -> float:
+    """Return the standard deviation of every mode in each coordinate, before scaling."""
+    return SIGMAS[layout]
+
+
+def scale(layout: str) -> float:
+    """Return the largest coordinate of any mean in absolute value: points are divided by it."""
+    return float(means(layout).abs().max())
+
+
+def draw(layout: str, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw n scaled points, float32 `[n, 2]`, and the mode each came from, int64 `[n, 1]`; all modes alike often."""
+    middles = means(layout).to(rng.device)
+    modes = torch.randint(len(middles), (n,), generator=rng, device=rng.device)
+    noise = torch.randn(n, 2, generator=rng, device=rng.device, dtype=torch.float64)
+    points = (middles[modes] + sigma(layout) * noise) / scale(layout)
+    return points.float(), modes[:, None]
+
+
+def label_sets(layout: str) -> tuple[LabelSet, ...]:
+    """Name the one question that has an answer for every point: its mode, by the row of `means`."""
+    return (LabelSet("mode", tuple(map(str, range(len(means(layout)))))),)
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Points that are drawn anew for every batch."""
+
+    layout: str
+    label_sets: tuple[LabelSet, ...]
+    shape: tuple[int, ...] = (2,)
+
+    def __len__(self) -> int:
+        return EPOCH
+
+    def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw as many points `[n, 2]` with modes `[n, 1]` as there are indices; which indices does not matter."""
+        return draw(self.layout, len(indices), rng)
+
+    def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw n modes, int64 `[n, 1]`, all alike often."""
+        return torch.randint(len(self.label_sets[0]), (n, 1), generator=rng, device=rng.device)
+
+    def fingerprint(self) -> str:
+        """Digest the law: there are no stored points."""
+        law = (self.layout, means(self.layout).tolist(), sigma(self.layout))
+        return blake2b(repr(law).encode(), digest_size=16).hexdigest()
+
+
+@component(
+    source="Lin, Khetan, Fanti and Oh, PacGAN, NeurIPS 2018, arXiv:1712.04086; ring: Srivastava et al., VEEGAN, "
+    "NeurIPS 2017, arXiv:1705.07761",
+    asks={"gen": "mlp", "critic": "mlp-critic", "run": {"batch": 256}},
+)
+class Mixture:
+    """Draw points from a mixture of 8, 25 or 100 narrow normals in the plane.
+
+    With equal weights, x = (mean of a mode + sigma·n) / largest |coordinate| of a mean, n ~ N(0, 1) per coordinate:
+
+    - ring8: 8 means on the unit circle, sigma 0.01;
+    - grid25: 5×5 means 2 apart, sigma 0.05, divided by 4;
+    - grid100: 10×10 means 2 apart, sigma 0.05, divided by 9 (ours, a harder grid25).
+
+    Samples are float32 `[N, 2]`, all within [-1.1, 1.1] but for about one in 10¹⁰; the label set `mode` says which
+    mode each came from. PacGAN trains on a fixed set of 100,000 points (`finite = 100000`); the default draws fresh
+    ones for every batch, and an epoch is 100,000 of them.
+    """
+
+    layout: str = option("ring8", choices=tuple(SIGMAS), help="where the modes lie")
+    finite: int = option(0, ge=0, help="points of a fixed set; 0 draws fresh points for every batch")
+    seed: int = option(0, ge=0, help="the fixed set follows from it; fresh points follow from the seed of the run")
+
+    @hookimpl
+    def make_data(self, spec: DataSpec) -> Data:
+        labels = label_sets(self.layout)
+        if not self.finite:
+            return Fresh(self.layout, labels)
+        return StoredData(*draw(self.layout, self.finite, torch.Generator().manual_seed(self.seed)), labels)

@@ -1,0 +1,1 @@
+"""The recipes that gancore comes with: the TOML files of this folder."""

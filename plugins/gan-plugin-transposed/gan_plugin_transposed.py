@@ -1,0 +1,24 @@
+"""Upsampling by a transposed convolution, the adjoint of a strided one."""
+
+from torch import nn
+
+from gancore import component, hookimpl, option
+
+
+@component(source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434; arithmetic: Dumoulin and Visin, arXiv:1603.07285")
+class Transposed:
+    """Double height and width by a transposed convolution of stride 2, without bias.
+
+    `[N, C, h, w] → [N, C', 2h, 2w]`. An odd kernel meets its own stride unevenly and draws a checkerboard
+    (Odena, Dumoulin and Olah, Distill 2016): with a kernel and an input of ones the interior is constant only for an
+    even one.
+    """
+
+    kernel: int = option(4, ge=2, le=9, help="side of the kernel in pixels; even ones draw no checkerboard")
+
+    @hookimpl
+    def make_upsample(self, channels_in, channels_out):
+        padding = (self.kernel - 1) // 2
+        return nn.ConvTranspose2d(
+            channels_in, channels_out, self.kernel, 2, padding, output_padding=self.kernel % 2, bias=False
+        )

@@ -1,0 +1,104 @@
+"""Facts about weight clipping."""
+
+import pytest
+import torch
+from gan_plugin_weight_clipping import WeightClipping, share_at_bounds
+from torch import nn
+
+from gancore import component, hookimpl
+from gancore.testing import check_component, train
+
+torch.set_num_threads(1)
+
+
+@component(source="a test")
+class Company:
+    """A norm with scales, a buffer, and an extra network of the critic."""
+
+    @hookimpl
+    def make_norm(self, channels, plan):
+        return nn.BatchNorm2d(channels)
+
+    @hookimpl
+    def extend_player(self, role):
+        return {"more": nn.Linear(3, 3)} if role == "critic" else None
+
+
+def clipped(**options):
+    training = train(WeightClipping(**options), Company())
+    with torch.no_grad():
+        for weight in training.game.gan.critic.parameters:
+            weight.mul_(10)
+    training.advance()
+    return training.game.gan.critic
+
+
+def test_weight_clipping_conforms():
+    check_component(WeightClipping)
+
+
+def test_every_critic_weight_lies_in_the_box_after_each_update():
+    training = train(WeightClipping(c=0.02))
+    for _ in range(3):
+        training.advance()
+        assert max(weight.abs().max() for weight in training.game.gan.critic.parameters) <= torch.tensor(0.02)
+
+
+def test_weights_inside_the_box_are_left_alone():
+    training, free = train(WeightClipping(c=1e6)), train()
+    training.advance()
+    free.advance()
+    weights = free.game.gan.critic.state_dict()
+    assert all(torch.equal(each, weights[name]) for name, each in training.game.gan.critic.state_dict().items())
+
+
+def test_weights_of_extra_networks_are_clipped():
+    assert clipped().extras["more"].weight.abs().max() <= torch.tensor(0.01)
+
+
+def test_scales_of_norm_layers_are_left_alone():
+    assert clipped().network.body.layers[1].weight.min() > 1
+
+
+def test_scales_of_norm_layers_are_clipped_on_request():
+    assert clipped(norms=True).network.body.layers[1].weight.max() <= torch.tensor(0.01)
+
+
+def test_biases_of_other_layers_are_clipped():
+    assert clipped().network.body.layers[0].bias.abs().max() <= torch.tensor(0.01)
+
+
+def test_buffers_are_left_alone():
+    assert clipped().network.body.layers[1].running_var.min() > 0.5  # 0.9·1 + 0.1·variance
+
+
+def test_generator_weights_are_left_alone():
+    training = train(WeightClipping(c=1e-4))
+    training.advance()
+    assert max(weight.abs().max() for weight in training.game.gan.generator.parameters) > 0.01
+
+
+def test_clipping_twice_equals_clipping_once():
+    training = train(WeightClipping(c=0.02))
+    training.advance()
+    before = {name: each.clone() for name, each in training.game.gan.critic.state_dict().items()}
+    with torch.no_grad():
+        WeightClipping(c=0.02).after_critic_update(training.game.gan)
+    assert all(torch.equal(each, before[name]) for name, each in training.game.gan.critic.state_dict().items())
+
+
+def test_clipped_linear_critic_has_slope_at_most_c_root_d():
+    weight = torch.randn(100, generator=torch.Generator().manual_seed(0)).clamp(-0.01, 0.01)
+    assert weight.norm() <= 0.01 * 100**0.5 * (1 + 1e-6)
+
+
+def test_share_at_bounds_counts_weights_at_either_bound():
+    weights = [torch.tensor([[-0.01, 0.0], [0.005, 0.01]]), torch.tensor([0.02, 0.009])]
+    assert share_at_bounds(weights, 0.01).item() == pytest.approx(3 / 6)
+
+
+def test_share_at_bounds_is_one_after_clipping_large_weights():
+    training = train(WeightClipping(c=1e-6))
+    training.advance()
+    # all weights of this critic are larger than 1e-6 at the start, but for a chance of about 1e-5 each
+    assert share_at_bounds(training.game.gan.critic.parameters, 1e-6).item() > 0.99
