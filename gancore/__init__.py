@@ -19,7 +19,7 @@ from gancore.plan import Head, LabelSet, Plan, Tail, Update, pyramid
 
 if TYPE_CHECKING:
     from gancore.batch import Batch, Judgement, Sample
-    from gancore.compose import Composition, compose
+    from gancore.composition import Composition, compose
     from gancore.data import Data, DataSpec, StoredData
     from gancore.networks import GAN, Critic
     from gancore.run.run import Run
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _LATER = {
     "Batch": "batch",
-    "Composition": "compose",
+    "Composition": "composition",
     "Critic": "networks",
     "Data": "data",
     "DataSpec": "data",
@@ -37,7 +37,7 @@ _LATER = {
     "Sample": "batch",
     "Settings": "settings",
     "StoredData": "data",
-    "compose": "compose",
+    "compose": "composition",
 }
 
 __all__ = [

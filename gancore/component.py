@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -25,7 +26,8 @@ CARD = "__gancore__"
 class Rule:
     """One thing a component knows about its company. `tag` is what another component `provides`.
 
-    `present`: the rule is broken when the tag is there (True) or missing (False). `hard`: refused, else noted.
+    `present`: the rule is broken when the tag is there (True) or missing (False). `hard`: refused, else noted. It holds
+    only `when` the component's own options say so.
     """
 
     tag: str
@@ -34,26 +36,27 @@ class Rule:
     reason: str
     cite: str = ""
     mend: str = ""
+    when: Callable[[Any], bool] = lambda component: True
 
 
-def needs(tag: str, reason: str, *, cite: str = "", mend: str = "") -> Rule:
-    """Refuse a composition in which nobody provides `tag`."""
-    return Rule(tag, False, True, reason, cite, mend)
+def needs(tag: str, reason: str, **more: Any) -> Rule:
+    """Refuse a composition in which nobody provides `tag`. `more` is any of cite, mend, and when(component)."""
+    return Rule(tag, False, True, reason, **more)
 
 
-def refuses(tag: str, reason: str, *, cite: str = "", mend: str = "") -> Rule:
+def refuses(tag: str, reason: str, **more: Any) -> Rule:
     """Refuse a composition in which somebody else provides `tag`."""
-    return Rule(tag, True, True, reason, cite, mend)
+    return Rule(tag, True, True, reason, **more)
 
 
-def wary_of(tag: str, reason: str, *, cite: str = "", mend: str = "") -> Rule:
+def wary_of(tag: str, reason: str, **more: Any) -> Rule:
     """Note before the run that somebody else provides `tag`."""
-    return Rule(tag, True, False, reason, cite, mend)
+    return Rule(tag, True, False, reason, **more)
 
 
-def wary_without(tag: str, reason: str, *, cite: str = "", mend: str = "") -> Rule:
+def wary_without(tag: str, reason: str, **more: Any) -> Rule:
     """Note before the run that nobody provides `tag`."""
-    return Rule(tag, False, False, reason, cite, mend)
+    return Rule(tag, False, False, reason, **more)
 
 
 @attrs.frozen
@@ -145,6 +148,11 @@ def options_of(cls: type) -> dict[str, Option]:
         for field in attrs.fields(cls)
         if "option" in field.metadata
     }
+
+
+def kebab(name: str) -> str:
+    """Spell a class's name as a component's: `ExperienceReplay` → `experience-replay`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
 
 
 def card_of(thing: Any) -> Card:

@@ -19,9 +19,9 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from gancore.component import CARD
+from gancore.component import CARD, kebab
 from gancore.errors import PluginError, UsageError, did_you_mean
-from gancore.recipe import KINDS
+from gancore.recipe import IN_WORDS, KINDS
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PREFIX = "gancore."
@@ -128,7 +128,7 @@ def find(name: str, kind: str) -> Row:
     if not rows:
         mend = did_you_mean(bare, of_kind) or did_you_mean(bare, [row.name for row in installed()])
         raise UsageError(
-            f"no {kind} is called {name!r}",
+            f"no {IN_WORDS.get(kind, kind)} is called {name!r}",
             where=where,
             mend=f"{mend or ', '.join(of_kind) or 'none is installed'}    (`gan plugins {kind}` lists {len(of_kind)})",
         )
@@ -137,7 +137,8 @@ def find(name: str, kind: str) -> Row:
         raise UsageError(f"{len(rows)} distributions publish a component called {name!r}", where=where, mend=mend)
     row = rows[0]
     if row.kind != kind:
-        raise UsageError(f"{name!r} is a {row.kind}, not a {kind}", where=where, mend=f"--{row.kind} {name}")
+        one, other = IN_WORDS.get(row.kind, row.kind), IN_WORDS.get(kind, kind)
+        raise UsageError(f"{name!r} is of kind {one}, not {other}", where=where, mend=f"--{row.kind} {name}")
     return row
 
 
@@ -164,10 +165,7 @@ def load_file(given: str) -> tuple[str, type]:
 
     Raises UsageError for a missing file, or one that does not hold exactly one component.
     """
-    location, _, wanted = given.partition(".py:")
-    path = Path(f"{location}.py" if wanted else location)
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}", where=given, mend="name a Python file that holds a component")
+    path, wanted = split_file(given)
     classes = {
         name: thing
         for name, thing in vars(_run_file(path)).items()
@@ -179,7 +177,16 @@ def load_file(given: str) -> tuple[str, type]:
     if not wanted and len(classes) != 1:
         raise UsageError(f"{path} holds {len(classes)} components ({held})", where=given, mend=f"{path}:NAME")
     name = wanted or next(iter(classes))
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower(), classes[name]
+    return kebab(name), classes[name]
+
+
+def split_file(given: str) -> tuple[Path, str]:
+    """Split `./file.py:Class` into path and class. Raises UsageError where there is no such file."""
+    location, _, wanted = given.partition(".py:")
+    path = Path(f"{location}.py" if wanted else location)
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", where=given, mend="name a Python file that holds a component")
+    return path, wanted
 
 
 def _module_name(path: Path) -> str:

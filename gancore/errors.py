@@ -61,5 +61,5 @@ class NumbersError(GanError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean X?` for the nearest of the `known` words, or nothing when none is near."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    near = get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else ""

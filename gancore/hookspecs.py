@@ -9,6 +9,10 @@ How answers join (stated at the end of each first line):
 - **fold**: each component receives what the one before returned (None leaves it as it is);
 - **all**: every answer that is not None is collected.
 
+`@hookimpl(trylast=True)` moves a component to the end of one hook's order (a wrapper that must be outermost),
+`tryfirst=True` to its beginning. A component that changes while training keeps what it needs in `memory()` fields and
+offers `state()`, a flat dict of tensors and JSON values, and `load_state(state)`, whose tensors lie on the CPU.
+
 Words used below: `N` batch, `C, H, W` channels, height, width, `Z` width of the latent, `L` number of label
 sets, `F` width of the critic's features. Images lie in [-1, 1]. `labels` is int64 `[N, L]`, one column for each
 of `plan.label_sets` (L = 0 for data without labels). `step` counts iterations of the schedule from 0. `role`

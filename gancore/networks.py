@@ -180,7 +180,7 @@ def build_critic(hooks: Hooks, plan: Plan, streams: Streams) -> Critic:
                     tails[each.chosen.name] = part.module
                     features += part.added
                 else:
-                    heads[f"{each.chosen.name}-{part.name}"] = part
+                    heads[f"{each.chosen.name}-{part.name}".replace(".", "-")] = part
     score = _made(hooks, plan, streams, "critic", "score", "make_score", features=features)
     with streams.building("critic", "adapt"):
         adapted: Critic = hooks.fold("adapt_critic", {"net": Critic(body, tails, score, heads)}, plan=plan)["net"]

@@ -44,6 +44,15 @@ WITHOUT = "without"  # names that a recipe or another component asked for and th
 LISTS = (*ANY, WITHOUT)
 SHORTHANDS = {"norm": ("gen-norm", "critic-norm"), "optim": ("gen-optim", "critic-optim")}
 KINDS = tuple(dict.fromkeys([kind for kind, _ in ONE_OF.values()] + list(ANY)))
+IN_WORDS = {
+    "gen": "generator",
+    "upsample": "upsampler",
+    "optim": "optimizer",
+    "init": "initializer",
+    "cond": "conditioning",
+    "reg": "regularizer",
+    "track": "tracker",
+}
 FORMAT = 1
 LARGEST = 1 << 20  # bytes
 

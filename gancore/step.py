@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 from torch import Tensor
 
 from gancore.batch import Batch, Moment, Sample, Side
+from gancore.errors import CompositionError
 from gancore.networks import draw_latent
 
 if TYPE_CHECKING:
@@ -40,13 +41,7 @@ def update_critic(game: Game, moment: Moment, reals: Reals | None) -> Figures:
     """Move the critic once: fakes without graph, both sides through the view, terms, gradients, step."""
     with torch.no_grad():
         z, labels, made = draw_fakes(game, moment, reals)
-    shown = game.hooks.fold(
-        "critic_fakes",
-        {"images": made.images, "labels": labels},
-        step=moment.step,
-        rng=lambda name: game.streams.generator(f"component/{name}", moment.step, moment.index, "fakes"),
-    )
-    batch = make_batch(game, moment, reals, z, shown["labels"], Sample(shown["images"], made.extras))
+    batch = make_batch(game, moment, reals, z, *exchange_fakes(game, moment, labels, made))
     terms, figures = differentiate(game, batch, game.gan.critic)
     take_step(game, batch, game.gan.critic, terms)
     return figures
@@ -64,7 +59,7 @@ def update_both(game: Game, moment: Moment, reals: Reals | None) -> Figures:
     """Move both players at once: both gradients are taken at the old weights, on the same fakes."""
     z, labels, made = draw_fakes(game, moment, reals)
     seen = Sample(made.images.detach(), {name: extra.detach() for name, extra in made.extras.items()})
-    critics = make_batch(game, evolve(moment, role="critic"), reals, z, labels, seen)
+    critics = make_batch(game, moment, reals, z, *exchange_fakes(game, moment, labels, seen))
     generators = make_batch(game, evolve(moment, role="generator"), reals, z, labels, made)
     critic_terms, figures = differentiate(game, critics, game.gan.critic)
     generator_terms, more = differentiate(game, generators, game.gan.generator)
@@ -81,6 +76,17 @@ def draw_fakes(game: Game, moment: Moment, reals: Reals | None) -> tuple[Tensor,
     with game.runtime.forward():
         made = game.gan.generator.network(z, labels)
     return z, labels, made if isinstance(made, Sample) else Sample(made)
+
+
+def exchange_fakes(game: Game, moment: Moment, labels: Tensor, made: Sample) -> tuple[Tensor, Sample]:
+    """Let components show the critic other fakes, with their labels `[N, L]`, than those just made."""
+    shown = game.hooks.fold(
+        "critic_fakes",
+        {"images": made.images, "labels": labels},
+        step=moment.step,
+        rng=lambda name: game.streams.generator(f"component/{name}", moment.step, moment.index, "fakes"),
+    )
+    return shown["labels"], Sample(shown["images"], made.extras)
 
 
 def draw_labels(game: Game, n: int, reals: Reals | None, *key: int | str) -> Tensor:
@@ -123,6 +129,8 @@ def differentiate(game: Game, batch: Batch, player: Player) -> tuple[dict[str, T
     figures: Figures = {}
     with game.runtime.forward():
         terms = batch.terms(f"{player.role}_terms", figures)
+    if not terms:
+        raise CompositionError(f"no component gives the {player.role} a term to minimise", mend="--loss NAME")
     total = torch.stack(list(terms.values())).sum()
     total.backward(inputs=player.parameters)
     figures |= {**terms, **batch.mean_scores(), "total": total, "grad_norm": _norm(player)}

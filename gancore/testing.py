@@ -22,8 +22,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from gancore.batch import Batch, Moment, Sample
-from gancore.component import SPECS, Option, card_of, component, hookimpl, option, options_of
-from gancore.compose import option_values
+from gancore.component import SPECS, Option, card_of, component, hookimpl, kebab, option, options_of
+from gancore.composition import option_values
 from gancore.data import Data, DataOrder, DataSpec, StoredData
 from gancore.hooks import Chosen, Hooks, Implementation
 from gancore.loop import Training
@@ -136,15 +136,17 @@ def train(
 ) -> Training:
     """Put components (in calling order) into a tiny game on the CPU; call `.advance()` to make a step.
 
-    Open slots are filled by stand-ins. Components are called `a-name` after their class, in kebab-case.
+    Open slots are filled by stand-ins; a component that provides a tag `loss.…` is the loss. Components go by the name
+    of their class, in kebab-case; pass a `Chosen` to give one another name, or to one player alone.
     """
+    objects = [each.component if isinstance(each, Chosen) else each for each in components]
     if data is None:
         spec = DataSpec(size=(16, 16))
-        made = [each.make_data(**_fit(each.make_data, spec=spec)) for each in components if hasattr(each, "make_data")]
+        made = [each.make_data(**_fit(each.make_data, spec=spec)) for each in objects if hasattr(each, "make_data")]
         data = made[0] if made else some_data()
-    has_loss = any("loss.targets" in card_of(each).provides or _is_loss(each) for each in components)
+    has_loss = any(tag.startswith("loss.") for each in objects for tag in card_of(each).provides)
     filled = [*components, *(stand_ins if stand_ins is not None else [StandIn(), *([] if has_loss else [StandInLoss()])])]
-    chosen = [Chosen(_kebab(type(each).__name__), "test", each, component_name=type(each).__name__) for each in filled]
+    chosen = [each if isinstance(each, Chosen) else _choose(each) for each in filled]
     bound, streams, device = hooks(chosen), Streams(seed), torch.device("cpu")
     data = bound.fold("adapt_data", {"data": data}, spec=DataSpec(), rng=lambda name: streams.generator(name))["data"]
     plan = make_plan(bound, streams, data.shape, data.label_sets, batch, data)
@@ -152,12 +154,8 @@ def train(
     return Training(Game(gan, bound, plan, streams, Runtime(device), data), DataOrder(len(data), batch, streams))
 
 
-def _is_loss(each: Any) -> bool:
-    return hasattr(each, "critic_terms") and hasattr(each, "generator_terms") and not hasattr(each, "extend_critic")
-
-
-def _kebab(name: str) -> str:
-    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+def _choose(each: Any) -> Chosen:
+    return Chosen(kebab(type(each).__name__), "test", each, component_name=type(each).__name__)
 
 
 def _fit(function: Callable[..., Any], **given: Any) -> dict[str, Any]:
@@ -318,9 +316,8 @@ class _Watched(Implementation):
         assert torch.is_grad_enabled() == grad, f"{label} changes torch's grad mode"
         if hook in QUIET:
             assert torch.equal(torch.get_rng_state(), numbers), f"{label} draws from torch's global generator"
-            assert _same(answer, super().__call__(hook, given)) or hasattr(self.chosen.component, "state"), (
-                f"{label} does not repeat itself for the same numbers"
-            )
+            repeats = hasattr(self.chosen.component, "state") or _same(answer, super().__call__(hook, given))
+            assert repeats, f"{label} does not repeat itself for the same numbers"
         _check_answer(label, hook, given, answer)
         return answer
 

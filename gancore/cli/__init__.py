@@ -6,6 +6,9 @@ import os
 import sys
 import traceback
 
+# Threads that wait must not spin: where other programs use the machine too, spinning made steps forty times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import click
 
 from gancore.cli.console import complain
@@ -13,10 +16,21 @@ from gancore.cli.plugins import plugins
 from gancore.cli.recipes import recipes
 from gancore.cli.run import run
 from gancore.cli.sample import sample
-from gancore.errors import GanError, did_you_mean
+from gancore.errors import GanError, UsageError, did_you_mean
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Gan(click.Group):
+    def resolve_command(
+        self, context: click.Context, words: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuse an unknown command in our own words."""
+        if words[0] not in self.commands and not words[0].startswith("-"):
+            near = did_you_mean(words[0], self.commands)
+            raise UsageError(f"`gan` has no command {words[0]!r}", mend=near or "gan --help")
+        return super().resolve_command(context, words)
+
+
+@click.group(cls=_Gan, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="gancore", prog_name="gan")
 def gan(debug: bool) -> None:
@@ -37,8 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     except GanError as error:
         code = _report(error, error.exit_code, debug)
     except click.UsageError as error:
-        mend = did_you_mean(error.args[0], gan.commands) if error.args and error.ctx and error.ctx.command is gan else ""
-        code = _report(GanError(error.format_message(), mend=mend or "gan --help"), 2, debug)
+        code = _report(GanError(error.format_message(), mend="gan --help"), 2, debug)
     except click.exceptions.Exit as error:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):

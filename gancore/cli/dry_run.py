@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gancore.cli.console import clean, note, show_table
-from gancore.compose import option_values
+from gancore.composition import option_values
 from gancore.options import show
 from gancore.plan import ROLES
 from gancore.run.run import data_tags, open_data, prepare
 from gancore.runtime import choose_runtime
 
 if TYPE_CHECKING:
-    from gancore.compose import Composition
+    from gancore.composition import Composition
 
 
 def show_composition(composition: Composition, as_json: bool) -> None:

@@ -18,10 +18,11 @@ from gancore.component import options_of
 from gancore.errors import UsageError
 from gancore.options import show
 from gancore.recipe import LISTS, SHORTHANDS, Layer
+from gancore.run import directory
 from gancore.settings import Settings
 
 if TYPE_CHECKING:
-    from gancore.compose import Composition
+    from gancore.composition import Composition
     from gancore.run.run import Run
 
 SLOT_HELP = {
@@ -90,12 +91,13 @@ def run(
         show_help(context, given)
         return
     words = layer_of_words(given, extra)
-    from gancore.run.run import Run
-
     allowed = component_files(words)
     if resume is not None:
         if recipe is not None or out is not None:
             raise UsageError("--resume goes with neither --recipe nor --out", mend="leave them out")
+        directory.expect(resume)
+        from gancore.run.run import Run
+
         with_run(Run.resume(resume, [words], lambda name: file_of(name) in allowed), as_json)
         return
     composition = compose_words(words, recipe, allowed)
@@ -104,12 +106,14 @@ def run(
 
         show_composition(composition, as_json)
         return
+    from gancore.run.run import Run
+
     with_run(Run.start(composition, out), as_json)
 
 
 def compose_words(words: Layer, recipe: str | None, allowed: frozenset[str]) -> Composition:
     """Resolve the command line over a recipe."""
-    from gancore.compose import find_recipe, resolve
+    from gancore.composition import find_recipe, resolve
 
     layers = [find_recipe(recipe), words] if recipe is not None else [words]
     return resolve(layers, lambda name: file_of(name) in allowed)

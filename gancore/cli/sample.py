@@ -9,6 +9,7 @@ import click
 
 from gancore.cli.console import note, say
 from gancore.errors import UsageError, did_you_mean
+from gancore.run import directory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("samples.png"), help="A .png for a grid, or a folder.")
 def sample(run: Path, count: int, labels: str | None, seed: int, device: str, files: tuple[str, ...], out: Path) -> None:
     """Draw samples from RUN into a grid (`-o grid.png`) or a folder of single images (`-o folder`)."""
+    directory.expect(run)
     from gancore.cli.choices import file_of
     from gancore.run.run import Run
 

@@ -12,7 +12,7 @@ import torch
 from attrs import define, evolve, field
 from torch import Tensor
 
-from gancore.compose import Composition, resolve
+from gancore.composition import Composition, resolve
 from gancore.data import Data, DataOrder, DataSpec
 from gancore.errors import CheckpointError, CompositionError, DataError, NumbersError, UsageError
 from gancore.loop import Training
@@ -38,6 +38,8 @@ def open_data(composition: Composition) -> Data:
     data = hooks.first("make_data", spec=spec)
     if data is None:
         raise CompositionError("no data is chosen", mend="--data NAME|PATH    (`gan plugins data` lists them)")
+    if spec.size and len(data.shape) != 3:
+        raise UsageError("a size is given, but the data are points", where="--size", mend="leave --size out")
     adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
     if len(adapted) == 0:
         raise DataError("the data is empty")
@@ -162,13 +164,13 @@ class Run:
 
     def _train(self, log: MetricsLog) -> Iterator[Row]:
         settings, training = self.composition.settings, self.training
-        began, images, last = time.monotonic(), 0, self.share
+        began, first, last = time.monotonic(), training.batches, self.share
         if training.step == 0:
             self._save(log)
         while self.share < 1 and not self.stop_after_step:
             figures = self._advance()
-            images += training.game.plan.batch
             if training.step % settings.log_every == 0 or self.share >= 1:
+                images = (training.batches - first) * settings.batch
                 row = self._row(figures, time.monotonic() - began, images)
                 log.write(row)
                 training.game.hooks.all("record", row=row)

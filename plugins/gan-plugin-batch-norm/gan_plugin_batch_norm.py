@@ -1,8 +1,16 @@
 """Batch normalisation."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from gancore import component, hookimpl, option
+
+
+class BatchNormalization(nn.BatchNorm2d):
+    """Batch norm that takes `[N, C]` as well as `[N, C, H, W]`, since one network may have layers of both."""
+
+    def _check_input_dim(self, maps: Tensor) -> None:
+        if maps.dim() < 2:
+            raise ValueError(f"batch norm takes [N, C, …], but was given {list(maps.shape)}")
 
 
 @component(
@@ -20,6 +28,5 @@ class BatchNorm:
     eps: float = option(1e-5, gt=0, help="added to the variance")
 
     @hookimpl
-    def make_norm(self, channels, plan):
-        layer = nn.BatchNorm2d if plan.images else nn.BatchNorm1d
-        return layer(channels, self.eps, self.momentum)
+    def make_norm(self, channels):
+        return BatchNormalization(channels, self.eps, self.momentum)

@@ -1,0 +1,77 @@
+"""Experience replay: show the critic old fakes again, so that the generator cannot return to old tricks."""
+
+import torch
+
+from gancore import component, hookimpl, memory, option
+
+
+@component(
+    source="Shrivastava et al., CVPR 2017, arXiv:1612.07828, section 2.3; Vitter, ACM TOMS 1985, algorithm R",
+)
+class ExperienceReplay:
+    """Replace a share of the fakes in each critic update by fakes of the past.
+
+    The last round(share·N) rows of the fakes `[N, *shape]` become stored ones with their labels; then the first
+    per_update fresh fakes are pushed. The n-th fake pushed takes a free place, or with probability capacity/n the
+    place of a random stored one, so every past fake is still there with the same probability capacity/n (the source
+    drops random ones instead, which favours recent fakes). Clean fakes are stored; noise and other views come after.
+    Memory is capacity·C·H·W·4 bytes where the fakes lie: 201 MB at 4096 and 64×64×3.
+    """
+
+    capacity: int = option(4096, ge=1, help="most fakes stored")
+    share: float = option(0.25, ge=0, le=1, help="part of the fakes of a critic update that is replaced, 0 to 1")
+    start: int = option(0, ge=0, help="steps before replay begins; fakes are stored from step 0")
+    per_update: int = option(8, ge=1, help="fresh fakes pushed in each critic update")
+    images: torch.Tensor | None = memory()  # [capacity, *shape], of which `count` are filled
+    labels: torch.Tensor | None = memory()  # [capacity, L]
+    count: int = memory(0)
+    seen: int = memory(0)  # n, fakes pushed so far
+
+    @hookimpl
+    def critic_fakes(self, images, labels, step, rng):
+        if self.share == 0:
+            return None
+        self.reserve(images, labels)
+        shown = self.mix(images, labels, rng) if step >= self.start else (images, labels)
+        self.push(images[: self.per_update], labels[: self.per_update], rng)
+        return shown
+
+    def mix(self, images, labels, rng):
+        """Replace the last rows of `images [N, *shape]` and `labels [N, L]` by stored ones, each at most once."""
+        old = torch.randperm(self.count, generator=rng)[: round(self.share * len(images))].to(images.device)
+        fresh = len(images) - len(old)
+        if fresh == len(images):
+            return images, labels
+        return torch.cat([images[:fresh], self.images[old]]), torch.cat([labels[:fresh], self.labels[old]])
+
+    def push(self, images, labels, rng):
+        """Offer copies of `images [n, *shape]` and `labels [n, L]` to the reservoir."""
+        places = {}  # place → row; a later row takes the place of an earlier one
+        for row, chance in enumerate(torch.rand(len(images), generator=rng, dtype=torch.float64).tolist()):
+            self.seen += 1
+            place = self.count if self.count < self.capacity else int(chance * self.seen)
+            if place < self.capacity:
+                places[place] = row
+                self.count = max(self.count, place + 1)
+        into, rows = (torch.tensor(list(each), dtype=torch.int64) for each in (places.keys(), places.values()))
+        self.images[into] = images.detach()[rows]
+        self.labels[into] = labels[rows]
+
+    def reserve(self, images, labels):
+        """Make room for `capacity` samples like these, or bring what a resume gave back to their device."""
+        free = self.images is None
+        self.images = images.new_empty(self.capacity, *images.shape[1:]) if free else self.images.to(images)
+        self.labels = labels.new_empty(self.capacity, *labels.shape[1:]) if free else self.labels.to(labels)
+
+    def state(self):
+        numbers = {"count": self.count, "seen": self.seen}
+        if self.images is None:
+            return numbers
+        return {**numbers, "images": self.images[: self.count], "labels": self.labels[: self.count]}
+
+    def load_state(self, state):
+        self.count, self.seen, self.images, self.labels = state["count"], state["seen"], None, None
+        if self.count:
+            self.reserve(state["images"], state["labels"])
+            self.images[: self.count] = state["images"]
+            self.labels[: self.count] = state["labels"]

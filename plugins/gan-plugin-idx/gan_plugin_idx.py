@@ -1,0 +1,197 @@
+"""Images and labels in idx files, the format of MNIST, Fashion-MNIST, KMNIST and EMNIST."""
+
+import gzip
+import os
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from difflib import get_close_matches
+from itertools import islice
+from math import prod
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, component, hookimpl, option
+
+IMAGES = re.compile(r"(.+)-images([-.])idx[34]-ubyte(\.gz)?", re.DOTALL)
+KINDS = {0x801: "labels", 0x803: "images", 0x804: "colour images"}  # magic: 0, 0, type (8: bytes), dimensions
+DEPTH = 4  # folders below the one given
+RATIO = 1032  # deflate cannot pack tighter (zlib's technical details)
+
+
+def shown(path: Path | str) -> str:
+    """Write a path with control characters and lone surrogates escaped."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(path))
+
+
+def refuse(error: OSError) -> None:
+    """Raise DataError for a folder that cannot be listed."""
+    raise DataError(f"{shown(error.filename)} cannot be listed: {error.strerror}", where="idx.path")
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Yield the regular files under `root`, at most DEPTH folders down; hidden and linked folders are left out."""
+    for folder, folders, names in os.walk(root, onerror=refuse):
+        deeper = len(Path(folder).relative_to(root).parts) < DEPTH
+        folders[:] = sorted(name for name in folders if deeper and name[0] != ".")
+        yield from (path for name in names if (path := Path(folder, name)).is_file())
+
+
+def find_splits(root: Path) -> dict[str, Path]:
+    """Return the images file of each split under `root`, unzipped where both are there. Raises DataError for none."""
+    splits: dict[str, Path] = {}
+    for path in sorted(walk(root), key=os.fsencode):  # the unzipped file comes first
+        if found := IMAGES.fullmatch(path.name):
+            first = splits.setdefault(found[1], path)
+            if first.parent != path.parent:
+                both = f"{shown(first)} and {shown(path)}"
+                raise DataError(f"one split lies in two folders: {both}", where="idx.path", mend="give one folder")
+    if not splits:
+        what = f"no …-images-idx3-ubyte or …-images-idx3-ubyte.gz in {shown(root)}"
+        raise DataError(what, where="idx.path", mend="give the folder that holds them")
+    return splits
+
+
+def choose(splits: dict[str, Path], split: str) -> list[Path]:
+    """Return the images files of the wanted split: one, or two for `both`. Raises DataError where it is not there."""
+    usual = [name for name in ("train", "t10k", "test") if name in splits]
+    names = {"auto": usual[:1] or list(splits), "both": usual[:2] or list(splits)}.get(split, [split])
+    if len(names) == (2 if split == "both" else 1) and set(names) <= set(splits):
+        return [splits[name] for name in names]
+    there, near = map(shown, (", ".join(splits), get_close_matches(split, splits, n=1, cutoff=0)[0]))
+    raise DataError(f"split is {shown(split)}, but there is {there}", where="idx.split", mend=f"--idx.split {near}")
+
+
+def labels_beside(images: Path) -> Path | None:
+    """Return the labels file that belongs to an images file, or None."""
+    if not (found := IMAGES.fullmatch(images.name)):
+        return None
+    names = [images.with_name(f"{found[1]}-labels{dot}idx1-ubyte{end}") for end in ("", ".gz") for dot in "-."]
+    return next((name for name in names if name.is_file()), None)
+
+
+def read_exactly(file: IO[bytes], count: int, part: str) -> bytearray:
+    """Read that many bytes and not one more; memory grows only as they come. Raises DataError when there are fewer."""
+    read = bytearray()
+    while len(read) < count:
+        piece = file.read(min(1 << 20, count - len(read)))
+        if not piece:
+            raise DataError(f"is truncated: it ends after {len(read)} of the {count} bytes of its {part}")
+        read += piece
+    return read
+
+
+def parse(file: IO[bytes], largest: int, *wanted: int) -> np.ndarray:
+    """Read one array of at most `largest` bytes after one of the `wanted` magics. Raises DataError for all else."""
+    (magic,) = struct.unpack(">I", read_exactly(file, 4, "header"))
+    if magic not in wanted:
+        what = KINDS.get(magic, "no idx file of bytes")
+        raise DataError(f"begins with 0x{magic:08x} ({what}) instead of 0x{wanted[0]:08x} ({KINDS[wanted[0]]})")
+    sizes = struct.unpack(f">{magic & 0xFF}I", read_exactly(file, 4 * (magic & 0xFF), "header"))
+    total = prod(sizes)  # a Python int: it does not overflow
+    stated = " × ".join(map(str, sizes)) + f" = {total} bytes"
+    if not total:
+        raise DataError(f"is empty: it states {stated}")
+    if total > largest:
+        raise DataError(f"is truncated or corrupt: it states {stated}, but holds at most {largest}")
+    content = read_exactly(file, total, "content")
+    if file.read(1):
+        raise DataError(f"is corrupt: it states {stated}, but goes on after them")
+    return np.frombuffer(content, np.uint8).reshape(sizes)
+
+
+def read_idx(path: Path, *wanted: int) -> np.ndarray:
+    """Read an idx file with one of the `wanted` magic numbers, gzipped if it ends in .gz. Raises DataError."""
+    zipped = path.suffix.lower() == ".gz"
+    try:
+        size = path.stat().st_size
+        with gzip.open(path) if zipped else path.open("rb") as file:
+            return parse(file, size * RATIO if zipped else size, *wanted)
+    except DataError as error:
+        what = error.what
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        what = f"is truncated or corrupt: {error}"
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}"
+    raise DataError(f"{shown(path.name)} {what}", where=shown(path), mend="get the file again")
+
+
+def read_split(images: Path) -> tuple[Tensor, Tensor | None]:
+    """Read one split: images uint8 `[M, C, H, W]` and labels int64 `[M, 1]`, or None where none lie beside them.
+
+    Raises DataError for a file that is broken, and for images and labels that are not equally many.
+    """
+    pixels = torch.from_numpy(read_idx(images, 0x803, 0x804))
+    pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
+    if pixels.shape[1] not in (1, 3):
+        raise DataError(f"{shown(images.name)} has {pixels.shape[1]} channels, not 1 or 3", where=shown(images))
+    beside = labels_beside(images)
+    labels = None if beside is None else torch.from_numpy(read_idx(beside, 0x801)).long()[:, None]
+    if labels is not None and len(labels) != len(pixels):
+        where = f"{shown(images)} and {shown(beside.name)}"
+        raise DataError(f"{len(pixels)} images, but {len(labels)} labels", where=where, mend="get both files again")
+    return pixels, labels
+
+
+def resize(images: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Return images `[M, C, H, W]` at `size` (height, width), bilinear with antialiasing; None keeps their own."""
+    if size is None or size == tuple(images.shape[2:]):
+        return images.contiguous()
+    resized = torch.empty(*images.shape[:2], *size, dtype=torch.uint8)  # float64: all machines round to the same bytes
+    for source, target in zip(images.split(256), resized.split(256), strict=True):
+        target.copy_(interpolate(source.double(), size=size, mode="bilinear", antialias=True).round_())
+    return resized
+
+
+@component(source="LeCun, Cortes and Burges, The MNIST database of handwritten digits, 1998: the idx format")
+class Idx:
+    """Read images and labels from idx files, gzipped or not, as MNIST and its kin are published.
+
+    Images are uint8 `[M, 1, H, W]` (or 3 channels, from files of four dimensions); bytes 0 to 255 become [-1, 1].
+    The labels beside them become the label set `class`, with classes "0", "1", … up to the largest label; without a
+    labels file there is none. A file is used only if magic number, sizes and content agree to the byte.
+    """
+
+    path: str = option("", help="folder that holds the files, searched 4 levels deep, or one images file")
+    split: str = option("auto", help="train, t10k, … or what precedes -images; auto: train if there; both: joined")
+
+    def files(self, base: Path) -> list[Path]:
+        """Return the images files to read. Raises UsageError where the path leads nowhere, DataError without files."""
+        path = base / os.path.expanduser(self.path)
+        if self.path and os.path.isdir(path):
+            return choose(find_splits(path), self.split)
+        if os.path.isfile(path):
+            return [path]
+        beside = {each.name: each for each in path.parent.glob("*")}
+        near = [shown(beside[name]) for name in get_close_matches(path.name, beside, n=1)]
+        what = f"{shown(path)} does not exist" if self.path else "idx.path is empty"
+        raise UsageError(what, where="idx.path", mend=f"--data {(near or ['FOLDER'])[0]}")
+
+    @hookimpl
+    def recognizes(self, path: Path) -> int:
+        try:
+            files = [path] if os.path.isfile(path) else islice(walk(path), 2000)
+            return 2 if any(IMAGES.fullmatch(file.name) for file in files) else 0
+        except DataError:
+            return 0
+
+    @hookimpl
+    def make_data(self, spec: DataSpec) -> StoredData:
+        parts = [read_split(file) for file in self.files(spec.folder)]
+        images = [resize(pixels, spec.size) for pixels, _ in parts]
+        labels = [each for _, each in parts if each is not None]
+        if len({each.shape[1:] for each in images}) > 1 or len(labels) not in (0, len(parts)):
+            what = "the splits differ in the shape of their images, or only one has labels"
+            raise DataError(what, where=shown(self.path), mend="--idx.split auto reads one alone")
+        if not labels:
+            return StoredData(torch.cat(images))
+        column = torch.cat(labels)
+        return StoredData(
+            torch.cat(images), column, (LabelSet("class", tuple(map(str, range(int(column.max()) + 1)))),)
+        )

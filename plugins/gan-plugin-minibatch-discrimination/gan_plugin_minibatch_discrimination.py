@@ -41,9 +41,9 @@ class MinibatchDiscrimination:
     M = f·T `[N, B, C]`, c_b(i, j) = exp(-‖M_ib - M_jb‖₁), o_ib = Σ_j c_b(i, j) over j ≠ i, and the tail returns
     `[f, o]`, `[N, F] → [N, F + B]`, with B kernels of C dims. Reals and fakes are separate batches, so a collapsed
     generator shows as large o. Divided by the count of summands (N - 1, or N with itself) o lies in [0, 1] and does
-    not depend on the batch size; the source sums, itself included. Dense layers of 256 make the width before 256 and
-    B, and after 256, whatever F was: fewer features than came in is allowed. T is Glorot-uniform. Needs
-    4·B·C·N² bytes a pass, 8 MB at N = 64.
+    not depend on the batch size; the source sums, itself included. With a dense layer of 256 before, the tail returns
+    256 + B features, with one after or both 256, even where F was larger. T is Glorot-uniform. A pass needs
+    4·B·C·N² bytes, 8 MB at N = 64.
     """
 
     kernels: int = option(100, ge=1, help="features appended, B")

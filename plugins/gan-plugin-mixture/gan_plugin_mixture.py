@@ -88,9 +88,9 @@ class Mixture:
     - grid25: 5×5 means 2 apart, sigma 0.05, divided by 4;
     - grid100: 10×10 means 2 apart, sigma 0.05, divided by 9 (ours, a harder grid25).
 
-    Samples are float32 `[N, 2]`, all within [-1.1, 1.1] but for about one in 10¹⁰; the label set `mode` says which
-    mode each came from. PacGAN trains on a fixed set of 100,000 points (`finite = 100000`); the default draws fresh
-    ones for every batch, and an epoch is 100,000 of them.
+    Samples are float32 `[N, 2]`, within [-1.1, 1.1] (8 sigma of the outermost modes); the label set `mode` says
+    which mode each came from. PacGAN trains on a fixed set of 100,000 points (`finite = 100000`); the default draws
+    fresh ones for every batch, and an epoch is 100,000 of them.
     """
 
     layout: str = option("ring8", choices=tuple(SIGMAS), help="where the modes lie")

@@ -1,0 +1,95 @@
+"""The Wasserstein loss, alone and with the company that made it known: WGAN and WGAN-GP."""
+
+from gancore import component, hookimpl, wary_without
+
+UNBOUNDED = wary_without(
+    "lipschitz",
+    "nothing bounds the critic's slope, so its scores can grow without end and estimate no distance",
+    cite="Arjovsky et al., ICML 2017, section 3",
+    mend="--reg gradient-penalty, or --reg weight-clipping",
+)
+
+
+def critic_part(batch, log):
+    """Terms of the critic; log the estimate mean(s_r) - mean(s_f), which holds no penalty."""
+    terms = {"fake": batch.fake.mean(batch.fake.score)}
+    if batch.real is not None:
+        terms = {"real": -batch.real.mean(batch.real.score), **terms}
+        log("wasserstein", -terms["real"] - terms["fake"])
+    return terms
+
+
+def generator_part(batch):
+    """Term of the generator."""
+    return {"fake": -batch.fake.mean(batch.fake.score)}
+
+
+@component(
+    source="Arjovsky, Chintala and Bottou, ICML 2017, arXiv:1701.07875, equations 2 and 3",
+    provides=["loss.wasserstein"],
+    rules=[UNBOUNDED],
+)
+class Wasserstein:
+    """Score reals higher than fakes by as much as the critic's slope allows; the generator raises its fakes.
+
+    The critic minimises mean(s_f) - mean(s_r), the generator -mean(s_f), with raw scores s `[N]` that have no target.
+    For a critic of slope at most 1 everywhere the logged figure `wasserstein`, mean(s_r) - mean(s_f), is at most the
+    distance W1 between the laws of the two batches. Adding a number to every score changes neither.
+    """
+
+    @hookimpl
+    def critic_terms(self, batch, log):
+        return critic_part(batch, log)
+
+    @hookimpl
+    def generator_terms(self, batch):
+        return generator_part(batch)
+
+
+@component(
+    source="Arjovsky, Chintala and Bottou, ICML 2017, arXiv:1701.07875, algorithm 1",
+    provides=["loss.wasserstein"],
+    rules=[UNBOUNDED],
+    asks={
+        "reg": ["weight-clipping"],
+        "optim": "rmsprop",
+        "rmsprop": {"lr": 5e-5},
+        "schedule": "n-critic",
+        "n-critic": {"critic": 5},
+    },
+)
+class WGAN:
+    """The loss `wasserstein` as first published: with weight clipping, RMSProp at 5e-5, five critic updates a step."""
+
+    @hookimpl
+    def critic_terms(self, batch, log):
+        return critic_part(batch, log)
+
+    @hookimpl
+    def generator_terms(self, batch):
+        return generator_part(batch)
+
+
+@component(
+    source="Gulrajani et al., NeurIPS 2017, arXiv:1704.00028, algorithm 1 (layer norm: section 4)",
+    provides=["loss.wasserstein"],
+    rules=[UNBOUNDED],
+    asks={
+        "reg": ["gradient-penalty"],
+        "optim": "adam",
+        "adam": {"lr": 1e-4, "beta1": 0.0, "beta2": 0.9},
+        "schedule": "n-critic",
+        "n-critic": {"critic": 5},
+        "critic-norm": "layer",
+    },
+)
+class WGANGP:
+    """The loss `wasserstein` with a gradient penalty, Adam(1e-4, 0, 0.9), layer norm, five critic updates a step."""
+
+    @hookimpl
+    def critic_terms(self, batch, log):
+        return critic_part(batch, log)
+
+    @hookimpl
+    def generator_terms(self, batch):
+        return generator_part(batch)

@@ -128,6 +128,8 @@ def resolve(
     for _ in range(10):
         layers = [*base, *asked, *user]
         picks = pick(layers)
+        for each in picks:
+            locate(each, files)  # every name is looked up before any module is imported
         found = {each.name: find(each, files) for each in picks}
         asks = [] if exact else [layer_of(f"asked by {each.name}", card_of(each.cls).asks) for each in found.values()]
         if [layer.origin for layer in asks] == [layer.origin for layer in asked]:
@@ -168,19 +170,27 @@ def _names(layer: Layer, slot: str) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def find(pick: Pick, files: Callable[[str], bool] = lambda name: True) -> Found:
-    """Load the component of a pick. Raises UsageError where there is none, PluginError where it is broken."""
+def locate(pick: Pick, files: Callable[[str], bool]) -> discovery.Row | None:
+    """Look a pick up without importing it; None for a component file. Raises UsageError where there is none."""
     try:
-        if ".py" in pick.wanted:
-            if not files(pick.wanted):
-                raise UsageError(
-                    f"the recipe names a component file, {pick.wanted}, which would run code",
-                    mend=f"--{pick.slot} {pick.wanted} on the command line, if you trust it",
-                )
-            return Found(*discovery.load_file(pick.wanted))
-        row = discovery.find(pick.wanted, pick.kind)
+        if ".py" not in pick.wanted:
+            return discovery.find(pick.wanted, pick.kind)
+        discovery.split_file(pick.wanted)
+        if not files(pick.wanted):
+            raise UsageError(
+                f"the recipe names a component file, {pick.wanted}, which would run code",
+                mend=f"--{pick.slot} {pick.wanted} on the command line, if you trust it",
+            )
     except UsageError as error:
-        raise type(error)(error.what, where=f"{pick.slot} = {pick.name} ({pick.where})", mend=error.mend) from None
+        raise UsageError(error.what, where=f"{pick.slot} = {pick.name} ({pick.where})", mend=error.mend) from None
+    return None
+
+
+def find(pick: Pick, files: Callable[[str], bool]) -> Found:
+    """Load the component of a pick. Raises UsageError where there is none, PluginError where it is broken."""
+    row = locate(pick, files)
+    if row is None:
+        return Found(*discovery.load_file(pick.wanted))
     return Found(row.name, discovery.load(row), row.distribution, row.version)
 
 
@@ -199,12 +209,20 @@ def instantiate(
             chosen[name] = evolve(chosen[name], roles=chosen[name].roles | each.roles)
             continue
         given = gather(layers, [*addresses(picks, each), name])
-        component = source.cls(**read_options(name, options_of(source.cls), given))
+        component = make(name, source.cls, read_options(name, options_of(source.cls), given), each.where)
         origins |= {f"{name}.{option}": value.where for option, value in given.items()}
         chosen[name] = Chosen(
             name, each.kind, component, each.roles, source.name, source.distribution, source.version, each.where
         )
     return tuple(chosen.values()), origins
+
+
+def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
+    """Make a component. Raises UsageError where the class itself objects to its options."""
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}", where=where, mend=f"gan plugins {name}") from None
 
 
 def addresses(picks: Sequence[Pick], pick: Pick) -> list[str]:
@@ -262,7 +280,7 @@ def check_rules(
     notes = []
     for each in chosen:
         for rule in card_of(each.component).rules:
-            if not of_interest(rule.tag):
+            if not of_interest(rule.tag) or not rule.when(each.component):
                 continue
             others = [other.name for other in chosen if other is not each and rule.tag in tags_of(other)]
             own = [each.name] if not rule.present and rule.tag in tags_of(each) else []

@@ -1,0 +1,104 @@
+"""WGAN-GP on 32x32 images in plain PyTorch, as one would write it by hand: no gancore in here.
+
+    python plain_wgan_gp.py FOLDER_OF_PNGS
+
+A test holds `gan run --loss wgan-gp` to the same bits after some steps. For that, random numbers are derived as there, from
+(seed, what for, step), rather than taken from one long stream; this also makes resuming exact.
+"""
+
+import sys
+from hashlib import blake2b
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def numbers(seed, *key):
+    """A generator for one purpose at one moment."""
+    text = "/".join(map(str, (seed, 0, *key)))
+    return torch.Generator().manual_seed(int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1)
+
+
+def make_generator(latent, width):
+    layers = [nn.Linear(latent, 4 * width * 16, bias=False), nn.Unflatten(1, (4 * width, 4, 4))]
+    for before, after in ((4 * width, 2 * width), (2 * width, width), (width, 3)):
+        layers += [nn.BatchNorm2d(before), nn.ReLU(), nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
+    return nn.Sequential(*layers, nn.Tanh())
+
+
+def make_body(width):
+    layers = [nn.Conv2d(3, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+    for before, after in ((width, 2 * width), (2 * width, 4 * width)):
+        layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), nn.GroupNorm(1, after), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Flatten())
+
+
+def initialize(net, rng):
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, 0.02, generator=rng)
+        elif isinstance(layer, nn.BatchNorm2d | nn.GroupNorm):
+            nn.init.normal_(layer.weight, 1.0, 0.02, generator=rng)
+    return net
+
+
+def real_batch(images, k, batch, seed):
+    """The k-th batch of the run: epochs are shuffled, the incomplete last batch is dropped."""
+    epoch, place = divmod(k, len(images) // batch)
+    order = torch.randperm(len(images), generator=numbers(seed, "data-order", epoch, 0))
+    return images[order[place * batch : (place + 1) * batch]].float().div(127.5).sub(1.0)
+
+
+def gradient_penalty(critic, reals, fakes, rng):
+    """10 · mean (‖∂D(x̂)/∂x̂‖ - 1)², with one share and one norm a sample."""
+    share = torch.rand(len(reals), 1, 1, 1, generator=rng)
+    between = (share * reals + (1 - share) * fakes).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return 10 * (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def train(images, steps, batch=64, latent=64, width=32, seed=0, log=print):
+    """Train on bytes `[M, 3, 32, 32]`; return the generator, the critic's body and its score layer."""
+    generator = initialize(make_generator(latent, width), numbers(seed, "init", "generator", "generator"))
+    body = initialize(make_body(width), numbers(seed, "init", "critic", "body"))
+    score = initialize(nn.Linear(4 * width * 16, 1, bias=False), numbers(seed, "init", "critic", "score"))
+
+    def critic(view):
+        return score(body(view)).squeeze(1)
+
+    weights = [*body.parameters(), *score.parameters()]
+    adam = {"lr": 1e-4, "betas": (0.0, 0.9), "fused": True}
+    generator_optimizer = torch.optim.Adam(generator.parameters(), **adam)
+    critic_optimizer = torch.optim.Adam(weights, **adam)
+
+    for step in range(steps):
+        for k in range(5):
+            reals = real_batch(images, 5 * step + k, batch, seed)
+            with torch.no_grad():
+                fakes = generator(torch.randn(batch, latent, generator=numbers(seed, "latent/normal", step, "critic", k)))
+            rng = numbers(seed, "component/gradient-penalty", step, "critic", k, "terms")
+            critic_loss = critic(fakes).mean() - critic(reals).mean() + gradient_penalty(critic, reals, fakes, rng)
+            critic_loss.backward(inputs=weights)
+            critic_optimizer.step()
+            critic_optimizer.zero_grad()
+
+        fakes = generator(torch.randn(batch, latent, generator=numbers(seed, "latent/normal", step, "generator", 5)))
+        generator_loss = -critic(fakes).mean()
+        generator_loss.backward(inputs=list(generator.parameters()))
+        generator_optimizer.step()
+        generator_optimizer.zero_grad()
+        if log and step % 50 == 0:
+            log(f"step {step}  critic {critic_loss.item():.3f}  generator {generator_loss.item():.3f}")
+    return generator, body, score
+
+
+if __name__ == "__main__":
+    from torchvision.io import ImageReadMode, read_image
+    from torchvision.transforms.functional import resize
+    from torchvision.utils import save_image
+
+    files = sorted(Path(sys.argv[1]).rglob("*.png"))
+    pictures = torch.stack([resize(read_image(str(file), ImageReadMode.RGB), [32, 32]) for file in files])
+    made = train(pictures, 1000)[0].eval()
+    save_image(made(torch.randn(64, 64)) / 2 + 0.5, "plain_wgan_gp.png")

@@ -1,0 +1,20 @@
+"""Feature matching: ask the generator for the critic's mean features, not only for its score."""
+
+from gancore import component, hookimpl, option
+
+
+@component(source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.1")
+class FeatureMatching:
+    """Pull the mean features of the fakes towards those of the reals: weight · ‖E φ(x) - E φ(G(z))‖².
+
+    φ are the critic's features `[N, F]`. Those of the reals carry no gradient. Identical batches give 0.
+    """
+
+    weight: float = option(1.0, ge=0, help="factor of the squared distance")
+
+    @hookimpl
+    def generator_terms(self, batch):
+        if batch.real is None:
+            return None
+        gap = batch.real.features.mean(0) - batch.fake.features.mean(0)
+        return {"distance": self.weight * gap.square().sum()}

@@ -1,0 +1,161 @@
+"""Facts about ACGAN."""
+
+import math
+
+import pytest
+import torch
+from attrs import evolve
+from gan_plugin_acgan import ACGAN
+from torch import nn
+
+from gancore import CompositionError
+from gancore.testing import check_component, some_batch, some_data, terms, train
+
+torch.set_num_threads(1)
+
+OFF = {"condition": "none", "draw": "empirical"}
+
+
+def batch_with_logits(logits, labels, side="real", role="critic", **options):
+    """A batch of one side's given logits `[N, K]` and labels `[N]`, and the component that reads them."""
+    acgan = ACGAN(**options)
+    batch = some_batch(train(acgan, data=some_data(classes=(logits.shape[1],)), batch=len(logits)), role)
+    given = getattr(batch, side)
+    given.__dict__["out"] = evolve(given.out, heads={"class-set0": logits})
+    given.labels = labels[:, None]
+    return acgan, batch
+
+
+def assert_same_weights(one, other, parts):
+    found, wanted = one.state_dict(), other.state_dict()
+    for name in wanted:
+        if name.startswith(parts):
+            assert torch.equal(found[name], wanted[name]), name
+
+
+def test_acgan_conforms():
+    check_component(ACGAN, data=some_data(classes=(3,)))
+
+
+def test_acgan_of_two_label_sets_conforms():
+    check_component(ACGAN, data=some_data(classes=(3, 2)), labels=("set1", "set0"))
+
+
+def test_equal_logits_cost_ln_k():
+    acgan, batch = batch_with_logits(torch.full((4, 5), 3.0, requires_grad=True), torch.tensor([0, 1, 2, 4]))
+    assert terms(acgan, "critic_terms", batch)["aux-real"].item() == pytest.approx(math.log(5))
+
+
+def test_gradient_of_a_confidently_wrong_answer_is_one():
+    logits = torch.tensor([[0.0, 20.0]], requires_grad=True)
+    acgan, batch = batch_with_logits(logits, torch.tensor([0]))
+    terms(acgan, "critic_terms", batch)["aux-real"].backward()
+    # softmax - onehot = (e⁻²⁰ - 1, 1 - e⁻²⁰); probabilities fed to a log-likelihood would give ∓2e-9
+    torch.testing.assert_close(logits.grad, torch.tensor([[-1.0, 1.0]]))
+
+
+@pytest.mark.parametrize(
+    ("side", "role", "term"),
+    [("real", "critic", "aux-real"), ("fake", "critic", "aux-fake"), ("fake", "generator", "aux")],
+)
+def test_each_term_is_the_weighted_cross_entropy_of_its_side(side, role, term):
+    logits, labels = torch.randn(6, 3, requires_grad=True), torch.tensor([0, 1, 2, 0, 1, 2])
+    acgan, batch = batch_with_logits(logits, labels, side, role, weight=0.5, generator_weight=0.5)
+    found = terms(acgan, f"{role}_terms", batch)[term]
+    torch.testing.assert_close(found, 0.5 * nn.functional.cross_entropy(logits, labels))
+
+
+def test_head_is_trained_on_reals_alone_on_request():
+    acgan = ACGAN(fake=False)
+    assert set(terms(acgan, "critic_terms", some_batch(train(acgan)))) == {"aux-real"}
+
+
+def test_terms_of_several_label_sets_carry_their_names():
+    acgan = ACGAN(labels=("set0", "set1"))
+    batch = some_batch(train(acgan, data=some_data(classes=(3, 2))))
+    names = {"aux-real-set0", "aux-real-set1", "aux-fake-set0", "aux-fake-set1"}
+    assert set(terms(acgan, "critic_terms", batch)) == names
+
+
+def test_accuracy_is_the_share_named_rightly():
+    logits = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], requires_grad=True)
+    acgan, batch = batch_with_logits(logits, torch.tensor([0, 1, 1, 0]))
+    figures = {}
+    acgan.critic_terms(batch, figures.__setitem__)
+    assert figures["accuracy-real"].item() == 0.75
+
+
+def test_removing_the_head_leaves_every_other_initial_weight_bit_identical():
+    one, other = train(ACGAN(**OFF)).game.gan, train().game.gan
+    assert_same_weights(one.critic, other.critic, ("body", "score"))
+    assert_same_weights(one.generator, other.generator, "")
+
+
+def test_removing_the_head_leaves_the_scores_bit_identical():
+    one, other = (some_batch(train(*components)) for components in ([ACGAN(**OFF)], []))
+    assert torch.equal(one.real.score, other.real.score)
+    assert torch.equal(one.fake.score, other.fake.score)
+
+
+def test_a_head_of_weight_zero_changes_no_bit_of_training():
+    one, other = train(ACGAN(weight=0, generator_weight=0, **OFF)), train()
+    for training in (one, other):
+        for _ in range(4):
+            training.advance()
+    assert_same_weights(one.game.gan.critic, other.game.gan.critic, ("body", "score"))
+    assert_same_weights(one.game.gan.generator, other.game.gan.generator, "")
+
+
+def test_generator_makes_other_samples_for_other_labels():
+    batch = some_batch(train(ACGAN()))
+    made = [batch.generator(batch.fake.z, torch.full((8, 1), label)).images for label in (0, 1)]
+    assert not torch.equal(*made)
+
+
+def test_generator_receives_the_latent_and_one_column_a_class():
+    training = train(ACGAN(labels=("set1",)), data=some_data(classes=(3, 2)))
+    assert training.game.plan.inputs == training.game.plan.latent + 2
+    seen = []
+    training.game.gan.generator.network.net.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    training.game.gan.generator.network(torch.zeros(2, 3), torch.tensor([[2, 0], [0, 1]]))
+    assert torch.equal(seen[0][:, 3:], torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+
+
+def test_conditioning_can_be_left_to_other_components():
+    batch = some_batch(train(ACGAN(condition="none")))
+    made = [batch.generator(batch.fake.z, torch.full((8, 1), label)).images for label in (0, 1)]
+    assert torch.equal(*made)
+
+
+def test_labels_of_fakes_are_drawn_uniformly():
+    plan, n = train(ACGAN()).game.plan, 30_000
+    counts = ACGAN().draw_labels(n, plan, torch.Generator().manual_seed(0))[:, 0].bincount()
+    # each of the 3 counts is Binomial(n, 1/3)
+    assert (counts - n / 3).abs().max() < 4 * (n * (1 / 3) * (2 / 3)) ** 0.5
+
+
+def test_empirical_labels_are_left_to_the_data():
+    plan = train(ACGAN()).game.plan
+    assert ACGAN(draw="empirical").draw_labels(5, plan, torch.Generator()) is None
+
+
+def test_gradient_of_the_generators_term_reaches_the_generator():
+    training = train(ACGAN())
+    acgan = training.game.hooks.chosen[0].component
+    terms(acgan, "generator_terms", some_batch(training, "generator"))["aux"].backward()
+    assert all(weight.grad.abs().max() > 0 for weight in training.game.gan.generator.network.net.project.parameters())
+
+
+def test_a_single_class_is_refused():
+    with pytest.raises(CompositionError, match="one class says nothing"):
+        train(ACGAN(), data=some_data(classes=(1,)))
+
+
+def test_data_without_labels_is_refused():
+    with pytest.raises(CompositionError, match="the data has none"):
+        train(ACGAN(), data=some_data(classes=()))
+
+
+def test_an_unknown_label_set_is_refused_with_those_there_are():
+    with pytest.raises(CompositionError, match="'shape'; the data has set0, set1"):
+        train(ACGAN(labels=("shape",)), data=some_data(classes=(3, 2)))

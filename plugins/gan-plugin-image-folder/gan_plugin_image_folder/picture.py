@@ -1,0 +1,139 @@
+"""One image file, from its bytes to upright, opaque pixels of the wanted size, or to the reason why not."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from stat import S_ISREG
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from gan_plugin_image_folder.folder import FOREIGN
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"}
+MODES = GREY | {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"}
+MOST_PIXELS, MOST_BYTES = 50_000_000, 256 << 20  # of one image, of one file
+LANCZOS = Image.Resampling.LANCZOS
+QUARTER_TURNS = (5, 6, 7, 8)  # values of EXIF's orientation
+
+Colour = tuple[int, ...]  # red, green, blue, 0 to 255
+
+
+class Unusable(Exception):
+    """A file that cannot be used; its text is the reason under which it is counted."""
+
+
+class Picture(NamedTuple):
+    """What a header says: path below the root, upright (height, width), whether it is grey, remarks to count."""
+
+    name: str
+    size: tuple[int, int]
+    grey: bool
+    remarks: tuple[str, ...]
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Image.Image]:
+    """Open an image whose header has been checked. Raises Unusable for whatever goes wrong, in the block too."""
+    head = b""
+    try:
+        about = os.stat(path)
+        if not S_ISREG(about.st_mode):  # opening a FIFO would never return
+            raise Unusable("not a regular file")
+        if path.lower().endswith(FOREIGN):
+            raise Unusable("format not supported")
+        if not 0 < about.st_size <= MOST_BYTES:
+            raise Unusable("too large" if about.st_size else "empty")
+        with open(path, "rb") as file:
+            head = file.read(64)
+            with Image.open(file, formats=FORMATS) as image:
+                check_header(image)
+                yield image
+    except Unusable:
+        raise
+    except Exception as error:  # decoders raise nearly anything on rotten files
+        raise Unusable(reason(error, head)) from error
+
+
+def check_header(image: Image.Image) -> None:
+    """Raise Unusable for an image too large to decode, or of a mode whose range of values is not known."""
+    if image.width * image.height > MOST_PIXELS:
+        raise Unusable("too large")
+    if image.mode not in MODES and (image.mode, image.format) != ("I", "PNG"):  # 16 bits in older Pillow
+        raise Unusable(f"unsupported mode {image.mode}")
+
+
+def reason(error: Exception, head: bytes) -> str:
+    """Name in a few words what is wrong with a file that begins with `head`."""
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning | MemoryError):
+        return "too large"
+    if head.startswith(b"version https://git-lfs"):
+        return "git-lfs pointer: run git lfs pull"
+    if isinstance(error, UnidentifiedImageError):
+        return "broken header" if head.startswith(BEGINNINGS) else "not an image"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return "truncated" if isinstance(error, EOFError) or "truncated" in str(error).lower() else "corrupt"
+
+
+def look(root: str, background: Colour, name: str) -> Picture:
+    """Read the header of one file. Raises Unusable."""
+    with opened(os.path.join(root, name)) as image:
+        clear, several = image.has_transparency_data, getattr(image, "is_animated", False)
+        grey = (image.mode in GREY or image.mode == "I") and not (clear and len(set(background)) > 1)
+        remarks = {"laid on the background": clear, "of several frames, the first used": several}
+        size = image.size if lies_on_its_side(image) else image.size[::-1]
+        return Picture(name, size, grey, tuple(remark for remark, holds in remarks.items() if holds))
+
+
+def lies_on_its_side(image: Image.Image) -> bool:
+    """Whether EXIF asks for a quarter turn; read without decoding the image, as PNG's own reader might."""
+    try:
+        return Image.Image.getexif(image).get(0x0112) in QUARTER_TURNS
+    except Exception:  # corrupt EXIF
+        return False
+
+
+def decode(path: str, form: tuple[int, int, int], how: str, background: Colour) -> np.ndarray:
+    """Return the pixels of one file, uint8 `[C, H, W]` of that form. Raises Unusable."""
+    channels, height, width = form
+    with opened(path) as image:
+        image.load()
+        flat = fit(flatten(upright(image), background), (width, height), how, background)
+        pixels = np.asarray(flat.convert("L" if channels == 1 else "RGB"))
+    return pixels.reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turn a decoded image as its EXIF says; corrupt EXIF leaves it as it is."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        return image
+
+
+def flatten(image: Image.Image, background: Colour) -> Image.Image:
+    """Return the image in RGB: 16 bits divided by 257, transparency laid over the background."""
+    if image.mode.startswith("I"):
+        levels, clear = np.asarray(image), image.info.get("transparency", -1)
+        image = Image.fromarray((levels // 257).astype(np.uint8))
+        image.putalpha(Image.fromarray(np.where(levels == clear, 0, 255).astype(np.uint8)))
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", image.size, background), image.convert("RGBA")).convert("RGB")
+
+
+def fit(image: Image.Image, size: tuple[int, int], how: str, background: Colour) -> Image.Image:
+    """Bring an image to `size` (width, height): crop what stands out, pad with the background, or stretch."""
+    if how == "crop":
+        return ImageOps.fit(image, size, LANCZOS)
+    if how == "stretch":
+        return image.resize(size, LANCZOS)
+    scale = min(size[0] / image.width, size[1] / image.height)
+    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    sheet = Image.new("RGB", size, background)
+    sheet.paste(image.resize(inner, LANCZOS), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    return sheet

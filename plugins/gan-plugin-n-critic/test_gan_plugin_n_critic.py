@@ -1,0 +1,59 @@
+import pytest
+from gan_plugin_n_critic import NCritic
+
+from gancore import component, hookimpl, memory
+from gancore.testing import check_component, train
+
+
+@component(source="a test")
+class Witness:
+    """Note each update as it is made, and the first image the critic was shown."""
+
+    seen: list = memory(factory=list)
+    shown: list = memory(factory=list)
+
+    @hookimpl
+    def after_critic_update(self, batch):
+        self.seen.append("critic")
+        self.shown.append((batch.real.images.sum().item(), batch.fake.images.sum().item()))
+
+    @hookimpl
+    def after_generator_update(self):
+        self.seen.append("generator")
+
+
+def watch(steps=1, **options):
+    witness = Witness()
+    training = train(NCritic(**options), witness)
+    for _ in range(steps):
+        training.advance()
+    return witness, training
+
+
+def test_n_critic_conforms():
+    check_component(NCritic)
+
+
+def test_the_default_is_one_of_each():
+    assert watch()[0].seen == ["critic", "generator"]
+
+
+def test_the_critic_goes_first():
+    assert watch(critic=2, generator=2)[0].seen == ["critic", "critic", "generator", "generator"]
+
+
+@pytest.mark.parametrize(("steps", "k"), [(1, 5), (3, 1), (4, 3)])
+def test_after_n_steps_there_have_been_n_times_k_critic_updates(steps, k):
+    seen = watch(steps, critic=k)[0].seen
+    assert (seen.count("critic"), seen.count("generator")) == (steps * k, steps)
+
+
+@pytest.mark.parametrize(("steps", "k"), [(1, 5), (3, 1), (4, 3)])
+def test_after_n_steps_n_times_k_batches_of_reals_have_been_shown(steps, k):
+    assert watch(steps, critic=k)[1].batches == steps * k
+
+
+def test_each_critic_update_gets_fresh_reals_and_fresh_fakes():
+    reals, fakes = zip(*watch(critic=5)[0].shown, strict=True)  # 5 batches of 8 are the 40 samples of one epoch
+    assert len(set(reals)) == 5
+    assert len(set(fakes)) == 5

@@ -1,0 +1,63 @@
+"""What all tests share: where the small real data sets lie, and how to run the command line."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from gancore.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def real_data():
+    """Return a finder of real data sets that skips the test where one is absent."""
+
+    def find(name: str) -> Path:
+        path = REAL_DATA / name
+        if not path.is_dir():
+            pytest.skip(f"the real images {name} are not beside the checkout (../shared/data/{name})")
+        return path
+
+    return find
+
+
+def finished(done, check):
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture
+def gan(tmp_path):
+    """Return a runner of `gan …` in a real process, in an empty folder."""
+
+    def run(*words: object, check: int = 0):
+        command = [sys.executable, "-m", "gancore", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
+        return finished(done, check)
+
+    return run
+
+
+@pytest.fixture
+def gan_here(tmp_path, monkeypatch, capsys):
+    """Return a runner of `gan …` in this process, where torch is already imported; otherwise as `gan`."""
+
+    def run(*words: object, check: int = 0):
+        monkeypatch.chdir(tmp_path)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(list(map(str, words)))
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        out = capsys.readouterr()
+        return finished(SimpleNamespace(returncode=ended.value.code, stdout=out.out, stderr=out.err), check)
+
+    return run

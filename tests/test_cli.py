@@ -1,0 +1,192 @@
+"""The command line, in real processes: what it prints where, and how it ends."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SMALL = ("--size", "16", "--batch", "8", "--sprites.count", "48")
+TINY = (*SMALL, "--dcgan.width", "4", "--dcgan-critic.width", "4")
+BLOCKED = "import sys; sys.modules['torch'] = None; from gancore.cli import main; main({words!r})"
+
+
+@pytest.mark.parametrize("words", [["plugins"], ["plugins", "--json"], ["--help"], ["run", "--help"], ["recipes"]])
+def test_listing_and_help_never_import_torch(words):
+    code = BLOCKED.format(words=words)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_plugins_lists_every_component_as_json(gan):
+    rows = json.loads(gan("plugins", "--json").stdout)
+    assert all(row.keys() == {"name", "kind", "distribution", "version", "summary", "status"} for row in rows)
+    names = {row["name"] for row in rows}
+    assert {"colorpicker", "wgan-gp", "instance-noise", "virtual-batch", "acgan", "experience-replay"} <= names
+    assert {row["status"] for row in rows if row["distribution"].startswith("gan-plugin-")} == {"ok"}
+    assert all(row["summary"] for row in rows)
+
+
+def test_plugins_lists_one_kind(gan_here):
+    lines = gan_here("plugins", "upsample").stdout.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["nearest-conv", "transposed"]
+
+
+def test_plugins_describes_one_component(gan_here):
+    page = gan_here("plugins", "instance-noise").stdout
+    assert "--instance-noise.sigma 0.1" in page
+    assert "arXiv:1610.04490" in page
+
+
+def test_plugins_checks_by_importing(gan_here):
+    rows = json.loads(gan_here("plugins", "latent", "--check", "--json").stdout)
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["run", "--gen", "colorpiker"], "did you mean colorpicker?"),
+        (["run", "--gne", "dcgan"], "did you mean --gen?"),
+        (["run", "--adam.rl", "1"], "did you mean lr?"),
+        (["run", "--adam.lr", "fast"], "must be a number"),
+        (["run", "--adam.lr", "-1"], "must be at least 0"),
+        (["run", "--batch", "0"], "must be at least 1"),
+        (["run", "--bce.mode", "saturated"], "one of non-saturating, saturating"),
+        (["run", "--adam.lr", "1", "--adam.lr", "2"], "given twice"),
+        (["run", "--resume", "nowhere"], "is no run"),
+        (["run", "--data", "./nowhere"], "there is no file or folder"),
+        (["run", "--device", "cuda:99"], "is not there"),
+        (["run", "--device", "tpuu"], "no device is called"),
+        (["run", "--recipe", "nothing"], "no recipe is called"),
+        (["run", "--reg", "./nothing.py"], "there is no file"),
+        (["run", "surprise"], "no argument 'surprise'"),
+        (["run", "--loss", "wgan-gp", "--critic-norm", "batch"], "Gulrajani et al. 2017, section 4"),
+        (["runn"], "did you mean run?"),
+        (["plugins", "instance-nose"], "did you mean instance-noise?"),
+        (["recipes", "defualt"], "did you mean default?"),
+        (["sample", "nowhere"], "is no run"),
+    ],
+)  # fmt: skip
+def test_a_users_mistake_exits_2_and_says_how_to_mend_it(gan_here, words, expected):
+    done = gan_here(*words, check=2)
+    assert done.stderr.startswith("error: ")
+    assert expected in done.stderr
+    assert done.stdout == ""
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "gancore", "--debug", "run", "--gen", "x"], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+
+
+def test_a_misspelt_key_of_a_recipe_names_its_line(gan_here, tmp_path):
+    (tmp_path / "it.toml").write_text('gen = "dcgan"\n\n[dcgan]\nwidht = 3\n')
+    done = gan_here("run", "--recipe", "it.toml", check=2)
+    assert "it.toml, line 4, [dcgan]" in done.stderr
+    assert "did you mean width?" in done.stderr
+
+
+def test_dry_run_prints_every_choice_with_its_origin_and_writes_nothing(gan_here, tmp_path):
+    page = gan_here("run", "--dry-run", "--loss", "wgan-gp", "--adam.lr", "0.0003", *SMALL).stdout
+    assert "asked by wgan-gp" in page
+    assert "--adam.lr 0.0003" in page
+    assert "weights: generator" in page
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_as_json_holds_the_recipe(gan_here):
+    about = json.loads(gan_here("run", "--dry-run", "--json", *TINY).stdout)
+    assert about["shape"] == [3, 16, 16]
+    assert about["recipe"]["gen"] == "dcgan"
+    assert about["weights"]["critic"] > 0
+
+
+def test_help_shows_the_options_of_the_chosen_components(gan_here):
+    assert "--colorpicker.colors 16" in gan_here("run", "--gen", "colorpicker", "--help").stdout
+
+
+def test_a_run_prints_json_alone_on_stdout_and_all_else_on_stderr(gan, tmp_path):
+    done = gan("run", "--steps", "2", "--out", "r", "--json", *TINY)
+    result = json.loads(done.stdout)
+    assert result["run"] == "r"
+    assert result["last"]["step"] == 2
+    assert "done: 2 steps" in done.stderr
+    assert (tmp_path / "r" / "samples" / "final.png").exists()
+
+
+def test_a_run_without_out_goes_into_the_first_free_folder(gan_here, tmp_path):
+    for _ in range(2):
+        gan_here("run", "--steps", "0", *TINY)
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["dcgan-bce-1", "dcgan-bce-2"]
+
+
+def test_resume_lengthens_a_run(gan, tmp_path):
+    gan("run", "--steps", "2", "--out", "r", *TINY)
+    gan("run", "--resume", "r", "--steps", "4")
+    assert (tmp_path / "r" / "checkpoints" / "latest").read_text() == "step-000000004\n"
+
+
+def test_resume_with_another_batch_is_refused(gan_here):
+    gan_here("run", "--steps", "1", "--out", "r", *TINY)
+    assert "batch cannot change" in gan_here("run", "--resume", "r", "--batch", "4", check=2).stderr
+
+
+def test_sample_draws_a_grid_a_folder_and_chosen_classes(gan_here, tmp_path):
+    gan_here("run", "--steps", "1", "--out", "r", "--cond", "acgan", *TINY)
+    gan_here("sample", "r", "-n", "9", "-o", "grid.png")
+    gan_here("sample", "r", "-n", "3", "--labels", "type=fire,water body=blob", "-o", "some")
+    assert (tmp_path / "grid.png").read_bytes()[:4] == b"\x89PNG"
+    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == ["00000.png", "00001.png", "00002.png"]
+    assert "did you mean fire?" in gan_here("sample", "r", "--labels", "type=fir", check=2).stderr
+    assert "did you mean body?" in gan_here("sample", "r", "--labels", "bodi=blob", check=2).stderr
+
+
+def test_samples_of_one_seed_are_equal_and_of_two_are_not(gan_here, tmp_path):
+    gan_here("run", "--steps", "1", "--out", "r", *TINY)
+    for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
+        gan_here("sample", "r", "-n", "4", "--seed", seed, "-o", name)
+    a, b, c = ((tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png"))
+    assert a == b != c
+
+
+def test_points_are_trained_and_sampled(gan_here, tmp_path):
+    gan_here("run", "--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--steps", "3", "--out", "r")
+    gan_here("sample", "r", "-n", "5", "-o", "points")
+    assert len((tmp_path / "points" / "points.csv").read_text().splitlines()) == 5
+
+
+def test_a_name_from_outside_cannot_steer_the_terminal(gan):
+    done = gan("run", "--gen", "\x1b[31mred\x1b[0m", check=2)
+    assert "\x1b" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_error(tmp_path):
+    command = f"{sys.executable} -m gancore plugins | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, check=False)  # noqa: S602
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_of_images_finds_its_reader(gan_here, tmp_path):
+    from PIL import Image
+
+    for kind in ("cat", "dog"):
+        (tmp_path / "pets" / kind).mkdir(parents=True)
+        for number in range(6):
+            Image.new("RGB", (20, 16), (number * 40, 0, 99)).save(tmp_path / "pets" / kind / f"{number}.png")
+    about = json.loads(gan_here("run", "--data", "pets", "--size", "16", "--dry-run", "--json").stdout)
+    assert about["recipe"]["data"] == "image-folder"
+    assert about["samples"] == 12
+
+
+def test_real_images_train_by_path(gan_here, real_data):
+    gan_here("run", "--data", real_data("pokemon64"), "--size", "32", "--steps", "2", "--batch", "8", "--out", "r")
+
+
+def test_mnist_files_train_by_path(gan_here, real_data):
+    words = ("--cond", "acgan", "--loss", "bce", "--steps", "2", "--batch", "8", "--dcgan.width", "8", "--dcgan-critic.width", "8")
+    gan_here("run", "--data", real_data("mnist"), *words, "--out", "r")

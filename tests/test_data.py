@@ -1,0 +1,79 @@
+"""Stored samples, and the order in which they are read."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gancore import LabelSet, StoredData
+from gancore.data import DataOrder
+from gancore.rng import Streams
+from gancore.testing import some_data
+
+ANY = torch.Generator()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 3))
+def test_an_epoch_shows_no_sample_twice_while_the_set_fills_a_batch(images, batch, epoch):
+    order = DataOrder(images, batch, Streams(0))
+    k = epoch * order.batches_per_epoch
+    shown = torch.cat([order.indices(k + place) for place in range(order.batches_per_epoch)])
+    if images >= batch:
+        assert len(shown.unique()) == len(shown) == images // batch * batch
+    else:
+        assert len(shown) == batch
+        assert len(shown.unique()) == images
+
+
+def test_batch_k_does_not_depend_on_the_batches_before():
+    order = DataOrder(50, 8, Streams(4))
+    assert torch.equal(order.indices(17), DataOrder(50, 8, Streams(4)).indices(17))
+
+
+def test_epochs_are_shuffled_differently():
+    order = DataOrder(50, 50, Streams(4))
+    assert not torch.equal(order.indices(0), order.indices(1))
+
+
+def test_bytes_become_numbers_between_minus_one_and_one():
+    data = StoredData(torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1, 1))
+    images, labels = data.take(torch.arange(3), ANY)
+    assert images.flatten().tolist() == pytest.approx([-1, -0.6, 1])
+    assert labels.shape == (3, 0)
+
+
+def test_every_byte_survives_the_round_trip():
+    from gancore.run.samples import to_pixels
+
+    bytes_ = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1)
+    images, _ = StoredData(bytes_).take(torch.arange(256), ANY)
+    assert torch.equal(to_pixels(images), bytes_)
+
+
+def test_taking_does_not_change_what_is_stored():
+    data = some_data()
+    before = data.fingerprint()
+    data.take(torch.arange(5), ANY)[0].zero_()
+    assert data.fingerprint() == before
+
+
+def test_a_fingerprint_sees_every_pixel_and_label():
+    data = some_data()
+    pixels, labels = data.samples.clone(), data.labels.clone()
+    pixels[3, 1, 2, 2] ^= 1
+    labels[5, 0] = (labels[5, 0] + 1) % 3
+    prints = {data.fingerprint(), StoredData(pixels, data.labels, data.label_sets).fingerprint()}
+    assert len(prints | {StoredData(data.samples, labels, data.label_sets).fingerprint()}) == 3
+
+
+def test_labels_of_the_wrong_shape_are_refused():
+    with pytest.raises(ValueError, match=r"\[4, 1\] fit"):
+        StoredData(torch.zeros(4, 2), torch.zeros(4, 2, dtype=torch.int64), (LabelSet("a", ("x",)),))
+
+
+def test_drawn_labels_have_the_frequencies_of_the_data():
+    labels = torch.tensor([0] * 30 + [1] * 10).unsqueeze(1)
+    data = StoredData(torch.zeros(40, 1), labels, (LabelSet("a", ("x", "y")),))
+    share = data.draw_labels(4000, torch.Generator().manual_seed(0)).float().mean().item()
+    assert abs(share - 0.25) < 4 * (0.25 * 0.75 / 4000) ** 0.5  # four standard errors

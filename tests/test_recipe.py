@@ -1,0 +1,85 @@
+"""Recipes are read strictly, and every complaint names the line."""
+
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gancore import UsageError
+from gancore.recipe import layer_of, read_recipe
+
+
+def read(tmp_path, text):
+    path = tmp_path / "it.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return read_recipe(path)
+
+
+def test_slots_options_and_settings_are_sorted(tmp_path):
+    layer = read(tmp_path, 'gen = "dcgan"\nreg = ["a", "b"]\n[run]\nsteps = 3\n[a]\nx = 1\n')
+    assert layer.slots["gen"].value == "dcgan"
+    assert layer.slots["reg"].value == ["a", "b"]
+    assert layer.options["a"]["x"].value == 1
+
+
+def test_a_value_remembers_its_line(tmp_path):
+    layer = read(tmp_path, 'gen = "dcgan"\n\n[a]\n\nx = 1\n')
+    assert layer.options["a"]["x"].where.endswith("it.toml, line 5, [a]")
+    assert layer.slots["gen"].where.endswith("it.toml, line 1")
+
+
+def test_a_shorthand_fills_the_slots_of_both_players():
+    layer = layer_of("x", {"optim": "adam"})
+    assert {slot: given.value for slot, given in layer.slots.items()} == {"gen-optim": "adam", "critic-optim": "adam"}
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('gne = "dcgan"', "no key 'gne'"), ("gen = 3", "must be one name"), ('gen = ["a"]', "must be one name"),
+        ("reg = [1]", "a name or a list"), ("gen = ", "no TOML"), ("format = 2", "format 2"), ("gen = 2026-01-01", "one name"),
+        ('gen = "a"\ngen = "b"', "no TOML"), (b"\xff\xfe", "no TOML"), ("a = " + "[" * 5000, "no TOML"),
+    ],
+)  # fmt: skip
+def test_a_wrong_recipe_is_refused(tmp_path, text, what):
+    with pytest.raises(UsageError, match=what):
+        read(tmp_path, text)
+
+
+def test_a_key_is_mended_by_its_neighbour(tmp_path):
+    with pytest.raises(UsageError) as caught:
+        read(tmp_path, 'critc-norm = "layer"')
+    assert caught.value.mend == "did you mean critic-norm?"
+
+
+def test_missing_and_too_large_files_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_recipe(tmp_path / "none.toml")
+    with pytest.raises(UsageError, match="larger than 1 MiB"):
+        read(tmp_path, "#" * (1 << 21))
+
+
+def test_an_empty_recipe_and_a_byte_order_mark_are_fine(tmp_path):
+    assert read(tmp_path, "").slots == {}
+    assert read(tmp_path, b"\xef\xbb\xbfgen = 'x'").slots["gen"].value == "x"
+
+
+names = st.from_regex(r"[a-z]{1,8}", fullmatch=True)
+values = st.integers(-(2**62), 2**62) | st.booleans() | st.text(max_size=9) | st.lists(st.integers(0, 9), max_size=3)
+
+
+@given(st.dictionaries(names, st.dictionaries(names, values, max_size=3), max_size=3))
+def test_any_table_of_options_is_kept_as_it_was_written(tables):
+    import tomllib
+
+    layer = layer_of("x", tomllib.loads(tomli_w.dumps(tables)))
+    kept = {table: {key: given.value for key, given in options.items()} for table, options in layer.options.items()}
+    assert kept == tables
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_recipe_or_a_clean_refusal(tmp_path_factory, text):
+    try:
+        read(tmp_path_factory.mktemp("r"), text.encode("utf-8", "surrogatepass"))
+    except UsageError as error:
+        assert error.what

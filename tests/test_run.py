@@ -1,0 +1,259 @@
+"""A run on disk: what it leaves, how it ends, and that resuming it gives the same bits."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from gancore import CheckpointError, DataError, GanError, NumbersError, Run, UsageError, compose
+from gancore.recipe import layer_of
+from gancore.run import checkpoint, directory
+from gancore.run.records import MetricsLog, check_finite, read_rows
+
+SMALL = {"sprites.count": 48, "dcgan.width": 4, "dcgan-critic.width": 4, "normal.dim": 4}
+QUICK = {"batch": 8, "log_every": 1, "save_every": 2, "size": "16"}
+
+
+def start(out, *, steps=4, settings=None, options=None, **slots):
+    made = compose(settings={**QUICK, "steps": steps, **(settings or {})}, options={**SMALL, **(options or {})}, **slots)
+    return Run.start(made, out)
+
+
+def newest(folder):
+    found, _ = checkpoint.newest(folder / "checkpoints")
+    return found
+
+
+def sums(folder):
+    return (checkpoint.steps(folder / "checkpoints")[-1] / "SHA256SUMS").read_bytes()
+
+
+def test_a_run_leaves_recipe_metrics_checkpoints_and_samples(tmp_path):
+    start(tmp_path / "r").fit()
+    names = {path.name for path in (tmp_path / "r").iterdir()}
+    assert names == {"recipe.toml", "run.json", "metrics.jsonl", "lock", "samples", "checkpoints"}
+    assert (tmp_path / "r" / "samples" / "final.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert [path.name for path in checkpoint.steps(tmp_path / "r" / "checkpoints")] == [
+        "step-000000000", "step-000000002", "step-000000004",
+    ]  # fmt: skip
+
+
+def test_every_row_names_step_time_speed_and_terms(tmp_path):
+    start(tmp_path / "r").fit()
+    rows = read_rows(tmp_path / "r" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert {"step", "epoch", "seconds", "images_per_second", "critic/bce/real", "critic/grad_norm"} <= rows[0].keys()
+
+
+def test_a_resolved_recipe_composes_the_same_run(tmp_path):
+    run = start(tmp_path / "r")
+    again = compose(recipe=tmp_path / "r" / "recipe.toml")
+    assert again.recipe() == run.composition.recipe()
+
+
+def test_a_longer_run_equals_a_shorter_one_resumed(tmp_path):
+    start(tmp_path / "whole", steps=6).fit()
+    start(tmp_path / "parts", steps=3).fit()
+    for steps in (5, 6):
+        Run.resume(tmp_path / "parts", [layer_of("x", {"run": {"steps": steps}})]).fit()
+    assert sums(tmp_path / "whole") == sums(tmp_path / "parts")
+
+
+def test_saving_sampling_and_logging_change_nothing(tmp_path):
+    start(tmp_path / "a", settings={"save_every": 1, "sample_every": 1, "log_every": 1}).fit()
+    start(tmp_path / "b", settings={"save_every": 9, "sample_every": 9, "log_every": 4}).fit()
+    one, other = (newest(tmp_path / name).snapshot.files for name in "ab")
+    for part in one:
+        assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
+
+
+def test_samples_of_one_checkpoint_are_the_same_bytes(tmp_path):
+    start(tmp_path / "r").fit()
+    before = (tmp_path / "r" / "samples" / "final.png").read_bytes()
+    Run.load(tmp_path / "r").draw_samples("again")
+    assert (tmp_path / "r" / "samples" / "again.png").read_bytes() == before
+
+
+def test_sampling_needs_no_data(tmp_path):
+    start(tmp_path / "r").fit()
+    opened = Run.load(tmp_path / "r")
+    assert opened.training.game.data is None
+    images, labels = opened.sample(5)
+    assert images.shape == (5, 3, 16, 16)
+    assert labels.shape == (5, 2)
+
+
+def test_epochs_set_the_length(tmp_path):
+    run = start(tmp_path / "r", settings={"epochs": 2}).fit()
+    assert run.training.step == 12  # 48 images in batches of 8, twice
+
+
+def test_zero_steps_build_save_and_end(tmp_path):
+    start(tmp_path / "r", steps=0).fit()
+    assert newest(tmp_path / "r").snapshot.state["step"] == 0
+
+
+def test_a_run_is_not_started_over_another(tmp_path):
+    start(tmp_path / "r", steps=0)
+    with pytest.raises(UsageError, match="already holds a run"):
+        start(tmp_path / "r", steps=0)
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("all of it")
+    with pytest.raises(UsageError, match="not empty"):
+        start(tmp_path, steps=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_resuming_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="is no run"):
+        Run.resume(tmp_path)
+
+
+def test_resuming_may_not_change_what_is_computed(tmp_path):
+    start(tmp_path / "r", steps=1).fit()
+    with pytest.raises(UsageError, match="batch cannot change"):
+        Run.resume(tmp_path / "r", [layer_of("x", {"run": {"batch": 4}})])
+    with pytest.raises(UsageError, match="gen cannot change"):
+        Run.resume(tmp_path / "r", [layer_of("x", {"gen": "dcgan"})])
+
+
+def test_resuming_with_other_data_is_refused(tmp_path):
+    start(tmp_path / "r", steps=1).fit()
+    recipe = tmp_path / "r" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("count = 48", "count = 49"))
+    with pytest.raises(DataError, match="not what the run was trained on"):
+        Run.resume(tmp_path / "r")
+
+
+def test_a_run_without_checkpoint_starts_at_step_0(tmp_path):
+    start(tmp_path / "r", steps=2)
+    assert Run.resume(tmp_path / "r").training.step == 0
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused(tmp_path):
+    start(tmp_path / "r", steps=1).fit()
+    for path in (tmp_path / "r" / "checkpoints").glob("*/state.json"):
+        path.write_text("{}")
+    with pytest.raises(CheckpointError, match="no checkpoint .* is intact"):
+        Run.resume(tmp_path / "r")
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_and_told(tmp_path):
+    start(tmp_path / "r").fit()
+    newest_folder = checkpoint.steps(tmp_path / "r" / "checkpoints")[-1]
+    whole = sums(tmp_path / "r")
+    (newest_folder / "critic.safetensors").write_bytes(b"")
+    run = Run.resume(tmp_path / "r")
+    assert run.training.step == 2
+    assert any("damaged" in text for text in run.notes)
+    run.fit()
+    assert sums(tmp_path / "r") == whole
+
+
+def test_a_resumed_log_holds_no_step_twice(tmp_path):
+    start(tmp_path / "r", steps=3).fit()
+    log = tmp_path / "r" / "metrics.jsonl"
+    with log.open("ab") as file:
+        file.write(b'{"step": 4, "lost": true}\n{"step": 5, "torn')
+    Run.resume(tmp_path / "r", [layer_of("x", {"run": {"steps": 5}})]).fit()
+    assert [row["step"] for row in read_rows(log)] == [1, 2, 3, 4, 5]
+    assert "lost" not in log.read_text()
+
+
+def test_a_torn_last_line_is_ignored_by_readers(tmp_path):
+    path = tmp_path / "m.jsonl"
+    log = MetricsLog(path, 0)
+    log.write({"step": 1})
+    log.close()
+    whole = path.read_bytes()
+    for end in range(len(whole)):
+        path.write_bytes(whole + whole[:end])
+        assert read_rows(path) == [{"step": 1}]
+
+
+def test_two_processes_may_not_train_one_run(tmp_path):
+    run = start(tmp_path / "r", steps=1)
+    with directory.locked(tmp_path / "r"), pytest.raises(GanError, match=f"in use by process {os.getpid()}"):
+        run.fit()
+
+
+def test_a_term_that_is_no_longer_finite_ends_the_run_and_is_named(tmp_path):
+    with pytest.raises(NumbersError, match=r"the \w+'s .* became (nan|inf|-inf) at step \d+"):
+        start(tmp_path / "r", steps=60, options={"adam.lr": 1e30}).fit()
+    assert newest(tmp_path / "r") is not None
+
+
+def test_the_first_wrong_term_is_named_before_the_total():
+    figures = {"critic/total": torch.tensor(torch.nan), "critic/gp/penalty": torch.tensor(torch.inf)}
+    with pytest.raises(NumbersError, match=r"the critic's gp\.penalty became inf at step 3"):
+        check_finite(figures, 3)
+
+
+def test_a_component_may_measure_record_draw_and_stop(tmp_path):
+    companions = f"{os.path.dirname(__file__)}/companions.py"
+    run = start(tmp_path / "r", steps=9, reg=[f"{companions}:Diary"], options={"diary.until": 3}).fit()
+    rows = read_rows(tmp_path / "r" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert rows[0]["diary/spread"] > 0
+    assert any("it was long enough" in text for text in run.notes)
+    assert (tmp_path / "r" / "samples" / "drawn-3.txt").exists()
+    assert [event for event in run.composition.chosen[-1].component.happened if event[0] == "row"][-1] == ("row", 3)
+
+
+def test_a_recipe_with_a_component_file_runs_only_if_the_user_names_it(tmp_path):
+    companions = f"{os.path.dirname(__file__)}/companions.py:Average"
+    start(tmp_path / "r", steps=2, reg=[companions]).fit()
+    with pytest.raises(UsageError, match="names a component file"):
+        Run.resume(tmp_path / "r")
+    longer = layer_of("x", {"run": {"steps": 4}})
+    Run.resume(tmp_path / "r", [longer], lambda name: True).fit()
+    start(tmp_path / "whole", steps=4, reg=[companions]).fit()
+    assert sums(tmp_path / "r") == sums(tmp_path / "whole")
+
+
+COMMAND = [
+    *(sys.executable, "-m", "gancore", "run", "--cond", "acgan", "--reg", "experience-replay", "--steps", "40"),
+    *("--batch", "8", "--size", "16", "--save-every", "3", "--log-every", "1", "--sprites.count", "48"),
+    *("--dcgan.width", "4", "--dcgan-critic.width", "4"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kills", [pytest.param(2), pytest.param(12, marks=pytest.mark.slow)])
+def test_a_run_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not(tmp_path, kills):
+    subprocess.run([*COMMAND, "--out", tmp_path / "whole"], check=True, capture_output=True)
+    dice = random.Random(kills)
+    command = [*COMMAND, "--out", str(tmp_path / "r")]
+    for _ in range(kills):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not (tmp_path / "r" / "metrics.jsonl").exists() and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(dice.uniform(0, 1.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        command = [sys.executable, "-m", "gancore", "run", "--resume", str(tmp_path / "r")]
+    subprocess.run(command, check=True, capture_output=True)
+    assert sums(tmp_path / "r") == sums(tmp_path / "whole")
+    rows = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in read_rows(tmp_path / "r" / "metrics.jsonl")]
+    others = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in read_rows(tmp_path / "whole" / "metrics.jsonl")]
+    assert rows == others
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_after_its_step_saved_and_resumable(tmp_path, number, code):
+    process = subprocess.Popen([*COMMAND, "--steps", "100000", "--out", str(tmp_path / "r")], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "r" / "metrics.jsonl").exists() or not read_rows(tmp_path / "r" / "metrics.jsonl"):
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"--resume {tmp_path / 'r'}" in errors
+    state = newest(tmp_path / "r").snapshot.state
+    assert state["step"] == json.loads((tmp_path / "r" / "run.json").read_text())["step"] > 0
