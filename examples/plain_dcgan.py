@@ -1,4 +1,4 @@
-"""DCGAN on 32x32 images in plain PyTorch, as one would write it by hand: no gancore in here.
+"""DCGAN on 32x32 images in plain PyTorch, as one would write it by hand, without gancore.
 
     python plain_dcgan.py FOLDER_OF_PNGS
 

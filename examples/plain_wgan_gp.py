@@ -1,9 +1,9 @@
-"""WGAN-GP on 32x32 images in plain PyTorch, as one would write it by hand: no gancore in here.
+"""WGAN-GP on 32x32 images in plain PyTorch, as one would write it by hand, without gancore.
 
     python plain_wgan_gp.py FOLDER_OF_PNGS
 
-A test holds `gan run --loss wgan-gp` to the same bits after some steps. For that, random numbers are derived as there, from
-(seed, what for, step), rather than taken from one long stream; this also makes resuming exact.
+A test holds `gan run --loss wgan-gp` to the same bits after some steps. For that, random numbers are derived as there,
+from (seed, what for, step), rather than taken from one long stream; this also makes resuming exact.
 """
 
 import sys
@@ -76,7 +76,9 @@ def train(images, steps, batch=64, latent=64, width=32, seed=0, log=print):
         for k in range(5):
             reals = real_batch(images, 5 * step + k, batch, seed)
             with torch.no_grad():
-                fakes = generator(torch.randn(batch, latent, generator=numbers(seed, "latent/normal", step, "critic", k)))
+                fakes = generator(
+                    torch.randn(batch, latent, generator=numbers(seed, "latent/normal", step, "critic", k))
+                )
             rng = numbers(seed, "component/gradient-penalty", step, "critic", k, "terms")
             critic_loss = critic(fakes).mean() - critic(reals).mean() + gradient_penalty(critic, reals, fakes, rng)
             critic_loss.backward(inputs=weights)

@@ -26,55 +26,17 @@ if TYPE_CHECKING:
     from gancore.settings import Settings
 
 _LATER = {
-    "Batch": "batch",
-    "Composition": "composition",
-    "Critic": "networks",
-    "Data": "data",
-    "DataSpec": "data",
-    "GAN": "networks",
-    "Judgement": "batch",
-    "Run": "run.run",
-    "Sample": "batch",
-    "Settings": "settings",
-    "StoredData": "data",
-    "compose": "composition",
-}
+    "Batch": "batch", "Judgement": "batch", "Sample": "batch", "Composition": "composition", "compose": "composition",
+    "Data": "data", "DataSpec": "data", "StoredData": "data", "GAN": "networks", "Critic": "networks",
+    "Run": "run.run", "Settings": "settings",
+}  # fmt: skip
 
 __all__ = [
-    "GAN",
-    "Batch",
-    "CheckpointError",
-    "Composition",
-    "CompositionError",
-    "Critic",
-    "Data",
-    "DataError",
-    "DataSpec",
-    "GanError",
-    "Head",
-    "Judgement",
-    "LabelSet",
-    "NumbersError",
-    "Plan",
-    "PluginError",
-    "Run",
-    "Sample",
-    "Settings",
-    "StoredData",
-    "Tail",
-    "Update",
-    "UsageError",
-    "component",
-    "compose",
-    "hookimpl",
-    "memory",
-    "needs",
-    "option",
-    "pyramid",
-    "refuses",
-    "wary_of",
-    "wary_without",
-]
+    "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Data", "DataError", "DataSpec",
+    "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "Plan", "PluginError", "Run", "Sample", "Settings",
+    "StoredData", "Tail", "Update", "UsageError", "component", "compose", "hookimpl", "memory", "needs", "option",
+    "pyramid", "refuses", "wary_of", "wary_without",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

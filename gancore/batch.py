@@ -71,14 +71,16 @@ class Side:
     def see(self, images: Tensor) -> Tensor:
         """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
         batch, name = self.batch, "real" if self.real else "fake"
-        return batch.hooks.fold(
+        folded = batch.hooks.fold(
             "critic_view",
             {"images": images},
             labels=self.labels,
             step=batch.moment.step,
             rng=batch.component_rng(name),
             shared_rng=batch.component_rng("both"),
-        )["images"]
+        )
+        view: Tensor = folded["images"]
+        return view
 
     @cached_property
     def view(self) -> Tensor:
@@ -111,14 +113,16 @@ class Side:
     def targets(self) -> Tensor:
         """The critic's targets `[N]`: 1 for reals, 0 for fakes, after every `critic_targets`."""
         batch, name = self.batch, "real" if self.real else "fake"
-        return batch.hooks.fold(
+        folded = batch.hooks.fold(
             "critic_targets",
             {"targets": torch.full_like(self.score, float(self.real), requires_grad=False)},
             real=self.real,
             step=batch.moment.step,
             rng=batch.component_rng(name),
             shared_rng=batch.component_rng("both"),
-        )["targets"]
+        )
+        targets: Tensor = folded["targets"]
+        return targets
 
     @cached_property
     def weights(self) -> Tensor | None:
@@ -127,9 +131,9 @@ class Side:
         if self.real or batch.moment.role == "critic" or not batch.hooks.any("sample_weights"):
             return None
         ones = torch.ones_like(self.score, requires_grad=False)
-        return batch.hooks.fold(
-            "sample_weights", {"weights": ones}, batch=batch, rng=batch.component_rng("weights")
-        )["weights"]
+        folded = batch.hooks.fold("sample_weights", {"weights": ones}, batch=batch, rng=batch.component_rng("weights"))
+        weights: Tensor = folded["weights"]
+        return weights
 
     def mean(self, values: Tensor) -> Tensor:
         """Average one number a sample `[N]`, with the samples' weights where a component set some."""
@@ -188,7 +192,5 @@ class Batch:
         def logger(component: str) -> Callable[[str, Any], None]:
             return lambda name, value: figures.__setitem__(f"{component}/{name}", value)
 
-        answers = self.hooks.all(
-            hook, batch=self, step=self.moment.step, rng=self.component_rng("terms"), log=logger
-        )
+        answers = self.hooks.all(hook, batch=self, step=self.moment.step, rng=self.component_rng("terms"), log=logger)
         return {f"{component}/{name}": term for component, found in answers for name, term in found.items()}

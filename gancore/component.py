@@ -67,6 +67,7 @@ class Card:
     provides: frozenset[str]
     rules: tuple[Rule, ...]
     asks: Mapping[str, Any]
+    asks_with: Mapping[str, Mapping[str, Any]]
     state_version: int
 
 
@@ -140,7 +141,7 @@ def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 @cache
-def options_of(cls: type) -> dict[str, Option]:
+def options_of(cls: Any) -> dict[str, Option]:
     """Return the options of a component class by their kebab-case names, in order of declaration."""
     types = get_type_hints(cls)
     return {
@@ -151,7 +152,7 @@ def options_of(cls: type) -> dict[str, Option]:
 
 
 def kebab(name: str) -> str:
-    """Spell a class's name as a component's: `ExperienceReplay` → `experience-replay`."""
+    """Spell a class's name as a component's: `MyOwnTrick` → `my-own-trick`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
 
 
@@ -170,17 +171,19 @@ def component(
     provides: Iterable[str] = (),
     rules: Iterable[Rule] = (),
     asks: Mapping[str, Any] | None = None,
+    asks_with: Mapping[str, Mapping[str, Any]] | None = None,
     state_version: int = 1,
 ) -> Callable[[type[T]], type[T]]:
     """Make a class a component: its fields are options, its `@hookimpl` methods are where it acts.
 
     `source` cites the paper. `provides` lists tags that other components' `rules` may speak of. `asks` is a recipe
-    fragment of defaults it wants, e.g. `{"optim": "adam", "adam": {"lr": 1e-4}}`; the user's own choice wins.
+    fragment of defaults it wants, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`; the user's own choice wins.
+    `asks_with` maps a tag to what it asks beside a component that provides it, and wins over `asks`.
     `state_version` is raised when `state()` changes its form.
 
     Raises PluginError for a class that could never act as it seems to: see `check_hooks`.
     """
-    card = Card(source, frozenset(provides), tuple(rules), dict(asks or {}), state_version)
+    card = Card(source, frozenset(provides), tuple(rules), dict(asks or {}), dict(asks_with or {}), state_version)
 
     def decorate(cls: type[T]) -> type[T]:
         check_hooks(cls)
@@ -220,7 +223,9 @@ def check_hooks(cls: type) -> None:
                 mend=f"def {near[0]}({', '.join(('self', *SPECS[near[0]]))})    with @hookimpl above it",
             )
     if not marked:
-        raise PluginError(f"{cls.__name__} implements no hook, so it would do nothing", mend="mark its methods @hookimpl")
+        raise PluginError(
+            f"{cls.__name__} implements no hook, so it would do nothing", mend="mark its methods @hookimpl"
+        )
 
 
 def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) -> None:

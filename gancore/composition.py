@@ -33,7 +33,7 @@ class Pick:
 
     @property
     def alias(self) -> str:
-        """The name before `=` in `gp=gradient-penalty`, or nothing."""
+        """The name before `=` in `again=my-trick`, or nothing."""
         return self.name.partition("=")[0] if "=" in self.name else ""
 
     @property
@@ -85,10 +85,10 @@ def compose(
     settings: Mapping[str, Any] | None = None,
     **slots: str | Sequence[str],
 ) -> Composition:
-    """Compose a run in Python as `gan run` does: `compose(gen="colorpicker", reg=["instance-noise"])`.
+    """Compose a run in Python as `gan run` does: `compose(gen="painter", reg=["my-trick"])`.
 
     Slots are spelled with underscores (`critic_norm`); `options` by `component.option`, e.g.
-    `{"instance-noise.sigma": 0.2}`; `settings` are those of `gancore.Settings`.
+    `{"my-trick.weight": 0.2}`; `settings` are those of `gancore.Settings`.
     Raises UsageError for anything that cannot be understood and CompositionError for what cannot be combined.
     """
     content: dict[str, Any] = {name.replace("_", "-"): value for name, value in slots.items()}
@@ -131,12 +131,14 @@ def resolve(
         for each in picks:
             locate(each, files)  # every name is looked up before any module is imported
         found = {each.name: find(each, files) for each in picks}
-        asks = [] if exact else [layer_of(f"asked by {each.name}", card_of(each.cls).asks) for each in found.values()]
+        asks = [] if exact else asks_of(list(found.values()))
         if [layer.origin for layer in asks] == [layer.origin for layer in asked]:
             break
         asked = asks
     else:
-        raise CompositionError("components ask for each other in a circle: " + ", ".join(found), mend="choose the slots yourself")
+        raise CompositionError(
+            "components ask for each other in a circle: " + ", ".join(found), mend="choose the slots yourself"
+        )
     chosen, origins = instantiate(picks, found, layers)
     refuse_strangers(user, chosen, picks)
     settings, run_origins = read_settings(layers)
@@ -147,6 +149,14 @@ def resolve(
         chosen, settings, {slot: names for slot, names in slots.items() if names},
         {**taken, **origins, **run_origins}, notes, Hooks(chosen),
     )  # fmt: skip
+
+
+def asks_of(found: Sequence[Found]) -> list[Layer]:
+    """List what components ask, in calling order; what they ask beside a certain other comes after, and so wins."""
+    tags = {tag for each in found for tag in card_of(each.cls).provides}
+    plain_asks = [layer_of(f"asked by {each.name}", card_of(each.cls).asks) for each in found]
+    special = [(each.name, tag, fragment) for each in found for tag, fragment in card_of(each.cls).asks_with.items()]
+    return plain_asks + [layer_of(f"asked by {name} with {tag}", part) for name, tag, part in special if tag in tags]
 
 
 def pick(layers: Sequence[Layer]) -> list[Pick]:
@@ -204,7 +214,9 @@ def instantiate(
         source = found[each.name]
         name = each.alias or source.name
         if name in chosen and chosen[name].kind != each.kind:
-            raise CompositionError(f"{name!r} is chosen twice", where=each.where, mend=f"give one an alias: other={name}")
+            raise CompositionError(
+                f"{name!r} is chosen twice", where=each.where, mend=f"give one an alias: other={name}"
+            )
         if name in chosen:
             chosen[name] = evolve(chosen[name], roles=chosen[name].roles | each.roles)
             continue
@@ -304,7 +316,8 @@ def _broken(each: Chosen, rule: Rule, others: Sequence[Chosen]) -> CompositionEr
 
 def option_values(each: Chosen) -> dict[str, Any]:
     """Return a component's options as they now are, by kebab-case name, ready for TOML."""
-    return plain({option.name: getattr(each.component, option.name) for option in options_of(type(each.component)).values()})
+    declared: Any = type(each.component)
+    return plain({option.name: getattr(each.component, option.name) for option in options_of(declared).values()})
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -314,6 +327,3 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
         name: "none" if value is None else list(value) if isinstance(value, tuple) else value
         for name, value in spelled.items()
     }
-
-
-

@@ -25,8 +25,15 @@ class DataSpec:
 class Data(Protocol):
     """Real samples of one shape. Any object with these members will do."""
 
-    shape: tuple[int, ...]
-    label_sets: tuple[LabelSet, ...]
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample: `(C, H, W)` or `(d,)`."""
+        ...
+
+    @property
+    def label_sets(self) -> tuple[LabelSet, ...]:
+        """What the columns of the labels answer."""
+        ...
 
     def __len__(self) -> int:
         """Count the samples of one epoch."""
@@ -65,7 +72,9 @@ class StoredData:
 
     def __attrs_post_init__(self) -> None:
         if self.labels.shape != (len(self.samples), len(self.label_sets)):
-            raise ValueError(f"labels are {list(self.labels.shape)}, but {[len(self.samples), len(self.label_sets)]} fit")
+            raise ValueError(
+                f"labels are {list(self.labels.shape)}, but {[len(self.samples), len(self.label_sets)]} fit"
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -72,7 +72,9 @@ def _row(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribut
     elif entry.name in (*KINDS, "run", "format"):
         status = f"the name {entry.name!r} is a word of gancore's own"
     about = distribution.metadata
-    return Row(entry.name, kind, about["Name"], about["Version"], summary or about["Summary"] or "", status, entry.value)
+    return Row(
+        entry.name, kind, about["Name"], about["Version"], summary or about["Summary"] or "", status, entry.value
+    )
 
 
 def _look(entry: metadata.EntryPoint) -> tuple[str, str]:
@@ -156,7 +158,9 @@ def load(row: Row) -> type:
             mend=f"mend or uninstall {row.distribution}",
         ) from error
     if not isinstance(found, type) or CARD not in vars(found):
-        raise PluginError(f"{row.name} is {found!r}, no component class", where=where, mend="decorate it with @component")
+        raise PluginError(
+            f"{row.name} is {found!r}, no component class", where=where, mend="decorate it with @component"
+        )
     return found
 
 

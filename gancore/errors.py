@@ -1,12 +1,12 @@
 """Everything that can go wrong, as one small tree. Each error says what, where and how to mend it.
 
-    GanError                 the run failed; exit code 1
-    ├── UsageError           refused before anything is built: command line, recipe, option; exit code 2
-    │   └── CompositionError components that cannot be combined
-    ├── PluginError          a component broke its contract: import, hook, result
-    ├── DataError            images, points or labels that cannot be used
-    ├── CheckpointError      a checkpoint that cannot be written, read or believed
-    └── NumbersError         a term, gradient or weight that is no longer finite
+GanError                 the run failed; exit code 1
+├── UsageError           refused before anything is built: command line, recipe, option; exit code 2
+│   └── CompositionError components that cannot be combined
+├── PluginError          a component broke its contract: import, hook, result
+├── DataError            images, points or labels that cannot be used
+├── CheckpointError      a checkpoint that cannot be written, read or believed
+└── NumbersError         a term, gradient or weight that is no longer finite
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ class Implementation:
     wants: tuple[str, ...]
 
     def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
+        """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""
         name = self.chosen.name
         arguments = {want: given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants}
         try:

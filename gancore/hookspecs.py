@@ -216,9 +216,7 @@ def after_step(gan: GAN, step: int) -> None:
 
 
 @hookspec
-def critic_fakes(
-    images: Tensor, labels: Tensor, step: int, rng: torch.Generator
-) -> tuple[Tensor, Tensor] | None:
+def critic_fakes(images: Tensor, labels: Tensor, step: int, rng: torch.Generator) -> tuple[Tensor, Tensor] | None:
     """Replace fakes in a critic update, e.g. by older ones; return (images, labels) (fold).
 
     `images [N, *shape]` carry no graph. Do not write into them.

@@ -145,7 +145,9 @@ def draw_latent(hooks: Hooks, plan: Plan, n: int, streams: Streams, *key: int | 
 def build(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
     """Build, initialise and adapt both players and their optimisers."""
     gan = GAN(
-        Player("generator", build_generator(hooks, plan, streams).to(device), _extras(hooks, plan, streams, "generator")),
+        Player(
+            "generator", build_generator(hooks, plan, streams).to(device), _extras(hooks, plan, streams, "generator")
+        ),
         Player("critic", build_critic(hooks, plan, streams).to(device), _extras(hooks, plan, streams, "critic")),
         device,
     )
@@ -193,7 +195,9 @@ def _made(hooks: Hooks, plan: Plan, streams: Streams, role: Role, part: str, hoo
         if net is None and hook == "make_score":
             net = nn.Linear(given["features"], 1)
         if not isinstance(net, nn.Module):
-            raise PluginError(f"{hook} gave {net!r}, but a torch module is wanted", mend="choose a component that builds one")
+            raise PluginError(
+                f"{hook} gave {net!r}, but a torch module is wanted", mend="choose a component that builds one"
+            )
         hooks.first("initialize", net=net, role=role, plan=plan, rng=lambda _: rng)
     return net
 

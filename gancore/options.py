@@ -38,7 +38,9 @@ def read_options(owner: str, declared: Mapping[str, Option], given: Mapping[str,
         if option is None:
             known = ", ".join(declared) or "no options"
             raise UsageError(
-                f"{owner} has no option {name!r}", where=each.where, mend=did_you_mean(name, declared) or f"it has {known}"
+                f"{owner} has no option {name!r}",
+                where=each.where,
+                mend=did_you_mean(name, declared) or f"it has {known}",
             )
         values[option.name] = read_value(f"{owner}.{name}", option, each)
     return values

@@ -1,13 +1,13 @@
 """Recipes: TOML files that state a composition, its options and the run's settings.
 
-    gen  = "colorpicker"            # one component for a slot
-    reg  = ["instance-noise"]       # any number for `cond`, `reg`, `metric`, `track`, `without`
+gen  = "painter"                # one component for a slot
+reg  = ["my-trick"]             # any number for `cond`, `reg`, `metric`, `track`, `without`
 
-    [run]                           # settings of the run
-    steps = 500
+[run]                           # settings of the run
+steps = 500
 
-    [instance-noise]                # options of a component
-    sigma = 0.2
+[my-trick]                      # options of a component
+sigma = 0.2
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Layer:
     options: Mapping[str, Mapping[str, Given]] = field(factory=dict)
 
 
-def layer_of(origin: str, content: Mapping[str, Any], where: Callable[[str, str], str] = lambda table, key: "") -> Layer:
+def layer_of(
+    origin: str, content: Mapping[str, Any], where: Callable[[str, str], str] = lambda table, key: ""
+) -> Layer:
     """Sort the content of a recipe into slots and options.
 
     Raises UsageError for an unknown key, or for a slot whose value is no name or list of names.
@@ -86,14 +88,18 @@ def layer_of(origin: str, content: Mapping[str, Any], where: Callable[[str, str]
         else:
             known = [*ONE_OF, *SHORTHANDS, *LISTS, "run", "format"]
             raise UsageError(
-                f"a recipe has no key {key!r}", where=place, mend=did_you_mean(key, known) or f"one of {', '.join(known)}"
+                f"a recipe has no key {key!r}",
+                where=place,
+                mend=did_you_mean(key, known) or f"one of {', '.join(known)}",
             )
     return Layer(origin, slots, options)
 
 
 def _check_format(value: Any, place: str) -> None:
     if value != FORMAT:
-        raise UsageError(f"the recipe has format {value!r}; this gancore reads {FORMAT}", where=place, mend="upgrade gancore")
+        raise UsageError(
+            f"the recipe has format {value!r}; this gancore reads {FORMAT}", where=place, mend="upgrade gancore"
+        )
 
 
 def _check_names(key: str, value: Any, place: str) -> None:
@@ -110,7 +116,9 @@ def read_recipe(path: Path, label: str = "") -> Layer:
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
     except OSError as error:
-        raise UsageError(f"recipe {label} cannot be read: {error.strerror}", where="--recipe", mend="name a TOML file") from None
+        raise UsageError(
+            f"recipe {label} cannot be read: {error.strerror}", where="--recipe", mend="name a TOML file"
+        ) from None
     if len(raw) > LARGEST:
         raise UsageError(f"recipe {label} is larger than 1 MiB", where="--recipe", mend="name a TOML file")
     try:
@@ -122,7 +130,7 @@ def read_recipe(path: Path, label: str = "") -> Layer:
 
 
 def _locate(text: str, label: str, table: str, key: str) -> str:
-    """Find the line of a key, for messages: `pokemon.toml, line 14, [instance-noise]`."""
+    """Find the line of a key, for messages: `pokemon.toml, line 14, [my-trick]`."""
     current, named = "", re.compile(rf"\s*(\[?)\s*[\"']?{re.escape(key)}[\"']?\s*(=|\.|\])")
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[\s*[\"']?([^\]\"']+)[\"']?\s*\]", line):

@@ -32,8 +32,12 @@ def choose_runtime(device: str, precision: str) -> Runtime:
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise UsageError(f"no device is called {device!r}", where="--device", mend="auto, cpu, cuda or cuda:0") from None
+        raise UsageError(
+            f"no device is called {device!r}", where="--device", mend="auto, cpu, cuda or cuda:0"
+        ) from None
     count = torch.cuda.device_count()
     if chosen.type == "cuda" and (chosen.index or 0) >= count:
-        raise UsageError(f"device {device!r} is not there: torch sees {count} CUDA devices", where="--device", mend="--device auto")
+        raise UsageError(
+            f"device {device!r} is not there: torch sees {count} CUDA devices", where="--device", mend="--device auto"
+        )
     return Runtime(chosen, precision)

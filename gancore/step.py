@@ -9,7 +9,7 @@ import torch
 from attrs import evolve, field, frozen
 from torch import Tensor
 
-from gancore.batch import Batch, Moment, Sample, Side
+from gancore.batch import Batch, Moment, Sample
 from gancore.errors import CompositionError
 from gancore.networks import draw_latent
 
@@ -115,9 +115,7 @@ def data_labels(game: Game, n: int, *key: int | str) -> Tensor:
     return torch.stack([torch.randint(len(each), (n,), generator=rng) for each in game.plan.label_sets], 1)
 
 
-def make_batch(
-    game: Game, moment: Moment, reals: Reals | None, z: Tensor, labels: Tensor, made: Sample
-) -> Batch:
+def make_batch(game: Game, moment: Moment, reals: Reals | None, z: Tensor, labels: Tensor, made: Sample) -> Batch:
     """Gather both sides of an update; nothing is computed until a term asks for it."""
     batch = Batch(game.gan, game.hooks, game.plan, game.streams, moment, reals)
     batch.show_fakes(made, labels, z)
@@ -132,7 +130,7 @@ def differentiate(game: Game, batch: Batch, player: Player) -> tuple[dict[str, T
     if not terms:
         raise CompositionError(f"no component gives the {player.role} a term to minimise", mend="--loss NAME")
     total = torch.stack(list(terms.values())).sum()
-    total.backward(inputs=player.parameters)
+    torch.autograd.backward(total, inputs=player.parameters)
     figures |= {**terms, **batch.mean_scores(), "total": total, "grad_norm": _norm(player)}
     detached = {name: value.detach() if isinstance(value, Tensor) else value for name, value in figures.items()}
     return terms, {f"{player.role}/{name}": value for name, value in detached.items()}

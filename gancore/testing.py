@@ -3,7 +3,7 @@
     from gancore.testing import check_component
 
     def test_conforms():
-        check_component(InstanceNoise)
+        check_component(MyTrick)
 
 `train` puts components into a tiny game in memory, filling every slot they leave open with the plainest stand-in,
 so that a plugin's tests need no other plugin.
@@ -31,8 +31,8 @@ from gancore.networks import build, make_plan
 from gancore.options import Given, read_options
 from gancore.plan import LabelSet, Plan, Update
 from gancore.rng import Streams
+from gancore.run.snapshot import Snapshot, capture, restore
 from gancore.runtime import Runtime
-from gancore.snapshot import Snapshot, capture, restore
 from gancore.step import Game, data_labels, draw_fakes, make_batch
 
 STAND_IN = "a stand-in for tests"
@@ -67,7 +67,7 @@ class _Critic(nn.Module):
 class StandIn:
     """Fill every slot in the plainest way: linear networks, squared-error loss, plain gradient descent."""
 
-    dim: int = option(3, ge=1, help="width of the latent")
+    dim: int = option(3, ge=1, help="columns of the latent")
 
     @hookimpl
     def latent_width(self) -> int:
@@ -142,10 +142,14 @@ def train(
     objects = [each.component if isinstance(each, Chosen) else each for each in components]
     if data is None:
         spec = DataSpec(size=(16, 16))
-        made = [each.make_data(**_fit(each.make_data, spec=spec)) for each in objects if hasattr(each, "make_data")]
+        made: list[Data] = [
+            each.make_data(**_fit(each.make_data, spec=spec)) for each in objects if hasattr(each, "make_data")
+        ]
         data = made[0] if made else some_data()
     has_loss = any(tag.startswith("loss.") for each in objects for tag in card_of(each).provides)
-    filled = [*components, *(stand_ins if stand_ins is not None else [StandIn(), *([] if has_loss else [StandInLoss()])])]
+    if stand_ins is None:
+        stand_ins = [StandIn(dim=3)] if has_loss else [StandIn(dim=3), StandInLoss()]
+    filled = [*components, *stand_ins]
     chosen = [each if isinstance(each, Chosen) else _choose(each) for each in filled]
     bound, streams, device = hooks(chosen), Streams(seed), torch.device("cpu")
     data = bound.fold("adapt_data", {"data": data}, spec=DataSpec(), rng=lambda name: streams.generator(name))["data"]

@@ -12,7 +12,7 @@ from companions import Average, Encoder
 
 from gancore import CheckpointError, PluginError, component, hookimpl, memory
 from gancore.run import checkpoint
-from gancore.snapshot import capture, compare, restore
+from gancore.run.snapshot import capture, compare, restore
 from gancore.testing import assert_equal, check_exact_resume, train
 
 
@@ -57,7 +57,9 @@ def test_equal_trainings_write_equal_bytes(tmp_path):
     assert sums[0] == sums[1]
 
 
-@pytest.mark.parametrize("name", ["generator.safetensors", "optim.safetensors", "state.json", "manifest.json", "SHA256SUMS"])
+@pytest.mark.parametrize(
+    "name", ["generator.safetensors", "optim.safetensors", "state.json", "manifest.json", "SHA256SUMS"]
+)
 def test_any_flipped_byte_is_noticed_and_named(saved, name):
     path = saved[1] / name
     content = bytearray(path.read_bytes())
@@ -135,7 +137,12 @@ def test_a_save_that_fails_leaves_the_old_checkpoint_and_nothing_else(saved, mon
 
 @pytest.mark.parametrize(
     ("text", "what"),
-    [('{"a": 1, "a": 2}', "repeated"), ('{"a": NaN}', "NaN"), ("{", "cannot be read"), ("[" * 100_000, "cannot be read")],
+    [
+        ('{"a": 1, "a": 2}', "repeated"),
+        ('{"a": NaN}', "NaN"),
+        ("{", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+    ],
 )
 def test_json_is_read_as_strictly_as_it_was_written(text, what):
     with pytest.raises(CheckpointError, match=what):

@@ -78,7 +78,11 @@ def test_a_users_mistake_exits_2_and_says_how_to_mend_it(gan_here, words, expect
 
 def test_debug_shows_the_traceback(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "gancore", "--debug", "run", "--gen", "x"], capture_output=True, text=True, cwd=tmp_path, check=False
+        [sys.executable, "-m", "gancore", "--debug", "run", "--gen", "x"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
     )
     assert done.returncode == 2
     assert "Traceback" in done.stderr
@@ -188,5 +192,18 @@ def test_real_images_train_by_path(gan_here, real_data):
 
 
 def test_mnist_files_train_by_path(gan_here, real_data):
-    words = ("--cond", "acgan", "--loss", "bce", "--steps", "2", "--batch", "8", "--dcgan.width", "8", "--dcgan-critic.width", "8")
+    words = (
+        "--cond",
+        "acgan",
+        "--loss",
+        "bce",
+        "--steps",
+        "2",
+        "--batch",
+        "8",
+        "--dcgan.width",
+        "8",
+        "--dcgan-critic.width",
+        "8",
+    )
     gan_here("run", "--data", real_data("mnist"), *words, "--out", "r")

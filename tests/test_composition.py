@@ -4,9 +4,9 @@ import pytest
 
 from gancore import CompositionError, PluginError, UsageError, compose
 from gancore.component import card_of
+from gancore.composition import resolve
 from gancore.options import Given
 from gancore.recipe import layer_of
-from gancore.composition import resolve
 
 
 def component(made, name):
@@ -16,7 +16,7 @@ def component(made, name):
 def test_nothing_chosen_is_the_default_recipe():
     made = compose()
     assert made.slots["data"] == ("sprites",)
-    assert set(made.origins[slot].split(",")[0] for slot in ("data", "loss")) == {"recipe default"}
+    assert {made.origins[slot].split(",")[0] for slot in ("data", "loss")} == {"recipe default"}
 
 
 def test_a_component_asks_and_the_user_has_the_last_word():
@@ -27,6 +27,12 @@ def test_a_component_asks_and_the_user_has_the_last_word():
     own = compose(loss="wgan-gp", critic_norm="none", options={"adam.lr": 3e-4})
     assert component(own, "adam").lr == 3e-4
     assert own.slots["critic-norm"] == ("none",)
+
+
+def test_what_is_asked_beside_a_certain_other_wins_over_what_is_asked_in_general():
+    made = compose(gen="colorpicker", loss="wgan-gp")
+    assert made.origins["adam.lr"] == "asked by colorpicker with critic.gradient-penalty"
+    assert compose(gen="colorpicker").origins.get("adam.lr") is None
 
 
 def test_a_component_brings_another_and_without_leaves_it_out():
@@ -81,9 +87,13 @@ def test_every_option_says_where_it_came_from():
 
 @pytest.mark.parametrize(
     ("slots", "mend"),
-    [({"gen": "colorpiker"}, "did you mean colorpicker?"), ({"loss": "wgangp"}, "did you mean wgan-gp?"),
-     ({"reg": ["instance-nose"]}, "did you mean instance-noise?"), ({"data": "sprits"}, "did you mean sprites?")],
-)  # fmt: skip
+    [
+        ({"gen": "colorpiker"}, "did you mean colorpicker?"),
+        ({"loss": "wgangp"}, "did you mean wgan-gp?"),
+        ({"reg": ["instance-nose"]}, "did you mean instance-noise?"),
+        ({"data": "sprits"}, "did you mean sprites?"),
+    ],
+)
 def test_a_misspelt_name_is_refused_with_its_neighbour(slots, mend):
     with pytest.raises(UsageError) as caught:
         compose(**slots)
@@ -197,11 +207,13 @@ def test_a_file_holds_a_component_that_goes_by_its_class_name(tmp_path):
 @pytest.mark.parametrize(
     ("text", "error", "what"),
     [
-        ("x = 1", UsageError, "holds 0 components"), (GOOD + GOOD.replace("MyTrick", "Other"), UsageError, "holds 2 components"),
-        ("1 / 0", PluginError, "ZeroDivisionError"), ("def", PluginError, "SyntaxError"),
+        ("x = 1", UsageError, "holds 0 components"),
+        (GOOD + GOOD.replace("MyTrick", "Other"), UsageError, "holds 2 components"),
+        ("1 / 0", PluginError, "ZeroDivisionError"),
+        ("def", PluginError, "SyntaxError"),
         (GOOD.replace("before_step", "befor_step"), PluginError, "no such hook"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_holds_no_usable_component_is_refused(tmp_path, text, error, what):
     with pytest.raises(error, match=what):
         compose(reg=[write(tmp_path, text)])

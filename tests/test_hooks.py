@@ -2,7 +2,21 @@
 
 import pytest
 import torch
-from companions import Average, Bias, Codes, Diary, Doubled, Encoder, Noise, Packing, Relativistic, Scale, Shift, Smoothing, TopHalf
+from companions import (
+    Average,
+    Bias,
+    Codes,
+    Diary,
+    Doubled,
+    Encoder,
+    Noise,
+    Packing,
+    Relativistic,
+    Scale,
+    Shift,
+    Smoothing,
+    TopHalf,
+)
 from torch import nn
 
 from gancore import LabelSet, PluginError, Update, component, hookimpl
@@ -46,7 +60,9 @@ def test_a_fold_that_answers_none_changes_nothing():
 
 def test_components_chosen_for_one_player_are_asked_for_that_player_alone():
     one, other = StandIn(), StandIn()
-    bound = Hooks([Chosen("g", "norm", one, frozenset({"generator"})), Chosen("c", "norm", other, frozenset({"critic"}))])
+    bound = Hooks(
+        [Chosen("g", "norm", one, frozenset({"generator"})), Chosen("c", "norm", other, frozenset({"critic"}))]
+    )
     assert [each.chosen.name for each in bound.implementations("make_norm", "critic")] == ["c"]
 
 
@@ -90,7 +106,7 @@ def test_draw_labels_may_copy_those_of_the_reals():
     assert torch.equal(batch.fake.labels, batch.real.labels)
 
 
-def test_generator_inputs_are_added_to_the_latent():
+def test_generator_inputs_and_adapt_generator_let_a_component_append_to_the_latent():
     @component(source="a test")
     class Appends:
         """Append two columns of zeros to the latent."""
@@ -129,7 +145,7 @@ def test_critic_shape_and_view_let_the_critic_see_packs():
 # ── networks ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_make_generator_make_critic_make_upsample_and_make_norm_are_used_once_each():
+def test_make_generator_make_critic_make_upsample_make_norm_and_make_score_are_asked_once_for_each_part():
     made = []
 
     @component(source="a test")
@@ -162,8 +178,15 @@ def test_make_generator_make_critic_make_upsample_and_make_norm_are_used_once_ea
 
     train(Watches())
     assert made == [
-        "generator", (4, 3), ("generator", 4), "critic", ("critic", 6), 384, "optimizer of generator", "optimizer of critic",
-    ]  # fmt: skip
+        "generator",
+        (4, 3),
+        ("generator", 4),
+        "critic",
+        ("critic", 6),
+        384,
+        "optimizer of generator",
+        "optimizer of critic",
+    ]
 
 
 def test_make_optimizer_receives_every_weight_by_name():
@@ -381,5 +404,6 @@ def test_recognizes_measure_record_draw_and_stop_are_hooks():
 
 def test_make_data_answers_with_samples_and_labels():
     assert some_data(classes=(3, 2)).label_sets == (
-        LabelSet("set0", ("class0", "class1", "class2")), LabelSet("set1", ("class0", "class1")),
-    )  # fmt: skip
+        LabelSet("set0", ("class0", "class1", "class2")),
+        LabelSet("set1", ("class0", "class1")),
+    )

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gancore import UsageError, component, hookimpl, option
-from gancore.composition import plain
 from gancore.component import options_of
+from gancore.composition import plain
 from gancore.options import Given, Text, convert, read_options, show
 
 
@@ -35,10 +35,17 @@ def read(**values):
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("number", "0.25", 0.25), ("number", "1", 1.0), ("count", "7", 7), ("flag", "true", True), ("flag", "no", False),
-        ("word", "b", "b"), ("perhaps", "none", None), ("perhaps", "2", 2.0), ("sizes", "4,8", (4, 8)),
+        ("number", "0.25", 0.25),
+        ("number", "1", 1.0),
+        ("count", "7", 7),
+        ("flag", "true", True),
+        ("flag", "no", False),
+        ("word", "b", "b"),
+        ("perhaps", "none", None),
+        ("perhaps", "2", 2.0),
+        ("sizes", "4,8", (4, 8)),
     ],
-)  # fmt: skip
+)
 def test_text_is_read_as_the_type_of_the_option(name, text, value):
     assert read(**{name: Text(text)}) == {name: value}
 
@@ -46,11 +53,24 @@ def test_text_is_read_as_the_type_of_the_option(name, text, value):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("number", "0.2"), ("number", True), ("number", math.nan), ("number", math.inf), ("count", 1.5), ("count", True),
-        ("count", 2**63), ("flag", 1), ("flag", "true"), ("word", 3), ("sizes", 4), ("sizes", [1, "2"]),
-        ("count", Text("1.5")), ("number", Text("nan")), ("flag", Text("perhaps")), ("sizes", Text("1,x")),
+        ("number", "0.2"),
+        ("number", True),
+        ("number", math.nan),
+        ("number", math.inf),
+        ("count", 1.5),
+        ("count", True),
+        ("count", 2**63),
+        ("flag", 1),
+        ("flag", "true"),
+        ("word", 3),
+        ("sizes", 4),
+        ("sizes", [1, "2"]),
+        ("count", Text("1.5")),
+        ("number", Text("nan")),
+        ("flag", Text("perhaps")),
+        ("sizes", Text("1,x")),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_type_is_refused_with_what_was_wanted(name, value):
     with pytest.raises(UsageError) as caught:
         read(**{name: value})
@@ -77,11 +97,14 @@ def test_an_int_is_fine_where_a_number_is_wanted():
 
 options = st.fixed_dictionaries(
     {
-        "number": st.floats(0, 1), "count": st.integers(1, 2**62), "flag": st.booleans(),
-        "word": st.sampled_from("ab"), "perhaps": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        "number": st.floats(0, 1),
+        "count": st.integers(1, 2**62),
+        "flag": st.booleans(),
+        "word": st.sampled_from("ab"),
+        "perhaps": st.none() | st.floats(allow_nan=False, allow_infinity=False),
         "sizes": st.lists(st.integers(1, 99), min_size=1).map(tuple),
     }
-)  # fmt: skip
+)
 
 
 @given(options)
@@ -99,4 +122,11 @@ def test_any_text_is_read_or_refused_with_a_reason(text):
 
 
 def test_values_are_shown_as_a_person_would_type_them():
-    assert [show(value) for value in (0.1, 1e-05, True, None, (1, 2), "x")] == ["0.1", "1e-05", "true", "none", "1,2", "x"]
+    assert [show(value) for value in (0.1, 1e-05, True, None, (1, 2), "x")] == [
+        "0.1",
+        "1e-05",
+        "true",
+        "none",
+        "1,2",
+        "x",
+    ]

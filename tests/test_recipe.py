@@ -36,11 +36,18 @@ def test_a_shorthand_fills_the_slots_of_both_players():
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ('gne = "dcgan"', "no key 'gne'"), ("gen = 3", "must be one name"), ('gen = ["a"]', "must be one name"),
-        ("reg = [1]", "a name or a list"), ("gen = ", "no TOML"), ("format = 2", "format 2"), ("gen = 2026-01-01", "one name"),
-        ('gen = "a"\ngen = "b"', "no TOML"), (b"\xff\xfe", "no TOML"), ("a = " + "[" * 5000, "no TOML"),
+        ('gne = "dcgan"', "no key 'gne'"),
+        ("gen = 3", "must be one name"),
+        ('gen = ["a"]', "must be one name"),
+        ("reg = [1]", "a name or a list"),
+        ("gen = ", "no TOML"),
+        ("format = 2", "format 2"),
+        ("gen = 2026-01-01", "one name"),
+        ('gen = "a"\ngen = "b"', "no TOML"),
+        (b"\xff\xfe", "no TOML"),
+        ("a = " + "[" * 5000, "no TOML"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_recipe_is_refused(tmp_path, text, what):
     with pytest.raises(UsageError, match=what):
         read(tmp_path, text)

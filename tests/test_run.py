@@ -21,7 +21,9 @@ QUICK = {"batch": 8, "log_every": 1, "save_every": 2, "size": "16"}
 
 
 def start(out, *, steps=4, settings=None, options=None, **slots):
-    made = compose(settings={**QUICK, "steps": steps, **(settings or {})}, options={**SMALL, **(options or {})}, **slots)
+    made = compose(
+        settings={**QUICK, "steps": steps, **(settings or {})}, options={**SMALL, **(options or {})}, **slots
+    )
     return Run.start(made, out)
 
 
@@ -241,14 +243,22 @@ def test_a_run_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not(t
         command = [sys.executable, "-m", "gancore", "run", "--resume", str(tmp_path / "r")]
     subprocess.run(command, check=True, capture_output=True)
     assert sums(tmp_path / "r") == sums(tmp_path / "whole")
-    rows = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in read_rows(tmp_path / "r" / "metrics.jsonl")]
-    others = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in read_rows(tmp_path / "whole" / "metrics.jsonl")]
+    rows = [
+        {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")}
+        for row in read_rows(tmp_path / "r" / "metrics.jsonl")
+    ]
+    others = [
+        {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")}
+        for row in read_rows(tmp_path / "whole" / "metrics.jsonl")
+    ]
     assert rows == others
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_run_after_its_step_saved_and_resumable(tmp_path, number, code):
-    process = subprocess.Popen([*COMMAND, "--steps", "100000", "--out", str(tmp_path / "r")], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*COMMAND, "--steps", "100000", "--out", str(tmp_path / "r")], stderr=subprocess.PIPE, text=True
+    )
     while not (tmp_path / "r" / "metrics.jsonl").exists() or not read_rows(tmp_path / "r" / "metrics.jsonl"):
         time.sleep(0.1)
     process.send_signal(number)

@@ -46,7 +46,11 @@ def test_an_update_leaves_no_gradient_behind(role):
     training = train()
     update = update_critic if role == "critic" else update_generator
     update(training.game, Moment(0, role), reals(training))
-    assert all(weight.grad is None for player in (training.game.gan.critic, training.game.gan.generator) for weight in player.parameters)
+    assert all(
+        weight.grad is None
+        for player in (training.game.gan.critic, training.game.gan.generator)
+        for weight in player.parameters
+    )
 
 
 def test_generator_update_computes_no_critic_weight_gradient():
@@ -190,7 +194,9 @@ def test_without_terms_an_update_is_refused():
 
 def test_figures_hold_terms_totals_scores_and_gradient_norms():
     figures = train().advance()
-    assert {f"{role}/{name}" for role in ("critic", "generator") for name in ("total", "grad_norm", "score_fake")} <= figures.keys()
+    assert {
+        f"{role}/{name}" for role in ("critic", "generator") for name in ("total", "grad_norm", "score_fake")
+    } <= figures.keys()
     assert {"critic/stand-in-loss/real", "critic/stand-in-loss/fake", "critic/score_real"} <= figures.keys()
 
 

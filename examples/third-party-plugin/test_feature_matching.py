@@ -1,8 +1,8 @@
 """The plugin satisfies gancore's conformance kit, and its formula holds."""
 
 import torch
-
 from gan_feature_matching import FeatureMatching
+
 from gancore.testing import check_component, critic_batch, terms
 
 

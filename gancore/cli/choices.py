@@ -80,7 +80,11 @@ def path_as_data(layer: Layer) -> Layer:
     if not path.exists():
         names = [row.name for row in discovery.installed() if row.kind == "data"]
         beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        mend = did_you_mean(path.name, beside) or did_you_mean(given.value, names) or f"one of {', '.join(names)}, or a path"
+        mend = (
+            did_you_mean(path.name, beside)
+            or did_you_mean(given.value, names)
+            or f"one of {', '.join(names)}, or a path"
+        )
         raise UsageError(f"there is no file or folder {given.value}", where=given.where, mend=mend)
     reader = find_reader(path, given.where)
     options = {**layer.options, reader: {"path": Given(str(path), given.where), **layer.options.get(reader, {})}}
@@ -110,14 +114,18 @@ def find_reader(path: Path, where: str) -> str:
     best = [name for name, fit in fits.items() if fit == max(fits.values())]
     if len(best) != 1:
         what = "nothing that a reader knows" if not best else f"what {' and '.join(best)} both read"
-        mend = f"--data {best[0]} --{best[0]}.path {path}" if best else "a folder of images, or of idx files"
+        mend = f"--data {best[0]} --{best[0]}.path {path}" if best else "name the reader: --data NAME --NAME.path PATH"
         raise UsageError(f"{path} holds {what}", where=where, mend=mend)
     return best[0]
 
 
 def component_files(layer: Layer) -> frozenset[str]:
     """Return the component files that the user named on the command line, resolved: these may run."""
-    names = [name for given in layer.slots.values() for name in ([given.value] if isinstance(given.value, str) else given.value)]
+    names = [
+        name
+        for given in layer.slots.values()
+        for name in ([given.value] if isinstance(given.value, str) else given.value)
+    ]
     return frozenset(file_of(name) for name in names if ".py" in name)
 
 

@@ -45,5 +45,7 @@ def rows_of(composition: Composition) -> list[tuple[str, str, str]]:
     rows = [(slot, ", ".join(names), origins.get(slot, "")) for slot, names in composition.slots.items()]
     tables: dict[str, Any] = {"run": recipe["run"], **{each.name: option_values(each) for each in composition.chosen}}
     for table, values in tables.items():
-        rows += [(f"{table}.{key}", show(value), origins.get(f"{table}.{key}", "default")) for key, value in values.items()]
+        rows += [
+            (f"{table}.{key}", show(value), origins.get(f"{table}.{key}", "default")) for key, value in values.items()
+        ]
     return rows

@@ -20,7 +20,9 @@ from gancore.recipe import KINDS
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects: name kind distribution version summary status.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a list of objects: name kind distribution version summary status."
+)
 @click.option("--check", is_flag=True, help="Import each plugin in a process of its own and report what fails.")
 def plugins(name: str | None, as_json: bool, check: bool) -> None:
     """List the installed components, those of one kind, or everything about one NAME."""
@@ -83,8 +85,14 @@ def describe_row(row: Row) -> None:
         click.echo(f"provides: {', '.join(sorted(card.provides))}")
     if card.asks:
         click.echo(f"asks for: {json.dumps(dict(card.asks))}")
+    for tag, fragment in card.asks_with.items():
+        click.echo(f"asks for, with {tag}: {json.dumps(dict(fragment))}")
     for rule in card.rules:
-        verb = ("refuses" if rule.hard else "is wary of") if rule.present else ("needs" if rule.hard else "is wary without")
+        verb = (
+            ("refuses" if rule.hard else "is wary of")
+            if rule.present
+            else ("needs" if rule.hard else "is wary without")
+        )
         click.echo(f"{verb} {rule.tag}: {rule.reason}" + (f" ({rule.cite})" if rule.cite else ""))
     describe_options(row.name, cls)
 

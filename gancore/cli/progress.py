@@ -51,7 +51,7 @@ def live_rows(run: Run) -> Iterator[Row]:
 
     columns = (BarColumn(bar_width=24), TextColumn("{task.description}", markup=False), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0, completed=run.share)
+        task = bar.add_task("", total=1.0)
         for row in run.rows():
             bar.update(task, completed=run.share, description=summary(run, row))
             yield row

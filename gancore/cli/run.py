@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gancore.run.run import Run
 
 SLOT_HELP = {
-    "data": "Data set by name, or a path to images or idx files.",
+    "data": "Data set by name, or a path to files of your own.",
     "gen": "Generator.",
     "critic": "Critic.",
     "upsample": "How the generator doubles its maps.",
@@ -52,7 +52,9 @@ def with_slots(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command one flag a slot and one a setting."""
     for name, option in reversed(options_of(Settings).items()):
         default = show(option.default)
-        command = click.option(f"--{name}", metavar="N" if option.type is int else "TEXT", help=f"{option.help} [{default}]")(command)
+        command = click.option(
+            f"--{name}", metavar="N" if option.type is int else "TEXT", help=f"{option.help} [{default}]"
+        )(command)
     for slot in reversed(slot_flags()):
         several = slot in LISTS
         command = click.option(f"--{slot}", metavar="NAME", multiple=several, help=SLOT_HELP[slot])(command)
@@ -68,11 +70,14 @@ def with_slots(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--resume", metavar="DIR", type=click.Path(path_type=Path), help="Go on with the run in DIR.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved composition, build it, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
-@click.option("-h", "--help", "wants_help", is_flag=True, help="Show this page, and the options of the chosen components.")
+@click.option(
+    "-h", "--help", "wants_help", is_flag=True, help="Show this page, and the options of the chosen components."
+)
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def run(
     context: click.Context,
+    /,
     recipe: str | None,
     out: Path | None,
     resume: Path | None,
@@ -85,7 +90,7 @@ def run(
     """Train a GAN composed of the chosen components.
 
     With no option at all it trains on an embedded data set. Options of components are given as
-    `--component.option value`, e.g. `--instance-noise.sigma 0.2`; `gan plugins NAME` lists them.
+    `--component.option value`, e.g. `--my-trick.weight 0.2`; `gan plugins NAME` lists them.
     """
     if wants_help:
         show_help(context, given)
@@ -143,8 +148,8 @@ def with_run(run: Run, as_json: bool) -> None:
     row: dict[str, Any] = {}
     settings = run.composition.settings
     say(f"run {run.folder}: {describe(run)}")
-    for row in progress_of(run):
-        pass
+    for each in progress_of(run):
+        row = each
     for text in run.notes[told:]:
         note(text)
     if caught:

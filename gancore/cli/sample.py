@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), default=0, help="Which latents. [0]")
 @click.option("--device", default="auto", help="auto, cpu or cuda. [auto]")
 @click.option("--plugin", "files", multiple=True, help="A component file of the run that may be executed, ./file.py.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("samples.png"), help="A .png for a grid, or a folder.")
-def sample(run: Path, count: int, labels: str | None, seed: int, device: str, files: tuple[str, ...], out: Path) -> None:
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=Path("samples.png"), help="A .png for a grid, or a folder."
+)
+def sample(
+    run: Path, count: int, labels: str | None, seed: int, device: str, files: tuple[str, ...], out: Path
+) -> None:
     """Draw samples from RUN into a grid (`-o grid.png`) or a folder of single images (`-o folder`)."""
     directory.expect(run)
     from gancore.cli.choices import file_of
@@ -40,7 +44,9 @@ def sample(run: Path, count: int, labels: str | None, seed: int, device: str, fi
     try:
         write(images, out)
     except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror}", where="-o", mend="name another file or folder") from None
+        raise UsageError(
+            f"{out} cannot be written: {error.strerror}", where="-o", mend="name another file or folder"
+        ) from None
     say(f"{len(images)} samples of step {opened.training.step} in {out}")
 
 
@@ -61,7 +67,11 @@ def read_labels(text: str, label_sets: tuple[LabelSet, ...], count: int) -> Tens
         name, equals, classes = part.partition("=")
         name, classes = (name, classes) if equals else (names[0], part)
         if name not in names:
-            raise UsageError(f"no label set is called {name!r}", where=f"--labels {text}", mend=did_you_mean(name, names) or ", ".join(names))
+            raise UsageError(
+                f"no label set is called {name!r}",
+                where=f"--labels {text}",
+                mend=did_you_mean(name, names) or ", ".join(names),
+            )
         labels = label_sets[names.index(name)]
         wanted = torch.tensor([class_number(word, labels, text) for word in classes.split(",")])
         found[:, names.index(name)] = wanted[torch.arange(count) % len(wanted)]

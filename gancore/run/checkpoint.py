@@ -1,7 +1,7 @@
 """Checkpoints: folders of safetensors and JSON that are complete by construction and verified when read.
 
-    checkpoints/step-000001200/   generator, critic, optim, components .safetensors; state.json; manifest.json; SHA256SUMS
-    checkpoints/latest            one line, a hint; the truth is which folders verify
+checkpoints/step-000001200/   generator, critic, optim, components .safetensors; state.json; manifest.json; SHA256SUMS
+checkpoints/latest            one line, a hint; the truth is which folders verify
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,9 @@ import torch
 from attrs import frozen
 from safetensors.torch import load, save
 
-import gancore
-from gancore import _fs
 from gancore.errors import CheckpointError
-from gancore.snapshot import Snapshot
+from gancore.run import _fs
+from gancore.run.snapshot import Snapshot
 
 FORMAT = 1
 KIND = "gancore-checkpoint"
@@ -88,19 +88,17 @@ def _write_files(temporary: Path, snapshot: Snapshot, step: int, plugins: Mappin
             "step": step,
             "files": {name: len(content) for name, content in sorted(contents.items())},
             "plugins": plugins,
-            "versions": {"gancore": _version(), "torch": torch.__version__, "python": platform.python_version()},
+            "versions": {
+                "gancore": version("gancore"),
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
         }
     )
     for name, content in contents.items():
         _fs.write_new(temporary / name, content)
     sums = "".join(f"{sha256(content).hexdigest()}  {name}\n" for name, content in sorted(contents.items()))
     _fs.write_new(temporary / SUMS, sums.encode())
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version(gancore.__name__)
 
 
 def _json(value: Any) -> bytes:
@@ -208,7 +206,7 @@ def parse_json(raw: bytes, name: str) -> Any:
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """Read the newest checkpoint that verifies; also say why newer ones did not."""
-    warnings = []
+    warnings: list[str] = []
     for path in reversed(steps(folder)):
         try:
             return read(path), warnings

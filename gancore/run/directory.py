@@ -13,8 +13,8 @@ from typing import Any
 
 import tomli_w
 
-from gancore import _fs
 from gancore.errors import GanError, UsageError, did_you_mean
+from gancore.run import _fs
 
 RECIPE, METRICS, ABOUT, LOCK = "recipe.toml", "metrics.jsonl", "run.json", "lock"
 FOLDERS = ("checkpoints", "samples")
@@ -53,7 +53,9 @@ def expect(folder: Path) -> None:
         siblings = [path.parent.name for path in folder.parent.glob(f"*/{RECIPE}")] if folder.parent.is_dir() else []
         near = did_you_mean(folder.name, siblings)
         why = f"it has no {RECIPE}" if folder.is_dir() else "there is no such folder"
-        raise UsageError(f"{folder} is no run: {why}", where=str(folder), mend=near or "name a folder that `gan run` made")
+        raise UsageError(
+            f"{folder} is no run: {why}", where=str(folder), mend=near or "name a folder that `gan run` made"
+        )
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gancore import _fs
 from gancore.errors import NumbersError
+from gancore.run import _fs
 
 Row = dict[str, Any]
 

@@ -24,9 +24,9 @@ from gancore.run import checkpoint, directory
 from gancore.run.progress import Progress
 from gancore.run.records import MetricsLog, Row, check_finite, numbers
 from gancore.run.samples import class_labels, draw_samples, grid, save_picture, scatter
+from gancore.run.snapshot import capture, compare, restore
 from gancore.runtime import Runtime, choose_runtime
 from gancore.settings import RESUMABLE, Settings
-from gancore.snapshot import capture, compare, restore
 from gancore.step import Figures, Game
 
 SHEET, CLOUD = 64, 1000  # samples in a grid of images, and in a scatter of points
@@ -99,7 +99,9 @@ class Run:
         return run
 
     @classmethod
-    def resume(cls, folder: Path | str, changes: Sequence[Layer] = (), files: Callable[[str], bool] = lambda _: False) -> Run:
+    def resume(
+        cls, folder: Path | str, changes: Sequence[Layer] = (), files: Callable[[str], bool] = lambda _: False
+    ) -> Run:
         """Take a run up where its newest intact checkpoint left it; from step 0 where it has none yet.
 
         `changes` may only touch settings that do not alter what is computed. Raises UsageError for a folder that is
@@ -124,9 +126,7 @@ class Run:
         return run
 
     @classmethod
-    def load(
-        cls, folder: Path | str, *, device: str = "auto", files: Callable[[str], bool] = lambda _: False
-    ) -> Run:
+    def load(cls, folder: Path | str, *, device: str = "auto", files: Callable[[str], bool] = lambda _: False) -> Run:
         """Open a run to draw samples from its newest intact checkpoint; the data need not be there."""
         folder = Path(folder)
         composition = reopen(folder, (), files)
@@ -293,7 +293,9 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
         for slot, given in layer.slots.items():
             if not str(given.value).endswith(".py") and ".py:" not in str(given.value):
                 raise UsageError(
-                    f"{slot} cannot change when a run is resumed", where=given.where, mend="leave it out, or start a new run"
+                    f"{slot} cannot change when a run is resumed",
+                    where=given.where,
+                    mend="leave it out, or start a new run",
                 )
         for table, options in layer.options.items():
             for name, given in options.items():

@@ -1,4 +1,4 @@
-"""Samples and their pictures. Drawing changes nothing: modes are put back, and the numbers have a stream of their own."""
+"""Samples and their pictures. Drawing changes nothing: modes are put back, the numbers have their own stream."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from gancore import _fs
 from gancore.batch import Sample
 from gancore.networks import draw_latent
+from gancore.run import _fs
 from gancore.step import Game, data_labels
 
 
@@ -31,13 +31,16 @@ def draw_samples(game: Game, n: int, *key: int | str, labels: Tensor | None = No
     net.eval()
     try:
         with torch.no_grad():
-            parts = [_part(game, net, *each) for each in zip(z.split(game.plan.batch), labels.split(game.plan.batch))]
+            halves = zip(torch.split(z, game.plan.batch), torch.split(labels, game.plan.batch), strict=True)
+            parts = [_part(game, net, *each) for each in halves]
     finally:
         for module, mode in training.items():
             module.training = mode
-    rng = lambda name: game.streams.generator(f"component/{name}", *key, "select")  # noqa: E731
     chosen = hooks.fold(
-        "select_samples", {"images": torch.cat(parts), "z": z, "labels": labels}, gan=game.gan, rng=rng
+        "select_samples",
+        {"images": torch.cat(parts), "z": z, "labels": labels},
+        gan=game.gan,
+        rng=lambda name: game.streams.generator(f"component/{name}", *key, "select"),
     )
     return chosen["images"], chosen["labels"]
 
@@ -70,7 +73,7 @@ def grid(images: Tensor, columns: int = 0, pad: int = 2) -> Image.Image:
         top, left = pad + place // columns * (height + pad), pad + place % columns * (width + pad)
         sheet[:, top : top + height, left : left + width] = pixels
     picture = to_picture(sheet)
-    factor = max(1, 512 // max(picture.size))
+    factor = max(1, 1024 // max(picture.size))
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 from attrs import evolve
-from gan_plugin_acgan import ACGAN
 from torch import nn
 
+from gan_plugin_acgan import ACGAN
 from gancore import CompositionError
 from gancore.testing import check_component, some_batch, some_data, terms, train
 

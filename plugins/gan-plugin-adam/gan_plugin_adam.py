@@ -5,7 +5,9 @@ import torch
 from gancore import component, hookimpl, option
 
 
-@component(source="Kingma and Ba, ICLR 2015, arXiv:1412.6980; betas for GANs: Radford et al. 2016; two rates: Heusel et al. 2017")
+@component(
+    source="Kingma and Ba, ICLR 2015, arXiv:1412.6980; betas: Radford et al. 2016; two rates: Heusel et al. 2017"
+)
 class Adam:
     """Move each weight by its gradient over the root of its mean square; the first step has size lr.
 
@@ -13,7 +15,9 @@ class Adam:
     """
 
     lr: float = option(2e-4, ge=0, help="learning rate of both players")
-    critic_lr: float | None = option(None, ge=0, help="learning rate of the critic; none takes lr (TTUR: four times lr)")
+    critic_lr: float | None = option(
+        None, ge=0, help="learning rate of the critic; none takes lr (TTUR: four times lr)"
+    )
     beta1: float = option(0.5, ge=0, lt=1, help="decay of the mean gradient, per update")
     beta2: float = option(0.999, ge=0, lt=1, help="decay of the mean square, per update")
 

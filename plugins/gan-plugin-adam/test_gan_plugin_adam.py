@@ -1,7 +1,7 @@
 import torch
-from gan_plugin_adam import Adam
 from torch import nn
 
+from gan_plugin_adam import Adam
 from gancore.testing import check_component, train
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from gan_plugin_batch_norm import BatchNorm
 
+from gan_plugin_batch_norm import BatchNorm
 from gancore.testing import check_component, some_data, train
 
 

@@ -2,8 +2,8 @@ from math import exp, log
 
 import pytest
 import torch
-from gan_plugin_bce import BCE
 
+from gan_plugin_bce import BCE
 from gancore import component, hookimpl
 from gancore.testing import check_component, scores_batch, some_batch, terms, train
 

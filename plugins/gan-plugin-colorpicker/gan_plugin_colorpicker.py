@@ -112,7 +112,11 @@ class Generator(nn.Module):
 
 @component(
     source="ConorLazarou, PokeGAN, 2020, github.com/ConorLazarou/PokeGAN (a program; there is no paper)",
-    asks={"critic": "dcgan-critic"},
+    asks={"critic": "dcgan-critic", "upsample": "nearest-conv", "init": "he"},
+    asks_with={
+        # the paper of the penalty asks 5 critic updates at a rate of 1e-4 and layer norm: slow to start with few steps
+        "critic.gradient-penalty": {"n-critic": {"critic": 2}, "adam": {"lr": 4e-4}, "critic-norm": "none"}
+    },
 )
 class ColorPicker:
     """Paint with 16 colours: x_c = Σ_k A_k·P_{c,k}, one map A of shares and a palette P for each channel, all from z.
@@ -145,10 +149,9 @@ class ColorPicker:
         return Generator(plan, self)
 
     @hookimpl
-    def generator_terms(self, batch, log):
-        for net in batch.gan.generator.network.modules():
-            if isinstance(net, Generator):
-                log("palette-usage", net.usage)
+    def measure(self, progress):
+        nets = progress.game.gan.generator.network.modules()
+        return {"palette-usage": next(net.usage for net in nets if isinstance(net, Generator))}
 
     def map_widths(self, count: int) -> list[int]:
         """Channels of the `count` maps, smallest first."""

@@ -1,8 +1,8 @@
 import pytest
 import torch
-from gan_plugin_colorpicker import ColorPicker, Stage, mix, palette_usage, shuffle_conv
 from torch import nn
 
+from gan_plugin_colorpicker import ColorPicker, Stage, mix, palette_usage, shuffle_conv
 from gancore import CompositionError, component, hookimpl
 from gancore.testing import StandIn, StandInLoss, check_component, some_data, train
 

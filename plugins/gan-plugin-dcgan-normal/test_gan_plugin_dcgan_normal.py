@@ -1,8 +1,8 @@
 import pytest
 import torch
-from gan_plugin_dcgan_normal import DCGANNormal
 from torch import nn
 
+from gan_plugin_dcgan_normal import DCGANNormal
 from gancore.testing import check_component, train
 
 STD = 0.02

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from gancore import component, hookimpl, option, pyramid
+from gancore import CompositionError, component, hookimpl, option, pyramid
 
 SOURCE = "Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434"
 
@@ -84,15 +84,19 @@ class DCGAN:
 
     @hookimpl
     def make_generator(self, plan):
+        if not plan.images:
+            raise CompositionError(
+                f"dcgan makes images, but the data are points of shape {plan.shape}", mend="--gen mlp"
+            )
         return Generator(plan, self)
 
 
 @component(source=SOURCE)
 class DCGANCritic:
-    """Halve an image by strided convolutions with leaky activations until its smaller side is 4 to 7 pixels.
+    """Halve an image by strided convolutions with leaky activations until its smaller side is 3 to 7 pixels.
 
-    View `[N, C, H, W]` to features `[N, F]`; the score is one linear layer without bias. The first layer has no
-    norm. With width 64, 64×64×3: 2,765,568 weights with batch norm, 2,763,776 without.
+    View `[N, C, H, W]` to features `[N, F]`; odd sides are rounded down. The score is one linear layer without bias,
+    and the first layer has no norm. With width 64, 64×64×3: 2,765,568 weights with batch norm, 2,763,776 without.
     """
 
     width: int = option(64, ge=1, help="channels of the first map; each following map has twice as many")
@@ -102,6 +106,10 @@ class DCGANCritic:
 
     @hookimpl
     def make_critic(self, plan):
+        if not plan.images:
+            raise CompositionError(
+                f"dcgan-critic judges images, but the data are points of shape {plan.shape}", mend="--critic mlp-critic"
+            )
         return Critic(plan, self)
 
     @hookimpl

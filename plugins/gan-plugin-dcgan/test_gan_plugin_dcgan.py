@@ -1,8 +1,8 @@
 import pytest
 import torch
-from gan_plugin_dcgan import DCGAN, DCGANCritic
 from torch import nn
 
+from gan_plugin_dcgan import DCGAN, DCGANCritic
 from gancore import component, hookimpl
 from gancore.testing import StandIn, StandInLoss, check_component, some_data, train
 

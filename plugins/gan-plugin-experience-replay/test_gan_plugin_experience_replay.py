@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from gan_plugin_experience_replay import ExperienceReplay
 
+from gan_plugin_experience_replay import ExperienceReplay
 from gancore.testing import check_component, train
 
 torch.set_num_threads(1)

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from gan_plugin_gaussian import Gaussian, covariance, mean, points
 
+from gan_plugin_gaussian import Gaussian, covariance, mean, points
 from gancore import DataSpec
 from gancore.testing import check_component
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from gan_plugin_gradient_penalty import GradientPenalty
 from torch import nn
 
+from gan_plugin_gradient_penalty import GradientPenalty
 from gancore import component, hookimpl
 from gancore.testing import check_component, critic_batch, some_batch, some_data, terms, train
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from gan_plugin_he import He, fan_in
 from torch import nn
 from torch.nn.functional import leaky_relu
 
+from gan_plugin_he import He, fan_in
 from gancore.testing import check_component, train
 
 LAYERS = [

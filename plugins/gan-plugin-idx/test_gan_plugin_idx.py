@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gan_plugin_idx import Idx, parse, resize
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from gan_plugin_idx import Idx, parse, resize
 from gancore import DataError, DataSpec, UsageError
 from gancore.testing import check_component
 

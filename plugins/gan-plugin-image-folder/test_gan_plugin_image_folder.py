@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gan_plugin_image_folder import ImageFolder
-from gan_plugin_image_folder.picture import decode, fit, look, reason
 from PIL import Image, PngImagePlugin
 
+from gan_plugin_image_folder import ImageFolder
+from gan_plugin_image_folder.picture import decode, fit, look, reason
 from gancore import DataError, DataSpec, UsageError
 from gancore.testing import check_component
 

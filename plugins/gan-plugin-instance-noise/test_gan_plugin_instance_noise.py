@@ -1,8 +1,8 @@
 """Facts about instance noise."""
 
 import torch
-from gan_plugin_instance_noise import InstanceNoise
 
+from gan_plugin_instance_noise import InstanceNoise
 from gancore.testing import check_component, some_batch, train
 
 torch.set_num_threads(1)

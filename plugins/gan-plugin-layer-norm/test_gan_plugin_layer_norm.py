@@ -1,8 +1,8 @@
 import pytest
 import torch
-from gan_plugin_layer_norm import LayerNorm
 from torch.nn.functional import layer_norm
 
+from gan_plugin_layer_norm import LayerNorm
 from gancore.testing import check_component, train
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from gan_plugin_minibatch_discrimination import MinibatchDiscrimination, MinibatchLayer
 
+from gan_plugin_minibatch_discrimination import MinibatchDiscrimination, MinibatchLayer
 from gancore.testing import check_component, some_batch, train
 
 torch.set_num_threads(1)

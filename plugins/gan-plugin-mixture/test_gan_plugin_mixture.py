@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from gan_plugin_mixture import SIGMAS, Mixture, draw, means, scale, sigma
 
+from gan_plugin_mixture import SIGMAS, Mixture, draw, means, scale, sigma
 from gancore import DataSpec
 from gancore.testing import check_component
 

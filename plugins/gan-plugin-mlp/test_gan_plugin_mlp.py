@@ -1,8 +1,8 @@
 import pytest
 import torch
-from gan_plugin_mlp import MLP, MLPCritic
 from torch import nn
 
+from gan_plugin_mlp import MLP, MLPCritic
 from gancore import component, hookimpl
 from gancore.testing import StandIn, StandInLoss, check_component, some_data, train
 

@@ -1,6 +1,6 @@
 import pytest
-from gan_plugin_n_critic import NCritic
 
+from gan_plugin_n_critic import NCritic
 from gancore import component, hookimpl, memory
 from gancore.testing import check_component, train
 

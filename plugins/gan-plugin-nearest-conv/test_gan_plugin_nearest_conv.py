@@ -1,8 +1,8 @@
 import pytest
 import torch
-from gan_plugin_nearest_conv import NearestConv
 from torch.nn.functional import conv2d, interpolate, pad
 
+from gan_plugin_nearest_conv import NearestConv
 from gancore.testing import check_component
 
 KERNELS = (3, 4, 5)

@@ -1,6 +1,6 @@
 import torch
-from gan_plugin_no_norm import NoNorm
 
+from gan_plugin_no_norm import NoNorm
 from gancore.testing import check_component
 
 

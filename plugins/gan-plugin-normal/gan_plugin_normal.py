@@ -5,7 +5,9 @@ import torch
 from gancore import component, hookimpl, option
 
 
-@component(source="Radford, Metz and Chintala, ICLR 2016 (uniform); the normal became custom with Gulrajani et al. 2017")
+@component(
+    source="Radford, Metz and Chintala, ICLR 2016 (uniform); the normal became custom with Gulrajani et al. 2017"
+)
 class Normal:
     """Draw latents `[n, dim]` from N(0, 1), independent in every column."""
 

@@ -1,6 +1,6 @@
 import torch
-from gan_plugin_normal import Normal
 
+from gan_plugin_normal import Normal
 from gancore.testing import check_component, train
 
 

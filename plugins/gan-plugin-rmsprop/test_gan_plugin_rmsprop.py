@@ -1,8 +1,8 @@
 import pytest
 import torch
-from gan_plugin_rmsprop import RMSProp
 from torch import nn
 
+from gan_plugin_rmsprop import RMSProp
 from gancore.testing import check_component, train
 
 

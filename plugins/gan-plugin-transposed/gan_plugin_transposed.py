@@ -5,7 +5,9 @@ from torch import nn
 from gancore import component, hookimpl, option
 
 
-@component(source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434; arithmetic: Dumoulin and Visin, arXiv:1603.07285")
+@component(
+    source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434; arithmetic: Dumoulin and Visin, arXiv:1603.07285"
+)
 class Transposed:
     """Double height and width by a transposed convolution of stride 2, without bias.
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from gan_plugin_transposed import Transposed
 from torch import nn
 from torch.nn.functional import conv2d
 
+from gan_plugin_transposed import Transposed
 from gancore.testing import check_component
 
 KERNELS = range(2, 10)

@@ -1,6 +1,6 @@
 import torch
-from gan_plugin_uniform import Uniform, spread
 
+from gan_plugin_uniform import Uniform, spread
 from gancore.testing import check_component, train
 
 

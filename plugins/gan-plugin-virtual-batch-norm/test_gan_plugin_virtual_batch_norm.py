@@ -3,9 +3,9 @@
 import pytest
 import torch
 from attrs import evolve
-from gan_plugin_virtual_batch_norm import Referenced, VirtualBatch, VirtualBatchNorm
 from torch import nn
 
+from gan_plugin_virtual_batch_norm import Referenced, VirtualBatch, VirtualBatchNorm
 from gancore import CompositionError, component, hookimpl
 from gancore.hooks import Hooks
 from gancore.testing import check_component, some_batch, some_data, train

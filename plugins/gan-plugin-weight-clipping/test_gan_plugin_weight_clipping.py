@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from gan_plugin_weight_clipping import WeightClipping, share_at_bounds
 from torch import nn
 
+from gan_plugin_weight_clipping import WeightClipping, share_at_bounds
 from gancore import component, hookimpl
 from gancore.testing import check_component, train
 

@@ -32,7 +32,9 @@ class Snapshot:
 
 def capture(training: Training) -> Snapshot:
     """Copy out everything that moves. Raises PluginError for component state that cannot be stored."""
-    gan, optim, groups = training.game.gan, {}, {}
+    gan = training.game.gan
+    optim: Tensors = {}
+    groups: dict[str, list[dict[str, Any]]] = {}
     for role in ROLES:
         optim |= {f"{role}/{name}": tensor for name, tensor in optimizer_tensors(gan.player(role)).items()}
         groups[role] = [_settings(group) for group in gan.player(role).optimizer.param_groups]
@@ -43,7 +45,9 @@ def capture(training: Training) -> Snapshot:
         "optim": optim,
         "components": tensors,
     }
-    copies = {name: {key: tensor.detach().cpu().clone() for key, tensor in part.items()} for name, part in files.items()}
+    copies = {
+        name: {key: tensor.detach().cpu().clone() for key, tensor in part.items()} for name, part in files.items()
+    }
     state = {"step": training.step, "batches": training.batches, "optimizers": groups, "components": components}
     return Snapshot(copies, state)
 
@@ -162,7 +166,9 @@ def load_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any
         if not hasattr(each.component, "load_state"):
             continue
         if each.name not in components:
-            raise CheckpointError(f"the checkpoint holds no state of {each.name}", mend="resume with the run's own recipe")
+            raise CheckpointError(
+                f"the checkpoint holds no state of {each.name}", mend="resume with the run's own recipe"
+            )
         stored, version = components[each.name], card_of(each.component).state_version
         if stored["state_version"] != version:
             raise CheckpointError(

@@ -1,0 +1,104 @@
+"""Write the generated reference pages; `--check` only says which are stale."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+import click
+
+from gancore import discovery, hookspecs
+from gancore.cli import gan
+from gancore.component import SPECS, card_of, options_of
+from gancore.options import show, show_type
+from gancore.recipe import KINDS
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTICE = "<!-- made by `uv run python docs/generate.py`; edit the docstrings instead -->\n\n"
+
+
+def hooks_page() -> str:
+    """Write the page of all hooks, with exact signatures."""
+    parts = [f"# Hooks\n\n{NOTICE}{inspect.getdoc(hookspecs)}\n"]
+    for name in SPECS:
+        spec = getattr(hookspecs, name)
+        signature = str(inspect.signature(spec)).replace("'", "")
+        parts.append(f"## `{name}`\n\n```python\n{name}{signature}\n```\n\n{inspect.getdoc(spec)}\n")
+    return "\n".join(parts)
+
+
+def components_page() -> str:
+    """Write the page of all first-party components: docstring, source, tags, options."""
+    rows = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
+    parts = [f"# Components\n\n{NOTICE}"]
+    for kind in KINDS:
+        of_kind = [row for row in rows if row.kind == kind]
+        if of_kind:
+            parts.append(f"## {kind}\n")
+            parts += [component_section(row) for row in of_kind]
+    return "\n".join(parts)
+
+
+def component_section(row: discovery.Row) -> str:
+    """Write the section of one component."""
+    cls = discovery.load(row)
+    card, options = card_of(cls), options_of(cls)
+    lines = [
+        f"### `{row.name}`\n",
+        f"{inspect.getdoc(cls)}\n",
+        f"Source: {card.source}. Distribution: `{row.distribution}`.\n",
+    ]
+    if card.provides:
+        lines.append("Provides: " + ", ".join(f"`{tag}`" for tag in sorted(card.provides)) + ".\n")
+    for rule in card.rules:
+        verb = (
+            ("Refuses" if rule.hard else "Is wary of")
+            if rule.present
+            else ("Needs" if rule.hard else "Is wary without")
+        )
+        lines.append(f"{verb} `{rule.tag}`: {rule.reason}" + (f" ({rule.cite})" if rule.cite else "") + ".\n")
+    if options:
+        lines += ["| option | default | type | range | meaning |", "| --- | --- | --- | --- | --- |"]
+        for name, option in options.items():
+            cells = (
+                f"`--{row.name}.{name}`",
+                f"`{show(option.default)}`",
+                show_type(option.type),
+                option.range,
+                option.help,
+            )
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def commands_page() -> str:
+    """Write the page of all commands, from their own help."""
+    parts = [f"# Commands\n\n{NOTICE}"]
+    for name, command in [("", gan), *gan.commands.items()]:
+        context = click.Context(command, info_name=f"gan {name}".strip(), max_content_width=100, terminal_width=100)
+        title = f"gan {name}".strip()
+        parts.append(f"## `{title}`\n\n```\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+PAGES = {"hooks.md": hooks_page, "components.md": components_page, "commands.md": commands_page}
+
+
+def main(check: bool) -> int:
+    """Write every page, or say which are stale."""
+    stale = []
+    for name, page in PAGES.items():
+        path, text = REFERENCE / name, page().rstrip() + "\n"
+        if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if not check:
+                path.write_text(text)
+    if check and stale:
+        print(f"stale: {', '.join(stale)}; run `uv run python docs/generate.py`")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv))

@@ -1,0 +1,61 @@
+"""What the documentation shows, runs."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GENERATED = {"hooks.md", "components.md", "commands.md"}
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in GENERATED], ids=lambda page: page.name)
+def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = blocks(page, "python")
+    if not shown:
+        pytest.skip("the page shows no Python")
+    (tmp_path / "page.py").write_text("\n".join(shown))
+    done = subprocess.run([sys.executable, "page.py"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", [ROOT / "docs" / "tutorial" / "first-model.md"], ids=lambda page: page.name)
+def test_the_commands_of_a_tutorial_run_in_their_order(page, gan_here):
+    lines = [line for block in blocks(page, "console") for line in block.splitlines()]
+    assert lines
+    for line in lines:
+        words = shlex.split(line)
+        assert words[:4] == ["$", "uv", "run", "gan"]
+        gan_here(*words[4:])
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_generated_pages_are_fresh():
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_readme_is_short_and_names_every_first_party_component():
+    from gancore import discovery
+
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) < 150
+    for row in discovery.installed():
+        if row.distribution.startswith("gan-plugin-"):
+            assert f"`{row.name}`" in text, row.name

@@ -1,0 +1,249 @@
+"""The rules of the house, kept as tests."""
+
+import ast
+import inspect
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import pytest
+
+import gancore
+from gancore import discovery, hookspecs
+from gancore.component import SPECS, card_of, options_of
+from gancore.errors import GanError
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = sorted((ROOT / "gancore").rglob("*.py"))
+PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if not path.name.startswith("test_"))
+SOURCES = [*CORE, *PLUGINS]
+FIRST_PARTY = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
+BUDGET = 1600  # lines of code of the core, without blank lines, comments, docstrings, command line, run, and kit
+
+
+def tree_of(path):
+    return ast.parse(path.read_text())
+
+
+def functions(path):
+    return [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def code_lines(path):
+    """Return the numbers of lines that hold code."""
+    docstrings = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            docstrings |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+    lines = {line for token in tokens if token.type not in skipped for line in range(token.start[0], token.end[0] + 1)}
+    return lines - docstrings
+
+
+# ── the core names no technique ───────────────────────────────────────────────────────────────────────────────
+
+PLAIN_WORDS = {"normal", "none", "batch", "layer", "uniform", "mixture", "gaussian", "he"}  # English, or an array's
+TECHNIQUES = {"wasserstein", "wgan", "spectral", "hinge", "softplus", "penalty", "entropy", "relativistic"}
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
+def test_the_core_names_no_technique_in_code_comment_or_docstring(path):
+    names = {row.name for row in FIRST_PARTY} - PLAIN_WORDS
+    spellings = TECHNIQUES | {
+        spelt for name in names for spelt in (name, name.replace("-", "_"), name.replace("-", ""))
+    }
+    words = set(re.findall(r"[a-z][a-z_-]*[a-z]", path.read_text().lower()))
+    assert not words & spellings
+
+
+def test_the_core_imports_no_plugin():
+    for path in CORE:
+        for node in ast.walk(tree_of(path)):
+            module = getattr(node, "module", None) or ""
+            names = [alias.name for alias in getattr(node, "names", [])] if isinstance(node, ast.Import) else [module]
+            assert not any(name.startswith("gan_plugin") for name in names), path
+
+
+def test_a_plugin_imports_gancores_public_names_and_no_other_plugin():
+    for path in PLUGINS:
+        own = path.relative_to(ROOT / "plugins").parts[0].replace("-", "_")
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gan"):
+                if node.module.partition(".")[0] == own:
+                    continue
+                assert node.module == "gancore", f"{path} imports {node.module}"
+                assert {alias.name for alias in node.names} <= set(gancore.__all__), path
+
+
+# ── size and shape ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_core_stays_within_its_budget():
+    core = [path for path in CORE if path.parent.name == "gancore" and path.name not in ("testing.py", "hookspecs.py")]
+    assert sum(len(code_lines(path)) for path in core) <= BUDGET
+
+
+def test_no_function_is_longer_than_60_lines():
+    for path in SOURCES:
+        for node in functions(path):
+            assert node.end_lineno - node.lineno < 60, f"{path}: {node.name}"
+
+
+def test_nine_functions_of_ten_hold_at_most_30_lines_and_half_at_most_10():
+    lengths = sorted(node.end_lineno - node.lineno + 1 for path in CORE for node in functions(path))
+    assert lengths[len(lengths) // 2] <= 12
+    assert lengths[len(lengths) * 9 // 10] <= 30
+
+
+def test_a_plugin_module_has_at_most_200_lines():
+    for path in PLUGINS:
+        assert len(path.read_text().splitlines()) <= 200, path
+
+
+def test_no_file_or_class_is_named_after_nothing():
+    for path in SOURCES:
+        assert path.stem not in {"utils", "helpers", "common", "misc"}
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ClassDef):
+                assert not re.search(r"(Trainer|Manager|Handler|Helper|Utils)$", node.name), f"{path}: {node.name}"
+
+
+# ── what is banned ────────────────────────────────────────────────────────────────────────────────────────────
+
+BANNED_MODULES = {"pickle", "marshal", "shelve", "dill", "joblib", "yaml"}
+BANNED_CALLS = {"eval", "exec", "torch.load", "torch.save", "torch.hub", "os.system", "tempfile.mktemp"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_nothing_that_runs_a_strangers_code_is_used(path):
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = {alias.name for alias in node.names} | {getattr(node, "module", "") or ""}
+            assert not names & BANNED_MODULES
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in BANNED_CALLS
+            assert not any(word.arg == "shell" for word in node.keywords)
+
+
+def test_the_step_waits_for_no_number_and_edits_no_tensor():
+    for name in ("step.py", "batch.py", "loop.py"):
+        called = {
+            ast.unparse(node.func).rpartition(".")[2]
+            for node in ast.walk(tree_of(ROOT / "gancore" / name))
+            if isinstance(node, ast.Call)
+        }
+        assert not called & {"item", "tolist", "cpu", "print", "requires_grad_"}
+
+
+def test_no_bare_except_and_no_print_outside_the_command_line():
+    for path in SOURCES:
+        for node in ast.walk(tree_of(path)):
+            assert not (isinstance(node, ast.ExceptHandler) and node.type is None), path
+            printed = isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
+            assert not printed or path.parent.name == "cli", path
+
+
+# ── hooks ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# hooks whose first-party plugin is still to come; each is at work in tests/companions.py and tests/test_hooks.py
+AWAITED = {
+    "adapt_data", "critic_shape", "critic_targets", "sample_weights", "extend_player", "learning_rate", "before_step",
+    "skip_update", "after_generator_update", "after_step", "sampling_generator", "select_samples", "record", "draw",
+    "stop",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def implemented():
+    classes = [discovery.load(row) for row in FIRST_PARTY]
+    return {hook for hook in SPECS for cls in classes if hasattr(getattr(cls, hook, None), "gancore_impl")}
+
+
+def test_every_hook_has_an_implementer(implemented):
+    import companions
+
+    tried = {
+        name
+        for thing in vars(companions).values()
+        for name in SPECS
+        if hasattr(getattr(thing, name, None), "gancore_impl")
+    }
+    assert set(SPECS) - implemented == AWAITED
+    assert tried >= AWAITED
+
+
+@pytest.mark.parametrize("hook", sorted(SPECS))
+def test_every_hook_has_a_test_named_after_it(hook):
+    names = [node.name for path in (ROOT / "tests").glob("test_*.py") for node in functions(path)]
+    assert any(name.startswith("test_") and hook in name for name in names)
+
+
+@pytest.mark.parametrize("hook", sorted(SPECS))
+def test_every_hook_is_documented_with_its_exact_signature(hook):
+    spec = getattr(hookspecs, hook)
+    assert inspect.getdoc(spec)
+    page = (ROOT / "docs" / "reference" / "hooks.md").read_text()
+    assert f"{hook}{inspect.signature(spec)}".replace("'", "") in page
+
+
+# ── what is said ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_exported_names_are_sorted_and_importable():
+    assert gancore.__all__ == sorted(
+        gancore.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name)
+    )
+    assert all(getattr(gancore, name) is not None for name in gancore.__all__)
+
+
+@pytest.mark.parametrize("row", FIRST_PARTY, ids=lambda row: row.name)
+def test_every_option_is_read_outside_its_declaration(row):
+    cls = discovery.load(row)
+    text = "\n".join(path.read_text() for path in PLUGINS if row.distribution in path.parts)
+    for option in options_of(cls).values():
+        assert len(re.findall(rf"\.{option.name}\b|\"{option.name}\"", text)) >= 1, (
+            f"{row.name}.{option.name} is never read"
+        )
+
+
+@pytest.mark.parametrize("row", FIRST_PARTY, ids=lambda row: row.name)
+def test_every_component_cites_its_source_and_says_what_it_does(row):
+    cls = discovery.load(row)
+    assert len(card_of(cls).source) > 5
+    assert len((cls.__doc__ or "").partition("\n")[0]) < 120
+    assert row.summary == (cls.__doc__ or "").partition("\n")[0]
+
+
+def test_every_error_has_an_exit_code_and_three_parts():
+    kinds = [
+        GanError,
+        *GanError.__subclasses__(),
+        *(sub for kind in GanError.__subclasses__() for sub in kind.__subclasses__()),
+    ]
+    for kind in kinds:
+        error = kind("what", where="here", mend="so")
+        assert str(error) == "what\nwhere: here\n mend: so"
+        assert error.exit_code in (1, 2)
+
+
+def test_no_file_of_the_project_names_a_registry_host_or_a_path_of_one_machine():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("no git here")
+    pattern = re.compile(r"files\.pythonhosted|pypi\.org/simple|registry\.npmjs|(?<![\w.~])/(?:work|root|home)/\w")
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if path.is_file() and path.suffix in {".py", ".md", ".toml", ".lock", ".txt", ".yaml", ""}:
+            assert not pattern.search(path.read_text(errors="ignore")), name
+        assert path.name != "uv.lock"
+
+
+def test_layers_point_down():
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout

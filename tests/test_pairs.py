@@ -1,0 +1,70 @@
+"""Every generator × loss × regularizer × norm that the rules allow trains; the others are refused beforehand."""
+
+from itertools import product
+
+import pytest
+import torch
+
+from gancore import CompositionError, compose, discovery
+from gancore.run.run import open_data, prepare
+from gancore.runtime import Runtime
+
+NAMES = {
+    kind: [row.name for row in discovery.installed() if row.kind == kind and row.distribution.startswith("gan-plugin-")]
+    for kind in ("gen", "loss", "reg", "norm")
+}
+SMALL = {
+    "sprites.count": 16,
+    "dcgan.width": 4,
+    "dcgan-critic.width": 4,
+    "colorpicker.width": 4,
+    "mlp.hidden": [8],
+    "mlp-critic.hidden": [8],
+    "virtual-batch.reference": 4,
+    "minibatch-discrimination.kernels": 4,
+    "latent.dim": 4,
+}
+REFUSED = {("gradient-penalty", "batch")}  # a penalty for each sample under statistics of the batch
+
+
+def composed(gen, loss, reg, norm):
+    brought = {"wgan-gp": "gradient-penalty", "wgan": "weight-clipping"}.get(loss)
+    chosen = {gen, reg, norm, brought, "sprites", "latent"} | ({"mlp-critic"} if gen == "mlp" else {"dcgan-critic"})
+    options = {name: value for name, value in SMALL.items() if name.partition(".")[0] in chosen}
+    return compose(gen=gen, loss=loss, reg=[reg], norm=norm, options=options, settings={"batch": 4, "size": "16"})
+
+
+def is_refused(loss, reg, norm):
+    penalised = loss == "wgan-gp" or reg == "gradient-penalty"
+    return penalised and ("gradient-penalty", norm) in REFUSED
+
+
+@pytest.mark.parametrize("norm", NAMES["norm"])
+@pytest.mark.parametrize("gen", NAMES["gen"])
+def test_every_composition_trains_two_steps_or_is_refused_with_a_remedy(gen, norm):
+    data = None
+    for loss, reg in product(NAMES["loss"], NAMES["reg"]):
+        if is_refused(loss, reg, norm):
+            with pytest.raises(CompositionError) as caught:
+                composed(gen, loss, reg, norm)
+            assert caught.value.mend
+            assert "(" in caught.value.what  # the citation
+            continue
+        composition = composed(gen, loss, reg, norm)
+        data = data or open_data(composition)
+        training = prepare(composition, data, Runtime(torch.device("cpu")))
+        for _ in range(2):
+            figures = training.advance()
+        assert all(torch.as_tensor(value).isfinite() for value in figures.values()), (gen, loss, reg, norm)
+
+
+@pytest.mark.parametrize("size", ["28", "48x32", "30x50", "64", "100", pytest.param("256", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("gen", ["dcgan", "colorpicker"])
+def test_every_image_size_comes_out_exact(gen, size):
+    options = {name: SMALL[name] for name in ("sprites.count", f"{gen}.width", "dcgan-critic.width", "latent.dim")}
+    composition = compose(gen=gen, options=options, settings={"batch": 4, "size": size})
+    data = open_data(composition)
+    training = prepare(composition, data, Runtime(torch.device("cpu")))
+    training.advance()
+    z, labels = training.game.plan.latents(1), torch.zeros(1, 2, dtype=torch.int64)
+    assert training.game.gan.generator.network.eval()(z, labels).shape[1:] == data.shape
