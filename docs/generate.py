@@ -10,8 +10,9 @@ import click
 
 from gancore import discovery, hookspecs
 from gancore.cli import gan
+from gancore.cli.plugins import show_type
 from gancore.component import SPECS, card_of, options_of
-from gancore.options import show, show_type
+from gancore.options import show
 from gancore.recipe import KINDS
 
 REFERENCE = Path(__file__).parent / "reference"

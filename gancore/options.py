@@ -131,13 +131,3 @@ def show(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
-
-
-def show_type(kind: Any) -> str:
-    """Name a type in the user's words."""
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        return f"{show_type(get_args(kind)[0])} or none"
-    if origin is tuple:
-        return f"list of {show_type(get_args(kind)[0])}s"
-    return {bool: "true/false", int: "whole number", float: "number", str: "text"}.get(kind, str(kind))

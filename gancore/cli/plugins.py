@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import types
+from typing import Any, Union, get_args, get_origin
 
 import attrs
 import click
@@ -14,7 +16,7 @@ from gancore.cli.console import clean, show_table
 from gancore.component import card_of, options_of
 from gancore.discovery import Row
 from gancore.errors import UsageError, did_you_mean
-from gancore.options import show, show_type
+from gancore.options import show
 from gancore.recipe import KINDS
 
 
@@ -103,6 +105,16 @@ def describe_options(name: str, cls: type) -> None:
         allowed = f", {option.range}" if option.range else ""
         click.echo(f"\n  --{name}.{option_name} {show(option.default)}    ({show_type(option.type)}{allowed})")
         click.echo(f"      {clean(option.help)}")
+
+
+def show_type(kind: Any) -> str:
+    """Name a type in the user's words."""
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return f"{show_type(get_args(kind)[0])} or none"
+    if origin is tuple:
+        return f"list of {show_type(get_args(kind)[0])}s"
+    return {bool: "true/false", int: "whole number", float: "number", str: "text"}.get(kind, str(kind))
 
 
 def clean_lines(text: str) -> str:

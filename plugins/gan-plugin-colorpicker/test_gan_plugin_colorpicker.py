@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from gan_plugin_colorpicker import ColorPicker, Stage, mix, palette_usage, shuffle_conv
-from gancore import CompositionError, component, hookimpl
+from gancore import CompositionError, Progress, component, hookimpl
 from gancore.testing import StandIn, StandInLoss, check_component, some_data, train
 
 SIZES = [(28, 28), (48, 32), (30, 50), (64, 64), (100, 100), (256, 256)]
@@ -140,10 +140,10 @@ def test_palette_usage_lies_between_one_and_the_number_of_colours():
     assert 1 <= palette_usage(some_mixture()[0]) <= 16
 
 
-def test_generator_terms_log_the_palette_usage_and_add_no_term():
-    row = train(ColorPicker(width=4)).advance()
-    assert 1 <= row["generator/color-picker/palette-usage"] <= 16.001
-    assert [name for name in row if "color-picker" in name] == ["generator/color-picker/palette-usage"]
+def test_measure_gives_the_palette_usage_of_the_last_update():
+    training = train(picker := ColorPicker(width=4))
+    training.advance()
+    assert 1 <= picker.measure(Progress(training.game, 1, 0.0))["palette-usage"] <= 16.001
 
 
 def test_doublings_are_those_of_the_chosen_upsampler():
