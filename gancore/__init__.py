@@ -34,9 +34,9 @@ _LATER = {
 
 __all__ = [
     "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Data", "DataError", "DataSpec",
-    "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "Plan", "PluginError", "Progress", "Run", "Sample", "Settings",
-    "StoredData", "Tail", "Update", "UsageError", "component", "compose", "hookimpl", "memory", "needs", "option",
-    "pyramid", "refuses", "wary_of", "wary_without",
+    "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "Plan", "PluginError", "Progress", "Run", "Sample",
+    "Settings", "StoredData", "Tail", "Update", "UsageError", "component", "compose", "hookimpl", "memory", "needs",
+    "option", "pyramid", "refuses", "wary_of", "wary_without",
 ]  # fmt: skip
 
 
