@@ -21,7 +21,7 @@ from attrs import evolve
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from gancore.batch import Batch, Moment, Sample
+from gancore.batch import Batch, Judgement, Moment, Sample
 from gancore.component import SPECS, Option, card_of, component, hookimpl, kebab, option, options_of
 from gancore.composition import option_values
 from gancore.data import Data, DataOrder, DataSpec, StoredData
@@ -139,20 +139,15 @@ def train(
     Open slots are filled by stand-ins; a component that provides a tag `loss.…` is the loss. Components go by the name
     of their class, in kebab-case; pass a `Chosen` to give one another name, or to one player alone.
     """
-    objects = [each.component if isinstance(each, Chosen) else each for each in components]
-    if data is None:
-        spec = DataSpec(size=(16, 16))
-        made: list[Data] = [
-            each.make_data(**_fit(each.make_data, spec=spec)) for each in objects if hasattr(each, "make_data")
-        ]
-        data = made[0] if made else some_data()
-    has_loss = any(tag.startswith("loss.") for each in objects for tag in card_of(each).provides)
+    given = [each if isinstance(each, Chosen) else _choose(each) for each in components]
     if stand_ins is None:
+        has_loss = any(tag.startswith("loss.") for each in given for tag in card_of(each.component).provides)
         stand_ins = [StandIn(dim=3)] if has_loss else [StandIn(dim=3), StandInLoss()]
-    filled = [*components, *stand_ins]
-    chosen = [each if isinstance(each, Chosen) else _choose(each) for each in filled]
-    bound, streams, device = hooks(chosen), Streams(seed), torch.device("cpu")
-    data = bound.fold("adapt_data", {"data": data}, spec=DataSpec(), rng=lambda name: streams.generator(name))["data"]
+    bound = hooks([*given, *map(_choose, stand_ins)])
+    streams, device, spec = Streams(seed), torch.device("cpu"), DataSpec(size=(16, 16))
+    data = data or bound.first("make_data", spec=spec) or some_data()
+    data = bound.fold("adapt_data", {"data": data}, spec=spec)["data"]
+    assert data is not None
     plan = make_plan(bound, streams, data.shape, data.label_sets, batch, data)
     gan = build(bound, plan, streams, device)
     return Training(Game(gan, bound, plan, streams, Runtime(device), data), DataOrder(len(data), batch, streams))
@@ -160,11 +155,6 @@ def train(
 
 def _choose(each: Any) -> Chosen:
     return Chosen(kebab(type(each).__name__), "test", each, component_name=type(each).__name__)
-
-
-def _fit(function: Callable[..., Any], **given: Any) -> dict[str, Any]:
-    names = function.__code__.co_varnames[: function.__code__.co_argcount]
-    return {name: value for name, value in given.items() if name in names}
 
 
 def some_batch(training: Training, role: str = "critic", step: int = 0) -> Batch:
@@ -194,8 +184,6 @@ def critic_batch(critic: Callable[[Tensor], Tensor], reals: Tensor, fakes: Tenso
 
     class Given(nn.Module):
         def forward(self, view: Tensor, labels: Tensor) -> Any:
-            from gancore.batch import Judgement
-
             return Judgement(critic(view), view.flatten(1), {})
 
     training.game.gan.critic.network = Given()

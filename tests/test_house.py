@@ -79,6 +79,14 @@ def test_a_plugin_imports_gancores_public_names_and_no_other_plugin():
                 assert {alias.name for alias in node.names} <= set(gancore.__all__), path
 
 
+def test_every_plugin_passes_the_conformance_kit_in_its_own_tests():
+    for folder in sorted((ROOT / "plugins").iterdir()):
+        classes = {row.object.partition(":")[2] for row in FIRST_PARTY if row.distribution == folder.name}
+        text = "\n".join(path.read_text() for path in folder.glob("test_*.py"))
+        assert not classes or "check_component(" in text, folder.name
+        assert classes <= set(re.findall(r"\w+", text)), folder.name
+
+
 # ── size and shape ────────────────────────────────────────────────────────────────────────────────────────────
 
 

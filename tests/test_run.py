@@ -114,6 +114,13 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_file_in_the_way_is_left_alone(tmp_path):
+    (tmp_path / "r").write_text("a thesis")
+    with pytest.raises(UsageError, match="not empty"):
+        start(tmp_path / "r", steps=0)
+    assert (tmp_path / "r").read_text() == "a thesis"
+
+
 def test_resuming_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(UsageError, match="is no run"):
         Run.resume(tmp_path)

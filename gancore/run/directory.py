@@ -28,16 +28,18 @@ def choose(name: str, root: Path = Path("runs")) -> Path:
     return root / f"{name}-{number}"
 
 
-def create(folder: Path, recipe: dict[str, Any]) -> None:
-    """Create a run's directory and write its resolved recipe.
-
-    Raises UsageError where something is in the way or the folder cannot be written.
-    """
+def refuse_taken(folder: Path) -> None:
+    """Raise UsageError where something is in the way of a new run."""
     if (folder / RECIPE).exists():
         raise UsageError(f"{folder} already holds a run", where="--out", mend=f"--resume {folder}, or another --out")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
+
+
+def create(folder: Path, recipe: dict[str, Any]) -> None:
+    """Create a run's directory and write its resolved recipe. Raises UsageError where it cannot be written."""
+    refuse_taken(folder)
     try:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
         for name in FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
         _fs.replace(folder / RECIPE, tomli_w.dumps(recipe).encode())

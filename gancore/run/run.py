@@ -89,10 +89,12 @@ class Run:
     def start(cls, composition: Composition, out: Path | str | None = None) -> Run:
         """Make a new run: open the data, build the networks, then create the directory with the resolved recipe."""
         runtime = choose_runtime(composition.settings.device, composition.settings.precision)
-        data = open_data(composition)
-        training = prepare(composition, data, runtime)
+        require_slots(composition)
         names = [composition.slots[slot][0].rpartition("=")[2] for slot in ("gen", "loss")]
         folder = Path(out) if out is not None else directory.choose("-".join(map(_file_name, names)))
+        directory.refuse_taken(folder)
+        data = open_data(composition)
+        training = prepare(composition, data, runtime)
         directory.create(folder, composition.recipe())
         run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
         run._data_fingerprint = data.fingerprint()
@@ -153,7 +155,8 @@ class Run:
 
     def rows(self) -> Iterator[Row]:
         """Train to the end, yielding each metrics row as it is written. Set `stop_after_step` to end early, saved."""
-        with directory.locked(self.folder), torch.random.fork_rng():
+        device = self.training.game.gan.device
+        with directory.locked(self.folder), torch.random.fork_rng([device] if device.type == "cuda" else []):
             log = MetricsLog(self.folder / directory.METRICS, self._rows)
             directory.note(self.folder, started=directory.now(), ended=None, step=self.training.step)
             try:
