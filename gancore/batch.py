@@ -70,17 +70,14 @@ class Side:
 
     def see(self, images: Tensor) -> Tensor:
         """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
-        batch, name = self.batch, "real" if self.real else "fake"
-        folded = batch.hooks.fold(
-            "critic_view",
-            {"images": images},
-            labels=self.labels,
-            step=batch.moment.step,
-            rng=batch.component_rng(name),
-            shared_rng=batch.component_rng("both"),
-        )
-        view: Tensor = folded["images"]
+        view: Tensor = self._fold("critic_view", {"images": images}, labels=self.labels)["images"]
         return view
+
+    def _fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
+        """Fold a hook over values of this side, with its own numbers and those it shares with the other."""
+        batch = self.batch
+        own, shared = batch.component_rng("real" if self.real else "fake"), batch.component_rng("both")
+        return batch.hooks.fold(hook, values, step=batch.moment.step, rng=own, shared_rng=shared, **given)
 
     @cached_property
     def view(self) -> Tensor:
@@ -112,16 +109,8 @@ class Side:
     @cached_property
     def targets(self) -> Tensor:
         """The critic's targets `[N]`: 1 for reals, 0 for fakes, after every `critic_targets`."""
-        batch, name = self.batch, "real" if self.real else "fake"
-        folded = batch.hooks.fold(
-            "critic_targets",
-            {"targets": torch.full_like(self.score, float(self.real), requires_grad=False)},
-            real=self.real,
-            step=batch.moment.step,
-            rng=batch.component_rng(name),
-            shared_rng=batch.component_rng("both"),
-        )
-        targets: Tensor = folded["targets"]
+        plain = torch.full_like(self.score, float(self.real), requires_grad=False)
+        targets: Tensor = self._fold("critic_targets", {"targets": plain}, real=self.real)["targets"]
         return targets
 
     @cached_property
