@@ -77,7 +77,14 @@ class Fresh:
 @component(
     source="Lin, Khetan, Fanti and Oh, PacGAN, NeurIPS 2018, arXiv:1712.04086; ring: Srivastava et al., VEEGAN, "
     "NeurIPS 2017, arXiv:1705.07761",
-    asks={"gen": "mlp", "critic": "mlp-critic", "run": {"batch": 256}},
+    asks={
+        "gen": "mlp",
+        "critic": "mlp-critic",
+        # a wide latent covers few modes, and the rates of image recipes are slow for these small nets
+        "normal": {"dim": 2},
+        "adam": {"lr": 1e-3, "beta2": 0.9},
+        "run": {"batch": 128, "steps": 4000},
+    },
 )
 class Mixture:
     """Draw points from a mixture of 8, 25 or 100 narrow normals in the plane.
