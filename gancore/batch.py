@@ -12,6 +12,8 @@ import torch
 from attrs import define, field, frozen
 from torch import Tensor
 
+from gancore.errors import PluginError
+
 if TYPE_CHECKING:
     from gancore.hooks import Hooks
     from gancore.networks import GAN
@@ -182,4 +184,15 @@ class Batch:
             return lambda name, value: figures.__setitem__(f"{component}/{name}", value)
 
         answers = self.hooks.all(hook, batch=self, step=self.moment.step, rng=self.component_rng("terms"), log=logger)
-        return {f"{component}/{name}": term for component, found in answers for name, term in found.items()}
+        return {
+            f"{component}/{name}": _scalar(term, f"{component}.{hook}: {name}")
+            for component, found in answers
+            for name, term in (found.items() if isinstance(found, Mapping) else ((hook, found),))
+        }
+
+
+def _scalar(term: Any, label: str) -> Tensor:
+    if isinstance(term, Tensor) and term.dim() == 0 and term.requires_grad:
+        return term
+    got = f"a tensor of shape {list(term.shape)}" if isinstance(term, Tensor) and term.dim() else repr(term)
+    raise PluginError(f"{label} is {got}", mend="return {name: scalar tensor that carries a gradient}")

@@ -143,11 +143,12 @@ def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 @cache
 def options_of(cls: Any) -> dict[str, Option]:
     """Return the options of a component class by their kebab-case names, in order of declaration."""
-    types = get_type_hints(cls)
+    fields = [field for field in attrs.fields(cls) if "option" in field.metadata]
+    annotations = {field.name: field.type for field in fields}  # those of other fields may name what is not there
+    types = get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": cls.__module__}))
     return {
         field.name.replace("_", "-"): Option(field.name, types[field.name], field.default, **field.metadata["option"])
-        for field in attrs.fields(cls)
-        if "option" in field.metadata
+        for field in fields
     }
 
 
@@ -222,6 +223,8 @@ def check_hooks(cls: type) -> None:
                 where=where,
                 mend=f"def {near[0]}({', '.join(('self', *SPECS[near[0]]))})    with @hookimpl above it",
             )
+    if hasattr(cls, "state") != hasattr(cls, "load_state"):
+        raise PluginError(f"{cls.__name__} has one of state() and load_state() without the other", mend="define both")
     if not marked:
         raise PluginError(
             f"{cls.__name__} implements no hook, so it would do nothing", mend="mark its methods @hookimpl"

@@ -13,10 +13,11 @@ from gancore.component import Rule, card_of, options_of
 from gancore.errors import CompositionError, UsageError, did_you_mean
 from gancore.hooks import Chosen, Hooks
 from gancore.options import Given, read_options
-from gancore.recipe import ANY, BOTH, FORMAT, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of, read_recipe
+from gancore.recipe import ANY, BOTH, FORMAT, KINDS, LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of, read_recipe
 from gancore.settings import Settings
 
 DEFAULT = "default"
+RESERVED = frozenset({*ONE_OF, *SHORTHANDS, *LISTS, *KINDS, "run", "format"})
 OF_A_PLAYER = frozenset({"norm", "optim"})  # kinds chosen per player: their tags read `critic.TAG`
 OF_THE_DATA = "data."  # tags that are known only once the data is open
 
@@ -66,7 +67,7 @@ class Composition:
     def recipe(self) -> dict[str, Any]:
         """Return the resolved recipe: every slot, every setting, every option, ready for TOML."""
         slots: dict[str, Any] = {slot: names[0] for slot, names in self.slots.items() if slot in ONE_OF}
-        slots |= {slot: list(names) for slot, names in self.slots.items() if slot in ANY}
+        slots |= {slot: list(names) for slot, names in self.slots.items() if slot in LISTS}
         tables = {"run": plain(asdict(self.settings)), **{each.name: option_values(each) for each in self.chosen}}
         return {"format": FORMAT, **slots, **{name: table for name, table in tables.items() if table}}
 
@@ -91,14 +92,26 @@ def compose(
     `{"my-trick.weight": 0.2}`; `settings` are those of `gancore.Settings`.
     Raises UsageError for anything that cannot be understood and CompositionError for what cannot be combined.
     """
-    content: dict[str, Any] = {name.replace("_", "-"): value for name, value in slots.items()}
-    content = {name: list(value) if isinstance(value, tuple) else value for name, value in content.items()}
+    chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in plain_names(slots).items()}
+    tables: dict[str, dict[str, Any]] = {"run": plain_names(settings or {})}
     for address, value in (options or {}).items():
         table, _, name = address.rpartition(".")
-        content.setdefault(table, {})[name] = value
-    content["run"] = {name.replace("_", "-"): value for name, value in (settings or {}).items()}
+        tables.setdefault(table, {})[name] = value
+    own = evolve(layer_of("compose()", chosen), options=layer_of("compose()", tables).options)
     layers = [find_recipe(str(recipe))] if recipe is not None else []
-    return resolve([*layers, layer_of("compose()", content)])
+    named = files_of(own)
+    return resolve([*layers, own], lambda name: str(discovery.split_file(name)[0]) in named)
+
+
+def plain_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Spell names in kebab-case."""
+    return {name.replace("_", "-"): value for name, value in values.items()}
+
+
+def files_of(layer: Layer) -> frozenset[str]:
+    """Return the component files that a layer names: whoever wrote the layer has named them, so they may run."""
+    names = [name for slot in layer.slots for name in _names(layer, slot)]
+    return frozenset(str(discovery.split_file(name)[0]) for name in names if discovery.is_file(name))
 
 
 def find_recipe(given: str) -> Layer:
@@ -139,11 +152,13 @@ def resolve(
         raise CompositionError(
             "components ask for each other in a circle: " + ", ".join(found), mend="choose the slots yourself"
         )
-    chosen, origins = instantiate(picks, found, layers)
-    refuse_strangers(user, chosen, picks)
+    dropped = dropped_names(layers, exact)
+    chosen, origins, read = instantiate(picks, found, layers)
+    refuse_strangers(user, read)
     settings, run_origins = read_settings(layers)
     notes = check_rules(chosen, (), settings.force, lambda tag: not tag.startswith(OF_THE_DATA))
     slots = {slot: tuple(each.name for each in picks if each.slot == slot) for slot in (*ONE_OF, *ANY)}
+    slots[WITHOUT] = dropped
     taken = {each.slot: each.where for each in picks}
     return Composition(
         chosen, settings, {slot: names for slot, names in slots.items() if names},
@@ -165,14 +180,31 @@ def pick(layers: Sequence[Layer]) -> list[Pick]:
     for slot, (kind, roles) in ONE_OF.items():
         given = [layer.slots[slot] for layer in layers if slot in layer.slots]
         if given:
-            picks.append(Pick(slot, kind, roles, given[-1].value, given[-1].where))
+            picks.append(Pick(slot, kind, roles, _whole(given[-1].value), given[-1].where))
     dropped = {name for layer in layers for name in _names(layer, WITHOUT)}
     for slot in ANY:
         for layer in layers:
             for name in _names(layer, slot):
-                if name not in dropped and name not in [each.name for each in picks]:
-                    picks.append(Pick(slot, slot, BOTH, name, layer.slots[slot].where))
+                if name not in dropped and _whole(name) not in [each.name for each in picks]:
+                    picks.append(Pick(slot, slot, BOTH, _whole(name), layer.slots[slot].where))
     return picks
+
+
+def _whole(name: str) -> str:
+    """Make the path of a component file absolute, so that a recipe means the same in every folder."""
+    alias, equals, wanted = name.rpartition("=")
+    return f"{alias}{equals}{Path(wanted).absolute()}" if discovery.is_file(name) else name
+
+
+def dropped_names(layers: Sequence[Layer], exact: bool) -> tuple[str, ...]:
+    """List what `without` leaves out. Raises UsageError for a name that nobody asks for."""
+    asked = {name for layer in layers for slot in ANY for name in _names(layer, slot)}
+    for layer in layers:
+        for name in _names(layer, WITHOUT):
+            if name not in asked and not exact:
+                mend = did_you_mean(name, asked) or f"one of {', '.join(sorted(asked)) or 'none'}"
+                raise UsageError(f"nobody asks for {name!r}", where=layer.slots[WITHOUT].where, mend=mend)
+    return tuple(dict.fromkeys(name for layer in layers for name in _names(layer, WITHOUT)))
 
 
 def _names(layer: Layer, slot: str) -> list[str]:
@@ -183,7 +215,9 @@ def _names(layer: Layer, slot: str) -> list[str]:
 def locate(pick: Pick, files: Callable[[str], bool]) -> discovery.Row | None:
     """Look a pick up without importing it; None for a component file. Raises UsageError where there is none."""
     try:
-        if ".py" not in pick.wanted:
+        if pick.alias and (not discovery.NAME.fullmatch(pick.alias) or pick.alias in RESERVED):
+            raise UsageError(f"{pick.alias!r} cannot be an alias", mend="lower-case words joined by hyphens")
+        if not discovery.is_file(pick.wanted):
             return discovery.find(pick.wanted, pick.kind)
         discovery.split_file(pick.wanted)
         if not files(pick.wanted):
@@ -206,27 +240,30 @@ def find(pick: Pick, files: Callable[[str], bool]) -> Found:
 
 def instantiate(
     picks: Sequence[Pick], found: Mapping[str, Found], layers: Sequence[Layer]
-) -> tuple[tuple[Chosen, ...], dict[str, str]]:
-    """Make one object a name, with the options that any layer gives it under its name or its slot's."""
+) -> tuple[tuple[Chosen, ...], dict[str, str], set[str]]:
+    """Make one object a name, with the options that any layer gives it; also return which tables were read."""
     chosen: dict[str, Chosen] = {}
     origins: dict[str, str] = {}
+    read = {"run"}
     for each in picks:
         source = found[each.name]
         name = each.alias or source.name
-        if name in chosen and chosen[name].kind != each.kind:
-            raise CompositionError(
-                f"{name!r} is chosen twice", where=each.where, mend=f"give one an alias: other={name}"
-            )
         if name in chosen:
+            shared = [other.name for other in picks if other.slot in ONE_OF and other != each]
+            if each.slot in ANY or each.name not in shared:
+                mend = f"give one an alias: other={name}"
+                raise CompositionError(f"{name!r} is chosen twice", where=each.where, mend=mend)
             chosen[name] = evolve(chosen[name], roles=chosen[name].roles | each.roles)
             continue
-        given = gather(layers, [*addresses(picks, each), name])
+        tables = list(dict.fromkeys([source.name, *addresses(picks, each), name]))
+        read |= {*tables, source.name}
+        given = gather(layers, tables)
         component = make(name, source.cls, read_options(name, options_of(source.cls), given), each.where)
         origins |= {f"{name}.{option}": value.where for option, value in given.items()}
         chosen[name] = Chosen(
             name, each.kind, component, each.roles, source.name, source.distribution, source.version, each.where
         )
-    return tuple(chosen.values()), origins
+    return tuple(chosen.values()), origins, read
 
 
 def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
@@ -238,9 +275,10 @@ def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
 
 
 def addresses(picks: Sequence[Pick], pick: Pick) -> list[str]:
-    """List the slots under whose names a component's options may be given, e.g. `optim` and `gen-optim`."""
+    """List the slots under whose names a component's options may be given; `optim` where it serves both players."""
     slots = [each.slot for each in picks if each.name == pick.name and each.slot in ONE_OF]
-    return [short for short, long in SHORTHANDS.items() if set(long) <= set(slots)] + slots
+    shared = [short for short, long in SHORTHANDS.items() if set(long) <= set(slots)]
+    return shared or slots
 
 
 def gather(layers: Sequence[Layer], tables: Sequence[str]) -> dict[str, Given]:
@@ -252,17 +290,21 @@ def gather(layers: Sequence[Layer], tables: Sequence[str]) -> dict[str, Given]:
     return given
 
 
-def refuse_strangers(user: Sequence[Layer], chosen: Sequence[Chosen], picks: Sequence[Pick]) -> None:
-    """Refuse option tables of components that are not part of the composition. Raises UsageError."""
-    known = {"run", *ONE_OF, *SHORTHANDS, *(each.name for each in chosen)}
+def refuse_strangers(user: Sequence[Layer], read: set[str]) -> None:
+    """Refuse tables of options that no chosen component read. Raises UsageError.
+
+    A recipe may hold tables of components that it chose itself and that a higher layer replaced.
+    """
     for layer in user:
         own = {name.rpartition("=")[2] for slot in layer.slots for name in _names(layer, slot)}
         for table, options in layer.options.items():
-            if table in known or table in own:
+            if table in read or table in own:
                 continue
             where = next((given.where for given in options.values()), layer.origin)
             kind = next((row.kind for row in discovery.installed() if row.name == table), None)
-            mend = f"--{kind} {table} chooses it" if kind else did_you_mean(table, known)
+            mend = f"--{kind} {table} chooses it" if kind else did_you_mean(table, read)
+            if table in (*ONE_OF, *SHORTHANDS):
+                mend = "use the component's own name; one that serves both players may be given an alias for each"
             raise UsageError(f"options are given for {table!r}, which is not chosen", where=where, mend=mend)
 
 
@@ -322,8 +364,7 @@ def option_values(each: Chosen) -> dict[str, Any]:
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Spell option names in kebab-case and values as TOML can hold them: None becomes `none`, tuples lists."""
-    spelled = {name.replace("_", "-"): value for name, value in values.items()}
     return {
         name: "none" if value is None else list(value) if isinstance(value, tuple) else value
-        for name, value in spelled.items()
+        for name, value in plain_names(values).items()
     }

@@ -99,10 +99,11 @@ def _look(entry: metadata.EntryPoint) -> tuple[str, str]:
 
 def _find(module: str) -> Any:
     """Find a module's file; parents of a dotted name are not imported either."""
-    path, spec = None, None
-    for count in range(1, module.count(".") + 2):
-        spec = PathFinder.find_spec(".".join(module.split(".")[:count]), path)
-        path = spec.submodule_search_locations if spec else []
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)  # also through the finders of editable installs
+    for count in range(len(rest)):
+        path = spec.submodule_search_locations if spec else None
+        spec = PathFinder.find_spec(".".join([top, *rest[: count + 1]]), path or [])
     return spec
 
 
@@ -184,10 +185,15 @@ def load_file(given: str) -> tuple[str, type]:
     return kebab(name), classes[name]
 
 
+def is_file(name: str) -> bool:
+    """Whether a name, perhaps with an alias, is a component file: `./file.py` or `again=./file.py:Class`."""
+    return re.search(r"\.py(:\w+)?$", name) is not None
+
+
 def split_file(given: str) -> tuple[Path, str]:
-    """Split `./file.py:Class` into path and class. Raises UsageError where there is no such file."""
-    location, _, wanted = given.partition(".py:")
-    path = Path(f"{location}.py" if wanted else location)
+    """Split `./file.py:Class` into resolved path and class. Raises UsageError where there is no such file."""
+    location, _, wanted = given.rpartition("=")[2].partition(".py:")
+    path = Path(f"{location}.py" if wanted else location).resolve()
     if not path.is_file():
         raise UsageError(f"there is no file {path}", where=given, mend="name a Python file that holds a component")
     return path, wanted
@@ -209,7 +215,7 @@ def _run_file(path: Path) -> ModuleType:
             spec.loader.exec_module(module)
     except PluginError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"{path} cannot be imported: {type(error).__name__}: {error}", where=str(path), mend="mend the file"
         ) from error

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gancore.batch import Moment
 from gancore.data import DataOrder
-from gancore.errors import UsageError
+from gancore.errors import PluginError, UsageError
 from gancore.plan import Update
 from gancore.step import Figures, Game, Reals, update_both, update_critic, update_generator
 
@@ -48,8 +48,9 @@ class Training:
         updates = self.game.hooks.first(
             "schedule", step=self.step, rng=lambda name: streams.generator(f"component/{name}", self.step, "schedule")
         )
-        if not updates:
-            raise UsageError(f"the schedule has no update for step {self.step}", mend="choose another --schedule")
+        if not updates or not all(isinstance(update, Update) for update in updates):
+            what = f"the schedule gives {updates!r} for step {self.step}"
+            raise PluginError(what, mend="return a list of gancore.Update")
         return list(updates)
 
     def _make(self, update: Update, index: int) -> Figures:

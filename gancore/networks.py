@@ -21,32 +21,32 @@ if TYPE_CHECKING:
 
 
 class Critic(nn.Module):
-    """`body` (view → features), then every tail in turn, then the score and the named heads, in one pass."""
+    """`body` (view → features), then tails and heads in the order they were given, then the score, in one pass.
 
-    def __init__(
-        self, body: nn.Module, tails: Mapping[str, nn.Module], score: nn.Module, heads: Mapping[str, Head]
-    ) -> None:
+    A head sees the features as they are after the tails before it; the score sees them all.
+    """
+
+    def __init__(self, body: nn.Module, parts: Mapping[str, Tail | Head], score: nn.Module) -> None:
         super().__init__()
         self.body = body
-        self.tails = nn.ModuleDict(tails)
+        self.parts = nn.ModuleDict({key: part.module for key, part in parts.items()})
         self.score = score
-        self.heads = nn.ModuleDict({key: head.module for key, head in heads.items()})
-        self.names = {key: head.name for key, head in heads.items()}
+        self.outputs = {key: part.name for key, part in parts.items() if isinstance(part, Head)}
 
     def forward(self, view: Tensor, labels: Tensor) -> Judgement:
         """Judge a view `[N, *critic_shape]`. Scores and head outputs are float32 even under autocast."""
         features = self.body(view, labels).flatten(1)  # [N, F]
-        for tail in self.tails.values():
-            features = tail(features)
-        score = self.score(features).squeeze(1)  # [N]
-        outputs: dict[str, Tensor] = {}
-        for key, head in self.heads.items():
-            answer = head(features, labels)
-            if self.names[key] == "score":
-                score = score + answer
+        heads: dict[str, Tensor] = {}
+        more: list[Tensor] = []
+        for key, part in self.parts.items():
+            if key not in self.outputs:
+                features = part(features)
+            elif self.outputs[key] == "score":
+                more.append(part(features, labels))
             else:
-                outputs[self.names[key]] = _full(answer)
-        return Judgement(_full(score), features, outputs)
+                heads[self.outputs[key]] = _full(part(features, labels))
+        score = self.score(features).squeeze(1)  # [N]
+        return Judgement(_full(sum(more, score)), features, heads)
 
 
 def _full(values: Tensor) -> Tensor:
@@ -162,8 +162,7 @@ def build(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> G
 def build_generator(hooks: Hooks, plan: Plan, streams: Streams) -> nn.Module:
     """Build the generator alone, as sampling does."""
     net = _made(hooks, plan, streams, "generator", "generator", "make_generator")
-    with streams.building("generator", "adapt"):
-        adapted: nn.Module = hooks.fold("adapt_generator", {"net": net}, plan=plan)["net"]
+    adapted: nn.Module = _adapted(hooks, plan, streams, "generator", net)
     return adapted
 
 
@@ -171,22 +170,26 @@ def build_critic(hooks: Hooks, plan: Plan, streams: Streams) -> Critic:
     """Build the critic: body, tails, score, heads, each from its own random stream, then adapt the whole."""
     body = _made(hooks, plan, streams, "critic", "body", "make_critic")
     features = _count_features(body, plan)
-    tails: dict[str, nn.Module] = {}
-    heads: dict[str, Head] = {}
+    parts: dict[str, Tail | Head] = {}
     for each in hooks.implementations("extend_critic"):
         with streams.building("critic", each.chosen.name) as rng:
             found = each("extend_critic", {"features": features, "plan": plan})
             for part in found if isinstance(found, Sequence) else () if found is None else (found,):
                 hooks.first("initialize", net=part.module, role="critic", plan=plan, rng=lambda _, rng=rng: rng)
-                if isinstance(part, Tail):
-                    tails[each.chosen.name] = part.module
-                    features += part.added
-                else:
-                    heads[f"{each.chosen.name}-{part.name}".replace(".", "-")] = part
+                parts[f"{each.chosen.name}-{len(parts)}"] = part
+                features += part.added if isinstance(part, Tail) else 0
     score = _made(hooks, plan, streams, "critic", "score", "make_score", features=features)
-    with streams.building("critic", "adapt"):
-        adapted: Critic = hooks.fold("adapt_critic", {"net": Critic(body, tails, score, heads)}, plan=plan)["net"]
+    adapted: Critic = _adapted(hooks, plan, streams, "critic", Critic(body, parts, score))
     return adapted
+
+
+def _adapted(hooks: Hooks, plan: Plan, streams: Streams, role: Role, net: Any) -> Any:
+    """Let each component adapt a network, with numbers of its own for the weights it adds."""
+    for each in hooks.implementations(f"adapt_{role}"):
+        with streams.building(role, "adapt", each.chosen.name):
+            answer = each(f"adapt_{role}", {"net": net, "plan": plan})
+        net = net if answer is None else answer
+    return net
 
 
 def _made(hooks: Hooks, plan: Plan, streams: Streams, role: Role, part: str, hook: str, **given: Any) -> nn.Module:
@@ -203,11 +206,14 @@ def _made(hooks: Hooks, plan: Plan, streams: Streams, role: Role, part: str, hoo
 
 
 def _extras(hooks: Hooks, plan: Plan, streams: Streams, role: Role) -> nn.ModuleDict:
-    with streams.building(role, "extras") as rng:
-        extras = nn.ModuleDict(
-            {name: net for _, nets in hooks.all("extend_player", role=role, plan=plan) for name, net in nets.items()}
-        )
-        hooks.first("initialize", net=extras, role=role, plan=plan, rng=lambda _: rng)
+    extras = nn.ModuleDict()
+    for each in hooks.implementations("extend_player"):
+        with streams.building(role, "extras", each.chosen.name) as rng:
+            for name, net in (each("extend_player", {"role": role, "plan": plan}) or {}).items():
+                if name in extras:
+                    raise CompositionError(f"two components give the {role} a network called {name!r}")
+                extras[name] = net
+                hooks.first("initialize", net=net, role=role, plan=plan, rng=lambda _, rng=rng: rng)
     return extras
 
 

@@ -107,19 +107,21 @@ def _read_int(value: Any) -> int:
 
 
 def _read_float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | Text):
+        raise ValueError("a number")
     try:
-        number = float(value) if isinstance(value, Text) else value
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     except ValueError:
         raise ValueError("a number") from None
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        raise ValueError("a number")
     if not math.isfinite(number):
         raise ValueError("a finite number")
-    return float(number)
+    return number
 
 
 def _read_str(value: Any) -> str:
-    if not isinstance(value, str):
+    if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError("text")
     return str(value)
 

@@ -85,6 +85,8 @@ def layer_of(
             _check_names(key, value, place)
             for slot in SHORTHANDS.get(key, (key,)):
                 slots[slot] = Given(value, place)
+        elif key == "run":
+            raise UsageError(f"run is {value!r}, but must be a table", where=place, mend="[run]")
         else:
             known = [*ONE_OF, *SHORTHANDS, *LISTS, "run", "format"]
             raise UsageError(

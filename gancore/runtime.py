@@ -35,6 +35,10 @@ def choose_runtime(device: str, precision: str) -> Runtime:
         raise UsageError(
             f"no device is called {device!r}", where="--device", mend="auto, cpu, cuda or cuda:0"
         ) from None
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"device {device!r} is of no use here", where="--device", mend="auto, cpu, cuda or mps")
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device 'mps' is not there", where="--device", mend="--device auto")
     count = torch.cuda.device_count()
     if chosen.type == "cuda" and (chosen.index or 0) >= count:
         raise UsageError(

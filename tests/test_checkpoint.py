@@ -192,6 +192,9 @@ def test_state_that_json_cannot_hold_is_refused_with_its_path(value):
         def state(self):
             return {"buffer": [0, value]}
 
+        def load_state(self, state):
+            pass
+
     with pytest.raises(PluginError, match=r"state\.buffer\[1\]"):
         capture(train(Odd()))
 

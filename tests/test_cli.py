@@ -140,6 +140,29 @@ def test_resume_with_another_batch_is_refused(gan_here):
     assert "batch cannot change" in gan_here("run", "--resume", "r", "--batch", "4", check=2).stderr
 
 
+TRICK = """
+from gancore import component, hookimpl
+@component(source="a test")
+class Trick:
+    "Do nothing."
+    @hookimpl
+    def before_step(self): pass
+"""
+
+
+def test_a_run_with_a_component_file_is_resumed_when_the_file_is_named_again(gan_here, tmp_path):
+    (tmp_path / "trick.py").write_text(TRICK)
+    gan_here("run", "--reg", "./trick.py", "--steps", "1", "--out", "r", *TINY)
+    gan_here("run", "--resume", "r", "--reg", "./trick.py", "--steps", "2")
+    gan_here("sample", "r", "--plugin", "./trick.py", "-n", "2", "-o", "two.png")
+    assert "trick.py" in gan_here("run", "--resume", "r", check=2).stderr
+
+
+def test_resume_and_dry_run_do_not_go_together(gan_here):
+    gan_here("run", "--steps", "1", "--out", "r", *TINY)
+    assert "--dry-run" in gan_here("run", "--resume", "r", "--steps", "9", "--dry-run", check=2).stderr
+
+
 def test_sample_draws_a_grid_a_folder_and_chosen_classes(gan_here, tmp_path):
     gan_here("run", "--steps", "1", "--out", "r", "--cond", "acgan", *TINY)
     gan_here("sample", "r", "-n", "9", "-o", "grid.png")

@@ -85,6 +85,11 @@ def test_a_class_without_any_hook_is_refused():
         decorate({"helper": lambda self: 1})
 
 
+def test_state_without_load_state_is_refused():
+    with pytest.raises(PluginError, match="without the other"):
+        decorate({"schedule": hookimpl(lambda self: []), "state": lambda self: {}})
+
+
 def test_methods_that_resemble_no_hook_are_left_alone():
     Trick = decorate({"sigma_at": lambda self, step: step, "schedule": hookimpl(lambda self: [])})
     assert Trick().sigma_at(3) == 3

@@ -1,6 +1,7 @@
 """How choices become a composition: layers, asks, aliases, rules, refusals."""
 
 import pytest
+import tomli_w
 
 from gancore import CompositionError, PluginError, UsageError, compose
 from gancore.component import card_of
@@ -67,6 +68,56 @@ def test_an_alias_lets_one_component_act_twice():
         reg=["instance-noise", "more=instance-noise"], options={"instance-noise.sigma": 0.2, "more.sigma": 0.3}
     )
     assert [component(made, name).sigma for name in ("instance-noise", "more")] == [0.2, 0.3]
+
+
+def test_an_alias_takes_what_is_given_under_the_components_own_name_too():
+    made = compose(loss="wgan-gp", gen_optim="g=adam", critic_optim="c=adam", options={"c.lr": 3e-4})
+    assert [component(made, name).lr for name in "gc"] == [1e-4, 3e-4]
+
+
+@pytest.mark.parametrize(
+    ("slots", "options"),
+    [({}, {"gen-optim.lr": 0.1}), ({"gen_optim": "adam", "critic_optim": "rmsprop"}, {"optim.lr": 0.1})],
+)
+def test_options_of_a_slot_that_nobody_reads_are_refused(slots, options):
+    with pytest.raises(UsageError, match="which is not chosen"):
+        compose(**slots, options=options)
+
+
+@pytest.mark.parametrize("alias", ["reg", "run", "a.b", "a/b", "A"])
+def test_an_alias_that_would_be_ambiguous_is_refused(alias):
+    with pytest.raises(UsageError):
+        compose(reg=[f"{alias}=instance-noise"])
+
+
+def test_one_alias_for_two_components_is_refused():
+    with pytest.raises(CompositionError, match="chosen twice"):
+        compose(reg=["a=instance-noise", "a=weight-clipping"])
+
+
+def test_leaving_out_what_nobody_asks_for_is_refused_with_the_nearest():
+    with pytest.raises(UsageError) as caught:
+        compose(loss="wgan-gp", without=["gradient-penlty"])
+    assert caught.value.mend == "did you mean gradient-penalty?"
+
+
+def test_a_resolved_recipe_leaves_out_what_was_left_out(tmp_path):
+    made = compose(loss="wgan-gp", without=["gradient-penalty"])
+    (tmp_path / "r.toml").write_text(tomli_w.dumps(made.recipe()))
+    assert "reg" not in compose(recipe=tmp_path / "r.toml").slots
+
+
+def test_a_recipes_component_file_does_not_run_unless_it_is_named(tmp_path):
+    marker = tmp_path / "ran"
+    (tmp_path / "evil.py").write_text(f"open({str(marker)!r}, 'w')")
+    (tmp_path / "evil.toml").write_text(f'reg = ["{tmp_path}/evil.py"]')
+    with pytest.raises(UsageError, match="would run code"):
+        compose(recipe=tmp_path / "evil.toml")
+    assert not marker.exists()
+
+
+def test_settings_may_be_given_as_options():
+    assert compose(options={"run.steps": 5}).settings.steps == 5
 
 
 def test_options_may_be_given_under_the_slot():

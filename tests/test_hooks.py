@@ -19,7 +19,7 @@ from companions import (
 )
 from torch import nn
 
-from gancore import LabelSet, PluginError, Update, component, hookimpl
+from gancore import CompositionError, Head, LabelSet, PluginError, Tail, Update, component, hookimpl
 from gancore.hooks import Chosen, Hooks
 from gancore.run.samples import draw_samples
 from gancore.testing import StandIn, some_batch, some_data, train
@@ -201,6 +201,33 @@ def test_extend_critic_appends_features_and_adds_to_the_score():
     assert batch.real.features[:, -1].unique().tolist() == [3.0]
     score = batch.gan.critic.network.score(batch.real.features).squeeze(1)
     assert torch.allclose(batch.real.score, score + 1)
+
+
+def test_extend_critic_shows_a_head_the_features_of_the_tails_before_it():
+    seen = []
+
+    class Watching(nn.Module):
+        def forward(self, features, labels):
+            seen.append(features.shape[1])
+            return features.sum(1)
+
+    @component(source="a test")
+    class HeadBetweenTails:
+        """Add a tail, a head, and another tail."""
+
+        @hookimpl
+        def extend_critic(self, features):
+            one, two = nn.ConstantPad1d((0, 1), 1.0), nn.ConstantPad1d((0, 2), 1.0)
+            return [Tail(one, 1), Head("watch", Watching()), Tail(two, 2)]
+
+    batch = some_batch(train(HeadBetweenTails()))
+    assert batch.real.features.shape[1] == 384 + 3
+    assert seen == [385]
+
+
+def test_extend_player_refuses_two_networks_of_one_name():
+    with pytest.raises(CompositionError, match="'encoder'"):
+        train(Chosen("a", "reg", Encoder()), Chosen("b", "reg", Encoder()))
 
 
 def test_extend_player_joins_the_players_weights_optimiser_and_checkpoint():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 
 import pytest
 import torch
@@ -21,8 +22,9 @@ QUICK = {"batch": 8, "log_every": 1, "save_every": 2, "size": "16"}
 
 
 def start(out, *, steps=4, settings=None, options=None, **slots):
+    small = SMALL if "data" not in slots else {}
     made = compose(
-        settings={**QUICK, "steps": steps, **(settings or {})}, options={**SMALL, **(options or {})}, **slots
+        settings={**QUICK, "steps": steps, **(settings or {})}, options={**small, **(options or {})}, **slots
     )
     return Run.start(made, out)
 
@@ -116,9 +118,45 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
 
 def test_a_file_in_the_way_is_left_alone(tmp_path):
     (tmp_path / "r").write_text("a thesis")
-    with pytest.raises(UsageError, match="not empty"):
+    with pytest.raises(UsageError, match="is a file"):
         start(tmp_path / "r", steps=0)
     assert (tmp_path / "r").read_text() == "a thesis"
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    run = start(tmp_path / "r", steps=0)
+    with torch.no_grad():
+        run.training.game.gan.critic.parameters[0][0] = torch.inf
+    with pytest.raises(NumbersError, match=r"critic: body.* is no longer finite at step 0"):
+        run.fit()
+    assert checkpoint.steps(tmp_path / "r" / "checkpoints") == []
+
+
+def test_epochs_without_reals_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="epochs never end"):
+        start(tmp_path / "r", settings={"epochs": 1}, options={"n-critic.critic": 0}).fit()
+
+
+def test_a_batch_that_a_norm_cannot_take_ends_the_run_with_a_sentence(tmp_path):
+    with pytest.raises(GanError, match="step 0 failed: ValueError"):
+        start(tmp_path / "r", data="mixture", settings={"batch": 1, "size": "none"}, norm="batch").fit()
+
+
+def test_a_run_of_epochs_is_not_lengthened_by_steps(tmp_path):
+    start(tmp_path / "r", settings={"epochs": 1}).fit()
+    with pytest.raises(UsageError, match="set by epochs"):
+        Run.resume(tmp_path / "r", [layer_of("x", {"run": {"steps": 50}})])
+
+
+def test_a_sealed_checkpoint_that_lacks_its_parts_is_refused(tmp_path):
+    start(tmp_path / "r", steps=1).fit()
+    folder = checkpoint.steps(tmp_path / "r" / "checkpoints")[-1]
+    (folder / "state.json").write_text("{}")
+    files = sorted(path for path in folder.iterdir() if path.name != "SHA256SUMS")
+    sealed = "".join(f"{sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
+    (folder / "SHA256SUMS").write_text(sealed)
+    with pytest.raises(CheckpointError, match="lacks a part"):
+        checkpoint.read(folder)
 
 
 def test_resuming_what_is_no_run_is_refused(tmp_path):

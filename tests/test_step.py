@@ -5,7 +5,7 @@ import torch
 from companions import Diary, Noise, Packing, Relativistic
 from torch import nn
 
-from gancore import CompositionError, Update, component, hookimpl
+from gancore import CompositionError, PluginError, Update, component, hookimpl
 from gancore.batch import Moment
 from gancore.step import update_both, update_critic, update_generator
 from gancore.testing import StandIn, some_batch, train
@@ -190,6 +190,34 @@ def test_both_may_be_scheduled():
 def test_without_terms_an_update_is_refused():
     with pytest.raises(CompositionError, match="no component gives the critic a term"):
         train(stand_ins=[StandIn()]).advance()
+
+
+@pytest.mark.parametrize("term", [3.0, torch.zeros(4, requires_grad=True), torch.zeros(()), None], ids=str)
+def test_a_term_that_is_no_scalar_with_a_gradient_is_refused_by_name(term):
+    @component(source="a test", provides=["loss.test"])
+    class Odd:
+        """Return something that is no term."""
+
+        @hookimpl
+        def critic_terms(self, batch):
+            return {"it": term}
+
+    with pytest.raises(PluginError, match=r"odd\.critic_terms: it is"):
+        train(Odd()).advance()
+
+
+def test_a_schedule_of_words_is_refused():
+    @component(source="a test")
+    class Words:
+        """Say what to do in words."""
+
+        @hookimpl
+        def schedule(self):
+            return ["critic"]
+
+    with pytest.raises(PluginError) as caught:
+        train(Words()).advance()
+    assert caught.value.mend == "return a list of gancore.Update"
 
 
 def test_figures_hold_terms_totals_scores_and_gradient_norms():

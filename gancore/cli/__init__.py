@@ -59,6 +59,11 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        code = _report(GanError(f"{error.strerror or error}", where=str(error.filename or "")), 1, debug)
+    except Exception as error:  # a fault of ours or of a component: say so without a page of traceback
+        what = f"unexpected {type(error).__name__}: {error}"
+        code = _report(GanError(what, mend="--debug shows the traceback"), 1, debug)
     sys.exit(code if isinstance(code, int) else 0)
 
 

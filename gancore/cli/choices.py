@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import attrs
 
 from gancore import discovery
 from gancore.component import options_of
@@ -36,7 +35,7 @@ def layer_of_words(given: Mapping[str, Any], extra: Sequence[str]) -> Layer:
             for slot in SHORTHANDS.get(flag, (flag,)):
                 chosen = list(value) if flag in LISTS else value
                 slots[slot] = Given(chosen, f"--{flag} {', '.join(value) if flag in LISTS else value}")
-    for table, name, value in split_words(extra, [*given, *SHORTHANDS]):
+    for table, name, value in split_words(extra, [*given, "recipe", "out", "resume", "dry-run", "json", "help"]):
         if name in options.setdefault(table, {}):
             raise UsageError(f"--{table}.{name} is given twice", where=ORIGIN, mend="give it once")
         options[table][name] = Given(Text(value), f"--{table}.{name} {value}")
@@ -76,10 +75,10 @@ def path_as_data(layer: Layer) -> Layer:
     given = layer.slots.get("data")
     if given is None or not looks_like_path(given.value):
         return layer
-    path = Path(given.value).expanduser().resolve()
-    if not path.exists():
+    path = Path(os.path.expanduser(given.value)).resolve()
+    if not os.path.exists(path):
         names = [row.name for row in discovery.installed() if row.kind == "data"]
-        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        beside = [entry.name for entry in path.parent.iterdir()] if os.path.isdir(path.parent) else []
         mend = (
             did_you_mean(path.name, beside)
             or did_you_mean(given.value, names)
@@ -93,10 +92,10 @@ def path_as_data(layer: Layer) -> Layer:
 
 def looks_like_path(name: str) -> bool:
     """Whether `--data` names a path rather than a component."""
-    if ".py" in name:
-        return False
     known = any(row.name == name for row in discovery.installed() if row.kind == "data")
-    return not known and ("/" in name or "\\" in name or name.startswith((".", "~")) or Path(name).exists())
+    if known or not name or discovery.is_file(name):
+        return False
+    return "/" in name or "\\" in name or name.startswith((".", "~")) or os.path.exists(name)
 
 
 def find_reader(path: Path, where: str) -> str:
@@ -119,27 +118,6 @@ def find_reader(path: Path, where: str) -> str:
     return best[0]
 
 
-def component_files(layer: Layer) -> frozenset[str]:
-    """Return the component files that the user named on the command line, resolved: these may run."""
-    names = [
-        name
-        for given in layer.slots.values()
-        for name in ([given.value] if isinstance(given.value, str) else given.value)
-    ]
-    return frozenset(file_of(name) for name in names if ".py" in name)
-
-
-def file_of(name: str) -> str:
-    """Return the resolved path of `alias=./file.py:Class`."""
-    location, _, _ = name.rpartition("=")[2].partition(".py:")
-    return str(Path(location if location.endswith(".py") else f"{location}.py").resolve())
-
-
 def slot_flags() -> list[str]:
     """List the flags that choose components."""
     return [*ONE_OF, *SHORTHANDS, *LISTS]
-
-
-def setting_flags() -> list[attrs.Attribute[Any]]:
-    """List the settings, as their fields."""
-    return list(attrs.fields(Settings))

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import click
+
 from gancore.errors import GanError
 
 
@@ -17,7 +19,7 @@ def clean(text: object) -> str:
 def say(text: str) -> None:
     """Write one line to stderr; a console that went away is no reason to stop."""
     try:
-        print(clean(text), file=sys.stderr, flush=True)
+        click.echo(clean(text), err=True)
     except OSError:
         pass
 
@@ -42,7 +44,7 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         return
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     for row in [list(header), *cells]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _draw_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gancore.cli.choices import component_files, file_of, layer_of_words, slot_flags
+from gancore.cli.choices import layer_of_words, slot_flags
 from gancore.cli.console import note, say
 from gancore.component import options_of
 from gancore.errors import UsageError
 from gancore.options import show
-from gancore.recipe import LISTS, SHORTHANDS, Layer
+from gancore.recipe import LISTS, Layer
 from gancore.run import directory
 from gancore.settings import Settings
 
@@ -52,6 +52,9 @@ def with_slots(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command one flag a slot and one a setting."""
     for name, option in reversed(options_of(Settings).items()):
         default = show(option.default)
+        if option.type is bool:
+            command = click.option(f"--{name}", is_flag=True, default=None, help=option.help)(command)
+            continue
         command = click.option(
             f"--{name}", metavar="N" if option.type is int else "TEXT", help=f"{option.help} [{default}]"
         )(command)
@@ -92,20 +95,19 @@ def run(
     With no option at all it trains on an embedded data set. Options of components are given as
     `--component.option value`, e.g. `--my-trick.weight 0.2`; `gan plugins NAME` lists them.
     """
-    if wants_help:
-        show_help(context, given)
-        return
     words = layer_of_words(given, extra)
-    allowed = component_files(words)
+    if wants_help:
+        show_help(context, words)
+        return
     if resume is not None:
-        if recipe is not None or out is not None:
-            raise UsageError("--resume goes with neither --recipe nor --out", mend="leave them out")
+        if recipe is not None or out is not None or dry_run:
+            raise UsageError("--resume goes with none of --recipe, --out, --dry-run", mend="leave them out")
         directory.expect(resume)
         from gancore.run.run import Run
 
-        with_run(Run.resume(resume, [words], lambda name: file_of(name) in allowed), as_json)
+        with_run(Run.resume(resume, [words], may_run(words)), as_json)
         return
-    composition = compose_words(words, recipe, allowed)
+    composition = compose_words(words, recipe)
     if dry_run:
         from gancore.cli.dry_run import show_composition
 
@@ -116,28 +118,34 @@ def run(
     with_run(Run.start(composition, out), as_json)
 
 
-def compose_words(words: Layer, recipe: str | None, allowed: frozenset[str]) -> Composition:
+def may_run(words: Layer) -> Callable[[str], bool]:
+    """Return the test for component files: those named on the command line may run."""
+    from gancore.composition import files_of
+    from gancore.discovery import split_file
+
+    named = files_of(words)
+    return lambda name: str(split_file(name)[0]) in named
+
+
+def compose_words(words: Layer, recipe: str | None) -> Composition:
     """Resolve the command line over a recipe."""
     from gancore.composition import find_recipe, resolve
 
     layers = [find_recipe(recipe), words] if recipe is not None else [words]
-    return resolve(layers, lambda name: file_of(name) in allowed)
+    return resolve(layers, may_run(words))
 
 
-def show_help(context: click.Context, given: dict[str, Any]) -> None:
-    """Print the page, and below it the options of the components that were chosen."""
-    from gancore import discovery
-    from gancore.cli.plugins import describe_options
-    from gancore.recipe import ANY, ONE_OF
-
+def show_help(context: click.Context, words: Layer) -> None:
+    """Print the page, and below it the options of the components that were chosen on the command line."""
     click.echo(context.get_help())
-    for flag, value in given.items():
-        slot = SHORTHANDS.get(flag.replace("_", "-"), (flag.replace("_", "-"),))[0]
-        kind = ONE_OF[slot][0] if slot in ONE_OF else slot
-        for name in value if isinstance(value, tuple) else [value]:
-            if name and (kind in ANY or slot in ONE_OF):
-                click.echo(f"\n{name}:")
-                describe_options(name, discovery.load(discovery.find(name, kind)))
+    if not words.slots:
+        return
+    from gancore.cli.plugins import describe_options
+
+    for each in compose_words(words, None).chosen:
+        if each.chosen_by.startswith("--"):
+            click.echo(f"\n{each.name}:")
+            describe_options(each.name, type(each.component))
 
 
 def with_run(run: Run, as_json: bool) -> None:
@@ -187,6 +195,6 @@ def catch_signals(run: Run) -> list[int]:
         signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(getattr(signal, name), end)
     return caught

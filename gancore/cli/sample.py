@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,13 +33,15 @@ def sample(
 ) -> None:
     """Draw samples from RUN into a grid (`-o grid.png`) or a folder of single images (`-o folder`)."""
     directory.expect(run)
-    from gancore.cli.choices import file_of
+    from gancore.discovery import split_file
     from gancore.run.run import Run
 
-    allowed = {file_of(name) for name in files}
-    opened = Run.load(run, device=device, files=lambda name: file_of(name) in allowed)
+    named = {split_file(name)[0] for name in files}
+    opened = Run.load(run, device=device, files=lambda name: split_file(name)[0] in named)
     for text in opened.notes:
         note(text)
+    if labels and "cond" not in opened.composition.slots:
+        note("nothing in this run conditions the generator on labels, so --labels changes nothing")
     chosen = read_labels(labels, opened.training.game.plan.label_sets, count) if labels else None
     images, _ = opened.sample(count, chosen, seed)
     try:
@@ -63,7 +66,7 @@ def read_labels(text: str, label_sets: tuple[LabelSet, ...], count: int) -> Tens
         raise UsageError("the run has no labels", where=f"--labels {text}", mend="leave --labels out")
     found = class_labels([len(each) for each in label_sets], count)
     names = [each.name for each in label_sets]
-    for part in text.split():
+    for part in re.split(r"\s+(?=[^\s=]+=)", text.strip()):
         name, equals, classes = part.partition("=")
         name, classes = (name, classes) if equals else (names[0], part)
         if name not in names:
@@ -82,7 +85,7 @@ def class_number(word: str, labels: LabelSet, text: str) -> int:
     """Return the number of a class, given by name or number. Raises UsageError."""
     if word in labels.classes:
         return labels.classes.index(word)
-    if word.isdigit() and int(word) < len(labels):
+    if word.isdecimal() and int(word) < len(labels):
         return int(word)
     mend = did_you_mean(word, labels.classes) or f"one of {', '.join(labels.classes)}"
     raise UsageError(f"{labels.name} has no class {word!r}", where=f"--labels {text}", mend=mend)
@@ -92,7 +95,9 @@ def write(images: Tensor, out: Path) -> None:
     """Write a grid into a `.png`, or each image into a folder; points become a scatter, or a CSV in a folder."""
     from gancore.run.samples import grid, save_picture, scatter, to_picture, to_pixels
 
-    if out.suffix == ".png":
+    if out.suffix and out.suffix.lower() != ".png":
+        raise UsageError(f"{out} is neither a .png nor a folder", where="-o", mend=f"-o {out.with_suffix('.png')}")
+    if out.suffix:
         save_picture(grid(images) if images.dim() == 4 else scatter(images, None), out)
         return
     out.mkdir(parents=True, exist_ok=True)

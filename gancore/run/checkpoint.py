@@ -157,6 +157,10 @@ def read(folder: Path) -> Checkpoint:
     except Exception as error:
         raise CheckpointError(f"{folder.name} holds tensors that cannot be read: {error}", where=str(folder)) from error
     state = parse_json(contents["state.json"], "state.json")
+    wanted = {"step": int, "batches": int, "optimizers": dict, "components": dict}
+    formed = isinstance(state, dict) and all(isinstance(state.get(key), kind) for key, kind in wanted.items())
+    if not formed or not {"generator", "critic", "optim", "components"} <= files.keys():
+        raise CheckpointError(f"{folder.name} lacks a part of a checkpoint", where=str(folder))
     return Checkpoint(folder, Snapshot(files, state), manifest)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import socket
@@ -20,19 +22,24 @@ RECIPE, METRICS, ABOUT, LOCK = "recipe.toml", "metrics.jsonl", "run.json", "lock
 FOLDERS = ("checkpoints", "samples")
 
 
-def choose(name: str, root: Path = Path("runs")) -> Path:
-    """Return the first folder `runs/NAME-K` that is not there yet."""
-    number = 1
-    while (root / f"{name}-{number}").exists():
-        number += 1
-    return root / f"{name}-{number}"
+def claim(name: str, root: Path = Path("runs")) -> Path:
+    """Make and return the first folder `runs/NAME-K` that was not there yet; no other process gets the same."""
+    root.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = root / f"{name}-{number}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError("the natural numbers ended")
 
 
 def refuse_taken(folder: Path) -> None:
     """Raise UsageError where something is in the way of a new run."""
     if (folder / RECIPE).exists():
         raise UsageError(f"{folder} already holds a run", where="--out", mend=f"--resume {folder}, or another --out")
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", where="--out", mend="name a folder that is new or empty")
+    if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gancore.errors import NumbersError
+from gancore.errors import NumbersError, PluginError
 from gancore.run import _fs
+from gancore.run.snapshot import Snapshot
 
 Row = dict[str, Any]
 
@@ -64,7 +65,18 @@ def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
     tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
     values = torch.stack([value.double().reshape(()) for value in tensors.values()]).tolist() if tensors else []
     found = dict(zip(tensors, values, strict=True))
-    return {name: found[name] if name in found else float(value) for name, value in figures.items()}
+    try:
+        return {name: found[name] if name in found else float(value) for name, value in figures.items()}
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"a logged figure is no number: {error}", mend="log numbers and 0-d tensors") from None
+
+
+def check_weights(snapshot: Snapshot, step: int) -> None:
+    """Raise NumbersError naming the first stored weight or moment that is not finite: such a state is never saved."""
+    for part in ("generator", "critic", "optim"):
+        for name, tensor in snapshot.files[part].items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise NumbersError(f"{part}: {name} is no longer finite at step {step}", mend="lower the learning rate")
 
 
 def check_finite(figures: Mapping[str, Any], step: int) -> None:

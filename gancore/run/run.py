@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from gancore.composition import Composition, resolve
 from gancore.data import Data, DataOrder, DataSpec
-from gancore.errors import CheckpointError, CompositionError, DataError, NumbersError, UsageError
+from gancore.discovery import is_file
+from gancore.errors import CheckpointError, CompositionError, DataError, GanError, NumbersError, UsageError
 from gancore.loop import Training
 from gancore.networks import build, make_plan
 from gancore.plan import LabelSet
@@ -22,7 +24,7 @@ from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
 from gancore.run import checkpoint, directory
 from gancore.run.progress import Progress
-from gancore.run.records import MetricsLog, Row, check_finite, numbers
+from gancore.run.records import MetricsLog, Row, check_finite, check_weights, numbers
 from gancore.run.samples import class_labels, draw_samples, grid, save_picture, scatter
 from gancore.run.snapshot import capture, compare, restore
 from gancore.runtime import Runtime, choose_runtime
@@ -81,7 +83,6 @@ class Run:
     stop_after_step: bool = field(default=False, init=False)
     _rows: int = field(default=0, init=False)
     _data_fingerprint: str = field(default="", init=False)
-    _past_seconds: float = field(default=0.0, init=False)
 
     # ── making one ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -90,11 +91,12 @@ class Run:
         """Make a new run: open the data, build the networks, then create the directory with the resolved recipe."""
         runtime = choose_runtime(composition.settings.device, composition.settings.precision)
         require_slots(composition)
-        names = [composition.slots[slot][0].rpartition("=")[2] for slot in ("gen", "loss")]
-        folder = Path(out) if out is not None else directory.choose("-".join(map(_file_name, names)))
-        directory.refuse_taken(folder)
+        if out is not None:
+            directory.refuse_taken(Path(out))
         data = open_data(composition)
         training = prepare(composition, data, runtime)
+        names = [Path(composition.slots[slot][0].rpartition("=")[2]).stem for slot in ("gen", "loss")]
+        folder = Path(out) if out is not None else directory.claim("-".join(names))
         directory.create(folder, composition.recipe())
         run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
         run._data_fingerprint = data.fingerprint()
@@ -171,7 +173,10 @@ class Run:
         if training.step == 0:
             self._save(log)
         while self.share < 1 and not self.stop_after_step:
+            shown = training.batches
             figures = self._advance()
+            if settings.epochs and training.batches == shown:
+                raise UsageError("the schedule shows no reals, so epochs never end", where="--epochs", mend="--steps N")
             if training.step % settings.log_every == 0 or self.share >= 1:
                 images = (training.batches - first) * settings.batch
                 row = self._row(figures, time.monotonic() - began, images)
@@ -191,7 +196,11 @@ class Run:
             self.draw_samples("final")
 
     def _advance(self) -> Figures:
-        figures = self.training.advance()
+        try:
+            figures = self.training.advance()
+        except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            what = f"step {self.training.step} failed: {type(error).__name__}: {error}"
+            raise GanError(what, where=str(self.folder), mend="--debug shows the traceback") from error
         on_cpu, step = self.training.game.gan.device.type == "cpu", self.training.step
         if on_cpu or step % self.composition.settings.log_every == 0:
             try:
@@ -227,12 +236,15 @@ class Run:
             "measure", progress=progress, rng=lambda name: streams.generator(f"component/{name}", step, "measure")
         ):
             measured |= {f"{name}/{key}": value for key, value in found.items()}
+        found = numbers({**figures, **measured})
+        if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
+            raise NumbersError(f"{wrong[0]} became {found[wrong[0]]} at step {step}", where=str(self.folder))
         return {
             "step": training.step,
             "epoch": round(training.epoch, 6),
             "seconds": round(seconds, 3),
             "images_per_second": round(images / max(seconds, 1e-9), 1),
-            **numbers({**figures, **measured}),
+            **found,
         }
 
     # ── keeping ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,6 +252,7 @@ class Run:
     def _save(self, log: MetricsLog) -> None:
         log.sync()
         plan, snapshot = self.training.game.plan, capture(self.training)
+        check_weights(snapshot, self.training.step)
         state = {
             **snapshot.state,
             "attempt": self.training.game.streams.attempt,
@@ -285,16 +298,13 @@ class Run:
         training.game.hooks.all("draw", progress=Progress(training.game, training.step, training.epoch), folder=folder)
 
 
-def _file_name(name: str) -> str:
-    return Path(name).stem
-
-
 def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool]) -> Composition:
     """Resolve a run's own recipe exactly, with changed settings. Raises UsageError for changes that are not allowed."""
     directory.expect(folder)
     for layer in changes:
         for slot, given in layer.slots.items():
-            if not str(given.value).endswith(".py") and ".py:" not in str(given.value):
+            names = [given.value] if isinstance(given.value, str) else given.value
+            if not all(map(is_file, names)):
                 raise UsageError(
                     f"{slot} cannot change when a run is resumed",
                     where=given.where,
@@ -310,7 +320,12 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
                         mend=f"only {', '.join(sorted(RESUMABLE))} may; or start a new run",
                     )
     kept = [evolve(layer, slots={}) for layer in changes]
-    return resolve([read_recipe(folder / directory.RECIPE), *kept], files, exact=True)
+    composition = resolve([read_recipe(folder / directory.RECIPE), *kept], files, exact=True)
+    asked = {name: given.where for layer in kept for name, given in layer.options.get("run", {}).items()}
+    if composition.settings.epochs and "steps" in asked and "epochs" not in asked:
+        mend = "--epochs N, or --epochs 0 --steps N"
+        raise UsageError("the run's length is set by epochs", where=asked["steps"], mend=mend)
+    return composition
 
 
 def _differences(manifest: Mapping[str, Any], plugins: Mapping[str, Any]) -> list[str]:
