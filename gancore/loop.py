@@ -76,7 +76,7 @@ class Training:
 
 
 def _seed_everything(number: int) -> None:
-    """Seed the global generators, so that dropout and careless components repeat themselves after a resume."""
+    """Seed the global generators, so that layers which draw from them repeat themselves after a resume."""
     torch.manual_seed(number)
     random.seed(number)
     if numpy := sys.modules.get("numpy"):

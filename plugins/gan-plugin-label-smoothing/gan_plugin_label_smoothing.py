@@ -1,0 +1,39 @@
+"""Label smoothing: targets a little below certainty, so that the critic does not grow ever more sure of itself."""
+
+from gancore import component, hookimpl, needs, option, wary_of
+
+
+@component(
+    source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.4; Szegedy et al., CVPR 2016, arXiv:1512.00567",
+    provides=["targets.smoothed"],
+    rules=[
+        needs(
+            "loss.targets",
+            "a loss without targets has nothing to smooth",
+            mend="--loss bce",
+        ),
+        wary_of(
+            "loss.targets",
+            "with targets of fakes above 0 the best critic no longer pushes away fakes where there are no reals",
+            cite="Salimans et al. 2016, section 3.4",
+            mend="--label-smoothing.fake 0",
+            when=lambda chosen: chosen.fake > 0,
+        ),
+    ],
+)
+class LabelSmoothing:
+    """Ask the critic for less than certainty: targets t `[N]` become fake + (real - fake)·t.
+
+    So reals (t = 1) get `real` and fakes (t = 0) get `fake`; the default is one-sided. The cross-entropy of a target r
+    is least at the score ln(r / (1 - r)), e.g. ln 9 for 0.9, instead of at infinity; averaged over both sides its least
+    value is H(0.9)/2 = 0.1625 nats instead of 0. The generator's terms do not change.
+    """
+
+    real: float = option(0.9, ge=0, le=1, help="target of reals, a probability in [0, 1]")
+    fake: float = option(0.0, ge=0, le=1, help="target of fakes, a probability in [0, 1]; above 0 is two-sided")
+
+    @hookimpl
+    def critic_targets(self, targets):
+        if self.real == 1 and self.fake == 0:
+            return targets
+        return self.fake + (self.real - self.fake) * targets
