@@ -110,8 +110,10 @@ class Side:
 
     @cached_property
     def targets(self) -> Tensor:
-        """The critic's targets `[N]`: 1 for reals, 0 for fakes, after every `critic_targets`."""
+        """The critic's targets `[N]`: 1 for reals, 0 for fakes; in its own updates after every `critic_targets`."""
         plain = torch.full_like(self.score, float(self.real), requires_grad=False)
+        if self.batch.moment.role == "generator":
+            return plain
         targets: Tensor = self._fold("critic_targets", {"targets": plain}, real=self.real)["targets"]
         return targets
 
@@ -158,7 +160,7 @@ class Batch:
         return {name: side.score.mean() for name, side in sides if side is not None and "out" in side.__dict__}
 
     def critic(self, images: Tensor, labels: Tensor) -> Judgement:
-        """Ask the critic about any view `[N, *critic_shape]`."""
+        """Ask the critic about any view, of the shape that `Side.view` has."""
         answer: Judgement = self.gan.critic.network(images, labels)
         return answer
 

@@ -388,6 +388,7 @@ def test_a_component_does_not_move_the_numbers_of_another():
 
 
 def test_critic_targets_never_reach_the_generators_update():
+    assert some_batch(train(Smoothing()), "generator").real.targets.unique().tolist() == [1.0]
     batch = some_batch(train(Smoothing()))
     assert batch.real.targets.unique().tolist() == pytest.approx([0.9])
     assert batch.fake.targets.unique().tolist() == [0.0]

@@ -161,7 +161,7 @@ def test_no_bare_except_and_no_print_outside_the_command_line():
 
 # hooks whose first-party plugin is still to come; each is at work in tests/companions.py and tests/test_hooks.py
 AWAITED = {
-    "critic_shape", "sample_weights", "extend_player", "before_step", "after_step", "select_samples", "record", "draw",
+    "sample_weights", "extend_player", "before_step", "after_step", "select_samples", "record", "draw",
     "stop",
 }  # fmt: skip
 

@@ -48,7 +48,7 @@ def renumber(labels: Tensor, label_sets: tuple[LabelSet, ...]) -> tuple[Tensor, 
 
 
 @component(
-    source="Leguay, github.com/BenoitLeguay/GAN_IconClass: its unit test on one repeated image (there with replacement)",
+    source="Leguay, github.com/BenoitLeguay/GAN_IconClass: a test on one repeated image (drawn with replacement)",
 )
 class Repeat:
     """Choose a few samples of the data without replacement and show them again and again.

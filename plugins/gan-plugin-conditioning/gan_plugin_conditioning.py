@@ -1,0 +1,161 @@
+"""Conditioning: three ways to tell the players which class a sample should have."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from gancore import CompositionError, Head, component, hookimpl, needs, option
+
+LABELS = needs(
+    "data.labels",
+    "there is no class to condition on in data without labels",
+    mend="a data set with class folders or labels, e.g. --data sprites",
+)
+
+
+def find_set(plan, name: str, owner: str) -> tuple[int, int]:
+    """Return the column of a label set in `labels [N, L]` and its number K of classes; an empty name is the first set.
+
+    Raises CompositionError where there is no such set.
+    """
+    try:
+        column = plan.column(name)
+    except KeyError as error:
+        raise CompositionError(error.args[0], where=f"{owner}.labels", mend=f"--{owner}.labels NAME") from None
+    return column, len(plan.label_sets[column])
+
+
+class Concatenated(nn.Module):
+    """Append the one-hot label `[N, K]` to the latent `[N, Z]`."""
+
+    def __init__(self, net, column, classes):
+        super().__init__()
+        self.net, self.column, self.classes = net, column, classes
+
+    def forward(self, z: Tensor, labels: Tensor):
+        return self.net(torch.cat([z, one_hot(labels[:, self.column], self.classes).to(z)], 1), labels)
+
+
+class LabelScore(nn.Module):
+    """A score `[N, 1]` from features `[N, F]` and labels: dense, one-hot label appended, dense, dense; leaky 0.2."""
+
+    def __init__(self, features, column, classes, before, after):
+        super().__init__()
+        self.column, self.classes = column, classes
+        self.before = nn.Sequential(nn.Linear(features, before), nn.LeakyReLU(0.2))
+        self.after = nn.Sequential(nn.Linear(before + classes, after), nn.LeakyReLU(0.2), nn.Linear(after, 1))
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        seen = self.before(features)
+        return self.after(torch.cat([seen, one_hot(labels[:, self.column], self.classes).to(seen)], 1)).squeeze(1)
+
+
+class Embedded(nn.Module):
+    """Multiply the first Z columns of the latent by the row `E[y]` of a table `[K, Z]`, at first all ones."""
+
+    def __init__(self, net, column, classes, width):
+        super().__init__()
+        self.net, self.column = net, column
+        self.table = nn.Parameter(torch.ones(classes, width))
+
+    def forward(self, z: Tensor, labels: Tensor):
+        own, appended = z[:, : self.table.shape[1]], z[:, self.table.shape[1] :]
+        return self.net(torch.cat([self.table[labels[:, self.column]] * own, appended], 1), labels)
+
+
+class Mapped(nn.Module):
+    """Append K constant maps to a view `[N, C, H, W]`: map y is 1, the others are 0."""
+
+    def __init__(self, body, column, classes):
+        super().__init__()
+        self.body, self.column, self.classes = body, column, classes
+
+    def forward(self, view: Tensor, labels: Tensor) -> Tensor:
+        maps = one_hot(labels[:, self.column], self.classes).to(view)[:, :, None, None]  # [N, K, 1, 1]
+        return self.body(torch.cat([view, maps.expand(-1, -1, *view.shape[2:])], 1), labels)
+
+
+@component(source="Mirza and Osindero 2014, arXiv:1411.1784", rules=[LABELS])
+class ConcatLabel:
+    """Append the one-hot label to the generator's latent and to a hidden layer of the critic's score.
+
+    The generator receives [z, onehot(y)] `[N, Z + K]`. The critic's score gets a second summand
+    dense(leaky(dense([leaky(dense(f)), onehot(y)]))) of its features f `[N, F]`, with widths before + K → after → 1 and
+    slope 0.2; the label comes after a narrow layer because a wide one hides it. When the critic has it, fakes carry
+    the labels of the reals in their update, so that samples between them have one class. Raises CompositionError for
+    a label set that is not there.
+    """
+
+    labels: str = option("", help="label set to condition on; empty takes the first")
+    to: str = option("both", choices=("both", "generator", "critic"), help="who receives the label")
+    before: int = option(256, ge=1, help="width of the critic's dense layer to whose output the label is appended")
+    after: int = option(128, ge=1, help="width of the critic's dense layer that receives the label")
+
+    @hookimpl
+    def draw_labels(self, real_labels):
+        return None if self.to == "generator" else real_labels
+
+    @hookimpl
+    def generator_inputs(self, plan):
+        return None if self.to == "critic" else find_set(plan, self.labels, "concat-label")[1]
+
+    @hookimpl
+    def adapt_generator(self, net, plan):
+        return None if self.to == "critic" else Concatenated(net, *find_set(plan, self.labels, "concat-label"))
+
+    @hookimpl
+    def extend_critic(self, features, plan):
+        if self.to == "generator":
+            return None
+        chosen = find_set(plan, self.labels, "concat-label")
+        return Head("score", LabelScore(features, *chosen, self.before, self.after))
+
+
+@component(
+    source="Odena, Olah and Shlens, ICML 2017, arXiv:1610.09585; as a product: github.com/BenoitLeguay/GAN_IconClass",
+    rules=[LABELS],
+)
+class EmbedLabel:
+    """Multiply the generator's latent by a learned vector of the class.
+
+    z becomes E[y]·z, element by element, with a table E `[K, Z]` that is trained and begins with ones: the generator
+    then is at first the one without labels. Where z is 0 the label is hidden. Columns that other components append to
+    the latent are left alone, and so is the critic. Raises CompositionError for a label set that is not there.
+    """
+
+    labels: str = option("", help="label set to condition on; empty takes the first")
+
+    @hookimpl
+    def adapt_generator(self, net, plan):
+        return Embedded(net, *find_set(plan, self.labels, "embed-label"), plan.latent)
+
+
+@component(
+    source="Mirza and Osindero 2014, arXiv:1411.1784; as maps: Garrido, github.com/garridoq/gan-guide",
+    rules=[
+        LABELS,
+        needs("data.images", "points have no height and width to fill with a map", mend="--cond concat-label"),
+    ],
+)
+class LabelMaps:
+    """Show the critic its view with one constant map for each class.
+
+    The critic's body receives `[N, C + K, H, W]`: channel C + y is 1 and the other K - 1 are 0. The maps are appended
+    behind every view, so noise, augmentation and gradient penalties concern the C image channels alone. Fakes carry
+    the labels of the reals in their update, so that samples between them have one class. The generator's own label is
+    left to other components. Raises CompositionError for a label set that is not there.
+    """
+
+    labels: str = option("", help="label set to condition on; empty takes the first")
+
+    @hookimpl
+    def draw_labels(self, real_labels):
+        return real_labels
+
+    @hookimpl
+    def critic_shape(self, shape, plan):
+        return shape[0] + find_set(plan, self.labels, "label-maps")[1], *shape[1:]
+
+    @hookimpl
+    def adapt_critic(self, net, plan):
+        net.body = Mapped(net.body, *find_set(plan, self.labels, "label-maps"))
