@@ -69,6 +69,14 @@ def test_a_longer_run_equals_a_shorter_one_resumed(tmp_path):
     assert sums(tmp_path / "whole") == sums(tmp_path / "parts")
 
 
+def test_a_run_remembers_the_length_it_was_given_when_it_was_resumed(tmp_path):
+    start(tmp_path / "r", steps=1).fit()
+    longer = Run.resume(tmp_path / "r", [layer_of("x", {"run": {"steps": 5}})])
+    for row in longer.rows():
+        longer.stop_after_step = row["step"] >= 3
+    assert Run.resume(tmp_path / "r").fit().training.step == 5
+
+
 def test_saving_sampling_and_logging_change_nothing(tmp_path):
     start(tmp_path / "a", settings={"save_every": 1, "sample_every": 1, "log_every": 1}).fit()
     start(tmp_path / "b", settings={"save_every": 9, "sample_every": 9, "log_every": 4}).fit()

@@ -49,11 +49,16 @@ def create(folder: Path, recipe: dict[str, Any]) -> None:
     try:
         for name in FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
-        _fs.replace(folder / RECIPE, tomli_w.dumps(recipe).encode())
+        write_recipe(folder, recipe)
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder you may write to"
         ) from None
+
+
+def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
+    """Write a run's resolved recipe; a resumed run may have another length than it began with."""
+    _fs.replace(folder / RECIPE, tomli_w.dumps(recipe).encode())
 
 
 def expect(folder: Path) -> None:

@@ -159,6 +159,7 @@ class Run:
         """Train to the end, yielding each metrics row as it is written. Set `stop_after_step` to end early, saved."""
         device = self.training.game.gan.device
         with directory.locked(self.folder), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            directory.write_recipe(self.folder, self.composition.recipe())
             log = MetricsLog(self.folder / directory.METRICS, self._rows)
             directory.note(self.folder, started=directory.now(), ended=None, step=self.training.step)
             try:
