@@ -227,6 +227,16 @@ def test_every_component_cites_its_source_and_says_what_it_does(row):
     assert row.summary == (cls.__doc__ or "").partition("\n")[0]
 
 
+def test_every_tag_that_somebody_speaks_of_is_provided_by_somebody():
+    cards = {row: card_of(discovery.load(row)) for row in FIRST_PARTY}
+    players = {row: ("generator.", "critic.") if row.kind in ("norm", "optim") else ("",) for row in cards}
+    provided = {f"{player}{tag}" for row, card in cards.items() for tag in card.provides for player in players[row]}
+    provided |= {"data.images", "data.points", "data.labels"}
+    for row, card in cards.items():
+        spoken = {rule.tag for rule in card.rules} | set(card.asks_with)
+        assert spoken <= provided, f"{row.name} speaks of {spoken - provided}"
+
+
 def test_every_error_has_an_exit_code_and_three_parts():
     kinds = [
         GanError,
