@@ -194,7 +194,7 @@ class Batch:
 
 
 def _scalar(term: Any, label: str) -> Tensor:
-    if isinstance(term, Tensor) and term.dim() == 0 and term.requires_grad:
+    if isinstance(term, Tensor) and term.dim() == 0:
         return term
     got = f"a tensor of shape {list(term.shape)}" if isinstance(term, Tensor) and term.dim() else repr(term)
-    raise PluginError(f"{label} is {got}", mend="return {name: scalar tensor that carries a gradient}")
+    raise PluginError(f"{label} is {got}", mend="return {name: scalar tensor}")

@@ -174,9 +174,10 @@ def build_critic(hooks: Hooks, plan: Plan, streams: Streams) -> Critic:
     for each in hooks.implementations("extend_critic"):
         with streams.building("critic", each.chosen.name) as rng:
             found = each("extend_critic", {"features": features, "plan": plan})
-            for part in found if isinstance(found, Sequence) else () if found is None else (found,):
+            given = found if isinstance(found, Sequence) else () if found is None else (found,)
+            for number, part in enumerate(given):
                 hooks.first("initialize", net=part.module, role="critic", plan=plan, rng=lambda _, rng=rng: rng)
-                parts[f"{each.chosen.name}-{len(parts)}"] = part
+                parts[f"{each.chosen.name}-{number}"] = part
                 features += part.added if isinstance(part, Tail) else 0
     score = _made(hooks, plan, streams, "critic", "score", "make_score", features=features)
     adapted: Critic = _adapted(hooks, plan, streams, "critic", Critic(body, parts, score))

@@ -10,14 +10,14 @@ from attrs import evolve, field, frozen
 from torch import Tensor
 
 from gancore.batch import Batch, Moment, Sample
-from gancore.errors import CompositionError
+from gancore.errors import CompositionError, PluginError
 from gancore.networks import draw_latent
 
 if TYPE_CHECKING:
     from gancore.data import Data
     from gancore.hooks import Hooks
     from gancore.networks import GAN, Player
-    from gancore.plan import Plan
+    from gancore.plan import Plan, Role
     from gancore.rng import Streams
     from gancore.runtime import Runtime
 
@@ -127,13 +127,21 @@ def differentiate(game: Game, batch: Batch, player: Player) -> tuple[dict[str, T
     figures: Figures = {}
     with game.runtime.forward():
         terms = batch.terms(f"{player.role}_terms", figures)
-    if not terms:
-        raise CompositionError(f"no component gives the {player.role} a term to minimise", mend="--loss NAME")
+    refuse_terms(player.role, terms)
     total = torch.stack(list(terms.values())).sum()
     torch.autograd.backward(total, inputs=player.parameters)
     figures |= {**terms, **batch.mean_scores(), "total": total, "grad_norm": _norm(player)}
     detached = {name: value.detach() if isinstance(value, Tensor) else value for name, value in figures.items()}
     return terms, {f"{player.role}/{name}": value for name, value in detached.items()}
+
+
+def refuse_terms(role: Role, terms: dict[str, Tensor]) -> None:
+    """Raise CompositionError where there is nothing to minimise, PluginError for a term without gradient."""
+    if not terms:
+        raise CompositionError(f"no component gives the {role} a term to minimise", mend="--loss NAME")
+    for name, term in terms.items():
+        if not term.requires_grad:
+            raise PluginError(f"the {role}'s term {name} carries no gradient", mend="log(name, value) only logs it")
 
 
 def take_step(game: Game, batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:

@@ -192,8 +192,17 @@ def test_without_terms_an_update_is_refused():
         train(stand_ins=[StandIn()]).advance()
 
 
-@pytest.mark.parametrize("term", [3.0, torch.zeros(4, requires_grad=True), torch.zeros(()), None], ids=str)
-def test_a_term_that_is_no_scalar_with_a_gradient_is_refused_by_name(term):
+@pytest.mark.parametrize(
+    ("term", "what"),
+    [
+        (3.0, r"odd\.critic_terms: it is 3\.0"),
+        (torch.zeros(4, requires_grad=True), r"odd\.critic_terms: it is a tensor of shape \[4\]"),
+        (None, r"odd\.critic_terms: it is None"),
+        (torch.zeros(()), r"the critic's term odd/it carries no gradient"),
+    ],
+    ids=["float", "vector", "None", "constant"],
+)
+def test_a_term_that_is_no_scalar_with_a_gradient_is_refused_by_name(term, what):
     @component(source="a test", provides=["loss.test"])
     class Odd:
         """Return something that is no term."""
@@ -202,7 +211,7 @@ def test_a_term_that_is_no_scalar_with_a_gradient_is_refused_by_name(term):
         def critic_terms(self, batch):
             return {"it": term}
 
-    with pytest.raises(PluginError, match=r"odd\.critic_terms: it is"):
+    with pytest.raises(PluginError, match=what):
         train(Odd()).advance()
 
 

@@ -121,7 +121,7 @@ def test_closeness_is_float32_under_autocast():
 def test_collapsed_fakes_are_closer_than_reals():
     training = train(MinibatchDiscrimination(kernels=4))
     batch = some_batch(training)
-    closeness = training.game.gan.critic.network.tails["minibatch-discrimination"][0].closeness
+    closeness = training.game.gan.critic.network.parts["minibatch-discrimination-0"][0].closeness
     body = training.game.gan.critic.network.body
     one = batch.fake.images[:1].expand_as(batch.fake.images)
     means = [closeness(body(images, batch.fake.labels).flatten(1)).mean() for images in (one, batch.real.images)]
