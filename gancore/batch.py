@@ -29,6 +29,11 @@ class Sample:
     extras: Mapping[str, Tensor] = field(factory=dict)
 
 
+def as_sample(made: Tensor | Sample) -> Sample:
+    """Wrap what a generator returned, where it is a plain tensor."""
+    return made if isinstance(made, Sample) else Sample(made)
+
+
 @frozen(eq=False)
 class Judgement:
     """The critic's answer: `score [N]` (raw, never a probability), `features [N, F]`, named `heads`."""
@@ -166,8 +171,7 @@ class Batch:
 
     def generator(self, z: Tensor, labels: Tensor) -> Sample:
         """Ask the generator for samples from any latents `[N, Z]`."""
-        made = self.gan.generator.network(z, labels)
-        return made if isinstance(made, Sample) else Sample(made)
+        return as_sample(self.gan.generator.network(z, labels))
 
     def component_rng(self, part: str) -> Callable[[str], torch.Generator]:
         """Return the maker of a component's generator for one part of this update."""

@@ -99,8 +99,7 @@ def compose(
         tables.setdefault(table, {})[name] = value
     own = evolve(layer_of("compose()", chosen), options=layer_of("compose()", tables).options)
     layers = [find_recipe(str(recipe))] if recipe is not None else []
-    named = files_of(own)
-    return resolve([*layers, own], lambda name: str(discovery.split_file(name)[0]) in named)
+    return resolve([*layers, own], may_run(own))
 
 
 def plain_names(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,10 +107,11 @@ def plain_names(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name.replace("_", "-"): value for name, value in values.items()}
 
 
-def files_of(layer: Layer) -> frozenset[str]:
-    """Return the component files that a layer names: whoever wrote the layer has named them, so they may run."""
+def may_run(layer: Layer) -> Callable[[str], bool]:
+    """Return the test for component files: those that a layer of the user's own names may run."""
     names = [name for slot in layer.slots for name in _names(layer, slot)]
-    return frozenset(str(discovery.split_file(name)[0]) for name in names if discovery.is_file(name))
+    named = {discovery.split_file(name)[0] for name in names if discovery.is_file(name)}
+    return lambda name: discovery.split_file(name)[0] in named
 
 
 def find_recipe(given: str) -> Layer:
@@ -141,9 +141,8 @@ def resolve(
     for _ in range(10):
         layers = [*base, *asked, *user]
         picks = pick(layers)
-        for each in picks:
-            locate(each, files)  # every name is looked up before any module is imported
-        found = {each.name: find(each, files) for each in picks}
+        rows = [locate(each, files) for each in picks]  # every name, before any module is imported
+        found = {each.name: load(each, row) for each, row in zip(picks, rows, strict=True)}
         asks = [] if exact else asks_of(list(found.values()))
         if [layer.origin for layer in asks] == [layer.origin for layer in asked]:
             break
@@ -230,9 +229,8 @@ def locate(pick: Pick, files: Callable[[str], bool]) -> discovery.Row | None:
     return None
 
 
-def find(pick: Pick, files: Callable[[str], bool]) -> Found:
-    """Load the component of a pick. Raises UsageError where there is none, PluginError where it is broken."""
-    row = locate(pick, files)
+def load(pick: Pick, row: discovery.Row | None) -> Found:
+    """Load the component of a pick that was located. Raises PluginError where it is broken."""
     if row is None:
         return Found(*discovery.load_file(pick.wanted))
     return Found(row.name, discovery.load(row), row.distribution, row.version)

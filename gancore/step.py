@@ -9,7 +9,7 @@ import torch
 from attrs import evolve, field, frozen
 from torch import Tensor
 
-from gancore.batch import Batch, Moment, Sample
+from gancore.batch import Batch, Moment, Sample, as_sample
 from gancore.errors import CompositionError, PluginError
 from gancore.networks import draw_latent
 
@@ -75,7 +75,7 @@ def draw_fakes(game: Game, moment: Moment, reals: Reals | None) -> tuple[Tensor,
     labels = draw_labels(game, game.plan.batch, reals, *key).to(game.gan.device)
     with game.runtime.forward():
         made = game.gan.generator.network(z, labels)
-    return z, labels, made if isinstance(made, Sample) else Sample(made)
+    return z, labels, as_sample(made)
 
 
 def exchange_fakes(game: Game, moment: Moment, labels: Tensor, made: Sample) -> tuple[Tensor, Sample]:

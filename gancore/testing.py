@@ -33,7 +33,7 @@ from gancore.plan import LabelSet, Plan, Update
 from gancore.rng import Streams
 from gancore.run.snapshot import Snapshot, capture, restore
 from gancore.runtime import Runtime
-from gancore.step import Game, data_labels, draw_fakes, make_batch
+from gancore.step import Game, draw_fakes, make_batch
 
 STAND_IN = "a stand-in for tests"
 
@@ -340,6 +340,6 @@ def _check_answer(label: str, hook: str, given: Mapping[str, Any], answer: Any) 
 
 __all__ = [
     "StandIn", "StandInLoss", "WatchedHooks", "assert_equal", "check_component", "check_exact_resume", "check_help",
-    "check_options", "critic_batch", "data_labels", "scores_batch", "some_batch", "some_data", "terms",
+    "check_options", "critic_batch", "scores_batch", "some_batch", "some_data", "terms",
     "through_files", "train",
 ]  # fmt: skip

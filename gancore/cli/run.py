@@ -103,6 +103,7 @@ def run(
         if recipe is not None or out is not None or dry_run:
             raise UsageError("--resume goes with none of --recipe, --out, --dry-run", mend="leave them out")
         directory.expect(resume)
+        from gancore.composition import may_run
         from gancore.run.run import Run
 
         with_run(Run.resume(resume, [words], may_run(words)), as_json)
@@ -118,18 +119,9 @@ def run(
     with_run(Run.start(composition, out), as_json)
 
 
-def may_run(words: Layer) -> Callable[[str], bool]:
-    """Return the test for component files: those named on the command line may run."""
-    from gancore.composition import files_of
-    from gancore.discovery import split_file
-
-    named = files_of(words)
-    return lambda name: str(split_file(name)[0]) in named
-
-
 def compose_words(words: Layer, recipe: str | None) -> Composition:
     """Resolve the command line over a recipe."""
-    from gancore.composition import find_recipe, resolve
+    from gancore.composition import find_recipe, may_run, resolve
 
     layers = [find_recipe(recipe), words] if recipe is not None else [words]
     return resolve(layers, may_run(words))

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from gancore.batch import Sample
+from gancore.batch import as_sample
 from gancore.networks import draw_latent
 from gancore.run import _fs
 from gancore.step import Game, data_labels
@@ -46,9 +46,8 @@ def draw_samples(game: Game, n: int, *key: int | str, labels: Tensor | None = No
 
 
 def _part(game: Game, net: torch.nn.Module, z: Tensor, labels: Tensor) -> Tensor:
-    made = net(z.to(game.gan.device), labels.to(game.gan.device))
-    images: Tensor = made.images if isinstance(made, Sample) else made
-    return images.float().cpu()
+    made = as_sample(net(z.to(game.gan.device), labels.to(game.gan.device)))
+    return made.images.float().cpu()
 
 
 def to_pixels(images: Tensor) -> Tensor:
