@@ -23,20 +23,23 @@ if TYPE_CHECKING:
     from gancore.data import Data, DataSpec, StoredData
     from gancore.networks import GAN, Critic
     from gancore.run.progress import Progress
+    from gancore.run.records import read_rows
     from gancore.run.run import Run
+    from gancore.run.samples import grid, save_picture
     from gancore.settings import Settings
 
 _LATER = {
     "Batch": "batch", "Judgement": "batch", "Sample": "batch", "Composition": "composition", "compose": "composition",
     "Data": "data", "DataSpec": "data", "StoredData": "data", "GAN": "networks", "Critic": "networks",
-    "Run": "run.run", "Progress": "run.progress", "Settings": "settings",
+    "Run": "run.run", "read_rows": "run.records", "grid": "run.samples", "save_picture": "run.samples",
+     "Progress": "run.progress", "Settings": "settings",
 }  # fmt: skip
 
 __all__ = [
     "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Data", "DataError", "DataSpec",
     "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "Plan", "PluginError", "Progress", "Run", "Sample",
-    "Settings", "StoredData", "Tail", "Update", "UsageError", "component", "compose", "hookimpl", "memory", "needs",
-    "option", "pyramid", "refuses", "wary_of", "wary_without",
+    "Settings", "StoredData", "Tail", "Update", "UsageError", "component", "compose", "grid", "hookimpl", "memory",
+    "needs", "option", "pyramid", "read_rows", "refuses", "save_picture", "wary_of", "wary_without",
 ]  # fmt: skip
 
 

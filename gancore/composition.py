@@ -13,7 +13,7 @@ from gancore.component import Rule, card_of, options_of
 from gancore.errors import CompositionError, UsageError, did_you_mean
 from gancore.hooks import Chosen, Hooks
 from gancore.options import Given, read_options
-from gancore.recipe import ANY, BOTH, FORMAT, KINDS, LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of, read_recipe
+from gancore.recipe import ANY, BOTH, FORMAT, KINDS, LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of
 from gancore.settings import Settings
 
 DEFAULT = "default"
@@ -82,14 +82,15 @@ class Composition:
 def compose(
     *,
     recipe: str | Path | None = None,
+    variants: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     **slots: str | Sequence[str],
 ) -> Composition:
     """Compose a run in Python as `gan run` does: `compose(gen="painter", reg=["my-trick"])`.
 
-    Slots are spelled with underscores (`critic_norm`); `options` by `component.option`, e.g.
-    `{"my-trick.weight": 0.2}`; `settings` are those of `gancore.Settings`.
+    Slots are spelled with underscores (`critic_norm`). `variants` of the recipe are `small` and `compat`. `options` go
+    by `component.option`, e.g. `{"my-trick.weight": 0.2}`; `settings` are those of `gancore.Settings`.
     Raises UsageError for anything that cannot be understood and CompositionError for what cannot be combined.
     """
     chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in plain_names(slots).items()}
@@ -98,7 +99,7 @@ def compose(
         table, _, name = address.rpartition(".")
         tables.setdefault(table, {})[name] = value
     own = evolve(layer_of("compose()", chosen), options=layer_of("compose()", tables).options)
-    layers = [find_recipe(str(recipe))] if recipe is not None else []
+    layers = recipe_layers(str(recipe), variants) if recipe is not None else []
     return resolve([*layers, own], may_run(own))
 
 
@@ -114,18 +115,17 @@ def may_run(layer: Layer) -> Callable[[str], bool]:
     return lambda name: discovery.split_file(name)[0] in named
 
 
-def find_recipe(given: str) -> Layer:
-    """Read a recipe by file or by published name. Raises UsageError where there is neither."""
-    if given.endswith(".toml"):
-        return read_recipe(Path(given))
-    published = discovery.recipe_files()
-    if given not in published:
-        raise UsageError(
-            f"no recipe is called {given!r}",
-            where=f"--recipe {given}",
-            mend=did_you_mean(given, published) or f"one of {', '.join(published) or 'none'}, or a .toml file",
-        )
-    return read_recipe(published[given], f"recipe {given}")
+def recipe_layers(given: str, variants: Iterable[str] = ()) -> list[Layer]:
+    """List the layers of a recipe, those it extends first, then those of its variants. Raises UsageError."""
+    chain = discovery.recipe_chain(given)
+    layers = [each.layer for each in chain]
+    for variant in variants:
+        found = [each.variants[variant] for each in chain if variant in each.variants]
+        if not found:
+            mend = "leave it out; `gan recipes` says which have one"
+            raise UsageError(f"recipe {given} has no [{variant}] table", where=f"--{variant}", mend=mend)
+        layers += found
+    return layers
 
 
 def resolve(
@@ -136,7 +136,7 @@ def resolve(
     `files` says whether a component file may be run. `exact` takes the layers alone: a resolved recipe is complete.
     Raises UsageError and CompositionError.
     """
-    base = [find_recipe(DEFAULT)] if not exact and DEFAULT in discovery.recipe_files() else []
+    base = recipe_layers(DEFAULT) if not exact and DEFAULT in discovery.recipe_files() else []
     asked: list[Layer] = []
     for _ in range(10):
         layers = [*base, *asked, *user]
@@ -153,7 +153,7 @@ def resolve(
         )
     dropped = dropped_names(layers, exact)
     chosen, origins, read = instantiate(picks, found, layers)
-    refuse_strangers(user, read)
+    refuse_strangers(layers, user, read)
     settings, run_origins = read_settings(layers)
     notes = check_rules(chosen, (), settings.force, lambda tag: not tag.startswith(OF_THE_DATA))
     slots = {slot: tuple(each.name for each in picks if each.slot == slot) for slot in (*ONE_OF, *ANY)}
@@ -288,13 +288,18 @@ def gather(layers: Sequence[Layer], tables: Sequence[str]) -> dict[str, Given]:
     return given
 
 
-def refuse_strangers(user: Sequence[Layer], read: set[str]) -> None:
+def refuse_strangers(layers: Sequence[Layer], user: Sequence[Layer], read: set[str]) -> None:
     """Refuse tables of options that no chosen component read. Raises UsageError.
 
-    A recipe may hold tables of components that it chose itself and that a higher layer replaced.
+    A recipe may hold tables of components that it or a layer below chose and that a higher layer replaced; the last
+    layer, which nothing replaces, may not.
     """
-    for layer in user:
-        own = {name.rpartition("=")[2] for slot in layer.slots for name in _names(layer, slot)}
+    own: set[str] = set()
+    for layer in layers:
+        names = {name.rpartition("=")[2] for slot in layer.slots for name in _names(layer, slot)}
+        own = names if layer is layers[-1] else own | names
+        if layer not in user:
+            continue
         for table, options in layer.options.items():
             if table in read or table in own:
                 continue

@@ -21,11 +21,12 @@ from attrs import evolve, frozen
 
 from gancore.component import CARD, kebab
 from gancore.errors import PluginError, UsageError, did_you_mean
-from gancore.recipe import IN_WORDS, KINDS
+from gancore.recipe import IN_WORDS, KINDS, Recipe, read_recipe
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PREFIX = "gancore."
 RECIPES = "gancore.recipes"
+COMMANDS = "gancore.commands"
 
 
 @frozen
@@ -91,7 +92,7 @@ def _look(entry: metadata.EntryPoint) -> tuple[str, str]:
             return "", f"{entry.module} raises when imported: {ast.unparse(node)}"
         if (missing := _missing_import(node)) is not None:
             return "", f"needs {missing}, which is not installed"
-        if isinstance(node, ast.ClassDef) and node.name == entry.attr:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == entry.attr:
             return (ast.get_docstring(node) or "").partition("\n")[0], "ok"
     defined = {alias.asname or alias.name for node in tree.body for alias in getattr(node, "names", ())}
     return "", "ok" if entry.attr in defined else f"there is no {entry.attr} in {entry.module}"
@@ -146,23 +147,28 @@ def find(name: str, kind: str) -> Row:
 
 
 def load(row: Row) -> type:
-    """Import a component's class; what its module prints goes to stderr. Raises PluginError naming its origin."""
-    module, _, attribute = row.object.partition(":")
-    where = f"{row.distribution} {row.version}, {row.object}"
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            found: Any = getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{row.name} cannot be imported: {type(error).__name__}: {error}",
-            where=where,
-            mend=f"mend or uninstall {row.distribution}",
-        ) from error
+    """Import a component's class. Raises PluginError naming its origin."""
+    found = load_object(row)
     if not isinstance(found, type) or CARD not in vars(found):
+        where = f"{row.distribution} {row.version}, {row.object}"
         raise PluginError(
             f"{row.name} is {found!r}, no component class", where=where, mend="decorate it with @component"
         )
     return found
+
+
+def load_object(row: Row) -> Any:
+    """Import what a row names; what its module prints goes to stderr. Raises PluginError naming its origin."""
+    module, _, attribute = row.object.partition(":")
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"{row.name} cannot be imported: {type(error).__name__}: {error}",
+            where=f"{row.distribution} {row.version}, {row.object}",
+            mend=f"mend or uninstall {row.distribution}",
+        ) from error
 
 
 def load_file(given: str) -> tuple[str, type]:
@@ -222,6 +228,18 @@ def _run_file(path: Path) -> ModuleType:
     return module
 
 
+@cache
+def commands() -> dict[str, Row]:
+    """List the commands of `gan` that installed distributions publish: entry points whose value is a click command."""
+    found = [
+        _row(entry, "command", distribution)
+        for distribution in _distributions()
+        for entry in distribution.entry_points
+        if entry.group == COMMANDS
+    ]
+    return {row.name: row for row in sorted(found, key=lambda row: row.name)}
+
+
 def recipe_files() -> dict[str, Path]:
     """Find the recipes that installed distributions publish: entry points of group `gancore.recipes`.
 
@@ -234,3 +252,24 @@ def recipe_files() -> dict[str, Path]:
                 folder = Path(next(iter(spec.submodule_search_locations)))
                 files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
     return files
+
+
+def recipe_chain(given: str) -> list[Recipe]:
+    """Read a recipe by file or by published name, and those it extends; the lowest comes first.
+
+    Raises UsageError where there is none of that name, and for recipes that extend each other in a circle.
+    """
+    published, chain, wanted = recipe_files(), list[Recipe](), given
+    while wanted:
+        if wanted in [each.name for each in chain]:
+            raise UsageError(f"recipe {wanted} extends itself", where=f"--recipe {given}", mend="leave `extends` out")
+        if not wanted.endswith(".toml") and wanted not in published:
+            raise UsageError(
+                f"no recipe is called {wanted!r}",
+                where=f"--recipe {given}",
+                mend=did_you_mean(wanted, published) or "`gan recipes` lists them; a file ends in .toml",
+            )
+        found = published.get(wanted)
+        chain.insert(0, read_recipe(Path(wanted)) if found is None else read_recipe(found, f"recipe {wanted}"))
+        wanted = chain[0].extends
+    return chain

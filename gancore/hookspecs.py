@@ -178,6 +178,11 @@ def schedule(step: int, rng: torch.Generator) -> Sequence[Update] | None:
 
 
 @hookspec
+def adapt_schedule(updates: list[Update], step: int) -> list[Update] | None:
+    """Change the updates of this iteration, e.g. append one that shows the critic fakes alone (fold)."""
+
+
+@hookspec
 def make_optimizer(params: list[tuple[str, nn.Parameter]], role: str) -> torch.optim.Optimizer | None:
     """Build the optimiser of one player from its named parameters (first; asked of the optimiser of that player)."""
 
@@ -289,13 +294,13 @@ def measure(progress: Progress, rng: torch.Generator) -> dict[str, float | Tenso
 
 
 @hookspec
-def record(row: dict[str, Any]) -> None:
-    """Receive each finished metrics row, e.g. to pass it to a tracker (all)."""
+def record(row: dict[str, Any]) -> str | None:
+    """Receive each finished metrics row, e.g. to pass it on; a sentence returned is told to the user (all)."""
 
 
 @hookspec
 def draw(progress: Progress, folder: Path) -> None:
-    """Draw pictures into `folder` whenever the run writes its sample grid (all)."""
+    """Draw pictures into `folder/NAME/` whenever the run writes its sample grid, named by `progress.step` (all)."""
 
 
 @hookspec

@@ -48,6 +48,7 @@ class Training:
         updates = self.game.hooks.first(
             "schedule", step=self.step, rng=lambda name: streams.generator(f"component/{name}", self.step, "schedule")
         )
+        updates = self.game.hooks.fold("adapt_schedule", {"updates": list(updates or ())}, step=self.step)["updates"]
         if not updates or not all(isinstance(update, Update) for update in updates):
             what = f"the schedule gives {updates!r} for step {self.step}"
             raise PluginError(what, mend="return a list of gancore.Update")
@@ -59,8 +60,8 @@ class Training:
             return update_generator(self.game, Moment(self.step, "generator", index), last)
         reals = None
         if update.reals:
-            reals = self._reals(self.batches)
-            self.batches += 1
+            self.batches += update.fresh or not self.batches
+            reals = self._reals(self.batches - 1)
         make = update_critic if update.role == "critic" else update_both
         return make(self.game, Moment(self.step, "critic", index), reals)
 

@@ -43,10 +43,14 @@ class Head:
 
 @frozen
 class Update:
-    """One update of a schedule. `both` takes both gradients before either step; `reals=False` shows fakes alone."""
+    """One update of a schedule. `both` takes both gradients before either step; `reals=False` shows fakes alone.
+
+    Reals are `fresh` unless the update is to meet once more the batch that was shown last.
+    """
 
     role: Literal["generator", "critic", "both"]
     reals: bool = True
+    fresh: bool = True
 
 
 @frozen(kw_only=True)

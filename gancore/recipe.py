@@ -1,5 +1,6 @@
 """Recipes: TOML files that state a composition, its options and the run's settings.
 
+extends = "painting"            # another recipe, by name or file, whose choices come first
 gen  = "painter"                # one component for a slot
 reg  = ["my-trick"]             # any number for `cond`, `reg`, `metric`, `track`, `without`
 
@@ -8,6 +9,15 @@ steps = 500
 
 [my-trick]                      # options of a component
 sigma = 0.2
+
+[about]                         # for people: what it shows, where it comes from; nothing is decided by it
+source = "Me, 2026"
+
+[small]                         # what `--small` changes, in the form of a recipe; `[compat]` likewise
+run = { steps = 20 }
+
+[sweep.arms.weak]               # what one arm of `gan sweep` changes, in the form of a recipe
+my-trick = { sigma = 0.1 }
 """
 
 from __future__ import annotations
@@ -15,6 +25,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +65,7 @@ IN_WORDS = {
     "track": "tracker",
 }
 FORMAT = 1
+VARIANTS = ("small", "compat")
 LARGEST = 1 << 20  # bytes
 
 
@@ -64,6 +76,19 @@ class Layer:
     origin: str
     slots: Mapping[str, Given] = field(factory=dict)
     options: Mapping[str, Mapping[str, Given]] = field(factory=dict)
+
+
+@frozen
+class Recipe:
+    """A recipe file: its own layer, the recipe it extends, its variants, and what it says for people and sweeps."""
+
+    name: str
+    layer: Layer
+    extends: str = ""
+    variants: Mapping[str, Layer] = field(factory=dict)
+    about: Mapping[str, Any] = field(factory=dict)
+    sweep: Mapping[str, Any] = field(factory=dict)
+    summary: str = ""
 
 
 def layer_of(
@@ -88,7 +113,7 @@ def layer_of(
         elif key == "run":
             raise UsageError(f"run is {value!r}, but must be a table", where=place, mend="[run]")
         else:
-            known = [*ONE_OF, *SHORTHANDS, *LISTS, "run", "format"]
+            known = [*ONE_OF, *SHORTHANDS, *LISTS, "run", "format", "extends"]
             raise UsageError(
                 f"a recipe has no key {key!r}",
                 where=place,
@@ -111,9 +136,34 @@ def _check_names(key: str, value: Any, place: str) -> None:
         raise UsageError(f"{key} is {value!r}, but must be {wanted}", where=place, mend=f'{key} = "NAME"')
 
 
-def read_recipe(path: Path, label: str = "") -> Layer:
-    """Read a recipe file. Raises UsageError where it is missing, too large, no UTF-8, or no TOML."""
+def read_recipe(path: Path, label: str = "") -> Recipe:
+    """Read a recipe file. Raises UsageError where it is missing, too large, no UTF-8, no TOML, or no recipe."""
     label = label or str(path)
+    text = _read(path, label)
+    try:
+        content = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"recipe {label} is no TOML: {error}", where=label, mend="mend that line") from None
+    extends = content.pop("extends", "")
+    if not isinstance(extends, str):
+        raise UsageError(f"extends is {extends!r}, but must be a name", where=label, mend='extends = "NAME"')
+    tables = {key: content.pop(key) for key in ("about", "sweep", *VARIANTS) if key in content}
+    for key, table in tables.items():
+        if not isinstance(table, dict):
+            raise UsageError(f"{key} is {table!r}, but must be a table", where=label, mend=f"[{key}]")
+    first = text.partition("\n")[0]
+    return Recipe(
+        name=label.removeprefix("recipe "),
+        layer=layer_of(label, content, partial(_locate, text, label)),
+        extends=extends,
+        variants={key: layer_of(f"{label}, [{key}]", tables[key]) for key in VARIANTS if key in tables},
+        about=tables.get("about", {}),
+        sweep=tables.get("sweep", {}),
+        summary=first.removeprefix("#").strip() if first.startswith("#") else "",
+    )
+
+
+def _read(path: Path, label: str) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
@@ -124,11 +174,9 @@ def read_recipe(path: Path, label: str = "") -> Layer:
     if len(raw) > LARGEST:
         raise UsageError(f"recipe {label} is larger than 1 MiB", where="--recipe", mend="name a TOML file")
     try:
-        text = raw.decode("utf-8-sig")
-        content = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"recipe {label} is no TOML: {error}", where=label, mend="mend that line") from None
-    return layer_of(label, content, lambda table, key: _locate(text, label, table, key))
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"recipe {label} is no TOML: {error}", where=label, mend="save it as UTF-8") from None
 
 
 def _locate(text: str, label: str, table: str, key: str) -> str:

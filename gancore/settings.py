@@ -23,6 +23,7 @@ class Settings:
     precision: str = option("fp32", choices=("fp32", "bf16"), help="arithmetic of the networks' forward passes")
     log_every: int = option(10, ge=1, help="steps between rows of the metrics log")
     sample_every: int = option(0, ge=0, help="steps between sample grids; 0 draws ten in a run")
+    sample_epochs: int = option(0, ge=0, help="epochs between sample grids; when above 0 it replaces sample-every")
     save_every: int = option(200, ge=1, help="steps between checkpoints")
     force: bool = option(False, help="true runs a composition although its rules refuse it")
     keep: int = option(3, ge=1, help="how many of the newest checkpoints to keep")
@@ -43,4 +44,4 @@ class Settings:
         return sides
 
 
-RESUMABLE = frozenset({"steps", "epochs", "log-every", "sample-every", "save-every", "keep", "device"})
+RESUMABLE = frozenset({"steps", "epochs", "log-every", "sample-every", "sample-epochs", "save-every", "keep", "device"})

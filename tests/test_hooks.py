@@ -19,7 +19,7 @@ from companions import (
 )
 from torch import nn
 
-from gancore import CompositionError, Head, LabelSet, PluginError, Tail, Update, component, hookimpl
+from gancore import CompositionError, Head, LabelSet, PluginError, Tail, Update, component, hookimpl, memory
 from gancore.hooks import Chosen, Hooks
 from gancore.run.samples import draw_samples
 from gancore.testing import StandIn, some_batch, some_data, train
@@ -435,3 +435,42 @@ def test_make_data_answers_with_samples_and_labels():
         LabelSet("set0", ("class0", "class1", "class2")),
         LabelSet("set1", ("class0", "class1")),
     )
+
+
+def test_adapt_schedule_changes_the_updates_of_an_iteration():
+    @component(source="a test")
+    class Extra:
+        """Show the critic fakes alone once more."""
+
+        @hookimpl
+        def adapt_schedule(self, updates, step):
+            return [*updates, Update("critic", reals=False)] if step == 1 else None
+
+    training = train(Extra())
+    shown = [sum(key.startswith("critic/") for key in training.advance()) for _ in range(3)]
+    assert training.batches == 3  # the extra update met no reals
+    assert shown[0] == shown[2]
+
+
+def test_schedule_may_show_the_batch_that_was_shown_last_once_more():
+    @component(source="a test")
+    class Twice:
+        """Two critic updates on one batch, and the reals of each as the critic saw them."""
+
+        seen: list = memory(factory=list)
+
+        @hookimpl
+        def schedule(self):
+            return [Update("critic"), Update("critic", fresh=False), Update("generator")]
+
+        @hookimpl
+        def critic_terms(self, batch):
+            self.seen.append(batch.real.images)
+
+    twice = Twice()
+    training = train(twice)
+    training.advance()
+    training.advance()
+    assert training.batches == 2
+    assert torch.equal(twice.seen[0], twice.seen[1])
+    assert not torch.equal(twice.seen[1], twice.seen[2])

@@ -21,7 +21,7 @@ CORE = sorted((ROOT / "gancore").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if not path.name.startswith("test_"))
 SOURCES = [*CORE, *PLUGINS]
 FIRST_PARTY = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
-BUDGET = 1650  # lines of code of the core, without blank lines, comments, docstrings, command line, run, and kit
+BUDGET = 1750  # lines of code of the core, without blank lines, comments, docstrings, command line, run, and kit
 
 
 def tree_of(path):
@@ -160,10 +160,7 @@ def test_no_bare_except_and_no_print_outside_the_command_line():
 # ── hooks ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # hooks whose first-party plugin is still to come; each is at work in tests/companions.py and tests/test_hooks.py
-AWAITED = {
-    "sample_weights", "extend_player", "before_step", "after_step", "select_samples", "record", "draw",
-    "stop",
-}  # fmt: skip
+AWAITED = {"sample_weights", "extend_player", "before_step", "after_step", "select_samples"}
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,15 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gancore import UsageError
+from gancore import UsageError, compose
+from gancore.composition import recipe_layers
 from gancore.recipe import layer_of, read_recipe
 
 
 def read(tmp_path, text):
     path = tmp_path / "it.toml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return read_recipe(path)
+    return read_recipe(path).layer
 
 
 def test_slots_options_and_settings_are_sorted(tmp_path):
@@ -90,3 +91,60 @@ def test_any_text_is_a_recipe_or_a_clean_refusal(tmp_path_factory, text):
         read(tmp_path_factory.mktemp("r"), text.encode("utf-8", "surrogatepass"))
     except UsageError as error:
         assert error.what
+
+
+# ── recipes upon recipes ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def write(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_recipe_lies_above_what_it_extends_and_variants_above_both(tmp_path):
+    parent = write(tmp_path / "p.toml", 'loss = "wgan"\n[run]\nsteps = 1\n[small.run]\nsteps = 2\nbatch = 4\n')
+    child = write(tmp_path / "c.toml", f'extends = "{parent}"\n[run]\nbatch = 8\n[small.run]\nsteps = 3\n')
+    steps = [
+        layer.options["run"]["steps"].value
+        for layer in recipe_layers(child, ["small"])
+        if "steps" in layer.options["run"]
+    ]
+    assert steps == [1, 2, 3]
+    assert compose(recipe=child, variants=["small"]).settings.steps == 3
+    assert compose(recipe=child, variants=["small"]).settings.batch == 4
+    assert compose(recipe=child).settings.batch == 8
+
+
+def test_recipes_that_extend_each_other_are_refused(tmp_path):
+    first, second = tmp_path / "a.toml", tmp_path / "b.toml"
+    write(first, f'extends = "{second}"\n')
+    write(second, f'extends = "{first}"\n')
+    with pytest.raises(UsageError, match="extends itself"):
+        recipe_layers(str(first))
+
+
+def test_a_variant_that_no_recipe_of_the_chain_has_is_refused(tmp_path):
+    path = write(tmp_path / "a.toml", 'loss = "bce"\n')
+    with pytest.raises(UsageError, match=r"has no \[compat\] table"):
+        recipe_layers(path, ["compat"])
+
+
+@pytest.mark.parametrize("text", ["extends = 3", "small = 3", 'about = "x"', "sweep = []"])
+def test_tables_of_a_recipe_have_their_form(tmp_path, text):
+    with pytest.raises(UsageError, match="must be a"):
+        read(tmp_path, text)
+
+
+def test_what_is_said_about_a_recipe_decides_nothing(tmp_path):
+    plain, told = write(tmp_path / "a.toml", 'loss = "bce"\n'), tmp_path / "b.toml"
+    write(told, '# A title\nloss = "bce"\n[about]\nsource = "somebody"\n')
+    assert compose(recipe=plain).recipe() == compose(recipe=str(told)).recipe()
+    assert read_recipe(told).summary == "A title"
+
+
+def test_a_replaced_component_may_leave_its_table_behind_in_recipes_but_not_on_the_command_line(tmp_path):
+    text = 'gen = "dcgan"\n[dcgan]\nwidth = 8\n[small]\ngen = "mlp"\ncritic = "mlp-critic"\ndata = "mixture"\n'
+    path = write(tmp_path / "a.toml", text)
+    assert compose(recipe=path, variants=["small"]).slots["gen"] == ("mlp",)
+    with pytest.raises(UsageError, match="options are given for 'dcgan'"):
+        compose(recipe=path, variants=["small"], options={"dcgan.width": 4})

@@ -15,7 +15,7 @@ import torch
 from gancore import CheckpointError, DataError, GanError, NumbersError, Run, UsageError, compose
 from gancore.recipe import layer_of
 from gancore.run import checkpoint, directory
-from gancore.run.records import MetricsLog, check_finite, read_rows
+from gancore.run.records import MetricsLog, check_finite, read_rows, rows_in
 
 SMALL = {"sprites.count": 48, "dcgan.width": 4, "dcgan-critic.width": 4, "normal.dim": 4}
 QUICK = {"batch": 8, "log_every": 1, "save_every": 2, "size": "16"}
@@ -50,7 +50,7 @@ def test_a_run_leaves_recipe_metrics_checkpoints_and_samples(tmp_path):
 
 def test_every_row_names_step_time_speed_and_terms(tmp_path):
     start(tmp_path / "r").fit()
-    rows = read_rows(tmp_path / "r" / "metrics.jsonl")
+    rows = read_rows(tmp_path / "r")
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert {"step", "epoch", "seconds", "images_per_second", "critic/bce/real", "critic/grad_norm"} <= rows[0].keys()
 
@@ -219,7 +219,7 @@ def test_a_resumed_log_holds_no_step_twice(tmp_path):
     with log.open("ab") as file:
         file.write(b'{"step": 4, "lost": true}\n{"step": 5, "torn')
     Run.resume(tmp_path / "r", [layer_of("x", {"run": {"steps": 5}})]).fit()
-    assert [row["step"] for row in read_rows(log)] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in rows_in(log)] == [1, 2, 3, 4, 5]
     assert "lost" not in log.read_text()
 
 
@@ -231,7 +231,7 @@ def test_a_torn_last_line_is_ignored_by_readers(tmp_path):
     whole = path.read_bytes()
     for end in range(len(whole)):
         path.write_bytes(whole + whole[:end])
-        assert read_rows(path) == [{"step": 1}]
+        assert rows_in(path) == [{"step": 1}]
 
 
 def test_two_processes_may_not_train_one_run(tmp_path):
@@ -255,10 +255,11 @@ def test_the_first_wrong_term_is_named_before_the_total():
 def test_a_component_may_measure_record_draw_and_stop(tmp_path):
     companions = f"{os.path.dirname(__file__)}/companions.py"
     run = start(tmp_path / "r", steps=9, reg=[f"{companions}:Diary"], options={"diary.until": 3}).fit()
-    rows = read_rows(tmp_path / "r" / "metrics.jsonl")
+    rows = read_rows(tmp_path / "r")
     assert [row["step"] for row in rows] == [1, 2, 3]
     assert rows[0]["diary/spread"] > 0
     assert any("it was long enough" in text for text in run.notes)
+    assert "step 2: row 2 was written" in run.notes
     assert (tmp_path / "r" / "samples" / "drawn-3.txt").exists()
     assert [event for event in run.composition.chosen[-1].component.happened if event[0] == "row"][-1] == ("row", 3)
 
@@ -297,12 +298,11 @@ def test_a_run_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not(t
     subprocess.run(command, check=True, capture_output=True)
     assert sums(tmp_path / "r") == sums(tmp_path / "whole")
     rows = [
-        {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")}
-        for row in read_rows(tmp_path / "r" / "metrics.jsonl")
+        {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in read_rows(tmp_path / "r")
     ]
     others = [
         {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")}
-        for row in read_rows(tmp_path / "whole" / "metrics.jsonl")
+        for row in read_rows(tmp_path / "whole")
     ]
     assert rows == others
 
@@ -312,7 +312,7 @@ def test_a_signal_ends_the_run_after_its_step_saved_and_resumable(tmp_path, numb
     process = subprocess.Popen(
         [*COMMAND, "--steps", "100000", "--out", str(tmp_path / "r")], stderr=subprocess.PIPE, text=True
     )
-    while not (tmp_path / "r" / "metrics.jsonl").exists() or not read_rows(tmp_path / "r" / "metrics.jsonl"):
+    while not (tmp_path / "r" / "metrics.jsonl").exists() or not rows_in(tmp_path / "r" / "metrics.jsonl"):
         time.sleep(0.1)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)

@@ -5,29 +5,66 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Any
 
 # Threads that wait must not spin: where other programs use the machine too, spinning made steps forty times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
 
+from gancore import discovery
 from gancore.cli.console import complain
 from gancore.cli.plugins import plugins
 from gancore.cli.recipes import recipes
 from gancore.cli.run import run
 from gancore.cli.sample import sample
-from gancore.errors import GanError, UsageError, did_you_mean
+from gancore.cli.sweep import sweep
+from gancore.errors import GanError, PluginError, UsageError, did_you_mean
 
 
 class _Gan(click.Group):
+    """The commands of this folder and those that installed distributions publish, imported when they are called."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Name them all, from metadata alone."""
+        return sorted({*self.commands, *(row.name for row in discovery.commands().values() if row.status == "ok")})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a command; a published one as a stand-in that knows its summary and imports the rest when called."""
+        published = discovery.commands().get(name)
+        if name in self.commands or published is None:
+            return super().get_command(context, name)
+        return _Published(published)
+
     def resolve_command(
         self, context: click.Context, words: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Refuse an unknown command in our own words."""
-        if words[0] not in self.commands and not words[0].startswith("-"):
-            near = did_you_mean(words[0], self.commands)
+        known = self.list_commands(context)
+        if words[0] not in known and not words[0].startswith("-"):
+            near = did_you_mean(words[0], known)
             raise UsageError(f"`gan` has no command {words[0]!r}", mend=near or "gan --help")
         return super().resolve_command(context, words)
+
+
+class _Published(click.Command):
+    def __init__(self, row: discovery.Row) -> None:
+        super().__init__(row.name, help=row.summary)
+        self.row = row
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Hand over to the command itself. Raises PluginError where its module is broken."""
+        command = discovery.load_object(self.row)
+        if not isinstance(command, click.Command):
+            where = f"{self.row.distribution} {self.row.version}, {self.row.object}"
+            raise PluginError(f"{self.row.name} is {command!r}, no click command", where=where, mend="@click.command()")
+        context = command.make_context(*args, **more)
+        context.command = command
+        return context
+
+    def invoke(self, context: click.Context) -> Any:
+        """Invoke the command itself."""
+        return context.command.invoke(context)
 
 
 @click.group(cls=_Gan, context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,7 +74,7 @@ def gan(debug: bool) -> None:
     """Compose a GAN from plugins, train it, sample from it."""
 
 
-for command in (run, plugins, sample, recipes):
+for command in (run, sweep, plugins, sample, recipes):
     gan.add_command(command)
 
 

@@ -15,6 +15,7 @@ from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer
 from gancore.settings import Settings
 
 ORIGIN = "command line"
+PLAIN_FLAGS = ("recipe", "small", "compat", "out", "resume", "dry-run", "json", "help")  # that choose nothing
 
 
 def layer_of_words(given: Mapping[str, Any], extra: Sequence[str]) -> Layer:
@@ -35,7 +36,7 @@ def layer_of_words(given: Mapping[str, Any], extra: Sequence[str]) -> Layer:
             for slot in SHORTHANDS.get(flag, (flag,)):
                 chosen = list(value) if flag in LISTS else value
                 slots[slot] = Given(chosen, f"--{flag} {', '.join(value) if flag in LISTS else value}")
-    for table, name, value in split_words(extra, [*given, "recipe", "out", "resume", "dry-run", "json", "help"]):
+    for table, name, value in split_words(extra, [*given, *PLAIN_FLAGS]):
         if name in options.setdefault(table, {}):
             raise UsageError(f"--{table}.{name} is given twice", where=ORIGIN, mend="give it once")
         options[table][name] = Given(Text(value), f"--{table}.{name} {value}")

@@ -3,35 +3,88 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 import click
 
 from gancore import discovery
 from gancore.cli.console import clean, show_table
 from gancore.errors import UsageError, did_you_mean
+from gancore.options import show
+from gancore.recipe import SHORTHANDS, Layer, Recipe, layer_of, read_recipe
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects: name summary file.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a list of objects: name summary file extends about variants arms."
+)
 def recipes(name: str | None, as_json: bool) -> None:
-    """List the installed recipes, or print the one called NAME."""
+    """List the installed recipes, or explain the one called NAME: its source, what it shows, the same by flags."""
     files = discovery.recipe_files()
-    if name is not None:
-        if name not in files:
-            raise UsageError(f"no recipe is called {name!r}", mend=did_you_mean(name, files) or "gan recipes")
-        for line in files[name].read_text().splitlines():
-            click.echo(clean(line))
-        return
+    if name is not None and name not in files:
+        raise UsageError(f"no recipe is called {name!r}", mend=did_you_mean(name, files) or "gan recipes")
+    found = [read_recipe(files[key], f"recipe {key}") for key in ([name] if name is not None else files)]
     if as_json:
-        found = [{"name": key, "summary": summary(path), "file": str(path)} for key, path in files.items()]
-        click.echo(json.dumps(found, indent=1))
-        return
-    show_table(("recipe", "summary"), [(key, summary(path)) for key, path in files.items()])
+        click.echo(json.dumps([as_object(each, str(files[each.name])) for each in found], indent=1))
+    elif name is None:
+        show_table(("recipe", "summary"), [(each.name, each.summary) for each in found])
+    else:
+        for line in explain(discovery.recipe_chain(name)):
+            click.echo(clean(line))
 
 
-def summary(path: Path) -> str:
-    """Return the first comment of a recipe."""
-    first = path.read_text().partition("\n")[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+def as_object(recipe: Recipe, file: str) -> dict[str, object]:
+    """Return what a program may want to know of a recipe."""
+    return {
+        "name": recipe.name,
+        "summary": recipe.summary,
+        "file": file,
+        "extends": recipe.extends,
+        "about": dict(recipe.about),
+        "variants": sorted(recipe.variants),
+        "arms": list(recipe.sweep.get("arms", {})),
+    }
+
+
+def explain(chain: list[Recipe]) -> Iterator[str]:
+    """Say in lines what a recipe is, with what it inherits."""
+    recipe = chain[-1]
+    yield f"{recipe.name}: {recipe.summary}"
+    yield ""
+    about = {key: value for each in chain for key, value in each.about.items()}
+    for key, value in about.items():
+        for line in value if isinstance(value, list) else [value]:
+            yield f"{key}: {line}"
+    yield ""
+    command = "sweep" if recipe.sweep else "run"
+    yield f"gan {command} {'' if recipe.sweep else '--recipe '}{recipe.name}"
+    if not recipe.sweep:
+        yield f"gan run {' '.join(flags(each.layer for each in chain))}"
+    for variant in sorted({name for each in chain for name in each.variants}):
+        layers = [each.variants[variant] for each in chain if variant in each.variants]
+        yield f"--{variant} adds: {' '.join(flags(layers))}"
+    for arm, content in recipe.sweep.get("arms", {}).items():
+        own = flags([layer_of(arm, {key: value for key, value in content.items() if key != "extends"})])
+        below = [f"--recipe {content['extends']}"] if "extends" in content else []
+        yield f"arm {arm}: {' '.join(below + own)}"
+
+
+def flags(layers: Iterable[Layer]) -> list[str]:
+    """Write layers as the flags that say the same, the last word on each winning."""
+    slots: dict[str, list[str]] = {}
+    options: dict[str, str] = {}
+    for layer in layers:
+        for slot, given in layer.slots.items():
+            names = given.value if isinstance(given.value, list) else [given.value]
+            slots[slot] = [*slots.get(slot, []), *names] if isinstance(given.value, list) else names
+        for table, values in layer.options.items():
+            for key, given in values.items():
+                options[f"--{key}" if table == "run" else f"--{table}.{key}"] = show(given.value)
+    for short, long in SHORTHANDS.items():
+        if long[0] in slots and all(slots.get(slot) == slots[long[0]] for slot in long):
+            slots[short] = slots[long[0]]
+            for slot in long:
+                del slots[slot]
+    chosen = [f"--{slot} {each}" for slot, names in slots.items() for each in dict.fromkeys(names)]
+    return chosen + [f"{flag} {value}" for flag, value in options.items()]

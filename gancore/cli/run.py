@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,8 @@ def with_slots(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @with_slots
 @click.option("--recipe", metavar="NAME|FILE", help="Start from a recipe; flags override it.")
+@click.option("--small", is_flag=True, help="Take the recipe at the size that a laptop trains in minutes.")
+@click.option("--compat", is_flag=True, help="Take the recipe as its source had it, faults included.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where to write the run. [runs/GEN-LOSS-K]")
 @click.option("--resume", metavar="DIR", type=click.Path(path_type=Path), help="Go on with the run in DIR.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved composition, build it, write nothing.")
@@ -82,6 +84,8 @@ def run(
     context: click.Context,
     /,
     recipe: str | None,
+    small: bool,
+    compat: bool,
     out: Path | None,
     resume: Path | None,
     dry_run: bool,
@@ -100,15 +104,17 @@ def run(
         show_help(context, words)
         return
     if resume is not None:
-        if recipe is not None or out is not None or dry_run:
-            raise UsageError("--resume goes with none of --recipe, --out, --dry-run", mend="leave them out")
+        if recipe is not None or small or compat or out is not None or dry_run:
+            what = "--resume goes with none of --recipe, --small, --compat, --out, --dry-run"
+            raise UsageError(what, mend="leave them out")
         directory.expect(resume)
         from gancore.composition import may_run
         from gancore.run.run import Run
 
         with_run(Run.resume(resume, [words], may_run(words)), as_json)
         return
-    composition = compose_words(words, recipe)
+    variants = [name for name, wanted in (("small", small), ("compat", compat)) if wanted]
+    composition = compose_words(words, recipe, variants)
     if dry_run:
         from gancore.cli.dry_run import show_composition
 
@@ -119,12 +125,14 @@ def run(
     with_run(Run.start(composition, out), as_json)
 
 
-def compose_words(words: Layer, recipe: str | None) -> Composition:
-    """Resolve the command line over a recipe."""
-    from gancore.composition import find_recipe, may_run, resolve
+def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()) -> Composition:
+    """Resolve the command line over a recipe and its variants. Raises UsageError for variants of nothing."""
+    from gancore.composition import may_run, recipe_layers, resolve
 
-    layers = [find_recipe(recipe), words] if recipe is not None else [words]
-    return resolve(layers, may_run(words))
+    if recipe is None and variants:
+        raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", mend="--recipe NAME")
+    layers = recipe_layers(recipe, variants) if recipe is not None else []
+    return resolve([*layers, words], may_run(words))
 
 
 def show_help(context: click.Context, words: Layer) -> None:
@@ -146,12 +154,19 @@ def with_run(run: Run, as_json: bool) -> None:
         note(text)
     told, caught = len(run.notes), catch_signals(run)
     row: dict[str, Any] = {}
+
+    def tell() -> None:
+        nonlocal told
+        for text in run.notes[told:]:
+            note(text)
+        told = len(run.notes)
+
     settings = run.composition.settings
     say(f"run {run.folder}: {describe(run)}")
     for each in progress_of(run):
         row = each
-    for text in run.notes[told:]:
-        note(text)
+        tell()
+    tell()
     if caught:
         say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}")
         sys.exit(128 + caught[0])

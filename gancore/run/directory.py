@@ -47,9 +47,10 @@ def create(folder: Path, recipe: dict[str, Any]) -> None:
     """Create a run's directory and write its resolved recipe. Raises UsageError where it cannot be written."""
     refuse_taken(folder)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_recipe(folder, recipe)  # first, so that a run that is killed here can be resumed
         for name in FOLDERS:
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        write_recipe(folder, recipe)
+            (folder / name).mkdir(exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder you may write to"

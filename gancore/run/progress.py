@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor
 
-from gancore.run.samples import draw_samples
+from gancore.batch import Sample
+from gancore.networks import draw_latent
+from gancore.plan import Plan
+from gancore.run.samples import draw_samples, make_samples
 from gancore.step import Game
 
 
 @frozen(eq=False)
 class Progress:
-    """A run after `step` finished iterations and `epoch` passes over the data."""
+    """A run after `step` finished iterations and `epoch` passes over the data.
 
-    game: Game
+    `before` is the step of the metrics row before this one; `drawing` says whether the run draws its samples now.
+    """
+
+    game: Game = field(repr=False)
     step: int
     epoch: float
+    before: int = 0
+    drawing: bool = True
+
+    @property
+    def plan(self) -> Plan:
+        """Shapes, label sets, latent."""
+        return self.game.plan
+
+    def due(self, every: int) -> bool:
+        """Whether what happens every so many steps happens now; with 0, whenever the run draws its samples."""
+        return self.step // every > self.before // every if every else self.drawing
+
+    def latents(self, n: int) -> Tensor:
+        """Draw n latents `[n, Z]`, the same at every step of the run."""
+        return draw_latent(self.game.hooks, self.game.plan, n, self.game.streams, "measure")
+
+    def make(self, z: Tensor, labels: Tensor) -> Sample:
+        """Make samples of latents `[n, Z]` and labels `[n, L]`, on the CPU, by the network that samples come from."""
+        return make_samples(self.game, z, labels)
 
     def samples(self, n: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Draw n samples `[n, *shape]` and labels `[n, L]`, with the same latents at every step of the run."""

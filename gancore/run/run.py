@@ -82,6 +82,7 @@ class Run:
     notes: list[str] = field(factory=list)
     stop_after_step: bool = field(default=False, init=False)
     _rows: int = field(default=0, init=False)
+    _row_step: int = field(default=0, init=False)  # of the newest row
     _data_fingerprint: str = field(default="", init=False)
 
     # ── making one ────────────────────────────────────────────────────────────────────────────────────────────
@@ -125,7 +126,7 @@ class Run:
                     "the data is not what the run was trained on", where=str(folder), mend="give back the data it had"
                 )
             restore(run.training, found.snapshot)
-            run._rows = state["rows"]
+            run._rows, run._row_step = state["rows"], state.get("row_step", 0)
             run.notes += _differences(found.manifest, run._plugins())
         return run
 
@@ -170,7 +171,7 @@ class Run:
 
     def _train(self, log: MetricsLog) -> Iterator[Row]:
         settings, training = self.composition.settings, self.training
-        began, first, last = time.monotonic(), training.batches, self.share
+        began, first, last = time.monotonic(), training.batches, (training.epoch, self.share)
         if training.step == 0:
             self._save(log)
         while self.share < 1 and not self.stop_after_step:
@@ -178,23 +179,25 @@ class Run:
             figures = self._advance()
             if settings.epochs and training.batches == shown:
                 raise UsageError("the schedule shows no reals, so epochs never end", where="--epochs", mend="--steps N")
-            if training.step % settings.log_every == 0 or self.share >= 1:
+            progress = self._progress(last)
+            last = training.epoch, self.share
+            if training.step % settings.log_every == 0 or progress.drawing or self.share >= 1:
                 images = (training.batches - first) * settings.batch
-                row = self._row(figures, time.monotonic() - began, images)
+                row = self._row(progress, figures, time.monotonic() - began, images)
                 log.write(row)
-                training.game.hooks.all("record", row=row)
+                said = training.game.hooks.all("record", row=row)
+                self.notes += [f"step {training.step}: {remark}" for _, remark in said]
                 yield row
                 if reason := training.game.hooks.first("stop", row=row):
                     self.notes.append(f"ended at step {training.step}: {reason}")
                     break
-            if self._is_due(last):
-                self.draw_samples()
+            if progress.drawing:
+                self.draw_samples(progress=progress)
             if training.step % settings.save_every == 0:
                 self._save(log)
-            last = self.share
         self._save(log)
         if not self.stop_after_step:
-            self.draw_samples("final")
+            self.draw_samples("final", self._progress(last))
 
     def _advance(self) -> Figures:
         try:
@@ -224,13 +227,19 @@ class Run:
             return min(1.0, training.epoch / settings.epochs)
         return min(1.0, training.step / settings.steps) if settings.steps else 1.0
 
-    def _is_due(self, last: float) -> bool:
-        every = self.composition.settings.sample_every
-        return self.training.step % every == 0 if every else int(self.share * 10) > int(last * 10)
+    def _progress(self, last: tuple[float, float]) -> Progress:
+        """Say where the run is; `last` holds epoch and share after the step before."""
+        settings, training = self.composition.settings, self.training
+        if settings.sample_epochs:
+            drawing = training.epoch // settings.sample_epochs > last[0] // settings.sample_epochs
+        elif settings.sample_every:
+            drawing = training.step % settings.sample_every == 0
+        else:
+            drawing = int(self.share * 10) > int(last[1] * 10)
+        return Progress(training.game, training.step, training.epoch, self._row_step, drawing)
 
-    def _row(self, figures: Figures, seconds: float, images: int) -> Row:
+    def _row(self, progress: Progress, figures: Figures, seconds: float, images: int) -> Row:
         training = self.training
-        progress = Progress(training.game, training.step, training.epoch)
         streams, step = training.game.streams, training.step
         measured: Figures = {}
         for name, found in training.game.hooks.all(
@@ -240,6 +249,7 @@ class Run:
         found = numbers({**figures, **measured})
         if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
             raise NumbersError(f"{wrong[0]} became {found[wrong[0]]} at step {step}", where=str(self.folder))
+        self._row_step = step
         return {
             "step": training.step,
             "epoch": round(training.epoch, 6),
@@ -260,6 +270,7 @@ class Run:
             "seed": self.composition.settings.seed,
             "data": self._data_fingerprint,
             "rows": log.rows,
+            "row_step": self._row_step,
             "shape": list(plan.shape),
             "label_sets": [{"name": each.name, "classes": list(each.classes)} for each in plan.label_sets],
         }
@@ -288,7 +299,7 @@ class Run:
         """Draw n samples `[n, *shape]` (images in [-1, 1]) and their labels `[n, L]`, in evaluation mode."""
         return draw_samples(self.training.game, n, "sample", -1 if seed is None else seed, labels=labels)
 
-    def draw_samples(self, name: str = "") -> None:
+    def draw_samples(self, name: str = "", progress: Progress | None = None) -> None:
         """Write a grid (or scatter) of the same latents as always into `samples/`, and ask components to draw."""
         training = self.training
         plan, folder = training.game.plan, self.folder / "samples"
@@ -296,7 +307,8 @@ class Run:
         made, _ = draw_samples(training.game, len(labels), "grid", labels=labels)
         picture = grid(made) if plan.images else scatter(made, plan.reals(len(labels))[0])
         save_picture(picture, folder / f"{name or checkpoint.name_of(training.step)}.png")
-        training.game.hooks.all("draw", progress=Progress(training.game, training.step, training.epoch), folder=folder)
+        progress = progress or Progress(training.game, training.step, training.epoch, self._row_step)
+        training.game.hooks.all("draw", progress=progress, folder=folder)
 
 
 def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool]) -> Composition:
@@ -321,7 +333,7 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
                         mend=f"only {', '.join(sorted(RESUMABLE))} may; or start a new run",
                     )
     kept = [evolve(layer, slots={}) for layer in changes]
-    composition = resolve([read_recipe(folder / directory.RECIPE), *kept], files, exact=True)
+    composition = resolve([read_recipe(folder / directory.RECIPE).layer, *kept], files, exact=True)
     asked = {name: given.where for layer in kept for name, given in layer.options.get("run", {}).items()}
     if composition.settings.epochs and "steps" in asked and "epochs" not in asked:
         mend = "--epochs N, or --epochs 0 --steps N"

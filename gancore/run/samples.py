@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from gancore.batch import as_sample
+from gancore.batch import Sample, as_sample
 from gancore.networks import draw_latent
 from gancore.run import _fs
 from gancore.step import Game, data_labels
@@ -22,32 +22,37 @@ def draw_samples(game: Game, n: int, *key: int | str, labels: Tensor | None = No
 
     The same key gives the same latents. `labels` are drawn as the data has them where none are given.
     """
-    hooks, own = game.hooks, game.gan.generator.network
-    net = hooks.first("sampling_generator", net=own) or own
+    hooks = game.hooks
     if labels is None:
         labels = data_labels(game, n, *key) if game.plan.label_sets else torch.empty(n, 0, dtype=torch.int64)
     z = draw_latent(hooks, game.plan, n, game.streams, *key)
-    training = {module: module.training for module in net.modules()}
-    net.eval()
-    try:
-        with torch.no_grad():
-            halves = zip(torch.split(z, game.plan.batch), torch.split(labels, game.plan.batch), strict=True)
-            parts = [_part(game, net, *each) for each in halves]
-    finally:
-        for module, mode in training.items():
-            module.training = mode
     chosen = hooks.fold(
         "select_samples",
-        {"images": torch.cat(parts), "z": z, "labels": labels},
+        {"images": make_samples(game, z, labels).images, "z": z, "labels": labels},
         gan=game.gan,
         rng=lambda name: game.streams.generator(f"component/{name}", *key, "select"),
     )
     return chosen["images"], chosen["labels"]
 
 
-def _part(game: Game, net: torch.nn.Module, z: Tensor, labels: Tensor) -> Tensor:
-    made = as_sample(net(z.to(game.gan.device), labels.to(game.gan.device)))
-    return made.images.float().cpu()
+def make_samples(game: Game, z: Tensor, labels: Tensor) -> Sample:
+    """Make one sample of each latent `[n, Z]` with labels `[n, L]`, on the CPU, by the network that samples come from.
+
+    The network is in evaluation mode meanwhile; afterwards every module's mode is as it was.
+    """
+    own = game.gan.generator.network
+    net = game.hooks.first("sampling_generator", net=own) or own
+    training = {module: module.training for module in net.modules()}
+    net.eval()
+    try:
+        with torch.no_grad():
+            halves = zip(torch.split(z, game.plan.batch), torch.split(labels, game.plan.batch), strict=True)
+            parts = [as_sample(net(*(each.to(game.gan.device) for each in half))) for half in halves]
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+    extras = {name: torch.cat([part.extras[name] for part in parts]).float().cpu() for name in parts[0].extras}
+    return Sample(torch.cat([part.images for part in parts]).float().cpu(), extras)
 
 
 def to_pixels(images: Tensor) -> Tensor:

@@ -1,0 +1,157 @@
+"""`gan sweep`: the same run with something varied, over several seeds, in one table and one picture."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gancore import discovery
+from gancore.cli.choices import layer_of_words
+from gancore.cli.console import clean, say
+from gancore.cli.run import with_slots
+from gancore.errors import UsageError
+
+if TYPE_CHECKING:
+    from gancore.run.sweep import Claim, Trial
+
+Table = Mapping[str, Mapping[int, Mapping[str, float]]]
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@with_slots
+@click.argument("recipe", required=False)
+@click.option(
+    "--vary", metavar="KEY=A,B", multiple=True, help="Vary a slot, a setting or component.option; repeat for a grid."
+)
+@click.option(
+    "--seeds", metavar="N", type=click.IntRange(1), help="Seeds of each arm, 0 to N - 1. [the recipe's, or 3]"
+)
+@click.option("--jobs", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="Runs at once.")
+@click.option("--figures", metavar="A,B", help="Figures of the table. [the recipe's, or all measured]")
+@click.option("--small", is_flag=True, help="Take the recipe at the size that a laptop trains in minutes.")
+@click.option("--compat", is_flag=True, help="Take the recipe as its source had it, faults included.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where to write. [runs/sweep-RECIPE]")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON on stdout.")
+@click.argument("extra", nargs=-1, type=click.UNPROCESSED)
+def sweep(
+    recipe: str | None,
+    vary: tuple[str, ...],
+    seeds: int | None,
+    jobs: int,
+    figures: str | None,
+    small: bool,
+    compat: bool,
+    out: Path | None,
+    as_json: bool,
+    extra: tuple[str, ...],
+    **given: Any,
+) -> None:
+    """Train every arm of RECIPE, or of --vary, with the same seeds, and set their figures beside each other.
+
+    Any flag of `gan run` holds for all arms. A sweep that was interrupted goes on where it stopped when the same
+    command is given again. DIR gets a run for each arm and seed, `sweep.md`, `sweep.json` and `comparison.png`.
+    """
+    if recipe is not None and recipe.startswith("--"):  # `gan sweep --vary A=1,2 --my-trick.weight 2` names no recipe
+        extra = (recipe, *extra)
+        recipe = None
+    from gancore.composition import may_run, recipe_layers
+    from gancore.run import sweep as sweeps
+
+    words = layer_of_words(given, extra)
+    variants = [name for name, wanted in (("small", small), ("compat", compat)) if wanted]
+    base = recipe_layers(recipe, variants) if recipe is not None else []
+    table = discovery.recipe_chain(recipe)[-1].sweep if recipe is not None else {}
+    if vary:
+        arms, table = sweeps.arms_of_words(vary, base), {}
+    elif recipe is None:
+        raise UsageError("nothing is varied", mend="gan sweep RECIPE, or --vary KEY=A,B")
+    else:
+        arms = sweeps.arms_of_recipe(table, base, variants)
+    claims = sweeps.read_claims(table, list(arms))
+    folder = out or Path("runs") / f"sweep-{Path(recipe or 'vary').stem}"
+    trials = sweeps.plan_trials(arms, words, seeds or int(table.get("seeds", 3)), folder, may_run(words))
+    failures = carry_out(trials, jobs)
+    wanted = figures.split(",") if figures else list(table.get("figures", []))
+    report(folder, recipe, trials, failures, wanted, claims, as_json)
+
+
+def carry_out(trials: Sequence[Trial], jobs: int) -> dict[Path, str]:
+    """Train the trials in processes of their own, telling of each; return why some failed, by folder."""
+    from gancore.run.sweep import train_all
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    failures = {}
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for number, (trial, failure) in enumerate(train_all(trials, pool), 1):
+            say(f"{number}/{len(trials)}  {trial.arm}, seed {trial.seed}: {failure or 'done'}")
+            if failure:
+                failures[trial.folder] = failure
+    return failures
+
+
+def report(
+    folder: Path,
+    recipe: str | None,
+    trials: Sequence[Trial],
+    failures: Mapping[Path, str],
+    figures: Sequence[str],
+    claims: Sequence[Claim],
+    as_json: bool,
+) -> None:
+    """Write `sweep.md`, `sweep.json` and `comparison.png`, and print the table."""
+    from gancore.run import _fs
+    from gancore.run.samples import save_picture
+    from gancore.run.sweep import compare, judge, tabulate
+
+    table = tabulate(trials, failures)
+    found = list(dict.fromkeys(key for seeds in table.values() for row in seeds.values() for key in row))
+    measured = [key for key in found if not key.startswith(("critic/", "generator/"))]
+    shown = [
+        *(["seconds/step"] if "seconds/step" not in figures else []),
+        *(figures or [k for k in measured if k != "seconds/step"]),
+    ]
+    verdicts = [(claim, *judge(claim, table)) for claim in claims]
+    lines = [f"# {recipe or 'sweep'}", "", *markdown(table, shown, trials, failures), ""]
+    for claim, verdict, differences in verdicts:
+        relation = f"`{claim.figure}`: {claim.less} {'≈' if claim.same else '<'} {claim.more}"
+        seeds = ", ".join(f"{each:+.3g}" for each in differences)
+        lines.append(f"- **{verdict}**: {claim.says} ({relation}; differences by seed: {seeds or 'none'})")
+    text = "\n".join(lines) + "\n"
+    content = {
+        "recipe": recipe,
+        "figures": {arm: {str(seed): dict(row) for seed, row in seeds.items()} for arm, seeds in table.items()},
+        "failures": {str(path): why for path, why in failures.items()},
+        "claims": [
+            {"says": claim.says, "verdict": verdict, "differences": found} for claim, verdict, found in verdicts
+        ],
+    }
+    _fs.replace(folder / "sweep.md", text.encode())
+    _fs.replace(folder / "sweep.json", (json.dumps(content, indent=1) + "\n").encode())
+    save_picture(compare(trials), folder / "comparison.png")
+    for line in (json.dumps(content) if as_json else text).splitlines():
+        click.echo(clean(line))
+    say(f"done: table in {folder / 'sweep.md'}, samples side by side in {folder / 'comparison.png'}")
+
+
+def markdown(table: Table, figures: Sequence[str], trials: Sequence[Trial], failures: Mapping[Path, str]) -> list[str]:
+    """Write the table: an arm a row, mean ± standard deviation over the seeds that finished."""
+    from gancore.run.sweep import spread
+
+    lines = ["| arm | seeds | " + " | ".join(figures) + " |", "| --- | --- |" + " --- |" * len(figures)]
+    for arm, seeds in table.items():
+        cells = []
+        for figure in figures:
+            values = [row[figure] for row in seeds.values() if figure in row]
+            mean, deviation = spread(values) if values else (float("nan"), float("nan"))
+            cells.append("–" if not values else f"{mean:.4g}" + (f" ± {deviation:.2g}" if len(values) > 1 else ""))
+        failed = [trial for trial in trials if trial.arm == arm and trial.folder in failures]
+        count = f"{len(seeds)}" + (f" ({len(failed)} failed: {failures[failed[0].folder]})" if failed else "")
+        lines.append(f"| {arm} | {count} | " + " | ".join(cells) + " |")
+    return lines

@@ -1,0 +1,243 @@
+"""A sweep: one composition with something varied, each arm over the same seeds, side by side in one table."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+from PIL import Image, ImageDraw
+
+from gancore.composition import recipe_layers, resolve
+from gancore.errors import GanError, UsageError
+from gancore.options import Given, Text
+from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer, layer_of, read_recipe
+from gancore.run import directory
+from gancore.run.records import Row, read_rows
+from gancore.run.run import Run
+from gancore.settings import RESUMABLE
+
+LAST = 5  # values of a figure that are averaged into its final one: a single evaluation is too noisy
+FINISHED = Path("samples") / "final.png"  # the last thing a run writes
+THUMB = 320  # pixels a side in the comparison picture
+
+
+@frozen
+class Trial:
+    """One arm with one seed: its folder and its resolved recipe."""
+
+    arm: str
+    seed: int
+    folder: Path
+    recipe: Mapping[str, Any]
+
+
+@frozen
+class Claim:
+    """What a source said of two arms: `figure` of arm `less` is below that of arm `more`, or about the same."""
+
+    says: str
+    figure: str
+    less: str
+    more: str
+    same: bool = False
+
+
+# ── arms ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def arms_of_recipe(sweep: Mapping[str, Any], base: Sequence[Layer], variants: Sequence[str]) -> dict[str, list[Layer]]:
+    """Return the layers of each arm of a `[sweep]` table: the recipe it extends, the sweep's own layers, its changes.
+
+    Raises UsageError for a table without arms, or arms that are no tables.
+    """
+    arms = sweep.get("arms")
+    if not isinstance(arms, dict) or not arms or not all(isinstance(arm, dict) for arm in arms.values()):
+        raise UsageError("the recipe has no [sweep.arms.NAME] table", mend="name a sweep, or --vary KEY=A,B")
+    found = {}
+    for name, content in arms.items():
+        own = {key: value for key, value in content.items() if key != "extends"}
+        below = recipe_layers(content["extends"], variants) if "extends" in content else []
+        found[name] = [*below, *base, layer_of(f"arm {name}", own)]
+    return found
+
+
+def arms_of_words(vary: Sequence[str], base: Sequence[Layer]) -> dict[str, list[Layer]]:
+    """Return the layers of each arm of `KEY=A,B` words: every combination of their values.
+
+    KEY is a slot, a setting or `component.option`; several components for one slot are joined by `+`, none is `none`.
+    Raises UsageError for a word without values.
+    """
+    choices = []
+    for word in vary:
+        key, _, values = word.partition("=")
+        if not key or not all(values.split(",")):
+            raise UsageError(f"{word!r} varies nothing", where=f"--vary {word}", mend="--vary KEY=A,B")
+        choices.append([(key, value) for value in values.split(",")])
+    return {
+        ",".join(f"{key}={value}" for key, value in combination): [*base, *(_varied(*each) for each in combination)]
+        for combination in itertools.product(*choices)
+    }
+
+
+def _varied(key: str, value: str) -> Layer:
+    where = f"--vary {key}={value}"
+    table, dot, name = key.rpartition(".")
+    if key in LISTS:
+        names = [] if value == "none" else value.split("+")
+        return Layer(where, {key: Given(names, where)})
+    if key in (*ONE_OF, *SHORTHANDS):
+        return Layer(where, {slot: Given(value, where) for slot in SHORTHANDS.get(key, (key,))})
+    return Layer(where, {}, {table if dot else "run": {name: Given(Text(value), where)}})
+
+
+def plan_trials(
+    arms: Mapping[str, Sequence[Layer]], words: Layer, seeds: int, out: Path, files: Callable[[str], bool]
+) -> list[Trial]:
+    """Resolve every arm with every seed before any is trained.
+
+    Raises UsageError and CompositionError, and UsageError where a folder holds another run.
+    """
+    trials = []
+    for (name, layers), seed in itertools.product(arms.items(), range(seeds)):
+        seeded = Layer("seed", {}, {"run": {"seed": Given(seed, f"seed {seed}")}})
+        recipe = resolve([*layers, words, seeded], files).recipe()
+        folder = out / re.sub(r"[^\w.,=+-]", "_", name) / f"seed-{seed}"
+        if (folder / directory.RECIPE).exists():
+            _expect_same(folder, recipe)
+        trials.append(Trial(name, seed, folder, recipe))
+    return trials
+
+
+def _expect_same(folder: Path, recipe: Mapping[str, Any]) -> None:
+    there = read_recipe(folder / directory.RECIPE).layer
+    wanted = layer_of("", recipe)
+    for table in {*there.options, *wanted.options}:
+        one, other = (
+            {key: given.value for key, given in each.options.get(table, {}).items()} for each in (there, wanted)
+        )
+        fixed = {key for key in {*one, *other} if table != "run" or key not in RESUMABLE}
+        if any(one.get(key) != other.get(key) for key in fixed):
+            raise UsageError(f"{folder} holds another run: [{table}] differs", where="--out", mend="another --out")
+    if {slot: given.value for slot, given in there.slots.items()} != {
+        slot: given.value for slot, given in wanted.slots.items()
+    }:
+        raise UsageError(f"{folder} holds a run of other components", where="--out", mend="another --out")
+
+
+# ── training ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def train(folder: str, recipe: Mapping[str, Any]) -> str:
+    """Train one run to its end, from where it stands; return why it failed, or nothing."""
+    try:
+        if (Path(folder) / directory.RECIPE).exists():
+            Run.resume(folder, files=lambda _: True).fit()
+        else:
+            Run.start(resolve([layer_of(folder, recipe)], exact=True), folder).fit()
+    except GanError as error:
+        return error.what
+    return ""
+
+
+def train_all(trials: Sequence[Trial], executor: Executor) -> Iterator[tuple[Trial, str]]:
+    """Train what is not finished; yield each trial with '' or why it failed, those already finished first."""
+    waiting = {}
+    for trial in trials:
+        if (trial.folder / FINISHED).exists():
+            yield trial, ""
+        else:
+            waiting[executor.submit(train, str(trial.folder), dict(trial.recipe))] = trial
+    for done in as_completed(waiting):
+        try:
+            yield waiting[done], done.result()
+        except Exception as error:  # the process died: out of memory, or killed
+            yield waiting[done], f"{type(error).__name__}: {error}"
+
+
+# ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def final_figures(rows: Sequence[Row]) -> dict[str, float]:
+    """Average the last values of every figure, and take the median seconds of a step.
+
+    Rows of a resumed run count only against the row before them in the same process.
+    """
+    pairs = [(a, b) for a, b in itertools.pairwise(rows) if b["seconds"] > a["seconds"] and b["step"] > a["step"]]
+    paces = [(b["seconds"] - a["seconds"]) / (b["step"] - a["step"]) for a, b in pairs]
+    figures = {"seconds/step": statistics.median(paces)} if paces else {}
+    for key in dict.fromkeys(key for row in rows for key in row if "/" in key):
+        figures[key] = statistics.fmean([row[key] for row in rows if key in row][-LAST:])
+    return figures
+
+
+def tabulate(trials: Sequence[Trial], failures: Mapping[Path, str]) -> dict[str, dict[int, dict[str, float]]]:
+    """Return the final figures by arm and seed; failed runs are left out."""
+    table: dict[str, dict[int, dict[str, float]]] = {trial.arm: {} for trial in trials}
+    for trial in trials:
+        if trial.folder not in failures:
+            table[trial.arm][trial.seed] = final_figures(read_rows(trial.folder))
+    return table
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and standard deviation (divisor n - 1; nan for one value)."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan
+
+
+def judge(claim: Claim, table: Mapping[str, Mapping[int, Mapping[str, float]]]) -> tuple[str, list[float]]:
+    """Set a claim beside the figures: agree, disagree or undecided, and the paired differences more - less by seed.
+
+    A difference counts where every seed has the same sign and the mean is more than two standard errors from 0; that
+    two arms are the same is agreed with where no such difference shows.
+    """
+    less, more = table.get(claim.less, {}), table.get(claim.more, {})
+    seeds = [seed for seed in less if claim.figure in less[seed] and claim.figure in more.get(seed, {})]
+    differences = [more[seed][claim.figure] - less[seed][claim.figure] for seed in seeds]
+    if len(differences) < 3:
+        return "undecided", differences
+    mean, deviation = spread(differences)
+    clear = all(each * mean > 0 for each in differences) and abs(mean) > 2 * deviation / math.sqrt(len(differences))
+    if claim.same:
+        return "disagree" if clear else "agree", differences
+    return ("agree" if mean > 0 else "disagree") if clear else "undecided", differences
+
+
+def read_claims(sweep: Mapping[str, Any], arms: Sequence[str]) -> list[Claim]:
+    """Read `[[sweep.claims]]`. Raises UsageError for a claim about an arm that is not there."""
+    claims = []
+    for each in sweep.get("claims", []):
+        try:
+            claim = Claim(**each)
+        except TypeError as error:
+            raise UsageError(f"a claim of the sweep cannot be read: {error}", mend="says, figure, less, more") from None
+        if unknown := {claim.less, claim.more} - set(arms):
+            raise UsageError(f"a claim speaks of arm {unknown.pop()!r}", mend=f"one of {', '.join(arms)}")
+        claims.append(claim)
+    return claims
+
+
+# ── the picture ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def compare(trials: Sequence[Trial]) -> Image.Image:
+    """Lay out the final samples: a row an arm, a column a seed; what failed stays white."""
+    arms, seeds = list(dict.fromkeys(each.arm for each in trials)), sorted({each.seed for each in trials})
+    label, gap = 18, 6
+    sheet = Image.new("RGB", (len(seeds) * (THUMB + gap) + gap, len(arms) * (THUMB + gap + label) + gap), "white")
+    pen = ImageDraw.Draw(sheet)
+    for trial in trials:
+        left, top = gap + seeds.index(trial.seed) * (THUMB + gap), gap + arms.index(trial.arm) * (THUMB + gap + label)
+        pen.text((left, top), f"{trial.arm}   seed {trial.seed}", fill="black", font_size=13)
+        if (trial.folder / FINISHED).exists():
+            with Image.open(trial.folder / FINISHED) as picture:
+                shown = picture.convert("RGB")
+            shown.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
+            sheet.paste(shown, (left, top + label))
+    return sheet

@@ -1,0 +1,184 @@
+"""A sweep trains what is missing, and says of a claim no more than the seeds do."""
+
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from PIL import Image
+
+from gancore import UsageError
+from gancore.options import Text
+from gancore.recipe import Layer, layer_of
+from gancore.run import sweep
+from gancore.run.sweep import Claim, judge
+
+TINY = layer_of(
+    "test",
+    {
+        "data": "mixture", "gen": "mlp", "critic": "mlp-critic", "run": {"steps": 3, "batch": 4, "log-every": 1},
+        "mlp": {"hidden": [4]}, "mlp-critic": {"hidden": [4]},
+    },
+)  # fmt: skip
+
+
+def plan(folder, *vary, seeds=1, base=TINY):
+    return sweep.plan_trials(sweep.arms_of_words(vary, [base]), Layer("words"), seeds, folder, lambda _: True)
+
+
+def carry_out(trials):
+    with ThreadPoolExecutor(1) as pool:
+        return {trial.folder: failure for trial, failure in sweep.train_all(trials, pool)}
+
+
+# ── arms ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_several_varied_keys_make_every_combination():
+    arms = sweep.arms_of_words(["latent.dim=1,2", "loss=bce,wgan"], [])
+    assert list(arms) == [f"latent.dim={dim},loss={loss}" for dim in (1, 2) for loss in ("bce", "wgan")]
+
+
+def test_a_varied_key_is_a_slot_a_setting_an_option_or_a_list_of_components():
+    (layers,) = sweep.arms_of_words(["norm=none", "batch=8", "adam.lr=1e-3", "reg=dropout+repeat"], []).values()
+    slots = {slot: given.value for layer in layers for slot, given in layer.slots.items()}
+    assert slots == {"gen-norm": "none", "critic-norm": "none", "reg": ["dropout", "repeat"]}
+    assert layers[1].options["run"]["batch"].value == Text("8")
+    assert layers[2].options["adam"]["lr"].value == Text("1e-3")
+
+
+def test_none_of_a_list_chooses_no_component():
+    (layers,) = sweep.arms_of_words(["reg=none"], []).values()
+    assert layers[0].slots["reg"].value == []
+
+
+@pytest.mark.parametrize("word", ["dcgan.width", "dcgan.width=", "=4", "width=4,,8"])
+def test_a_word_that_varies_nothing_is_refused(word):
+    with pytest.raises(UsageError, match="varies nothing"):
+        sweep.arms_of_words([word], [])
+
+
+def test_an_arm_lies_above_the_sweep_which_lies_above_what_the_arm_extends():
+    base = layer_of("sweep", {"run": {"steps": 7}})
+    arms = sweep.arms_of_recipe({"arms": {"a": {"extends": "default", "loss": "wgan"}}}, [base], ())
+    assert [layer.origin for layer in arms["a"]] == ["recipe default", "sweep", "arm a"]
+
+
+@pytest.mark.parametrize("table", [{}, {"arms": {}}, {"arms": {"a": 1}}])
+def test_a_sweep_without_arms_is_refused(table):
+    with pytest.raises(UsageError, match="no .sweep.arms.NAME. table"):
+        sweep.arms_of_recipe(table, [], ())
+
+
+# ── training ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_half_done_sweep_trains_only_what_is_missing(tmp_path):
+    trials = plan(tmp_path, "adam.lr=1e-3,1e-4", seeds=2)
+    assert carry_out(trials[:1]) == {trials[0].folder: ""}
+    before = (trials[0].folder / "metrics.jsonl").stat().st_mtime_ns
+    assert carry_out(plan(tmp_path, "adam.lr=1e-3,1e-4", seeds=2)) == {trial.folder: "" for trial in trials}
+    assert (trials[0].folder / "metrics.jsonl").stat().st_mtime_ns == before
+    table = sweep.tabulate(trials, {})
+    assert {arm: list(seeds) for arm, seeds in table.items()} == {"adam.lr=1e-3": [0, 1], "adam.lr=1e-4": [0, 1]}
+    picture = sweep.compare(trials)
+    assert picture.size == (2 * 326 + 6, 2 * 344 + 6)
+
+
+def test_arms_share_their_seeds(tmp_path):
+    trials = plan(tmp_path, "adam.lr=1e-3,1e-4", seeds=3)
+    assert [trial.recipe["run"]["seed"] for trial in trials] == [0, 1, 2] * 2
+
+
+def test_a_folder_of_another_run_is_not_taken_for_an_arm(tmp_path):
+    carry_out(plan(tmp_path, "adam.lr=1e-3"))
+    other = layer_of("test", {"mlp": {"hidden": [5]}})
+    with pytest.raises(UsageError, match=r"another run: \[mlp\] differs"):
+        sweep.plan_trials({"adam.lr=1e-3": [TINY, other]}, Layer("words"), 1, tmp_path, lambda _: True)
+
+
+def test_an_arm_that_fails_is_told_and_harms_no_other(tmp_path):
+    trials = plan(tmp_path, "adam.lr=1e30,1e-3")
+    failures = carry_out(trials)
+    assert "no longer finite" in failures[trials[0].folder] or "became" in failures[trials[0].folder]
+    assert failures[trials[1].folder] == ""
+    table = sweep.tabulate(trials, {folder: why for folder, why in failures.items() if why})
+    assert list(table["adam.lr=1e30"]) == []
+    assert list(table["adam.lr=1e-3"]) == [0]
+
+
+def test_the_sweep_command_writes_a_table_a_record_and_a_picture(gan, tmp_path):
+    words = ["--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--steps", "3", "--batch", "4"]
+    done = gan(
+        "sweep",
+        "--vary",
+        "adam.lr=1e-3,1e-4",
+        "--seeds",
+        1,
+        "--out",
+        tmp_path / "s",
+        "--figures",
+        "critic/total",
+        *words,
+    )
+    assert "| arm | seeds | seconds/step | critic/total |" in done.stdout
+    assert json.loads((tmp_path / "s" / "sweep.json").read_text())["figures"].keys() == {"adam.lr=1e-3", "adam.lr=1e-4"}
+    assert (tmp_path / "s" / "sweep.md").read_text() == done.stdout
+    Image.open(tmp_path / "s" / "comparison.png").verify()
+
+
+# ── figures and claims ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_final_figure_is_the_mean_of_the_last_five_values_it_has():
+    rows = [{"step": n, "seconds": float(n), **({"a/b": float(n)} if n % 2 else {})} for n in range(1, 21)]
+    assert sweep.final_figures(rows)["a/b"] == (11 + 13 + 15 + 17 + 19) / 5
+
+
+def test_seconds_of_a_step_are_the_median_and_pass_over_a_resume():
+    rows = [
+        {"step": 10, "seconds": 1.0},
+        {"step": 20, "seconds": 3.0},
+        {"step": 30, "seconds": 0.5},
+        {"step": 40, "seconds": 3.5},
+    ]
+    assert sweep.final_figures(rows)["seconds/step"] == 0.25
+
+
+def figures(less, more):
+    return {
+        arm: {seed: {"f": value} for seed, value in enumerate(values)}
+        for arm, values in (("a", less), ("b", more))
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("less", "more", "verdict", "same"),
+    [
+        ([1, 1, 1], [2, 2.1, 1.9], "agree", "disagree"),
+        ([2, 2.1, 1.9], [1, 1, 1], "disagree", "disagree"),
+        ([1, 1, 1], [2, 0.5, 2], "undecided", "agree"),  # signs differ
+        ([0, 0, 0], [1, 1, 30], "undecided", "agree"),  # within two standard errors of 0
+        ([1, 1], [2, 2], "undecided", "undecided"),  # too few seeds
+        ([1, 1, 1], [1, 1, 1], "undecided", "agree"),
+    ],
+)
+def test_a_claim_is_judged_by_paired_differences(less, more, verdict, same):
+    table = figures(less, more)
+    assert judge(Claim("", "f", "a", "b"), table)[0] == verdict
+    assert judge(Claim("", "f", "a", "b", same=True), table)[0] == same
+
+
+def test_a_claim_about_a_run_that_failed_is_undecided():
+    assert judge(Claim("", "f", "a", "b"), {"a": {}, "b": {0: {"f": 1.0}}}) == ("undecided", [])
+
+
+def test_a_claim_about_an_arm_that_is_not_there_is_refused():
+    with pytest.raises(UsageError, match="speaks of arm 'c'"):
+        sweep.read_claims({"claims": [{"says": "", "figure": "f", "less": "a", "more": "c"}]}, ["a", "b"])
+
+
+def test_the_spread_of_one_seed_is_unknown():
+    mean, deviation = sweep.spread([2.0])
+    assert mean == 2.0
+    assert math.isnan(deviation)
