@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import torch
+from attrs import define, field
 from torch import Tensor
 
 from gancore import Data, DataSpec, LabelSet, StoredData, component, hookimpl, option
@@ -57,6 +58,16 @@ class Fresh:
     label_sets: tuple[LabelSet, ...]
     shape: tuple[int, ...] = (2,)
 
+    @property
+    def means(self) -> Tensor:
+        """The middles of the modes `[K, 2]`, in units of the points."""
+        return means(self.layout) / scale(self.layout)
+
+    @property
+    def sigma(self) -> float:
+        """The standard deviation of every mode, in units of the points."""
+        return sigma(self.layout) / scale(self.layout)
+
     def __len__(self) -> int:
         return EPOCH
 
@@ -72,6 +83,14 @@ class Fresh:
         """Digest the law: there are no stored points."""
         law = (self.layout, means(self.layout).tolist(), sigma(self.layout))
         return blake2b(repr(law).encode(), digest_size=16).hexdigest()
+
+
+@define(eq=False)
+class Fixed(StoredData):
+    """Stored points that know the `means [K, 2]` and `sigma` of their modes, in units of the points."""
+
+    means: Tensor = field(kw_only=True)
+    sigma: float = field(kw_only=True)
 
 
 @component(
@@ -106,7 +125,8 @@ class Mixture:
 
     @hookimpl
     def make_data(self, spec: DataSpec) -> Data:
-        labels = label_sets(self.layout)
+        fresh = Fresh(self.layout, label_sets(self.layout))
         if not self.finite:
-            return Fresh(self.layout, labels)
-        return StoredData(*draw(self.layout, self.finite, torch.Generator().manual_seed(self.seed)), labels)
+            return fresh
+        points, modes = draw(self.layout, self.finite, torch.Generator().manual_seed(self.seed))
+        return Fixed(points, modes, fresh.label_sets, means=fresh.means, sigma=fresh.sigma)
