@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gancore import CompositionError, component, hookimpl, option, pyramid
+from gancore import CompositionError, Sample, component, grid, hookimpl, option, pyramid, save_picture
 
 
 def mix(maps: Tensor, palettes: Tensor) -> Tensor:
@@ -53,6 +53,7 @@ class Generator(nn.Module):
         widths = options.map_widths(len(sizes))
         described = plan.inputs * (options.project + 1)
         self.hard, self.temperature, self.usage = options.hard, options.temperature, torch.tensor(torch.nan)
+        self.tells = False  # whether samples, outside training, come with their palettes and weights
 
         def layer(before: int, after: int) -> nn.Sequential:
             return nn.Sequential(nn.Linear(before, after), plan.norm(after, "generator"), nn.LeakyReLU())
@@ -75,9 +76,13 @@ class Generator(nn.Module):
         self.stages = nn.ModuleList(stage(k) for k in range(len(sizes) - 1))
         self.logits = nn.Conv2d(widths[-1], options.colors, options.kernel, padding=options.kernel // 2)
 
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor | Sample:
         h = self.describe(z)
-        return mix(self.paint(h), self.choose(h))
+        maps, palettes = self.paint(h), self.choose(h)
+        images = mix(maps, palettes)
+        if self.training or not self.tells:
+            return images
+        return Sample(images, {"palettes": palettes, "weights": maps.mean((2, 3))})
 
     def maps(self, z: Tensor, labels: Tensor) -> Tensor:
         """Share of each colour in each pixel, A `[N, K, H, W]`, at least 0 and with sum 1 over K."""
@@ -159,3 +164,33 @@ class ColorPicker:
         if len(found) != count:
             raise CompositionError(f"colorpicker.widths has {len(found)} numbers, but this size has {count} maps")
         return list(found)
+
+
+@component(source="ConorLazarou, PokeGAN, 2020, github.com/ConorLazarou/PokeGAN: its palettes, made visible")
+class PaletteStrip:
+    """Draw samples with the colours they were painted from, a sample a row.
+
+    A row is the sample x `[C, H, W]`, then its palette P `[C, K]`, each colour a flat field of H·W pixels, the colour
+    with the largest mean share A first. Sampling then tells `palettes [N, C, K]` and `weights [N, K]` in its extras;
+    training does not change. Pictures go to `samples/palette-strip/`. Raises CompositionError for a generator without
+    palettes.
+    """
+
+    images: int = option(16, ge=1, help="samples, one a row")
+
+    @hookimpl(tryfirst=True)  # before another component may copy the network
+    def adapt_generator(self, net):
+        painters = [module for module in net.modules() if isinstance(module, Generator)]
+        if not painters:
+            raise CompositionError("this generator has no palettes for palette-strip to show", mend="--gen colorpicker")
+        for painter in painters:
+            painter.tells = True
+
+    @hookimpl
+    def draw(self, progress, folder):
+        made = progress.make(progress.latents(self.images), progress.reals(self.images)[1])
+        order = made.extras["weights"].argsort(dim=1, descending=True, stable=True)  # [N, K]
+        palettes = made.extras["palettes"].mT.take_along_dim(order[..., None], 1)  # [N, K, C]
+        fields = palettes[..., None, None].expand(-1, -1, *made.images.shape[1:])
+        rows = torch.cat([made.images[:, None], fields], 1)
+        save_picture(grid(rows.flatten(0, 1), rows.shape[1]), folder / f"palette-strip/step-{progress.step:09d}.png")

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from gan_plugin_colorpicker import ColorPicker, Stage, mix, palette_usage, shuffle_conv
+from gan_plugin_colorpicker import ColorPicker, PaletteStrip, Stage, mix, palette_usage, shuffle_conv
 from gancore import CompositionError, Progress, component, hookimpl
 from gancore.testing import StandIn, StandInLoss, check_component, some_data, train
 
@@ -203,3 +204,104 @@ def test_channels_that_no_pixel_shuffle_can_take_are_refused():
 def test_a_wrong_number_of_widths_is_refused():
     with pytest.raises(CompositionError, match="2 numbers, but this size has 3 maps"):
         build((3, 16, 16), widths=(8, 4))
+
+
+# ── palette-strip ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def strip_of(folder, images=3, colors=5, **options):
+    """Draw a palette strip of 8×8 samples; return its picture as bytes `[rows, columns, 3, 8, 8]` and its progress."""
+    training = train(ColorPicker(width=4, colors=colors, **options), strip := PaletteStrip(images=images), data=TINY)
+    strip.draw(progress := Progress(training.game, 7, 0.0), folder)
+    wide, high = (10 * each + 2 for each in (colors + 1, images))
+    with Image.open(folder / "palette-strip" / "step-000000007.png") as enlarged:
+        assert enlarged.size == (wide * (factor := 1024 // max(wide, high)), high * factor)
+        picture = enlarged.resize((wide, high), Image.Resampling.NEAREST)
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(high, wide, 3)
+    return pixels[2:, 2:].unfold(0, 8, 10).unfold(1, 8, 10), progress
+
+
+TINY = some_data((3, 8, 8))
+
+
+def bytes_of(numbers):
+    return numbers.add(1).mul(127.5).round().to(torch.uint8)
+
+
+def test_palette_strip_conforms():
+    check_component(PaletteStrip, beside=[ColorPicker(width=4)], data=TINY)
+
+
+def test_a_row_of_the_strip_is_a_sample_and_its_colours_by_falling_weight(tmp_path):
+    sheet, progress = strip_of(tmp_path)
+    made = progress.make(progress.latents(3), progress.reals(3)[1])
+    assert torch.equal(sheet[:, 0], bytes_of(made.images))
+    for row, palette, weights in zip(sheet[:, 1:], made.extras["palettes"], made.extras["weights"], strict=True):
+        wanted = palette[:, weights.argsort(descending=True)].T  # [K, 3]
+        assert torch.equal(row, bytes_of(wanted)[..., None, None].expand(-1, -1, 8, 8))
+
+
+def test_a_hard_sample_holds_no_colour_that_its_row_does_not_show(tmp_path):
+    sheet, _ = strip_of(tmp_path, hard=True)
+    for row in sheet:
+        shown = {tuple(colour) for colour in row[1:, :, 0, 0].tolist()}
+        assert {tuple(colour) for colour in row[0].flatten(1).T.tolist()} <= shown
+
+
+def test_the_same_progress_gives_the_same_strip(tmp_path):
+    files = [tmp_path / name / "palette-strip" / "step-000000007.png" for name in "ab"]
+    for name in "ab":
+        strip_of(tmp_path / name)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_extras_are_the_palettes_and_the_mean_shares():
+    net, z, labels = build(beside=[PaletteStrip()])
+    made = net.eval()(z, labels)
+    assert torch.equal(made.extras["palettes"], net.palettes(z))
+    assert torch.equal(made.extras["weights"], net.maps(z, labels).mean((2, 3)))
+    assert (made.extras["weights"].sum(1) - 1).abs().max() < 1e-6
+
+
+def test_without_the_strip_and_in_training_the_generator_gives_images_alone():
+    alone, z, labels = build()
+    beside, *_ = build(beside=[PaletteStrip()])
+    assert torch.equal(alone(z, labels), beside(z, labels))
+    assert isinstance(alone.eval()(z, labels), torch.Tensor)
+
+
+def test_the_strip_changes_no_bit_of_training(tmp_path):
+    one = train(ColorPicker(width=4), strip := PaletteStrip(), data=TINY)
+    other = train(ColorPicker(width=4), data=TINY)
+    for step in range(3):
+        strip.draw(Progress(one.game, step, 0.0), tmp_path)
+        one.advance()
+        other.advance()
+    for role in ("generator", "critic"):
+        weights = other.game.gan.player(role).state_dict()
+        assert all(torch.equal(each, weights[name]) for name, each in one.game.gan.player(role).state_dict().items())
+
+
+def test_a_generator_without_palettes_is_refused_before_training():
+    with pytest.raises(CompositionError, match="this generator has no palettes"):
+        train(PaletteStrip(), data=TINY)
+
+
+def test_the_strip_finds_the_palettes_of_a_wrapped_generator(tmp_path):
+    class Wrapped(nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, z, labels):
+            return self.net(z, labels)
+
+    @component(source="a test")
+    class Wrapper:
+        @hookimpl
+        def adapt_generator(self, net):
+            return Wrapped(net)
+
+    training = train(ColorPicker(width=4), Wrapper(), strip := PaletteStrip(), data=TINY)
+    strip.draw(Progress(training.game, 1, 0.0), tmp_path)
+    assert (tmp_path / "palette-strip" / "step-000000001.png").exists()

@@ -1,0 +1,40 @@
+"""End a run when a figure has reached a value and holds it."""
+
+from gancore import UsageError, component, hookimpl, memory, option
+
+
+@component(
+    source="Leguay, github.com/BenoitLeguay/GAN_IconClass: training ends once class accuracy on fakes reaches 0.7"
+)
+class StopWhen:
+    """End the run when a figure of the metrics row stays above, or below, a value for some rows.
+
+    A row without the figure is passed over: it neither counts nor breaks the series. The run ends saved, as at its last
+    step, and can be resumed. Raises UsageError where no figure is named, or neither bound is given.
+    """
+
+    figure: str = option("", help="name of the figure as in metrics.jsonl, e.g. critic/total")
+    above: float | None = option(None, help="end when the figure is at least this, in its own units")
+    below: float | None = option(None, help="end when the figure is at most this, in its own units")
+    rows: int = option(3, ge=1, help="rows with the figure, one after another, that must all say so")
+    held: int = memory(0)  # rows so far
+
+    def __attrs_post_init__(self):
+        if not self.figure or (self.above is None and self.below is None):
+            mend = "--stop-when.figure class-accuracy/fake --stop-when.above 0.7"
+            raise UsageError("stop-when needs a figure and a bound", where="--track stop-when", mend=mend)
+
+    @hookimpl
+    def stop(self, row):
+        if self.figure not in row:
+            return None
+        value = row[self.figure]
+        low, high = self.below is not None and value <= self.below, self.above is not None and value >= self.above
+        self.held = self.held + 1 if low or high else 0
+        return f"{self.figure} is {value:.4g}" if self.held >= self.rows else None
+
+    def state(self):
+        return {"held": self.held}
+
+    def load_state(self, state):
+        self.held = state["held"]
