@@ -1,0 +1,178 @@
+"""CIFAR-10 in its binary version: ten classes of 32×32 colour photographs, from a folder or from the archive itself."""
+
+import gzip
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+
+import platformdirs
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, component, hookimpl, option
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+TRAIN, TEST = tuple(f"data_batch_{number}.bin" for number in range(1, 6)), ("test_batch.bin",)
+SPLITS = {"train": TRAIN, "test": TEST, "all": TRAIN + TEST}
+RECORDS, RECORD = 10_000, 1 + 3 * 32 * 32  # of a batch; bytes of a record: its label, then red, green, blue by rows
+PAGE, ARCHIVE, UNPACKED = "https://www.cs.toronto.edu/~kriz", "cifar-10-binary.tar.gz", "cifar-10-batches-bin"
+MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+PICKLED = ("cifar-10-python.tar.gz", "cifar-10-batches-py", "data_batch_1", "batches.meta")  # the Python version
+
+
+def shown(path: Path | str) -> str:
+    """Write a path with control characters and lone surrogates escaped."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(path))
+
+
+def broken(path: Path, what: str) -> DataError:
+    """Say what is wrong with a file."""
+    mend = f"get {ARCHIVE} again from {PAGE}/cifar.html"
+    return DataError(f"{shown(path.name)} {what}", where=shown(path), mend=mend)
+
+
+def pickled(path: Path) -> DataError:
+    """Refuse the Python version, whatever it holds."""
+    what = f"{shown(path)} is CIFAR-10's Python version, pickles: opening them runs code"
+    return DataError(what, where="cifar10.path", mend=f"get {ARCHIVE} from {PAGE}/cifar.html")
+
+
+def find(path: Path) -> Path | None:
+    """Return the folder of batches, or the archive, at `path`; None where neither is. Raises DataError for pickles."""
+    if path.name in PICKLED:
+        raise pickled(path)
+    if os.path.isfile(path):  # unlike Path.is_file, False where one may not look
+        return path
+    for folder in (path, path / UNPACKED):
+        if any(os.path.isfile(folder / name) for name in SPLITS["all"]):
+            return folder
+    if os.path.isfile(path / ARCHIVE):
+        return path / ARCHIVE
+    if found := [path / name for name in PICKLED if os.path.exists(path / name)]:
+        raise pickled(found[0])
+    return None
+
+
+def fetch(folder: Path) -> Path:
+    """Fetch the archive, checked by MD5. Raises UsageError without torchvision, DataError when offline."""
+    where, by_hand = "cifar10.download", f"put {ARCHIVE} from {PAGE}/cifar.html into {shown(folder)} by hand"
+    try:
+        from torchvision.datasets.utils import download_url
+    except ImportError as error:
+        what = f"torchvision, which fetches the archive, cannot be imported: {error}"
+        raise UsageError(what, where=where, mend=f"pip install torchvision, or {by_hand}") from error
+    try:
+        download_url(f"{PAGE}/{ARCHIVE}", folder, md5=MD5)
+    except (OSError, RuntimeError, HTTPException) as error:
+        what = f"{PAGE}/{ARCHIVE} cannot be fetched (is this machine online?): {error}"
+        raise DataError(what, where=where, mend=f"try again, or {by_hand}") from error
+    return folder / ARCHIVE
+
+
+def check_size(path: Path, size: int) -> None:
+    """Raise DataError unless a batch has the bytes of all its records."""
+    if size != RECORDS * RECORD:
+        expected = f"{RECORDS * RECORD:,} ({RECORDS:,} records of {RECORD:,})"
+        raise broken(path, f"has {size:,} bytes, but a batch has {expected}")
+
+
+def read_folder(folder: Path, names: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """Yield names and contents of the wanted batches that are in a folder."""
+    for path in (folder / name for name in names if (folder / name).is_file()):
+        check_size(path, path.stat().st_size)
+        try:
+            yield path.name, path.read_bytes()
+        except OSError as error:
+            raise broken(path, f"cannot be read: {error.strerror}") from error
+
+
+def read_archive(path: Path, names: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """Yield names and contents of the wanted batches in an archive, which is not unpacked."""
+    try:
+        with gzip.open(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                name = PurePosixPath(member.name).name
+                if name in PICKLED[2:]:
+                    raise pickled(path)
+                if name in names and member.isfile():
+                    check_size(path / name, member.size)
+                    yield name, archive.extractfile(member).read()
+            while file.read(1 << 20):  # to the end, where the checksum is
+                pass
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise broken(path, f"is truncated, corrupt or no .tar.gz: {error}") from error
+
+
+def parse(content: bytes, path: Path) -> tuple[Tensor, Tensor]:
+    """Split a batch into images uint8 `[M, 3, 32, 32]` and labels int64 `[M, 1]`. Raises DataError for other labels."""
+    check_size(path, len(content))
+    records = torch.frombuffer(bytearray(content), dtype=torch.uint8).view(RECORDS, RECORD)
+    labels = records[:, :1].long()
+    if (wrong := (labels[:, 0] >= len(CLASSES)).nonzero()).numel():
+        first = int(wrong[0])
+        raise broken(path, f"has label {int(labels[first])} in record {first}, counted from 0; 0 to 9 are known")
+    return records[:, 1:].reshape(RECORDS, 3, 32, 32), labels
+
+
+def resize(images: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Return images `[M, C, H, W]` at `size` (height, width), bilinear with antialiasing; None keeps their own."""
+    if size is None or size == tuple(images.shape[2:]):
+        return images
+    resized = torch.empty(*images.shape[:2], *size, dtype=torch.uint8)  # float64: all machines round to the same bytes
+    for source, target in zip(images.split(256), resized.split(256), strict=True):
+        target.copy_(interpolate(source.double(), size=size, mode="bilinear", antialias=True).round_())
+    return resized
+
+
+@component(source="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, the binary version")
+class Cifar10:
+    """Read CIFAR-10: 60,000 colour photographs of 32×32, in ten classes.
+
+    Images are uint8 `[M, 3, 32, 32]`, or resized to the size asked for; bytes 0 to 255 become [-1, 1]. 50,000 are the
+    training set, 10,000 the test set, in the order of the batches. The archive is read as it is, never unpacked; the
+    Python version is refused unopened, for opening pickles runs code. Nothing is fetched unless asked for. Raises
+    DataError where no batch is, and for every one that is missing, of another size, or with a label above 9.
+    """
+
+    path: str = option("", help=f"{ARCHIVE}, or the folder that holds it or its .bin files; empty: the user's own")
+    split: str = option("train", choices=SPLITS, help="which images: 50,000, 10,000 or both in this order")
+    download: bool = option(False, help="fetch the archive (170 MB) into that folder by means of torchvision")
+
+    def place(self, base: Path) -> Path:
+        """Return the folder or archive to read, fetched before if so wished. Raises DataError where none is."""
+        own = platformdirs.user_data_path("gancore") / "cifar10"
+        path = base / os.path.expanduser(self.path) if self.path else own
+        place = find(path)
+        if self.download and place in (None, path / ARCHIVE):
+            return fetch(path)  # leaves an archive alone whose MD5 is right
+        if place is None:
+            what = f"{shown(path)} holds no CIFAR-10; looked for {ARCHIVE} and {', '.join(SPLITS[self.split])}"
+            mend = f"--cifar10.download true, or put {ARCHIVE} from {PAGE}/cifar.html there by hand"
+            raise DataError(what, where="cifar10.path", mend=mend)
+        return place
+
+    @hookimpl
+    def recognizes(self, path: Path) -> int:
+        try:
+            found = find(path)
+        except DataError:
+            return 2  # so that the refusal is spoken
+        return 2 if found and (found.name == ARCHIVE or found.is_dir()) else 0
+
+    @hookimpl
+    def make_data(self, spec: DataSpec) -> StoredData:
+        place, names = self.place(spec.folder), SPLITS[self.split]
+        batches: dict[str, tuple[Tensor, Tensor]] = {}
+        for name, content in read_folder(place, names) if place.is_dir() else read_archive(place, names):
+            if name in batches:
+                raise broken(place, f"holds {name} twice")
+            images, labels = parse(content, place / name)
+            batches[name] = resize(images, spec.size), labels
+        if lacking := [name for name in names if name not in batches]:
+            raise broken(place, f"lacks {', '.join(lacking)}")
+        images, labels = zip(*(batches[name] for name in names), strict=True)
+        return StoredData(torch.cat(images), torch.cat(labels), (LabelSet("class", CLASSES),))
