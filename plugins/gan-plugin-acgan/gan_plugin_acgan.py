@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy, nll_loss, one_hot
 
 from gancore import CompositionError, Head, component, hookimpl, needs, option
 
@@ -46,11 +46,20 @@ class ACGAN:
     For each chosen label set with K classes the critic gets raw logits W·f + b `[N, K]` beside its score. It also
     minimises weight·CE(logits(x), y) on reals and weight·CE(logits(G(z, y')), y') on fakes, in nats; the generator
     generator_weight·CE(logits(G(z, y')), y'). With equal logits each is ln K. The generator receives one-hot labels
-    beside its latent, `[N, Z + ΣK]`. The score is as without the head. Raises CompositionError for a label set that
-    is not there, or that has one class.
+    beside its latent, `[N, Z + ΣK]`. The score is as without the head. Logs `accuracy`, the share named rightly, of
+    each side. Raises CompositionError for a label set that is not there, or that has one class.
+
+    The classifier loss `softmax-into-nll` is a fault kept for comparison, that of BenoitLeguay/GAN_IconClass: -p of the
+    right class in place of -ln p. It lies in [-1, 0], and its slope -p·(1-p) vanishes where the answer is confidently
+    wrong.
     """
 
     labels: tuple[str, ...] = option((), help="label sets to name, separated by commas; empty takes the first")
+    classifier_loss: str = option(
+        "cross-entropy",
+        choices=("cross-entropy", "softmax-into-nll"),
+        help="what a class head minimises, in nats; softmax-into-nll is a fault",
+    )
     weight: float = option(1.0, ge=0, help="factor of the critic's cross-entropies, at least 0")
     generator_weight: float = option(1.0, ge=0, help="factor of the generator's cross-entropy, at least 0")
     fake: bool = option(True, help="true trains the head on fakes too")
@@ -106,12 +115,18 @@ class ACGAN:
     def generator_terms(self, batch, log):
         return self.entropies("", batch.fake, batch.plan, self.generator_weight, log)
 
+    def entropy(self, logits, labels):
+        """Loss `[N]` of each sample's logits `[N, K]` against its label `[N]`."""
+        if self.classifier_loss == "cross-entropy":
+            return cross_entropy(logits, labels, reduction="none")
+        return nll_loss(logits.softmax(1), labels, reduction="none")  # which wants logarithms
+
     def entropies(self, suffix, side, plan, weight, log):
         """Return the weighted cross-entropy of each label set on one side, and log the share named rightly."""
         terms, sets = {}, self.sets(plan)
         for column, each in sets.items():
             name = f"{suffix}-{each.name}" if len(sets) > 1 else suffix
             logits, labels = side.heads[f"class-{each.name}"], side.labels[:, column]
-            terms[f"aux{name}"] = weight * side.mean(cross_entropy(logits, labels, reduction="none"))
+            terms[f"aux{name}"] = weight * side.mean(self.entropy(logits, labels))
             log(f"accuracy{name}", (logits.argmax(1) == labels).float().mean())
         return terms

@@ -8,7 +8,7 @@ from attrs import evolve
 from torch import nn
 
 from gan_plugin_acgan import ACGAN
-from gancore import CompositionError
+from gancore import CompositionError, LabelSet, StoredData
 from gancore.testing import check_component, some_batch, some_data, terms, train
 
 torch.set_num_threads(1)
@@ -54,6 +54,30 @@ def test_gradient_of_a_confidently_wrong_answer_is_one():
     torch.testing.assert_close(logits.grad, torch.tensor([[-1.0, 1.0]]))
 
 
+def faulty_term(logits, label):
+    acgan, batch = batch_with_logits(logits, torch.tensor(label), classifier_loss="softmax-into-nll")
+    return terms(acgan, "critic_terms", batch)["aux-real"]
+
+
+def test_softmax_into_nll_conforms():
+    check_component(ACGAN, data=some_data(classes=(3,)), classifier_loss="softmax-into-nll")
+
+
+def test_softmax_into_nll_has_no_gradient_where_it_is_confidently_wrong():
+    logits = torch.tensor([[0.0, 20.0]], requires_grad=True)
+    faulty_term(logits, [0]).backward()
+    p = 1 / (1 + math.exp(20))  # of the right class: 2e-9
+    torch.testing.assert_close(logits.grad, torch.tensor([[-p * (1 - p), p * (1 - p)]]), atol=0, rtol=1e-4)
+
+
+def test_softmax_into_nll_is_less_the_probability_of_the_right_class():
+    logits = torch.tensor([[0.0, 2.0, -1.0], [40.0, 0.0, 0.0], [0.0, 40.0, 0.0]], requires_grad=True)
+    for row, label in enumerate([1, 0, 0]):
+        loss = faulty_term(logits[row : row + 1], [label])
+        assert -1 <= loss.item() <= 0
+        assert loss.item() == pytest.approx(-logits[row].softmax(0)[label].item())
+
+
 @pytest.mark.parametrize(
     ("side", "role", "term"),
     [("real", "critic", "aux-real"), ("fake", "critic", "aux-fake"), ("fake", "generator", "aux")],
@@ -75,6 +99,34 @@ def test_terms_of_several_label_sets_carry_their_names():
     batch = some_batch(train(acgan, data=some_data(classes=(3, 2))))
     names = {"aux-real-set0", "aux-real-set1", "aux-fake-set0", "aux-fake-set1"}
     assert set(terms(acgan, "critic_terms", batch)) == names
+
+
+def pokemon(count=40):
+    """Bytes with two labels each: 18 types and 10 bodies."""
+    plain = some_data(classes=(18, 10), count=count)
+    sets = (LabelSet("type", plain.label_sets[0].classes), LabelSet("body", plain.label_sets[1].classes))
+    return StoredData(plain.samples, plain.labels, sets)
+
+
+@pytest.mark.parametrize(("role", "side", "name"), [("critic", "real", "aux-real"), ("generator", "fake", "aux")])
+def test_type_and_body_at_once_are_each_judged_by_their_own_head_and_column(role, side, name):
+    acgan = ACGAN(labels=("type", "body"))
+    batch = some_batch(train(acgan, data=pokemon()), role)
+    found, given = terms(acgan, f"{role}_terms", batch), getattr(batch, side)
+    for column, (each, classes) in enumerate({"type": 18, "body": 10}.items()):
+        logits = given.heads[f"class-{each}"]
+        assert logits.shape == (8, classes)
+        wanted = nn.functional.cross_entropy(logits, given.labels[:, column])
+        torch.testing.assert_close(found[f"{name}-{each}"], wanted)
+
+
+def test_the_generator_receives_type_and_body_at_once():
+    training = train(ACGAN(labels=("type", "body")), data=pokemon())
+    assert training.game.plan.inputs == training.game.plan.latent + 18 + 10
+    seen = []
+    training.game.gan.generator.network.net.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    training.game.gan.generator.network(torch.zeros(1, 3), torch.tensor([[17, 2]]))
+    assert seen[0][0].nonzero().flatten().tolist() == [3 + 17, 3 + 18 + 2]
 
 
 def test_accuracy_is_the_share_named_rightly():

@@ -2,9 +2,10 @@ from math import exp, log
 
 import pytest
 import torch
+from torch.nn.functional import softplus
 
 from gan_plugin_bce import BCE
-from gancore import component, hookimpl
+from gancore import CompositionError, component, hookimpl
 from gancore.testing import check_component, scores_batch, some_batch, terms, train
 
 MODES = ("non-saturating", "saturating")
@@ -14,11 +15,11 @@ def critic_terms(real, fake, **options):
     return terms(BCE(**options), "critic_terms", scores_batch(real, fake))
 
 
-def slope_of_generator(score, mode):
+def slope_of_generator(score, mode="non-saturating", **options):
     """Slope of the generator's term at one fake of this score."""
     fake = torch.tensor([score], requires_grad=True)
     batch = scores_batch(torch.zeros(1), fake, role="generator")
-    (term,) = terms(BCE(mode=mode), "generator_terms", batch).values()
+    (term,) = terms(BCE(mode=mode, **options), "generator_terms", batch).values()
     return torch.autograd.grad(term, fake)[0].item()
 
 
@@ -65,6 +66,34 @@ def test_the_non_saturating_slope_stays_near_one_where_the_critic_is_sure():
 
 def test_the_saturating_slope_vanishes_where_the_critic_is_sure():
     assert slope_of_generator(-10.0, "saturating") == pytest.approx(-1 / (1 + exp(10)), rel=1e-4)  # -4.5e-5
+
+
+def test_a_generator_target_below_one_conforms():
+    check_component(BCE, generator_target=0.95)
+
+
+def test_a_smoothed_generator_target_pushes_the_generator_back_from_scores_above_its_logit():
+    logit = log(0.95 / 0.05)
+    below, at, above = (slope_of_generator(logit + by, generator_target=0.95) for by in (-0.1, 0, 0.1))
+    assert below < 0 < above
+    assert at == pytest.approx(0, abs=1e-6)
+    assert slope_of_generator(logit + 0.1) < 0  # the right form raises every score
+
+
+def test_a_generator_target_leaves_the_critic_alone():
+    scores = torch.linspace(-2, 2, 6), torch.linspace(-1, 3, 6)
+    assert critic_terms(*scores, generator_target=0.5) == critic_terms(*scores)
+
+
+def test_a_generator_target_of_one_is_the_plain_term_bit_for_bit():
+    scores = torch.linspace(-30, 30, 61)
+    batch = scores_batch(torch.zeros(61), scores, role="generator")
+    assert torch.equal(terms(BCE(), "generator_terms", batch)["fake"], softplus(-scores).mean())
+
+
+def test_a_generator_target_of_the_saturating_form_is_refused():
+    with pytest.raises(CompositionError, match="no target"):
+        slope_of_generator(0.0, "saturating", generator_target=0.95)
 
 
 @pytest.mark.parametrize("mode", MODES)

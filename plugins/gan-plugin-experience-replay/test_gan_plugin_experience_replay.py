@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
 from gan_plugin_experience_replay import ExperienceReplay
-from gancore.testing import check_component, train
+from gancore import Update, component, hookimpl, memory
+from gancore.testing import check_component, some_data, train
 
 torch.set_num_threads(1)
 
@@ -142,3 +144,173 @@ def test_empty_buffer_can_be_restored():
 def test_an_empty_buffer_replaces_nothing(share):
     images, labels = fakes(0)
     assert ExperienceReplay(share=share).critic_fakes(images, labels, 0, rng())[0] is images
+
+
+# ── labels and images stay together in a run ──────────────────────────────────────────────────────────────────
+
+
+class Coloured(nn.Module):
+    """A generator whose images are their label, plus a little that depends on the latent."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((3,), 1e-3))
+
+    def forward(self, z, labels):
+        return (labels[:, :1] + (self.weight * z).sum(1, keepdim=True).tanh() / 4)[:, :, None, None].expand(-1, 3, 4, 4)
+
+
+@component(source="a test")
+class Witness:
+    """Build the generator above, and note each critic update: what it is shown."""
+
+    shown: list = memory(factory=list)
+
+    @hookimpl
+    def make_generator(self):
+        return Coloured()
+
+    @hookimpl
+    def after_critic_update(self, batch, step):
+        real = None if batch.real is None else batch.real.images
+        self.shown.append((step, real, batch.fake.images.clone(), batch.fake.labels.clone()))
+
+
+def watch(steps, *components, **options):
+    witness, replay = Witness(), ExperienceReplay(**options)
+    training = train(replay, witness, *components, data=some_data((3, 4, 4), (5,)))
+    for _ in range(steps):
+        training.advance()
+    return witness.shown, replay
+
+
+@pytest.mark.parametrize("options", [{"share": 0.5, "capacity": 12}, {"mode": "extra-step", "extra_after": 3}])
+def test_labels_travel_with_images(options):
+    shown, _ = watch(7, **options)
+    for _, _, images, labels in shown:
+        assert torch.equal(images[:, 0, 0, 0].round().long(), labels[:, 0])
+
+
+def test_replayed_rows_of_a_mixed_batch_are_fakes_of_the_past_with_their_labels():
+    shown, _ = watch(6, share=0.5, per_update=4)  # so that every fake pushed was also shown
+    past = [(image, label) for _, _, images, labels in shown[:5] for image, label in zip(images, labels, strict=True)]
+    _, _, images, labels = shown[5]
+    for image, label in zip(images[4:], labels[4:], strict=True):
+        assert any(torch.equal(image, old) and torch.equal(label, mark) for old, mark in past)
+
+
+# ── extra-step ────────────────────────────────────────────────────────────────────────────────────────────────
+
+EACH = [Update("critic"), Update("generator")]
+EXTRA = Update("critic", reals=False)
+
+
+@component(source="a test")
+class Twice:
+    @hookimpl
+    def schedule(self):
+        return [Update("critic"), Update("critic"), Update("generator")]
+
+
+@component(source="a test")
+class AtOnce:
+    @hookimpl
+    def schedule(self):
+        return [Update("both")]
+
+
+def collected(steps, **options):
+    """Steps of one critic update each on numbered fakes: what each answers, and what its extra update shows."""
+    replay, found = ExperienceReplay(mode="extra-step", **options), []
+    for number in range(steps):
+        updates = replay.adapt_schedule(EACH, number)
+        shown = [replay.critic_fakes(*fakes(8 * number), number, rng(number))]
+        if updates is not None:
+            assert updates == [*EACH, EXTRA]
+            shown.append(replay.critic_fakes(*fakes(10_000), number, rng(number)))
+        found.append(shown)
+    return found, replay
+
+
+@pytest.mark.parametrize("extra_after", [1, 2, 4])
+def test_extra_step_conforms(extra_after):
+    check_component(ExperienceReplay, mode="extra-step", extra_after=extra_after)
+
+
+def test_the_extra_update_comes_when_enough_fakes_were_kept_and_shows_exactly_those():
+    found, replay = collected(8, extra_after=4)
+    assert [len(each) for each in found] == [1, 1, 1, 2, 1, 1, 1, 2]
+    for first, (_, (images, labels)) in ((0, found[3]), (4, found[7])):
+        assert (images[:, 0] // 8).tolist() == [first, first + 1, first + 2, first + 3]  # one fake of each update
+        assert torch.equal(labels, 10 * images.long())
+    assert (replay.count, replay.seen) == (0, 0)
+
+
+def test_fresh_fakes_are_all_shown_in_the_other_updates():
+    assert all(each[0] is None for each in collected(8, extra_after=4)[0])
+
+
+def test_the_kept_fake_is_any_of_the_batch_with_equal_probability():
+    counts, n = torch.zeros(8), 400
+    for seed in range(n):
+        replay = ExperienceReplay(mode="extra-step")
+        replay.adapt_schedule(EACH, 0)
+        replay.critic_fakes(*fakes(0), 0, rng(seed))
+        counts[stored(replay)] += 1
+    # each count is Binomial(n, 1/8); bound as in the test of the reservoir, with 8 in place of its n
+    statistic = ((counts - n / 8).square() / (n / 8)).sum()
+    assert statistic < 7 + 4 * 14**0.5
+
+
+def test_in_a_run_the_extra_update_is_the_last_of_its_step_and_has_no_reals():
+    shown, _ = watch(6, mode="extra-step", extra_after=3)
+    assert [step for step, *_ in shown] == [0, 1, 2, 2, 3, 4, 5, 5]
+    assert [real is None for _, real, _, _ in shown] == [False, False, False, True] * 2
+    assert [len(images) for _, _, images, _ in shown] == [8, 8, 8, 3] * 2
+
+
+def test_every_replayed_fake_was_shown_before():
+    shown, _ = watch(3, mode="extra-step", extra_after=3)
+    for image, (_, _, images, _) in zip(shown[3][2], shown[:3], strict=True):
+        assert (images == image).flatten(1).all(1).any()
+
+
+def test_several_critic_updates_of_a_step_are_all_counted():
+    shown, _ = watch(3, Twice(), mode="extra-step", extra_after=3)
+    # two kept fakes a step: four at the end of the second, of which there is room for three
+    assert [(step, len(images)) for step, _, images, _ in shown] == [
+        (0, 8),
+        (0, 8),
+        (1, 8),
+        (1, 8),
+        (1, 3),
+        (2, 8),
+        (2, 8),
+    ]
+
+
+def test_simultaneous_updates_count_too():
+    shown, _ = watch(4, AtOnce(), mode="extra-step", extra_after=4)
+    assert [len(images) for _, _, images, _ in shown] == [8, 8, 8, 8, 4]
+
+
+def test_no_extra_update_comes_before_its_start():
+    found, _ = collected(6, extra_after=2, start=4)
+    assert [len(each) for each in found] == [1, 1, 1, 1, 2, 1]
+    assert len(found[4][1][0]) == 2  # a random two of the five kept so far
+
+
+def test_a_store_restored_in_between_goes_on_as_the_old_one():
+    _, one = collected(3, extra_after=4)
+    other = ExperienceReplay(mode="extra-step", extra_after=4)
+    other.load_state(one.state())
+    shown = []
+    for replay in (one, other):
+        assert replay.adapt_schedule(EACH, 3) == [*EACH, EXTRA]
+        replay.critic_fakes(*fakes(24), 3, rng(3))
+        shown.append(replay.critic_fakes(*fakes(0), 3, rng(4)))
+    assert all(map(torch.equal, *shown))
+
+
+def test_mixing_leaves_the_schedule_alone():
+    assert ExperienceReplay().adapt_schedule(EACH, 0) is None

@@ -2,7 +2,7 @@
 
 import torch
 
-from gancore import component, hookimpl, option, refuses, wary_of
+from gancore import CompositionError, component, hookimpl, option, refuses, wary_of
 
 SOURCE = "Gulrajani et al., NeurIPS 2017, arXiv:1704.00028"
 
@@ -36,13 +36,20 @@ class GradientPenalty:
     x̂ = ε·x + (1-ε)·G(z) with one ε ~ U[0, 1] a sample, on the views `[N, C, H, W]` (points `[N, d]` alike), and the
     term is penalty = weight·mean over samples of (‖∂D(x̂)/∂x̂‖₂ - target)², the norm over all of C·H·W. The labels of
     the reals go with x̂, so a conditional critic wants fakes that carry the labels of their reals. Computed in float32
-    also under autocast. An update without reals has no penalty.
+    also under autocast. An update without reals has no penalty. Logs `gradient-norm`, the mean of the norms.
+
+    The norm `rows-of-first-image` is a fault kept for comparison, that of garridoq/gan-guide: of the first sample's
+    gradient alone, one norm an image row, over C and W, each pulled to the target, so an image of H rows to √H times
+    the target. Raises CompositionError for it where the data are points.
     """
 
     weight: float = option(10.0, ge=0, help="factor λ of the penalty, at least 0")
     target: float = option(1.0, ge=0, help="norm that is asked for, in score per unit of the image range [-1, 1]")
     one_sided: bool = option(False, help="true penalises only norms above the target")
     every: int = option(1, ge=1, help="steps from one penalty to the next, which then counts that many times")
+    norm: str = option(
+        "image", choices=("image", "rows-of-first-image"), help="what one norm is taken of; rows-of-… is a fault"
+    )
 
     @hookimpl
     def critic_terms(self, batch, step, rng, log):
@@ -50,22 +57,34 @@ class GradientPenalty:
             return None
         real, fake = batch.real.view.detach().float(), batch.fake.view.detach().float()
         share = torch.rand(len(real), *[1] * (real.dim() - 1), generator=rng, device=rng.device)  # [N, 1, …]
-        norms = slopes(batch.critic, share * real + (1 - share) * fake, batch.real.labels)
+        norms = self.norms(slopes(batch.critic, share * real + (1 - share) * fake, batch.real.labels))
         log("gradient-norm", norms.mean())
         excess = norms - self.target
         if self.one_sided:
             excess = excess.relu()
         return {"penalty": self.every * self.weight * excess.square().mean()}
 
+    def norms(self, gradients):
+        """Norms `[N]` of gradients `[N, …]`, or those of the rows of the first, `[H]`.
+
+        Where a gradient is 0 its norm is 0 and so is the (sub)gradient: finite, unlike that of a bare square root.
+        """
+        if self.norm == "image":
+            return torch.linalg.vector_norm(gradients.flatten(1), dim=1)
+        if gradients.dim() != 4:
+            raise CompositionError(
+                "points have no rows whose norms could be taken",
+                where="gradient-penalty.norm",
+                mend="--gradient-penalty.norm image",
+            )
+        return torch.linalg.vector_norm(gradients[0], dim=(0, 2))  # of [C, H, W]
+
 
 def slopes(critic, views, labels):
-    """Norm of each score's gradient `[N]` at float32 views `[N, …]`, itself differentiable.
-
-    Where the gradient is 0 the norm is 0 and so is its own (sub)gradient: finite, unlike that of a bare square root.
-    """
+    """Gradient of each score at its float32 view `[N, …]`, itself differentiable."""
     views = views.detach().requires_grad_()
     with torch.autocast(views.device.type, enabled=False):
         score = critic(views, labels).score
         # the gradient too, for its operations are recorded and would run in the lower precision
         (gradient,) = torch.autograd.grad(score.sum(), views, create_graph=True)
-    return torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    return gradient

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gan_plugin_gradient_penalty import GradientPenalty
-from gancore import component, hookimpl
+from gancore import CompositionError, component, hookimpl
 from gancore.testing import check_component, critic_batch, some_batch, some_data, terms, train
 
 torch.set_num_threads(1)
@@ -66,6 +66,39 @@ def test_one_norm_is_taken_over_channels_rows_and_columns():
     # a norm for each of the 8·3 rows of an image would see about 1/√24 each, and give λ·(1/√24 - 1)² = 6.3
     ramp = torch.ones(SHAPE) / 192**0.5
     assert penalty(linear(ramp)).item() == pytest.approx(0, abs=1e-10)
+
+
+def test_rows_of_the_first_image_conform():
+    check_component(GradientPenalty, norm="rows-of-first-image")
+
+
+def test_rows_of_the_first_image_penalise_a_critic_of_unit_norm():
+    # each of the 32 rows of a constant gradient has the norm 1/√32, so the fault gives λ·(1 - 1/√32)² = 0.678·λ
+    ramp, images = torch.ones(3, 32, 32) / 3072**0.5, torch.zeros(4, 3, 32, 32)
+    found = [penalty(linear(ramp), images, images, norm=norm).item() for norm in ("rows-of-first-image", "image")]
+    assert found == pytest.approx([10 * (1 - 32**-0.5) ** 2, 0], abs=1e-5)
+    assert found[0] == pytest.approx(6.78, abs=0.01)
+
+
+def test_rows_of_the_first_image_ask_for_an_image_norm_of_root_h():
+    ramp = 8**0.5 * torch.ones(SHAPE) / 192**0.5
+    assert penalty(linear(ramp), norm="rows-of-first-image").item() == pytest.approx(0, abs=1e-10)
+
+
+def test_rows_of_the_first_image_ignore_every_other_image():
+    def critic(view):
+        return view.flatten(1).square().sum(1)
+
+    others = torch.cat([REALS[:1], 5 * REALS[1:]])
+    found = [penalty(critic, each, each, norm="rows-of-first-image") for each in (REALS, others)]
+    assert torch.equal(*found)
+    assert not torch.equal(penalty(critic, REALS, REALS), penalty(critic, others, others))
+
+
+def test_rows_of_points_are_refused():
+    points = torch.zeros(4, 2)
+    with pytest.raises(CompositionError, match="no rows"):
+        penalty(lambda view: view.sum(1), points, points, norm="rows-of-first-image")
 
 
 def test_gradient_of_the_penalty_follows_the_closed_form():

@@ -9,12 +9,18 @@ from gancore import Update, component, hookimpl, option
 class NCritic:
     """Update the critic k times, each on fresh reals and latents, then the generator once.
 
-    After n steps there have been n·k critic updates, and n·k batches of reals have been shown.
+    After n steps there have been n·k critic updates, and n·k batches of reals have been shown; `pretrain` adds to
+    both. Without `fresh_reals` only n batches are shown, for all k critic updates of a step meet the same reals: a
+    fault kept for comparison, that of BenoitLeguay/GAN_IconClass.
     """
 
     critic: int = option(1, ge=0, help="critic updates in each step")
     generator: int = option(1, ge=0, help="generator updates in each step")
+    fresh_reals: bool = option(True, help="false shows one batch of reals to all critic updates of a step, a fault")
+    pretrain: int = option(0, ge=0, help="critic updates before all others, in step 0, each on fresh reals")
 
     @hookimpl
-    def schedule(self):
-        return [Update("critic")] * self.critic + [Update("generator")] * self.generator
+    def schedule(self, step):
+        ahead = [Update("critic")] * (0 if step else self.pretrain)
+        critics = [Update("critic", fresh=self.fresh_reals or number == 0) for number in range(self.critic)]
+        return ahead + critics + [Update("generator")] * self.generator

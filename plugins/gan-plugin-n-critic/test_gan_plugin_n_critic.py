@@ -57,3 +57,35 @@ def test_each_critic_update_gets_fresh_reals_and_fresh_fakes():
     reals, fakes = zip(*watch(critic=5)[0].shown, strict=True)  # 5 batches of 8 are the 40 samples of one epoch
     assert len(set(reals)) == 5
     assert len(set(fakes)) == 5
+
+
+def test_shared_reals_conform():
+    check_component(NCritic, critic=3, fresh_reals=False)
+
+
+def test_without_fresh_reals_all_critic_updates_of_a_step_meet_the_same_reals_and_other_fakes():
+    witness, training = watch(2, critic=3, fresh_reals=False)
+    reals, fakes = zip(*witness.shown, strict=True)
+    assert reals[0] == reals[1] == reals[2] != reals[3] == reals[4] == reals[5]
+    assert len(set(fakes)) == 6
+    assert training.batches == 2  # with fresh reals it would be 6
+
+
+def test_by_default_the_critic_is_not_trained_ahead():
+    assert watch(critic=2)[0].seen == ["critic", "critic", "generator"]
+
+
+def test_pretraining_comes_once_before_the_first_generator_update():
+    assert watch(2, pretrain=3)[0].seen == ["critic"] * 4 + ["generator", "critic", "generator"]
+
+
+def test_pretraining_shows_fresh_reals():
+    witness, training = watch(pretrain=2, critic=2, fresh_reals=False)
+    reals, _ = zip(*witness.shown, strict=True)
+    assert len(set(reals[:3])) == 3
+    assert reals[2] == reals[3]
+    assert training.batches == 3
+
+
+def test_pretraining_conforms():
+    check_component(NCritic, pretrain=2)

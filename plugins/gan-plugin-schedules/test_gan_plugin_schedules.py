@@ -214,6 +214,63 @@ def test_during_a_boost_the_other_player_does_not_move(options, still):
     assert all(map(torch.equal, before, weights(training, still)))
 
 
+SAME = Update("critic", fresh=False)
+
+
+def overlapped(player, steps, **options):
+    """The updates of the first steps of a boost that begins at once, as the source's program makes them."""
+    chances = {f"{each}_chance": float(each == player) for each in ("generator", "critic")}
+    boosted = Boosted(**chances, overlap=True, **options)
+    return [boosted.schedule(rng()) for _ in range(steps)]
+
+
+@pytest.mark.parametrize("player", ["generator", "critic"])
+def test_overlapping_boosts_conform(player):
+    check_component(Boosted, **{f"{player}_chance": 1.0}, length=2, overlap=True)
+
+
+def test_with_overlap_a_boost_of_the_generator_begins_with_the_critic_and_ends_with_two_generator_updates():
+    found = overlapped("generator", 4, length=4)
+    assert found == [EACH, [Update("generator")], [Update("generator")], [Update("generator")] * 2]
+
+
+def test_with_overlap_a_boost_of_the_critic_ends_with_the_normal_updates_on_the_same_reals():
+    found = overlapped("critic", 4, length=4)
+    assert found == [*[[Update("critic")]] * 3, [Update("critic"), SAME, Update("generator")]]
+
+
+def test_overlap_leaves_normal_steps_alone():
+    boosted = Boosted(generator_chance=0.0, critic_chance=0.0, overlap=True)
+    assert [boosted.schedule(rng()) for _ in range(3)] == [EACH] * 3
+
+
+def test_overlap_makes_two_more_updates_a_boost():
+    length = 10
+    for player in ("generator", "critic"):
+        assert sum(map(len, overlapped(player, length, length=length))) == length + 2
+
+
+def test_the_boosted_shares_of_the_steps_are_measured():
+    boosted = Boosted(generator_chance=0.0, critic_chance=1.0, length=3)
+    for _ in range(3):
+        boosted.schedule(rng())
+    boosted.critic_chance = 0.0
+    boosted.schedule(rng())
+    assert boosted.measure() == {"critic": 0.75, "generator": 0.0}
+
+
+def test_the_boosted_shares_are_those_of_the_updates_made():
+    boosted, numbers = Boosted(generator_chance=0.1, critic_chance=0.2, length=3), rng()
+    made = [boosted.schedule(numbers) for _ in range(200)]
+    shares = {player: made.count([Update(player)]) / 200 for player in ("critic", "generator")}
+    assert boosted.measure() == shares
+    assert min(shares.values()) > 0
+
+
+def test_before_any_step_the_boosted_shares_are_zero():
+    assert Boosted().measure() == {"critic": 0.0, "generator": 0.0}
+
+
 # ── simultaneous ──────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -9,9 +9,9 @@ from gancore import CompositionError, Sample, component, hookimpl, option
 class VirtualBatchNorm(nn.Module):
     """Normalise `[m + N, C, …]`, the m reference samples first; they use their own statistics alone."""
 
-    def __init__(self, channels, reference, eps, weight):
+    def __init__(self, channels, reference, eps, weight, centre=True):
         super().__init__()
-        self.reference, self.eps, self.share = reference, eps, weight
+        self.reference, self.eps, self.share, self.centre = reference, eps, weight, centre
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -25,6 +25,8 @@ class VirtualBatchNorm(nn.Module):
         c = self.share
         mean = c * mean_i + (1 - c) * mean_r
         spread = c * (spread_i + (mean_i - mean) ** 2) + (1 - c) * (spread_r + (mean_r - mean) ** 2)
+        if not self.centre:
+            mean_r = mean = 0.0
         parts = [(reference - mean_r) * (spread_r + self.eps).rsqrt(), (own - mean) * (spread + self.eps).rsqrt()]
         return (torch.cat(parts) * self.weight[:, None] + self.bias[:, None]).reshape(maps.shape).to(maps.dtype)
 
@@ -62,6 +64,9 @@ class VirtualBatch:
     `[N, C, …]` given. The reference goes through the network first in every pass, with gradients, for the weights
     move: m more samples each time. It is m fixed latents for the generator; for the critic m real samples, clean
     of any view and with their own labels. So ∂y_i/∂x_j = 0 for i ≠ j, and a gradient penalty is well defined.
+
+    Without `centre` it is y = γ·x/√(σ²+eps) + β: a fault kept for comparison, that of garridoq/gan-guide, whose layer
+    computes x-μ and then overwrites it.
     """
 
     reference: int = option(128, ge=1, help="samples in the reference batch, m")
@@ -74,11 +79,12 @@ class VirtualBatch:
     weight: float | None = option(
         None, ge=0, le=1, help="share c of a sample's own statistics; none is 1/(m + 1), 0 reference batch norm"
     )
+    centre: bool = option(True, help="false leaves the mean where it is, which is a fault")
 
     @hookimpl
     def make_norm(self, channels):
         share = 1 / (self.reference + 1) if self.weight is None else self.weight
-        return VirtualBatchNorm(channels, self.reference, self.eps, share)
+        return VirtualBatchNorm(channels, self.reference, self.eps, share, self.centre)
 
     @hookimpl(trylast=True)  # outermost, so that wrappers which append labels to the input see the reference too
     def adapt_generator(self, net, plan):

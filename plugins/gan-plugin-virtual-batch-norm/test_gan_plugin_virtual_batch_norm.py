@@ -19,9 +19,9 @@ def maps(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def layer(m=M, weight=0.2, eps=1e-5):
+def layer(m=M, weight=0.2, eps=1e-5, centre=True):
     """A layer whose γ and β are not the neutral ones."""
-    it = VirtualBatchNorm(C, m, eps, weight)
+    it = VirtualBatchNorm(C, m, eps, weight, centre)
     with torch.no_grad():
         it.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
         it.bias.copy_(torch.tensor([-1.0, 0.0, 1.0]))
@@ -61,6 +61,32 @@ def test_layer_equals_the_formula_with_mean_squares():
             square = c * x[i, k].square().mean() + (1 - c) * x[:M, k].square().mean()
             wanted = it.weight[k] * (x[i, k] - mean) / (square - mean**2 + 1e-5).sqrt() + it.bias[k]
             torch.testing.assert_close(it(x)[i, k], wanted)
+
+
+def test_without_centre_conforms():
+    check_component(VirtualBatch, reference=8, centre=False)
+
+
+@pytest.mark.parametrize("centre", [True, False])
+def test_a_constant_added_to_all_is_taken_away_again_but_without_centre(centre):
+    x, it = maps(M + N, C, 5, 4).double(), layer(centre=centre).double()
+    assert torch.allclose(it(x + 7), it(x)) == centre
+
+
+def test_without_centre_only_the_mean_is_left_out_of_the_formula():
+    x, it, c = maps(M + N, C, 5, 4).double(), layer(centre=False).double(), 0.2
+    for i in (0, M):
+        for k in range(C):
+            share = c if i == M else 0  # the reference uses its own statistics alone
+            mean = share * x[i, k].mean() + (1 - share) * x[:M, k].mean()
+            square = share * x[i, k].square().mean() + (1 - share) * x[:M, k].square().mean()
+            wanted = it.weight[k] * x[i, k] / (square - mean**2 + 1e-5).sqrt() + it.bias[k]
+            torch.testing.assert_close(it(x)[i, k], wanted)
+
+
+def test_the_layer_is_built_as_the_options_say():
+    it = VirtualBatch(weight=0.0, centre=False).make_norm(C)
+    assert (it.share, it.centre) == (0.0, False)
 
 
 def test_share_of_own_statistics_is_one_in_m_plus_one():

@@ -23,6 +23,9 @@ class WeightClipping:
     w ← min(c, max(-c, w)) for every parameter of the critic and of its extra networks, buffers left alone: a linear
     critic of d inputs then has slope at most c·√d. Scales and shifts of norm layers are left alone, for scales start
     at 1 and would be c at once; the source's program clips before a step, so weights there lie up to a step outside.
+
+    Measured: `at-bound`, the share of the clipped weights that lie at -c or c, 0 to 1. Near 1 the critic is little but
+    signs (Gulrajani et al., NeurIPS 2017, figure 1b).
     """
 
     c: float = option(0.01, gt=0, help="largest absolute weight, above 0")
@@ -30,10 +33,18 @@ class WeightClipping:
 
     @hookimpl
     def after_critic_update(self, gan):
-        for module in (*gan.critic.network.modules(), *gan.critic.extras.modules()):
-            if self.norms or not is_norm(module):
-                for weight in module.parameters(recurse=False):
-                    weight.clamp_(-self.c, self.c)
+        for weight in self.clipped(gan):
+            weight.clamp_(-self.c, self.c)
+
+    @hookimpl
+    def measure(self, progress):
+        return {"at-bound": share_at_bounds(self.clipped(progress.game.gan), self.c)}
+
+    def clipped(self, gan):
+        """List the weights that are kept in the box."""
+        modules = (*gan.critic.network.modules(), *gan.critic.extras.modules())
+        kept = [module for module in modules if self.norms or not is_norm(module)]
+        return [weight for module in kept for weight in module.parameters(recurse=False)]
 
 
 def is_norm(module):

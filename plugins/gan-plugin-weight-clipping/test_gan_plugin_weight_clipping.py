@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gan_plugin_weight_clipping import WeightClipping, share_at_bounds
-from gancore import component, hookimpl
+from gancore import Progress, component, hookimpl
 from gancore.testing import check_component, train
 
 torch.set_num_threads(1)
@@ -95,6 +95,31 @@ def test_clipped_linear_critic_has_slope_at_most_c_root_d():
 def test_share_at_bounds_counts_weights_at_either_bound():
     weights = [torch.tensor([[-0.01, 0.0], [0.005, 0.01]]), torch.tensor([0.02, 0.009])]
     assert share_at_bounds(weights, 0.01).item() == pytest.approx(3 / 6)
+
+
+def at_bound(training, **options):
+    return WeightClipping(**options).measure(Progress(training.game, 1, 0.0))["at-bound"].item()
+
+
+def test_the_share_at_the_bounds_is_measured():
+    training = train(WeightClipping(), Company())
+    critic = training.game.gan.critic.network
+    with torch.no_grad():
+        for weight in training.game.gan.critic.parameters:
+            weight.zero_()
+        critic.score.weight[0, :5] = 0.01
+        critic.score.weight[0, 5:7] = -0.01
+    norm = sum(weight.numel() for weight in critic.body.layers[1].parameters())
+    every = sum(weight.numel() for weight in training.game.gan.critic.parameters)
+    assert at_bound(training) == pytest.approx(7 / (every - norm))
+    assert at_bound(training, norms=True) == pytest.approx(7 / every)
+
+
+def test_scales_that_are_not_clipped_are_not_counted_as_lying_at_the_bound():
+    training = train(WeightClipping(c=10.0), Company())
+    with torch.no_grad():
+        training.game.gan.critic.network.body.layers[1].weight.fill_(20)
+    assert at_bound(training, c=10.0) == 0
 
 
 def test_share_at_bounds_is_one_after_clipping_large_weights():
