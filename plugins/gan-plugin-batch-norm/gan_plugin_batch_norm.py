@@ -22,6 +22,7 @@ class BatchNorm:
 
     Shape `[N, C, …]` is kept. Reals and fakes are normalised apart, as they are separate calls. A sample's output
     depends on its neighbours, which is why a penalty on one sample's gradient refuses it in the critic.
+    Keras counts the share that is kept: its momentum 0.9 is 0.1 here; its eps is 1e-3.
     """
 
     momentum: float = option(0.1, gt=0, le=1, help="share of the new batch in the running statistics")

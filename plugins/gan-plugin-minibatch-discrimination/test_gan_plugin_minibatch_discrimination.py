@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.functional import conv2d, conv_transpose2d
 
-from gan_plugin_minibatch_discrimination import MinibatchDiscrimination, MinibatchLayer
-from gancore.testing import check_component, some_batch, train
+from gan_plugin_minibatch_discrimination import MinibatchDiscrimination, MinibatchLayer, SpatialMinibatch
+from gancore import CompositionError, component, hookimpl
+from gancore.testing import check_component, some_batch, some_data, train
 
 torch.set_num_threads(1)
 
@@ -13,22 +16,24 @@ FEATURES = torch.randn(12, 7, generator=torch.Generator().manual_seed(0))
 
 def layer(features=7, **options):
     torch.manual_seed(0)
-    return MinibatchLayer(features, MinibatchDiscrimination(**options))
+    chosen = MinibatchDiscrimination(**options)
+    return MinibatchLayer(features, chosen.kernels, chosen.dim, chosen)
 
 
-def test_minibatch_discrimination_conforms():
-    check_component(MinibatchDiscrimination, kernels=4, dense="both")
+@pytest.mark.parametrize("options", [{"kernels": 4, "dense": "both"}, {"spatial": 2}])
+def test_minibatch_discrimination_conforms(options):
+    check_component(MinibatchDiscrimination, **options)
 
 
 @pytest.mark.parametrize(("dense", "width"), [("none", 7 + 100), ("before", 256 + 100), ("after", 256), ("both", 256)])
 def test_width_added_is_the_width_that_comes_out(dense, width):
-    tail = MinibatchDiscrimination(dense=dense).extend_critic(7)
+    tail, _ = MinibatchDiscrimination(dense=dense).extend_critic(7)
     assert tail.module(FEATURES).shape == (12, width)
     assert tail.added == width - 7
 
 
 def test_dense_layers_may_narrow_the_features():
-    tail = MinibatchDiscrimination(dense="both").extend_critic(1000)
+    tail, _ = MinibatchDiscrimination(dense="both").extend_critic(1000)
     assert tail.added == 256 - 1000
 
 
@@ -126,3 +131,152 @@ def test_collapsed_fakes_are_closer_than_reals():
     one = batch.fake.images[:1].expand_as(batch.fake.images)
     means = [closeness(body(images, batch.fake.labels).flatten(1)).mean() for images in (one, batch.real.images)]
     assert means[0] > means[1]
+
+
+# ── what is logged ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "options", [{"dense": each} for each in ("none", "before", "after", "both")] + [{"spatial": 1}]
+)
+def test_mean_closeness_of_reals_and_fakes_is_logged_in_each_critic_update_without_graph(options):
+    row = train(MinibatchDiscrimination(kernels=4, **options)).advance()
+    for side in ("real", "fake"):
+        logged = row[f"critic/minibatch-discrimination/closeness-{side}"]
+        assert 0 < logged <= 1
+        assert not logged.requires_grad
+
+
+def test_the_closeness_logged_is_the_mean_of_the_appended_features():
+    training = train(MinibatchDiscrimination(kernels=4))
+    batch, figures = some_batch(training), {}
+    batch.terms("critic_terms", figures)
+    for side in (batch.real, batch.fake):
+        appended = side.features[:, -4:].mean()
+        torch.testing.assert_close(
+            figures[f"minibatch-discrimination/closeness-{'real' if side.real else 'fake'}"], appended
+        )
+
+
+@pytest.mark.parametrize("options", [{"kernels": 4, "dense": "both"}, {"spatial": 2}])
+def test_fakes_that_collapsed_have_the_closeness_one(options):
+    training = train(MinibatchDiscrimination(**options))
+    batch, figures = some_batch(training), {}
+    batch.fake.images = batch.fake.images[:1].expand_as(batch.fake.images)
+    batch.terms("critic_terms", figures)
+    assert figures["minibatch-discrimination/closeness-fake"] > 1 - 1e-5
+    assert figures["minibatch-discrimination/closeness-real"] < 1 - 1e-5
+
+
+def test_what_is_logged_has_no_weights_of_its_own():
+    critic = train(MinibatchDiscrimination(dense="after")).game.gan.critic
+    assert len(critic.state_dict()) == len({tensor.data_ptr() for tensor in critic.state_dict().values()})
+
+
+# ── the spatial form ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def spatial(shape, kernels=2):
+    torch.manual_seed(0)
+    return SpatialMinibatch(shape, MinibatchDiscrimination(spatial=kernels))
+
+
+@pytest.mark.parametrize(("side", "kernels", "weights"), [(64, 2, 393_216), (256, 4, 201_326_592)])
+def test_spatial_weights_to_compare_are_as_many_as_in_the_source(side, kernels, weights):
+    with torch.device("meta"):  # counts without memory
+        layer = spatial((64, side // 2, side // 2), kernels).layer  # the critic's first map has half the image's side
+    assert layer.weight.numel() == weights == 48 * kernels * (side // 8) ** 4
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 14), (4, 7)])
+def test_spatial_keeps_the_shape_of_the_maps(size):
+    assert spatial((6, *size))(torch.randn(5, 6, *size)).shape == (5, 6, *size)
+
+
+def test_spatial_adds_what_the_transposed_convolution_makes_of_the_closeness_of_cells():
+    it, maps = spatial((6, 8, 8)), torch.randn(5, 6, 8, 8)
+    cells = conv2d(maps, it.down.weight, it.down.bias, stride=4)
+    close = it.layer.closeness(cells.flatten(1)).reshape(5, 2, 2, 2)
+    told = conv_transpose2d(close, it.up.weight, it.up.bias, stride=4)
+    torch.testing.assert_close(it(maps), maps + told)
+
+
+def test_rows_and_columns_that_fill_no_cell_pass_unchanged():
+    it, maps = spatial((6, 9, 10)), torch.randn(5, 6, 9, 10)
+    told = it(maps) - maps
+    assert not told[:, :, 8:].any()
+    assert not told[..., 8:].any()
+    assert told[:, :, :8, :8].any()
+
+
+def test_spatial_commutes_with_permuting_the_batch():
+    it, maps = spatial((6, 8, 8)), torch.randn(5, 6, 8, 8)
+    order = torch.tensor([3, 0, 4, 2, 1])
+    torch.testing.assert_close(it(maps[order]), it(maps)[order])
+
+
+def test_spatial_lets_one_samples_maps_depend_on_the_others():
+    maps = torch.randn(5, 6, 8, 8, requires_grad=True)
+    spatial((6, 8, 8))(maps)[0].sum().backward()
+    assert maps.grad[1:].abs().amax((1, 2, 3)).min() > 0
+
+
+def test_spatial_stands_behind_the_first_activation_and_appends_no_feature():
+    one, other = (train(*each).game.gan.critic.network for each in ([MinibatchDiscrimination(spatial=2)], []))
+    stage = one.body.layers[2]
+    assert [type(each) for each in stage] == [nn.Tanh, SpatialMinibatch]
+    assert one.score.in_features == other.score.in_features
+
+
+def test_spatial_weights_are_trained():
+    training = train(MinibatchDiscrimination(spatial=2))
+    layer = training.game.gan.critic.network.body.layers[2][1].layer
+    before = layer.weight.detach().clone()
+    training.advance()
+    assert not torch.equal(layer.weight, before)
+
+
+@component(source="a test")
+class Doubled:
+    """A wrapper after which the body takes other views than `plan.critic_shape`."""
+
+    @hookimpl
+    def critic_shape(self, shape):
+        return 2 * shape[0], *shape[1:]
+
+    @hookimpl
+    def adapt_critic(self, net):
+        net.body = _Doubled(net.body)
+
+
+class _Doubled(nn.Module):
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self, view, labels):
+        return self.body(torch.cat([view, view], 1), labels)
+
+
+def test_spatial_goes_with_wrappers_that_append_to_the_view():
+    train(Doubled(), MinibatchDiscrimination(spatial=2)).advance()
+
+
+def test_spatial_is_refused_where_the_critic_has_no_maps():
+    with pytest.raises(CompositionError, match="maps of at least 4×4"):
+        train(MinibatchDiscrimination(spatial=2), data=some_data((2,), ()))
+
+
+def test_spatial_is_refused_where_the_critic_has_no_activation():
+    @component(source="a test")
+    class Plain:
+        @hookimpl
+        def make_critic(self, plan):
+            return _Plain()
+
+    class _Plain(nn.Module):
+        def forward(self, view, labels):
+            return view
+
+    with pytest.raises(CompositionError, match="gives nothing"):
+        train(Plain(), MinibatchDiscrimination(spatial=2))

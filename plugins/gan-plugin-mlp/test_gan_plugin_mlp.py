@@ -45,6 +45,13 @@ def test_the_critic_of_the_two_dimensional_study_has_121_weights_with_its_score(
     assert count(play(MLPCritic(hidden=(12, 6))).critic.network) == 121
 
 
+def test_in_three_dimensions_both_players_of_that_study_grow_by_one_column():
+    gan = play(MLP(hidden=(6, 12)), MLPCritic(hidden=(12, 6)), shape=(3,), latent=1)
+    assert count(gan.generator.network) == 122 + 12 + 1
+    assert count(gan.critic.network) == 121 + 12
+    assert gan.generator.network(torch.randn(5, 1), NOBODY).shape == (5, 3)
+
+
 def test_with_a_latent_of_one_number_the_jacobian_has_rank_one_at_most():
     net = play(MLP(), shape=(5,), latent=1).generator.network
     for z in torch.linspace(-3, 3, 7):

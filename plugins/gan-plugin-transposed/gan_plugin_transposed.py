@@ -2,11 +2,20 @@
 
 from torch import nn
 
-from gancore import component, hookimpl, option
+from gancore import component, hookimpl, option, wary_of
 
 
 @component(
-    source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434; arithmetic: Dumoulin and Visin, arXiv:1603.07285"
+    source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434; arithmetic: Dumoulin and Visin, arXiv:1603.07285",
+    rules=[
+        wary_of(
+            "data.images",
+            "a kernel whose side is odd meets its stride of 2 unevenly and draws a checkerboard",
+            cite="Odena, Dumoulin and Olah, Distill 2016",
+            when=lambda chosen: chosen.kernel % 2 == 1,
+            mend="--transposed.kernel 4",
+        )
+    ],
 )
 class Transposed:
     """Double height and width by a transposed convolution of stride 2, without bias.

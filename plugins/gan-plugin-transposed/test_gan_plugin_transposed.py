@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from gan_plugin_transposed import Transposed
+from gancore import compose
 from gancore.testing import check_component
 
 KERNELS = range(2, 10)
@@ -36,7 +37,7 @@ def test_ones_through_an_even_kernel_of_ones_stay_constant(kernel):
     assert interior.unique().tolist() == [(kernel / 2) ** 2]  # k²/4 products of 1·1 in each pixel
 
 
-@pytest.mark.parametrize("kernel", [3, 5, 7])
+@pytest.mark.parametrize("kernel", [3, 5, 7, 9])
 def test_ones_through_an_odd_kernel_of_ones_become_a_checkerboard(kernel):
     few, many = (kernel - 1) / 2, (kernel + 1) / 2  # rows of the kernel that an even or an odd pixel meets
     assert of_ones(kernel).unique().tolist() == [few * few, few * many, many * many]
@@ -52,3 +53,9 @@ def test_transposed_is_the_adjoint_of_the_strided_convolution(kernel):
 
 def test_there_is_no_bias():
     assert upsampler(4).bias is None
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_kernel_not_divisible_by_the_stride_is_noted(kernel):
+    notes = compose(upsample="transposed", options={"transposed.kernel": kernel}).check({"data.images"})
+    assert any("checkerboard" in note for note in notes) == (kernel % 2 == 1)
