@@ -57,7 +57,7 @@ class Side:
     """The reals or the fakes of one update.
 
     `images [N, *shape]` are as the data or the generator made them, before any view; `labels [N, L]`; `z [N, Z]`
-    and `extras` for fakes.
+    and `extras` for fakes, unless a component showed the critic others than those just made.
     """
 
     _batch: weakref.ref[Batch] = field(repr=False)  # weak, so that an update's graph is freed without the collector
@@ -155,7 +155,7 @@ class Batch:
         """The reals, gathered when first asked for."""
         return None if self.open_reals is None else Side(weakref.ref(self), True, *self.open_reals())
 
-    def show_fakes(self, made: Sample, labels: Tensor, z: Tensor) -> None:
+    def show_fakes(self, made: Sample, labels: Tensor, z: Tensor | None) -> None:
         """Set the fakes of this update."""
         self.fake = Side(weakref.ref(self), False, made.images, labels, z, made.extras)
 

@@ -37,7 +37,11 @@ class Training:
         _seed_everything(game.streams.number("global", self.step))
         game.hooks.all("before_step", gan=game.gan, step=self.step)
         for index, update in enumerate(self._schedule()):
-            figures |= self._make(update, index)
+            made = self._make(update, index)
+            extra = (
+                update.role == "critic" and not update.reals
+            )  # its figures must not stand for those of an ordinary one
+            figures = made | figures if extra else figures | made
         with torch.no_grad():
             game.hooks.all("after_step", gan=game.gan, step=self.step)
         self.step += 1

@@ -41,7 +41,7 @@ def update_critic(game: Game, moment: Moment, reals: Reals | None) -> Figures:
     """Move the critic once: fakes without graph, both sides through the view, terms, gradients, step."""
     with torch.no_grad():
         z, labels, made = draw_fakes(game, moment, reals)
-    batch = make_batch(game, moment, reals, z, *exchange_fakes(game, moment, labels, made))
+    batch = make_batch(game, moment, reals, *exchange_fakes(game, moment, z, labels, made))
     terms, figures = differentiate(game, batch, game.gan.critic)
     take_step(game, batch, game.gan.critic, terms)
     return figures
@@ -59,7 +59,7 @@ def update_both(game: Game, moment: Moment, reals: Reals | None) -> Figures:
     """Move both players at once: both gradients are taken at the old weights, on the same fakes."""
     z, labels, made = draw_fakes(game, moment, reals)
     seen = Sample(made.images.detach(), {name: extra.detach() for name, extra in made.extras.items()})
-    critics = make_batch(game, moment, reals, z, *exchange_fakes(game, moment, labels, seen))
+    critics = make_batch(game, moment, reals, *exchange_fakes(game, moment, z, labels, seen))
     generators = make_batch(game, evolve(moment, role="generator"), reals, z, labels, made)
     critic_terms, figures = differentiate(game, critics, game.gan.critic)
     generator_terms, more = differentiate(game, generators, game.gan.generator)
@@ -78,15 +78,21 @@ def draw_fakes(game: Game, moment: Moment, reals: Reals | None) -> tuple[Tensor,
     return z, labels, as_sample(made)
 
 
-def exchange_fakes(game: Game, moment: Moment, labels: Tensor, made: Sample) -> tuple[Tensor, Sample]:
-    """Let components show the critic other fakes, with their labels `[N, L]`, than those just made."""
+def exchange_fakes(
+    game: Game, moment: Moment, z: Tensor, labels: Tensor, made: Sample
+) -> tuple[Tensor | None, Tensor, Sample]:
+    """Let components show the critic other fakes, with their labels `[N, L]`, than those just made.
+
+    Others have no latents and no insides: those at hand belong to the fakes that were made.
+    """
     shown = game.hooks.fold(
         "critic_fakes",
         {"images": made.images, "labels": labels},
         step=moment.step,
         rng=lambda name: game.streams.generator(f"component/{name}", moment.step, moment.index, "fakes"),
     )
-    return shown["labels"], Sample(shown["images"], made.extras)
+    own = shown["images"] is made.images
+    return z if own else None, shown["labels"], made if own else Sample(shown["images"])
 
 
 def draw_labels(game: Game, n: int, reals: Reals | None, *key: int | str) -> Tensor:
@@ -115,7 +121,9 @@ def data_labels(game: Game, n: int, *key: int | str) -> Tensor:
     return torch.stack([torch.randint(len(each), (n,), generator=rng) for each in game.plan.label_sets], 1)
 
 
-def make_batch(game: Game, moment: Moment, reals: Reals | None, z: Tensor, labels: Tensor, made: Sample) -> Batch:
+def make_batch(
+    game: Game, moment: Moment, reals: Reals | None, z: Tensor | None, labels: Tensor, made: Sample
+) -> Batch:
     """Gather both sides of an update; nothing is computed until a term asks for it."""
     batch = Batch(game.gan, game.hooks, game.plan, game.streams, moment, reals)
     batch.show_fakes(made, labels, z)

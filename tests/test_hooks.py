@@ -449,7 +449,40 @@ def test_adapt_schedule_changes_the_updates_of_an_iteration():
     training = train(Extra())
     shown = [sum(key.startswith("critic/") for key in training.advance()) for _ in range(3)]
     assert training.batches == 3  # the extra update met no reals
-    assert shown[0] == shown[2]
+    assert shown[0] == shown[1] == shown[2]
+
+
+def test_the_figures_of_an_update_without_reals_do_not_stand_for_those_of_an_ordinary_one():
+    @component(source="a test")
+    class Extra:
+        """Show the critic fakes alone once more, first of all or last."""
+
+        @hookimpl
+        def adapt_schedule(self, updates):
+            return [*updates, Update("critic", reals=False)]
+
+    plain, more = train(), train(Extra())
+    assert more.advance()["critic/total"] == plain.advance()["critic/total"]
+
+
+def test_fakes_that_were_exchanged_have_no_latents():
+    @component(source="a test")
+    class Older:
+        """Show the critic black fakes."""
+
+        @hookimpl
+        def critic_fakes(self, images, labels):
+            return torch.zeros_like(images), labels
+
+        @hookimpl
+        def critic_terms(self, batch):
+            assert batch.fake.z is None
+
+        @hookimpl
+        def generator_terms(self, batch):
+            assert batch.fake.z is not None
+
+    train(Older()).advance()
 
 
 def test_schedule_may_show_the_batch_that_was_shown_last_once_more():

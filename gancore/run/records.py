@@ -76,8 +76,9 @@ def rows_in(path: Path) -> list[Row]:
 def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
     """Turn figures into numbers, with one wait for the device."""
     tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
-    values = torch.stack([value.double().reshape(()) for value in tensors.values()]).tolist() if tensors else []
-    found = dict(zip(tensors, values, strict=True))
+    device = max((value.device for value in tensors.values()), key=lambda each: each.type != "cpu", default=None)
+    gathered = [value.double().reshape(()).to(device) for value in tensors.values()]
+    found = dict(zip(tensors, torch.stack(gathered).tolist() if gathered else [], strict=True))
     try:
         return {name: found[name] if name in found else float(value) for name, value in figures.items()}
     except (TypeError, ValueError) as error:
