@@ -13,7 +13,9 @@ def nearest(samples, reals):
     return torch.cat([each.values for each in found]) / samples.shape[1], torch.cat([each.indices for each in found])
 
 
-@component(source="Leguay, GAN_IconClass: can it learn one image? Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05472")
+@component(
+    source="Leguay, GAN_IconClass: can it learn one image? Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05472"
+)
 class Nearest:
     """Measure how far samples are from their nearest reals, and what share of those reals is nearest to any.
 

@@ -1,89 +1,46 @@
 """Images from a folder, decoded once: each file is either read right, or left out, counted and named."""
 
-import os
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import islice
 from logging import getLogger
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image, ImageColor
-from torch import Tensor
+from PIL import ImageColor
 
-from gan_plugin_image_folder.folder import find_classes, find_images, folder_at, is_image, refuse, shown, walk
-from gan_plugin_image_folder.picture import Colour, Picture, Unusable, decode, look
-from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, component, hookimpl, option
-
-LARGEST_SIDE = 1024  # pixels that images may keep without being asked; larger ones need a size
-Faults = dict[str, str]  # name of a file → why it cannot be used
-Size = tuple[int, int]  # height, width in pixels
-
-
-def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what the function returns, or the Unusable that it raises."""
-    try:
-        return function(*arguments)
-    except Unusable as fault:
-        return fault
+from gan_plugin_image_folder.cache import Disk, open_cached, path_for
+from gan_plugin_image_folder.folder import find_images, folder_at, is_image, refuse, shown, walk
+from gan_plugin_image_folder.images import Form, Hashed, How, Images, Mapped, Memory, Store
+from gan_plugin_image_folder.labels import Labels, by_file, by_folder, count_contradicted, tensor_of
+from gan_plugin_image_folder.picture import Colour
+from gan_plugin_image_folder.reading import read
+from gan_plugin_image_folder.table import file_at, found_beside, read_table
+from gancore import DataError, DataSpec, UsageError, component, hookimpl, option
 
 
-def reserve(count: int, form: tuple[int, int, int]) -> Tensor:
-    """Return memory for samples uint8 `[count, C, H, W]`. Raises DataError where there is not enough."""
-    try:
-        return torch.empty(count, *form, dtype=torch.uint8)
-    except RuntimeError:
-        what = (
-            f"{count} images of {'×'.join(map(str, form))} take {count * prod(form) / 1e9:.1f} GB, more than there is"
-        )
-        raise DataError(what, where="image-folder.path", mend="--size with fewer pixels, or fewer images") from None
-
-
-def keep(samples: Tensor, places: Sequence[int]) -> Tensor:
-    """Move the rows at `places` (ascending) to the front, in place, and return these alone."""
-    if len(places) < len(samples):
-        for new, old in enumerate(places):
-            samples[new] = samples[old]
-    return samples[: len(places)]
-
-
-def tally(faults: Faults) -> str:
-    """Count faults by reason with their first names: `2 truncated (a.png, b.png); 1 empty (c.png)`."""
-    names: dict[str, list[str]] = {}
-    for name in sorted(faults, key=os.fsencode):
-        names.setdefault(faults[name], []).append(name)
-    return "; ".join(f"{len(each)} {reason} ({shown(*each)})" for reason, each in names.items())
-
-
-def report(samples: Tensor, pictures: Sequence[Picture], faults: Faults) -> Iterator[str]:
-    """Yield a line on files that were left out, and one on images that were changed or are there twice."""
-    channels, height, width = samples.shape[1:]
-    if faults:
-        yield f"{len(pictures)} images used, {len(faults)} skipped: {tally(faults)}"
-    counts = Counter(remark for picture in pictures for remark in picture.remarks)
-    counts[f"enlarged to {height}×{width}"] = sum(p.size[0] < height or p.size[1] < width for p in pictures)
-    counts["in colour, made grey"] = sum(channels == 1 and not picture.grey for picture in pictures)
-    counts["equal to another image"] = len(samples) - len({hash(row.tobytes()) for row in samples.numpy()})
-    if remarks := [f"{count} {remark}" for remark, count in counts.items() if count]:
-        yield f"of {len(pictures)} images, " + "; ".join(remarks)
+def tell(*lines: str) -> None:
+    """Tell the user what is no reason to stop."""
+    for line in lines:
+        getLogger("gancore").warning("%s", line)
 
 
 @component(source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434, section 4: images scaled to [-1, 1]")
 class ImageFolder:
-    """Read the images of a folder: PNG, JPEG, WebP, GIF, BMP and TIFF; sub-folders are the classes.
+    """Read the images of a folder: PNG, JPEG, WebP, GIF, BMP and TIFF; sub-folders or a labels file give the classes.
 
     Each is decoded once into uint8 `[C, H, W]`: turned upright by its EXIF, laid over the background where it is
     transparent, 16 bits divided by 257, CMYK converted, resized by Lanczos; of several frames the first is used.
     Without a size given, images keep the one they share, else become 64×64. Their order is that of their paths as
-    bytes. Sub-folders become the label set `class`. Colour profiles are ignored. Files that cannot be used, among
-    them images of more than 50 megapixels, are left out, counted and named; more than half of them is an error.
+    bytes. Colour profiles are ignored. Files that cannot be used, among them images of more than 50 megapixels, are
+    left out, counted and named; more than half of them is an error.
+
+    Sub-folders become the label set `class`. A labels file, CSV (`,` `;` or tab, with a header) or JSON, gives a label
+    set for each of its columns that holds categories: two values or more, each on two images or more on average, at
+    most 100, or 20 if all are whole numbers; no fractions. Images without a row are left out; rows without an image,
+    empty cells and rows that contradict each other are errors. Large sets are decoded into a file of the user's cache
+    folder, which is used again until an image or an option changes, and may be deleted at any time.
     """
 
     path: str = option("", help="folder of images, or of one folder for each class")
@@ -91,10 +48,28 @@ class ImageFolder:
     fit: str = option("crop", choices=("crop", "pad", "stretch"), help="how an image of another shape is made to fit")
     channels: int | None = option(None, choices=(1, 3), help="1 grey, 3 colour; none: 1 if all images are grey, else 3")
     bad_images: str = option("skip", choices=("skip", "stop"), help="leave out files that cannot be used, or stop")
-    labels: str = option("folders", choices=("folders", "none"), help="none uses all images, without labels")
+    labels: str = option(
+        "auto",
+        choices=("auto", "folders", "none"),
+        help="auto: labels.csv or labels.json if there is one, else folders",
+    )
+    labels_file: str = option("", help="CSV or JSON file that labels the images; empty: as labels says")
+    label_columns: tuple[str, ...] = option((), help="columns of that file to use; empty: all that hold categories")
+    allow_missing: bool = option(False, help="leave out rows of the labels file that name no image, or stop")
+    duplicates: str = option(
+        "keep",
+        choices=("keep", "first", "merge"),
+        help="of images with the same pixels keep all; one with its first class; one with all, the next in class-2, …",
+    )
+    cache: str = option("auto", choices=("auto", "memory", "file"), help="where decoded images are held")
+    cache_memory: int = option(1024, ge=0, help="MiB of decoded images above which auto takes a file")
 
     def __attrs_post_init__(self) -> None:
         self.colour()
+        if (self.labels_file or self.label_columns) and self.labels != "auto":
+            what = f"image-folder.labels is {self.labels}, so a labels file would not be read"
+            mend = "--image-folder.labels auto, or leave labels-file and label-columns out"
+            raise UsageError(what, where="image-folder.labels", mend=mend)
 
     def colour(self) -> Colour:
         """Return the background as (red, green, blue). Raises UsageError where it is no opaque colour."""
@@ -113,64 +88,64 @@ class ImageFolder:
             return 0
 
     @hookimpl
-    def make_data(self, spec: DataSpec) -> StoredData:
+    def make_data(self, spec: DataSpec) -> Hashed:
         root = folder_at(self.path, spec.folder)
         names, folders = find_images(root)
-        classes = find_classes(names, folders) if self.labels == "folders" else []
-        samples, pictures, faults = self.read(root, names, spec.size)
-        for line in report(samples, pictures, faults):
-            getLogger("gancore").warning("%s", line)
-        owners = [picture.name.partition("/")[0] for picture in pictures]
-        refuse("class folders hold no usable image", sorted(set(classes) - set(owners)))
-        if not classes:
-            return StoredData(samples)
-        numbers = {name: number for number, name in enumerate(classes)}
-        labels = torch.tensor([[numbers[owner]] for owner in owners])
-        return StoredData(samples, labels, (LabelSet("class", tuple(map(shown, classes))),))
+        labels = self.find_labels(root, names, folders, spec.folder)
+        tell(*labels.notes)
+        images = self.decode(root, labels.names, spec.size)
+        tell(*images.about.lines)
+        for place, each in enumerate(labels.sets):
+            used = {labels.of[name][place] for name in images.about.names}
+            refuse("classes hold no usable image", [name for k, name in enumerate(each.classes) if k not in used])
+        return self.assemble(images, labels)
 
-    def read(self, root: str, names: Sequence[str], size: Size | None) -> tuple[Tensor, list[Picture], Faults]:
-        """Decode the named files: samples uint8 `[M, C, H, W]`, what they show, and why the others do not.
+    def find_labels(self, root: str, names: Sequence[str], folders: Sequence[str], base: Path) -> Labels:
+        """Return the labels of the images. Raises UsageError or DataError where those asked for cannot be had."""
+        if self.labels == "none":
+            return Labels(names)
+        asked = bool(self.labels_file or self.label_columns)
+        path = found_beside(root, names) if self.labels == "auto" else None
+        path = file_at(self.labels_file, base) if self.labels_file else path
+        if path is None:
+            if asked:
+                what = f"label-columns names columns, but there is no labels.csv or labels.json in {shown(root)}"
+                raise UsageError(what, where="image-folder.label-columns", mend="--image-folder.labels-file FILE")
+            return by_folder(names, folders)
+        table = read_table(path)
+        labels = by_file(table, root, names, self.label_columns, self.allow_missing)
+        if labels is None and asked:
+            what = f"the labels name none of the {len(names)} images; the columns are {shown(*table.columns) or 'none'}"
+            mend = "a column called file with their paths, separated by , ; or tab"
+            raise DataError(what, where=f"{shown(path)}; looked for in {shown(root)}", mend=mend)
+        if labels is None:
+            tell(f"{shown(path)} names none of the images, so it is not used")
+            return by_folder(names, folders)
+        return labels
 
-        Where a file that fails had decided size or channels for all, the rest is decoded once more.
-        """
-        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
-            warnings.simplefilter("ignore")  # what Pillow has to say about rotten files
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            looked = list(pool.map(partial(attempt, look, root, self.colour()), names))
-            faults = {name: str(each) for name, each in zip(names, looked, strict=True) if isinstance(each, Unusable)}
-            pictures = [each for each in looked if isinstance(each, Picture)]
-            self.judge(root, len(pictures), faults)
-            while True:
-                form = self.form(pictures, size)
-                samples = reserve(len(pictures), form)
-                put = partial(attempt, self.put, samples.numpy(), root)
-                results = list(pool.map(put, range(len(pictures)), pictures))
-                faults |= {p.name: str(fault) for p, fault in zip(pictures, results, strict=True) if fault}
-                self.judge(root, len(names) - len(faults), faults)
-                kept = [place for place, fault in enumerate(results) if not fault]
-                pictures = [pictures[place] for place in kept]
-                if self.form(pictures, size) == form:
-                    return keep(samples, kept), pictures, faults
+    def decode(self, root: str, names: Sequence[str], size: tuple[int, int] | None) -> Images:
+        """Return the decoded images, from the cache folder if they are there. Raises DataError."""
+        once = self.duplicates != "keep"
+        how = How(size, self.channels, self.fit, self.colour(), self.bad_images, once)
+        if self.cache == "memory":
+            return read(root, names, how, Memory)
+        path = path_for(root, names, how)
 
-    def put(self, rows: np.ndarray, root: str, place: int, picture: Picture) -> None:
-        """Decode one file into its row of `rows [M, C, H, W]`. Raises Unusable."""
-        rows[place] = decode(os.path.join(root, picture.name), rows.shape[1:], self.fit, self.colour())
+        def store(count: int, form: Form) -> Store:
+            small = self.cache == "auto" and count * prod(form) <= self.cache_memory << 20
+            return Memory(count, form) if small else Disk(path, form)
 
-    def form(self, pictures: Sequence[Picture], size: Size | None) -> tuple[int, int, int]:
-        """Return (channels, height, width) of the samples. Raises DataError for sides no network will bear."""
-        sizes = {picture.size for picture in pictures}
-        height, width = size or (sizes.pop() if len(sizes) == 1 else (64, 64))
-        if not size and max(height, width) > LARGEST_SIDE:
-            what = f"the images have {height}×{width} pixels, more than {LARGEST_SIDE} a side"
-            raise DataError(what, where="image-folder.path", mend="--size 64 makes them smaller")
-        return self.channels or (1 if all(picture.grey for picture in pictures) else 3), height, width
+        return open_cached(path) or read(root, names, how, store)
 
-    def judge(self, root: str, used: int, faults: Faults) -> None:
-        """Raise DataError for a fault where the user wants none, and where more than half of the files have one."""
-        if faults and self.bad_images == "stop":
-            name = min(faults, key=os.fsencode)
-            mend = "mend it or move it away, or --image-folder.bad-images skip"
-            raise DataError(f"{shown(name)} cannot be used: {faults[name]}", where=shown(root), mend=mend)
-        if len(faults) > used:
-            what = f"{len(faults)} of {len(faults) + used} images cannot be used: {tally(faults)}"
-            raise DataError(what, where=shown(root), mend="get them again, or move them away")
+    def assemble(self, images: Images, labels: Labels) -> Hashed:
+        """Join images and labels, and tell which classes share images."""
+        digests, groups = images.rows()
+        numbers, sets = tensor_of(labels, groups, all_classes=self.duplicates == "merge")
+        if shared := count_contradicted(labels, images.about.names, images.about.digests):
+            mend = "; --image-folder.duplicates merge keeps each once" if self.duplicates == "keep" else ""
+            tell(f"{shared} different images stand in several classes{mend}")
+        kept = {(each.name, name) for each in sets for name in each.classes}
+        if lost := [name for each in labels.sets for name in each.classes if (each.name, name) not in kept]:
+            tell(f"classes that are no image's first: {shown(*lost)}")
+        kind = Mapped if isinstance(images.samples, np.ndarray) else Hashed
+        return kind(images.samples, numbers, sets, digests)

@@ -84,15 +84,18 @@ def find_classes(names: Sequence[str], folders: Sequence[str]) -> list[str]:
     if not any("/" in name for name in names):
         return []
     filled = {name.partition("/")[0] for name in names}
-    spelt = {folder: normalize("NFC", folder).casefold() for folder in folders}
-    counts = Counter(spelt.values())
     refuse("images lie beside the class folders", [name for name in names if "/" not in name])
     refuse("images lie deeper than in the class folders", [name for name in names if name.count("/") > 1])
     refuse("class folders hold no image", [folder for folder in folders if folder not in filled])
-    refuse(
-        "class folders are named alike but for case or accents", [each for each in folders if counts[spelt[each]] > 1]
-    )
+    refuse("class folders are named alike but for case or accents", alike(folders))
     return list(folders)
+
+
+def alike(names: Sequence[str]) -> list[str]:
+    """Return the names that differ from another in case or in the spelling of accents alone."""
+    spelt = {name: normalize("NFC", name).casefold() for name in names}
+    counts = Counter(spelt.values())
+    return [name for name in names if counts[spelt[name]] > 1]
 
 
 def refuse(fault: str, names: Sequence[str]) -> None:

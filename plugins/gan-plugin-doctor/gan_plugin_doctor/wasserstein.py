@@ -1,0 +1,84 @@
+"""Rules for Wasserstein losses and the bounds on their critics."""
+
+from math import sqrt
+
+from gan_plugin_doctor.losses import HOLD, WINDOW
+from gan_plugin_doctor.rule import Seen, rule
+
+MIDDLE = (0.2, 0.8)  # a sigmoid begins at 1/2, and what it gives for reals and fakes moves apart around it
+
+
+@rule(
+    severity="fault", losses="wasserstein", needs=("critic/score_real", "critic/score_fake"), least=WINDOW + HOLD,
+    causes=("a sigmoid is left at the end of the critic: its slope vanishes and |loss| stays below 1",),
+    attempt="--critic dcgan-critic, whose score is raw; leave a sigmoid of your own out",
+    source="the table of garridoq/gan-guide has this fault; Arjovsky et al., ICML 2017, arXiv:1701.07875",
+)  # fmt: skip
+def bounded_wasserstein_scores(log):
+    reals, fakes = log.find("critic/score_real"), log.find("critic/score_fake")
+    low, high = min(reals.values + fakes.values), max(reals.values + fakes.values)
+    middle = (reals.values[0] + fakes.values[0]) / 2
+    if low < 0 or high > 1 or not MIDDLE[0] <= middle <= MIDDLE[1]:
+        return None
+    what = f"every mean score lies between {low:.3f} and {high:.3f}, though nothing should bound them"
+    return Seen(reals.steps[0], what, high, 1.0)
+
+
+ERRORS = 2  # standard errors
+LONG = 60  # rows; G13 says 200 steps
+RECOVERED = 0.98  # of what the mean was so many rows ago: less, and the critic is catching up
+
+
+@rule(
+    severity="warning", losses="wasserstein", needs=("critic/*/wasserstein",), least=WINDOW + LONG,
+    causes=("the critic is updated too seldom or too slowly to follow", "a loss of your own with the wrong sign"),
+    attempt="--n-critic.critic 5, and --adam.critic-lr no lower than --adam.lr",
+    source="Arjovsky et al., ICML 2017, arXiv:1701.07875, algorithm 1",
+)  # fmt: skip
+def wasserstein_estimate_negative(log):
+    estimates = log.find("critic/*/wasserstein")
+    means = estimates.moving(WINDOW)
+    error = ERRORS * estimates.last(WINDOW).spread / sqrt(WINDOW)
+    since, now = means.held(lambda value: value < 0, LONG), means.values[-1]
+    if since is None or now + error >= 0 or now > RECOVERED * means.values[-LONG]:
+        return None
+    what = f"reals score {-now:.3g} below fakes (mean of {WINDOW} rows); the distance cannot be negative"
+    return Seen(since, what, now, 0.0)
+
+
+NORMS = (0.7, 1.3)  # evidence.md G08
+WARM_UP = 100  # steps
+
+
+@rule(
+    severity="warning", needs=("critic/*/gradient-norm",), least=WINDOW + HOLD,
+    causes=("the penalty's weight is too small, or too large, for this loss", "the critic's rate is too low or high"),
+    attempt="--gradient-penalty.weight 10, --critic-norm layer, or a lower --adam.lr",
+    source="Gulrajani et al., NeurIPS 2017, arXiv:1704.00028, section 4",
+)  # fmt: skip
+def penalty_not_met(log):
+    norms = log.find("critic/*/gradient-norm").after(WARM_UP).moving(WINDOW)
+    since = norms.held(lambda value: not NORMS[0] <= value <= NORMS[1], HOLD)
+    if since is None:
+        return None
+    low = norms.values[-1] < NORMS[0]
+    what = f"the critic's gradient norm is {norms.values[-1]:.2f} (mean of {WINDOW} rows), not near 1"
+    return Seen(since, what, norms.values[-1], NORMS[0] if low else NORMS[1])
+
+
+PILED = 0.8  # share of the critic's weights: evidence.md G08
+EVALUATIONS = 3
+
+
+@rule(
+    severity="warning", needs=("weight-clipping/at-bound",), least=EVALUATIONS,
+    causes=("clipping drives weights to ±c: the critic becomes a very simple function",),
+    attempt="--loss wgan-gp (a penalty instead of clipping), or another --weight-clipping.c",
+    source="Gulrajani et al., NeurIPS 2017, arXiv:1704.00028, section 3 and fig. 1",
+)  # fmt: skip
+def weights_at_bound(log):
+    shares = log.find("weight-clipping/at-bound")
+    since = shares.held(lambda value: value > PILED, EVALUATIONS)
+    if since is None:
+        return None
+    return Seen(since, f"{shares.values[-1]:.0%} of the critic's weights lie at the bound", shares.values[-1], PILED)

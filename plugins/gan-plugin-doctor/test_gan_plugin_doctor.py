@@ -1,0 +1,316 @@
+"""Facts about the training doctor: each rule has a series that sets it off and one that does not."""
+
+import json
+import math
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from gan_plugin_doctor import RULES, Doctor, examine, unchecked
+from gan_plugin_doctor.command import diagnose
+from gan_plugin_doctor.series import Log, Series
+from gancore.testing import check_component, train
+
+torch.set_num_threads(1)
+
+
+def noise(i):
+    """A fixed rough figure in (-1, 1)."""
+    return math.sin(12.9898 * i) * math.cos(78.233 * i * i)
+
+
+def rows(n=200, every=1, sparse=None, **figures):
+    """Rows at steps 10, 20, …; a figure is a number or a function of the row's number, `sparse` ones in every 10th."""
+    keys = {"real": "critic/bce/real", "fake": "critic/bce/fake", "loss": "generator/bce/fake"}
+    found = []
+    for i in range(n):
+        row = {"step": every * 10 * (i + 1), "epoch": 0.1 * i, "seconds": 1.0 * i}
+        found.append(row | {keys.get(k, k): float(v(i) if callable(v) else v) for k, v in figures.items()})
+        if i % 10 == 9:
+            found[-1] |= {k: float(v(i // 10) if callable(v) else v) for k, v in (sparse or {}).items()}
+    return found
+
+
+def game(n=200, sparse=None, more=None, **changes):
+    """Rows of a healthy logistic game, with changes."""
+    usual = {
+        "real": lambda i: 0.3 + 0.15 * noise(i),
+        "fake": lambda i: 0.3 + 0.15 * noise(i + 7),
+        "loss": lambda i: 1.2 + 0.4 * noise(i + 3),
+        "critic/score_real": lambda i: 1.0 + 0.5 * noise(i),
+        "critic/score_fake": lambda i: -1.0 + 0.5 * noise(i + 7),
+        "critic/grad_norm": lambda i: 3 + noise(i),
+        "generator/grad_norm": lambda i: 5 + noise(i),
+    }
+    return rows(n, sparse=sparse, **{**usual, **(more or {}), **changes})
+
+
+def wgan(n=200, sparse=None, **changes):
+    """Rows of a healthy Wasserstein game with a gradient penalty, with changes."""
+    usual = {
+        "critic/wgan-gp/wasserstein": lambda i: 4 + noise(i),
+        "critic/wgan-gp/real": lambda i: -5 - noise(i),
+        "critic/wgan-gp/fake": lambda i: 1 + noise(i),
+        "critic/score_real": lambda i: 5 + noise(i),
+        "critic/score_fake": lambda i: 1 + noise(i),
+        "critic/gradient-penalty/gradient-norm": lambda i: 0.97 + 0.05 * noise(i),
+        "generator/wgan-gp/fake": lambda i: -1 - noise(i),
+        "critic/grad_norm": lambda i: 20 + noise(i),
+        "generator/grad_norm": lambda i: 5 + noise(i),
+    }
+    return rows(n, sparse=sparse, **{**usual, **changes})
+
+
+def late(before, after, at=100):
+    """A figure that changes at a row."""
+    return lambda i: (before if i < at else after)(i)
+
+
+def rough(mean, size):
+    return lambda i: mean + size * noise(i)
+
+
+FROZEN_SCORES = {"critic/score_real": rough(0.02, 0.01), "critic/score_fake": rough(0.3, 0.01)}
+STILL = {"real": rough(0.35, 0.002), "fake": rough(0.45, 0.002), "loss": rough(0.5, 0.002)}
+ACGAN = {"critic/acgan/accuracy-real": rough(0.9, 0.05)}
+SICK = [
+    ("critic-loss-to-zero", game(real=0.001, fake=lambda i: 0.002 + 0.001 * noise(i), loss=8)),
+    ("generator-too-strong", game(**STILL, **FROZEN_SCORES)),
+    ("critic-too-strong", game(real=0.01, fake=0.02, loss=lambda i: 1.5 + 0.02 * i + 0.3 * noise(i))),
+    (
+        "sudden-noise",
+        game(
+            real=late(rough(0.3, 0.01), rough(0.6, 0.3)),
+            fake=late(rough(0.3, 0.01), rough(0.6, 0.3)),
+            loss=late(rough(1.0, 0.05), rough(2, 1)),
+        ),
+    ),
+    ("generator-rate-too-high", game(loss=lambda i: 1.5 + 0.4 * noise(i) + 9 * (i % 50 > 30 and i > 90))),
+    ("critic-loss-unsteady", game(real=rough(2, 2), fake=rough(2, 2))),
+    ("generator-gradient-explodes", game(more={"generator/grad_norm": lambda i: 5 if i < 180 else 4000 * (i % 2)})),
+    ("generator-gradient-explodes", game(more={"gradient-flow/generator-max": lambda i: 1 if i < 150 else 300})),
+    ("frozen-player", game(more={"critic/grad_norm": lambda i: 3 if i < 100 else 0})),
+    ("frozen-player", game(more={"monitored/skipped": lambda i: min(0.99, i / 50)})),
+    ("frozen-player", rows(200, **{"critic/grad_norm": 1, "critic/score_real": 1})),
+    (
+        "bounded-wasserstein-scores",
+        wgan(**{"critic/score_real": lambda i: 1 - 0.4 / (i + 1), "critic/score_fake": lambda i: 0.4 / (i + 1)}),
+    ),
+    ("wasserstein-estimate-negative", wgan(**{"critic/wgan-gp/wasserstein": rough(-1, 0.2)})),
+    ("penalty-not-met", wgan(**{"critic/gradient-penalty/gradient-norm": lambda i: 1 + 0.02 * i})),
+    ("penalty-not-met", wgan(**{"critic/gradient-penalty/gradient-norm": rough(0.4, 0.1)})),
+    ("weights-at-bound", wgan(**{"weight-clipping/at-bound": lambda i: min(0.95, i / 100)})),
+    ("class-ignored", game(more={**ACGAN, "critic/acgan/accuracy-fake": rough(0.12, 0.1)})),
+    ("class-ignored", game(sparse={"class-accuracy/real": 0.9, "class-accuracy/fake": 0.1})),
+    ("class-ignored", game(sparse={"recognition/classifier": 0.95, "recognition/accuracy": 0.11})),
+    ("mode-collapse", game(sparse={"collapse/ratio": lambda k: 0.8 if k < 10 else 0.1})),
+    ("mode-collapse", game(sparse={"collapse/ratio": 0.05})),
+    (
+        "mode-collapse",
+        game(
+            more={
+                "critic/minibatch-discrimination/closeness-fake": rough(6, 1),
+                "critic/minibatch-discrimination/closeness-real": rough(0.5, 0.2),
+            }
+        ),
+    ),
+    ("palette-dead", wgan(sparse={"colorpicker/palette-usage": lambda k: max(2, 16 - k)})),
+    ("palette-dead", wgan(sparse={"colorpicker/palette-usage": 1})),
+    ("late-divergence", game(sparse={"frechet/ratio": lambda k: 20 - k if k < 12 else 30})),
+    ("late-divergence", game(sparse={"frechet/distance": lambda k: abs(k - 8) + 1})),
+]
+
+
+@pytest.mark.parametrize(("rule", "log"), SICK, ids=lambda each: each if isinstance(each, str) else "")
+def test_a_rule_names_its_fault(rule, log):
+    findings = {each.rule: each for each in examine(Log(log))}
+    assert rule in findings
+    found = findings[rule]
+    assert log[0]["step"] <= found.since <= log[-1]["step"]
+    assert any(letter.isdigit() for letter in found.seen)
+    assert found.causes
+    assert "-" in found.attempt
+    assert found.source
+
+
+def test_every_rule_has_a_series_that_sets_it_off():
+    assert {each.name for each in RULES} == {rule for rule, _ in SICK}
+
+
+METRICS = {
+    "collapse/ratio": lambda k: min(0.9, 0.1 + 0.2 * k),
+    "frechet/ratio": lambda k: 1.5 + 30 / (k + 1) + 0.3 * noise(k),
+    "class-accuracy/real": 0.9,
+    "class-accuracy/fake": lambda k: min(0.8, 0.1 + 0.05 * k),
+    "colorpicker/palette-usage": lambda k: 9 + noise(k),
+    "modes/high-quality": 0.9,
+}
+CLOSE = {
+    "critic/minibatch-discrimination/closeness-fake": lambda i: 2 + 9 / (i + 1),
+    "critic/minibatch-discrimination/closeness-real": 1.0,
+}
+WELL = {
+    "a healthy game": game(sparse=METRICS, more={**CLOSE, **ACGAN, "critic/acgan/accuracy-fake": rough(0.6, 0.3)}),
+    "a healthy Wasserstein game": wgan(sparse={**METRICS, "weight-clipping/at-bound": 0.5}),
+    "a young game": game(n=30, real=0.001, fake=0.001, loss=9, more={"generator/grad_norm": 0}),
+    "a critic that wins at first and then loses": game(
+        real=lambda i: 0.001 * (i + 1), fake=lambda i: 0.0005 * (i + 1), loss=lambda i: 5 * math.exp(-i / 50) + 1
+    ),
+    "a generator whose losses are still, with good samples": game(**STILL, **FROZEN_SCORES, sparse=METRICS),
+    "one wild row": game(real=lambda i: 90 if i == 150 else 0.3 + 0.1 * noise(i)),
+    "one wild gradient": game(more={"generator/grad_norm": lambda i: 1e5 if i == 190 else 5}),
+    "a boosted schedule": [
+        {key: value for key, value in row.items() if not (60 <= i < 160 and key.startswith("critic"))}
+        for i, row in enumerate(game())
+    ],
+    "a critic that is slow at first": wgan(
+        **{"critic/wgan-gp/wasserstein": lambda i: 0.03 * i - 2, "critic/score_fake": 3}
+    ),
+    "a palette of three colours": wgan(sparse={"colorpicker/palette-usage": lambda k: 3 - 0.02 * k}),
+    "small scores under clipping": wgan(**{"critic/score_real": 0.012, "critic/score_fake": 0.003}),
+}
+
+
+@pytest.mark.parametrize("log", WELL.values(), ids=WELL.keys())
+def test_a_run_without_fault_never_gives_a_finding(log):
+    growing = Log()
+    for number, row in enumerate(log):
+        growing.add(row)
+        if number % 5 == 4:
+            assert examine(growing) == []
+
+
+def test_findings_come_with_the_step_at_which_they_began():
+    (found,) = [each for each in examine(Log(SICK[8][1])) if each.rule == "frozen-player"]
+    assert found.since == 1010  # row 100
+
+
+def test_rules_that_lack_figures_say_which():
+    lacking = unchecked(Log(game()))
+    assert "frechet/ratio or frechet/distance: 0 values" in lacking["late-divergence"]
+    assert lacking["wasserstein-estimate-negative"] == "only for Wasserstein losses"
+    assert unchecked(Log(wgan()))["critic-loss-to-zero"] == "not for Wasserstein losses"
+    assert "critic-loss-to-zero" not in lacking
+    assert "10 values, 40 needed" in unchecked(Log(game(n=10)))["critic-loss-to-zero"]
+
+
+# ── series ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_statistics_of_a_series():
+    series = Series([1, 2, 3, 4], [1.0, 3.0, 5.0, 7.0])
+    assert series.moving(2) == Series([2, 3, 4], [2.0, 4.0, 6.0])
+    assert series.blocks(2) == Series([2, 4], [2.0, 6.0])
+    assert series.held(lambda value: value > 2, 3) == 2
+    assert series.held(lambda value: value > 2, 4) is None
+    assert series.join(Series([2, 4, 5], [1.0, 2.0, 3.0]), lambda a, b: a - b) == Series([2, 4], [2.0, 5.0])
+    assert Series(values=[0.0, 0, 0, 0, 1e9]).moving(9).values == []
+
+
+def test_a_limited_log_keeps_the_newest_values_whole_and_the_oldest_ever_sparser():
+    log = Log(({"step": step, "critic/total": step} for step in range(1, 10_001)), limit=64)
+    steps = log.series["critic/total"].steps
+    assert 32 <= len(steps) < 64
+    assert steps[-16:] == list(range(9_985, 10_001))
+    assert steps[0] == 1
+    gaps = [late - early for early, late in zip(steps, steps[1:], strict=False)]
+    assert gaps == sorted(gaps, reverse=True)
+
+
+# ── in a run ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def told(doctor, log):
+    return [(row["step"], said) for row in log if (said := doctor.record(row))]
+
+
+def test_a_finding_is_told_once():
+    ((step, said),) = told(Doctor(), SICK[0][1])
+    assert step == 400
+    assert said.startswith("critic-loss-to-zero since step 200: the critic's loss is 0.00")
+
+
+@pytest.mark.parametrize(("quiet", "times"), [(500, 2), (5000, 1)])
+def test_a_finding_is_told_again_only_after_it_was_gone_for_long(quiet, times):
+    zero = lambda i: 0.001 if i < 60 or i > 140 else 0.3  # noqa: E731
+    log = game(real=zero, fake=zero)
+    said = [text for _, text in told(Doctor(quiet=quiet), log) if "critic-loss-to-zero" in text]
+    assert len(said) == times
+
+
+def test_only_a_fault_ends_the_run_and_only_when_asked():
+    def reason(log, **options):
+        doctor = Doctor(**options)
+        told(doctor, log)
+        return doctor.stop(log[-1])
+
+    assert reason(SICK[0][1]) is None
+    assert reason(SICK[0][1], on_fault="stop").startswith("critic-loss-to-zero: ")
+    assert reason(dict(SICK)["critic-too-strong"][:5], on_fault="stop") is None
+    assert reason(dict(SICK)["critic-loss-unsteady"], on_fault="stop") is None
+    assert reason(WELL["a healthy game"], on_fault="stop") is None
+
+
+@pytest.mark.parametrize("rule", ["critic-loss-to-zero", "late-divergence", "palette-dead"])
+def test_a_doctor_that_was_stored_goes_on_as_if_it_had_not_been(rule):
+    log = dict(SICK)[rule]
+    whole, first, second = Doctor(), Doctor(), Doctor()
+    expected = told(whole, log)
+    said = told(first, log[:30])
+    state = {
+        k: v.clone() if isinstance(v, torch.Tensor) else json.loads(json.dumps(v)) for k, v in first.state().items()
+    }
+    second.load_state(state)
+    assert said + told(second, log[30:]) == expected
+    assert second.log.series == whole.log.series
+    assert second.seen == whole.seen
+    assert not any(key in state for key in ("seconds", "epoch", "images_per_second"))
+
+
+def test_the_doctor_takes_part_in_a_run():
+    training = train(doctor := Doctor())
+    figures = {name: float(value) for name, value in training.advance().items()}
+    assert training.game.hooks.all("record", row={"step": 1, **figures}) == []
+    assert doctor.log.find("critic/grad_norm").steps == [1]
+
+
+def test_conformance():
+    check_component(Doctor)
+
+
+# ── the command ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    def logged(log, *options):
+        monkeypatch.setattr("gancore.read_rows", lambda folder: log)
+        answer = CliRunner().invoke(diagnose, [str(tmp_path), *options])
+        assert answer.exit_code == 0, answer.output
+        return answer.output
+
+    return logged
+
+
+def test_diagnose_lays_a_finding_out(run):
+    text = run(SICK[0][1])
+    assert text.startswith("fault: critic-loss-to-zero, since step 200\n  seen:   the critic's loss is 0.00")
+    assert "  likely: " in text
+    assert "  try:    --bce.mode non-saturating" in text
+    assert "  source: kmualim/DCGAN" in text
+
+
+def test_diagnose_without_findings_says_what_it_could_check(run):
+    text = run(game())
+    assert text.startswith("nothing found up to step 2000\nchecked: critic-loss-to-zero, ")
+    assert "could not check mode-collapse (collapse/ratio or critic/*/closeness-fake*: 0 values, 4 needed)" in text
+
+
+def test_diagnose_speaks_json(run):
+    answer = json.loads(run(SICK[-4][1], "--json"))
+    (finding,) = answer["findings"]
+    assert finding["rule"] == "palette-dead"
+    assert finding["statistic"] < finding["threshold"] == 16 / 4
+    assert answer["step"] == 2000
+    assert {*answer["checked"], *answer["unchecked"]} == {each.name for each in RULES}
