@@ -65,7 +65,7 @@ def make_data(spec: DataSpec) -> Data | None:
 
 @hookspec
 def adapt_data(data: Data, spec: DataSpec) -> Data | None:
-    """Wrap the data: repeat, subset, augment (fold)."""
+    """Wrap the data: repeat, take a part, transform (fold)."""
 
 
 # ── latent and labels ─────────────────────────────────────────────────────────────────────────────────────────

@@ -224,3 +224,24 @@ class Diary:
     def select_samples(self, images, z, labels):
         best = images.flatten(1).mean(1).argsort()[: len(images) // 2]
         return images[best], z[best], labels[best]
+
+
+@component(source=SOURCE)
+class Jump:
+    """Multiply both players' learning rates from a step on, as a schedule gone wrong would."""
+
+    at: int = option(150, ge=0, help="the step")
+    factor: float = option(100.0, gt=0, help="the factor")
+
+    @hookimpl
+    def learning_rate(self, rate, step):
+        return rate * self.factor if step >= self.at else rate
+
+
+@component(source=SOURCE)
+class Lone:
+    """Leave the generator's updates out."""
+
+    @hookimpl
+    def adapt_schedule(self, updates):
+        return [each for each in updates if each.role == "critic"]

@@ -2,7 +2,7 @@
 
 The faults are those that published runs showed; each rule names its source. Statistics are means over rows of the log,
 and a rule speaks only when they stay wrong for a while. Thresholds were set beside healthy runs, whose figures are
-given where they matter; `evidence.md` in comments is the specification of gancore, section 3.
+given where they matter.
 """
 
 from gan_plugin_doctor.rule import Seen, rule
@@ -36,7 +36,7 @@ def critic_loss_to_zero(log):
 
 BLIND = 0.1  # score of reals minus score of fakes: .1 as a logit is 2.5 % in probability
 STILL = 0.03  # spread of a loss over its median: healthy small runs have .05 to 1, a lone generator .001 to .005
-POOR_FRECHET, POOR_QUALITY = 3.0, 0.5  # evidence.md G03
+POOR_FRECHET, POOR_QUALITY = 3.0, 0.5
 
 
 @rule(

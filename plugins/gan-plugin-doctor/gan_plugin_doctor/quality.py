@@ -41,7 +41,7 @@ def ignored(fakes, reals, n):
 
 
 COLLAPSED = 0.2  # mean distance between fakes over that between reals: recipes.md section 7
-HEALTHY = 0.5  # evidence.md G04
+HEALTHY = 0.5
 EVALUATIONS = 4
 CLOSER = 4.0  # times: closeness of fakes in a batch over that of reals
 
@@ -68,7 +68,7 @@ def mode_collapse(log):
     return Seen(since, what, closer.values[-1], CLOSER)
 
 
-DEAD = 0.25  # colours in use, exp(entropy), over the most so far: evidence.md G12; a new map uses nearly all
+DEAD = 0.25  # colours in use, exp(entropy), over the most so far; a new map uses nearly all
 SINGLE = 1.1  # colours: one alone is dead whatever the palette
 
 
@@ -89,7 +89,7 @@ def palette_dead(log):
     return Seen(since, what, usage.values[-1], limit)
 
 
-WORSE, LATE = 2.0, 5  # times the best so far, for so many evaluations: evidence.md G07
+WORSE, LATE = 2.0, 5  # times the best so far, for so many evaluations
 
 
 @rule(

@@ -47,7 +47,7 @@ def critic_loss_unsteady(log):
     return Seen(since, what, spread.values[-1], UNSTEADY)
 
 
-EXPLODES = 100.0  # times the running median: evidence.md G09
+EXPLODES = 100.0  # times the running median
 LARGEST = 100.0  # largest single gradient: the list of BenoitLeguay/GAN_IconClass
 TIMES = 5
 

