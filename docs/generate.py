@@ -77,14 +77,35 @@ def component_section(row: discovery.Row) -> str:
 def commands_page() -> str:
     """Write the page of all commands, from their own help."""
     parts = [f"# Commands\n\n{NOTICE}"]
-    for name, command in [("", gan), *gan.commands.items()]:
+    published = {row.name: discovery.load_object(row) for row in discovery.commands().values()}
+    for name, command in [("", gan), *sorted({**gan.commands, **published}.items())]:
         context = click.Context(command, info_name=f"gan {name}".strip(), max_content_width=100, terminal_width=100)
         title = f"gan {name}".strip()
         parts.append(f"## `{title}`\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 
 
-PAGES = {"hooks.md": hooks_page, "components.md": components_page, "commands.md": commands_page}
+def recipes_page() -> str:
+    """Write the page of all first-party recipes: what each shows, what its source reported, what --compat changes."""
+    parts = [f"# Recipes\n\n{NOTICE}`gan run --recipe NAME [--small] [--compat]`, and `gan sweep NAME` for the sweeps.\n"]
+    for name in discovery.recipe_files():
+        chain = discovery.recipe_chain(name)
+        about = {key: value for each in chain for key, value in each.about.items()}
+        parts.append(f"## `{name}`\n\n{chain[-1].summary}.\n")
+        lines = [f"- {key}: {'; '.join(value) if isinstance(value, list) else value}" for key, value in about.items()]
+        arms = chain[-1].sweep.get("arms", {})
+        lines += [f"- arms: {', '.join(f'`{arm}`' for arm in arms)}"] if arms else []
+        lines += [f"- claim: {each['says']}" for each in chain[-1].sweep.get("claims", [])]
+        parts.append("\n".join([*lines, ""] if lines else []))
+    return "\n".join(parts)
+
+
+PAGES = {
+    "hooks.md": hooks_page,
+    "components.md": components_page,
+    "commands.md": commands_page,
+    "recipes.md": recipes_page,
+}
 
 
 def main(check: bool) -> int:

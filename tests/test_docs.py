@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-GENERATED = {"hooks.md", "components.md", "commands.md"}
+GENERATED = {"hooks.md", "components.md", "commands.md", "recipes.md"}
 
 
 def blocks(page, language):
