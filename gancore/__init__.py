@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from gancore.composition import Composition, compose
     from gancore.data import Data, DataSpec, StoredData
     from gancore.networks import GAN, Critic
+    from gancore.run.directory import read_rows
     from gancore.run.progress import Progress
-    from gancore.run.records import read_rows
     from gancore.run.run import Run
     from gancore.run.samples import grid, save_picture
     from gancore.settings import Settings
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _LATER = {
     "Batch": "batch", "Judgement": "batch", "Sample": "batch", "Composition": "composition", "compose": "composition",
     "Data": "data", "DataSpec": "data", "StoredData": "data", "GAN": "networks", "Critic": "networks",
-    "Run": "run.run", "read_rows": "run.records", "grid": "run.samples", "save_picture": "run.samples",
+    "Run": "run.run", "read_rows": "run.directory", "grid": "run.samples", "save_picture": "run.samples",
      "Progress": "run.progress", "Settings": "settings",
 }  # fmt: skip
 

@@ -11,7 +11,20 @@ TINY = (*SMALL, "--dcgan.width", "4", "--dcgan-critic.width", "4")
 BLOCKED = "import sys; sys.modules['torch'] = None; from gancore.cli import main; main({words!r})"
 
 
-@pytest.mark.parametrize("words", [["plugins"], ["plugins", "--json"], ["--help"], ["run", "--help"], ["recipes"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plugins"],
+        ["plugins", "--json"],
+        ["--help"],
+        ["run", "--help"],
+        ["recipes"],
+        ["recipes", "guide-wgangp"],
+        ["sweep", "--help"],
+        ["gif", "--help"],
+        ["diagnose", "--help"],
+    ],
+)
 def test_listing_and_help_never_import_torch(words):
     code = BLOCKED.format(words=words)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

@@ -7,6 +7,7 @@ import pytest
 
 COMPANIONS = Path(__file__).with_name("companions.py")
 IMAGES = "--size 16 --dcgan.width 8 --dcgan-critic.width 8 --batch 16 --steps 300 --log-every 2 --sprites.count 512"
+COLOURS = "--size 16 --gen colorpicker --loss wgan-gp --batch 8 --sprites.count 512"
 POINTS = "--data mixture --gen mlp --critic mlp-critic --norm none --loss bce --steps 300 --log-every 2"
 WATCHED = "--metric collapse --metric frechet --frechet.images 200 --sample-every 20"
 JUMP = f"--reg {COMPANIONS}:Jump"
@@ -27,7 +28,7 @@ SICK = {
     "bounded-wasserstein-scores": f"{POINTS} --loss wasserstein --reg sigmoid-score --steps 200",
     "mode-collapse": f"{POINTS} {WATCHED} {rates(2e-2, 1e-6)}",
     "critic-loss-unsteady": f"{POINTS} --adam.lr 1e-1 --log-every 1",
-    "palette-dead": f"{IMAGES} --gen colorpicker --loss wgan-gp --batch 8 --steps 60 --n-critic.critic 1 "
+    "palette-dead": f"{COLOURS} --steps 60 --n-critic.critic 1 "
     f"{rates(3e-1, 1e-4)}",
     "frozen-player": f"{POINTS} --reg {COMPANIONS}:Lone --log-every 1",
     "sudden-noise": f"{POINTS} {JUMP} --jump.at 260 --log-every 1",
@@ -39,7 +40,7 @@ HEALTHY = {
     "images": f"{IMAGES} --loss bce",
     "labelled images": f"{IMAGES} --loss bce --cond acgan --cond embed-label",
     "images under a penalty": f"{IMAGES} --loss wgan-gp --n-critic.critic 2 --steps 150",
-    "colours": f"{IMAGES} --gen colorpicker --loss wgan-gp --steps 100 --n-critic.critic 2",
+    "colours": f"{COLOURS} --batch 16 --steps 100 --log-every 1 --n-critic.critic 2",
     "points": f"{POINTS} {WATCHED}",
     "points, clipped": f"{POINTS} --loss wgan --steps 60",
 }

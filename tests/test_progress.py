@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gancore import Progress, compose
-from gancore.run.records import read_rows
+from gancore.run.directory import read_rows
 from gancore.run.run import Run
 from gancore.testing import train
 

@@ -42,7 +42,7 @@ def small(name, steps):
     variants = ["small"] if any("small" in each.variants for each in CHAINS[name]) else []
     chosen = {each.name for each in compose(recipe=name, variants=variants).chosen}
     options = {key: value for key, value in QUICK.items() if key.partition(".")[0] in chosen}
-    settings = {"steps": steps, "epochs": 0, "batch": 8, "log_every": 1, "device": "cpu"}
+    settings = {"steps": steps, "epochs": 0, "batch": 8, "sample_epochs": 0, "sample_every": 2, "device": "cpu"}
     return compose(recipe=name, variants=variants, options=options, settings=settings)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gancore.cli.console import say
-from gancore.run.records import Row
+from gancore.run.directory import Row
 
 if TYPE_CHECKING:
     from gancore.run.run import Run

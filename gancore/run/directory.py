@@ -18,6 +18,8 @@ import tomli_w
 from gancore.errors import GanError, UsageError, did_you_mean
 from gancore.run import _fs
 
+Row = dict[str, Any]
+
 RECIPE, METRICS, ABOUT, LOCK = "recipe.toml", "metrics.jsonl", "run.json", "lock"
 FOLDERS = ("checkpoints", "samples")
 
@@ -71,6 +73,30 @@ def expect(folder: Path) -> None:
         raise UsageError(
             f"{folder} is no run: {why}", where=str(folder), mend=near or "name a folder that `gan run` made"
         )
+
+
+def read_rows(folder: Path | str) -> list[Row]:
+    """Read the metrics rows of a run; a torn last line is left out.
+
+    Raises UsageError for a folder that holds no run or no row yet.
+    """
+    expect(Path(folder))
+    path = Path(folder) / METRICS
+    rows = rows_in(path) if path.exists() else []
+    if not rows:
+        raise UsageError(f"{folder} has no metrics row yet", where=str(path), mend=f"gan run --resume {folder}")
+    return rows
+
+
+def rows_in(path: Path) -> list[Row]:
+    """Read a metrics log up to the first line that is torn."""
+    rows = []
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
 
 
 @contextmanager

@@ -12,11 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gancore.errors import NumbersError, PluginError, UsageError
-from gancore.run import _fs, directory
+from gancore.errors import NumbersError, PluginError
+from gancore.run import _fs
+from gancore.run.directory import Row
 from gancore.run.snapshot import Snapshot
-
-Row = dict[str, Any]
 
 
 class MetricsLog:
@@ -47,30 +46,6 @@ def _end_of_row(path: Path, rows: int) -> int:
         for _ in range(rows):
             end += len(file.readline())
     return end
-
-
-def read_rows(folder: Path | str) -> list[Row]:
-    """Read the metrics rows of a run; a torn last line is left out.
-
-    Raises UsageError for a folder that holds no run or no row yet.
-    """
-    directory.expect(Path(folder))
-    path = Path(folder) / directory.METRICS
-    rows = rows_in(path) if path.exists() else []
-    if not rows:
-        raise UsageError(f"{folder} has no metrics row yet", where=str(path), mend=f"gan run --resume {folder}")
-    return rows
-
-
-def rows_in(path: Path) -> list[Row]:
-    """Read a metrics log up to the first line that is torn."""
-    rows = []
-    for line in path.read_bytes().split(b"\n")[:-1]:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
 
 
 def numbers(figures: Mapping[str, Any]) -> dict[str, float]:

@@ -23,8 +23,9 @@ from gancore.plan import LabelSet
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
 from gancore.run import checkpoint, directory
+from gancore.run.directory import Row
 from gancore.run.progress import Progress
-from gancore.run.records import MetricsLog, Row, check_finite, check_weights, numbers
+from gancore.run.records import MetricsLog, check_finite, check_weights, numbers
 from gancore.run.samples import class_labels, draw_samples, grid, save_picture, scatter
 from gancore.run.snapshot import capture, compare, restore
 from gancore.runtime import Runtime, choose_runtime

@@ -19,7 +19,7 @@ from gancore.errors import GanError, UsageError
 from gancore.options import Given, Text
 from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer, layer_of, read_recipe
 from gancore.run import directory
-from gancore.run.records import Row, read_rows
+from gancore.run.directory import Row, read_rows
 from gancore.run.run import Run
 from gancore.settings import RESUMABLE
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from gan_plugin_doctor import RULES, Doctor, examine, unchecked
+from gan_plugin_doctor import RULES, examine, unchecked
 from gan_plugin_doctor.command import diagnose
+from gan_plugin_doctor.component import Doctor
 from gan_plugin_doctor.series import Log, Series
 from gancore.testing import check_component, train
 

@@ -60,6 +60,14 @@ def classify(net, images):
     return torch.cat([net(part).softmax(1) for part in images.split(CHUNK)])
 
 
+def hears_labels(progress, labels, column, classes):
+    """Whether the class asked for changes anything in samples of the same latents."""
+    z, asked = progress.latents(8), labels[:8].clone()
+    other = asked.clone()
+    other[:, column] = (other[:, column] + 1) % classes
+    return not torch.equal(progress.make(z[: len(asked)], asked).images, progress.make(z[: len(asked)], other).images)
+
+
 @component(
     source="Ravuri and Vinyals, NeurIPS 2019, arXiv:1905.10887; Shmelkov et al., ECCV 2018, arXiv:1807.09499",
     rules=[
@@ -77,8 +85,8 @@ class Recognition:
     At its first measurement a convolutional classifier is trained, on the CPU, on four fifths of the different images
     among `reals` draws from the data; the last fifth gives `classifier`, its share named rightly, above which nothing
     else can be trusted. Images `[n, C, H, W]` are averaged down to at most 32×32. Then each measurement names n
-    samples and gives `accuracy`, the share named as their label asked (by chance 1/K; a generator that does not see
-    labels stays at chance, and the histogram is what counts); `confidence`, the mean largest probability in [1/K, 1];
+    samples and gives `accuracy`, the share named as their label asked (by chance 1/K; left out where the generator does
+    not hear labels, and the histogram is what counts); `confidence`, the mean largest probability in [1/K, 1];
     `share/CLASS`, the histogram of named classes; `histogram-tv`, its total variation ½Σ|h - d| from the shares d of
     the labels drawn with the reals, in [0, 1], which copies of the data would bring to about √((K-1)/(2πn)); and
     `entropy`, -Σ h ln h / ln K in [0, 1].
@@ -112,9 +120,10 @@ class Recognition:
         p = classify(self.net, shrink(images))
         named = p.argmax(1)
         histogram = named.bincount(minlength=len(names)) / len(named)
+        hears = hears_labels(progress, labels, column, len(names))
         return {
             "classifier": self.score,
-            "accuracy": float((named == labels[:, column]).float().mean()),
+            **({"accuracy": float((named == labels[:, column]).float().mean())} if hears else {}),
             "confidence": float(p.amax(1).mean()),
             "histogram-tv": float((histogram - self.shares).abs().sum() / 2),
             "entropy": float(torch.special.entr(histogram).sum()) / math.log(len(names)),

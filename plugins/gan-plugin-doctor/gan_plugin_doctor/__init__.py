@@ -1,6 +1,5 @@
 """The training doctor: pure rules over the metrics log, told while training and by `gan diagnose RUN`."""
 
-from gan_plugin_doctor.component import Doctor
 from gan_plugin_doctor.rules import RULES, examine, unchecked
 
-__all__ = ["RULES", "Doctor", "examine", "unchecked"]
+__all__ = ["RULES", "examine", "unchecked"]
