@@ -7,7 +7,7 @@ import pytest
 
 COMPANIONS = Path(__file__).with_name("companions.py")
 IMAGES = "--size 16 --dcgan.width 8 --dcgan-critic.width 8 --batch 16 --steps 300 --log-every 2 --sprites.count 512"
-COLOURS = "--size 16 --gen colorpicker --loss wgan-gp --batch 8 --sprites.count 512"
+COLOURS = "--size 16 --gen colorpicker --loss wgan-gp --batch 8 --log-every 2"
 POINTS = "--data mixture --gen mlp --critic mlp-critic --norm none --loss bce --steps 300 --log-every 2"
 WATCHED = "--metric collapse --metric frechet --frechet.images 200 --sample-every 20"
 JUMP = f"--reg {COMPANIONS}:Jump"
