@@ -24,8 +24,9 @@ QUICK = {"batch": 8, "log_every": 1, "save_every": 2, "size": "16"}
 
 def start(out, *, steps=4, settings=None, options=None, **slots):
     small = SMALL if "data" not in slots else {}
+    quick = {**QUICK, "size": "none"} if "data" in slots else QUICK
     made = compose(
-        settings={**QUICK, "steps": steps, **(settings or {})}, options={**small, **(options or {})}, **slots
+        settings={**quick, "steps": steps, **(settings or {})}, options={**small, **(options or {})}, **slots
     )
     return Run.start(made, out)
 
@@ -323,3 +324,19 @@ def test_a_signal_ends_the_run_after_its_step_saved_and_resumable(tmp_path, numb
     assert f"--resume {tmp_path / 'r'}" in errors
     state = newest(tmp_path / "r").snapshot.state
     assert state["step"] == json.loads((tmp_path / "r" / "run.json").read_text())["step"] > 0
+
+
+def test_a_stretch_without_reals_does_not_end_a_run_by_epochs_but_a_schedule_without_any_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("gancore.run.run.PATIENCE", 5)
+    points = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
+    by_epochs = {"epochs": 1, "batch": 4096}
+    boosted = {"boosted.generator-chance": 1.0, "boosted.critic-chance": 0.0, "boosted.length": 3}
+    with pytest.raises(UsageError, match="shows no reals"):
+        start(tmp_path / "boosted", settings=by_epochs, schedule="boosted", options=boosted, **points).fit()
+    none = {"n-critic.critic": 0}
+    with pytest.raises(UsageError, match="shows no reals"):
+        start(tmp_path / "none", settings=by_epochs, options=none, **points).fit()
+    monkeypatch.setattr("gancore.run.run.PATIENCE", 200)
+    sometimes = {"boosted.generator-chance": 0.1, "boosted.critic-chance": 0.0, "boosted.length": 3}
+    run = start(tmp_path / "some", settings=by_epochs, schedule="boosted", options=sometimes, **points).fit()
+    assert run.training.epoch >= 1

@@ -33,6 +33,7 @@ from gancore.settings import RESUMABLE, Settings
 from gancore.step import Figures, Game
 
 SHEET, CLOUD = 64, 1000  # samples in a grid of images, and in a scatter of points
+PATIENCE = 1000  # steps without reals before a run by epochs is taken to be endless
 
 
 def open_data(composition: Composition) -> Data:
@@ -173,12 +174,14 @@ class Run:
     def _train(self, log: MetricsLog) -> Iterator[Row]:
         settings, training = self.composition.settings, self.training
         began, first, last = time.monotonic(), training.batches, (training.epoch, self.share)
+        idle = 0  # steps without reals
         if training.step == 0:
             self._save(log)
         while self.share < 1 and not self.stop_after_step:
             shown = training.batches
             figures = self._advance()
-            if settings.epochs and training.batches == shown:
+            idle = idle + 1 if training.batches == shown else 0
+            if settings.epochs and idle > PATIENCE:
                 raise UsageError("the schedule shows no reals, so epochs never end", where="--epochs", mend="--steps N")
             progress = self._progress(last)
             last = training.epoch, self.share
