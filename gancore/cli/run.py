@@ -182,7 +182,11 @@ def describe(run: Run) -> str:
     count = {role: sum(weight.numel() for weight in gan.player(role).parameters) for role in ("generator", "critic")}
     shape = "x".join(map(str, game.plan.shape))
     images = f"{len(game.data):,} samples of {shape}" if game.data is not None else shape
-    return f"{images}, generator {count['generator']:,} and critic {count['critic']:,} weights, {gan.device}"
+    memory = sum(count.values()) * 16 / 2**20  # float32 weight, gradient, two moments
+    return (
+        f"{images}, generator {count['generator']:,} and critic {count['critic']:,} weights "
+        f"({memory:,.0f} MiB with gradients and two moments), {gan.device}"
+    )
 
 
 def progress_of(run: Run) -> Any:
