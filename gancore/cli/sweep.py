@@ -84,11 +84,12 @@ def sweep(
 
 def carry_out(trials: Sequence[Trial], jobs: int) -> dict[Path, str]:
     """Train the trials in processes of their own, telling of each; return why some failed, by folder."""
-    from gancore.run.sweep import train_all
+    from gancore.run.sweep import end_with_parent, train_all
 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     failures = {}
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    context, own = get_context("spawn"), os.getpid()
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent, initargs=(own,)) as pool:
         for number, (trial, failure) in enumerate(train_all(trials, pool), 1):
             say(f"{number}/{len(trials)}  {trial.arm}, seed {trial.seed}: {failure or 'done'}")
             if failure:
