@@ -315,3 +315,13 @@ def test_diagnose_speaks_json(run):
     assert finding["statistic"] < finding["threshold"] == 16 / 4
     assert answer["step"] == 2000
     assert {*answer["checked"], *answer["unchecked"]} == {each.name for each in RULES}
+
+
+def test_a_metrics_share_of_reals_is_not_taken_for_a_loss():
+    row = {
+        "critic/critic-accuracy/real": 1.0,
+        "critic/critic-accuracy/fake": 1.0,
+        "critic/bce/real": 0.2,
+        "critic/bce/fake": 0.3,
+    }
+    assert Log([{"step": 1, **row}]).critic_loss.values == [0.5]

@@ -82,6 +82,9 @@ class Series:
         return Series([step for step, _ in both], [value for _, value in both])
 
 
+METRICS = {"critic-accuracy", "critic-output"}
+
+
 class Log:
     """The series of a run by key, fed row by row.
 
@@ -111,10 +114,14 @@ class Log:
             series.values[:half] = series.values[:half:2]
 
     def find(self, pattern: str) -> Series:
-        """The first series whose key fits a pattern like `critic/*/real`; an empty one where none does."""
+        """The first series whose key fits a pattern like `critic/*/real`; an empty one where none does.
+
+        Metrics that log under the names of terms are passed over: a share of reals is no loss on them.
+        """
         if pattern in self.series:
             return self.series[pattern]
-        return next((each for key, each in self.series.items() if fnmatchcase(key, pattern)), Series())
+        found = (key for key in self.series if fnmatchcase(key, pattern) and not set(key.split("/")) & METRICS)
+        return self.series.get(next(found, ""), Series())
 
     @property
     def step(self) -> int:
