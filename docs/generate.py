@@ -87,7 +87,9 @@ def commands_page() -> str:
 
 def recipes_page() -> str:
     """Write the page of all first-party recipes: what each shows, what its source reported, what --compat changes."""
-    parts = [f"# Recipes\n\n{NOTICE}`gan run --recipe NAME [--small] [--compat]`, and `gan sweep NAME` for the sweeps.\n"]
+    parts = [
+        f"# Recipes\n\n{NOTICE}`gan run --recipe NAME [--small] [--compat]`, and `gan sweep NAME` for the sweeps.\n"
+    ]
     for name in discovery.recipe_files():
         chain = discovery.recipe_chain(name)
         about = {key: value for each in chain for key, value in each.about.items()}

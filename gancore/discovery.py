@@ -257,19 +257,23 @@ def recipe_files() -> dict[str, Path]:
 def recipe_chain(given: str) -> list[Recipe]:
     """Read a recipe by file or by published name, and those it extends; the lowest comes first.
 
+    A file that a recipe extends is looked for beside it.
+
     Raises UsageError where there is none of that name, and for recipes that extend each other in a circle.
     """
-    published, chain, wanted = recipe_files(), list[Recipe](), given
+    published, chain, wanted, seen = recipe_files(), list[Recipe](), given, set[Path]()
+    folder, where = Path(), f"--recipe {given}"
     while wanted:
-        if wanted in [each.name for each in chain]:
-            raise UsageError(f"recipe {wanted} extends itself", where=f"--recipe {given}", mend="leave `extends` out")
-        if not wanted.endswith(".toml") and wanted not in published:
-            raise UsageError(
-                f"no recipe is called {wanted!r}",
-                where=f"--recipe {given}",
-                mend=did_you_mean(wanted, published) or "`gan recipes` lists them; a file ends in .toml",
-            )
-        found = published.get(wanted)
-        chain.insert(0, read_recipe(Path(wanted)) if found is None else read_recipe(found, f"recipe {wanted}"))
-        wanted = chain[0].extends
+        if wanted.endswith(".toml"):
+            path, label = folder / wanted, ""
+        elif wanted in published:
+            path, label = published[wanted], f"recipe {wanted}"
+        else:
+            mend = did_you_mean(wanted, published) or "`gan recipes` lists them; a file ends in .toml"
+            raise UsageError(f"no recipe is called {wanted!r}", where=where, mend=mend)
+        if path.resolve() in seen:
+            raise UsageError(f"recipe {wanted} extends itself", where=where, mend="leave `extends` out")
+        seen.add(path.resolve())
+        chain.insert(0, read_recipe(path, label))
+        wanted, folder, where = chain[0].extends, path.parent, f"extends, in {chain[0].name}"
     return chain

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -27,7 +28,9 @@ TINY = layer_of(
 
 
 def plan(folder, *vary, seeds=1, base=TINY):
-    return sweep.plan_trials(sweep.arms_of_words(vary, [base]), Layer("words"), seeds, folder, lambda _: True)
+    return sweep.plan_trials(
+        sweep.arms_of_words(vary, [base], Layer("words")), Layer("words"), seeds, folder, lambda _: True
+    )
 
 
 def carry_out(trials):
@@ -39,12 +42,14 @@ def carry_out(trials):
 
 
 def test_several_varied_keys_make_every_combination():
-    arms = sweep.arms_of_words(["latent.dim=1,2", "loss=bce,wgan"], [])
+    arms = sweep.arms_of_words(["latent.dim=1,2", "loss=bce,wgan"], [], Layer("words"))
     assert list(arms) == [f"latent.dim={dim},loss={loss}" for dim in (1, 2) for loss in ("bce", "wgan")]
 
 
 def test_a_varied_key_is_a_slot_a_setting_an_option_or_a_list_of_components():
-    (layers,) = sweep.arms_of_words(["norm=none", "batch=8", "adam.lr=1e-3", "reg=dropout+repeat"], []).values()
+    (layers,) = sweep.arms_of_words(
+        ["norm=none", "batch=8", "adam.lr=1e-3", "reg=dropout+repeat"], [], Layer("words")
+    ).values()
     slots = {slot: given.value for layer in layers for slot, given in layer.slots.items()}
     assert slots == {"gen-norm": "none", "critic-norm": "none", "reg": ["dropout", "repeat"]}
     assert layers[1].options["run"]["batch"].value == Text("8")
@@ -52,14 +57,14 @@ def test_a_varied_key_is_a_slot_a_setting_an_option_or_a_list_of_components():
 
 
 def test_none_of_a_list_chooses_no_component():
-    (layers,) = sweep.arms_of_words(["reg=none"], []).values()
+    (layers,) = sweep.arms_of_words(["reg=none"], [], Layer("words")).values()
     assert layers[0].slots["reg"].value == []
 
 
 @pytest.mark.parametrize("word", ["dcgan.width", "dcgan.width=", "=4", "width=4,,8"])
 def test_a_word_that_varies_nothing_is_refused(word):
     with pytest.raises(UsageError, match="varies nothing"):
-        sweep.arms_of_words([word], [])
+        sweep.arms_of_words([word], [], Layer("words"))
 
 
 def test_an_arm_lies_above_the_sweep_which_lies_above_what_the_arm_extends():
@@ -72,6 +77,37 @@ def test_an_arm_lies_above_the_sweep_which_lies_above_what_the_arm_extends():
 def test_a_sweep_without_arms_is_refused(table):
     with pytest.raises(UsageError, match="no .sweep.arms.NAME. table"):
         sweep.arms_of_recipe(table, [], ())
+
+
+def test_a_list_that_is_varied_replaces_what_the_base_chose():
+    base = layer_of("base", {"reg": ["dropout", "repeat"]})
+    arms = sweep.arms_of_words(["reg=none,repeat"], [base], Layer("words"))
+    trials = sweep.plan_trials(arms, Layer("words"), 1, Path("x"), lambda _: False)
+    assert [each.recipe.get("reg", []) for each in trials] == [[], ["repeat"]]
+
+
+@pytest.mark.parametrize(
+    ("vary", "flags", "what"),
+    [
+        (["batch=4,4.0"], {}, "must be a whole number"),
+        (["batch=4", "batch=8"], {}, "varied twice"),
+        (["adam.lr=1e-3,0.001"], {}, "the same run"),
+        (["adam.lr=1e-3,1e-4"], {"adam": {"lr": 1e-3}}, "is what arm"),
+        (["loss=bce,wgan"], {"loss": "bce"}, "is what arm"),
+        (["seed=1,2"], {}, "counts its seeds itself"),
+        (["batch=4,8"], {"run": {"seed": 3}}, "counts its seeds itself"),
+    ],
+)
+def test_a_sweep_whose_arms_would_be_alike_is_refused(vary, flags, what):
+    words = layer_of("words", flags)
+    with pytest.raises(UsageError, match=what):
+        sweep.plan_trials(sweep.arms_of_words(vary, [TINY], words), words, 1, Path("x"), lambda _: False)
+
+
+@pytest.mark.parametrize("more", [{"seeds": "x"}, {"seedz": 3}, {"figures": "a/b"}, {"claims": "none"}])
+def test_a_sweep_table_that_says_what_no_sweep_knows_is_refused(more):
+    with pytest.raises(UsageError, match="which no sweep knows"):
+        sweep.arms_of_recipe({"arms": {"a": {}}, **more}, [], ())
 
 
 # ── training ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -96,6 +132,10 @@ def test_arms_share_their_seeds(tmp_path):
 
 def test_a_folder_of_another_run_is_not_taken_for_an_arm(tmp_path):
     carry_out(plan(tmp_path, "adam.lr=1e-3"))
+    (layers,) = sweep.arms_of_words(["adam.lr=1e-3"], [TINY], Layer("words")).values()
+    longer = layer_of("test", {"run": {"steps": 9}})
+    with pytest.raises(UsageError, match=r"another run: \[run\] differs"):
+        sweep.plan_trials({"adam.lr=1e-3": [*layers, longer]}, Layer("words"), 1, tmp_path, lambda _: True)
     other = layer_of("test", {"mlp": {"hidden": [5]}})
     with pytest.raises(UsageError, match=r"another run: \[mlp\] differs"):
         sweep.plan_trials({"adam.lr=1e-3": [TINY, other]}, Layer("words"), 1, tmp_path, lambda _: True)

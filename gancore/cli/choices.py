@@ -18,7 +18,9 @@ ORIGIN = "command line"
 PLAIN_FLAGS = ("recipe", "small", "compat", "out", "resume", "dry-run", "json", "help")  # that choose nothing
 
 
-def layer_of_words(given: Mapping[str, Any], extra: Sequence[str]) -> Layer:
+def layer_of_words(
+    given: Mapping[str, Any], extra: Sequence[str], flags: Sequence[str] = PLAIN_FLAGS, command: str = "gan run"
+) -> Layer:
     """Build the command line's layer from parsed flags and the words that no flag took.
 
     Raises UsageError for a word that is no `--component.option value`, or an option given twice.
@@ -36,14 +38,14 @@ def layer_of_words(given: Mapping[str, Any], extra: Sequence[str]) -> Layer:
             for slot in SHORTHANDS.get(flag, (flag,)):
                 chosen = list(value) if flag in LISTS else value
                 slots[slot] = Given(chosen, f"--{flag} {', '.join(value) if flag in LISTS else value}")
-    for table, name, value in split_words(extra, [*given, *PLAIN_FLAGS]):
+    for table, name, value in split_words(extra, [*given, *flags], command):
         if name in options.setdefault(table, {}):
             raise UsageError(f"--{table}.{name} is given twice", where=ORIGIN, mend="give it once")
         options[table][name] = Given(Text(value), f"--{table}.{name} {value}")
     return path_as_data(Layer(ORIGIN, slots, options))
 
 
-def split_words(words: Sequence[str], flags: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+def split_words(words: Sequence[str], flags: Sequence[str], command: str = "gan run") -> Iterator[tuple[str, str, str]]:
     """Yield (component, option, value) for `--component.option value` or `--component.option=value`.
 
     An option without a value counts as `true`. Raises UsageError for anything else.
@@ -54,18 +56,18 @@ def split_words(words: Sequence[str], flags: Sequence[str]) -> Iterator[tuple[st
         flag, equals, value = word.removeprefix("--").partition("=")
         table, dot, name = flag.partition(".")
         if not word.startswith("--") or not dot or not table or not name:
-            raise unknown_word(word, flags)
+            raise unknown_word(word, flags, command)
         if not equals:
             value = queue.pop(0) if queue and not queue[0].startswith("--") else "true"
         yield table, name, value
 
 
-def unknown_word(word: str, flags: Sequence[str]) -> UsageError:
+def unknown_word(word: str, flags: Sequence[str], command: str) -> UsageError:
     """Make the error for a word that means nothing."""
     known = [f"--{flag.replace('_', '-')}" for flag in flags]
     kind = "option" if word.startswith("-") else "argument"
     near = did_you_mean(word.partition("=")[0], known)
-    return UsageError(f"`gan run` has no {kind} {word!r}", where=ORIGIN, mend=near or "gan run --help")
+    return UsageError(f"`{command}` has no {kind} {word!r}", where=ORIGIN, mend=near or f"{command} --help")
 
 
 def path_as_data(layer: Layer) -> Layer:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import click
+from attrs import evolve
 
 from gancore import discovery
 from gancore.cli.console import clean, show_table
 from gancore.errors import UsageError, did_you_mean
 from gancore.options import show
-from gancore.recipe import SHORTHANDS, Layer, Recipe, layer_of, read_recipe
+from gancore.recipe import DEFAULT, SHORTHANDS, WITHOUT, Layer, Recipe, layer_of, read_recipe
 
 
 @click.command()
@@ -22,11 +24,12 @@ from gancore.recipe import SHORTHANDS, Layer, Recipe, layer_of, read_recipe
 def recipes(name: str | None, as_json: bool) -> None:
     """List the installed recipes, or explain the one called NAME: its source, what it shows, the same by flags."""
     files = discovery.recipe_files()
-    if name is not None and name not in files:
+    if name is not None and name not in files and not name.endswith(".toml"):
         raise UsageError(f"no recipe is called {name!r}", mend=did_you_mean(name, files) or "gan recipes")
-    found = [read_recipe(files[key], f"recipe {key}") for key in ([name] if name is not None else files)]
+    wanted = [name] if name is not None else list(files)
+    found = [read_recipe(files[key], f"recipe {key}") if key in files else read_recipe(Path(key)) for key in wanted]
     if as_json:
-        click.echo(json.dumps([as_object(each, str(files[each.name])) for each in found], indent=1))
+        click.echo(json.dumps([as_object(each, str(files.get(each.name, each.name))) for each in found], indent=1))
     elif name is None:
         show_table(("recipe", "summary"), [(each.name, each.summary) for each in found])
     else:
@@ -60,7 +63,7 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
     command = "sweep" if recipe.sweep else "run"
     yield f"gan {command} {'' if recipe.sweep else '--recipe '}{recipe.name}"
     if not recipe.sweep:
-        yield f"gan run {' '.join(flags(each.layer for each in chain))}"
+        yield f"gan run {' '.join(flags(without_the_replaced([each.layer for each in chain])))}"
     for variant in sorted({name for each in chain for name in each.variants}):
         layers = [each.variants[variant] for each in chain if variant in each.variants]
         yield f"--{variant} adds: {' '.join(flags(layers))}"
@@ -68,6 +71,24 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
         own = flags([layer_of(arm, {key: value for key, value in content.items() if key != "extends"})])
         below = [f"--recipe {content['extends']}"] if "extends" in content else []
         yield f"arm {arm}: {' '.join(below + own)}"
+
+
+def without_the_replaced(layers: list[Layer]) -> list[Layer]:
+    """Leave out the options of components that a higher layer replaced: no flag may speak of what is not chosen."""
+    final: dict[str, set[str]] = {}
+    ever: set[str] = set()
+    lowest = [each.layer for each in discovery.recipe_chain(DEFAULT)] if DEFAULT in discovery.recipe_files() else []
+    for layer in [*lowest, *layers]:
+        for slot, given in layer.slots.items():
+            names = set(given.value) if isinstance(given.value, list) else {given.value}
+            ever |= names
+            final[slot] = final.get(slot, set()) | names if isinstance(given.value, list) else names
+    dropped = ever - {name for slot, names in final.items() if slot != WITHOUT for name in names}
+    dropped |= final.get(WITHOUT, set())
+    return [
+        evolve(layer, options={table: each for table, each in layer.options.items() if table not in dropped})
+        for layer in layers
+    ]
 
 
 def flags(layers: Iterable[Layer]) -> list[str]:
@@ -87,4 +108,4 @@ def flags(layers: Iterable[Layer]) -> list[str]:
             for slot in long:
                 del slots[slot]
     chosen = [f"--{slot} {each}" for slot, names in slots.items() for each in dict.fromkeys(names)]
-    return chosen + [f"{flag} {value}" for flag, value in options.items()]
+    return chosen + [flag if value == "true" else f"{flag} {value}" for flag, value in options.items()]

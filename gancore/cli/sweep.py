@@ -14,13 +14,14 @@ import click
 
 from gancore import discovery
 from gancore.cli.choices import layer_of_words
-from gancore.cli.console import clean, say
+from gancore.cli.console import clean, note, say
 from gancore.cli.run import with_slots
 from gancore.errors import UsageError
 
 if TYPE_CHECKING:
     from gancore.run.sweep import Claim, Trial
 
+OWN_FLAGS = ("vary", "seeds", "jobs", "figures", "small", "compat", "out", "json", "help")
 Table = Mapping[str, Mapping[int, Mapping[str, float]]]
 
 
@@ -64,12 +65,12 @@ def sweep(
     from gancore.composition import may_run, recipe_layers
     from gancore.run import sweep as sweeps
 
-    words = layer_of_words(given, extra)
+    words = layer_of_words(given, extra, OWN_FLAGS, "gan sweep")
     variants = [name for name, wanted in (("small", small), ("compat", compat)) if wanted]
     base = recipe_layers(recipe, variants) if recipe is not None else []
     table = discovery.recipe_chain(recipe)[-1].sweep if recipe is not None else {}
     if vary:
-        arms, table = sweeps.arms_of_words(vary, base), {}
+        arms, table = sweeps.arms_of_words(vary, base, words), {}
     elif recipe is None:
         raise UsageError("nothing is varied", mend="gan sweep RECIPE, or --vary KEY=A,B")
     else:
@@ -77,6 +78,10 @@ def sweep(
     claims = sweeps.read_claims(table, list(arms))
     folder = out or Path("runs") / f"sweep-{Path(recipe or 'vary').stem}"
     trials = sweeps.plan_trials(arms, words, seeds or int(table.get("seeds", 3)), folder, may_run(words))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder") from None
     failures = carry_out(trials, jobs)
     wanted = figures.split(",") if figures else list(table.get("figures", []))
     report(folder, recipe, trials, failures, wanted, claims, as_json)
@@ -90,10 +95,15 @@ def carry_out(trials: Sequence[Trial], jobs: int) -> dict[Path, str]:
     failures = {}
     context, own = get_context("spawn"), os.getpid()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent, initargs=(own,)) as pool:
-        for number, (trial, failure) in enumerate(train_all(trials, pool), 1):
-            say(f"{number}/{len(trials)}  {trial.arm}, seed {trial.seed}: {failure or 'done'}")
-            if failure:
-                failures[trial.folder] = failure
+        try:
+            for number, (trial, failure) in enumerate(train_all(trials, pool), 1):
+                say(f"{number}/{len(trials)}  {trial.arm}, seed {trial.seed}: {failure or 'done'}")
+                if failure:
+                    failures[trial.folder] = failure
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            say("stopped; give the same command again to go on")
+            raise
     return failures
 
 
@@ -118,6 +128,8 @@ def report(
         *(["seconds/step"] if "seconds/step" not in figures else []),
         *(figures or [k for k in measured if k != "seconds/step"]),
     ]
+    for figure in {*figures, *(claim.figure for claim in claims)} - set(found):
+        note(f"no run has a figure {figure!r}; there are {', '.join(found) or 'none'}")
     verdicts = [(claim, *judge(claim, table)) for claim in claims]
     lines = [f"# {recipe or 'sweep'}", "", *markdown(table, shown, trials, failures), ""]
     for claim, verdict, differences in verdicts:

@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import re
+import signal
 import statistics
 import threading
 import time
@@ -20,12 +21,14 @@ from PIL import Image, ImageDraw
 from gancore.composition import recipe_layers, resolve
 from gancore.errors import GanError, UsageError
 from gancore.options import Given, Text
-from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer, layer_of, read_recipe
+from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of, read_recipe
 from gancore.run import directory
-from gancore.run.directory import Row, read_rows
+from gancore.run.directory import Row, rows_in
 from gancore.run.run import Run
 from gancore.settings import RESUMABLE
 
+LENGTH = ("steps", "epochs")
+OF_AN_ARM = ("arm ", "--vary ")  # how the origins of layers that vary begin
 LAST = 5  # values of a figure that are averaged into its final one: a single evaluation is too noisy
 FINISHED = Path("samples") / "final.png"  # the last thing a run writes
 THUMB = 320  # pixels a side in the comparison picture
@@ -63,6 +66,13 @@ def arms_of_recipe(sweep: Mapping[str, Any], base: Sequence[Layer], variants: Se
     arms = sweep.get("arms")
     if not isinstance(arms, dict) or not arms or not all(isinstance(arm, dict) for arm in arms.values()):
         raise UsageError("the recipe has no [sweep.arms.NAME] table", mend="name a sweep, or --vary KEY=A,B")
+    forms = {"arms": dict, "seeds": int, "figures": list, "claims": list}
+    for key, value in sweep.items():
+        if key not in forms or not isinstance(value, forms[key]):
+            known = ", ".join(f"{name} ({form.__name__})" for name, form in forms.items())
+            raise UsageError(f"sweep.{key} is {value!r}, which no sweep knows", mend=f"one of {known}")
+    if wrong := [name for name, arm in arms.items() if not isinstance(arm.get("extends", ""), str)]:
+        raise UsageError(f"arm {wrong[0]} extends no name", where=f"[sweep.arms.{wrong[0]}]", mend='extends = "NAME"')
     found = {}
     for name, content in arms.items():
         own = {key: value for key, value in content.items() if key != "extends"}
@@ -71,30 +81,39 @@ def arms_of_recipe(sweep: Mapping[str, Any], base: Sequence[Layer], variants: Se
     return found
 
 
-def arms_of_words(vary: Sequence[str], base: Sequence[Layer]) -> dict[str, list[Layer]]:
+def arms_of_words(vary: Sequence[str], base: Sequence[Layer], words: Layer) -> dict[str, list[Layer]]:
     """Return the layers of each arm of `KEY=A,B` words: every combination of their values.
 
     KEY is a slot, a setting or `component.option`; several components for one slot are joined by `+`, none is `none`.
-    Raises UsageError for a word without values.
+    What base and words chose for such a slot gives way. Raises UsageError for a word without values, or a key that is
+    given twice.
     """
     choices = []
+    keys = [word.partition("=")[0] for word in vary]
+    if twice := {key for key in keys if keys.count(key) > 1}:
+        raise UsageError(f"{twice.pop()} is varied twice", where="--vary", mend="give all its values at once")
     for word in vary:
         key, _, values = word.partition("=")
         if not key or not all(values.split(",")):
             raise UsageError(f"{word!r} varies nothing", where=f"--vary {word}", mend="--vary KEY=A,B")
         choices.append([(key, value) for value in values.split(",")])
     return {
-        ",".join(f"{key}={value}" for key, value in combination): [*base, *(_varied(*each) for each in combination)]
+        ",".join(f"{key}={value}" for key, value in combination): [
+            *base,
+            *(_varied(*each, [*base, words]) for each in combination),
+        ]
         for combination in itertools.product(*choices)
     }
 
 
-def _varied(key: str, value: str) -> Layer:
+def _varied(key: str, value: str, base: Sequence[Layer]) -> Layer:
     where = f"--vary {key}={value}"
     table, dot, name = key.rpartition(".")
     if key in LISTS:
         names = [] if value == "none" else value.split("+")
-        return Layer(where, {key: Given(names, where)})
+        there = [layer.slots[key].value for layer in base if key in layer.slots]
+        gone = [each for given in there for each in ([given] if isinstance(given, str) else given) if each not in names]
+        return Layer(where, {key: Given(names, where), **({WITHOUT: Given(gone, where)} if gone else {})})
     if key in (*ONE_OF, *SHORTHANDS):
         return Layer(where, {slot: Given(value, where) for slot in SHORTHANDS.get(key, (key,))})
     return Layer(where, {}, {table if dot else "run": {name: Given(Text(value), where)}})
@@ -105,17 +124,36 @@ def plan_trials(
 ) -> list[Trial]:
     """Resolve every arm with every seed before any is trained.
 
-    Raises UsageError and CompositionError, and UsageError where a folder holds another run.
+    Raises UsageError and CompositionError, and UsageError where a folder holds another run, where two arms are one and
+    the same, and for words that would undo what varies.
     """
-    trials = []
+    trials: list[Trial] = []
+    _expect_free(arms, words)
     for (name, layers), seed in itertools.product(arms.items(), range(seeds)):
         seeded = Layer("seed", {}, {"run": {"seed": Given(seed, f"seed {seed}")}})
         recipe = resolve([*layers, words, seeded], files).recipe()
         folder = out / re.sub(r"[^\w.,=+-]", "_", name) / f"seed-{seed}"
         if (folder / directory.RECIPE).exists():
             _expect_same(folder, recipe)
+        twins = [each.arm for each in trials if each.seed == seed and each.recipe == recipe]
+        if twins:
+            raise UsageError(f"arms {twins[0]} and {name} are the same run", mend="give each a change of its own")
         trials.append(Trial(name, seed, folder, recipe))
     return trials
+
+
+def _expect_free(arms: Mapping[str, Sequence[Layer]], words: Layer) -> None:
+    own = {name: [each for each in layers if each.origin.startswith(OF_AN_ARM)] for name, layers in arms.items()}
+    for layer in [words, *itertools.chain.from_iterable(own.values())]:
+        if "seed" in layer.options.get("run", {}):
+            raise UsageError("a sweep counts its seeds itself", where=layer.origin, mend="--seeds N")
+    for name, layer in ((name, layer) for name, layers in own.items() for layer in layers):
+        both = [slot for slot in layer.slots if slot in words.slots and slot not in LISTS]
+        for table, options in layer.options.items():
+            both += [f"{table}.{key}" for key in options if key in words.options.get(table, {})]
+        if both:
+            what = f"{both[0]} is what arm {name} varies, and a flag would make all arms alike"
+            raise UsageError(what, where=words.origin, mend="leave the flag out")
 
 
 def _expect_same(folder: Path, recipe: Mapping[str, Any]) -> None:
@@ -125,7 +163,7 @@ def _expect_same(folder: Path, recipe: Mapping[str, Any]) -> None:
         one, other = (
             {key: given.value for key, given in each.options.get(table, {}).items()} for each in (there, wanted)
         )
-        fixed = {key for key in {*one, *other} if table != "run" or key not in RESUMABLE}
+        fixed = {key for key in {*one, *other} if table != "run" or key in LENGTH or key not in RESUMABLE}
         if any(one.get(key) != other.get(key) for key in fixed):
             raise UsageError(f"{folder} holds another run: [{table}] differs", where="--out", mend="another --out")
     if {slot: given.value for slot, given in there.slots.items()} != {
@@ -138,10 +176,11 @@ def _expect_same(folder: Path, recipe: Mapping[str, Any]) -> None:
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process, which trains for `parent`, soon after that is gone: nobody would read the answer.
+    """End this process, which trains for `parent`, at Ctrl-C and soon after that is gone: nobody would read the answer.
 
     Nothing is lost: a checkpoint is there whole or not at all, and the sweep goes on from it.
     """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -198,8 +237,9 @@ def tabulate(trials: Sequence[Trial], failures: Mapping[Path, str]) -> dict[str,
     """Return the final figures by arm and seed; failed runs are left out."""
     table: dict[str, dict[int, dict[str, float]]] = {trial.arm: {} for trial in trials}
     for trial in trials:
-        if trial.folder not in failures:
-            table[trial.arm][trial.seed] = final_figures(read_rows(trial.folder))
+        if trial.folder not in failures and (trial.folder / directory.METRICS).exists():
+            rows = rows_in(trial.folder / directory.METRICS)
+            table[trial.arm] |= {trial.seed: final_figures(rows)} if rows else {}
     return table
 
 
@@ -231,8 +271,8 @@ def read_claims(sweep: Mapping[str, Any], arms: Sequence[str]) -> list[Claim]:
     claims = []
     for each in sweep.get("claims", []):
         try:
-            claim = Claim(**each)
-        except TypeError as error:
+            claim = Claim(**dict(each))
+        except (TypeError, ValueError) as error:
             raise UsageError(f"a claim of the sweep cannot be read: {error}", mend="says, figure, less, more") from None
         if unknown := {claim.less, claim.more} - set(arms):
             raise UsageError(f"a claim speaks of arm {unknown.pop()!r}", mend=f"one of {', '.join(arms)}")
