@@ -314,7 +314,10 @@ def test_a_run_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not(t
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_run_after_its_step_saved_and_resumable(tmp_path, number, code):
     process = subprocess.Popen(
-        [*COMMAND, "--steps", "100000", "--out", str(tmp_path / "r")], stderr=subprocess.PIPE, text=True
+        [*COMMAND, "--steps", "100000", "--out", str(tmp_path / "r")],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # a suite run in the background ignores Ctrl-C
     )
     while not (tmp_path / "r" / "metrics.jsonl").exists() or not rows_in(tmp_path / "r" / "metrics.jsonl"):
         time.sleep(0.1)
