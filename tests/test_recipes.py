@@ -30,6 +30,8 @@ EXPERIMENTS = """
     guide-compare-wgangp pokegan-aegan
 """.split()  # noqa: SIM905 - a list of names is read more easily so
 
+ARMS = ("journey-width-", "guide-kernel-", "journey-z-", "journey-init-")  # alike but for one option
+
 QUICK = {  # less to draw and to measure than the small form itself; only what a run chose is taken
     "sprites.count": 64, "letters.count": 64, "frechet.images": 20, "recognition.reals": 80, "recognition.images": 20,
     "recognition.epochs": 1, "collapse.images": 20, "class-accuracy.images": 20, "class-entropy.images": 20,
@@ -56,7 +58,11 @@ def train_in_two_goes(name, folder):
     return Run.resume(folder, [layer_of("test", {"run": {"steps": 2}})]).fit()
 
 
-@pytest.mark.parametrize("name", RUNS)
+def marked(names):
+    return [pytest.param(name, marks=pytest.mark.slow if name.startswith(ARMS) else ()) for name in names]
+
+
+@pytest.mark.parametrize("name", marked(RUNS))
 def test_a_recipe_trains_two_steps_in_its_small_form_with_a_checkpoint_and_a_resume(name, tmp_path):
     assert train_in_two_goes(name, tmp_path / "r").training.step == 2
     assert (tmp_path / "r" / "samples" / "final.png").exists()
