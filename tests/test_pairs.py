@@ -17,6 +17,8 @@ SMALL = {
     "sprites.count": 16,
     "dcgan.width": 4,
     "dcgan-critic.width": 4,
+    "progressive.width": 4,
+    "progressive-critic.width": 4,
     "colorpicker.width": 4,
     "mlp.hidden": [8],
     "mlp-critic.hidden": [8],
@@ -24,12 +26,13 @@ SMALL = {
     "minibatch-discrimination.kernels": 4,
     "latent.dim": 4,
 }
+OPPONENTS = {"mlp": "mlp-critic", "progressive": "progressive-critic"}
 SHAPES_TARGETS = {"label-smoothing", "noisy-labels"}  # which only a loss with targets has
 
 
 def composed(gen, loss, reg, norm):
     brought = {"wgan-gp": "gradient-penalty", "wgan": "weight-clipping"}.get(loss)
-    chosen = {gen, reg, norm, brought, "sprites", "latent"} | ({"mlp-critic"} if gen == "mlp" else {"dcgan-critic"})
+    chosen = {gen, reg, norm, brought, "sprites", "latent", OPPONENTS.get(gen, "dcgan-critic")}
     options = {name: value for name, value in SMALL.items() if name.partition(".")[0] in chosen}
     return compose(gen=gen, loss=loss, reg=[reg], norm=norm, options=options, settings={"batch": 4, "size": "16"})
 
