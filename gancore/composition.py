@@ -109,7 +109,7 @@ def plain_names(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def may_run(layer: Layer) -> Callable[[str], bool]:
     """Return the test for component files: those that a layer of the user's own names may run."""
-    names = [name for slot in layer.slots for name in _names(layer, slot)]
+    names = [name for slot in layer.slots for name in layer.names(slot)]
     named = {discovery.split_file(name)[0] for name in names if discovery.is_file(name)}
     return lambda name: discovery.split_file(name)[0] in named
 
@@ -127,6 +127,11 @@ def recipe_layers(given: str, variants: Iterable[str] = ()) -> list[Layer]:
     return layers
 
 
+def default_layers() -> list[Layer]:
+    """List the layers of the recipe that fills every slot nobody else filled, where one is installed."""
+    return recipe_layers(DEFAULT) if DEFAULT in discovery.recipe_files() else []
+
+
 def resolve(
     user: Sequence[Layer], files: Callable[[str], bool] = lambda name: True, *, exact: bool = False
 ) -> Composition:
@@ -135,7 +140,7 @@ def resolve(
     `files` says whether a component file may be run. `exact` takes the layers alone: a resolved recipe is complete.
     Raises UsageError and CompositionError.
     """
-    base = recipe_layers(DEFAULT) if not exact and DEFAULT in discovery.recipe_files() else []
+    base = [] if exact else default_layers()
     asked: list[Layer] = []
     for _ in range(10):
         layers = [*base, *asked, *user]
@@ -179,10 +184,10 @@ def pick(layers: Sequence[Layer]) -> list[Pick]:
         given = [layer.slots[slot] for layer in layers if slot in layer.slots]
         if given:
             picks.append(Pick(slot, kind, roles, _whole(given[-1].value), given[-1].where))
-    dropped = {name for layer in layers for name in _names(layer, WITHOUT)}
+    dropped = {name for layer in layers for name in layer.names(WITHOUT)}
     for slot in ANY:
         for layer in layers:
-            for name in _names(layer, slot):
+            for name in layer.names(slot):
                 if name not in dropped and _whole(name) not in [each.name for each in picks]:
                     picks.append(Pick(slot, slot, BOTH, _whole(name), layer.slots[slot].where))
     return picks
@@ -196,18 +201,13 @@ def _whole(name: str) -> str:
 
 def dropped_names(layers: Sequence[Layer], exact: bool) -> tuple[str, ...]:
     """List what `without` leaves out. Raises UsageError for a name that nobody asks for."""
-    asked = {name for layer in layers for slot in ANY for name in _names(layer, slot)}
+    asked = {name for layer in layers for slot in ANY for name in layer.names(slot)}
     for layer in layers:
-        for name in _names(layer, WITHOUT):
+        for name in layer.names(WITHOUT):
             if name not in asked and not exact:
                 mend = did_you_mean(name, asked) or f"one of {', '.join(sorted(asked)) or 'none'}"
                 raise UsageError(f"nobody asks for {name!r}", where=layer.slots[WITHOUT].where, mend=mend)
-    return tuple(dict.fromkeys(name for layer in layers for name in _names(layer, WITHOUT)))
-
-
-def _names(layer: Layer, slot: str) -> list[str]:
-    value = layer.slots[slot].value if slot in layer.slots else []
-    return [value] if isinstance(value, str) else list(value)
+    return tuple(dict.fromkeys(name for layer in layers for name in layer.names(WITHOUT)))
 
 
 def locate(pick: Pick, files: Callable[[str], bool]) -> discovery.Row | None:
@@ -295,7 +295,7 @@ def refuse_strangers(layers: Sequence[Layer], user: Sequence[Layer], read: set[s
     """
     own: set[str] = set()
     for layer in layers:
-        names = {name.rpartition("=")[2] for slot in layer.slots for name in _names(layer, slot)}
+        names = {name.rpartition("=")[2] for slot in layer.slots for name in layer.names(slot)}
         own = names if layer is layers[-1] else own | names
         if layer not in user:
             continue

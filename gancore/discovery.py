@@ -41,6 +41,11 @@ class Row:
     status: str
     object: str
 
+    @property
+    def origin(self) -> str:
+        """Where its code comes from, for messages: distribution, version, module and name."""
+        return f"{self.distribution} {self.version}, {self.object}"
+
 
 @cache
 def installed() -> tuple[Row, ...]:
@@ -150,10 +155,8 @@ def load(row: Row) -> type:
     """Import a component's class. Raises PluginError naming its origin."""
     found = load_object(row)
     if not isinstance(found, type) or CARD not in vars(found):
-        where = f"{row.distribution} {row.version}, {row.object}"
-        raise PluginError(
-            f"{row.name} is {found!r}, no component class", where=where, mend="decorate it with @component"
-        )
+        what = f"{row.name} is {found!r}, no component class"
+        raise PluginError(what, where=row.origin, mend="decorate it with @component")
     return found
 
 
@@ -166,7 +169,7 @@ def load_object(row: Row) -> Any:
     except (Exception, SystemExit) as error:
         raise PluginError(
             f"{row.name} cannot be imported: {type(error).__name__}: {error}",
-            where=f"{row.distribution} {row.version}, {row.object}",
+            where=row.origin,
             mend=f"mend or uninstall {row.distribution}",
         ) from error
 

@@ -38,9 +38,8 @@ class Training:
         game.hooks.all("before_step", gan=game.gan, step=self.step)
         for index, update in enumerate(self._schedule()):
             made = self._make(update, index)
-            extra = (
-                update.role == "critic" and not update.reals
-            )  # its figures must not stand for those of an ordinary one
+            # an extra update on fakes alone must not hide the figures of an ordinary one
+            extra = update.role == "critic" and not update.reals
             figures = made | figures if extra else figures | made
         with torch.no_grad():
             game.hooks.all("after_step", gan=game.gan, step=self.step)

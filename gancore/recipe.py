@@ -78,6 +78,11 @@ class Layer:
     slots: Mapping[str, Given] = field(factory=dict)
     options: Mapping[str, Mapping[str, Given]] = field(factory=dict)
 
+    def names(self, slot: str) -> list[str]:
+        """List the components that this layer chooses for a slot, however many the slot holds."""
+        value = self.slots[slot].value if slot in self.slots else []
+        return [value] if isinstance(value, str) else list(value)
+
 
 @frozen
 class Recipe:

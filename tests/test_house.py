@@ -251,7 +251,7 @@ def test_no_file_of_the_project_names_a_registry_host_or_a_path_of_one_machine()
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("no git here")
-    pattern = re.compile(r"files\.python[h]osted|pypi\.org/simple|registry\.npmjs|(?<![\w.~])/(?:work|root|home)/\w")
+    pattern = re.compile(r"files\.python[h]osted|pypi\.org/simple|registry\.npm[j]s|(?<![\w.~])/(?:work|root|home)/\w")
     for name in listed.stdout.splitlines():
         path = ROOT / name
         if path.is_file() and path.suffix in {".py", ".md", ".toml", ".lock", ".txt", ".yaml", ""}:

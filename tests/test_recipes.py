@@ -7,7 +7,7 @@ import pytest
 
 from gancore import Run, UsageError, compose, discovery
 from gancore.composition import recipe_layers
-from gancore.recipe import Layer, layer_of
+from gancore.recipe import Layer
 from gancore.run import sweep
 
 FILES = discovery.recipe_files()
@@ -44,8 +44,8 @@ def small(name, steps):
     variants = ["small"] if any("small" in each.variants for each in CHAINS[name]) else []
     chosen = {each.name for each in compose(recipe=name, variants=variants).chosen}
     options = {key: value for key, value in QUICK.items() if key.partition(".")[0] in chosen}
-    settings = {"steps": steps, "epochs": 0, "batch": 8, "sample_epochs": 0, "sample_every": 2, "device": "cpu"}
-    return compose(recipe=name, variants=variants, options=options, settings=settings)
+    settings = {"steps": steps, "epochs": 0, "batch": 8, "log_every": 1, "sample_every": 2, "sample_epochs": 0}
+    return compose(recipe=name, variants=variants, options=options, settings=settings | {"device": "cpu"})
 
 
 def weights(run):
@@ -54,8 +54,11 @@ def weights(run):
 
 
 def train_in_two_goes(name, folder):
-    Run.start(small(name, 1), folder).fit()
-    return Run.resume(folder, [layer_of("test", {"run": {"steps": 2}})]).fit()
+    first = Run.start(small(name, 2), folder)
+    for _ in first.rows():
+        first.stop_after_step = True
+    assert first.training.step == 1
+    return Run.resume(folder).fit()
 
 
 def marked(names):

@@ -56,8 +56,8 @@ class _Published(click.Command):
         """Hand over to the command itself. Raises PluginError where its module is broken."""
         command = discovery.load_object(self.row)
         if not isinstance(command, click.Command):
-            where = f"{self.row.distribution} {self.row.version}, {self.row.object}"
-            raise PluginError(f"{self.row.name} is {command!r}, no click command", where=where, mend="@click.command()")
+            what = f"{self.row.name} is {command!r}, no click command"
+            raise PluginError(what, where=self.row.origin, mend="@click.command()")
         context = command.make_context(*args, **more)
         context.command = command
         return context

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import click
 from attrs import evolve
 
 from gancore import discovery
 from gancore.cli.console import clean, show_table
+from gancore.composition import default_layers, pick
 from gancore.errors import UsageError, did_you_mean
 from gancore.options import show
-from gancore.recipe import DEFAULT, SHORTHANDS, WITHOUT, Layer, Recipe, layer_of, read_recipe
+from gancore.recipe import LISTS, SHORTHANDS, Layer, Recipe, layer_of, read_recipe
 
 
 @click.command()
@@ -26,14 +26,14 @@ def recipes(name: str | None, as_json: bool) -> None:
     files = discovery.recipe_files()
     if name is not None and name not in files and not name.endswith(".toml"):
         raise UsageError(f"no recipe is called {name!r}", mend=did_you_mean(name, files) or "gan recipes")
-    wanted = [name] if name is not None else list(files)
-    found = [read_recipe(files[key], f"recipe {key}") if key in files else read_recipe(Path(key)) for key in wanted]
+    chain = discovery.recipe_chain(name) if name is not None else []
+    found = chain[-1:] or [read_recipe(path, f"recipe {key}") for key, path in files.items()]
     if as_json:
         click.echo(json.dumps([as_object(each, str(files.get(each.name, each.name))) for each in found], indent=1))
-    elif name is None:
+    elif not chain:
         show_table(("recipe", "summary"), [(each.name, each.summary) for each in found])
     else:
-        for line in explain(discovery.recipe_chain(name)):
+        for line in explain(chain):
             click.echo(clean(line))
 
 
@@ -75,18 +75,11 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
 
 def without_the_replaced(layers: list[Layer]) -> list[Layer]:
     """Leave out the options of components that a higher layer replaced: no flag may speak of what is not chosen."""
-    final: dict[str, set[str]] = {}
-    ever: set[str] = set()
-    lowest = [each.layer for each in discovery.recipe_chain(DEFAULT)] if DEFAULT in discovery.recipe_files() else []
-    for layer in [*lowest, *layers]:
-        for slot, given in layer.slots.items():
-            names = set(given.value) if isinstance(given.value, list) else {given.value}
-            ever |= names
-            final[slot] = final.get(slot, set()) | names if isinstance(given.value, list) else names
-    dropped = ever - {name for slot, names in final.items() if slot != WITHOUT for name in names}
-    dropped |= final.get(WITHOUT, set())
+    whole = [*default_layers(), *layers]
+    chosen = {each.wanted for each in pick(whole)}
+    replaced = {name for layer in whole for slot in layer.slots for name in layer.names(slot)} - chosen
     return [
-        evolve(layer, options={table: each for table, each in layer.options.items() if table not in dropped})
+        evolve(layer, options={table: each for table, each in layer.options.items() if table not in replaced})
         for layer in layers
     ]
 
@@ -96,9 +89,8 @@ def flags(layers: Iterable[Layer]) -> list[str]:
     slots: dict[str, list[str]] = {}
     options: dict[str, str] = {}
     for layer in layers:
-        for slot, given in layer.slots.items():
-            names = given.value if isinstance(given.value, list) else [given.value]
-            slots[slot] = [*slots.get(slot, []), *names] if isinstance(given.value, list) else names
+        for slot in layer.slots:
+            slots[slot] = [*(slots.get(slot, []) if slot in LISTS else []), *layer.names(slot)]
         for table, values in layer.options.items():
             for key, given in values.items():
                 options[f"--{key}" if table == "run" else f"--{table}.{key}"] = show(given.value)

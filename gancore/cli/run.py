@@ -47,6 +47,11 @@ SLOT_HELP = {
     "without": "Leave out a component that a recipe or another component asks for.",
 }
 
+VARIANT_HELP = {
+    "small": "Take the recipe at the size that a laptop trains in minutes.",
+    "compat": "Take the recipe as its source had it, faults included.",
+}
+
 
 def with_slots(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command one flag a slot and one a setting."""
@@ -64,13 +69,24 @@ def with_slots(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def with_variants(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command one flag a variant of a recipe."""
+    for name, text in reversed(VARIANT_HELP.items()):
+        command = click.option(f"--{name}", is_flag=True, help=text)(command)
+    return command
+
+
+def variants_of(**wanted: bool) -> list[str]:
+    """List the variants whose flags were given."""
+    return [name for name, given in wanted.items() if given]
+
+
 @click.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True}, add_help_option=False
 )
 @with_slots
 @click.option("--recipe", metavar="NAME|FILE", help="Start from a recipe; flags override it.")
-@click.option("--small", is_flag=True, help="Take the recipe at the size that a laptop trains in minutes.")
-@click.option("--compat", is_flag=True, help="Take the recipe as its source had it, faults included.")
+@with_variants
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where to write the run. [runs/GEN-LOSS-K]")
 @click.option("--resume", metavar="DIR", type=click.Path(path_type=Path), help="Go on with the run in DIR.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved composition, build it, write nothing.")
@@ -113,8 +129,7 @@ def run(
 
         with_run(Run.resume(resume, [words], may_run(words)), as_json)
         return
-    variants = [name for name, wanted in (("small", small), ("compat", compat)) if wanted]
-    composition = compose_words(words, recipe, variants)
+    composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
     if dry_run:
         from gancore.cli.dry_run import show_composition
 

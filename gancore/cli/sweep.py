@@ -15,7 +15,7 @@ import click
 from gancore import discovery
 from gancore.cli.choices import layer_of_words
 from gancore.cli.console import clean, note, say
-from gancore.cli.run import with_slots
+from gancore.cli.run import variants_of, with_slots, with_variants
 from gancore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ Table = Mapping[str, Mapping[int, Mapping[str, float]]]
 )
 @click.option("--jobs", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="Runs at once.")
 @click.option("--figures", metavar="A,B", help="Figures of the table. [the recipe's, or all measured]")
-@click.option("--small", is_flag=True, help="Take the recipe at the size that a laptop trains in minutes.")
-@click.option("--compat", is_flag=True, help="Take the recipe as its source had it, faults included.")
+@with_variants
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where to write. [runs/sweep-RECIPE]")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON on stdout.")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
@@ -66,7 +65,7 @@ def sweep(
     from gancore.run import sweep as sweeps
 
     words = layer_of_words(given, extra, OWN_FLAGS, "gan sweep")
-    variants = [name for name, wanted in (("small", small), ("compat", compat)) if wanted]
+    variants = variants_of(small=small, compat=compat)
     base = recipe_layers(recipe, variants) if recipe is not None else []
     table = discovery.recipe_chain(recipe)[-1].sweep if recipe is not None else {}
     if vary:

@@ -320,8 +320,7 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
     directory.expect(folder)
     for layer in changes:
         for slot, given in layer.slots.items():
-            names = [given.value] if isinstance(given.value, str) else given.value
-            if not all(map(is_file, names)):
+            if not all(map(is_file, layer.names(slot))):
                 raise UsageError(
                     f"{slot} cannot change when a run is resumed",
                     where=given.where,

@@ -27,7 +27,7 @@ from gancore.run.directory import Row, rows_in
 from gancore.run.run import Run
 from gancore.settings import RESUMABLE
 
-LENGTH = ("steps", "epochs")
+LENGTH = {"steps", "epochs"}
 OF_AN_ARM = ("arm ", "--vary ")  # how the origins of layers that vary begin
 LAST = 5  # values of a figure that are averaged into its final one: a single evaluation is too noisy
 FINISHED = Path("samples") / "final.png"  # the last thing a run writes
@@ -111,8 +111,7 @@ def _varied(key: str, value: str, base: Sequence[Layer]) -> Layer:
     table, dot, name = key.rpartition(".")
     if key in LISTS:
         names = [] if value == "none" else value.split("+")
-        there = [layer.slots[key].value for layer in base if key in layer.slots]
-        gone = [each for given in there for each in ([given] if isinstance(given, str) else given) if each not in names]
+        gone = [each for layer in base for each in layer.names(key) if each not in names]
         return Layer(where, {key: Given(names, where), **({WITHOUT: Given(gone, where)} if gone else {})})
     if key in (*ONE_OF, *SHORTHANDS):
         return Layer(where, {slot: Given(value, where) for slot in SHORTHANDS.get(key, (key,))})
@@ -157,19 +156,18 @@ def _expect_free(arms: Mapping[str, Sequence[Layer]], words: Layer) -> None:
 
 
 def _expect_same(folder: Path, recipe: Mapping[str, Any]) -> None:
-    there = read_recipe(folder / directory.RECIPE).layer
-    wanted = layer_of("", recipe)
-    for table in {*there.options, *wanted.options}:
-        one, other = (
-            {key: given.value for key, given in each.options.get(table, {}).items()} for each in (there, wanted)
-        )
-        fixed = {key for key in {*one, *other} if table != "run" or key in LENGTH or key not in RESUMABLE}
-        if any(one.get(key) != other.get(key) for key in fixed):
-            raise UsageError(f"{folder} holds another run: [{table}] differs", where="--out", mend="another --out")
-    if {slot: given.value for slot, given in there.slots.items()} != {
-        slot: given.value for slot, given in wanted.slots.items()
-    }:
-        raise UsageError(f"{folder} holds a run of other components", where="--out", mend="another --out")
+    there, wanted = _fixed(read_recipe(folder / directory.RECIPE).layer), _fixed(layer_of("", recipe))
+    for table, key in [place for place in {**there, **wanted} if there.get(place) != wanted.get(place)]:
+        what = f"[{table}] differs" if table else f"{key} differs"
+        raise UsageError(f"{folder} holds another run: {what}", where="--out", mend="another --out")
+
+
+def _fixed(layer: Layer) -> dict[tuple[str, str], Any]:
+    """List by (table, key) what a run that goes on may not change; a sweep's runs keep their length too."""
+    free = RESUMABLE - LENGTH
+    options = {(table, key): given.value for table, each in layer.options.items() for key, given in each.items()}
+    chosen = {("", slot): given.value for slot, given in layer.slots.items()}
+    return {place: value for place, value in (chosen | options).items() if place[0] != "run" or place[1] not in free}
 
 
 # ── training ──────────────────────────────────────────────────────────────────────────────────────────────────
