@@ -20,8 +20,8 @@ from gancore.plan import Head, LabelSet, Plan, Tail, Update, pyramid
 if TYPE_CHECKING:
     from gancore.batch import Batch, Judgement, Sample
     from gancore.composition import Composition, compose
-    from gancore.data import Data, DataSpec, StoredData
-    from gancore.networks import GAN, Critic
+    from gancore.data import Data, DataSpec, StoredData, resize_images
+    from gancore.networks import GAN, Critic, Crop
     from gancore.run.directory import read_rows
     from gancore.run.progress import Progress
     from gancore.run.run import Run
@@ -30,16 +30,17 @@ if TYPE_CHECKING:
 
 _LATER = {
     "Batch": "batch", "Judgement": "batch", "Sample": "batch", "Composition": "composition", "compose": "composition",
-    "Data": "data", "DataSpec": "data", "StoredData": "data", "GAN": "networks", "Critic": "networks",
+    "Data": "data", "DataSpec": "data", "StoredData": "data", "resize_images": "data",
+    "GAN": "networks", "Critic": "networks", "Crop": "networks",
     "Run": "run.run", "read_rows": "run.directory", "grid": "run.samples", "save_picture": "run.samples",
      "Progress": "run.progress", "Settings": "settings",
 }  # fmt: skip
 
 __all__ = [
-    "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Data", "DataError", "DataSpec",
-    "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "Plan", "PluginError", "Progress", "Run", "Sample",
-    "Settings", "StoredData", "Tail", "Update", "UsageError", "component", "compose", "grid", "hookimpl", "memory",
-    "needs", "option", "pyramid", "read_rows", "refuses", "save_picture", "wary_of", "wary_without",
+    "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Crop", "Data", "DataError",
+    "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "Plan", "PluginError", "Progress", "Run",
+    "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "component", "compose", "grid", "hookimpl", "memory",
+    "needs", "option", "pyramid", "read_rows", "refuses", "resize_images", "save_picture", "wary_of", "wary_without",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from attrs import define, field, frozen
 from torch import Tensor
+from torch.nn import functional
 
 from gancore.plan import LabelSet
 from gancore.rng import Streams
@@ -101,6 +102,19 @@ class StoredData:
         for tensor in (self.samples, self.labels):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Return uint8 images `[M, C, H, W]` at `size` (height, width), bilinear with antialiasing; None keeps their own.
+
+    In float64 and rounded, so that all machines agree on the bytes; 256 images at a time.
+    """
+    if size is None or size == tuple(images.shape[2:]):
+        return images.contiguous()
+    resized = torch.empty(*images.shape[:2], *size, dtype=torch.uint8)
+    for source, target in zip(torch.split(images, 256), torch.split(resized, 256), strict=True):
+        target.copy_(functional.interpolate(source.double(), size=size, mode="bilinear", antialias=True).round_())
+    return resized
 
 
 @frozen

@@ -53,6 +53,18 @@ def _full(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
+class Crop(nn.Module):
+    """Cuts an upsampled map `[N, C, 2h, 2w]` to `size`, which is smaller by a row or column where a side is odd."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Cut maps `[N, C, H, W]`, at their right and lower edge."""
+        return maps[..., : self.size[0], : self.size[1]]
+
+
 @define(eq=False)
 class Player:
     """One player: its network, networks that components added, and the optimiser of all their weights."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from attrs import field, frozen
 from torch import Tensor
 
-from gancore.batch import Sample
+from gancore.batch import Judgement, Sample
 from gancore.networks import draw_latent
 from gancore.plan import Plan
-from gancore.run.samples import draw_samples, make_samples
+from gancore.run.samples import draw_samples, judge, make_samples
 from gancore.step import Game
 
 
@@ -41,6 +41,10 @@ class Progress:
     def make(self, z: Tensor, labels: Tensor) -> Sample:
         """Make samples of latents `[n, Z]` and labels `[n, L]`, on the CPU, by the network that samples come from."""
         return make_samples(self.game, z, labels)
+
+    def judge(self, images: Tensor, labels: Tensor) -> Judgement:
+        """Let the critic judge plain images `[n, *shape]` with labels `[n, L]` in evaluation mode, on the CPU."""
+        return judge(self.game, images, labels)
 
     def samples(self, n: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Draw n samples `[n, *shape]` and labels `[n, L]`, with the same latents at every step of the run."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw
-from torch import Tensor
+from torch import Tensor, nn
 
-from gancore.batch import Sample, as_sample
+from gancore.batch import Judgement, Sample, as_sample
 from gancore.networks import draw_latent
 from gancore.run import _fs
 from gancore.step import Game, data_labels
@@ -38,21 +39,46 @@ def draw_samples(game: Game, n: int, *key: int | str, labels: Tensor | None = No
 def make_samples(game: Game, z: Tensor, labels: Tensor) -> Sample:
     """Make one sample of each latent `[n, Z]` with labels `[n, L]`, on the CPU, by the network that samples come from.
 
-    The network is in evaluation mode meanwhile; afterwards every module's mode is as it was.
+    The network is in evaluation mode meanwhile.
     """
     own = game.gan.generator.network
     net = game.hooks.first("sampling_generator", net=own) or own
-    training = {module: module.training for module in net.modules()}
+    parts = [as_sample(made) for made in evaluate(game, net, z, labels)]
+    return Sample(_joined([part.images for part in parts]), _joined_by_name([part.extras for part in parts]))
+
+
+def judge(game: Game, images: Tensor, labels: Tensor) -> Judgement:
+    """Let the critic judge images `[n, *shape]` with labels `[n, L]`, on the CPU, as they are and not as views.
+
+    The critic is in evaluation mode meanwhile.
+    """
+    parts: list[Judgement] = evaluate(game, game.gan.critic.network, images, labels)
+    return Judgement(
+        _joined([part.score for part in parts]),
+        _joined([part.features for part in parts]),
+        _joined_by_name([part.heads for part in parts]),
+    )
+
+
+def evaluate(game: Game, net: nn.Module, *inputs: Tensor) -> list[Any]:
+    """Return what a network in evaluation mode answers, a batch at a time; afterwards all modes are as they were."""
+    modes = {module: module.training for module in net.modules()}
     net.eval()
     try:
         with torch.no_grad():
-            halves = zip(torch.split(z, game.plan.batch), torch.split(labels, game.plan.batch), strict=True)
-            parts = [as_sample(net(*(each.to(game.gan.device) for each in half))) for half in halves]
+            batches = zip(*(torch.split(each, game.plan.batch) for each in inputs), strict=True)
+            return [net(*(each.to(game.gan.device) for each in batch)) for batch in batches]
     finally:
-        for module, mode in training.items():
+        for module, mode in modes.items():
             module.training = mode
-    extras = {name: torch.cat([part.extras[name] for part in parts]).float().cpu() for name in parts[0].extras}
-    return Sample(torch.cat([part.images for part in parts]).float().cpu(), extras)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts)).float().cpu()
+
+
+def _joined_by_name(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
 
 
 def to_pixels(images: Tensor) -> Tensor:

@@ -11,9 +11,8 @@ from pathlib import Path, PurePosixPath
 import platformdirs
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, component, hookimpl, option
+from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, component, hookimpl, option, resize_images
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TRAIN, TEST = tuple(f"data_batch_{number}.bin" for number in range(1, 6)), ("test_batch.bin",)
@@ -118,16 +117,6 @@ def parse(content: bytes, path: Path) -> tuple[Tensor, Tensor]:
     return records[:, 1:].reshape(RECORDS, 3, 32, 32), labels
 
 
-def resize(images: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """Return images `[M, C, H, W]` at `size` (height, width), bilinear with antialiasing; None keeps their own."""
-    if size is None or size == tuple(images.shape[2:]):
-        return images
-    resized = torch.empty(*images.shape[:2], *size, dtype=torch.uint8)  # float64: all machines round to the same bytes
-    for source, target in zip(images.split(256), resized.split(256), strict=True):
-        target.copy_(interpolate(source.double(), size=size, mode="bilinear", antialias=True).round_())
-    return resized
-
-
 @component(source="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, the binary version")
 class Cifar10:
     """Read CIFAR-10: 60,000 colour photographs of 32×32, in ten classes.
@@ -171,7 +160,7 @@ class Cifar10:
             if name in batches:
                 raise broken(place, f"holds {name} twice")
             images, labels = parse(content, place / name)
-            batches[name] = resize(images, spec.size), labels
+            batches[name] = resize_images(images, spec.size), labels
         if lacking := [name for name in names if name not in batches]:
             raise broken(place, f"lacks {', '.join(lacking)}")
         images, labels = zip(*(batches[name] for name in names), strict=True)

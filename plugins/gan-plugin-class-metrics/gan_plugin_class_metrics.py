@@ -29,32 +29,11 @@ def expect_head(net, plan, metric):
 
 
 def answers(progress, n):
-    """Yield (side, suffix, logits `[n, K]`, labels `[n]`) of n reals and n samples, for each label set with a head.
-
-    The critic sees plain images in evaluation mode, a batch at a time; afterwards every module's mode is as it was.
-    """
-    net = progress.game.gan.critic.network
-    modes = {module: module.training for module in net.modules()}
-    net.eval()
-    try:
-        for side, (images, labels) in {"real": progress.reals(n), "fake": progress.samples(n)}.items():
-            heads = judge(progress, images, labels)
-            for place, (column, each) in enumerate(sets_with_head(progress.plan, heads)):
-                yield side, f"-{each.name}" if place else "", heads[f"class-{each.name}"], labels[:, column]
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
-@torch.no_grad()
-def judge(progress, images, labels):
-    """Return the critic's heads on images `[n, *shape]` with labels `[n, L]`, on the CPU."""
-    gan, size = progress.game.gan, progress.plan.batch
-    parts = [
-        gan.critic.network(*(each.to(gan.device) for each in part)).heads
-        for part in zip(images.split(size), labels.split(size), strict=True)
-    ]
-    return {name: torch.cat([part[name] for part in parts]).float().cpu() for name in parts[0]}
+    """Yield (side, suffix, logits `[n, K]`, labels `[n]`) of n reals and n samples, for each label set with a head."""
+    for side, (images, labels) in {"real": progress.reals(n), "fake": progress.samples(n)}.items():
+        heads = progress.judge(images, labels).heads
+        for place, (column, each) in enumerate(sets_with_head(progress.plan, heads)):
+            yield side, f"-{each.name}" if place else "", heads[f"class-{each.name}"], labels[:, column]
 
 
 def entropy(p):

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gancore import CompositionError, component, hookimpl, option, pyramid
+from gancore import CompositionError, Crop, component, hookimpl, option, pyramid
 
 SOURCE = "Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434"
 
@@ -26,17 +26,6 @@ def refuse_widths(owner: str, options, size: tuple[int, int], most: int) -> None
         where=f"{owner}.widths",
         mend=f"--{owner}.widths with at most {most} numbers, or a larger --size",
     )
-
-
-class Crop(nn.Module):
-    """Cut an upsampled map `[N, C, 2h, 2w]` to `size`, which is smaller by a row or column where a side is odd."""
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps[..., : self.size[0], : self.size[1]]
 
 
 class Generator(nn.Module):

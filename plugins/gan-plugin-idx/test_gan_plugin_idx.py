@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan_plugin_idx import Idx, parse, resize
-from gancore import DataError, DataSpec, UsageError
+from gan_plugin_idx import Idx, parse
+from gancore import DataError, DataSpec, UsageError, resize_images
 from gancore.testing import check_component
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
@@ -172,12 +172,12 @@ def test_own_size_changes_no_byte(tmp_path):
 def test_resized_images_agree_with_pillow_to_one_level(size):
     images = torch.from_numpy(pixels(3, 28, 28)).to(torch.uint8)
     pillow = [Image.fromarray(each.numpy()).resize(size[::-1], Image.Resampling.BILINEAR) for each in images]
-    found = resize(images[:, None], size)[:, 0].int().numpy()
+    found = resize_images(images[:, None], size)[:, 0].int().numpy()
     assert np.abs(found - np.stack([np.asarray(each, int) for each in pillow])).max() <= 1
 
 
 def test_an_image_of_one_level_keeps_it_at_every_size():
-    assert resize(torch.full((300, 1, 7, 9), 255, dtype=torch.uint8), (33, 20)).unique().tolist() == [255]
+    assert resize_images(torch.full((300, 1, 7, 9), 255, dtype=torch.uint8), (33, 20)).unique().tolist() == [255]
 
 
 # ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gancore import component, hookimpl, needs, option, pyramid, wary_without
+from gancore import Crop, component, hookimpl, needs, option, pyramid, wary_without
 
 SOURCE = "Karras et al., ICLR 2018, arXiv:1710.10196, section 2"
 IMAGES = needs("data.images", "points have no height and width to double", mend="--gen mlp --critic mlp-critic")
@@ -53,17 +53,6 @@ def channels_of(levels: int, options) -> list[int]:
 def convolve(before: int, after: int, role: str, plan) -> list[nn.Module]:
     """List a convolution that keeps height and width, its norm and its activation."""
     return [nn.Conv2d(before, after, 3, padding=1), plan.norm(after, role), nn.LeakyReLU(0.2)]
-
-
-class Crop(nn.Module):
-    """Cut an upsampled map `[N, C, 2h, 2w]` to `size`, which is smaller by a row or column where a side is odd."""
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps[..., : self.size[0], : self.size[1]]
 
 
 class Generator(Growing):

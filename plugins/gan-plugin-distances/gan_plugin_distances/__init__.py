@@ -54,9 +54,11 @@ def sliced_wasserstein(x: Tensor, y: Tensor) -> Tensor:
     return ((x @ directions).sort(0).values - (y @ directions).sort(0).values).square().mean().sqrt()
 
 
-def beside_floor(distance: Tensor, floor: Tensor, images: int) -> dict[str, float | Tensor]:
-    """Name the figures of a distance; a ratio to nothing is left out."""
-    figures = {"distance": distance, "floor": floor, "images": images}
+def beside_floor(reference: Reference, samples: Tensor) -> dict[str, float | Tensor]:
+    """Measure samples and name the figures; a ratio to nothing is left out."""
+    distance, n = reference.measure(samples)
+    floor = reference.floors.mean()
+    figures = {"distance": distance, "floor": floor, "images": n}
     return {**figures, "ratio": distance / floor} if floor > NOTHING else figures
 
 
@@ -91,7 +93,6 @@ class Frechet:
     images: int = option(1000, ge=2, help="n, samples and reals to compare")
     features: str = option("randconv", choices=tuple(EXTRACTORS), help="what is compared of images; points ignore it")
     reference: Reference | None = memory()
-    floor: Tensor | None = memory()
     remark: str | None = memory()  # to tell with the next row
 
     @hookimpl
@@ -99,11 +100,9 @@ class Frechet:
         if not progress.due(self.every):
             return None
         if self.reference is None:
-            self.reference = Reference.draw(progress, self.images, self.features)
-            self.floor = self.reference.floors(frechet).mean()
+            self.reference = Reference.draw(progress, self.images, self.features, frechet)
             self.remark = singular(self.reference)
-        fakes, reals = self.reference.pair(progress.samples(self.images)[0])
-        return beside_floor(frechet(fakes, reals), self.floor, len(fakes))
+        return beside_floor(self.reference, progress.samples(self.images)[0])
 
     @hookimpl
     def record(self) -> str | None:
@@ -140,19 +139,17 @@ class MMD:
         "pixels8", choices=("pixels8", "palette"), help="what is compared of images; points ignore it"
     )
     reference: Reference | None = memory()
-    deviation: Tensor | None = memory()
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
             return None
         if self.reference is None:
-            self.reference = Reference.draw(progress, self.images, self.features)
-            self.deviation = self.reference.floors(mmd).std()
-        fakes, reals = self.reference.pair(progress.samples(self.images)[0])
-        squared = mmd(fakes, reals)
-        figures = {"squared": squared, "floor-deviation": self.deviation, "images": len(fakes)}
-        return {**figures, "z": squared / self.deviation} if self.deviation > NOTHING else figures
+            self.reference = Reference.draw(progress, self.images, self.features, mmd)
+        squared, n = self.reference.measure(progress.samples(self.images)[0])
+        deviation = self.reference.floors.std()
+        figures = {"squared": squared, "floor-deviation": deviation, "images": n}
+        return {**figures, "z": squared / deviation} if deviation > NOTHING else figures
 
 
 @component(source="Rabin et al., SSVM 2011; Bonneel et al., JMIV 51, 2015; in GANs: Karras et al., arXiv:1710.10196")
@@ -170,14 +167,11 @@ class SlicedWasserstein:
     images: int = option(1000, ge=2, help="n, samples and reals to compare")
     features: str = option("randconv", choices=tuple(EXTRACTORS), help="what is compared of images; points ignore it")
     reference: Reference | None = memory()
-    floor: Tensor | None = memory()
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
             return None
         if self.reference is None:
-            self.reference = Reference.draw(progress, self.images, self.features)
-            self.floor = self.reference.floors(sliced_wasserstein).mean()
-        fakes, reals = self.reference.pair(progress.samples(self.images)[0])
-        return beside_floor(sliced_wasserstein(fakes, reals), self.floor, len(fakes))
+            self.reference = Reference.draw(progress, self.images, self.features, sliced_wasserstein)
+        return beside_floor(self.reference, progress.samples(self.images)[0])

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from gancore import DataError, Progress
 
+Distance = Callable[[Tensor, Tensor], Tensor]  # x [n, d], y [n, d] → scalar
 SPLITS = 10  # pairs of disjoint halves that a floor is the mean of
 
 
@@ -65,15 +66,20 @@ def extract(samples: Tensor, features: str) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What samples are compared with: features of 2n reals, `reals [2n, d]`. They follow from the data alone."""
+    """What samples are compared with: features of 2n reals, `reals [2n, d]`, and what `distance` finds between them.
+
+    `floors [SPLITS]` are the distances of disjoint halves. All follow from the data alone.
+    """
 
     features: str
+    distance: Distance
     reals: Tensor
     middle: Tensor
     width: Tensor
+    floors: Tensor
 
     @classmethod
-    def draw(cls, progress: Progress, n: int, features: str) -> "Reference":
+    def draw(cls, progress: Progress, n: int, features: str, distance: Distance) -> "Reference":
         """Take 2n different reals, or as many as there are. Raises DataError where there are fewer than 4."""
         data, rng = progress.game.data or (), torch.Generator().manual_seed(0)
         n = min(n, len(data) // 2)
@@ -84,20 +90,20 @@ class Reference:
         if features == "randconv" and progress.plan.images:
             middle, width = reals.mean(0), reals.std(0)
             width = width.where(width > 1e-6, 1)  # a feature that never varies stays 0
-        return cls(features, (reals - middle) / width, middle, width)
+        reals = (reals - middle) / width
+        floors = torch.stack([distance(one, other) for one, other in halves(reals)])
+        return cls(features, distance, reals, middle, width, floors)
 
-    def pair(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features of at most n samples and those of as many reals, `[n, d]` each."""
+    def measure(self, samples: Tensor) -> tuple[Tensor, int]:
+        """Return the distance of at most n samples to as many reals, and how many they were."""
         n = min(len(samples), len(self.reals) // 2)
-        return (extract(samples[:n], self.features) - self.middle) / self.width, self.reals[:n]
+        found = (extract(samples[:n], self.features) - self.middle) / self.width
+        return self.distance(found, self.reals[:n]), n
 
-    def halves(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Split the reals in two at random, again and again: `[n, d]` each, nothing in common."""
-        rng = torch.Generator().manual_seed(1)
-        for _ in range(SPLITS):
-            one, other = self.reals[torch.randperm(len(self.reals), generator=rng)].chunk(2)
-            yield one, other
 
-    def floors(self, distance: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """Measure all pairs of halves `[SPLITS]`."""
-        return torch.stack([distance(one, other) for one, other in self.halves()])
+def halves(reals: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Split reals `[2n, d]` in two at random, again and again: `[n, d]` each, nothing in common."""
+    rng = torch.Generator().manual_seed(1)
+    for _ in range(SPLITS):
+        one, other = reals[torch.randperm(len(reals), generator=rng)].chunk(2)
+        yield one, other

@@ -15,9 +15,8 @@ from typing import IO
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, component, hookimpl, option
+from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, component, hookimpl, option, resize_images
 
 IMAGES = re.compile(r"(.+)-images([-.])idx[34]-ubyte(\.gz)?", re.DOTALL)
 KINDS = {0x801: "labels", 0x803: "images", 0x804: "colour images"}  # magic: 0, 0, type (8: bytes), dimensions
@@ -139,16 +138,6 @@ def read_split(images: Path) -> tuple[Tensor, Tensor | None]:
     return pixels, labels
 
 
-def resize(images: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """Return images `[M, C, H, W]` at `size` (height, width), bilinear with antialiasing; None keeps their own."""
-    if size is None or size == tuple(images.shape[2:]):
-        return images.contiguous()
-    resized = torch.empty(*images.shape[:2], *size, dtype=torch.uint8)  # float64: all machines round to the same bytes
-    for source, target in zip(images.split(256), resized.split(256), strict=True):
-        target.copy_(interpolate(source.double(), size=size, mode="bilinear", antialias=True).round_())
-    return resized
-
-
 @component(source="LeCun, Cortes and Burges, The MNIST database of handwritten digits, 1998: the idx format")
 class Idx:
     """Read images and labels from idx files, gzipped or not, as MNIST and its kin are published.
@@ -184,7 +173,7 @@ class Idx:
     @hookimpl
     def make_data(self, spec: DataSpec) -> StoredData:
         parts = [read_split(file) for file in self.files(spec.folder)]
-        images = [resize(pixels, spec.size) for pixels, _ in parts]
+        images = [resize_images(pixels, spec.size) for pixels, _ in parts]
         labels = [each for _, each in parts if each is not None]
         if len({each.shape[1:] for each in images}) > 1 or len(labels) not in (0, len(parts)):
             what = "the splits differ in the shape of their images, or only one has labels"

@@ -9,8 +9,8 @@ import platformdirs
 import torch
 from torch import Tensor
 
-from gan_plugin_idx import labels_beside, read_split, resize, shown
-from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, component, hookimpl, option
+from gan_plugin_idx import labels_beside, read_split, shown
+from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, component, hookimpl, option, resize_images
 
 SPLITS = {"train": ("train",), "test": ("t10k",), "all": ("train", "t10k")}  # in the words of their file names
 
@@ -94,7 +94,7 @@ def read_known(known: Known, folder: Path, split: str, download: bool, size: tup
     if not found or any(labels_beside(images) is None for images in found):
         raise missing(known, folder, parts)
     pixels, labels = zip(*(read_part(known, images) for images in found), strict=True)
-    images = torch.cat([resize(each, size) for each in pixels])
+    images = torch.cat([resize_images(each, size) for each in pixels])
     return StoredData(images, torch.cat(labels), (LabelSet("class", known.classes),))
 
 
