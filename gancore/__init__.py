@@ -39,8 +39,9 @@ _LATER = {
 __all__ = [
     "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Crop", "Data", "DataError",
     "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "Plan", "PluginError", "Progress", "Run",
-    "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "component", "compose", "grid", "hookimpl", "memory",
-    "needs", "option", "pyramid", "read_rows", "refuses", "resize_images", "save_picture", "wary_of", "wary_without",
+    "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "component", "compose", "grid", "hookimpl",
+    "memory", "needs", "option", "pyramid", "read_rows", "refuses", "resize_images", "save_picture", "wary_of",
+    "wary_without",
 ]  # fmt: skip
 
 

@@ -46,6 +46,22 @@ def test_several_varied_keys_make_every_combination():
     assert list(arms) == [f"latent.dim={dim},loss={loss}" for dim in (1, 2) for loss in ("bce", "wgan")]
 
 
+def test_values_that_hold_commas_are_parted_by_semicolons():
+    assert list(sweep.arms_of_words(["dcgan.widths=8,4;4,4"], [], Layer("words"))) == [
+        "dcgan.widths=8,4",
+        "dcgan.widths=4,4",
+    ]
+
+
+def test_a_varied_folder_is_read_by_the_reader_that_fits(gan, tmp_path):
+    for colour in ("red", "blue"):
+        (tmp_path / colour).mkdir()
+        Image.new("RGB", (8, 8), colour).save(tmp_path / colour / "one.png")
+    words = ["--steps", 1, "--batch", 2, "--size", 8, "--dcgan.width", 2, "--dcgan-critic.width", 2, "--seeds", 1]
+    done = gan("sweep", "--vary", f"data={tmp_path / 'red'},{tmp_path / 'blue'}", "--out", tmp_path / "s", *words)
+    assert len(json.loads((tmp_path / "s" / "sweep.json").read_text())["figures"]) == 2, done.stderr
+
+
 def test_a_varied_key_is_a_slot_a_setting_an_option_or_a_list_of_components():
     (layers,) = sweep.arms_of_words(
         ["norm=none", "batch=8", "adam.lr=1e-3", "reg=dropout+repeat"], [], Layer("words")

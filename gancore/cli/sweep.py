@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gancore import discovery
-from gancore.cli.choices import layer_of_words
+from gancore.cli.choices import layer_of_words, path_as_data
 from gancore.cli.console import clean, note, say
 from gancore.cli.run import variants_of, with_slots, with_variants
 from gancore.errors import UsageError
@@ -70,6 +70,7 @@ def sweep(
     table = discovery.recipe_chain(recipe)[-1].sweep if recipe is not None else {}
     if vary:
         arms, table = sweeps.arms_of_words(vary, base, words), {}
+        arms = {name: [path_as_data(layer) for layer in layers] for name, layers in arms.items()}
     elif recipe is None:
         raise UsageError("nothing is varied", mend="gan sweep RECIPE, or --vary KEY=A,B")
     else:

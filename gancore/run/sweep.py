@@ -85,8 +85,8 @@ def arms_of_words(vary: Sequence[str], base: Sequence[Layer], words: Layer) -> d
     """Return the layers of each arm of `KEY=A,B` words: every combination of their values.
 
     KEY is a slot, a setting or `component.option`; several components for one slot are joined by `+`, none is `none`.
-    What base and words chose for such a slot gives way. Raises UsageError for a word without values, or a key that is
-    given twice.
+    What base and words chose for such a slot gives way. Values that hold commas are parted by semicolons. Raises
+    UsageError for a word without values, or a key that is given twice.
     """
     choices = []
     keys = [word.partition("=")[0] for word in vary]
@@ -94,9 +94,10 @@ def arms_of_words(vary: Sequence[str], base: Sequence[Layer], words: Layer) -> d
         raise UsageError(f"{twice.pop()} is varied twice", where="--vary", mend="give all its values at once")
     for word in vary:
         key, _, values = word.partition("=")
-        if not key or not all(values.split(",")):
+        parts = values.split(";" if ";" in values else ",")
+        if not key or not all(parts):
             raise UsageError(f"{word!r} varies nothing", where=f"--vary {word}", mend="--vary KEY=A,B")
-        choices.append([(key, value) for value in values.split(",")])
+        choices.append([(key, value) for value in parts])
     return {
         ",".join(f"{key}={value}" for key, value in combination): [
             *base,

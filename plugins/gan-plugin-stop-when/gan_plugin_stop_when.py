@@ -1,6 +1,10 @@
 """End a run when a figure has reached a value and holds it."""
 
+from difflib import get_close_matches
+
 from gancore import UsageError, component, hookimpl, memory, option
+
+PATIENCE = 20  # rows: more than lie between two drawings of a usual run, when most metrics are measured
 
 
 @component(
@@ -9,8 +13,9 @@ from gancore import UsageError, component, hookimpl, memory, option
 class StopWhen:
     """End the run when a figure of the metrics row stays above, or below, a value for some rows.
 
-    A row without the figure is passed over: it neither counts nor breaks the series. The run ends saved, as at its last
-    step, and can be resumed. Raises UsageError where no figure is named, or neither bound is given.
+    A row without the figure is passed over: it neither counts nor breaks the series. Where the first twenty rows all
+    lack it, the run says so once, for the name may be misspelt. The run ends saved, as at its last step, and can be
+    resumed. Raises UsageError where no figure is named, or neither bound is given.
     """
 
     figure: str = option("", help="name of the figure as in metrics.jsonl, e.g. critic/total")
@@ -18,11 +23,26 @@ class StopWhen:
     below: float | None = option(None, help="end when the figure is at most this, in its own units")
     rows: int = option(3, ge=1, help="rows with the figure, one after another, that must all say so")
     held: int = memory(0)  # rows so far
+    lacking: int = memory(0)  # rows without the figure, until it is first seen
+    names: frozenset[str] = memory(frozenset())  # figures seen until then
 
     def __attrs_post_init__(self):
         if not self.figure or (self.above is None and self.below is None):
             mend = "--stop-when.figure class-accuracy/fake --stop-when.above 0.7"
             raise UsageError("stop-when needs a figure and a bound", where="--track stop-when", mend=mend)
+
+    @hookimpl
+    def record(self, row):
+        if self.figure in row or self.lacking >= PATIENCE:
+            self.lacking = PATIENCE
+            return None
+        self.lacking += 1
+        self.names |= row.keys()
+        if self.lacking < PATIENCE:
+            return None
+        near = get_close_matches(self.figure, self.names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(self.names))}"
+        return f"stop-when waits for {self.figure}, which no row has had; {hint}"
 
     @hookimpl
     def stop(self, row):
@@ -34,7 +54,7 @@ class StopWhen:
         return f"{self.figure} is {value:.4g}" if self.held >= self.rows else None
 
     def state(self):
-        return {"held": self.held}
+        return {"held": self.held, "lacking": self.lacking}
 
     def load_state(self, state):
-        self.held = state["held"]
+        self.held, self.lacking = state["held"], state["lacking"]

@@ -40,6 +40,20 @@ def test_the_count_survives_a_resume():
     assert again.stop({"a/b": 1.0}) == "a/b is 1"
 
 
+def test_a_figure_that_twenty_rows_lack_is_told_once_with_the_nearest_name():
+    stop = StopWhen(figure="frechet/ratoi", above=2.0)
+    said = [stop.record({"step": 1.0, "frechet/ratio": 3.0})] + [stop.record({"step": 1.0}) for _ in range(30)]
+    assert [each for each in said if each] == [
+        "stop-when waits for frechet/ratoi, which no row has had; did you mean frechet/ratio?"
+    ]
+    assert said[19]
+
+
+def test_a_figure_that_was_seen_once_is_never_missed():
+    stop = StopWhen(figure="a/b", above=2.0)
+    assert not any(stop.record(row) for row in [{"a/b": 1.0}, *[{"step": 1.0}] * 30])
+
+
 @pytest.mark.parametrize("options", [{}, {"figure": "a/b"}, {"above": 1.0}])
 def test_a_stop_without_figure_or_bound_is_refused(options):
     with pytest.raises(UsageError, match="needs a figure and a bound"):
