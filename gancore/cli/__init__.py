@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import Any
 
 # Threads that wait must not spin: where other programs use the machine too, spinning made steps forty times slower.
@@ -13,7 +12,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import click
 
 from gancore import discovery
-from gancore.cli.console import complain
+from gancore.cli.choices import mend_unknown, unknown_variables
+from gancore.cli.console import clean, complain, note, show_traceback
 from gancore.cli.plugins import plugins
 from gancore.cli.recipes import recipes
 from gancore.cli.run import run
@@ -49,7 +49,7 @@ class _Gan(click.Group):
 
 class _Published(click.Command):
     def __init__(self, row: discovery.Row) -> None:
-        super().__init__(row.name, help=row.summary)
+        super().__init__(row.name, help=clean(row.summary))
         self.row = row
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
@@ -72,6 +72,8 @@ class _Published(click.Command):
 @click.version_option(package_name="gancore", prog_name="gan")
 def gan(debug: bool) -> None:
     """Compose a GAN from plugins, train it, sample from it."""
+    for name in unknown_variables():
+        note(f"the environment variable {name} is set, but gancore reads none of that name")
 
 
 for command in (run, sweep, plugins, sample, recipes):
@@ -86,6 +88,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = gan.main(args=words, prog_name="gan", standalone_mode=False)
     except GanError as error:
+        if error.unknown:
+            error.mend = mend_unknown(error.unknown, error.mend)
         code = _report(error, error.exit_code, debug)
     except click.UsageError as error:
         code = _report(GanError(error.format_message(), mend="gan --help"), 2, debug)
@@ -106,6 +110,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _report(error: GanError, code: int, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
+        show_traceback()
     complain(error)
     return code

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+import click
 
 from gancore import discovery
 from gancore.component import options_of
@@ -15,7 +19,60 @@ from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer
 from gancore.settings import Settings
 
 ORIGIN = "command line"
+PREFIX = "GAN_"  # of environment variables that somebody may have hoped would count
 PLAIN_FLAGS = ("recipe", "small", "compat", "out", "resume", "dry-run", "json", "help")  # that choose nothing
+
+
+def once(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
+    """Take the one value of a flag declared `multiple`; None for none. Raises UsageError for a second."""
+    if len(values) > 1:
+        flag = parameter.opts[0]
+        raise UsageError(
+            f"{flag} is given twice", where=" ".join(f"{flag} {each}" for each in values), mend=f"give {flag} once"
+        )
+    return values[0] if values else None
+
+
+def unknown_variables() -> list[str]:
+    """List the environment variables that look as if they were meant for gancore, which reads none."""
+    return sorted(name for name in os.environ if name.startswith(PREFIX))
+
+
+def mend_unknown(option: str, mend: str) -> str:
+    """Return how to mend an option that was given to the wrong owner: whose it is, where that is known, else `mend`.
+
+    Options of other components are looked up in their sources; the same name elsewhere counts more than a similar one
+    at hand, and that more than a similar one elsewhere.
+    """
+    found: dict[str, list[discovery.Row]] = {}
+    for row in discovery.installed():
+        for name in declared_options(row) if row.status == "ok" else ():
+            found.setdefault(name, []).append(row)
+    similar = get_close_matches(option, found, n=1, cutoff=0.75)
+    if not similar or (similar[0] != option and mend.startswith("did you mean")):
+        return mend
+    rows, name = found[similar[0]], similar[0]
+    if len(rows) > 1:
+        return f"{name} belongs to {', '.join(row.name for row in rows)}: choose one, then --NAME.{name} VALUE"
+    kind, owner = rows[0].kind, rows[0].name
+    return f"{name} belongs to {owner}: --{kind} {owner} chooses it, --{owner}.{name} VALUE sets it"
+
+
+def declared_options(row: discovery.Row) -> list[str]:
+    """List the options that a component's class declares, read from its source: nothing is imported."""
+    module, _, attribute = row.object.partition(":")
+    spec = discovery.spec_of(module)
+    tree = ast.parse(Path(spec.origin).read_bytes()) if spec and spec.origin else ast.Module([], [])
+    return [
+        field.target.id.replace("_", "-")
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == attribute
+        for field in node.body
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(field.value, ast.Call)
+        and ast.unparse(field.value.func) == "option"
+    ]
 
 
 def layer_of_words(
@@ -67,7 +124,9 @@ def unknown_word(word: str, flags: Sequence[str], command: str) -> UsageError:
     known = [f"--{flag.replace('_', '-')}" for flag in flags]
     kind = "option" if word.startswith("-") else "argument"
     near = did_you_mean(word.partition("=")[0], known)
-    return UsageError(f"`{command}` has no {kind} {word!r}", where=ORIGIN, mend=near or f"{command} --help")
+    what = f"`{command}` has no {kind} {word!r}"
+    unknown = "" if kind == "argument" else word.partition("=")[0].removeprefix("--")
+    return UsageError(what, where=ORIGIN, mend=near or f"{command} --help", unknown=unknown)
 
 
 def path_as_data(layer: Layer) -> Layer:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from gancore.errors import GanError
+
+LONGEST = 1000  # letters of a line of an error: a file may put a megabyte where a name was due
 
 
 def clean(text: object) -> str:
@@ -33,6 +36,12 @@ def complain(error: GanError) -> None:
     """Write an error in its three parts."""
     lines = str(error).splitlines()
     for line in [f"error: {lines[0]}", *lines[1:]] if lines else ["error"]:
+        say(line if len(line) <= LONGEST else f"{line[:LONGEST]} …")
+
+
+def show_traceback() -> None:
+    """Write where the error that is being handled came from."""
+    for line in traceback.format_exc().splitlines():
         say(line)
 
 

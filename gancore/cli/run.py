@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gancore.cli.choices import layer_of_words, slot_flags
+from gancore.cli.choices import layer_of_words, once, slot_flags
 from gancore.cli.console import note, say
 from gancore.component import options_of
 from gancore.errors import UsageError
@@ -47,6 +47,7 @@ SLOT_HELP = {
     "without": "Leave out a component that a recipe or another component asks for.",
 }
 
+PLACE = click.Path(path_type=Path)
 VARIANT_HELP = {
     "small": "Take the recipe at the size that a laptop trains in minutes.",
     "compat": "Take the recipe as its source had it, faults included.",
@@ -60,12 +61,13 @@ def with_slots(command: Callable[..., Any]) -> Callable[..., Any]:
         if option.type is bool:
             command = click.option(f"--{name}", is_flag=True, default=None, help=option.help)(command)
             continue
-        command = click.option(
-            f"--{name}", metavar="N" if option.type is int else "TEXT", help=f"{option.help} [{default}]"
-        )(command)
+        metavar, text = "N" if option.type is int else "TEXT", f"{option.help} [{default}]"
+        command = click.option(f"--{name}", metavar=metavar, multiple=True, callback=once, help=text)(command)
     for slot in reversed(slot_flags()):
-        several = slot in LISTS
-        command = click.option(f"--{slot}", metavar="NAME", multiple=several, help=SLOT_HELP[slot])(command)
+        callback = None if slot in LISTS else once
+        command = click.option(f"--{slot}", metavar="NAME", multiple=True, callback=callback, help=SLOT_HELP[slot])(
+            command
+        )
     return command
 
 
@@ -85,10 +87,14 @@ def variants_of(**wanted: bool) -> list[str]:
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True}, add_help_option=False
 )
 @with_slots
-@click.option("--recipe", metavar="NAME|FILE", help="Start from a recipe; flags override it.")
+@click.option(
+    "--recipe", metavar="NAME|FILE", multiple=True, callback=once, help="Start from a recipe; flags override it."
+)
 @with_variants
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where to write the run. [runs/GEN-LOSS-K]")
-@click.option("--resume", metavar="DIR", type=click.Path(path_type=Path), help="Go on with the run in DIR.")
+@click.option(
+    "--out", metavar="DIR", type=PLACE, multiple=True, callback=once, help="Where to write the run. [runs/GEN-LOSS-K]"
+)
+@click.option("--resume", metavar="DIR", type=PLACE, multiple=True, callback=once, help="Go on with the run in DIR.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved composition, build it, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 @click.option(

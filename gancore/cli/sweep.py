@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gancore import discovery
-from gancore.cli.choices import layer_of_words, path_as_data
+from gancore.cli.choices import layer_of_words, once, path_as_data
 from gancore.cli.console import clean, note, say
-from gancore.cli.run import variants_of, with_slots, with_variants
+from gancore.cli.run import PLACE, variants_of, with_slots, with_variants
 from gancore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,9 +35,17 @@ Table = Mapping[str, Mapping[int, Mapping[str, float]]]
     "--seeds", metavar="N", type=click.IntRange(1), help="Seeds of each arm, 0 to N - 1. [the recipe's, or 3]"
 )
 @click.option("--jobs", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="Runs at once.")
-@click.option("--figures", metavar="A,B", help="Figures of the table. [the recipe's, or all measured]")
+@click.option(
+    "--figures",
+    metavar="A,B",
+    multiple=True,
+    callback=once,
+    help="Figures of the table. [the recipe's, or all measured]",
+)
 @with_variants
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where to write. [runs/sweep-RECIPE]")
+@click.option(
+    "--out", metavar="DIR", type=PLACE, multiple=True, callback=once, help="Where to write. [runs/sweep-RECIPE]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON on stdout.")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
 def sweep(
