@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -44,6 +45,8 @@ def mend_unknown(option: str, mend: str) -> str:
     Options of other components are looked up in their sources; the same name elsewhere counts more than a similar one
     at hand, and that more than a similar one elsewhere.
     """
+    if option in options_of(Settings):
+        return f"{option} is a setting of the run: --{option} VALUE, or [run] in a recipe"
     found: dict[str, list[discovery.Row]] = {}
     for row in discovery.installed():
         for name in declared_options(row) if row.status == "ok" else ():
@@ -99,7 +102,12 @@ def layer_of_words(
         if name in options.setdefault(table, {}):
             raise UsageError(f"--{table}.{name} is given twice", where=ORIGIN, mend="give it once")
         options[table][name] = Given(Text(value), f"--{table}.{name} {value}")
-    return path_as_data(Layer(ORIGIN, slots, options))
+    layer = path_as_data(Layer(ORIGIN, slots, options))
+    for each in [*layer.slots.values(), *(each for table in layer.options.values() for each in table.values())]:
+        if re.search("[\ud800-\udfff]", str(each.value)):
+            mend = "rename it: what is chosen is written into a recipe"
+            raise UsageError("bytes that are no UTF-8 cannot be kept", where=each.where, mend=mend)
+    return layer
 
 
 def split_words(words: Sequence[str], flags: Sequence[str], command: str = "gan run") -> Iterator[tuple[str, str, str]]:

@@ -27,6 +27,12 @@ def say(text: str) -> None:
         pass
 
 
+def tell(text: str) -> None:
+    """Write lines to stdout, each made harmless."""
+    for line in text.split("\n"):
+        click.echo(clean(line))
+
+
 def note(text: str) -> None:
     """Write a remark that does not stop the run."""
     say(f"note: {text}")

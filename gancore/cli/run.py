@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gancore.cli.choices import layer_of_words, once, slot_flags
-from gancore.cli.console import note, say
+from gancore.cli.console import note, say, tell
 from gancore.component import options_of
 from gancore.errors import UsageError
 from gancore.options import show
@@ -165,7 +165,7 @@ def show_help(context: click.Context, words: Layer) -> None:
 
     for each in compose_words(words, None).chosen:
         if each.chosen_by.startswith("--"):
-            click.echo(f"\n{each.name}:")
+            tell(f"\n{each.name}:")
             describe_options(each.name, type(each.component))
 
 

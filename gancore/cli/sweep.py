@@ -32,7 +32,7 @@ Table = Mapping[str, Mapping[int, Mapping[str, float]]]
     "--vary", metavar="KEY=A,B", multiple=True, help="Vary a slot, a setting or component.option; repeat for a grid."
 )
 @click.option(
-    "--seeds", metavar="N", type=click.IntRange(1), help="Seeds of each arm, 0 to N - 1. [the recipe's, or 3]"
+    "--seeds", metavar="N", type=click.IntRange(1, 1000), help="Seeds of each arm, 0 to N - 1. [the recipe's, or 3]"
 )
 @click.option("--jobs", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="Runs at once.")
 @click.option(

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,14 @@ def refuse_taken(folder: Path) -> None:
         raise UsageError(f"{folder} is a file", where="--out", mend="name a folder that is new or empty")
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
+
+
+def refuse_inside(folder: Path, sources: Iterable[str]) -> None:
+    """Raise UsageError for a new run inside a folder of its data: its samples would be trained on."""
+    for source in sources:
+        if os.path.isdir(source) and folder.resolve().is_relative_to(Path(source).resolve()):
+            mend = "--out with a folder outside it"
+            raise UsageError(f"{folder} lies inside the data, {source}", where="--out", mend=mend)
 
 
 def create(folder: Path, recipe: dict[str, Any]) -> None:

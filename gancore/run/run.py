@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -96,6 +97,8 @@ class Run:
         require_slots(composition)
         if out is not None:
             directory.refuse_taken(Path(out))
+        paths = [getattr(each.component, "path", "") for each in composition.chosen if each.kind == "data"]
+        directory.refuse_inside(Path(out or "runs"), map(os.path.expanduser, paths))
         data = open_data(composition)
         training = prepare(composition, data, runtime)
         names = [Path(composition.slots[slot][0].rpartition("=")[2]).stem for slot in ("gen", "loss")]
