@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -90,7 +91,7 @@ def read_rows(folder: Path | str) -> list[Row]:
     """
     expect(Path(folder))
     path = Path(folder) / METRICS
-    rows = rows_in(path) if path.exists() else []
+    rows = rows_in(path) if path.is_file() else []
     if not rows:
         raise UsageError(f"{folder} has no metrics row yet", where=str(path), mend=f"gan run --resume {folder}")
     return rows
@@ -101,10 +102,20 @@ def rows_in(path: Path) -> list[Row]:
     rows = []
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not is_row(row):
+            break
+        rows.append(row)
     return rows
+
+
+def is_row(value: Any) -> bool:
+    """Whether something read from a log is a row: finite numbers by name, and a step."""
+    if not isinstance(value, dict) or type(value.get("step")) is not int or not 0 <= value["step"] < 1 << 63:
+        return False
+    return all(type(each) in (int, float) and abs(each) <= sys.float_info.max for each in value.values())
 
 
 @contextmanager

@@ -230,11 +230,13 @@ def final_figures(rows: Sequence[Row]) -> dict[str, float]:
 
     Rows of a resumed run count only against the row before them in the same process.
     """
-    pairs = [(a, b) for a, b in itertools.pairwise(rows) if b["seconds"] > a["seconds"] and b["step"] > a["step"]]
+    timed = [row for row in rows if "seconds" in row]
+    pairs = [(a, b) for a, b in itertools.pairwise(timed) if b["seconds"] > a["seconds"] and b["step"] > a["step"]]
     paces = [(b["seconds"] - a["seconds"]) / (b["step"] - a["step"]) for a, b in pairs]
     figures = {"seconds/step": statistics.median(paces)} if paces else {}
     for key in dict.fromkeys(key for row in rows for key in row if "/" in key):
-        figures[key] = statistics.fmean([row[key] for row in rows if key in row][-LAST:])
+        last = [row[key] for row in rows if key in row][-LAST:]
+        figures[key] = sum(value / len(last) for value in last)  # no sum of huge values overflows
     return figures
 
 

@@ -79,7 +79,7 @@ def load(paths):
         try:
             with Image.open(path) as picture:
                 pictures.append(picture.copy() if picture.mode == "L" else flatten(picture))
-        except OSError as error:
+        except Exception as error:  # Pillow has many kinds for a rotten file, some of them no OSError
             raise UsageError(f"{path.name} is no picture: {error}", where=str(path), mend="remove the file") from None
         if pictures[-1].size != pictures[0].size:
             sizes = ["×".join(map(str, each.size)) for each in (pictures[0], pictures[-1])]
