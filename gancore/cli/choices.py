@@ -110,6 +110,15 @@ def layer_of_words(
     return layer
 
 
+def refuse_downloads(recipe: Mapping[str, Any], words: Layer) -> None:
+    """Raise UsageError for a component that a recipe, and not the command line, lets use the network."""
+    allowed = {table for table, options in words.options.items() if "download" in options}
+    for table, options in recipe.items():
+        if isinstance(options, dict) and options.get("download") is True and not allowed & {table, "data"}:
+            what = f"the recipe has {table} fetch its files from the network"
+            raise UsageError(what, where=f"{table}.download", mend=f"--{table}.download true, if that is wanted")
+
+
 def split_words(words: Sequence[str], flags: Sequence[str], command: str = "gan run") -> Iterator[tuple[str, str, str]]:
     """Yield (component, option, value) for `--component.option value` or `--component.option=value`.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gancore.cli.choices import layer_of_words, once, slot_flags
+from gancore.cli.choices import layer_of_words, once, refuse_downloads, slot_flags
 from gancore.cli.console import note, say, tell
 from gancore.component import options_of
 from gancore.errors import UsageError
@@ -153,7 +153,9 @@ def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()
     if recipe is None and variants:
         raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", mend="--recipe NAME")
     layers = recipe_layers(recipe, variants) if recipe is not None else []
-    return resolve([*layers, words], may_run(words))
+    composition = resolve([*layers, words], may_run(words))
+    refuse_downloads(composition.recipe(), words)
+    return composition
 
 
 def show_help(context: click.Context, words: Layer) -> None:

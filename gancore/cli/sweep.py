@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gancore import discovery
-from gancore.cli.choices import layer_of_words, once, path_as_data
+from gancore.cli.choices import layer_of_words, once, path_as_data, refuse_downloads
 from gancore.cli.console import clean, note, say
 from gancore.cli.run import PLACE, variants_of, with_slots, with_variants
 from gancore.errors import UsageError
@@ -86,6 +86,8 @@ def sweep(
     claims = sweeps.read_claims(table, list(arms))
     folder = out or Path("runs") / f"sweep-{Path(recipe or 'vary').stem}"
     trials = sweeps.plan_trials(arms, words, seeds or int(table.get("seeds", 3)), folder, may_run(words))
+    for trial in trials:
+        refuse_downloads(trial.recipe, words)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

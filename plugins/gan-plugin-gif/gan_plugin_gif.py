@@ -50,7 +50,8 @@ def find_frames(folder):
 
     Raises UsageError where there is none.
     """
-    found = sorted(folder.glob("*.png"))
+    inside = folder.resolve()  # a run from a stranger may hold links to what is not in it
+    found = sorted(path for path in folder.glob("*.png") if path.resolve().parent == inside and path.is_file())
     numbers = {path: int(digits[-1]) for path in found if (digits := re.findall(r"\d+", path.stem))}
     if not found:
         samples = folder if folder.name == "samples" else folder.parent
