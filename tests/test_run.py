@@ -145,7 +145,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
 
 def test_epochs_without_reals_are_refused(tmp_path):
     with pytest.raises(UsageError, match="epochs never end"):
-        start(tmp_path / "r", settings={"epochs": 1}, options={"n-critic.critic": 0}).fit()
+        start(tmp_path / "r", settings={"epochs": 1}, options={"n-critic.critic": 0, "n-critic.pretrain": 1}).fit()
 
 
 def test_a_batch_that_a_norm_cannot_take_ends_the_run_with_a_sentence(tmp_path):
@@ -280,7 +280,7 @@ def test_a_recipe_with_a_component_file_runs_only_if_the_user_names_it(tmp_path)
 
 
 COMMAND = [
-    *(sys.executable, "-m", "gancore", "run", "--cond", "acgan", "--reg", "experience-replay", "--steps", "40"),
+    *(sys.executable, "-m", "gancore", "run", "--cond", "acgan", "--reg", "experience-replay"),
     *("--batch", "8", "--size", "16", "--save-every", "3", "--log-every", "1", "--sprites.count", "48"),
     *("--dcgan.width", "4", "--dcgan-critic.width", "4"),
 ]  # fmt: skip
@@ -288,9 +288,9 @@ COMMAND = [
 
 @pytest.mark.parametrize("kills", [pytest.param(2), pytest.param(12, marks=pytest.mark.slow)])
 def test_a_run_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not(tmp_path, kills):
-    subprocess.run([*COMMAND, "--out", tmp_path / "whole"], check=True, capture_output=True)
+    subprocess.run([*COMMAND, "--steps", "40", "--out", tmp_path / "whole"], check=True, capture_output=True)
     dice = random.Random(kills)
-    command = [*COMMAND, "--out", str(tmp_path / "r")]
+    command = [*COMMAND, "--steps", "40", "--out", str(tmp_path / "r")]
     for _ in range(kills):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not (tmp_path / "r" / "metrics.jsonl").exists() and process.poll() is None:
@@ -336,7 +336,7 @@ def test_a_stretch_without_reals_does_not_end_a_run_by_epochs_but_a_schedule_wit
     boosted = {"boosted.generator-chance": 1.0, "boosted.critic-chance": 0.0, "boosted.length": 3}
     with pytest.raises(UsageError, match="shows no reals"):
         start(tmp_path / "boosted", settings=by_epochs, schedule="boosted", options=boosted, **points).fit()
-    none = {"n-critic.critic": 0}
+    none = {"n-critic.critic": 0, "n-critic.pretrain": 1}
     with pytest.raises(UsageError, match="shows no reals"):
         start(tmp_path / "none", settings=by_epochs, options=none, **points).fit()
     monkeypatch.setattr("gancore.run.run.PATIENCE", 200)
