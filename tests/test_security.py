@@ -86,7 +86,8 @@ def watched(folder, *jobs):
     script = folder.parent / "watcher" / "watcher.py"  # its folder, not the stranger's, is where Python looks first
     script.parent.mkdir(exist_ok=True)
     script.write_text(WATCHER)
-    own = dict.fromkeys(("MPLCONFIGDIR", "HOME", "TMPDIR", "XDG_CACHE_HOME"), str(script.parent))
+    places = ("MPLCONFIGDIR", "HOME", "TMPDIR", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR")
+    own = dict.fromkeys(places, str(script.parent))
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **own}
     roots = [str(ROOT), sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), str(script)]
     told = json.dumps([TOKEN, roots, [[str(word) for word in words] for words in jobs]])
