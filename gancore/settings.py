@@ -26,6 +26,9 @@ class Settings:
     sample_epochs: int = option(0, ge=0, help="epochs between sample grids; when above 0 it replaces sample-every")
     save_every: int = option(200, ge=1, help="steps between checkpoints")
     force: bool = option(False, help="true runs a composition although its rules refuse it")
+    rollbacks: int = option(
+        0, ge=0, help="how often a run whose numbers are no longer finite goes back and tries other random numbers"
+    )
     keep: int = option(3, ge=1, help="how many of the newest checkpoints to keep")
 
     @property
@@ -44,4 +47,6 @@ class Settings:
         return sides
 
 
-RESUMABLE = frozenset({"steps", "epochs", "log-every", "sample-every", "sample-epochs", "save-every", "keep", "device"})
+RESUMABLE = frozenset(
+    {"steps", "epochs", "log-every", "sample-every", "sample-epochs", "save-every", "rollbacks", "keep", "device"}
+)

@@ -15,7 +15,10 @@ from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer
 from gancore.settings import Settings
 
 ORIGIN = "command line"
-PLAIN_FLAGS = ("recipe", "small", "compat", "out", "resume", "dry-run", "json", "help")  # that choose nothing
+PLAIN_FLAGS = (  # that choose nothing
+    "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data", "stall-timeout", "dry-run",
+    "json", "help",
+)  # fmt: skip
 
 
 def layer_of_words(

@@ -14,6 +14,7 @@ import click
 
 from gancore.cli.choices import layer_of_words, slot_flags
 from gancore.cli.console import note, say
+from gancore.cli.stall import stall_watch
 from gancore.component import options_of
 from gancore.errors import UsageError
 from gancore.options import show
@@ -89,6 +90,16 @@ def variants_of(**wanted: bool) -> list[str]:
 @with_variants
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where to write the run. [runs/GEN-LOSS-K]")
 @click.option("--resume", metavar="DIR", type=click.Path(path_type=Path), help="Go on with the run in DIR.")
+@click.option("--overwrite", is_flag=True, help="Where --out holds something, move it aside to OUT.old-1 first.")
+@click.option("--accept-changed-data", is_flag=True, help="With --resume: go on although the data are not the same.")
+@click.option(
+    "--stall-timeout",
+    metavar="SECONDS",
+    type=click.IntRange(0),
+    default=600,
+    show_default=True,
+    help="End a run in which no step ends for so long; 0 never does.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the resolved composition, build it, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 @click.option(
@@ -104,6 +115,9 @@ def run(
     compat: bool,
     out: Path | None,
     resume: Path | None,
+    overwrite: bool,
+    accept_changed_data: bool,
+    stall_timeout: int,
     dry_run: bool,
     as_json: bool,
     wants_help: bool,
@@ -120,14 +134,15 @@ def run(
         show_help(context, words)
         return
     if resume is not None:
-        if recipe is not None or small or compat or out is not None or dry_run:
-            what = "--resume goes with none of --recipe, --small, --compat, --out, --dry-run"
+        if recipe is not None or small or compat or out is not None or overwrite or dry_run:
+            what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"
             raise UsageError(what, mend="leave them out")
         directory.expect(resume)
         from gancore.composition import may_run
         from gancore.run.run import Run
 
-        with_run(Run.resume(resume, [words], may_run(words)), as_json)
+        again = Run.resume(resume, [words], may_run(words), changed_data=accept_changed_data)
+        with_run(again, as_json, stall_timeout)
         return
     composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
     if dry_run:
@@ -137,7 +152,7 @@ def run(
         return
     from gancore.run.run import Run
 
-    with_run(Run.start(composition, out), as_json)
+    with_run(Run.start(composition, out, overwrite=overwrite), as_json, stall_timeout)
 
 
 def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()) -> Composition:
@@ -163,7 +178,7 @@ def show_help(context: click.Context, words: Layer) -> None:
             describe_options(each.name, type(each.component))
 
 
-def with_run(run: Run, as_json: bool) -> None:
+def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     """Train a run to its end, telling how it goes; a signal ends it after the step, saved."""
     for text in run.notes:
         note(text)
@@ -178,9 +193,10 @@ def with_run(run: Run, as_json: bool) -> None:
 
     settings = run.composition.settings
     say(f"run {run.folder}: {describe(run)}")
-    for each in progress_of(run):
-        row = each
-        tell()
+    with stall_watch(run, stall_timeout):
+        for each in progress_of(run):
+            row = each
+            tell()
     tell()
     if caught:
         say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}")

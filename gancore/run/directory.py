@@ -45,6 +45,28 @@ def refuse_taken(folder: Path) -> None:
         raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
 
 
+def probe(folder: Path) -> None:
+    """Raise UsageError where nothing can be written into a folder, or into the nearest one above it that is there."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
+    trial = there / f".gan-probe-{os.getpid()}"
+    try:
+        _fs.write_new(trial, b"")
+        trial.unlink()
+    except OSError as error:
+        what = f"{there} takes no files: {error.strerror}"
+        raise UsageError(what, where="--out", mend="name a folder you may write to") from None
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a folder to the first free name `FOLDER.old-K`, and return it."""
+    for number in itertools.count(1):
+        aside = folder.with_name(f"{folder.name}.old-{number}")
+        if not aside.exists():
+            folder.rename(aside)
+            return aside
+    raise AssertionError("the natural numbers ended")
+
+
 def create(folder: Path, recipe: dict[str, Any]) -> None:
     """Create a run's directory and write its resolved recipe. Raises UsageError where it cannot be written."""
     refuse_taken(folder)

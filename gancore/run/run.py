@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from attrs import define, evolve, field
@@ -16,13 +16,13 @@ from torch import Tensor
 from gancore.composition import Composition, resolve
 from gancore.data import Data, DataOrder, DataSpec
 from gancore.discovery import is_file
-from gancore.errors import CheckpointError, CompositionError, DataError, GanError, NumbersError, UsageError
+from gancore.errors import CheckpointError, CompositionError, DataError, GanError, NumbersError, PluginError, UsageError
 from gancore.loop import Training
 from gancore.networks import build, make_plan
 from gancore.plan import LabelSet
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
-from gancore.run import checkpoint, directory
+from gancore.run import checkpoint, directory, postmortem
 from gancore.run.directory import Row
 from gancore.run.progress import Progress
 from gancore.run.records import MetricsLog, check_finite, check_weights, numbers
@@ -33,6 +33,7 @@ from gancore.settings import RESUMABLE, Settings
 from gancore.step import Figures, Game
 
 SHEET, CLOUD = 64, 1000  # samples in a grid of images, and in a scatter of points
+PERSISTENCE = 3  # saves that may fail, one after another
 PATIENCE = 1000  # steps without reals before a run by epochs is taken to be endless
 
 
@@ -83,36 +84,51 @@ class Run:
     training: Training
     notes: list[str] = field(factory=list)
     stop_after_step: bool = field(default=False, init=False)
+    heartbeat: Callable[[], object] = field(default=lambda: None, init=False, repr=False)  # called after every step
     _rows: int = field(default=0, init=False)
     _row_step: int = field(default=0, init=False)  # of the newest row
     _data_fingerprint: str = field(default="", init=False)
+    _unsaved: int = field(default=0, init=False)  # saves that failed, one after another
 
     # ── making one ────────────────────────────────────────────────────────────────────────────────────────────
 
     @classmethod
-    def start(cls, composition: Composition, out: Path | str | None = None) -> Run:
-        """Make a new run: open the data, build the networks, then create the directory with the resolved recipe."""
+    def start(cls, composition: Composition, out: Path | str | None = None, *, overwrite: bool = False) -> Run:
+        """Make a new run: open the data, build the networks, then create the directory with the resolved recipe.
+
+        With `overwrite` a folder that is in the way is moved aside, never deleted. Raises UsageError for one without.
+        """
         runtime = choose_runtime(composition.settings.device, composition.settings.precision)
         require_slots(composition)
-        if out is not None:
+        if out is not None and not overwrite:
             directory.refuse_taken(Path(out))
+        directory.probe(Path(out) if out is not None else Path())
         data = open_data(composition)
         training = prepare(composition, data, runtime)
         names = [Path(composition.slots[slot][0].rpartition("=")[2]).stem for slot in ("gen", "loss")]
         folder = Path(out) if out is not None else directory.claim("-".join(names))
+        if overwrite and out is not None and folder.exists():
+            directory.set_aside(folder)
         directory.create(folder, composition.recipe())
         run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
         run._data_fingerprint = data.fingerprint()
+        run.notes += postmortem.room_note(folder, training)
         return run
 
     @classmethod
     def resume(
-        cls, folder: Path | str, changes: Sequence[Layer] = (), files: Callable[[str], bool] = lambda _: False
+        cls,
+        folder: Path | str,
+        changes: Sequence[Layer] = (),
+        files: Callable[[str], bool] = lambda _: False,
+        *,
+        changed_data: bool = False,
     ) -> Run:
         """Take a run up where its newest intact checkpoint left it; from step 0 where it has none yet.
 
         `changes` may only touch settings that do not alter what is computed. Raises UsageError for a folder that is
-        no run or a change that is not allowed, CheckpointError where checkpoints exist but none is intact.
+        no run or a change that is not allowed, CheckpointError where checkpoints exist but none is intact, DataError
+        for other data than the run was trained on unless `changed_data` allows them.
         """
         folder = Path(folder)
         composition = reopen(folder, changes, files)
@@ -123,11 +139,14 @@ class Run:
         found = run._newest()
         if found is not None:
             state = found.snapshot.state
-            if state["data"] != run._data_fingerprint:
+            if state["data"] != run._data_fingerprint and not changed_data:
                 raise DataError(
-                    "the data is not what the run was trained on", where=str(folder), mend="give back the data it had"
+                    "the data is not what the run was trained on",
+                    where=str(folder),
+                    mend="give back the data it had, or --accept-changed-data",
                 )
             restore(run.training, found.snapshot)
+            run.training.retry(state["attempt"])
             run._rows, run._row_step = state["rows"], state.get("row_step", 0)
             run.notes += _differences(found.manifest, run._plugins())
         return run
@@ -141,13 +160,14 @@ class Run:
         if found is None:
             raise CheckpointError(f"{folder} has no checkpoint to sample from", mend=f"gan run --resume {folder}")
         state, settings = found.snapshot.state, composition.settings
-        streams, runtime = Streams(settings.seed, state["attempt"]), choose_runtime(device, settings.precision)
+        streams, runtime = Streams(settings.seed), choose_runtime(device, settings.precision)
         label_sets = tuple(LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"])
         plan = make_plan(composition.hooks, streams, state["shape"], label_sets, settings.batch, None)
         gan = build(composition.hooks, plan, streams, runtime.device)
         training = Training(Game(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams))
         compare("generator", gan.generator.state_dict(), found.snapshot.files["generator"])
         restore(training, found.snapshot)
+        training.retry(state["attempt"])
         return cls(folder, composition, training, warnings)
 
     # ── training ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,7 +186,16 @@ class Run:
             log = MetricsLog(self.folder / directory.METRICS, self._rows)
             directory.note(self.folder, started=directory.now(), ended=None, step=self.training.step)
             try:
-                yield from self._train(log)
+                while True:
+                    try:
+                        yield from self._train(log)
+                        break
+                    except NumbersError as error:
+                        self._roll_back(log, error)
+            except Exception as error:
+                if (explained := self._explain(error)) is not None:
+                    raise explained from error
+                raise
             finally:
                 log.close()
             directory.note(self.folder, ended=directory.now(), step=self.training.step)
@@ -188,7 +217,8 @@ class Run:
             if training.step % settings.log_every == 0 or progress.drawing or self.share >= 1:
                 images = (training.batches - first) * settings.batch
                 row = self._row(progress, figures, time.monotonic() - began, images)
-                log.write(row)
+                if trouble := log.write(row):
+                    self.notes.append(f"step {training.step}: {trouble}")
                 said = training.game.hooks.all("record", row=row)
                 self.notes += [f"step {training.step}: {remark}" for _, remark in said]
                 yield row
@@ -197,9 +227,10 @@ class Run:
                     break
             if progress.drawing:
                 self.draw_samples(progress=progress)
-            if training.step % settings.save_every == 0:
+            if training.step % settings.save_every == 0 and self.share < 1:
                 self._save(log)
-        self._save(log)
+            self.heartbeat()
+        self._save(log, last=True)
         if not self.stop_after_step:
             self.draw_samples("final", self._progress(last))
 
@@ -208,20 +239,48 @@ class Run:
             figures = self.training.advance()
         except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
             what = f"step {self.training.step} failed: {type(error).__name__}: {error}"
-            raise GanError(what, where=str(self.folder), mend="--debug shows the traceback") from error
+            raise GanError(what, mend="--debug shows the traceback") from error
         on_cpu, step = self.training.game.gan.device.type == "cpu", self.training.step
         if on_cpu or step % self.composition.settings.log_every == 0:
-            try:
-                check_finite(figures, step)
-            except NumbersError as error:
-                saved = checkpoint.steps(self.folder / "checkpoints")
-                raise NumbersError(
-                    error.what,
-                    where=f"{self.folder}, seed {self.composition.settings.seed}; last checkpoint: "
-                    f"{saved[-1].name if saved else 'none'}",
-                    mend=error.mend,
-                ) from None
+            check_finite(figures, step)
         return figures
+
+    # ── what fails ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _roll_back(self, log: MetricsLog, error: NumbersError) -> None:
+        """Keep what is broken, and go back to the newest intact checkpoint with other random numbers from there on.
+
+        Raises NumbersError where that was done as often as the run may.
+        """
+        settings, attempt = self.composition.settings, self.training.game.streams.attempt
+        kept = postmortem.keep_numbers(self.folder, self.training, error, self._plugins())
+        if attempt >= settings.rollbacks:
+            report = f"; report: {kept / 'report.txt'}" if kept else ""
+            where = f"{self.folder}, seed {settings.seed}; {self._last_checkpoint()}{report}"
+            raise NumbersError(error.what, where=where, mend=f"{error.mend}, or --rollbacks 3") from None
+        again = Run.resume(self.folder, files=lambda _: True, changed_data=True)
+        again.training.retry(attempt + 1)
+        self.composition, self.training = again.composition, again.training
+        self._rows, self._row_step = again._rows, again._row_step
+        log.cut(self._rows)
+        step, tries = self.training.step, settings.rollbacks
+        self.notes.append(f"{error.what}; back to step {step} with other numbers, {attempt + 1} of {tries} times")
+
+    def _explain(self, error: Exception) -> GanError | None:
+        """Say where a component failed, or what did not fit into memory, and keep the traceback; None for the rest."""
+        short = postmortem.explain_memory(error, self.training)
+        if short is None and (not isinstance(error, GanError) or error.__cause__ is None):
+            return None
+        kept = postmortem.keep_traceback(self.folder, self.training.step, error)
+        step = f"step {self.training.step} of {self.folder}; {self._last_checkpoint()}; traceback: {kept}"
+        told = short or cast(GanError, error)
+        return type(told)(told.what, where="; ".join(filter(None, [told.where, step])), mend=told.mend)
+
+    def _last_checkpoint(self) -> str:
+        saved = checkpoint.steps(self.folder / "checkpoints")
+        return f"last checkpoint: {saved[-1].name if saved else 'none'}"
+
+    # ── where it is ───────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def share(self) -> float:
@@ -254,17 +313,35 @@ class Run:
         if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
             raise NumbersError(f"{wrong[0]} became {found[wrong[0]]} at step {step}", where=str(self.folder))
         self._row_step = step
+        attempt = {"attempt": training.game.streams.attempt} if training.game.streams.attempt else {}
         return {
             "step": training.step,
             "epoch": round(training.epoch, 6),
             "seconds": round(seconds, 3),
             "images_per_second": round(images / max(seconds, 1e-9), 1),
+            **attempt,
             **found,
         }
 
     # ── keeping ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _save(self, log: MetricsLog) -> None:
+    def _save(self, log: MetricsLog, *, last: bool = False) -> None:
+        """Write a checkpoint. A disk that takes none is told and tried again; after three, CheckpointError is raised.
+
+        The first and the last save of a run must succeed.
+        """
+        try:
+            self._write(log)
+            self._unsaved = 0
+        except (CheckpointError, OSError) as error:
+            self._unsaved += 1
+            what = error.what if isinstance(error, CheckpointError) else f"the log cannot be written: {error.strerror}"
+            if last or self._unsaved >= PERSISTENCE or self.training.step == 0:
+                where = f"{self.folder}; {self._last_checkpoint()}"
+                raise CheckpointError(what, where=where, mend="free some space, then --resume") from error
+            self.notes.append(f"{what}; training goes on, and the next save tries again")
+
+    def _write(self, log: MetricsLog) -> None:
         log.sync()
         plan, snapshot = self.training.game.plan, capture(self.training)
         check_weights(snapshot, self.training.step)
@@ -304,7 +381,19 @@ class Run:
         return draw_samples(self.training.game, n, "sample", -1 if seed is None else seed, labels=labels)
 
     def draw_samples(self, name: str = "", progress: Progress | None = None) -> None:
-        """Write a grid (or scatter) of the same latents as always into `samples/`, and ask components to draw."""
+        """Write a grid (or scatter) of the same latents as always into `samples/`, and ask components to draw.
+
+        A disk that takes no picture is told, and no reason to stop.
+        """
+        try:
+            self._draw(name, progress)
+        except (OSError, PluginError) as error:
+            reason = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(reason, OSError):
+                raise
+            self.notes.append(f"samples of step {self.training.step} were not drawn: {reason.strerror or reason}")
+
+    def _draw(self, name: str, progress: Progress | None) -> None:
         training = self.training
         plan, folder = training.game.plan, self.folder / "samples"
         labels = class_labels([len(each) for each in plan.label_sets], SHEET if plan.images else CLOUD)
