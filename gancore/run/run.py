@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from attrs import define, evolve, field
@@ -90,7 +90,7 @@ class Run:
     # ── making one ────────────────────────────────────────────────────────────────────────────────────────────
 
     @classmethod
-    def start(cls, composition: Composition, out: Path | str | None = None) -> Run:
+    def start(cls, composition: Composition, out: Path | str | None = None) -> Self:
         """Make a new run: open the data, build the networks, then create the directory with the resolved recipe."""
         runtime = choose_runtime(composition.settings.device, composition.settings.precision)
         require_slots(composition)
