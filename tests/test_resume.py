@@ -1,5 +1,7 @@
 """Exact resume: whatever is composed, a run in two goes leaves the bits of a run in one."""
 
+import json
+import re
 import struct
 from functools import partial
 
@@ -182,3 +184,64 @@ def sums(run):
 def test_the_options_of_this_page_speak_of_components_that_are_there():
     names = {row.name for row in FIRST_PARTY}
     assert {key.partition(".")[0] for key in SMALL} | set(OWN) | set(FILES) <= names
+
+
+# ── gan verify-resume ─────────────────────────────────────────────────────────────────────────────────────────
+
+KEEPER = """
+from gancore import component, hookimpl, memory
+
+
+@component(source="a test")
+class Keeper:
+    \"\"\"Grow the generator's weights a little more in each step, and keep the count to itself.\"\"\"
+
+    seen: int = memory(0)
+
+    @hookimpl
+    def after_step(self, gan):
+        self.seen += 1
+        for weight in gan.generator.parameters:
+            weight.mul_(1 + 1e-4 * self.seen)
+"""
+POINTS = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--device", "cpu")
+
+
+def test_a_run_is_proved_to_resume(gan_here, tmp_path):
+    gan_here("run", *POINTS, "--reg", "ema", "--steps", 0, "--out", "r")
+    answer = json.loads(gan_here("verify-resume", "r", "--steps", 3, "--json").stdout)
+    assert answer["same"] and answer["differences"] == []
+    assert (answer["rows"], answer["pictures"]) == (3, 4)  # at steps 2, 4 and 6, and the final picture
+
+
+def test_a_component_that_keeps_its_state_to_itself_is_found_with_how_much_it_moved(gan_here, tmp_path):
+    (tmp_path / "keeper.py").write_text(KEEPER)
+    done = gan_here("verify-resume", *POINTS, "--reg", "./keeper.py", "--steps", 2, check=1)
+    assert "not the same bits: 2 + 2 steps differ from 4 at once" in done.stdout
+    assert re.search(
+        r"generator\.safetensors: 8 of 8 tensors differ, by at most 0\.\d+, and .*: \S+, \S+, \S+, …", done.stdout
+    )
+    assert "metrics.jsonl: " in done.stdout and "samples/final.png differs" in done.stdout
+    assert "keeper remembers something, but has no state()" in done.stderr
+
+
+def test_a_recipe_is_verified_by_name_and_a_component_file_of_a_run_only_if_it_is_named(gan_here, tmp_path):
+    (tmp_path / "keeper.py").write_text(KEEPER)
+    gan_here("run", *POINTS, "--reg", "./keeper.py", "--steps", 0, "--out", "r")
+    assert "names a component file" in gan_here("verify-resume", "r", check=2).stderr
+    assert "no recipe is called" in gan_here("verify-resume", "gaussian2d-z99", check=2).stderr
+    assert "belongs to a recipe" in gan_here("verify-resume", "r", "--small", check=2).stderr
+
+
+def test_a_run_that_ends_by_itself_is_not_judged(gan_here):
+    stop = (
+        "--track",
+        "stop-when",
+        "--stop-when.figure",
+        "critic/total",
+        "--stop-when.above",
+        "-9",
+        "--stop-when.rows",
+        1,
+    )
+    assert "ends by itself at step 2" in gan_here("verify-resume", *POINTS, *stop, check=1).stderr

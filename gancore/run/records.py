@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,23 @@ from gancore.run.snapshot import Snapshot
 
 
 class MetricsLog:
-    """A log that knows how many rows it holds; opened at n rows it forgets what a lost run wrote after them."""
+    """A log of so many rows, the last of them at `step`; opened, it forgets what a lost run wrote after them.
 
-    def __init__(self, path: Path, rows: int) -> None:
-        self.rows = rows
+    `notes` says so where the file holds fewer rows than that: they are counted on, yet not made again.
+    """
+
+    def __init__(self, path: Path, rows: int, step: float = math.inf) -> None:
+        self.rows, self.notes = rows, list[str]()
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        os.ftruncate(self._descriptor, _end_of_row(path, rows))
+        with path.open("rb") as file:
+            kept = list(islice(file, rows))
+        while kept and (not kept[-1].endswith(b"\n") or _step_of(kept[-1]) > step):
+            kept.pop()
+        os.ftruncate(self._descriptor, sum(map(len, kept)))
+        if len(kept) < rows:
+            self.notes.append(
+                f"{path.name} holds {len(kept)} of the {rows} rows up to step {step}; the others are lost"
+            )
 
     def write(self, row: Row) -> None:
         """Append one row."""
@@ -40,12 +52,11 @@ class MetricsLog:
         os.close(self._descriptor)
 
 
-def _end_of_row(path: Path, rows: int) -> int:
-    end = 0
-    with path.open("rb") as file:
-        for _ in range(rows):
-            end += len(file.readline())
-    return end
+def _step_of(line: bytes) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return -1
 
 
 def numbers(figures: Mapping[str, Any]) -> dict[str, float]:

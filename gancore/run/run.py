@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +21,7 @@ from gancore.networks import build, make_plan
 from gancore.plan import LabelSet
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
-from gancore.run import checkpoint, directory
+from gancore.run import checkpoint, directory, former
 from gancore.run.directory import Row
 from gancore.run.progress import Progress
 from gancore.run.records import MetricsLog, check_finite, check_weights, numbers
@@ -129,7 +128,8 @@ class Run:
                 )
             restore(run.training, found.snapshot)
             run._rows, run._row_step = state["rows"], state.get("row_step", 0)
-            run.notes += _differences(found.manifest, run._plugins())
+        step, manifest = run.training.step, found.manifest if found is not None else {}
+        run.notes += former.remarks(folder, step, runtime.device, manifest, run._plugins())
         return run
 
     @classmethod
@@ -163,8 +163,10 @@ class Run:
         device = self.training.game.gan.device
         with directory.locked(self.folder), torch.random.fork_rng([device] if device.type == "cuda" else []):
             directory.write_recipe(self.folder, self.composition.recipe())
-            log = MetricsLog(self.folder / directory.METRICS, self._rows)
-            directory.note(self.folder, started=directory.now(), ended=None, step=self.training.step)
+            log = MetricsLog(self.folder / directory.METRICS, self._rows, self._row_step or math.inf)
+            self.notes += log.notes
+            about = former.machine(device)
+            directory.note(self.folder, started=directory.now(), ended=None, step=self.training.step, **about)
             try:
                 yield from self._train(log)
             finally:
@@ -342,23 +344,6 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
         mend = "--epochs N, or --epochs 0 --steps N"
         raise UsageError("the run's length is set by epochs", where=asked["steps"], mend=mend)
     return composition
-
-
-def _differences(manifest: Mapping[str, Any], plugins: Mapping[str, Any]) -> list[str]:
-    """Say which versions differ from those that wrote a checkpoint."""
-    notes = [
-        f"{name} was {then['version']} then and is {plugins[name]['version']} now; the run may not be bit-exact"
-        for name, then in manifest.get("plugins", {}).items()
-        if name in plugins and plugins[name]["version"] != then["version"]
-    ]
-    for name, then in manifest.get("versions", {}).items():
-        try:
-            now = torch.__version__ if name == "torch" else version(name)
-        except PackageNotFoundError:
-            continue
-        if now != then:
-            notes.append(f"{name} was {then} then and is {now} now; the run may not be bit-exact")
-    return notes
 
 
 __all__ = ["Run", "Settings", "data_tags", "open_data", "prepare"]

@@ -37,6 +37,7 @@ class Verdict:
     tensors: int
     rows: int
     pictures: int
+    device: str
     differences: tuple[str, ...] = ()
     suspects: tuple[str, ...] = ()  # components that remember something and have no state()
 
@@ -73,7 +74,9 @@ def verify(
     tell(f"{steps} steps, to be interrupted")
     first = Interrupted.start(resolve([layer_of("trial", recipe)], exact=True), parts)
     first.last = steps
-    first.fit()
+    if first.fit().training.step < steps:
+        ended = f"the run ends by itself at step {first.training.step}, before it could be interrupted"
+        raise GanError(ended, mend=f"--steps {max(1, first.training.step // 2)}, or leave out what ends it")
     tell(f"{steps} more in a fresh process")
     if failure := _go_on(parts, recipe):
         raise GanError(f"the interrupted run does not go on: {failure}", mend="`gan run --debug` shows more")
@@ -85,6 +88,7 @@ def verify(
         sum(map(len, checkpoint.read(last).snapshot.files.values())),
         len(rows_in(whole / directory.METRICS)),
         len(pictures(whole)),
+        first.training.game.gan.device.type,
         tuple(differences(whole, parts)),
         tuple(suspects(first.composition)),
     )
