@@ -19,6 +19,7 @@ from gancore.cli.recipes import recipes
 from gancore.cli.run import run
 from gancore.cli.sample import sample
 from gancore.cli.sweep import sweep
+from gancore.cli.verify_resume import verify_resume
 from gancore.errors import GanError, PluginError, UsageError, did_you_mean
 
 
@@ -74,7 +75,7 @@ def gan(debug: bool) -> None:
     """Compose a GAN from plugins, train it, sample from it."""
 
 
-for command in (run, sweep, plugins, sample, recipes):
+for command in (run, sweep, plugins, sample, recipes, verify_resume):
     gan.add_command(command)
 
 

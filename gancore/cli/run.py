@@ -54,9 +54,9 @@ VARIANT_HELP = {
 }
 
 
-def with_slots(command: Callable[..., Any]) -> Callable[..., Any]:
+def with_slots(command: Callable[..., Any], leave_out: Sequence[str] = ()) -> Callable[..., Any]:
     """Give a command one flag a slot and one a setting."""
-    for name, option in reversed(options_of(Settings).items()):
+    for name, option in reversed([each for each in options_of(Settings).items() if each[0] not in leave_out]):
         default = show(option.default)
         if option.type is bool:
             command = click.option(f"--{name}", is_flag=True, default=None, help=option.help)(command)

@@ -62,6 +62,7 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
         _fs.remove(final)
     temporary = folder / f".tmp-{final.name}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
+        folder.mkdir(exist_ok=True)  # a run may have been killed before it was made
         temporary.mkdir(mode=0o700)
         _write_files(temporary, snapshot, step, plugins)
         os.chmod(temporary, 0o777 & ~_umask())
@@ -215,5 +216,7 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         try:
             return read(path), warnings
         except CheckpointError as error:
+            if not path.exists():  # it was pruned while it was read, so a newer one is there
+                return newest(folder)
             warnings.append(error.what)
     return None, warnings

@@ -41,7 +41,8 @@ def refuse_taken(folder: Path) -> None:
         raise UsageError(f"{folder} already holds a run", where="--out", mend=f"--resume {folder}, or another --out")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file", where="--out", mend="name a folder that is new or empty")
-    if folder.exists() and any(folder.iterdir()):
+    left = f".{RECIPE}.tmp"  # by a run that was killed before it had a recipe
+    if folder.exists() and any(path.name != left for path in folder.iterdir()):
         raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
 
 

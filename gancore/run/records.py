@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,28 @@ MOST_WAITING = 1 << 24  # bytes of rows that are kept in memory while the disk i
 
 
 class MetricsLog:
-    """A log that knows how many rows it holds; opened at n rows it forgets what a lost run wrote after them."""
+    """A log of so many rows, the last of them at `step`; opened, it forgets what a lost run wrote after them.
 
-    def __init__(self, path: Path, rows: int) -> None:
+    `notes` says so where the file holds fewer rows than that: they are counted on, yet not made again.
+    """
+
+    def __init__(self, path: Path, rows: int, step: float = math.inf) -> None:
+        self.notes = list[str]()
         self._path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        self.cut(rows)
+        self.cut(rows, step)
 
-    def cut(self, rows: int) -> None:
+    def cut(self, rows: int, step: float = math.inf) -> None:
         """Forget all but the first rows."""
-        self.rows, self.waiting = rows, b""
-        self._end = _end_of_row(self._path, rows)
+        with self._path.open("rb") as file:
+            kept = list(islice(file, rows))
+        while kept and (not kept[-1].endswith(b"\n") or _step_of(kept[-1]) > step):
+            kept.pop()
+        self.rows, self.waiting, self._end = rows, b"", sum(map(len, kept))
         os.ftruncate(self._descriptor, self._end)
+        if len(kept) < rows:
+            what = f"{self._path.name} holds {len(kept)} of the {rows} rows up to step {step}; the others are lost"
+            self.notes.append(what)
 
     def write(self, row: Row) -> str:
         """Append one row; where the disk takes none it waits for the next, and the reason is returned, once."""
@@ -65,12 +76,11 @@ class MetricsLog:
         os.close(self._descriptor)
 
 
-def _end_of_row(path: Path, rows: int) -> int:
-    end = 0
-    with path.open("rb") as file:
-        for _ in range(rows):
-            end += len(file.readline())
-    return end
+def _step_of(line: bytes) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return -1
 
 
 def numbers(figures: Mapping[str, Any]) -> dict[str, float]:

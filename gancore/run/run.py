@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from attrs import define, evolve, field
@@ -22,7 +22,7 @@ from gancore.networks import build, make_plan
 from gancore.plan import LabelSet
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
-from gancore.run import checkpoint, directory, postmortem
+from gancore.run import checkpoint, directory, former, postmortem
 from gancore.run.directory import Row
 from gancore.run.progress import Progress
 from gancore.run.records import MetricsLog, check_finite, check_weights, numbers
@@ -93,7 +93,7 @@ class Run:
     # ── making one ────────────────────────────────────────────────────────────────────────────────────────────
 
     @classmethod
-    def start(cls, composition: Composition, out: Path | str | None = None, *, overwrite: bool = False) -> Run:
+    def start(cls, composition: Composition, out: Path | str | None = None, *, overwrite: bool = False) -> Self:
         """Make a new run: open the data, build the networks, then create the directory with the resolved recipe.
 
         With `overwrite` a folder that is in the way is moved aside, never deleted. Raises UsageError for one without.
@@ -148,7 +148,8 @@ class Run:
             restore(run.training, found.snapshot)
             run.training.retry(state["attempt"])
             run._rows, run._row_step = state["rows"], state.get("row_step", 0)
-            run.notes += _differences(found.manifest, run._plugins())
+        step, manifest = run.training.step, found.manifest if found is not None else {}
+        run.notes += former.remarks(folder, step, runtime.device, manifest, run._plugins())
         return run
 
     @classmethod
@@ -183,8 +184,12 @@ class Run:
         device = self.training.game.gan.device
         with directory.locked(self.folder), torch.random.fork_rng([device] if device.type == "cuda" else []):
             directory.write_recipe(self.folder, self.composition.recipe())
-            log = MetricsLog(self.folder / directory.METRICS, self._rows)
-            directory.note(self.folder, started=directory.now(), ended=None, step=self.training.step)
+            log = MetricsLog(self.folder / directory.METRICS, self._rows, self._row_step or math.inf)
+            self.notes += log.notes
+            about = former.machine(device)
+            directory.note(
+                self.folder, started=directory.now(), ended=None, failed=None, step=self.training.step, **about
+            )
             try:
                 while True:
                     try:
@@ -193,12 +198,18 @@ class Run:
                     except NumbersError as error:
                         self._roll_back(log, error)
             except Exception as error:
-                if (explained := self._explain(error)) is not None:
+                explained = self._explain(error)
+                self._close(failed=str(explained or error))
+                if explained is not None:
                     raise explained from error
                 raise
             finally:
                 log.close()
-            directory.note(self.folder, ended=directory.now(), step=self.training.step)
+            self._close()
+
+    def _close(self, **facts: str) -> None:
+        with suppress(OSError):  # it serves people only: a full disk must not hide why a run failed
+            directory.note(self.folder, ended=directory.now(), step=self.training.step, **facts)
 
     def _train(self, log: MetricsLog) -> Iterator[Row]:
         settings, training = self.composition.settings, self.training
@@ -262,7 +273,7 @@ class Run:
         again.training.retry(attempt + 1)
         self.composition, self.training = again.composition, again.training
         self._rows, self._row_step = again._rows, again._row_step
-        log.cut(self._rows)
+        log.cut(self._rows, self._row_step or math.inf)
         step, tries = self.training.step, settings.rollbacks
         self.notes.append(f"{error.what}; back to step {step} with other numbers, {attempt + 1} of {tries} times")
 
@@ -431,23 +442,6 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
         mend = "--epochs N, or --epochs 0 --steps N"
         raise UsageError("the run's length is set by epochs", where=asked["steps"], mend=mend)
     return composition
-
-
-def _differences(manifest: Mapping[str, Any], plugins: Mapping[str, Any]) -> list[str]:
-    """Say which versions differ from those that wrote a checkpoint."""
-    notes = [
-        f"{name} was {then['version']} then and is {plugins[name]['version']} now; the run may not be bit-exact"
-        for name, then in manifest.get("plugins", {}).items()
-        if name in plugins and plugins[name]["version"] != then["version"]
-    ]
-    for name, then in manifest.get("versions", {}).items():
-        try:
-            now = torch.__version__ if name == "torch" else version(name)
-        except PackageNotFoundError:
-            continue
-        if now != then:
-            notes.append(f"{name} was {then} then and is {now} now; the run may not be bit-exact")
-    return notes
 
 
 __all__ = ["Run", "Settings", "data_tags", "open_data", "prepare"]
