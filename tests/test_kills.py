@@ -32,6 +32,8 @@ OFTEN = ["--save-every", "1", "--keep", "1", "--sample-every", "3"]
 PLAIN = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic", "options": {"mixture.finite": 64, "mlp.hidden": [8]}}
 QUICK = {"batch": 4, "log_every": 1, "device": "cpu"}
 
+pytestmark = pytest.mark.xdist_group("kills")  # they share one warm process
+
 
 @pytest.fixture(scope="module")
 def warm():
