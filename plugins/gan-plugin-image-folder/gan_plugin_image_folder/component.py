@@ -6,18 +6,23 @@ from itertools import islice
 from logging import getLogger
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import ImageColor
 
 from gan_plugin_image_folder.cache import Disk, open_cached, path_for
 from gan_plugin_image_folder.folder import find_images, folder_at, is_image, refuse, shown, walk
-from gan_plugin_image_folder.images import Form, Hashed, How, Images, Mapped, Memory, Store
-from gan_plugin_image_folder.labels import Labels, by_file, by_folder, count_contradicted, tensor_of
+from gan_plugin_image_folder.held import Hashed, Mapped, Memory
+from gan_plugin_image_folder.images import Form, How, Images, Store
+from gan_plugin_image_folder.labels import Labels, count_contradicted, numbers_of
+from gan_plugin_image_folder.leaving import read_list
 from gan_plugin_image_folder.picture import Colour
 from gan_plugin_image_folder.reading import read
-from gan_plugin_image_folder.table import file_at, found_beside, read_table
-from gancore import DataError, DataSpec, UsageError, component, hookimpl, option
+from gan_plugin_image_folder.report import passed_over, report_of
+from gan_plugin_image_folder.sources import Wanted, find_labels
+from gancore import DataError, DataSpec, UsageError, component, hookimpl, memory, option
 
 
 def tell(*lines: str) -> None:
@@ -28,13 +33,14 @@ def tell(*lines: str) -> None:
 
 @component(source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434, section 4: images scaled to [-1, 1]")
 class ImageFolder:
-    """Read the images of a folder: PNG, JPEG, WebP, GIF, BMP and TIFF; sub-folders or a labels file give the classes.
+    """Read the images of a folder: PNG, JPEG, WebP, GIF, BMP, TIFF, PPM; sub-folders or a labels file give the classes.
 
     Each is decoded once into uint8 `[C, H, W]`: turned upright by its EXIF, laid over the background where it is
     transparent, 16 bits divided by 257, CMYK converted, resized by Lanczos; of several frames the first is used.
     Without a size given, images keep the one they share, else become 64×64. Their order is that of their paths as
     bytes. Colour profiles are ignored. Files that cannot be used, among them images of more than 50 megapixels, are
-    left out, counted and named; more than half of them is an error.
+    left out, counted and named, all of them in `data-report.json` of the run; more than half of them is an error. `gan
+    data check FOLDER` examines a set beforehand. Folders of runs among the images are passed over.
 
     Sub-folders become the label set `class`. A labels file, CSV (`,` `;` or tab, with a header) or JSON, gives a label
     set for each of its columns that holds categories: two values or more, each on two images or more on average, at
@@ -48,6 +54,10 @@ class ImageFolder:
     fit: str = option("crop", choices=("crop", "pad", "stretch"), help="how an image of another shape is made to fit")
     channels: int | None = option(None, choices=(1, 3), help="1 grey, 3 colour; none: 1 if all images are grey, else 3")
     bad_images: str = option("skip", choices=("skip", "stop"), help="leave out files that cannot be used, or stop")
+    leave_out: str = option(
+        "",
+        help="file that lists images to leave out, one a line, as `gan data check --fix-list` writes it; empty: none",
+    )
     labels: str = option(
         "auto",
         choices=("auto", "folders", "none"),
@@ -63,6 +73,7 @@ class ImageFolder:
     )
     cache: str = option("auto", choices=("auto", "memory", "file"), help="where decoded images are held")
     cache_memory: int = option(1024, ge=0, help="MiB of decoded images above which auto takes a file")
+    report: dict[str, Any] | None = memory()  # what became of the files, once they are read
 
     def __attrs_post_init__(self) -> None:
         self.colour()
@@ -84,44 +95,31 @@ class ImageFolder:
     def recognizes(self, path: Path) -> int:
         try:
             return int(any(is_image(name) and not is_folder for name, is_folder in islice(walk(str(path)), 2000)))
+        except UsageError:
+            return 1  # a run: so that the refusal is spoken
         except DataError:
             return 0
 
     @hookimpl
     def make_data(self, spec: DataSpec) -> Hashed:
         root = folder_at(self.path, spec.folder)
-        names, folders = find_images(root)
-        labels = self.find_labels(root, names, folders, spec.folder)
-        tell(*labels.notes)
+        found = find_images(root)
+        left = read_list(self.leave_out, spec.folder) if self.leave_out else frozenset()
+        wanted = Wanted(self.labels, self.labels_file, self.label_columns, self.allow_missing)
+        labels = find_labels(root, found, wanted, spec.folder, left)
+        notes = [*passed_over(found, left), *labels.notes]
+        tell(*notes)
         images = self.decode(root, labels.names, spec.size)
         tell(*images.about.lines)
+        self.report = report_of(images.about, len(left & set(found.names)), found, [*notes, *images.about.lines])
         for place, each in enumerate(labels.sets):
             used = {labels.of[name][place] for name in images.about.names}
             refuse("classes hold no usable image", [name for k, name in enumerate(each.classes) if k not in used])
         return self.assemble(images, labels)
 
-    def find_labels(self, root: str, names: Sequence[str], folders: Sequence[str], base: Path) -> Labels:
-        """Return the labels of the images. Raises UsageError or DataError where those asked for cannot be had."""
-        if self.labels == "none":
-            return Labels(names)
-        asked = bool(self.labels_file or self.label_columns)
-        path = found_beside(root, names) if self.labels == "auto" else None
-        path = file_at(self.labels_file, base) if self.labels_file else path
-        if path is None:
-            if asked:
-                what = f"label-columns names columns, but there is no labels.csv or labels.json in {shown(root)}"
-                raise UsageError(what, where="image-folder.label-columns", mend="--image-folder.labels-file FILE")
-            return by_folder(names, folders)
-        table = read_table(path)
-        labels = by_file(table, root, names, self.label_columns, self.allow_missing)
-        if labels is None and asked:
-            what = f"the labels name none of the {len(names)} images; the columns are {shown(*table.columns) or 'none'}"
-            mend = "a column called file with their paths, separated by , ; or tab"
-            raise DataError(what, where=f"{shown(path)}; looked for in {shown(root)}", mend=mend)
-        if labels is None:
-            tell(f"{shown(path)} names none of the images, so it is not used")
-            return by_folder(names, folders)
-        return labels
+    @hookimpl
+    def describe_data(self) -> dict[str, Any] | None:
+        return self.report
 
     def decode(self, root: str, names: Sequence[str], size: tuple[int, int] | None) -> Images:
         """Return the decoded images, from the cache folder if they are there. Raises DataError."""
@@ -140,7 +138,7 @@ class ImageFolder:
     def assemble(self, images: Images, labels: Labels) -> Hashed:
         """Join images and labels, and tell which classes share images."""
         digests, groups = images.rows()
-        numbers, sets = tensor_of(labels, groups, all_classes=self.duplicates == "merge")
+        numbers, sets = numbers_of(labels, groups, all_classes=self.duplicates == "merge")
         if shared := count_contradicted(labels, images.about.names, images.about.digests):
             mend = "; --image-folder.duplicates merge keeps each once" if self.duplicates == "keep" else ""
             tell(f"{shared} different images stand in several classes{mend}")
@@ -148,4 +146,4 @@ class ImageFolder:
         if lost := [name for each in labels.sets for name in each.classes if (each.name, name) not in kept]:
             tell(f"classes that are no image's first: {shown(*lost)}")
         kind = Mapped if isinstance(images.samples, np.ndarray) else Hashed
-        return kind(images.samples, numbers, sets, digests)
+        return kind(images.samples, torch.from_numpy(numbers), sets, digests)
