@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import struct
+import tempfile
 import time
 import tracemalloc
 import zlib
@@ -578,13 +579,26 @@ def test_good_images_give_no_warning(tmp_path, caplog):
 # ── the folder ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_D22_unreadable_file_is_skipped_and_unreadable_folder_refused(tmp_path, caplog):
-    put(good(tmp_path), secret_png=noise())
-    (tmp_path / "secret.png").chmod(0)
-    assert "1 permission denied (secret.png)" in skipped(tmp_path, caplog)[1]
-    (tmp_path / "closed").mkdir(0)
-    assert "cannot be listed: Permission denied" in refused(tmp_path)
+@pytest.fixture
+def as_anybody():
+    """Return a folder that anybody may enter, and be anybody meanwhile: root may read everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        if os.geteuid():
+            yield Path(folder)
+            return
+        os.seteuid(65534)
+        yield Path(folder)
+        os.seteuid(0)
+
+
+def test_D22_unreadable_file_is_skipped_and_unreadable_folder_refused(as_anybody, caplog):
+    folder = as_anybody / "set"
+    put(good(folder), secret_png=noise())
+    (folder / "secret.png").chmod(0)
+    assert "1 permission denied (secret.png)" in skipped(folder, caplog)[1]
+    (folder / "closed").mkdir(0)
+    assert "cannot be listed: Permission denied" in refused(folder)
 
 
 def test_D22_errors_of_the_system_are_named_as_it_names_them():

@@ -126,28 +126,28 @@ def classes_of(labels: Labels | None, pictures: Sequence[Picture]) -> dict[str, 
 
 def in_words(facts: Mapping[str, Any]) -> list[str]:
     """Describe a set in lines for people."""
-    images, sizes = facts["images"], facts["sizes"]
+    images, equal = facts["images"], facts["equal"]
     lines = [f"images: {images['found']} found, {images['usable']} usable, {images['unusable']} not"]
     lines += [f"  {len(names)} {reason}: {shown(*names)}" for reason, names in facts["unusable"].items()]
     if images["usable"]:
-        spread = "; ".join(
-            f"{name} {' / '.join(f'{value:g}' for value in sizes[name])}" for name in ("height", "width", "aspect")
-        )
-        lines.append(f"sizes:  {sizes['different']} different; least / median / largest {spread}")
+        spread = facts["sizes"].items()
+        spread = "; ".join(f"{key} {' / '.join(f'{x:g}' for x in each)}" for key, each in spread if key != "different")
+        lines.append(f"sizes:  {facts['sizes']['different']} different; least / median / largest {spread}")
         lines.append(f"modes:  {', '.join(f'{mode} {count}' for mode, count in facts['modes'].items())}")
     lines += [f"  {count} {remark}" for remark, count in facts["remarks"].items()]
-    for name, counts in facts["labels"].items():
-        common = sorted(counts, key=counts.__getitem__, reverse=True)
-        listed = ", ".join(f"{each} {counts[each]}" for each in common[:DESCRIBED])
-        more = f" and {len(common) - DESCRIBED} more" if len(common) > DESCRIBED else ""
-        lines.append(f"labels: {name}, {len(counts)} classes: {listed}{more}")
-    lines += (
-        [f"labels: refused by `gan run`: {facts['labels_refused'].splitlines()[0]}"] if facts["labels_refused"] else []
-    )
-    equal = facts["equal"]
+    lines += [f"labels: {name}, {listed(counts)}" for name, counts in facts["labels"].items()]
+    if facts["labels_refused"]:
+        lines.append(f"labels: refused by `gan run`: {facts['labels_refused'].splitlines()[0]}")
     if equal:
         lines.append(f"equal:  {sum(map(len, equal))} images show {len(equal)} pictures; first: {shown(*equal[0])}")
     passed = {name.replace("_", " "): len(n) if isinstance(n, list) else n for name, n in facts["passed_over"].items()}
     if any(passed.values()):
         lines.append(f"passed over: {', '.join(f'{n} {name}' for name, n in passed.items() if n)}")
     return lines
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """List classes by falling number of images: `2 classes: fire 30, water 12`."""
+    common = sorted(counts, key=counts.__getitem__, reverse=True)
+    more = f" and {len(common) - DESCRIBED} more" if len(common) > DESCRIBED else ""
+    return f"{len(counts)} classes: {', '.join(f'{name} {counts[name]}' for name in common[:DESCRIBED])}{more}"
