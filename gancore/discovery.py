@@ -75,7 +75,7 @@ def _row(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribut
     summary, status = _look(entry)
     if not NAME.fullmatch(entry.name) or len(entry.name) > 64:
         status = f"the name {entry.name!r} is not lower-case words joined by hyphens"
-    elif entry.name in (*KINDS, "run", "format"):
+    elif kind != "command" and entry.name in (*KINDS, "run", "format"):  # the tables of a recipe
         status = f"the name {entry.name!r} is a word of gancore's own"
     about = distribution.metadata
     return Row(

@@ -26,7 +26,7 @@ adding it to the objective. Draw with `torch.randn(shape, generator=rng, device=
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,11 @@ def make_data(spec: DataSpec) -> Data | None:
 
     Raises DataError where nothing usable is found.
     """
+
+
+@hookspec
+def describe_data() -> Mapping[str, Any] | None:
+    """Say what became of the files that `make_data` read, in what JSON knows (first): `RUN/data-report.json`."""
 
 
 @hookspec

@@ -23,6 +23,7 @@ BLOCKED = "import sys; sys.modules['torch'] = None; from gancore.cli import main
         ["sweep", "--help"],
         ["gif", "--help"],
         ["diagnose", "--help"],
+        ["data", "check", "--help"],
     ],
 )
 def test_listing_and_help_never_import_torch(words):

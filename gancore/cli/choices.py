@@ -15,6 +15,7 @@ from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer
 from gancore.settings import Settings
 
 ORIGIN = "command line"
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 PLAIN_FLAGS = (  # that choose nothing
     "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data", "stall-timeout", "dry-run",
     "json", "help",
@@ -107,6 +108,7 @@ def looks_like_path(name: str) -> bool:
 def find_reader(path: Path, where: str) -> str:
     """Ask every installed data component how well it fits a path; return the name of the best."""
     fits: dict[str, int] = {}
+    readers: list[str] = []
     for row in discovery.installed():
         if row.kind != "data" or row.status != "ok":
             continue
@@ -114,12 +116,20 @@ def find_reader(path: Path, where: str) -> str:
             component = discovery.load(row)()
         except (PluginError, ValueError, TypeError):
             continue
+        if hasattr(component, "path"):
+            readers.append(row.name)
         if hasattr(component, "recognizes") and (fit := component.recognizes(path)):
             fits[row.name] = fit
     best = [name for name, fit in fits.items() if fit == max(fits.values())]
     if len(best) != 1:
         what = "nothing that a reader knows" if not best else f"what {' and '.join(best)} both read"
-        mend = f"--data {best[0]} --{best[0]}.path {path}" if best else "name the reader: --data NAME --NAME.path PATH"
+        mend = (
+            f"--data {best[0]} --{best[0]}.path {path}"
+            if best
+            else f"--data NAME --NAME.path PATH; readers are {', '.join(readers)}"
+        )
+        if not best and path.is_file() and path.name.lower().endswith(ARCHIVES):
+            what, mend = "an archive", "unpack it first, and give the folder"
         raise UsageError(f"{path} holds {what}", where=where, mend=mend)
     return best[0]
 

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gancore.run import _fs
 Row = dict[str, Any]
 
 RECIPE, METRICS, ABOUT, LOCK = "recipe.toml", "metrics.jsonl", "run.json", "lock"
+DATA = "data-report.json"
 FOLDERS = ("checkpoints", "samples")
 
 
@@ -158,6 +159,11 @@ def note(folder: Path, **facts: Any) -> None:
     except ValueError:
         about = {}
     _fs.replace(path, (json.dumps({**about, **facts}, indent=1) + "\n").encode())
+
+
+def describe_data(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write what became of the files of a data set, for people."""
+    _fs.replace(folder / DATA, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def now() -> str:

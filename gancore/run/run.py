@@ -113,6 +113,8 @@ class Run:
         run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
         run._data_fingerprint = data.fingerprint()
         run.notes += postmortem.room_note(folder, training)
+        if len(data) < (batch := composition.settings.batch):
+            run.notes.append(f"{len(data)} samples fill a batch of {batch} by repetition")
         return run
 
     @classmethod
@@ -184,6 +186,8 @@ class Run:
         device = self.training.game.gan.device
         with directory.locked(self.folder), torch.random.fork_rng([device] if device.type == "cuda" else []):
             directory.write_recipe(self.folder, self.composition.recipe())
+            if facts := self.composition.hooks.first("describe_data"):
+                directory.describe_data(self.folder, facts)
             log = MetricsLog(self.folder / directory.METRICS, self._rows, self._row_step or math.inf)
             self.notes += log.notes
             about = former.machine(device)
