@@ -78,7 +78,11 @@ def commands_page() -> str:
     """Write the page of all commands, from their own help."""
     parts = [f"# Commands\n\n{NOTICE}"]
     published = {row.name: discovery.load_object(row) for row in discovery.commands().values()}
-    for name, command in [("", gan), *sorted({**gan.commands, **published}.items())]:
+    commands = {**gan.commands, **published}
+    for name, group in list(commands.items()):
+        if isinstance(group, click.Group):
+            commands |= {f"{name} {part}": command for part, command in group.commands.items()}
+    for name, command in [("", gan), *sorted(commands.items())]:
         context = click.Context(command, info_name=f"gan {name}".strip(), max_content_width=100, terminal_width=100)
         title = f"gan {name}".strip()
         parts.append(f"## `{title}`\n\n```\n{command.get_help(context)}\n```\n")

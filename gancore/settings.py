@@ -27,6 +27,7 @@ class Settings:
     save_every: int = option(200, ge=1, help="steps between checkpoints")
     force: bool = option(False, help="true runs a composition although its rules refuse it")
     keep: int = option(3, ge=1, help="how many of the newest checkpoints to keep")
+    keep_every: int = option(0, ge=0, help="steps of which the first checkpoint is kept for good; 0 keeps none")
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -44,4 +45,6 @@ class Settings:
         return sides
 
 
-RESUMABLE = frozenset({"steps", "epochs", "log-every", "sample-every", "sample-epochs", "save-every", "keep", "device"})
+RESUMABLE = frozenset(
+    {"steps", "epochs", "log-every", "sample-every", "sample-epochs", "save-every", "keep", "keep-every", "device"}
+)

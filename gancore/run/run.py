@@ -129,7 +129,7 @@ class Run:
                 )
             restore(run.training, found.snapshot)
             run._rows, run._row_step = state["rows"], state.get("row_step", 0)
-            run.notes += _differences(found.manifest, run._plugins())
+            run.notes += [*found.notes, *_differences(found.manifest, run._plugins())]
         return run
 
     @classmethod
@@ -280,7 +280,7 @@ class Run:
         }
         folder = self.folder / "checkpoints"
         checkpoint.write(folder, evolve(snapshot, state=state), self._plugins())
-        checkpoint.prune(folder, self.composition.settings.keep)
+        checkpoint.prune(folder, self.composition.settings.keep, self.composition.settings.keep_every)
 
     def _plugins(self) -> dict[str, Any]:
         return {
