@@ -25,7 +25,8 @@ from attrs import field, frozen
 
 from gancore.errors import CheckpointError
 from gancore.run import _fs, forms, sealed, strict_json, tensor_header
-from gancore.run.sealed import FORMAT, KIND, LARGEST, MANIFEST, MIGRATIONS, STATE, SUMS, TENSORS, name_of, step_of
+from gancore.run.sealed import FORMAT, KIND, LARGEST, MANIFEST, MIGRATIONS, STATE, SUMS, TENSORS, step_of
+from gancore.run.sealed import name_of as name_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,7 +169,8 @@ def prune(folder: Path, keep: int, every: int = 0) -> list[Path]:
     disk refuses.
     """
     found = steps(folder)
-    doomed = [path for path in found[:-keep] if path not in milestones(found, every)]
+    kept = milestones(found, every)
+    doomed = [path for path in found[:-keep] if path not in kept]
     if not doomed:
         return []
     sound = next((path for path in reversed(found) if not sealed.faults(path)), None)

@@ -55,7 +55,11 @@ class Sealed:
 
     def notes(self) -> list[str]:
         """Name the files that lie in the folder and belong to nothing; they are never opened."""
-        strange = sorted({*os.listdir(self.folder)} - self.sums.keys() - OF_DESKTOPS - {SUMS})
+        try:
+            there = set(os.listdir(self.folder))
+        except OSError:  # a training process has pruned it meanwhile
+            there = set()
+        strange = sorted(there - self.sums.keys() - OF_DESKTOPS - {SUMS})
         more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
         return [f"{self.folder.name} holds what is no part of it: {', '.join(strange[:5])}{more}"] if strange else []
 
