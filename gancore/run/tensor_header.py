@@ -61,6 +61,8 @@ def _end_of(name: str, entry: Any, begin: int) -> int:
         raise ValueError(f"{name} is of type {shortly(dtype)}, which is none of {', '.join(BYTES)}")
     if not _are_sizes(shape, LONGEST_SIDE) or len(shape) > HIGHEST_RANK:
         raise ValueError(f"{name} has a shape that is none")
+    if math.prod(max(1, side) for side in shape) * BYTES[dtype] >= 1 << 63:  # though empty, torch cannot hold it
+        raise ValueError(f"{name} has a shape beyond any memory")
     size = math.prod(shape) * BYTES[dtype]
     if not _are_sizes(offsets, 1 << 63) or offsets != [begin, begin + size]:
         raise ValueError(f"{name} lies at {shortly(offsets)}, not at [{begin}, {begin + size}]")
