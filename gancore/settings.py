@@ -27,7 +27,7 @@ class Settings:
     save_every: int = option(200, ge=1, help="steps between checkpoints")
     force: bool = option(False, help="true runs a composition although its rules refuse it")
     keep: int = option(3, ge=1, help="how many of the newest checkpoints to keep")
-    keep_every: int = option(0, ge=0, help="steps of which the first checkpoint is kept for good; 0 keeps none")
+    keep_every: int = option(0, ge=0, help="keep the first checkpoint of each N steps for good; 0 keeps none")
 
     @property
     def image_size(self) -> tuple[int, int] | None:

@@ -205,7 +205,15 @@ def test_the_first_checkpoint_of_each_stretch_is_kept_for_good(tmp_path):
     assert keep(tmp_path / "c", range(0, 28, 3), keep=2, every=10) == [0, 12, 21, 24, 27]
 
 
-def test_without_milestones_the_newest_are_kept(tmp_path):
+def test_a_run_keeps_what_it_is_told_to(tmp_path, gan_here):
+    tiny = "--data mixture --gen mlp --critic mlp-critic --batch 4 --save-every 1 --keep 1 --keep-every 3"
+    gan_here("run", *tiny.split(), "--steps", "5", "--out", "r")
+    gan_here("run", "--resume", "r", "--steps", "8", "--keep-every", "4")
+    left = [sealed.step_of(path) for path in checkpoint.steps(tmp_path / "r" / "checkpoints")]
+    assert left == [0, 5, 8]  # 5 is the first from 4 on: what is between 4 and 5 had gone before
+
+
+def test_without_keep_every_the_newest_are_kept(tmp_path):
     assert keep(tmp_path / "c", range(6), keep=2) == [4, 5]
 
 
@@ -291,7 +299,7 @@ def test_a_checkpoint_is_readable_by_whoever_may_read_the_run_and_writable_by_no
 
 @pytest.fixture
 def run(tmp_path):
-    """A run that keeps milestones, with four checkpoints."""
+    """A run that keeps some checkpoints for good, with four of them."""
     folder = tmp_path / "run"
     directory.create(folder, {"run": {"keep-every": 10}})
     for step in (0, 6, 12, 18):
@@ -299,9 +307,9 @@ def run(tmp_path):
     return folder
 
 
-def test_checkpoints_are_listed_with_step_size_versions_and_milestones(run, gan_here):
+def test_checkpoints_are_listed_with_step_size_versions_and_what_is_kept_for_good(run, gan_here):
     rows = json.loads(gan_here("checkpoint", "list", "run", "--json").stdout)
-    assert [(row["step"], row["milestone"], row["problem"]) for row in rows] == [
+    assert [(row["step"], row["for_good"], row["problem"]) for row in rows] == [
         (0, True, ""), (6, False, ""), (12, True, ""), (18, False, ""),
     ]  # fmt: skip
     size = sum(path.stat().st_size for path in (run / "checkpoints" / "step-000000000").iterdir())
@@ -334,7 +342,7 @@ def test_every_damaged_file_is_named_and_the_exit_code_is_1(run, gan_here):
     assert "SHA256SUMS is damaged" in gan_here("checkpoint", "list", "run").stdout
 
 
-def test_pruning_leaves_the_newest_the_milestones_and_what_is_sound(run, gan_here):
+def test_pruning_leaves_the_newest_what_is_kept_for_good_and_what_is_sound(run, gan_here):
     done = gan_here("checkpoint", "prune", "run", "--keep", "1")
     assert done.stdout == "step-000000006\n"
     assert "1 removed, 3 left" in done.stderr

@@ -27,12 +27,12 @@ def checkpoint() -> None:
     "--json",
     "as_json",
     is_flag=True,
-    help="Print objects: name step bytes milestone versions plugins problem.",
+    help="Print objects: name step bytes for_good versions plugins problem.",
 )
 def show(run: Path, as_json: bool) -> None:
     """List the checkpoints of RUN, by their manifests; `verify` reads the rest too."""
     found = of_run(run)
-    kept = checkpoints.milestones(found, kept_every(run))
+    kept = checkpoints.kept_for_good(found, kept_every(run))
     rows = [about(path, path in kept) for path in found]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
@@ -44,7 +44,7 @@ def show(run: Path, as_json: bool) -> None:
             (
                 row["name"],
                 f"{row['bytes'] / 1e6:,.1f} MB",
-                "for good" if row["milestone"] else "",
+                "for good" if row["for_good"] else "",
                 *(row["versions"].get(name, "") for name in header[3:6]),
                 row["problem"],
             )
@@ -53,7 +53,7 @@ def show(run: Path, as_json: bool) -> None:
     )
 
 
-def about(folder: Path, milestone: bool) -> dict[str, Any]:
+def about(folder: Path, for_good: bool) -> dict[str, Any]:
     """Return what a checkpoint says of itself, and what is wrong with its sums or manifest."""
     manifest: dict[str, Any] = {}
     problem, size = "", 0
@@ -67,7 +67,7 @@ def about(folder: Path, milestone: bool) -> dict[str, Any]:
         "name": folder.name,
         "step": sealed.step_of(folder),
         "bytes": size,
-        "milestone": milestone,
+        "for_good": for_good,
         "versions": manifest.get("versions", {}),
         "plugins": manifest.get("plugins", {}),
         "problem": problem,

@@ -154,7 +154,7 @@ def steps(folder: Path) -> list[Path]:
     return [path for path, step in sorted(found.items(), key=lambda each: each[1]) if step >= 0]
 
 
-def milestones(found: list[Path], every: int) -> list[Path]:
+def kept_for_good(found: list[Path], every: int) -> list[Path]:
     """Return the first checkpoint of each `every` steps, which is kept for good; none for 0."""
     first: dict[int, Path] = {}
     for path in found if every else []:
@@ -163,13 +163,13 @@ def milestones(found: list[Path], every: int) -> list[Path]:
 
 
 def prune(folder: Path, keep: int, every: int = 0) -> list[Path]:
-    """Remove all but the newest `keep` checkpoints and the milestones, oldest first; return what was removed.
+    """Remove all but the newest `keep` checkpoints and those kept for good, oldest first; return what was removed.
 
     The newest that verifies always stays: damaged ones that are newer do not count. Raises CheckpointError where the
     disk refuses.
     """
     found = steps(folder)
-    kept = milestones(found, every)
+    kept = kept_for_good(found, every)
     doomed = [path for path in found[:-keep] if path not in kept]
     if not doomed:
         return []
