@@ -30,6 +30,7 @@ class Settings:
         0, ge=0, help="how often a run whose numbers are no longer finite goes back and tries other random numbers"
     )
     keep: int = option(3, ge=1, help="how many of the newest checkpoints to keep")
+    keep_every: int = option(0, ge=0, help="keep the first checkpoint of each N steps for good; 0 keeps none")
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -48,5 +49,8 @@ class Settings:
 
 
 RESUMABLE = frozenset(
-    {"steps", "epochs", "log-every", "sample-every", "sample-epochs", "save-every", "rollbacks", "keep", "device"}
-)
+    {
+        "steps", "epochs", "log-every", "sample-every", "sample-epochs", "save-every", "rollbacks", "keep",
+        "keep-every", "device",
+    }
+)  # fmt: skip

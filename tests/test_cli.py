@@ -208,8 +208,8 @@ def test_a_name_from_outside_cannot_steer_the_terminal(gan):
 
 
 def test_a_closed_pipe_is_no_error(tmp_path):
-    command = f"{sys.executable} -m gancore plugins | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, check=False)  # noqa: S602
+    command = ["sh", "-c", f"{sys.executable} -m gancore plugins | head -1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert "Traceback" not in done.stderr
 
 

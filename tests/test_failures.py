@@ -288,7 +288,7 @@ def test_the_probe_names_the_folder_and_leaves_nothing(tmp_path):
     directory.probe(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
     if Path("/proc/1").is_dir():
-        with pytest.raises(UsageError, match="/proc/1 takes no files"):
+        with pytest.raises(UsageError, match="/proc/1/r cannot be made"):
             directory.probe(Path("/proc/1/r"))
 
 

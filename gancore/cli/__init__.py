@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import click
 
 from gancore import discovery
+from gancore.cli.checkpoint import checkpoint
 from gancore.cli.console import complain
 from gancore.cli.plugins import plugins
 from gancore.cli.recipes import recipes
@@ -75,7 +76,7 @@ def gan(debug: bool) -> None:
     """Compose a GAN from plugins, train it, sample from it."""
 
 
-for command in (run, sweep, plugins, sample, recipes, verify_resume):
+for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume):
     gan.add_command(command)
 
 

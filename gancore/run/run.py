@@ -102,7 +102,7 @@ class Run:
         require_slots(composition)
         if out is not None and not overwrite:
             directory.refuse_taken(Path(out))
-        directory.probe(Path(out) if out is not None else Path())
+        directory.probe(Path(out) if out is not None else Path("runs"))
         data = open_data(composition)
         training = prepare(composition, data, runtime)
         names = [Path(composition.slots[slot][0].rpartition("=")[2]).stem for slot in ("gen", "loss")]
@@ -150,6 +150,7 @@ class Run:
             restore(run.training, found.snapshot)
             run.training.retry(state["attempt"])
             run._rows, run._row_step = state["rows"], state.get("row_step", 0)
+            run.notes += found.notes
         step, manifest = run.training.step, found.manifest if found is not None else {}
         run.notes += former.remarks(folder, step, runtime.device, manifest, run._plugins())
         return run
@@ -372,7 +373,7 @@ class Run:
         }
         folder = self.folder / "checkpoints"
         checkpoint.write(folder, evolve(snapshot, state=state), self._plugins())
-        checkpoint.prune(folder, self.composition.settings.keep)
+        checkpoint.prune(folder, self.composition.settings.keep, self.composition.settings.keep_every)
 
     def _plugins(self) -> dict[str, Any]:
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from reprlib import repr as shortly
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -57,25 +58,33 @@ def restore(training: Training, snapshot: Snapshot) -> None:
     gan, files = training.game.gan, snapshot.files
     for role in ROLES:
         compare(role, gan.player(role).state_dict(), files[role])
+        expect_optimizer(role, gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role])
+    expect_components(training.game.hooks, snapshot.state["components"])
     for role in ROLES:
-        player = gan.player(role)
-        player.load_state_dict(files[role])
-        prefix = f"{role}/"
-        own = {name.removeprefix(prefix): each for name, each in files["optim"].items() if name.startswith(prefix)}
-        load_optimizer(player, own, snapshot.state["optimizers"][role])
+        gan.player(role).load_state_dict(files[role])
+        load_optimizer(gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role])
     load_components(training.game.hooks, files["components"], snapshot.state["components"])
     training.step, training.batches = snapshot.state["step"], snapshot.state["batches"]
 
 
-def compare(label: str, own: Tensors, found: Tensors) -> None:
+def own(prefix: str, tensors: Tensors) -> Tensors:
+    """Return the tensors named `prefix/KEY`, by KEY."""
+    return {key.removeprefix(f"{prefix}/"): each for key, each in tensors.items() if key.startswith(f"{prefix}/")}
+
+
+def compare(label: str, wanted: Tensors, found: Tensors) -> None:
     """Raise CheckpointError where names, shapes or types of stored weights differ from those of the network."""
-    trouble = [f"missing {name}" for name in own if name not in found]
-    trouble += [f"unexpected {name}" for name in found if name not in own]
+    trouble = [f"missing {name}" for name in wanted if name not in found]
+    trouble += [f"unexpected {name}" for name in found if name not in wanted]
     trouble += [
-        f"{name} is {_form(found[name])}, not {_form(own[name])}"
-        for name in own
-        if name in found and _form(own[name]) != _form(found[name])
+        f"{name} is {_form(found[name])}, not {_form(wanted[name])}"
+        for name in wanted
+        if name in found and _form(wanted[name]) != _form(found[name])
     ]
+    _refuse_stored(label, trouble)
+
+
+def _refuse_stored(label: str, trouble: list[str]) -> None:
     if trouble:
         more = f" and {len(trouble) - 5} more" if len(trouble) > 5 else ""
         raise CheckpointError(
@@ -99,6 +108,30 @@ def optimizer_tensors(player: Player) -> Tensors:
     }
 
 
+def expect_optimizer(label: str, player: Player, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
+    """Raise CheckpointError where an optimiser's stored tensors or settings are not of this player's kind."""
+    sizes = {name: max(1, weight.numel()) for name, weight in player.named_parameters()}
+    here = player.optimizer.param_groups
+    trouble = [] if len(groups) == len(here) else [f"{len(groups)} groups of weights, not {len(here)}"]
+    for name, tensor in tensors.items():
+        weight = name.rpartition("/")[0]
+        if weight not in sizes:
+            trouble.append(f"unexpected {name}")
+        elif tensor.numel() > sizes[weight]:
+            trouble.append(f"{name} is larger than its weight")
+    for now, then in zip(here, groups, strict=False):
+        unlike = [key for key in now.keys() & then.keys() if _kind(now[key]) not in (_kind(then[key]), "none")]
+        trouble += [f"{key} is {shortly(then[key])}, not like {shortly(now[key])}" for key in sorted(unlike)]
+    _refuse_stored(f"optimiser of the {label}", trouble)
+
+
+def _kind(value: Any) -> str:
+    """Say which kind of setting a value is; what is none by default may become anything."""
+    if isinstance(value, list | tuple):
+        return f"list of {', '.join(map(_kind, value))}"
+    return "none" if value is None else "number" if type(value) in (int, float) else type(value).__name__
+
+
 def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
     """Put an optimiser's tensors and the settings of its groups back."""
     fresh = player.optimizer.state_dict()
@@ -107,10 +140,8 @@ def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]
     numbers = [number for group in fresh["param_groups"] for number in group["params"]]
     state = {}
     for number, weight in zip(numbers, weights, strict=True):
-        prefix = f"{names[id(weight)]}/"
-        own = {name.removeprefix(prefix): each.clone() for name, each in tensors.items() if name.startswith(prefix)}
-        if own:
-            state[number] = own
+        if mine := own(names[id(weight)], tensors):
+            state[number] = {key: tensor.clone() for key, tensor in mine.items()}
     merged = [{**now, **_tuples(then)} for now, then in zip(fresh["param_groups"], groups, strict=True)]
     player.optimizer.load_state_dict({"state": state, "param_groups": merged})
 
@@ -160,8 +191,8 @@ def _refuse(each: Chosen, value: Any, path: str) -> None:
         )
 
 
-def load_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> None:
-    """Give every component its state back. Raises CheckpointError where one is missing or of another version."""
+def expect_components(hooks: Hooks, components: Mapping[str, Any]) -> None:
+    """Raise CheckpointError where the state of a component is missing or of another version."""
     for each in hooks.chosen:
         if not hasattr(each.component, "load_state"):
             continue
@@ -176,6 +207,10 @@ def load_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any
                 where=f"{stored['distribution']} {stored['version']} then, {each.distribution} {each.version} now",
                 mend=f"install {stored['distribution']} {stored['version']}",
             )
-        prefix = f"{each.name}/"
-        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        each.component.load_state({**stored["state"], **own})
+
+
+def load_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> None:
+    """Give every component its state back."""
+    for each in hooks.chosen:
+        if hasattr(each.component, "load_state"):
+            each.component.load_state({**components[each.name]["state"], **own(each.name, tensors)})

@@ -18,7 +18,7 @@ from torch import Tensor
 from gancore.composition import Composition, resolve
 from gancore.errors import GanError
 from gancore.recipe import layer_of
-from gancore.run import checkpoint, directory
+from gancore.run import checkpoint, directory, sealed
 from gancore.run.directory import Row, rows_in
 from gancore.run.run import Run
 from gancore.run.sweep import end_with_parent, train
@@ -135,8 +135,8 @@ def differences(whole: Path, parts: Path) -> list[str]:
         if wrongs := value_differences(*values):
             more = f" and {len(wrongs) - SHOWN} more" if len(wrongs) > SHOWN else ""
             told.append(f"{name}: {'; '.join(wrongs[:SHOWN])}{more}")
-    if not told and (one / checkpoint.SUMS).read_bytes() != (other / checkpoint.SUMS).read_bytes():
-        told.append(f"{checkpoint.SUMS} differs")
+    if not told and (one / sealed.SUMS).read_bytes() != (other / sealed.SUMS).read_bytes():
+        told.append(f"{sealed.SUMS} differs")
     return told + picture_differences(pictures(whole), pictures(parts))
 
 
