@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,9 @@ def run(
         from gancore.composition import may_run
         from gancore.run.run import Run
 
-        with_run(Run.resume(resume, [words], may_run(words)), as_json)
+        with redirect_stdout(sys.stderr):  # what components print must not mix with the result
+            resumed = Run.resume(resume, [words], may_run(words))
+        with_run(resumed, as_json)
         return
     composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
     if dry_run:
@@ -137,7 +140,9 @@ def run(
         return
     from gancore.run.run import Run
 
-    with_run(Run.start(composition, out), as_json)
+    with redirect_stdout(sys.stderr):
+        begun = Run.start(composition, out)
+    with_run(begun, as_json)
 
 
 def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()) -> Composition:
@@ -178,9 +183,10 @@ def with_run(run: Run, as_json: bool) -> None:
 
     settings = run.composition.settings
     say(f"run {run.folder}: {describe(run)}")
-    for each in progress_of(run):
-        row = each
-        tell()
+    with redirect_stdout(sys.stderr):
+        for each in progress_of(run):
+            row = each
+            tell()
     tell()
     if caught:
         say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}")

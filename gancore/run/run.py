@@ -11,24 +11,27 @@ from typing import Any
 
 import torch
 from attrs import define, evolve, field
-from torch import Tensor
+from torch import Tensor, nn
 
 from gancore.composition import Composition, resolve
 from gancore.data import Data, DataOrder, DataSpec
 from gancore.discovery import is_file
-from gancore.errors import CheckpointError, CompositionError, DataError, GanError, NumbersError, UsageError
+from gancore.errors import CheckpointError, CompositionError, DataError, NumbersError, UsageError
+from gancore.hooks import Hooks
 from gancore.loop import Training
-from gancore.networks import build, make_plan
-from gancore.plan import LabelSet
+from gancore.networks import GAN, Player, build, build_generator, make_plan
+from gancore.plan import LabelSet, Plan
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
-from gancore.run import checkpoint, directory
+from gancore.run import checkpoint, directory, failure, plugins
+from gancore.run.device import choose_runtime
 from gancore.run.directory import Row
+from gancore.run.guard import guarded
 from gancore.run.progress import Progress
 from gancore.run.records import MetricsLog, check_finite, check_weights, numbers
 from gancore.run.samples import class_labels, draw_samples, grid, save_picture, scatter
-from gancore.run.snapshot import capture, compare, restore
-from gancore.runtime import Runtime, choose_runtime
+from gancore.run.snapshot import capture, restore, restore_generator
+from gancore.runtime import Runtime
 from gancore.settings import RESUMABLE, Settings
 from gancore.step import Figures, Game
 
@@ -67,6 +70,12 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
     return Training(game, DataOrder(len(data), settings.batch, streams))
 
 
+def build_sampler(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
+    """Build the generator alone, beside a critic that is none, for samples of a run whose plugins are not all there."""
+    generator = Player("generator", build_generator(hooks, plan, streams).to(device), nn.ModuleDict())
+    return GAN(generator, Player("critic", nn.Identity(), nn.ModuleDict()), device)
+
+
 def require_slots(composition: Composition) -> None:
     """Raise CompositionError where a slot that every run needs is empty."""
     for slot in ("gen", "critic", "loss", "gen-optim", "critic-optim", "schedule", "latent"):
@@ -92,6 +101,7 @@ class Run:
     @classmethod
     def start(cls, composition: Composition, out: Path | str | None = None) -> Run:
         """Make a new run: open the data, build the networks, then create the directory with the resolved recipe."""
+        composition = guarded(composition)
         runtime = choose_runtime(composition.settings.device, composition.settings.precision)
         require_slots(composition)
         if out is not None:
@@ -127,16 +137,20 @@ class Run:
                 raise DataError(
                     "the data is not what the run was trained on", where=str(folder), mend="give back the data it had"
                 )
+            notes = plugins.compare(found.manifest.get("plugins", {}), composition)
             restore(run.training, found.snapshot)
             run._rows, run._row_step = state["rows"], state.get("row_step", 0)
-            run.notes += _differences(found.manifest, run._plugins())
+            run.notes += [*notes, *_differences(found.manifest)]
         return run
 
     @classmethod
     def load(cls, folder: Path | str, *, device: str = "auto", files: Callable[[str], bool] = lambda _: False) -> Run:
         """Open a run to draw samples from its newest intact checkpoint; the data need not be there."""
         folder = Path(folder)
-        composition = reopen(folder, (), files)
+        directory.expect(folder)
+        recorded = read_recipe(folder / directory.RECIPE).layer
+        lost = plugins.absent(recorded)
+        composition = guarded(resolve([plugins.spare(recorded, lost, folder)], files, exact=True))
         found, warnings = checkpoint.newest(folder / "checkpoints")
         if found is None:
             raise CheckpointError(f"{folder} has no checkpoint to sample from", mend=f"gan run --resume {folder}")
@@ -144,11 +158,16 @@ class Run:
         streams, runtime = Streams(settings.seed, state["attempt"]), choose_runtime(device, settings.precision)
         label_sets = tuple(LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"])
         plan = make_plan(composition.hooks, streams, state["shape"], label_sets, settings.batch, None)
-        gan = build(composition.hooks, plan, streams, runtime.device)
+        make = build_sampler if lost else build
+        gan = make(composition.hooks, plan, streams, runtime.device)
         training = Training(Game(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams))
-        compare("generator", gan.generator.state_dict(), found.snapshot.files["generator"])
-        restore(training, found.snapshot)
-        return cls(folder, composition, training, warnings)
+        try:
+            (restore_generator if lost else restore)(training, found.snapshot)
+        except CheckpointError:
+            plugins.require(lost, folder)
+            raise
+        notes = [f"{each.wanted} is not installed; the generator is sampled without it" for each in lost]
+        return cls(folder, composition, training, [*warnings, *notes])
 
     # ── training ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -206,9 +225,11 @@ class Run:
     def _advance(self) -> Figures:
         try:
             figures = self.training.advance()
-        except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-            what = f"step {self.training.step} failed: {type(error).__name__}: {error}"
-            raise GanError(what, where=str(self.folder), mend="--debug shows the traceback") from error
+        except Exception as error:
+            told = failure.report(error, self.folder, self.training.step, self.composition.chosen)
+            if told is error:
+                raise
+            raise told from error
         on_cpu, step = self.training.game.gan.device.type == "cpu", self.training.step
         if on_cpu or step % self.composition.settings.log_every == 0:
             try:
@@ -336,7 +357,9 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
                         mend=f"only {', '.join(sorted(RESUMABLE))} may; or start a new run",
                     )
     kept = [evolve(layer, slots={}) for layer in changes]
-    composition = resolve([read_recipe(folder / directory.RECIPE).layer, *kept], files, exact=True)
+    recorded = read_recipe(folder / directory.RECIPE).layer
+    plugins.require(plugins.absent(recorded), folder)
+    composition = guarded(resolve([recorded, *kept], files, exact=True))
     asked = {name: given.where for layer in kept for name, given in layer.options.get("run", {}).items()}
     if composition.settings.epochs and "steps" in asked and "epochs" not in asked:
         mend = "--epochs N, or --epochs 0 --steps N"
@@ -344,13 +367,9 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
     return composition
 
 
-def _differences(manifest: Mapping[str, Any], plugins: Mapping[str, Any]) -> list[str]:
+def _differences(manifest: Mapping[str, Any]) -> list[str]:
     """Say which versions differ from those that wrote a checkpoint."""
-    notes = [
-        f"{name} was {then['version']} then and is {plugins[name]['version']} now; the run may not be bit-exact"
-        for name, then in manifest.get("plugins", {}).items()
-        if name in plugins and plugins[name]["version"] != then["version"]
-    ]
+    notes = []
     for name, then in manifest.get("versions", {}).items():
         try:
             now = torch.__version__ if name == "torch" else version(name)
