@@ -28,7 +28,6 @@ from gancore.recipe import IN_WORDS, KINDS, Recipe, read_recipe
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PREFIX = "gancore."
 RECIPES = "gancore.recipes"
-COMMANDS = "gancore.commands"
 
 
 def _plainly(name: str, origin: str) -> AbstractContextManager[object]:
@@ -60,27 +59,28 @@ class Row:
 @cache
 def installed() -> tuple[Row, ...]:
     """List every component that installed distributions publish, by kind and name."""
-    entries = [(entry, entry.group.removeprefix(PREFIX), distribution) for entry, distribution in _entries()]
-    rows = [_row(entry, kind, distribution) for entry, kind, distribution in entries if kind in KINDS]
+    published = [(entry, entry.group.removeprefix(PREFIX), distribution) for entry, distribution in entries()]
+    rows = [row_of(entry, kind, distribution) for entry, kind, distribution in published if kind in KINDS]
     counts = Counter(row.name for row in rows)
     twice = [evolve(row, status="the name is published twice") if counts[row.name] > 1 else row for row in rows]
     return tuple(sorted(twice, key=lambda row: (KINDS.index(row.kind), row.name, row.distribution)))
 
 
-def _entries() -> Iterator[tuple[metadata.EntryPoint, metadata.Distribution]]:
+def entries() -> Iterator[tuple[metadata.EntryPoint, metadata.Distribution]]:
     """Yield our entry points of each installed distribution: the first on `sys.path` is the one that is imported."""
     seen = set()
     for distribution in metadata.distributions():
         try:
-            name, entries = re.sub(r"[-_.]+", "-", distribution.name or "").lower(), distribution.entry_points
+            name, found = re.sub(r"[-_.]+", "-", distribution.name or "").lower(), distribution.entry_points
         except Exception:  # metadata that nobody can read publish nothing
             continue
         if name not in seen:
-            yield from ((entry, distribution) for entry in entries if entry.group.startswith(PREFIX))
+            yield from ((entry, distribution) for entry in found if entry.group.startswith(PREFIX))
         seen.add(name)
 
 
-def _row(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
+def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
+    """Describe one entry point, without running what it names."""
     summary, status = _look(entry)
     about = distribution.metadata
     name, version, summary = about["Name"] or "?", about["Version"] or "?", summary or about["Summary"] or ""
@@ -259,20 +259,13 @@ def _run_file(path: Path) -> ModuleType:
     return module
 
 
-@cache
-def commands() -> dict[str, Row]:
-    """List the commands of `gan` that installed distributions publish: entry points whose value is a click command."""
-    found = [_row(entry, "command", distribution) for entry, distribution in _entries() if entry.group == COMMANDS]
-    return {row.name: row for row in sorted(found, key=lambda row: row.name)}
-
-
 def recipe_files() -> dict[str, Path]:
     """Find the recipes that installed distributions publish: entry points of group `gancore.recipes`.
 
     The value of an entry point is a package; the `*.toml` files in its folder are its recipes, by stem.
     """
     files: dict[str, Path] = {}
-    for entry, _ in _entries():
+    for entry, _ in entries():
         if entry.group == RECIPES and (spec := _find(entry.module)) and spec.submodule_search_locations:
             folder = Path(next(iter(spec.submodule_search_locations)))
             files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}

@@ -43,9 +43,8 @@ class Implementation:
     def ask(self, given: Mapping[str, Any]) -> Any:
         """Call the method with what it wants."""
         name = self.chosen.name
-        return self.function(
-            **{want: given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants}
-        )
+        arguments = {want: given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants}
+        return self.function(**arguments)
 
     def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
         """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""

@@ -823,6 +823,13 @@ def test_state_that_is_not_taken_back_is_refused_and_nothing_changes(gan_here, r
     gan_here(*again)
 
 
+def test_a_store_that_is_empty_may_come_back_as_none_P21(gan_here, shelf):
+    lean = '{"seen": self.seen, **({} if self.buffer is None else {"buffer": self.buffer[:0]})}'
+    gan_here(*paused(gan_here, shelf, stateful(lean, 'self.seen, self.buffer = state["seen"], torch.zeros(3)')))
+    shelf.publish(stateful(lean, 'self.seen, self.buffer = state["seen"], None').replace("self.buffer + step", "None"))
+    gan_here("run", "--resume", "r", "--steps", "6")
+
+
 def test_no_component_is_changed_where_one_does_not_take_its_state_P21():
     @component(source="a test")
     class Good:

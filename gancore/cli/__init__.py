@@ -17,6 +17,7 @@ import click
 from gancore import discovery
 from gancore.cli.console import complain, say
 from gancore.cli.plugins import plugins
+from gancore.cli.published import commands
 from gancore.cli.recipes import recipes
 from gancore.cli.run import run
 from gancore.cli.sample import sample
@@ -31,11 +32,11 @@ class _Gan(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Name them all, from metadata alone."""
-        return sorted({*self.commands, *(row.name for row in discovery.commands().values() if row.status == "ok")})
+        return sorted({*self.commands, *(row.name for row in commands().values() if row.status == "ok")})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Return a command; a published one as a stand-in that knows its summary and imports the rest when called."""
-        published = discovery.commands().get(name)
+        published = commands().get(name)
         if name in self.commands or published is None:
             return super().get_command(context, name)
         return _Published(published)

@@ -257,8 +257,8 @@ def _take(each: Chosen, state: dict[str, Any]) -> None:
     except Exception as error:
         raise _untaken(each, f"load_state() failed: {type(error).__name__}: {error}") from error
     found = state_of(each)
-    trouble = [f"lost {key}" for key in state if key not in found]
-    trouble += [f"added {key}" for key in found if key not in state]
+    trouble = [f"lost {key}" for key, value in state.items() if key not in found and not _empty(value)]
+    trouble += [f"added {key}" for key, value in found.items() if key not in state and not _empty(value)]
     trouble += [f"changed {key}" for key in state if key in found and not _equal(state[key], found[key])]
     if trouble:
         raise _untaken(each, f"load_state() has {', '.join(trouble[:5])}")
@@ -271,6 +271,10 @@ def _untaken(each: Chosen, why: str) -> CheckpointError:
 
 def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value.clone() if isinstance(value, Tensor) else copy.deepcopy(value) for key, value in state.items()}
+
+
+def _empty(value: Any) -> bool:
+    return value.numel() == 0 if isinstance(value, Tensor) else not value and not isinstance(value, int | float)
 
 
 def _equal(one: Any, other: Any) -> bool:
