@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 hookspec = pluggy.HookspecMarker("gancore")
 
+API = 1  # raised when a hook changes so that components made for it no longer work
+
 # ── data ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

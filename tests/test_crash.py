@@ -292,7 +292,7 @@ def test_a_run_in_a_folder_that_may_not_be_written_is_refused(gan_here, tmp_path
 
 def test_a_run_is_refused_before_anything_is_built_where_the_disk_takes_no_file(tmp_path, monkeypatch):
     with Disk(tmp_path, monkeypatch, 2, "EROFS").watched(), pytest.raises(Exception, match="Read-only") as raised:
-        directory.refuse_taken(tmp_path / "run")
+        directory.probe(tmp_path / "run")
     assert raised.value.exit_code == 2
     assert left(tmp_path) == []
 

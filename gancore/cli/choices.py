@@ -9,7 +9,7 @@ from typing import Any
 
 from gancore import discovery
 from gancore.component import options_of
-from gancore.errors import PluginError, UsageError, did_you_mean
+from gancore.errors import UsageError, did_you_mean
 from gancore.options import Given, Text
 from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer
 from gancore.settings import Settings
@@ -114,11 +114,12 @@ def find_reader(path: Path, where: str) -> str:
             continue
         try:
             component = discovery.load(row)()
-        except (PluginError, ValueError, TypeError):
+            fit = component.recognizes(path) if hasattr(component, "recognizes") else None
+        except Exception:  # a reader that fails here was not chosen by anybody
             continue
         if hasattr(component, "path"):
             readers.append(row.name)
-        if hasattr(component, "recognizes") and (fit := component.recognizes(path)):
+        if fit:
             fits[row.name] = fit
     best = [name for name, fit in fits.items() if fit == max(fits.values())]
     if len(best) != 1:

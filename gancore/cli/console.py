@@ -9,11 +9,7 @@ from typing import Any
 import click
 
 from gancore.errors import GanError
-
-
-def clean(text: object) -> str:
-    """Escape control characters and lone surrogates, so that a name from a file cannot steer the terminal."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
+from gancore.errors import clean as clean
 
 
 def say(text: str) -> None:

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -141,8 +142,9 @@ def run(
         from gancore.composition import may_run
         from gancore.run.run import Run
 
-        again = Run.resume(resume, [words], may_run(words), changed_data=accept_changed_data)
-        with_run(again, as_json, stall_timeout)
+        with redirect_stdout(sys.stderr):  # what components print must not mix with the result
+            resumed = Run.resume(resume, [words], may_run(words), changed_data=accept_changed_data)
+        with_run(resumed, as_json, stall_timeout)
         return
     composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
     if dry_run:
@@ -152,7 +154,9 @@ def run(
         return
     from gancore.run.run import Run
 
-    with_run(Run.start(composition, out, overwrite=overwrite), as_json, stall_timeout)
+    with redirect_stdout(sys.stderr):
+        begun = Run.start(composition, out, overwrite=overwrite)
+    with_run(begun, as_json, stall_timeout)
 
 
 def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()) -> Composition:
@@ -193,7 +197,7 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
 
     settings = run.composition.settings
     say(f"run {run.folder}: {describe(run)}")
-    with stall_watch(run, stall_timeout):
+    with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout):
         for each in progress_of(run):
             row = each
             tell()

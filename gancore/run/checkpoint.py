@@ -225,7 +225,8 @@ def _tensors(seal: sealed.Sealed, name: str) -> dict[str, Tensor]:
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """Read the newest checkpoint that verifies; also say why newer ones did not."""
     damaged: dict[Path, str] = {}
-    while left := [path for path in steps(folder) if path not in damaged]:
+    # a listing made while a training process renames may show neither the old folder nor the new: look twice
+    while left := [path for path in (steps(folder) or steps(folder)) if path not in damaged]:
         try:
             return read(left[-1]), list(damaged.values())
         except CheckpointError as error:

@@ -23,12 +23,10 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def remarks(
-    folder: Path, step: int, device: torch.device, manifest: Mapping[str, Any], plugins: Mapping[str, Any]
-) -> list[str]:
+def remarks(folder: Path, step: int, device: torch.device, manifest: Mapping[str, Any]) -> list[str]:
     """Say what a run that is taken up at `step` should tell: an end without closing, other versions, another machine.
 
-    `manifest` is that of the checkpoint, `plugins` the components as they are now.
+    `manifest` is that of the checkpoint.
     """
     about = _about(folder)
     told = []
@@ -40,9 +38,6 @@ def remarks(
     now = machine(device)
     then = {**manifest.get("versions", {}), **{name: about[name] for name in now if name in about}}
     pairs = {name: (was, now.get(name) or _version(name)) for name, was in then.items()}
-    for name, each in manifest.get("plugins", {}).items():
-        if name in plugins:
-            pairs[name] = each["version"], plugins[name]["version"]
     told += [
         f"{name} was {was} then and is {found} now; the run may not be bit-exact"
         for name, (was, found) in pairs.items()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,24 +17,18 @@ from gancore.loop import Training
 from gancore.plan import ROLES
 from gancore.run import _fs, checkpoint
 from gancore.run.samples import draw_samples
-from gancore.run.snapshot import capture
+from gancore.run.snapshot import Snapshot
 
 FAILED = "failed"
 LARGE = 1e4  # scores beyond this come of a critic that runs away
-UPDATES = {
-    "update_critic": "the critic's update",
-    "update_generator": "the generator's update",
-    "update_both": "the update of both players",
-    "draw_samples": "the drawing of samples",
-    "_row": "the measuring of a row",
-    "_save": "the saving of a checkpoint",
-}
 
 
 # ── numbers that are no longer finite ─────────────────────────────────────────────────────────────────────────
 
 
-def keep_numbers(folder: Path, training: Training, error: NumbersError, plugins: dict[str, Any]) -> Path | None:
+def keep_numbers(
+    folder: Path, training: Training, error: NumbersError, capture: Callable[[], Snapshot], plugins: dict[str, Any]
+) -> Path | None:
     """Write weights, the last reals and a report below a run's `failed/`; return where, None where it cannot be had.
 
     The networks are used once more, in training mode: whoever goes on restores them from a checkpoint first.
@@ -47,7 +39,7 @@ def keep_numbers(folder: Path, training: Training, error: NumbersError, plugins:
         if place.exists():
             _fs.remove(place)
         with suppress(GanError):  # a component's state may be what cannot be stored
-            checkpoint.write(place.parent, capture(training), plugins)
+            checkpoint.write(place.parent, capture(), plugins)
         place.mkdir(exist_ok=True)
         samples, labels = last_reals(training)
         _fs.write_new(place / "batch.safetensors", save({"samples": samples.contiguous(), "labels": labels}))
@@ -126,61 +118,6 @@ def _range(values: Tensor) -> str:
     if not values.numel():
         return "none"
     return f"from {values.min():.4g} to {values.max():.4g}, mean {values.float().mean():.4g}"
-
-
-# ── components that fail, memory that ends ────────────────────────────────────────────────────────────────────
-
-
-def keep_traceback(folder: Path, step: int, error: BaseException) -> Path | None:
-    """Write the traceback of a failure below a run's `failed/`; return where, None where it cannot be had."""
-    place = folder / FAILED / checkpoint.name_of(step) / "traceback.txt"
-    with suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _fs.replace(place, "".join(traceback.format_exception(error)).encode(errors="backslashreplace"))
-        return place
-    return None
-
-
-def explain_memory(error: BaseException, training: Training) -> GanError | None:
-    """Say which part of a step did not fit, and what would; None for an error of another kind."""
-    causes = list(_causes(error))
-    if not any(_is_memory(cause) for cause in causes):
-        return None
-    plan, device = training.game.plan, training.game.gan.device
-    frames = [frame.name for cause in causes for frame in traceback.extract_tb(cause.__traceback__)]
-    phase = next((UPDATES[name] for name in reversed(frames) if name in UPDATES), "this step")
-    sides = "×".join(map(str, plan.shape))
-    smaller = f"--batch {max(1, plan.batch // 2)}" + (", or a smaller --size" if plan.images else "")
-    return GanError(
-        f"out of memory in {phase} at step {training.step}, with {plan.batch} samples of {sides} ({_memory(device)})",
-        mend=f"{smaller} (in a new run), or end other programs and --resume",
-    )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
-
-
-def _is_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # of torch's allocator on the CPU
-    )
-
-
-def _memory(device: torch.device) -> str:
-    if device.type == "cuda":
-        used, total = torch.cuda.max_memory_allocated(device), torch.cuda.mem_get_info(device)[1]
-    else:
-        try:
-            import resource
-
-            used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        except (ImportError, ValueError, OSError):
-            return "memory unknown"
-    return f"at most {used / 2**30:.1f} of {total / 2**30:.1f} GiB were used"
 
 
 # ── room on the disk ──────────────────────────────────────────────────────────────────────────────────────────

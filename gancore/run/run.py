@@ -6,29 +6,33 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import torch
 from attrs import define, evolve, field
-from torch import Tensor
+from torch import Tensor, nn
 
 from gancore.composition import Composition, resolve
 from gancore.data import Data, DataOrder, DataSpec
 from gancore.discovery import is_file
-from gancore.errors import CheckpointError, CompositionError, DataError, GanError, NumbersError, PluginError, UsageError
+from gancore.errors import CheckpointError, CompositionError, DataError, NumbersError, PluginError, UsageError
+from gancore.hooks import Hooks
 from gancore.loop import Training
-from gancore.networks import build, make_plan
-from gancore.plan import LabelSet
+from gancore.networks import GAN, Player, build, build_generator, make_plan
+from gancore.plan import LabelSet, Plan
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
-from gancore.run import checkpoint, directory, former, postmortem
+from gancore.run import checkpoint, directory, failure, former, plugins, postmortem
+from gancore.run.device import choose_runtime
 from gancore.run.directory import Row
+from gancore.run.guard import guarded
 from gancore.run.progress import Progress
 from gancore.run.records import MetricsLog, check_finite, check_weights, numbers
 from gancore.run.samples import class_labels, draw_samples, grid, save_picture, scatter
-from gancore.run.snapshot import capture, compare, restore
-from gancore.runtime import Runtime, choose_runtime
+from gancore.run.snapshot import Snapshot, capture, restore, restore_generator
+from gancore.runtime import Runtime
 from gancore.settings import RESUMABLE, Settings
 from gancore.step import Figures, Game
 
@@ -68,6 +72,12 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
     return Training(game, DataOrder(len(data), settings.batch, streams))
 
 
+def build_sampler(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
+    """Build the generator alone, beside a critic that is none, for samples of a run whose plugins are not all there."""
+    generator = Player("generator", build_generator(hooks, plan, streams).to(device), nn.ModuleDict())
+    return GAN(generator, Player("critic", nn.Identity(), nn.ModuleDict()), device)
+
+
 def require_slots(composition: Composition) -> None:
     """Raise CompositionError where a slot that every run needs is empty."""
     for slot in ("gen", "critic", "loss", "gen-optim", "critic-optim", "schedule", "latent"):
@@ -98,6 +108,7 @@ class Run:
 
         With `overwrite` a folder that is in the way is moved aside, never deleted. Raises UsageError for one without.
         """
+        composition = guarded(composition)
         runtime = choose_runtime(composition.settings.device, composition.settings.precision)
         require_slots(composition)
         if out is not None and not overwrite:
@@ -147,19 +158,23 @@ class Run:
                     where=str(folder),
                     mend="give back the data it had, or --accept-changed-data",
                 )
+            notes = plugins.compare(found.manifest.get("plugins", {}), composition)
             restore(run.training, found.snapshot)
             run.training.retry(state["attempt"])
             run._rows, run._row_step = state["rows"], state.get("row_step", 0)
-            run.notes += found.notes
+            run.notes += [*found.notes, *notes]
         step, manifest = run.training.step, found.manifest if found is not None else {}
-        run.notes += former.remarks(folder, step, runtime.device, manifest, run._plugins())
+        run.notes += former.remarks(folder, step, runtime.device, manifest)
         return run
 
     @classmethod
     def load(cls, folder: Path | str, *, device: str = "auto", files: Callable[[str], bool] = lambda _: False) -> Run:
         """Open a run to draw samples from its newest intact checkpoint; the data need not be there."""
         folder = Path(folder)
-        composition = reopen(folder, (), files)
+        directory.expect(folder)
+        recorded = read_recipe(folder / directory.RECIPE).layer
+        lost = plugins.absent(recorded)
+        composition = guarded(resolve([plugins.spare(recorded, lost, folder)], files, exact=True))
         found, warnings = checkpoint.newest(folder / "checkpoints")
         if found is None:
             raise CheckpointError(f"{folder} has no checkpoint to sample from", mend=f"gan run --resume {folder}")
@@ -167,12 +182,17 @@ class Run:
         streams, runtime = Streams(settings.seed), choose_runtime(device, settings.precision)
         label_sets = tuple(LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"])
         plan = make_plan(composition.hooks, streams, state["shape"], label_sets, settings.batch, None)
-        gan = build(composition.hooks, plan, streams, runtime.device)
+        make = build_sampler if lost else build
+        gan = make(composition.hooks, plan, streams, runtime.device)
         training = Training(Game(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams))
-        compare("generator", gan.generator.state_dict(), found.snapshot.files["generator"])
-        restore(training, found.snapshot)
+        try:
+            (restore_generator if lost else restore)(training, found.snapshot)
+        except CheckpointError:
+            plugins.require(lost, folder)
+            raise
         training.retry(state["attempt"])
-        return cls(folder, composition, training, warnings)
+        notes = [f"{each.wanted} is not installed; the generator is sampled without it" for each in lost]
+        return cls(folder, composition, training, [*warnings, *notes])
 
     # ── training ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -203,11 +223,11 @@ class Run:
                     except NumbersError as error:
                         self._roll_back(log, error)
             except Exception as error:
-                explained = self._explain(error)
-                self._close(failed=str(explained or error))
-                if explained is not None:
-                    raise explained from error
-                raise
+                told = failure.report(error, self.folder, self.training, self.composition.chosen)
+                self._close(failed=str(told))
+                if told is error:
+                    raise
+                raise told from error
             finally:
                 log.close()
             self._close()
@@ -251,11 +271,7 @@ class Run:
             self.draw_samples("final", self._progress(last))
 
     def _advance(self) -> Figures:
-        try:
-            figures = self.training.advance()
-        except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-            what = f"step {self.training.step} failed: {type(error).__name__}: {error}"
-            raise GanError(what, mend="--debug shows the traceback") from error
+        figures = self.training.advance()
         on_cpu, step = self.training.game.gan.device.type == "cpu", self.training.step
         if on_cpu or step % self.composition.settings.log_every == 0:
             check_finite(figures, step)
@@ -269,7 +285,8 @@ class Run:
         Raises NumbersError where that was done as often as the run may.
         """
         settings, attempt = self.composition.settings, self.training.game.streams.attempt
-        kept = postmortem.keep_numbers(self.folder, self.training, error, self._plugins())
+        made = partial(self._capture, log)
+        kept = postmortem.keep_numbers(self.folder, self.training, error, made, self._plugins())
         if attempt >= settings.rollbacks:
             report = f"; report: {kept / 'report.txt'}" if kept else ""
             where = f"{self.folder}, seed {settings.seed}; {self._last_checkpoint()}{report}"
@@ -281,16 +298,6 @@ class Run:
         log.cut(self._rows, self._row_step or math.inf)
         step, tries = self.training.step, settings.rollbacks
         self.notes.append(f"{error.what}; back to step {step} with other numbers, {attempt + 1} of {tries} times")
-
-    def _explain(self, error: Exception) -> GanError | None:
-        """Say where a component failed, or what did not fit into memory, and keep the traceback; None for the rest."""
-        short = postmortem.explain_memory(error, self.training)
-        if short is None and (not isinstance(error, GanError) or error.__cause__ is None):
-            return None
-        kept = postmortem.keep_traceback(self.folder, self.training.step, error)
-        step = f"step {self.training.step} of {self.folder}; {self._last_checkpoint()}; traceback: {kept}"
-        told = short or cast(GanError, error)
-        return type(told)(told.what, where="; ".join(filter(None, [told.where, step])), mend=told.mend)
 
     def _last_checkpoint(self) -> str:
         saved = checkpoint.steps(self.folder / "checkpoints")
@@ -359,8 +366,14 @@ class Run:
 
     def _write(self, log: MetricsLog) -> None:
         log.sync()
-        plan, snapshot = self.training.game.plan, capture(self.training)
+        snapshot = self._capture(log)
         check_weights(snapshot, self.training.step)
+        folder = self.folder / "checkpoints"
+        checkpoint.write(folder, snapshot, self._plugins())
+        checkpoint.prune(folder, self.composition.settings.keep, self.composition.settings.keep_every)
+
+    def _capture(self, log: MetricsLog) -> Snapshot:
+        plan, snapshot = self.training.game.plan, capture(self.training)
         state = {
             **snapshot.state,
             "attempt": self.training.game.streams.attempt,
@@ -371,9 +384,7 @@ class Run:
             "shape": list(plan.shape),
             "label_sets": [{"name": each.name, "classes": list(each.classes)} for each in plan.label_sets],
         }
-        folder = self.folder / "checkpoints"
-        checkpoint.write(folder, evolve(snapshot, state=state), self._plugins())
-        checkpoint.prune(folder, self.composition.settings.keep, self.composition.settings.keep_every)
+        return evolve(snapshot, state=state)
 
     def _plugins(self) -> dict[str, Any]:
         return {
@@ -441,7 +452,9 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
                         mend=f"only {', '.join(sorted(RESUMABLE))} may; or start a new run",
                     )
     kept = [evolve(layer, slots={}) for layer in changes]
-    composition = resolve([read_recipe(folder / directory.RECIPE).layer, *kept], files, exact=True)
+    recorded = read_recipe(folder / directory.RECIPE).layer
+    plugins.require(plugins.absent(recorded), folder)
+    composition = guarded(resolve([recorded, *kept], files, exact=True))
     asked = {name: given.where for layer in kept for name, given in layer.options.get("run", {}).items()}
     if composition.settings.epochs and "steps" in asked and "epochs" not in asked:
         mend = "--epochs N, or --epochs 0 --steps N"
