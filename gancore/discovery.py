@@ -98,7 +98,7 @@ def refusal(name: str, kind: str = "") -> str:
 def _look(entry: metadata.EntryPoint) -> tuple[str, str]:
     """Read the class's docstring and what is plainly broken from the source, without running it."""
     try:
-        spec = _find(entry.module)
+        spec = spec_of(entry.module)
         if spec is None or spec.origin is None:
             return "", f"there is no module {entry.module}"
         tree = ast.parse(Path(spec.origin).read_bytes())
@@ -115,8 +115,8 @@ def _look(entry: metadata.EntryPoint) -> tuple[str, str]:
     return "", "ok" if entry.attr in defined else f"there is no {entry.attr} in {entry.module}"
 
 
-def _find(module: str) -> Any:
-    """Find a module's file; parents of a dotted name are not imported either."""
+def spec_of(module: str) -> Any:
+    """Find a module's file without importing it, nor the parents of a dotted name."""
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(top)  # also through the finders of editable installs
     for count in range(len(rest)):
@@ -238,10 +238,10 @@ def is_file(name: str) -> bool:
 def split_file(given: str) -> tuple[Path, str]:
     """Split `./file.py:Class` into resolved path and class. Raises UsageError where there is no such file."""
     location, _, wanted = given.rpartition("=")[2].partition(".py:")
-    path = Path(f"{location}.py" if wanted else location).resolve()
+    path = Path(f"{location}.py" if wanted else location).absolute()
     if not path.is_file():
         raise UsageError(f"there is no file {path}", where=given, mend="name a Python file that holds a component")
-    return path, wanted
+    return path.resolve(), wanted
 
 
 def _module_name(path: Path) -> str:
@@ -267,7 +267,7 @@ def recipe_files() -> dict[str, Path]:
     """
     files: dict[str, Path] = {}
     for entry, _ in entries():
-        if entry.group == RECIPES and (spec := _find(entry.module)) and spec.submodule_search_locations:
+        if entry.group == RECIPES and (spec := spec_of(entry.module)) and spec.submodule_search_locations:
             folder = Path(next(iter(spec.submodule_search_locations)))
             files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
     return files
@@ -282,7 +282,7 @@ def recipe_chain(given: str) -> list[Recipe]:
     """
     published, chain, wanted, seen = recipe_files(), list[Recipe](), given, set[Path]()
     folder, where = Path(), f"--recipe {given}"
-    while wanted:
+    while wanted or not chain:
         if wanted.endswith(".toml"):
             path, label = folder / wanted, ""
         elif wanted in published:
@@ -290,9 +290,9 @@ def recipe_chain(given: str) -> list[Recipe]:
         else:
             mend = did_you_mean(wanted, published) or "`gan recipes` lists them; a file ends in .toml"
             raise UsageError(f"no recipe is called {wanted!r}", where=where, mend=mend)
+        chain.insert(0, read_recipe(path, label))
         if path.resolve() in seen:
             raise UsageError(f"recipe {wanted} extends itself", where=where, mend="leave `extends` out")
         seen.add(path.resolve())
-        chain.insert(0, read_recipe(path, label))
         wanted, folder, where = chain[0].extends, path.parent, f"extends, in {chain[0].name}"
     return chain

@@ -16,13 +16,13 @@ from difflib import get_close_matches
 
 
 class GanError(Exception):
-    """A run that failed: `what` is wrong, `where` it was given, how to `mend` it."""
+    """A run that failed: `what` is wrong, `where` it was given, how to `mend` it, and any `unknown` option."""
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", mend: str = "", unknown: str = "") -> None:
         super().__init__(what)
-        self.what, self.where, self.mend = what, where, mend
+        self.what, self.where, self.mend, self.unknown = what, where, mend, unknown
 
     def __str__(self) -> str:
         lines = [self.what]

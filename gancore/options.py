@@ -37,11 +37,8 @@ def read_options(owner: str, declared: Mapping[str, Option], given: Mapping[str,
         option = declared.get(name)
         if option is None:
             known = ", ".join(declared) or "no options"
-            raise UsageError(
-                f"{owner} has no option {name!r}",
-                where=each.where,
-                mend=did_you_mean(name, declared) or f"it has {known}",
-            )
+            mend = did_you_mean(name, declared) or f"it has {known}"
+            raise UsageError(f"{owner} has no option {name!r}", where=each.where, mend=mend, unknown=name)
         values[option.name] = read_value(f"{owner}.{name}", option, each)
     return values
 
@@ -49,6 +46,7 @@ def read_options(owner: str, declared: Mapping[str, Option], given: Mapping[str,
 def read_value(label: str, option: Option, given: Given) -> Any:
     """Convert one value to the type of its option and check its range. Raises UsageError."""
     mend = f"a value {option.range}" if option.range else f"the default is {show(option.default)}"
+    mend = "there are no variables" if isinstance(given.value, str) and "${" in given.value else mend
     try:
         value = convert(given.value, option.type)
     except ValueError as error:
@@ -117,6 +115,8 @@ def _read_float(value: Any) -> float:
         raise ValueError("a number") from None
     if not math.isfinite(number):
         raise ValueError("a finite number")
+    if math.copysign(1, number) < 0 == number:  # less than 0 was meant, but underflowed
+        raise ValueError("0 without a sign, or a number that is not 0")
     return number
 
 

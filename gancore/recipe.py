@@ -22,6 +22,7 @@ my-trick = { sigma = 0.1 }
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -68,6 +69,9 @@ FORMAT = 1
 DEFAULT = "default"  # the recipe that fills every slot that nobody else filled
 VARIANTS = ("small", "compat")
 LARGEST = 1 << 20  # bytes
+WORD = r"""(?:[\w-]++|"[^"]*"|'[^']*')"""
+KEY = re.compile(rf"(?:^\s*+(?P<opening>\[*+)|[{{,])\s*+(?P<path>{WORD}(?:\s*+\.\s*+{WORD})*+)\s*+[]=]")
+ELSEWHERE = dict.fromkeys(("include", "import", "variables"), 'extends = "NAME"; there are no variables')
 
 
 @frozen
@@ -97,9 +101,7 @@ class Recipe:
     summary: str = ""
 
 
-def layer_of(
-    origin: str, content: Mapping[str, Any], where: Callable[[str, str], str] = lambda table, key: ""
-) -> Layer:
+def layer_of(origin: str, content: Mapping[str, Any], where: Callable[..., str] = lambda *words: "") -> Layer:
     """Sort the content of a recipe into slots and options.
 
     Raises UsageError for an unknown key, or for a slot whose value is no name or list of names.
@@ -120,11 +122,8 @@ def layer_of(
             raise UsageError(f"run is {value!r}, but must be a table", where=place, mend="[run]")
         else:
             known = [*ONE_OF, *SHORTHANDS, *LISTS, "run", "format", "extends"]
-            raise UsageError(
-                f"a recipe has no key {key!r}",
-                where=place,
-                mend=did_you_mean(key, known) or f"one of {', '.join(known)}",
-            )
+            mend = ELSEWHERE.get(key) or did_you_mean(key, known) or f"one of {', '.join(known)}"
+            raise UsageError(f"a recipe has no key {key!r}", where=place, mend=mend, unknown=key)
     return Layer(origin, slots, options)
 
 
@@ -147,22 +146,28 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
     label = label or str(path)
     text = _read(path, label)
     try:
-        content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"recipe {label} is no TOML: {error}", where=label, mend="mend that line") from None
+        content = tomllib.loads(f"{text}\n")  # a fault at the very end has a line and a column then
+        repr(content)  # what no message could show, a number of 4300 digits or lists in lists without end, fails here
+    except (ValueError, RecursionError) as error:
+        what = str(error).partition("; use ")[0]
+        where = ":".join([label, *re.findall(r"\d+", what.partition(" (at ")[2])])
+        raise UsageError(f"recipe {label} is no TOML: {what}", where=where, mend="mend that line") from None
+    at = _places(text, label)
     extends = content.pop("extends", "")
     if not isinstance(extends, str):
-        raise UsageError(f"extends is {extends!r}, but must be a name", where=label, mend='extends = "NAME"')
+        raise UsageError(f"extends is {extends!r}, but must be a name", where=at("extends"), mend='extends = "NAME"')
     tables = {key: content.pop(key) for key in ("about", "sweep", *VARIANTS) if key in content}
     for key, table in tables.items():
         if not isinstance(table, dict):
-            raise UsageError(f"{key} is {table!r}, but must be a table", where=label, mend=f"[{key}]")
+            raise UsageError(f"{key} is {table!r}, but must be a table", where=at(key), mend=f"[{key}]")
     first = text.partition("\n")[0]
     return Recipe(
         name=label.removeprefix("recipe "),
-        layer=layer_of(label, content, partial(_locate, text, label)),
+        layer=layer_of(label, content, at),
         extends=extends,
-        variants={key: layer_of(f"{label}, [{key}]", tables[key]) for key in VARIANTS if key in tables},
+        variants={
+            key: layer_of(f"{label}, [{key}]", tables[key], partial(at, key)) for key in VARIANTS if key in tables
+        },
         about=tables.get("about", {}),
         sweep=tables.get("sweep", {}),
         summary=first.removeprefix("#").strip() if first.startswith("#") else "",
@@ -171,26 +176,27 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
 
 def _read(path: Path, label: str) -> str:
     try:
+        if not os.path.isfile(path):  # a FIFO would be waited for
+            raise ValueError("it is a folder or device" if os.path.exists(path) else "there is no such file")
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
-    except OSError as error:
-        raise UsageError(
-            f"recipe {label} cannot be read: {error.strerror}", where="--recipe", mend="name a TOML file"
-        ) from None
-    if len(raw) > LARGEST:
-        raise UsageError(f"recipe {label} is larger than 1 MiB", where="--recipe", mend="name a TOML file")
-    try:
+        if len(raw) > LARGEST:
+            raise ValueError("it is larger than 1 MiB")
         return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"recipe {label} is no TOML: {error}", where=label, mend="save it as UTF-8") from None
+    except (OSError, ValueError) as error:
+        what = f"recipe {label} cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise UsageError(what, where=label, mend="name a TOML file, saved as UTF-8") from None
 
 
-def _locate(text: str, label: str, table: str, key: str) -> str:
-    """Find the line of a key, for messages: `pokemon.toml, line 14, [my-trick]`."""
-    current, named = "", re.compile(rf"\s*(\[?)\s*[\"']?{re.escape(key)}[\"']?\s*(=|\.|\])")
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\s*[\"']?([^\]\"']+)[\"']?\s*\]", line):
-            current = header[1].strip()
-        if named.match(line) and (current == table or (not table and current == key)):
-            return f"{label}, line {number}" + (f", [{table}]" if table else "")
-    return label
+def _places(text: str, label: str) -> Callable[..., str]:
+    """Find line and column of every key; return a finder by the words of its path, which says `pokemon.toml:14:1`."""
+    places: dict[str, str] = {}
+    table = line_key = ""
+    for number, line in enumerate(text.split("\n"), 1):
+        for found in KEY.finditer(line):
+            above = {"": table, None: line_key}.get(found["opening"], "")  # of a header nothing is above
+            path = above + re.sub(r"[\s\"']", "", found["path"])
+            if found["opening"] is not None:
+                table, line_key = (f"{path}.", "") if found["opening"] else (table, f"{path}.")
+            places.setdefault(path, f"{label}:{number}:{found.start('path') + 1}")
+    return lambda *words: places.get(".".join(filter(None, words)), label)

@@ -62,19 +62,19 @@ def test_plugins_checks_by_importing(gan_here):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["run", "--gen", "colorpiker"], "did you mean colorpicker?"),
-        (["run", "--gne", "dcgan"], "did you mean --gen?"),
-        (["run", "--adam.rl", "1"], "did you mean lr?"),
-        (["run", "--adam.lr", "fast"], "must be a number"),
-        (["run", "--adam.lr", "-1"], "must be at least 0"),
-        (["run", "--batch", "0"], "must be at least 1"),
-        (["run", "--bce.mode", "saturated"], "one of non-saturating, saturating"),
-        (["run", "--adam.lr", "1", "--adam.lr", "2"], "given twice"),
+        pytest.param(["run", "--gen", "colorpiker"], "did you mean colorpicker?", id="C02-unknown-component"),
+        pytest.param(["run", "--gne", "dcgan"], "did you mean --gen?", id="C01-unknown-flag"),
+        pytest.param(["run", "--adam.rl", "1"], "did you mean lr?", id="C01-unknown-option"),
+        pytest.param(["run", "--adam.lr", "fast"], "must be a number", id="C04-text-for-a-number"),
+        pytest.param(["run", "--adam.lr", "-1"], "must be at least 0", id="C05-out-of-range"),
+        pytest.param(["run", "--batch", "0"], "must be at least 1", id="C18-batch-0"),
+        pytest.param(["run", "--bce.mode", "saturated"], "one of non-saturating, saturating", id="C09-no-choice"),
+        pytest.param(["run", "--adam.lr", "1", "--adam.lr", "2"], "given twice", id="C14-option-twice"),
         (["run", "--resume", "nowhere"], "is no run"),
         (["run", "--data", "./nowhere"], "there is no file or folder"),
-        (["run", "--device", "cuda:99"], "is not there"),
+        pytest.param(["run", "--device", "cuda:99"], "is not there", id="C19-cuda-99"),
         (["run", "--device", "tpuu"], "no device is called"),
-        (["run", "--recipe", "nothing"], "no recipe is called"),
+        pytest.param(["run", "--recipe", "nothing"], "no recipe is called", id="C12-no-recipe"),
         (["run", "--reg", "./nothing.py"], "there is no file"),
         (["run", "surprise"], "no argument 'surprise'"),
         (["run", "--loss", "wgan-gp", "--critic-norm", "batch"], "Gulrajani et al. 2017, section 4"),
@@ -106,7 +106,7 @@ def test_debug_shows_the_traceback(tmp_path):
 def test_a_misspelt_key_of_a_recipe_names_its_line(gan_here, tmp_path):
     (tmp_path / "it.toml").write_text('gen = "dcgan"\n\n[dcgan]\nwidht = 3\n')
     done = gan_here("run", "--recipe", "it.toml", check=2)
-    assert "it.toml, line 4, [dcgan]" in done.stderr
+    assert "it.toml:4:1" in done.stderr
     assert "did you mean width?" in done.stderr
 
 
@@ -150,7 +150,7 @@ def test_resume_lengthens_a_run(gan, tmp_path):
     assert (tmp_path / "r" / "checkpoints" / "latest").read_text() == "step-000000004\n"
 
 
-def test_resume_with_another_batch_is_refused(gan_here):
+def test_resume_with_another_batch_is_refused_C17(gan_here):
     gan_here("run", "--steps", "1", "--out", "r", *TINY)
     assert "batch cannot change" in gan_here("run", "--resume", "r", "--batch", "4", check=2).stderr
 

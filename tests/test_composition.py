@@ -17,7 +17,7 @@ def component(made, name):
 def test_nothing_chosen_is_the_default_recipe():
     made = compose()
     assert made.slots["data"] == ("sprites",)
-    assert {made.origins[slot].split(",")[0] for slot in ("data", "loss")} == {"recipe default"}
+    assert {made.origins[slot].split(":")[0] for slot in ("data", "loss")} == {"recipe default"}
 
 
 def test_a_component_asks_and_the_user_has_the_last_word():
@@ -107,7 +107,7 @@ def test_a_resolved_recipe_leaves_out_what_was_left_out(tmp_path):
     assert "reg" not in compose(recipe=tmp_path / "r.toml").slots
 
 
-def test_a_recipes_component_file_does_not_run_unless_it_is_named(tmp_path):
+def test_a_recipes_component_file_does_not_run_unless_it_is_named_C24(tmp_path):
     marker = tmp_path / "ran"
     (tmp_path / "evil.py").write_text(f"open({str(marker)!r}, 'w')")
     (tmp_path / "evil.toml").write_text(f'reg = ["{tmp_path}/evil.py"]')
@@ -125,7 +125,7 @@ def test_options_may_be_given_under_the_slot():
     assert (component(made, "normal").dim, component(made, "adam").lr, component(made, "dcgan").width) == (7, 1e-3, 5)
 
 
-def test_a_resolved_recipe_resolves_to_itself():
+def test_a_resolved_recipe_resolves_to_itself_C27():
     made = compose(loss="wgan-gp", reg=["instance-noise"], without=["gradient-penalty"])
     again = resolve([layer_of("again", made.recipe())], exact=True)
     assert again.recipe() == made.recipe()
@@ -145,14 +145,14 @@ def test_every_option_says_where_it_came_from():
         ({"data": "sprits"}, "did you mean sprites?"),
     ],
 )
-def test_a_misspelt_name_is_refused_with_its_neighbour(slots, mend):
+def test_a_misspelt_name_is_refused_with_its_neighbour_C02(slots, mend):
     with pytest.raises(UsageError) as caught:
         compose(**slots)
     assert mend in caught.value.mend
     assert "gan plugins" in caught.value.mend
 
 
-def test_a_component_of_another_kind_is_refused_with_its_own_flag():
+def test_a_component_of_another_kind_is_refused_with_its_own_flag_C03():
     with pytest.raises(UsageError, match="is of kind regularizer, not loss") as caught:
         compose(loss="instance-noise")
     assert caught.value.mend == "--reg instance-noise"

@@ -55,11 +55,14 @@ def test_text_is_read_as_the_type_of_the_option(name, text, value):
     [
         ("number", "0.2"),
         ("number", True),
-        ("number", math.nan),
-        ("number", math.inf),
+        pytest.param("number", math.nan, id="C06-nan"),
+        pytest.param("number", math.inf, id="C06-inf"),
+        pytest.param("number", -0.0, id="C06-negative-zero"),
+        pytest.param("number", Text("-1e-400"), id="C06-negative-zero-by-underflow"),
+        pytest.param("number", Text("1e400"), id="C06-1e400"),
         ("count", 1.5),
         ("count", True),
-        ("count", 2**63),
+        pytest.param("count", 2**63, id="C07-64-bits"),
         ("flag", 1),
         ("flag", "true"),
         ("word", 3),
@@ -71,7 +74,7 @@ def test_text_is_read_as_the_type_of_the_option(name, text, value):
         ("sizes", Text("1,x")),
     ],
 )
-def test_a_wrong_type_is_refused_with_what_was_wanted(name, value):
+def test_a_wrong_type_is_refused_with_what_was_wanted_C04(name, value):
     with pytest.raises(UsageError) as caught:
         read(**{name: value})
     assert f"it.{name} is" in caught.value.what
@@ -80,28 +83,29 @@ def test_a_wrong_type_is_refused_with_what_was_wanted(name, value):
 
 
 @pytest.mark.parametrize(("name", "value"), [("number", 1.5), ("count", 0), ("word", "c"), ("sizes", [1, 0])])
-def test_a_value_out_of_range_is_refused_with_the_range(name, value):
+def test_a_value_out_of_range_is_refused_with_the_range_C05(name, value):
     with pytest.raises(UsageError, match="but must be"):
         read(**{name: value})
 
 
-def test_an_unknown_option_is_refused_with_the_nearest():
+def test_an_unknown_option_is_refused_with_the_nearest_C01():
     with pytest.raises(UsageError) as caught:
         read_options("it", options_of(Everything), {"cuont": Given(1, "here")})
     assert caught.value.mend == "did you mean count?"
 
 
-def test_an_int_is_fine_where_a_number_is_wanted():
+def test_an_int_is_fine_where_a_number_is_wanted_C04():
     assert read(number=1) == {"number": 1.0}
 
 
+unsigned = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0)  # -0.0 is refused
 options = st.fixed_dictionaries(
     {
-        "number": st.floats(0, 1),
+        "number": st.floats(0, 1).map(abs),
         "count": st.integers(1, 2**62),
         "flag": st.booleans(),
         "word": st.sampled_from("ab"),
-        "perhaps": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        "perhaps": st.none() | unsigned,
         "sizes": st.lists(st.integers(1, 99), min_size=1).map(tuple),
     }
 )

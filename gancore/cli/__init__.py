@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 import threading
-import traceback
 from typing import Any
 
 # Threads that wait must not spin: where other programs use the machine too, spinning made steps forty times slower.
@@ -16,7 +15,8 @@ import click
 
 from gancore import discovery
 from gancore.cli.checkpoint import checkpoint
-from gancore.cli.console import complain, say
+from gancore.cli.choices import mend_unknown, unknown_variables
+from gancore.cli.console import clean, complain, note, say, show_traceback
 from gancore.cli.plugins import plugins
 from gancore.cli.published import commands
 from gancore.cli.recipes import recipes
@@ -56,7 +56,7 @@ class _Gan(click.Group):
 
 class _Published(click.Command):
     def __init__(self, row: discovery.Row) -> None:
-        super().__init__(row.name, help=row.summary)
+        super().__init__(row.name, help=clean(row.summary))
         self.row = row
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
@@ -79,6 +79,8 @@ class _Published(click.Command):
 @click.version_option(package_name="gancore", prog_name="gan")
 def gan(debug: bool) -> None:
     """Compose a GAN from plugins, train it, sample from it."""
+    for name in unknown_variables():
+        note(f"the environment variable {name} is set, but gancore reads none of that name")
 
 
 for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume):
@@ -97,6 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = gan.main(args=words, prog_name="gan", standalone_mode=False)
     except GanError as error:
+        if error.unknown:
+            error.mend = mend_unknown(error.unknown, error.mend)
         code = _report(error, error.exit_code, debug)
     except click.UsageError as error:
         code = _report(GanError(error.format_message(), mend="gan --help"), 2, debug)
@@ -135,6 +139,6 @@ def leave_soon(code: int) -> None:
 
 def _report(error: GanError, code: int, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
+        show_traceback()
     complain(error)
     return code

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+import click
 
 from gancore import discovery
 from gancore.component import options_of
@@ -15,11 +20,66 @@ from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer
 from gancore.settings import Settings
 
 ORIGIN = "command line"
+PREFIX = "GAN_"  # of environment variables that somebody may have hoped would count
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 PLAIN_FLAGS = (  # that choose nothing
     "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data", "stall-timeout", "dry-run",
     "json", "help",
 )  # fmt: skip
+
+
+def once(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
+    """Take the one value of a flag declared `multiple`; None for none. Raises UsageError for a second."""
+    if len(values) > 1:
+        flag = parameter.opts[0]
+        raise UsageError(
+            f"{flag} is given twice", where=" ".join(f"{flag} {each}" for each in values), mend=f"give {flag} once"
+        )
+    return values[0] if values else None
+
+
+def unknown_variables() -> list[str]:
+    """List the environment variables that look as if they were meant for gancore, which reads none."""
+    return sorted(name for name in os.environ if name.startswith(PREFIX))
+
+
+def mend_unknown(option: str, mend: str) -> str:
+    """Return how to mend an option that was given to the wrong owner: whose it is, where that is known, else `mend`.
+
+    Options of other components are looked up in their sources; the same name elsewhere counts more than a similar one
+    at hand, and that more than a similar one elsewhere.
+    """
+    if option in options_of(Settings):
+        return f"{option} is a setting of the run: --{option} VALUE, or [run] in a recipe"
+    found: dict[str, list[discovery.Row]] = {}
+    for row in discovery.installed():
+        for name in declared_options(row) if row.status == "ok" else ():
+            found.setdefault(name, []).append(row)
+    similar = get_close_matches(option, found, n=1, cutoff=0.75)
+    if not similar or (similar[0] != option and mend.startswith("did you mean")):
+        return mend
+    rows, name = found[similar[0]], similar[0]
+    if len(rows) > 1:
+        return f"{name} belongs to {', '.join(row.name for row in rows)}: choose one, then --NAME.{name} VALUE"
+    kind, owner = rows[0].kind, rows[0].name
+    return f"{name} belongs to {owner}: --{kind} {owner} chooses it, --{owner}.{name} VALUE sets it"
+
+
+def declared_options(row: discovery.Row) -> list[str]:
+    """List the options that a component's class declares, read from its source: nothing is imported."""
+    module, _, attribute = row.object.partition(":")
+    spec = discovery.spec_of(module)
+    tree = ast.parse(Path(spec.origin).read_bytes()) if spec and spec.origin else ast.Module([], [])
+    return [
+        field.target.id.replace("_", "-")
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == attribute
+        for field in node.body
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(field.value, ast.Call)
+        and ast.unparse(field.value.func) == "option"
+    ]
 
 
 def layer_of_words(
@@ -46,7 +106,21 @@ def layer_of_words(
         if name in options.setdefault(table, {}):
             raise UsageError(f"--{table}.{name} is given twice", where=ORIGIN, mend="give it once")
         options[table][name] = Given(Text(value), f"--{table}.{name} {value}")
-    return path_as_data(Layer(ORIGIN, slots, options))
+    layer = path_as_data(Layer(ORIGIN, slots, options))
+    for each in [*layer.slots.values(), *(each for table in layer.options.values() for each in table.values())]:
+        if re.search("[\ud800-\udfff]", str(each.value)):
+            mend = "rename it: what is chosen is written into a recipe"
+            raise UsageError("bytes that are no UTF-8 cannot be kept", where=each.where, mend=mend)
+    return layer
+
+
+def refuse_downloads(recipe: Mapping[str, Any], words: Layer) -> None:
+    """Raise UsageError for a component that a recipe, and not the command line, lets use the network."""
+    allowed = {table for table, options in words.options.items() if "download" in options}
+    for table, options in recipe.items():
+        if isinstance(options, dict) and options.get("download") is True and not allowed & {table, "data"}:
+            what = f"the recipe has {table} fetch its files from the network"
+            raise UsageError(what, where=f"{table}.download", mend=f"--{table}.download true, if that is wanted")
 
 
 def split_words(words: Sequence[str], flags: Sequence[str], command: str = "gan run") -> Iterator[tuple[str, str, str]]:
@@ -71,7 +145,9 @@ def unknown_word(word: str, flags: Sequence[str], command: str) -> UsageError:
     known = [f"--{flag.replace('_', '-')}" for flag in flags]
     kind = "option" if word.startswith("-") else "argument"
     near = did_you_mean(word.partition("=")[0], known)
-    return UsageError(f"`{command}` has no {kind} {word!r}", where=ORIGIN, mend=near or f"{command} --help")
+    what = f"`{command}` has no {kind} {word!r}"
+    unknown = "" if kind == "argument" else word.partition("=")[0].removeprefix("--")
+    return UsageError(what, where=ORIGIN, mend=near or f"{command} --help", unknown=unknown)
 
 
 def path_as_data(layer: Layer) -> Layer:

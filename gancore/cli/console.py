@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ import click
 from gancore.errors import GanError
 from gancore.errors import clean as clean
 
+LONGEST = 1000  # letters of a line of an error: a file may put a megabyte where a name was due
+
 
 def say(text: str) -> None:
     """Write one line to stderr; a console that went away is no reason to stop."""
@@ -18,6 +21,12 @@ def say(text: str) -> None:
         click.echo(clean(text), err=True)
     except OSError:
         pass
+
+
+def tell(text: str) -> None:
+    """Write lines to stdout, each made harmless."""
+    for line in text.split("\n"):
+        click.echo(clean(line))
 
 
 def note(text: str) -> None:
@@ -29,6 +38,12 @@ def complain(error: GanError) -> None:
     """Write an error in its three parts."""
     lines = str(error).splitlines()
     for line in [f"error: {lines[0]}", *lines[1:]] if lines else ["error"]:
+        say(line if len(line) <= LONGEST else f"{line[:LONGEST]} …")
+
+
+def show_traceback() -> None:
+    """Write where the error that is being handled came from."""
+    for line in traceback.format_exc().splitlines():
         say(line)
 
 

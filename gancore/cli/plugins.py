@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import types
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any, Union, get_args, get_origin
 import click
 
 from gancore import discovery
-from gancore.cli.console import clean, note, show_table
+from gancore.cli.console import note, show_table, tell
 from gancore.component import card_of, options_of
 from gancore.discovery import Row
 from gancore.errors import UsageError, did_you_mean
@@ -81,26 +82,26 @@ def describe(name: str, rows: list[Row], as_json: bool) -> None:
 
 def describe_row(row: Row) -> None:
     """Print one component's page: origin, docstring, options, tags, rules."""
-    click.echo(f"{row.name}    {row.kind}, {row.distribution} {row.version}, {row.status}\n")
+    tell(f"{row.name}    {row.kind}, {row.distribution} {row.version}, {row.status}\n")
     if row.status != "ok":
         return
     cls = discovery.load(row)
     card = card_of(cls)
-    click.echo(clean_lines(cls.__doc__ or ""))
-    click.echo(f"\nsource: {clean(card.source)}")
+    tell(inspect.cleandoc(cls.__doc__ or ""))
+    tell(f"\nsource: {card.source}")
     if card.provides:
-        click.echo(f"provides: {', '.join(sorted(card.provides))}")
+        tell(f"provides: {', '.join(sorted(card.provides))}")
     if card.asks:
-        click.echo(f"asks for: {json.dumps(dict(card.asks))}")
+        tell(f"asks for: {json.dumps(dict(card.asks))}")
     for tag, fragment in card.asks_with.items():
-        click.echo(f"asks for, with {tag}: {json.dumps(dict(fragment))}")
+        tell(f"asks for, with {tag}: {json.dumps(dict(fragment))}")
     for rule in card.rules:
         verb = (
             ("refuses" if rule.hard else "is wary of")
             if rule.present
             else ("needs" if rule.hard else "is wary without")
         )
-        click.echo(f"{verb} {rule.tag}: {rule.reason}" + (f" ({rule.cite})" if rule.cite else ""))
+        tell(f"{verb} {rule.tag}: {rule.reason}" + (f" ({rule.cite})" if rule.cite else ""))
     describe_options(row.name, cls)
 
 
@@ -108,8 +109,8 @@ def describe_options(name: str, cls: type) -> None:
     """Print a component's options, with type, default, range and help."""
     for option_name, option in options_of(cls).items():
         allowed = f", {option.range}" if option.range else ""
-        click.echo(f"\n  --{name}.{option_name} {show(option.default)}    ({show_type(option.type)}{allowed})")
-        click.echo(f"      {clean(option.help)}")
+        tell(f"\n  --{name}.{option_name} {show(option.default)}    ({show_type(option.type)}{allowed})")
+        tell(f"      {option.help}")
 
 
 def show_type(kind: Any) -> str:
@@ -120,10 +121,3 @@ def show_type(kind: Any) -> str:
     if origin is tuple:
         return f"list of {show_type(get_args(kind)[0])}s"
     return {bool: "true/false", int: "whole number", float: "number", str: "text"}.get(kind, str(kind))
-
-
-def clean_lines(text: str) -> str:
-    """Make a docstring harmless, line by line, and take out its indentation."""
-    import inspect
-
-    return "\n".join(clean(line) for line in inspect.cleandoc(text).splitlines())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from shlex import quote
+from typing import Any
 
 import click
 from attrs import evolve
@@ -29,7 +31,8 @@ def recipes(name: str | None, as_json: bool) -> None:
     chain = discovery.recipe_chain(name) if name is not None else []
     found = chain[-1:] or [read_recipe(path, f"recipe {key}") for key, path in files.items()]
     if as_json:
-        click.echo(json.dumps([as_object(each, str(files.get(each.name, each.name))) for each in found], indent=1))
+        objects = [as_object(each, str(files.get(each.name, each.name))) for each in found]
+        click.echo(json.dumps(objects, indent=1, default=str))  # TOML has dates, JSON has none
     elif not chain:
         show_table(("recipe", "summary"), [(each.name, each.summary) for each in found])
     else:
@@ -46,8 +49,16 @@ def as_object(recipe: Recipe, file: str) -> dict[str, object]:
         "extends": recipe.extends,
         "about": dict(recipe.about),
         "variants": sorted(recipe.variants),
-        "arms": list(recipe.sweep.get("arms", {})),
+        "arms": list(arms_of(recipe)),
     }
+
+
+def arms_of(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """Return the arms of a recipe's sweep by name. Raises UsageError where they are no tables."""
+    arms = recipe.sweep.get("arms", {})
+    if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
+        raise UsageError("an arm of the sweep is no table", where=recipe.name, mend="[sweep.arms.NAME]")
+    return arms
 
 
 def explain(chain: list[Recipe]) -> Iterator[str]:
@@ -61,15 +72,15 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
             yield f"{key}: {line}"
     yield ""
     command = "sweep" if recipe.sweep else "run"
-    yield f"gan {command} {'' if recipe.sweep else '--recipe '}{recipe.name}"
+    yield f"gan {command} {'' if recipe.sweep else '--recipe '}{quote(recipe.name)}"
     if not recipe.sweep:
         yield f"gan run {' '.join(flags(without_the_replaced([each.layer for each in chain])))}"
     for variant in sorted({name for each in chain for name in each.variants}):
         layers = [each.variants[variant] for each in chain if variant in each.variants]
         yield f"--{variant} adds: {' '.join(flags(layers))}"
-    for arm, content in recipe.sweep.get("arms", {}).items():
-        own = flags([layer_of(arm, {key: value for key, value in content.items() if key != "extends"})])
-        below = [f"--recipe {content['extends']}"] if "extends" in content else []
+    for arm, content in arms_of(recipe).items():
+        own = flags([layer_of(f"arm {arm}", {key: value for key, value in content.items() if key != "extends"})])
+        below = [f"--recipe {quote(str(content['extends']))}"] if "extends" in content else []
         yield f"arm {arm}: {' '.join(below + own)}"
 
 
@@ -85,7 +96,7 @@ def without_the_replaced(layers: list[Layer]) -> list[Layer]:
 
 
 def flags(layers: Iterable[Layer]) -> list[str]:
-    """Write layers as the flags that say the same, the last word on each winning."""
+    """Write layers as the flags that say the same, the last word on each winning; quoted, for shells are told them."""
     slots: dict[str, list[str]] = {}
     options: dict[str, str] = {}
     for layer in layers:
@@ -99,5 +110,7 @@ def flags(layers: Iterable[Layer]) -> list[str]:
             slots[short] = slots[long[0]]
             for slot in long:
                 del slots[slot]
-    chosen = [f"--{slot} {each}" for slot, names in slots.items() for each in dict.fromkeys(names)]
-    return chosen + [flag if value == "true" else f"{flag} {value}" for flag, value in options.items()]
+    chosen = [f"--{slot} {quote(each)}" for slot, names in slots.items() for each in dict.fromkeys(names)]
+    return chosen + [
+        quote(flag) if value == "true" else f"{quote(flag)} {quote(value)}" for flag, value in options.items()
+    ]

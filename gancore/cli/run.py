@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gancore.cli.choices import layer_of_words, slot_flags
-from gancore.cli.console import note, say
+from gancore.cli.choices import layer_of_words, once, refuse_downloads, slot_flags
+from gancore.cli.console import note, say, tell
 from gancore.cli.stall import stall_watch
 from gancore.component import options_of
 from gancore.errors import UsageError
@@ -49,6 +49,7 @@ SLOT_HELP = {
     "without": "Leave out a component that a recipe or another component asks for.",
 }
 
+PLACE = click.Path(path_type=Path)
 VARIANT_HELP = {
     "small": "Take the recipe at the size that a laptop trains in minutes.",
     "compat": "Take the recipe as its source had it, faults included.",
@@ -62,12 +63,13 @@ def with_slots(command: Callable[..., Any], leave_out: Sequence[str] = ()) -> Ca
         if option.type is bool:
             command = click.option(f"--{name}", is_flag=True, default=None, help=option.help)(command)
             continue
-        command = click.option(
-            f"--{name}", metavar="N" if option.type is int else "TEXT", help=f"{option.help} [{default}]"
-        )(command)
+        metavar, text = "N" if option.type is int else "TEXT", f"{option.help} [{default}]"
+        command = click.option(f"--{name}", metavar=metavar, multiple=True, callback=once, help=text)(command)
     for slot in reversed(slot_flags()):
-        several = slot in LISTS
-        command = click.option(f"--{slot}", metavar="NAME", multiple=several, help=SLOT_HELP[slot])(command)
+        callback = None if slot in LISTS else once
+        command = click.option(f"--{slot}", metavar="NAME", multiple=True, callback=callback, help=SLOT_HELP[slot])(
+            command
+        )
     return command
 
 
@@ -87,10 +89,14 @@ def variants_of(**wanted: bool) -> list[str]:
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True}, add_help_option=False
 )
 @with_slots
-@click.option("--recipe", metavar="NAME|FILE", help="Start from a recipe; flags override it.")
+@click.option(
+    "--recipe", metavar="NAME|FILE", multiple=True, callback=once, help="Start from a recipe; flags override it."
+)
 @with_variants
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where to write the run. [runs/GEN-LOSS-K]")
-@click.option("--resume", metavar="DIR", type=click.Path(path_type=Path), help="Go on with the run in DIR.")
+@click.option(
+    "--out", metavar="DIR", type=PLACE, multiple=True, callback=once, help="Where to write the run. [runs/GEN-LOSS-K]"
+)
+@click.option("--resume", metavar="DIR", type=PLACE, multiple=True, callback=once, help="Go on with the run in DIR.")
 @click.option("--overwrite", is_flag=True, help="Where --out holds something, move it aside to OUT.old-1 first.")
 @click.option("--accept-changed-data", is_flag=True, help="With --resume: go on although the data are not the same.")
 @click.option(
@@ -166,7 +172,9 @@ def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()
     if recipe is None and variants:
         raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", mend="--recipe NAME")
     layers = recipe_layers(recipe, variants) if recipe is not None else []
-    return resolve([*layers, words], may_run(words))
+    composition = resolve([*layers, words], may_run(words))
+    refuse_downloads(composition.recipe(), words)
+    return composition
 
 
 def show_help(context: click.Context, words: Layer) -> None:
@@ -178,7 +186,7 @@ def show_help(context: click.Context, words: Layer) -> None:
 
     for each in compose_words(words, None).chosen:
         if each.chosen_by.startswith("--"):
-            click.echo(f"\n{each.name}:")
+            tell(f"\n{each.name}:")
             describe_options(each.name, type(each.component))
 
 

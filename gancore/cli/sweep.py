@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gancore import discovery
-from gancore.cli.choices import layer_of_words, path_as_data
+from gancore.cli.choices import layer_of_words, once, path_as_data, refuse_downloads
 from gancore.cli.console import clean, note, say
-from gancore.cli.run import variants_of, with_slots, with_variants
+from gancore.cli.run import PLACE, variants_of, with_slots, with_variants
 from gancore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,12 +32,20 @@ Table = Mapping[str, Mapping[int, Mapping[str, float]]]
     "--vary", metavar="KEY=A,B", multiple=True, help="Vary a slot, a setting or component.option; repeat for a grid."
 )
 @click.option(
-    "--seeds", metavar="N", type=click.IntRange(1), help="Seeds of each arm, 0 to N - 1. [the recipe's, or 3]"
+    "--seeds", metavar="N", type=click.IntRange(1, 1000), help="Seeds of each arm, 0 to N - 1. [the recipe's, or 3]"
 )
 @click.option("--jobs", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="Runs at once.")
-@click.option("--figures", metavar="A,B", help="Figures of the table. [the recipe's, or all measured]")
+@click.option(
+    "--figures",
+    metavar="A,B",
+    multiple=True,
+    callback=once,
+    help="Figures of the table. [the recipe's, or all measured]",
+)
 @with_variants
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where to write. [runs/sweep-RECIPE]")
+@click.option(
+    "--out", metavar="DIR", type=PLACE, multiple=True, callback=once, help="Where to write. [runs/sweep-RECIPE]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON on stdout.")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
 def sweep(
@@ -78,6 +86,8 @@ def sweep(
     claims = sweeps.read_claims(table, list(arms))
     folder = out or Path("runs") / f"sweep-{Path(recipe or 'vary').stem}"
     trials = sweeps.plan_trials(arms, words, seeds or int(table.get("seeds", 3)), folder, may_run(words))
+    for trial in trials:
+        refuse_downloads(trial.recipe, words)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 import stat
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -120,7 +121,7 @@ def read_rows(folder: Path | str) -> list[Row]:
     """
     expect(Path(folder))
     path = Path(folder) / METRICS
-    rows = rows_in(path) if path.exists() else []
+    rows = rows_in(path) if path.is_file() else []
     if not rows:
         raise UsageError(f"{folder} has no metrics row yet", where=str(path), mend=f"gan run --resume {folder}")
     return rows
@@ -144,7 +145,14 @@ def _row_of(line: bytes) -> Row | None:
         row = json.loads(line) if line.endswith(b"\n") else None
     except (ValueError, RecursionError):
         return None
-    return row if isinstance(row, dict) else None
+    return row if is_row(row) else None
+
+
+def is_row(value: Any) -> bool:
+    """Whether something read from a log is a row: finite numbers by name, and a step."""
+    if not isinstance(value, dict) or type(value.get("step")) is not int or not 0 <= value["step"] < 1 << 63:
+        return False
+    return all(type(each) in (int, float) and abs(each) <= sys.float_info.max for each in value.values())
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from gancore.settings import RESUMABLE
 
 LENGTH = {"steps", "epochs"}
 OF_AN_ARM = ("arm ", "--vary ")  # how the origins of layers that vary begin
+MOST_SEEDS = 1000
 LAST = 5  # values of a figure that are averaged into its final one: a single evaluation is too noisy
 FINISHED = Path("samples") / "final.png"  # the last thing a run writes
 THUMB = 320  # pixels a side in the comparison picture
@@ -71,6 +72,11 @@ def arms_of_recipe(sweep: Mapping[str, Any], base: Sequence[Layer], variants: Se
         if key not in forms or not isinstance(value, forms[key]):
             known = ", ".join(f"{name} ({form.__name__})" for name, form in forms.items())
             raise UsageError(f"sweep.{key} is {value!r}, which no sweep knows", mend=f"one of {known}")
+    if not 1 <= sweep.get("seeds", 1) <= MOST_SEEDS or not all(
+        isinstance(each, str) for each in sweep.get("figures", [])
+    ):
+        mend = f"seeds = 1 to {MOST_SEEDS}, figures = names"
+        raise UsageError("the sweep's seeds or figures are none", where="[sweep]", mend=mend)
     if wrong := [name for name, arm in arms.items() if not isinstance(arm.get("extends", ""), str)]:
         raise UsageError(f"arm {wrong[0]} extends no name", where=f"[sweep.arms.{wrong[0]}]", mend='extends = "NAME"')
     found = {}
@@ -224,11 +230,13 @@ def final_figures(rows: Sequence[Row]) -> dict[str, float]:
 
     Rows of a resumed run count only against the row before them in the same process.
     """
-    pairs = [(a, b) for a, b in itertools.pairwise(rows) if b["seconds"] > a["seconds"] and b["step"] > a["step"]]
+    timed = [row for row in rows if "seconds" in row]
+    pairs = [(a, b) for a, b in itertools.pairwise(timed) if b["seconds"] > a["seconds"] and b["step"] > a["step"]]
     paces = [(b["seconds"] - a["seconds"]) / (b["step"] - a["step"]) for a, b in pairs]
     figures = {"seconds/step": statistics.median(paces)} if paces else {}
     for key in dict.fromkeys(key for row in rows for key in row if "/" in key):
-        figures[key] = statistics.fmean([row[key] for row in rows if key in row][-LAST:])
+        last = [row[key] for row in rows if key in row][-LAST:]
+        figures[key] = sum(value / len(last) for value in last)  # no sum of huge values overflows
     return figures
 
 
@@ -271,6 +279,8 @@ def read_claims(sweep: Mapping[str, Any], arms: Sequence[str]) -> list[Claim]:
     for each in sweep.get("claims", []):
         try:
             claim = Claim(**dict(each))
+            if not all(isinstance(said, str) for said in (claim.says, claim.figure, claim.less, claim.more)):
+                raise ValueError("says, figure, less and more are texts")
         except (TypeError, ValueError) as error:
             raise UsageError(f"a claim of the sweep cannot be read: {error}", mend="says, figure, less, more") from None
         if unknown := {claim.less, claim.more} - set(arms):

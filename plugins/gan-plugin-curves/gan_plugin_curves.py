@@ -13,6 +13,11 @@ FORMATS = (".png", ".svg")
 STYLE = {"text.parse_math": False, "svg.hashsalt": "gancore", "svg.fonttype": "none"}  # names may hold a $
 
 
+def printable(name):
+    """Write a name with control characters escaped: neither fonts nor XML have them."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
+
+
 def panels(names):
     """Sort the names of figures into panels `{title: names}`; single terms (two slashes) and the clock have none."""
     found = {"totals": [], "scores": [], "accuracies": []}
@@ -52,15 +57,15 @@ def plot(rows, shown, window, title):
     columns = min(2, len(shown))
     lines = -(-len(shown) // columns)
     figure = Figure(figsize=(6 * columns, 3.2 * lines + 0.4), layout="constrained")
-    figure.suptitle(f"{title}: mean of the last {window} steps")
+    figure.suptitle(f"{printable(title)}: mean of the last {window} steps")
     for place, (name, names) in enumerate(shown.items(), 1):
         axes = figure.add_subplot(lines, columns, place)
-        axes.set(title=name, xlabel="step")
+        axes.set(title=printable(name), xlabel="step")
         for number, each in enumerate(names):
             steps, values = np.array([(row["step"], row[each]) for row in rows if each in row], dtype=float).T
             colour = f"C{number % 10}"
             axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
-            axes.plot(steps, moving_mean(steps, values, window), color=colour, label=each)
+            axes.plot(steps, moving_mean(steps, values, window), color=colour, label=printable(each))
         axes.legend(fontsize="small", loc="upper right")
         axes.grid(alpha=0.3)
     return figure

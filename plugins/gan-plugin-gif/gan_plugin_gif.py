@@ -50,7 +50,8 @@ def find_frames(folder):
 
     Raises UsageError where there is none.
     """
-    found = sorted(folder.glob("*.png"))
+    inside = folder.resolve()  # a run from a stranger may hold links to what is not in it
+    found = sorted(path for path in folder.glob("*.png") if path.resolve().parent == inside and path.is_file())
     numbers = {path: int(digits[-1]) for path in found if (digits := re.findall(r"\d+", path.stem))}
     if not found:
         samples = folder if folder.name == "samples" else folder.parent
@@ -79,7 +80,7 @@ def load(paths):
         try:
             with Image.open(path) as picture:
                 pictures.append(picture.copy() if picture.mode == "L" else flatten(picture))
-        except OSError as error:
+        except Exception as error:  # Pillow has many kinds for a rotten file, some of them no OSError
             raise UsageError(f"{path.name} is no picture: {error}", where=str(path), mend="remove the file") from None
         if pictures[-1].size != pictures[0].size:
             sizes = ["×".join(map(str, each.size)) for each in (pictures[0], pictures[-1])]

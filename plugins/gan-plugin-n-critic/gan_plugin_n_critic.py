@@ -1,6 +1,6 @@
 """A fixed number of critic updates before each generator update."""
 
-from gancore import Update, component, hookimpl, option
+from gancore import Update, UsageError, component, hookimpl, option
 
 
 @component(
@@ -18,6 +18,11 @@ class NCritic:
     generator: int = option(1, ge=0, help="generator updates in each step")
     fresh_reals: bool = option(True, help="false shows one batch of reals to all critic updates of a step, a fault")
     pretrain: int = option(0, ge=0, help="critic updates before all others, in step 0, each on fresh reals")
+
+    def __attrs_post_init__(self):
+        if not (self.critic or self.pretrain and self.generator):
+            what, mend = "n-critic.critic is 0: the critic would never learn", "--n-critic.critic 1, or some pretrain"
+            raise UsageError(what, where="n-critic.critic", mend=mend)
 
     @hookimpl
     def schedule(self, step):
