@@ -138,9 +138,9 @@ def test_checks_and_policy_change_nothing_in_a_run_that_is_well(tmp_path):
 def test_a_component_that_raises_is_named_with_hook_and_step_and_its_traceback_kept(tmp_path):
     with pytest.raises(PluginError, match="unlucky failed in critic_fakes, step 3: KeyError: 'out of luck'") as ended:
         start(tmp_path / "r", "error").fit()
-    assert f"step 3 of {tmp_path / 'r'}; last checkpoint: step-000000002" in ended.value.where
+    assert str(tmp_path / "r") in ended.value.where
     kept = tmp_path / "r" / "failed" / "step-000000003" / "traceback.txt"
-    assert str(kept) in ended.value.where
+    assert f"read {kept}; `gan run --resume {tmp_path / 'r'}` goes on from step-000000002" in ended.value.mend
     assert 'raise KeyError("out of luck")' in kept.read_text()
 
 

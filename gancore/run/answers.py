@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from gancore.batch import Batch, Judgement, as_sample
+from gancore.batch import Judgement, as_sample
 from gancore.plan import Head, Tail
 
 if TYPE_CHECKING:
@@ -84,16 +84,7 @@ def _wanted_terms(hook: str, chosen: Chosen, given: Given, answer: Any) -> tuple
             return {name: term}, "a term that carries a gradient; log(name, value) only logs it"
         if term.device.type != device:
             return {name: term}, f"a tensor on {device}"
-        if not term.isfinite() and _sound(given["batch"]):
-            return {name: float(term.detach())}, "a finite number"
     return answer, ""
-
-
-def _sound(batch: Batch) -> bool:
-    """Whether what the terms were made from is finite, so that it is the term that is not."""
-    sides = [side for side in (batch.__dict__.get("real"), batch.fake) if side is not None]
-    judged = [side.score for side in sides if "out" in side.__dict__]
-    return all(bool(each.isfinite().all()) for each in [*judged, *(side.images for side in sides)])
 
 
 def _latents(chosen: Chosen, given: Given, answer: Any) -> str:
