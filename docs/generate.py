@@ -11,6 +11,7 @@ import click
 from gancore import discovery, hookspecs
 from gancore.cli import gan
 from gancore.cli.plugins import show_type
+from gancore.cli.published import commands
 from gancore.component import SPECS, card_of, options_of
 from gancore.options import show
 from gancore.recipe import KINDS
@@ -77,8 +78,11 @@ def component_section(row: discovery.Row) -> str:
 def commands_page() -> str:
     """Write the page of all commands, from their own help."""
     parts = [f"# Commands\n\n{NOTICE}"]
-    published = {row.name: discovery.load_object(row) for row in discovery.commands().values()}
-    for name, command in [("", gan), *sorted({**gan.commands, **published}.items())]:
+    published = {row.name: discovery.load_object(row) for row in commands().values()}
+    shown = {**gan.commands, **published}
+    for name, command in list(shown.items()):
+        shown |= {f"{name} {each}": one for each, one in getattr(command, "commands", {}).items()}
+    for name, command in [("", gan), *sorted(shown.items())]:
         context = click.Context(command, info_name=f"gan {name}".strip(), max_content_width=100, terminal_width=100)
         title = f"gan {name}".strip()
         parts.append(f"## `{title}`\n\n```\n{command.get_help(context)}\n```\n")

@@ -123,6 +123,9 @@ def option(
 
     Types are int, float, bool, str, a tuple of one of these, or any of them `| None`.
     """
+    if isinstance(default, list | dict | set):
+        what = f"an option's default is {default!r}, which all objects would share"
+        raise PluginError(what, mend=f"a tuple, e.g. option({tuple(default)!r})")
     about = {"help": help, "ge": ge, "gt": gt, "le": le, "lt": lt, "choices": tuple(choices)}
     return attrs.field(default=default, validator=_check, metadata={"option": about})
 
@@ -174,19 +177,24 @@ def component(
     asks: Mapping[str, Any] | None = None,
     asks_with: Mapping[str, Mapping[str, Any]] | None = None,
     state_version: int = 1,
+    api: int = hookspecs.API,
 ) -> Callable[[type[T]], type[T]]:
     """Make a class a component: its fields are options, its `@hookimpl` methods are where it acts.
 
     `source` cites the paper. `provides` lists tags that other components' `rules` may speak of. `asks` is a recipe
     fragment of defaults it wants, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`; the user's own choice wins.
     `asks_with` maps a tag to what it asks beside a component that provides it, and wins over `asks`.
-    `state_version` is raised when `state()` changes its form.
+    `state_version` is raised when `state()` changes its form; `migrate(state, from_version)`, where a component has it,
+    returns a state of an older form in the present one. `api` is the version of the hooks that it was written for.
 
     Raises PluginError for a class that could never act as it seems to: see `check_hooks`.
     """
     card = Card(source, frozenset(provides), tuple(rules), dict(asks or {}), dict(asks_with or {}), state_version)
 
     def decorate(cls: type[T]) -> type[T]:
+        if api != hookspecs.API:
+            what = f"{cls.__name__} is made for hooks of version {api}, but this gancore has version {hookspecs.API}"
+            raise PluginError(what, mend="upgrade gancore" if api > hookspecs.API else "upgrade the plugin")
         check_hooks(cls)
         defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
         setattr(defined, CARD, card)

@@ -8,8 +8,10 @@ import importlib
 import importlib.util
 import re
 import sys
+import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from importlib import metadata
 from importlib.machinery import PathFinder
@@ -26,7 +28,14 @@ from gancore.recipe import IN_WORDS, KINDS, Recipe, read_recipe
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PREFIX = "gancore."
 RECIPES = "gancore.recipes"
-COMMANDS = "gancore.commands"
+
+
+def _plainly(name: str, origin: str) -> AbstractContextManager[object]:
+    return contextlib.redirect_stdout(sys.stderr)
+
+
+# what surrounds the import of a component, given its name and origin; `gancore.run` puts a watchful one here
+importing: Callable[[str, str], AbstractContextManager[object]] = _plainly
 
 
 @frozen
@@ -50,37 +59,40 @@ class Row:
 @cache
 def installed() -> tuple[Row, ...]:
     """List every component that installed distributions publish, by kind and name."""
-    rows = []
-    for distribution in _distributions():
-        for entry in distribution.entry_points:
-            kind = entry.group.removeprefix(PREFIX)
-            if entry.group.startswith(PREFIX) and kind in KINDS:
-                rows.append(_row(entry, kind, distribution))
+    published = [(entry, entry.group.removeprefix(PREFIX), distribution) for entry, distribution in entries()]
+    rows = [row_of(entry, kind, distribution) for entry, kind, distribution in published if kind in KINDS]
     counts = Counter(row.name for row in rows)
     twice = [evolve(row, status="the name is published twice") if counts[row.name] > 1 else row for row in rows]
     return tuple(sorted(twice, key=lambda row: (KINDS.index(row.kind), row.name, row.distribution)))
 
 
-def _distributions() -> Iterator[metadata.Distribution]:
-    """Yield each installed distribution once: the first on `sys.path` is the one that would be imported."""
+def entries() -> Iterator[tuple[metadata.EntryPoint, metadata.Distribution]]:
+    """Yield our entry points of each installed distribution: the first on `sys.path` is the one that is imported."""
     seen = set()
     for distribution in metadata.distributions():
-        name = re.sub(r"[-_.]+", "-", distribution.name or "").lower()
+        try:
+            name, found = re.sub(r"[-_.]+", "-", distribution.name or "").lower(), distribution.entry_points
+        except Exception:  # metadata that nobody can read publish nothing
+            continue
         if name not in seen:
-            seen.add(name)
-            yield distribution
+            yield from ((entry, distribution) for entry in found if entry.group.startswith(PREFIX))
+        seen.add(name)
 
 
-def _row(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
+def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
+    """Describe one entry point, without running what it names."""
     summary, status = _look(entry)
-    if not NAME.fullmatch(entry.name) or len(entry.name) > 64:
-        status = f"the name {entry.name!r} is not lower-case words joined by hyphens"
-    elif entry.name in (*KINDS, "run", "format"):
-        status = f"the name {entry.name!r} is a word of gancore's own"
     about = distribution.metadata
-    return Row(
-        entry.name, kind, about["Name"], about["Version"], summary or about["Summary"] or "", status, entry.value
-    )
+    name, version, summary = about["Name"] or "?", about["Version"] or "?", summary or about["Summary"] or ""
+    return Row(entry.name, kind, name, version, summary, refusal(entry.name, kind) or status, entry.value)
+
+
+def refusal(name: str, kind: str = "") -> str:
+    """Say why a component, or a command, cannot have a name, or nothing."""
+    if not NAME.fullmatch(name) or len(name) > 64:
+        return f"the name {name!r} is not lower-case words joined by hyphens, 64 letters at most"
+    taken = kind != "command" and name in (*KINDS, "run", "format")  # the tables of a recipe
+    return f"the name {name!r} is a word of gancore's own" if taken else ""
 
 
 def _look(entry: metadata.EntryPoint) -> tuple[str, str]:
@@ -90,8 +102,8 @@ def _look(entry: metadata.EntryPoint) -> tuple[str, str]:
         if spec is None or spec.origin is None:
             return "", f"there is no module {entry.module}"
         tree = ast.parse(Path(spec.origin).read_bytes())
-    except (OSError, SyntaxError, ValueError) as error:
-        return "", f"{entry.module} cannot be read: {error}"
+    except Exception as error:  # whatever lies there, it must not keep others from being listed
+        return "", f"{entry.value} cannot be read: {error}"
     for node in tree.body:
         if isinstance(node, ast.Raise):
             return "", f"{entry.module} raises when imported: {ast.unparse(node)}"
@@ -142,9 +154,12 @@ def find(name: str, kind: str) -> Row:
             mend=f"{mend or ', '.join(of_kind) or 'none is installed'}    (`gan plugins {kind}` lists {len(of_kind)})",
         )
     if len(rows) > 1:
-        mend = " or ".join(f"{row.distribution}:{row.name}" for row in rows)
-        raise UsageError(f"{len(rows)} distributions publish a component called {name!r}", where=where, mend=mend)
+        names = dict.fromkeys(f"{row.distribution}:{row.name}" for row in rows)
+        mend = " or ".join(names) if len(names) > 1 else f"uninstall {rows[0].distribution}, which publishes them all"
+        raise UsageError(f"{len(rows)} components are called {name!r}", where=where, mend=mend)
     row = rows[0]
+    if refused := refusal(row.name):
+        raise UsageError(refused, where=f"{where}, {row.origin}", mend="its author must rename it")
     if row.kind != kind:
         one, other = IN_WORDS.get(row.kind, row.kind), IN_WORDS.get(kind, kind)
         raise UsageError(f"{name!r} is of kind {one}, not {other}", where=where, mend=f"--{row.kind} {name}")
@@ -163,15 +178,36 @@ def load(row: Row) -> type:
 def load_object(row: Row) -> Any:
     """Import what a row names; what its module prints goes to stderr. Raises PluginError naming its origin."""
     module, _, attribute = row.object.partition(":")
+    with _foreign(row.name, row.origin, module, f"mend or uninstall {row.distribution}", row.kind in KINDS):
+        return getattr(importlib.import_module(module), attribute)
+
+
+@contextmanager
+def _foreign(name: str, origin: str, module: str, mend: str, watched: bool = True) -> Iterator[None]:
+    """Run a plugin's module. Raises PluginError with the plugin's own last line for whatever it raises."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            return getattr(importlib.import_module(module), attribute)
+        with (importing if watched else _plainly)(name, origin):
+            yield
+    except PluginError as error:
+        where = error.where if origin in error.where else ", ".join(filter(None, (origin, error.where)))
+        raise PluginError(error.what, where=where, mend=error.mend) from error
     except (Exception, SystemExit) as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name != module else ""
         raise PluginError(
-            f"{row.name} cannot be imported: {type(error).__name__}: {error}",
-            where=row.origin,
-            mend=f"mend or uninstall {row.distribution}",
+            f"{name} cannot be imported: {type(error).__name__}: {error}",
+            where=", ".join(filter(None, (origin, last_line(error, {module.partition(".")[0]})))),
+            mend=f"pip install {missing}" if missing else mend,
         ) from error
+
+
+def last_line(error: BaseException, modules: set[str]) -> str:
+    """Say which line of these top-level modules an error came from, `file.py, line 3`; nothing where from none."""
+    lines = [
+        f"{frame.f_code.co_filename}, line {line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in modules
+    ]
+    return lines[-1] if lines else ""
 
 
 def load_file(given: str) -> tuple[str, type]:
@@ -219,28 +255,9 @@ def _run_file(path: Path) -> ModuleType:
         raise UsageError(f"{path} is no Python file", where=str(path), mend="name a Python file that holds a component")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            spec.loader.exec_module(module)
-    except PluginError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{path} cannot be imported: {type(error).__name__}: {error}", where=str(path), mend="mend the file"
-        ) from error
+    with _foreign(str(path), str(path), name, "mend the file"):
+        spec.loader.exec_module(module)
     return module
-
-
-@cache
-def commands() -> dict[str, Row]:
-    """List the commands of `gan` that installed distributions publish: entry points whose value is a click command."""
-    found = [
-        _row(entry, "command", distribution)
-        for distribution in _distributions()
-        for entry in distribution.entry_points
-        if entry.group == COMMANDS
-    ]
-    return {row.name: row for row in sorted(found, key=lambda row: row.name)}
 
 
 def recipe_files() -> dict[str, Path]:
@@ -249,11 +266,10 @@ def recipe_files() -> dict[str, Path]:
     The value of an entry point is a package; the `*.toml` files in its folder are its recipes, by stem.
     """
     files: dict[str, Path] = {}
-    for distribution in _distributions():
-        for entry in distribution.entry_points:
-            if entry.group == RECIPES and (spec := spec_of(entry.module)) and spec.submodule_search_locations:
-                folder = Path(next(iter(spec.submodule_search_locations)))
-                files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    for entry, _ in entries():
+        if entry.group == RECIPES and (spec := spec_of(entry.module)) and spec.submodule_search_locations:
+            folder = Path(next(iter(spec.submodule_search_locations)))
+            files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
     return files
 
 

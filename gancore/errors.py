@@ -59,6 +59,11 @@ class NumbersError(GanError):
     """A term, gradient or weight that is no longer finite."""
 
 
+def clean(text: object) -> str:
+    """Escape control characters and lone surrogates, so that a foreign text cannot steer the terminal."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean X?` for the nearest of the `known` words, or nothing when none is near."""
     near = get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -40,18 +40,22 @@ class Implementation:
     function: Callable[..., Any]
     wants: tuple[str, ...]
 
-    def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
-        """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""
+    def ask(self, given: Mapping[str, Any]) -> Any:
+        """Call the method with what it wants."""
         name = self.chosen.name
         arguments = {want: given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants}
+        return self.function(**arguments)
+
+    def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
+        """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""
         try:
-            return self.function(**arguments)
+            return self.ask(given)
         except GanError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             moment = f", step {given['step']}" if "step" in given else ""
             raise PluginError(
-                f"{name} failed in {hook}{moment}: {type(error).__name__}: {error}",
+                f"{self.chosen.name} failed in {hook}{moment}: {type(error).__name__}: {error}",
                 where=f"{self.chosen.distribution or 'file'} {self.chosen.version}".strip(),
                 mend="--debug shows the traceback",
             ) from error

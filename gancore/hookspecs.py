@@ -26,7 +26,7 @@ adding it to the objective. Draw with `torch.randn(shape, generator=rng, device=
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from gancore.run.progress import Progress
 
 hookspec = pluggy.HookspecMarker("gancore")
+
+API = 1  # raised when a hook changes so that components made for it no longer work
 
 # ── data ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -61,6 +63,11 @@ def make_data(spec: DataSpec) -> Data | None:
 
     Raises DataError where nothing usable is found.
     """
+
+
+@hookspec
+def describe_data() -> Mapping[str, Any] | None:
+    """Say what became of the files that `make_data` read, in what JSON knows (first): `RUN/data-report.json`."""
 
 
 @hookspec

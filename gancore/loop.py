@@ -7,7 +7,7 @@ import sys
 from functools import cache, partial
 
 import torch
-from attrs import define
+from attrs import define, evolve
 from torch import Tensor
 
 from gancore.batch import Moment
@@ -30,6 +30,11 @@ class Training:
     def epoch(self) -> float:
         """How many times the data has been shown."""
         return self.batches / self.order.batches_per_epoch
+
+    def retry(self, attempt: int) -> None:
+        """Draw other random numbers from here on, those of another attempt; 0 is the first."""
+        streams = evolve(self.game.streams, attempt=attempt)
+        self.game, self.order = evolve(self.game, streams=streams), evolve(self.order, streams=streams)
 
     def advance(self) -> Figures:
         """Make the updates of one iteration and return their figures, as tensors where they are tensors."""
@@ -59,16 +64,17 @@ class Training:
 
     def _make(self, update: Update, index: int) -> Figures:
         if update.role == "generator":
-            last = self._reals(max(0, self.batches - 1)) if update.reals else None
+            last = self.reals(max(0, self.batches - 1)) if update.reals else None
             return update_generator(self.game, Moment(self.step, "generator", index), last)
         reals = None
         if update.reals:
             self.batches += update.fresh or not self.batches
-            reals = self._reals(self.batches - 1)
+            reals = self.reals(self.batches - 1)
         make = update_critic if update.role == "critic" else update_both
         return make(self.game, Moment(self.step, "critic", index), reals)
 
-    def _reals(self, k: int) -> Reals:
+    def reals(self, k: int) -> Reals:
+        """Return what gathers the k-th batch of reals when it is first asked for."""
         return cache(partial(self._gather, k))
 
     def _gather(self, k: int) -> tuple[Tensor, Tensor]:

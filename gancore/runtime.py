@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from attrs import frozen
 
-from gancore.errors import UsageError
-
 
 @frozen
 class Runtime:
@@ -23,25 +21,3 @@ class Runtime:
         if self.precision == "bf16":
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
-
-
-def choose_runtime(device: str, precision: str) -> Runtime:
-    """Resolve `auto` and check that the device is there. Raises UsageError where it is not."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise UsageError(
-            f"no device is called {device!r}", where="--device", mend="auto, cpu, cuda or cuda:0"
-        ) from None
-    if chosen.type not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"device {device!r} is of no use here", where="--device", mend="auto, cpu, cuda or mps")
-    if chosen.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("device 'mps' is not there", where="--device", mend="--device auto")
-    count = torch.cuda.device_count()
-    if chosen.type == "cuda" and (chosen.index or 0) >= count:
-        raise UsageError(
-            f"device {device!r} is not there: torch sees {count} CUDA devices", where="--device", mend="--device auto"
-        )
-    return Runtime(chosen, precision)

@@ -26,7 +26,11 @@ class Settings:
     sample_epochs: int = option(0, ge=0, help="epochs between sample grids; when above 0 it replaces sample-every")
     save_every: int = option(200, ge=1, help="steps between checkpoints")
     force: bool = option(False, help="true runs a composition although its rules refuse it")
+    rollbacks: int = option(
+        0, ge=0, help="how often a run whose numbers are no longer finite goes back and tries other random numbers"
+    )
     keep: int = option(3, ge=1, help="how many of the newest checkpoints to keep")
+    keep_every: int = option(0, ge=0, help="keep the first checkpoint of each N steps for good; 0 keeps none")
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -44,4 +48,9 @@ class Settings:
         return sides
 
 
-RESUMABLE = frozenset({"steps", "epochs", "log-every", "sample-every", "sample-epochs", "save-every", "keep", "device"})
+RESUMABLE = frozenset(
+    {
+        "steps", "epochs", "log-every", "sample-every", "sample-epochs", "save-every", "rollbacks", "keep",
+        "keep-every", "device",
+    }
+)  # fmt: skip

@@ -13,24 +13,28 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import attrs
 import torch
 from attrs import evolve
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from gancore.batch import Batch, Judgement, Moment, Sample
-from gancore.component import SPECS, Option, card_of, component, hookimpl, kebab, option, options_of
+from gancore.component import Option, card_of, component, hookimpl, kebab, option, options_of
 from gancore.composition import option_values
 from gancore.data import Data, DataOrder, DataSpec, StoredData
-from gancore.hooks import Chosen, Hooks, Implementation
+from gancore.errors import PluginError
+from gancore.hooks import Chosen, Hooks
 from gancore.loop import Training
 from gancore.networks import build, make_plan
 from gancore.options import Given, read_options
 from gancore.plan import LabelSet, Plan, Update
 from gancore.rng import Streams
+from gancore.run.guard import Guarded, GuardedHooks
 from gancore.run.snapshot import Snapshot, capture, restore
 from gancore.runtime import Runtime
 from gancore.step import Game, draw_fakes, make_batch
@@ -161,7 +165,7 @@ def some_batch(training: Training, role: str = "critic", step: int = 0) -> Batch
     """Draw one update's batch, reals and fakes, without making the update."""
     game = training.game
     moment = Moment(step, "critic" if role == "critic" else "generator")
-    reals = training._reals(0)  # noqa: SLF001 - the kit looks inside
+    reals = training.reals(0)
     return make_batch(game, moment, reals, *draw_fakes(game, moment, reals))
 
 
@@ -209,14 +213,27 @@ def check_component(cls: type, *, data: Data | None = None, beside: Sequence[Any
     """Check everything a component must satisfy; AssertionError says what it does not.
 
     Its help is complete; its options validate and survive TOML; its hooks repeat themselves for the same numbers,
-    keep shape and type, leave their inputs and torch's global state alone, and give finite, differentiable terms; and
-    training resumed from its stored state equals training that never stopped, bit for bit.
+    keep shape and type, leave their inputs and the settings of the process alone, and give finite, differentiable
+    terms; nothing is kept on class or module, so that two runs in one process are alike; and training resumed from its
+    stored state equals training that never stopped, bit for bit.
 
     `beside` are further components it needs as company, `options` those it cannot do without.
     """
     check_help(cls)
     check_options(cls, options)
+    before = shared_data(cls)
     check_exact_resume(lambda: [cls(**options), *beside], data=data)
+    changed = [name for name, value in shared_data(cls).items() if before.get(name) != value]
+    assert not changed, f"{', '.join(changed)} changes while training, though every run of the process shares it"
+
+
+def shared_data(cls: type) -> dict[str, str]:
+    """Write down the data that lie on a class and its module rather than in its objects."""
+    module = sys.modules[cls.__module__]
+    places = {f"{cls.__name__}.{name}": value for name, value in vars(cls).items() if not name.startswith("__")}
+    places |= {f"{module.__name__}.{name}": value for name, value in vars(module).items() if not name.startswith("__")}
+    kinds = (bool, int, float, str, list, dict, set, bytearray, Tensor)
+    return {name: repr(value) for name, value in places.items() if isinstance(value, kinds)}
 
 
 def check_help(cls: type) -> None:
@@ -250,12 +267,23 @@ def _out_of_range(each: Option) -> list[Any]:
 
 
 def check_exact_resume(make: Callable[[], Sequence[Any]], *, data: Data | None = None, steps: int = 3) -> None:
-    """Check 2·steps in one go against steps, saved, loaded into fresh objects, and steps again: equal bit for bit."""
-    whole = train(*make(), data=data, hooks=WatchedHooks)
-    figures = [whole.advance() for _ in range(2 * steps)]
+    """Check 2·steps in one go against steps, saved, loaded into fresh objects, and steps again: equal bit for bit.
+
+    So are two runs in one process, one after the other.
+    """
+    try:
+        whole = train(*make(), data=data, hooks=WatchedHooks)
+        before = {each.name: memories(each.component) for each in whole.game.hooks.chosen}
+        figures = [whole.advance() for _ in range(2 * steps)]
+    except PluginError as error:
+        raise AssertionError(str(error)) from error
     for row in figures:
         for name, value in row.items():
             assert math.isfinite(float(value)), f"{name} is {float(value)}"
+    again = train(*make(), data=data)
+    for _ in range(2 * steps):
+        again.advance()
+    assert_equal(capture(whole), capture(again), "two runs in one process differ: something is kept on class or module")
     first = train(*make(), data=data)
     for _ in range(steps):
         first.advance()
@@ -263,7 +291,20 @@ def check_exact_resume(make: Callable[[], Sequence[Any]], *, data: Data | None =
     restore(second, through_files(capture(first)))
     for _ in range(steps):
         second.advance()
-    assert_equal(capture(whole), capture(second))
+    forgotten = [
+        f"{each.name} changes {name} while training, but has no state()"
+        for each in whole.game.hooks.chosen
+        if not hasattr(each.component, "state")
+        for name, value in memories(each.component).items()
+        if before[each.name][name] != value
+    ]
+    assert_equal(capture(whole), capture(second), "; ".join(["a resumed run differs", *forgotten]))
+
+
+def memories(component: Any) -> dict[str, str]:
+    """Write down the fields of a component that are no options."""
+    fields = [each.name for each in attrs.fields(type(component)) if "option" not in each.metadata]
+    return {name: repr(getattr(component, name, None)) for name in fields}
 
 
 def through_files(snapshot: Snapshot) -> Snapshot:
@@ -272,45 +313,41 @@ def through_files(snapshot: Snapshot) -> Snapshot:
     return Snapshot(files, json.loads(json.dumps(snapshot.state, allow_nan=False)))
 
 
-def assert_equal(one: Snapshot, other: Snapshot) -> None:
+def assert_equal(one: Snapshot, other: Snapshot, what: str = "two snapshots differ") -> None:
     """Assert that two snapshots hold the same bits."""
     state = json.loads(json.dumps(one.state)), json.loads(json.dumps(other.state))
-    assert state[0] == state[1], "the JSON state differs"
+    assert state[0] == state[1], f"{what} (in the JSON state)"
     for part, tensors in one.files.items():
-        assert tensors.keys() == other.files[part].keys(), f"{part} holds other names"
+        assert tensors.keys() == other.files[part].keys(), f"{what} ({part} holds other names)"
         for name, tensor in tensors.items():
-            assert torch.equal(tensor, other.files[part][name]), f"{part}: {name} differs"
+            assert torch.equal(tensor, other.files[part][name]), f"{what} ({part}: {name})"
 
 
 # hooks that may not touch torch's global generator; the others run networks, which may draw from it
 QUIET = {"critic_view", "critic_targets", "critic_fakes", "draw_latent", "draw_labels", "schedule", "learning_rate"}
-KEEPS_FORM = {"critic_targets": "targets", "sample_weights": "weights"}
 
 
-class WatchedHooks(Hooks):
-    """Hooks that check what each call takes and gives."""
+class WatchedHooks(GuardedHooks):
+    """Hooks that check what every call takes, gives, and changes around it."""
 
-    def implementations(self, hook: str, role: str | None = None) -> tuple[Implementation, ...]:
-        """Wrap every implementation in its checks."""
-        return tuple(_Watched(each.chosen, each.function, each.wants) for each in super().implementations(hook, role))
+    def __init__(self, chosen: Sequence[Chosen]) -> None:
+        super().__init__(chosen, watch=_Watched)
 
 
-class _Watched(Implementation):
-    def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
-        label = f"{self.chosen.name}.{hook}"
-        tensors = {name: value for name, value in given.items() if isinstance(value, Tensor) and name in SPECS[hook]}
-        versions = {name: value._version for name, value in tensors.items()}  # noqa: SLF001
-        numbers, dtype, grad = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled()
-        answer = super().__call__(hook, given)
-        for name, value in tensors.items():
-            assert value._version == versions[name], f"{label} writes into {name}"  # noqa: SLF001
-        assert torch.get_default_dtype() is dtype, f"{label} changes torch's default dtype"
-        assert torch.is_grad_enabled() == grad, f"{label} changes torch's grad mode"
+class _Watched(Guarded):
+    def watched(self, hook: str, given: Mapping[str, Any]) -> Any:
+        numbers, grad = torch.get_rng_state(), torch.is_grad_enabled()
+        answer = super().watched(hook, given)
+        faults = {"changes torch's grad mode": torch.is_grad_enabled() != grad}
         if hook in QUIET:
-            assert torch.equal(torch.get_rng_state(), numbers), f"{label} draws from torch's global generator"
-            repeats = hasattr(self.chosen.component, "state") or _same(answer, super().__call__(hook, given))
-            assert repeats, f"{label} does not repeat itself for the same numbers"
-        _check_answer(label, hook, given, answer)
+            faults["draws from torch's global generator"] = not torch.equal(torch.get_rng_state(), numbers)
+            repeats = hasattr(self.chosen.component, "state") or _same(answer, self.ask(given))
+            faults["does not repeat itself for the same numbers"] = not repeats
+        if hook == "critic_view" and answer is not None:
+            faults["changes the type of the images"] = answer.dtype != given["images"].dtype
+        for fault, found in faults.items():
+            if found:
+                raise PluginError(f"{self.chosen.name}.{hook} {fault}")
         return answer
 
 
@@ -320,22 +357,6 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, tuple):
         return all(map(_same, one, other))
     return bool(one == other)
-
-
-def _check_answer(label: str, hook: str, given: Mapping[str, Any], answer: Any) -> None:
-    if answer is None:
-        return
-    if hook in KEEPS_FORM:
-        before = given[KEEPS_FORM[hook]]
-        assert answer.shape == before.shape, f"{label} changes the shape from {before.shape} to {answer.shape}"
-        assert answer.dtype == before.dtype, f"{label} changes the type from {before.dtype} to {answer.dtype}"
-    if hook == "critic_view":
-        assert answer.dtype == given["images"].dtype, f"{label} changes the type of the images"
-    if hook in ("critic_terms", "generator_terms"):
-        for name, term in answer.items():
-            assert isinstance(term, Tensor), f"{label}: {name} is {type(term).__name__}, no tensor"
-            assert term.dim() == 0, f"{label}: {name} has shape {list(term.shape)}, but must be a scalar"
-            assert term.requires_grad, f"{label}: {name} carries no gradient"
 
 
 __all__ = [

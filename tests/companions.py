@@ -1,5 +1,8 @@
 """Small components for tests: one of each kind of answer, so that every hook is seen at work."""
 
+import time
+from pathlib import Path
+
 import torch
 from torch import nn
 
@@ -245,3 +248,39 @@ class Lone:
     @hookimpl
     def adapt_schedule(self, updates):
         return [each for each in updates if each.role == "critic"]
+
+
+@component(source=SOURCE)
+class Unlucky:
+    """Fail in one way at one step, where a random number says so."""
+
+    how: str = option("term", choices=("term", "gradient", "weight", "buffer", "error", "memory", "still"), help="how")
+    at: int = option(3, ge=0, help="the step")
+    chance: float = option(1.0, gt=0, le=1, help="the probability of failing")
+    struck: bool = memory(False)
+
+    @hookimpl
+    def critic_fakes(self, step, rng):
+        self.struck = step == self.at and float(torch.rand((), generator=rng)) < self.chance
+        if self.struck and self.how == "error":
+            raise KeyError("out of luck")
+        if self.struck and self.how == "memory":
+            torch.empty(1 << 50)
+        if self.struck and self.how == "still":
+            Path("still").touch()
+            time.sleep(3600)
+
+    @hookimpl
+    def critic_terms(self, batch):
+        if self.struck and self.how in ("term", "gradient"):
+            nothing = batch.fake.score.mean() * 0
+            return {"luck": nothing * torch.nan if self.how == "term" else nothing.abs().sqrt()}
+        return None
+
+    @hookimpl
+    def after_critic_update(self, gan):
+        if self.struck and self.how in ("weight", "buffer"):
+            tensors = dict(gan.critic.network.named_parameters())
+            if self.how == "buffer":
+                tensors = {name: each for name, each in gan.generator.network.named_buffers() if "running" in name}
+            next(iter(tensors.values())).fill_(torch.nan)

@@ -21,7 +21,7 @@ CORE = sorted((ROOT / "gancore").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if not path.name.startswith("test_"))
 SOURCES = [*CORE, *PLUGINS]
 FIRST_PARTY = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
-BUDGET = 1750  # lines of code of the core, without blank lines, comments, docstrings, command line, run, and kit
+BUDGET = 1760  # lines of code of the core, without blank lines, comments, docstrings, command line, run, and kit
 
 
 def tree_of(path):
@@ -125,19 +125,57 @@ def test_no_file_or_class_is_named_after_nothing():
 
 # ── what is banned ────────────────────────────────────────────────────────────────────────────────────────────
 
-BANNED_MODULES = {"pickle", "marshal", "shelve", "dill", "joblib", "yaml"}
-BANNED_CALLS = {"eval", "exec", "torch.load", "torch.save", "torch.hub", "os.system", "tempfile.mktemp"}
+BANNED_MODULES = {
+    "pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "torch.hub",
+}  # fmt: skip
+BANNED_NAMES = {
+    "eval", "exec", "__import__", "torch.load", "torch.save", "torch.hub", "torch.jit.load", "os.system", "os.popen",
+    "tempfile.mktemp", "builtins.eval", "builtins.exec",
+}  # fmt: skip
+EVERYTHING = sorted(
+    path
+    for place in (".ci", "benchmarks", "docs", "examples", "gancore", "plugins", "tests")
+    for path in (ROOT / place).rglob("*.py")
+)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def banned_in(tree):
+    """Yield what in a module could run a stranger's code, as `line: what`."""
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Call):
+            names = [ast.unparse(node.func)]
+            words = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            names += ["shell=True"] if words.get("shell", "False") != "False" else []
+            names += ["allow_pickle=True"] if words.get("allow_pickle", "False") != "False" else []
+            names += ["extractall"] if names[0].endswith(".extractall") and words.get("filter") != "'data'" else []
+        for name in names:
+            whole = {name, name.partition(".")[0]} & BANNED_MODULES and not isinstance(node, ast.Call)
+            unpickles = re.search(r"\bdatasets\.CIFAR", name)  # torchvision's readers of CIFAR
+            if whole or unpickles or name in BANNED_NAMES | {"shell=True", "allow_pickle=True", "extractall"}:
+                yield f"{node.lineno}: {name}"
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_nothing_that_runs_a_strangers_code_is_used(path):
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = {alias.name for alias in node.names} | {getattr(node, "module", "") or ""}
-            assert not names & BANNED_MODULES
-        if isinstance(node, ast.Call):
-            assert ast.unparse(node.func) not in BANNED_CALLS
-            assert not any(word.arg == "shell" for word in node.keywords)
+    assert not list(banned_in(tree_of(path)))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle", "from pickle import loads", "import yaml", "import torch.hub", "from torch import load",
+        "exec(text)", "torch.load(path)", "torch.save(x, path)", "eval(text)", "os.system(x)", "from os import system",
+        "tempfile.mktemp()", "subprocess.run(x, shell=True)", "np.load(path, allow_pickle=True)", "tar.extractall(x)",
+        "from torchvision.datasets import CIFAR10", "torchvision.datasets.CIFAR100(root)", "__import__(name)",
+    ],
+)  # fmt: skip
+def test_the_search_for_what_is_banned_finds_it(code):
+    assert list(banned_in(ast.parse(code)))
 
 
 def test_the_step_waits_for_no_number_and_edits_no_tensor():

@@ -2,15 +2,14 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from hashlib import sha256
 
 import pytest
 import torch
+from disks import reseal
 
 from gancore import CheckpointError, DataError, GanError, NumbersError, Run, UsageError, compose
 from gancore.recipe import layer_of
@@ -163,9 +162,7 @@ def test_a_sealed_checkpoint_that_lacks_its_parts_is_refused(tmp_path):
     start(tmp_path / "r", steps=1).fit()
     folder = checkpoint.steps(tmp_path / "r" / "checkpoints")[-1]
     (folder / "state.json").write_text("{}")
-    files = sorted(path for path in folder.iterdir() if path.name != "SHA256SUMS")
-    sealed = "".join(f"{sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
-    (folder / "SHA256SUMS").write_text(sealed)
+    reseal(folder)
     with pytest.raises(CheckpointError, match="lacks a part"):
         checkpoint.read(folder)
 
@@ -284,31 +281,6 @@ COMMAND = [
     *("--batch", "8", "--size", "16", "--save-every", "3", "--log-every", "1", "--sprites.count", "48"),
     *("--dcgan.width", "4", "--dcgan-critic.width", "4"),
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize("kills", [pytest.param(2), pytest.param(12, marks=pytest.mark.slow)])
-def test_a_run_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not(tmp_path, kills):
-    subprocess.run([*COMMAND, "--steps", "40", "--out", tmp_path / "whole"], check=True, capture_output=True)
-    dice = random.Random(kills)
-    command = [*COMMAND, "--steps", "40", "--out", str(tmp_path / "r")]
-    for _ in range(kills):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not (tmp_path / "r" / "metrics.jsonl").exists() and process.poll() is None:
-            time.sleep(0.05)
-        time.sleep(dice.uniform(0, 1.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        command = [sys.executable, "-m", "gancore", "run", "--resume", str(tmp_path / "r")]
-    subprocess.run(command, check=True, capture_output=True)
-    assert sums(tmp_path / "r") == sums(tmp_path / "whole")
-    rows = [
-        {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in read_rows(tmp_path / "r")
-    ]
-    others = [
-        {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")}
-        for row in read_rows(tmp_path / "whole")
-    ]
-    assert rows == others
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -20,7 +20,7 @@ def same(one, other):
 
 
 def reals(training):
-    return training._reals(0)
+    return training.reals(0)
 
 
 def test_critic_update_moves_the_critic_alone():

@@ -21,6 +21,9 @@ BROKEN = {
 }
 
 
+pytestmark = pytest.mark.xdist_group("wheels")  # built once
+
+
 def run(*command, **more):
     done = subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, timeout=300, check=False, **more

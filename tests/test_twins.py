@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gancore import compose
+from gancore.run.device import choose_runtime
 from gancore.run.run import open_data, prepare
-from gancore.runtime import choose_runtime
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 

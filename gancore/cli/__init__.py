@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
 from typing import Any
 
 # Threads that wait must not spin: where other programs use the machine too, spinning made steps forty times slower.
@@ -12,14 +14,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import click
 
 from gancore import discovery
+from gancore.cli.checkpoint import checkpoint
 from gancore.cli.choices import mend_unknown, unknown_variables
-from gancore.cli.console import clean, complain, note, show_traceback
+from gancore.cli.console import clean, complain, note, say, show_traceback
 from gancore.cli.plugins import plugins
+from gancore.cli.published import commands
 from gancore.cli.recipes import recipes
 from gancore.cli.run import run
 from gancore.cli.sample import sample
 from gancore.cli.sweep import sweep
+from gancore.cli.verify_resume import verify_resume
 from gancore.errors import GanError, PluginError, UsageError, did_you_mean
+
+GRACE = 5.0  # seconds that what plugins left running may take to end, once we are done
 
 
 class _Gan(click.Group):
@@ -27,11 +34,11 @@ class _Gan(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Name them all, from metadata alone."""
-        return sorted({*self.commands, *(row.name for row in discovery.commands().values() if row.status == "ok")})
+        return sorted({*self.commands, *(row.name for row in commands().values() if row.status == "ok")})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Return a command; a published one as a stand-in that knows its summary and imports the rest when called."""
-        published = discovery.commands().get(name)
+        published = commands().get(name)
         if name in self.commands or published is None:
             return super().get_command(context, name)
         return _Published(published)
@@ -76,7 +83,7 @@ def gan(debug: bool) -> None:
         note(f"the environment variable {name} is set, but gancore reads none of that name")
 
 
-for command in (run, sweep, plugins, sample, recipes):
+for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume):
     gan.add_command(command)
 
 
@@ -85,6 +92,10 @@ def main(arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if debug:
+        from gancore.run import guard
+
+        guard.every_call = True
     try:
         code = gan.main(args=words, prog_name="gan", standalone_mode=False)
     except GanError as error:
@@ -105,7 +116,25 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # a fault of ours or of a component: say so without a page of traceback
         what = f"unexpected {type(error).__name__}: {error}"
         code = _report(GanError(what, mend="--debug shows the traceback"), 1, debug)
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    if arguments is None:
+        leave_soon(code)
+    sys.exit(code)
+
+
+def leave_soon(code: int) -> None:
+    """See to it that the process ends, although a plugin's threads or processes may not."""
+
+    def leave() -> None:
+        left = [each.name for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
+        say(f"note: a plugin left {', '.join(left) or 'something'} running; it is ended")
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(code)
+
+    timer = threading.Timer(GRACE, leave)
+    timer.daemon = True
+    timer.start()
 
 
 def _report(error: GanError, code: int, debug: bool) -> int:

@@ -14,14 +14,18 @@ import click
 
 from gancore import discovery
 from gancore.component import options_of
-from gancore.errors import PluginError, UsageError, did_you_mean
+from gancore.errors import UsageError, did_you_mean
 from gancore.options import Given, Text
 from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer
 from gancore.settings import Settings
 
 ORIGIN = "command line"
 PREFIX = "GAN_"  # of environment variables that somebody may have hoped would count
-PLAIN_FLAGS = ("recipe", "small", "compat", "out", "resume", "dry-run", "json", "help")  # that choose nothing
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+PLAIN_FLAGS = (  # that choose nothing
+    "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data", "stall-timeout", "dry-run",
+    "json", "help",
+)  # fmt: skip
 
 
 def once(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
@@ -180,19 +184,29 @@ def looks_like_path(name: str) -> bool:
 def find_reader(path: Path, where: str) -> str:
     """Ask every installed data component how well it fits a path; return the name of the best."""
     fits: dict[str, int] = {}
+    readers: list[str] = []
     for row in discovery.installed():
         if row.kind != "data" or row.status != "ok":
             continue
         try:
             component = discovery.load(row)()
-        except (PluginError, ValueError, TypeError):
+            fit = component.recognizes(path) if hasattr(component, "recognizes") else None
+        except Exception:  # a reader that fails here was not chosen by anybody
             continue
-        if hasattr(component, "recognizes") and (fit := component.recognizes(path)):
+        if hasattr(component, "path"):
+            readers.append(row.name)
+        if fit:
             fits[row.name] = fit
     best = [name for name, fit in fits.items() if fit == max(fits.values())]
     if len(best) != 1:
         what = "nothing that a reader knows" if not best else f"what {' and '.join(best)} both read"
-        mend = f"--data {best[0]} --{best[0]}.path {path}" if best else "name the reader: --data NAME --NAME.path PATH"
+        mend = (
+            f"--data {best[0]} --{best[0]}.path {path}"
+            if best
+            else f"--data NAME --NAME.path PATH; readers are {', '.join(readers)}"
+        )
+        if not best and path.is_file() and path.name.lower().endswith(ARCHIVES):
+            what, mend = "an archive", "unpack it first, and give the folder"
         raise UsageError(f"{path} holds {what}", where=where, mend=mend)
     return best[0]
 

@@ -10,13 +10,9 @@ from typing import Any
 import click
 
 from gancore.errors import GanError
+from gancore.errors import clean as clean
 
 LONGEST = 1000  # letters of a line of an error: a file may put a megabyte where a name was due
-
-
-def clean(text: object) -> str:
-    """Escape control characters and lone surrogates, so that a name from a file cannot steer the terminal."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
 
 
 def say(text: str) -> None:

@@ -11,8 +11,9 @@ from gancore.cli.console import clean, note, show_table
 from gancore.composition import option_values
 from gancore.options import show
 from gancore.plan import ROLES
+from gancore.run.device import choose_runtime
+from gancore.run.guard import guarded
 from gancore.run.run import data_tags, open_data, prepare
-from gancore.runtime import choose_runtime
 
 if TYPE_CHECKING:
     from gancore.composition import Composition
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def show_composition(composition: Composition, as_json: bool) -> None:
     """Print every choice and option with where it came from, the sizes of the networks, and the rules it breaks."""
+    composition = guarded(composition)
     runtime = choose_runtime(composition.settings.device, composition.settings.precision)
     data = open_data(composition)
     training = prepare(composition, data, runtime)

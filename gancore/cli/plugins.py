@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
-import subprocess
-import sys
 import types
+from collections.abc import Iterator
+from importlib import metadata
 from typing import Any, Union, get_args, get_origin
 
-import attrs
 import click
 
 from gancore import discovery
-from gancore.cli.console import show_table, tell
+from gancore.cli.console import note, show_table, tell
 from gancore.component import card_of, options_of
 from gancore.discovery import Row
 from gancore.errors import UsageError, did_you_mean
@@ -30,12 +29,16 @@ from gancore.recipe import KINDS
 def plugins(name: str | None, as_json: bool, check: bool) -> None:
     """List the installed components, those of one kind, or everything about one NAME."""
     rows = list(discovery.installed())
+    for text in passed_over():
+        note(text)
     if name and name not in KINDS:
         describe(name, rows, as_json)
         return
     rows = [row for row in rows if name in (None, row.kind)]
     if check:
-        rows = [checked(row) for row in rows]
+        from gancore.cli.checkup import checked
+
+        rows = checked(rows)
     if as_json:
         click.echo(json.dumps([_object(row) for row in rows], indent=1))
         return
@@ -43,23 +46,25 @@ def plugins(name: str | None, as_json: bool, check: bool) -> None:
     show_table(header, [(row.kind, row.name, row.version, row.distribution, row.status, row.summary) for row in rows])
 
 
+def passed_over() -> Iterator[str]:
+    """Say which distributions are not listed: a second copy of one that publishes plugins, and what cannot be read."""
+    first: dict[str, metadata.Distribution] = {}
+    for each in metadata.distributions():
+        place = each.locate_file("")
+        try:
+            name, ours = each.metadata["Name"], any(entry.group.startswith("gancore.") for entry in each.entry_points)
+        except Exception as error:
+            yield f"a distribution in {place} cannot be read: {error}"
+            continue
+        used = first.setdefault(name, each)
+        if ours and used is not each:
+            used_place = used.locate_file("")
+            yield f"{name} is installed twice: {used.version} in {used_place} is used, {each.version} in {place} is not"
+
+
 def _object(row: Row) -> dict[str, str]:
     fields = ("name", "kind", "distribution", "version", "summary", "status")
     return {name: getattr(row, name) for name in fields}
-
-
-def checked(row: Row) -> Row:
-    """Import a component in a child process, where it may even exit, and put what fails into the status."""
-    if row.status != "ok":
-        return row
-    module, _, name = row.object.partition(":")
-    code = f"import importlib; getattr(importlib.import_module({module!r}), {name!r}).__gancore__"
-    try:
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    except subprocess.TimeoutExpired:
-        return attrs.evolve(row, status="its import did not end within 120 s")
-    last = (done.stderr.strip().splitlines() or [f"it exits with {done.returncode}"])[-1]
-    return row if done.returncode == 0 else attrs.evolve(row, status=f"cannot be imported: {last}")
 
 
 def describe(name: str, rows: list[Row], as_json: bool) -> None:

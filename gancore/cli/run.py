@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import click
 
 from gancore.cli.choices import layer_of_words, once, refuse_downloads, slot_flags
 from gancore.cli.console import note, say, tell
+from gancore.cli.stall import stall_watch
 from gancore.component import options_of
 from gancore.errors import UsageError
 from gancore.options import show
@@ -54,9 +56,9 @@ VARIANT_HELP = {
 }
 
 
-def with_slots(command: Callable[..., Any]) -> Callable[..., Any]:
+def with_slots(command: Callable[..., Any], leave_out: Sequence[str] = ()) -> Callable[..., Any]:
     """Give a command one flag a slot and one a setting."""
-    for name, option in reversed(options_of(Settings).items()):
+    for name, option in reversed([each for each in options_of(Settings).items() if each[0] not in leave_out]):
         default = show(option.default)
         if option.type is bool:
             command = click.option(f"--{name}", is_flag=True, default=None, help=option.help)(command)
@@ -95,6 +97,16 @@ def variants_of(**wanted: bool) -> list[str]:
     "--out", metavar="DIR", type=PLACE, multiple=True, callback=once, help="Where to write the run. [runs/GEN-LOSS-K]"
 )
 @click.option("--resume", metavar="DIR", type=PLACE, multiple=True, callback=once, help="Go on with the run in DIR.")
+@click.option("--overwrite", is_flag=True, help="Where --out holds something, move it aside to OUT.old-1 first.")
+@click.option("--accept-changed-data", is_flag=True, help="With --resume: go on although the data are not the same.")
+@click.option(
+    "--stall-timeout",
+    metavar="SECONDS",
+    type=click.IntRange(0),
+    default=600,
+    show_default=True,
+    help="End a run in which no step ends for so long; 0 never does.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the resolved composition, build it, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 @click.option(
@@ -110,6 +122,9 @@ def run(
     compat: bool,
     out: Path | None,
     resume: Path | None,
+    overwrite: bool,
+    accept_changed_data: bool,
+    stall_timeout: int,
     dry_run: bool,
     as_json: bool,
     wants_help: bool,
@@ -126,14 +141,16 @@ def run(
         show_help(context, words)
         return
     if resume is not None:
-        if recipe is not None or small or compat or out is not None or dry_run:
-            what = "--resume goes with none of --recipe, --small, --compat, --out, --dry-run"
+        if recipe is not None or small or compat or out is not None or overwrite or dry_run:
+            what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"
             raise UsageError(what, mend="leave them out")
         directory.expect(resume)
         from gancore.composition import may_run
         from gancore.run.run import Run
 
-        with_run(Run.resume(resume, [words], may_run(words)), as_json)
+        with redirect_stdout(sys.stderr):  # what components print must not mix with the result
+            resumed = Run.resume(resume, [words], may_run(words), changed_data=accept_changed_data)
+        with_run(resumed, as_json, stall_timeout)
         return
     composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
     if dry_run:
@@ -143,7 +160,9 @@ def run(
         return
     from gancore.run.run import Run
 
-    with_run(Run.start(composition, out), as_json)
+    with redirect_stdout(sys.stderr):
+        begun = Run.start(composition, out, overwrite=overwrite)
+    with_run(begun, as_json, stall_timeout)
 
 
 def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()) -> Composition:
@@ -171,7 +190,7 @@ def show_help(context: click.Context, words: Layer) -> None:
             describe_options(each.name, type(each.component))
 
 
-def with_run(run: Run, as_json: bool) -> None:
+def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     """Train a run to its end, telling how it goes; a signal ends it after the step, saved."""
     for text in run.notes:
         note(text)
@@ -186,9 +205,10 @@ def with_run(run: Run, as_json: bool) -> None:
 
     settings = run.composition.settings
     say(f"run {run.folder}: {describe(run)}")
-    for each in progress_of(run):
-        row = each
-        tell()
+    with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout):
+        for each in progress_of(run):
+            row = each
+            tell()
     tell()
     if caught:
         say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}")

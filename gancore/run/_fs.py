@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import secrets
 import shutil
+import stat
 from pathlib import Path
+
+# Where a system lacks one of these, it lacks the danger too, or has no better way.
+CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | CAREFULLY
+TRASH = ".trash-"
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a file that somebody else may have put there, and return its descriptor.
+
+    Raises OSError for a link, which is not followed, and for anything but a regular file: a pipe is never waited for.
+    """
+    descriptor = os.open(path, flags | CAREFULLY, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return descriptor
 
 
 def write_new(path: Path, content: bytes) -> None:
     """Create a file that was not there, and wait until the disk has it."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = os.open(path, NEW, 0o666)
+    try:
+        append(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)  # some file systems tell of a full disk only here
 
 
 def replace(path: Path, content: bytes) -> None:
     """Replace a file, or create it; a reader sees the old content or the new, never a part."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
-    write_new(temporary, content)
-    os.replace(temporary, path)
+    try:
+        write_new(temporary, content)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 
-def append(descriptor: int, line: bytes) -> None:
-    """Append one line by one write."""
-    written = os.write(descriptor, line)
-    while written < len(line):
-        written += os.write(descriptor, line[written:])
+def append(descriptor: int, content: bytes) -> None:
+    """Append by one write; by more only where the system took a part."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def sync_folder(folder: Path) -> None:
@@ -44,15 +71,21 @@ def sync_folder(folder: Path) -> None:
 
 
 def commit(temporary: Path, final: Path) -> None:
-    """Rename a finished folder to its final name, durably."""
+    """Rename a finished folder to its final name, durably, with the permissions of the folder it lies in."""
+    os.chmod(temporary, os.stat(final.parent).st_mode & 0o2775)  # never writable for everybody
     sync_folder(temporary)
     os.rename(temporary, final)
     sync_folder(final.parent)
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder: out of sight first, then for good."""
-    trash = folder.with_name(f".trash-{folder.name.lstrip('.')}-{os.getpid()}")
-    shutil.rmtree(trash, ignore_errors=True)
-    os.rename(folder, trash)
-    shutil.rmtree(trash, ignore_errors=True)
+def remove(path: Path) -> None:
+    """Remove a folder: out of sight first, durably, so that no crash leaves half of it; then for good."""
+    if not path.name.startswith(TRASH):
+        trash = path.with_name(f"{TRASH}{path.name.lstrip('.')}-{secrets.token_hex(4)}")
+        os.rename(path, trash)
+        sync_folder(path.parent)
+        path = trash
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()

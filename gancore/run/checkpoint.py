@@ -2,49 +2,51 @@
 
 checkpoints/step-000001200/   generator, critic, optim, components .safetensors; state.json; manifest.json; SHA256SUMS
 checkpoints/latest            one line, a hint; the truth is which folders verify
+
+torch is imported only where tensors are written or read.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import platform
-import re
 import secrets
+import shutil
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from attrs import frozen
-from safetensors.torch import load, save
+from attrs import field, frozen
 
 from gancore.errors import CheckpointError
-from gancore.run import _fs
-from gancore.run.snapshot import Snapshot
+from gancore.run import _fs, forms, sealed, strict_json, tensor_header
+from gancore.run.sealed import FORMAT, KIND, LARGEST, MANIFEST, MIGRATIONS, STATE, SUMS, TENSORS, step_of
+from gancore.run.sealed import name_of as name_of
 
-FORMAT = 1
-KIND = "gancore-checkpoint"
-SUMS = "SHA256SUMS"
-STEM = re.compile(r"step-(\d{9,})")
-SUM_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_-][A-Za-z0-9._-]{0,63})")
-LARGEST = {"manifest.json": 1 << 20, "state.json": 1 << 24, SUMS: 1 << 16}  # bytes
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gancore.run.snapshot import Snapshot
+
+LEFT_OVER = (".tmp-step-*", f"{_fs.TRASH}*", ".latest.tmp")  # by saves that ended halfway
 
 
 @frozen
 class Checkpoint:
-    """What a verified folder holds."""
+    """What a verified folder holds; `notes` are remarks about the folder itself."""
 
     folder: Path
     snapshot: Snapshot
     manifest: Mapping[str, Any]
+    notes: list[str] = field(factory=list)
 
 
-def name_of(step: int) -> str:
-    """Return the folder name of a step."""
-    return f"step-{step:09d}"
+# ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
@@ -56,164 +58,178 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
     """
     step = snapshot.state["step"]
     final = folder / name_of(step)
-    if final.exists():
-        if not problem(final):
-            return final
-        _fs.remove(final)
     temporary = folder / f".tmp-{final.name}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        temporary.mkdir(mode=0o700)
-        _write_files(temporary, snapshot, step, plugins)
-        os.chmod(temporary, 0o777 & ~_umask())
-        _fs.commit(temporary, final)
-        _fs.replace(folder / "latest", f"{final.name}\n".encode())
+        folder.mkdir(exist_ok=True)
+        _sweep(folder)
+        if final.exists() and not sealed.faults(final):
+            _fs.sync_folder(folder)  # it may be there by a save that failed after its rename
+        else:
+            temporary.mkdir(mode=0o700)
+            _write_files(temporary, snapshot, plugins)
+            if os.path.lexists(final):
+                _fs.remove(final)
+            _fs.commit(temporary, final)
     except OSError as error:
         _discard(temporary)
-        raise CheckpointError(
-            f"the checkpoint of step {step} was not saved: {error.strerror}", where=str(folder), mend="free some space"
-        ) from error
+        raise _not_saved(step, folder, snapshot, error) from error
+    except (ValueError, TypeError) as error:
+        _discard(temporary)
+        raise CheckpointError(f"the checkpoint of step {step} was not saved: {error}", where=str(folder)) from error
+    with contextlib.suppress(OSError):  # only a hint, and the checkpoint is safe
+        _fs.replace(folder / "latest", f"{final.name}\n".encode())
     return final
 
 
-def _write_files(temporary: Path, snapshot: Snapshot, step: int, plugins: Mapping[str, Any]) -> None:
-    contents = {
-        f"{stem}.safetensors": save({name: tensor.contiguous() for name, tensor in tensors.items()})
-        for stem, tensors in snapshot.files.items()
-    }
-    contents["state.json"] = _json(snapshot.state)
-    contents["manifest.json"] = _json(
-        {
-            "format": FORMAT,
-            "kind": KIND,
-            "step": step,
-            "files": {name: len(content) for name, content in sorted(contents.items())},
-            "plugins": plugins,
-            "versions": {
-                "gancore": version("gancore"),
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-        }
-    )
-    for name, content in contents.items():
+def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> None:
+    """Write every file, one in memory at a time, and the sums last. Raises ValueError for what could not be read."""
+    import torch
+    from safetensors.torch import save
+
+    sizes: dict[str, int] = {}
+    sums: dict[str, str] = {}
+
+    def add(name: str, content: bytes) -> None:
+        if len(content) > LARGEST.get(name, len(content)):
+            raise ValueError(f"{name} would have {len(content):,} bytes, more than {LARGEST[name]:,}")
         _fs.write_new(temporary / name, content)
-    sums = "".join(f"{sha256(content).hexdigest()}  {name}\n" for name, content in sorted(contents.items()))
-    _fs.write_new(temporary / SUMS, sums.encode())
+        sizes[name], sums[name] = len(content), sha256(content).hexdigest()
+
+    for stem, tensors in snapshot.files.items():
+        content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
+        tensor_header.check(content)
+        add(f"{stem}{TENSORS}", content)
+    add(STATE, _json(snapshot.state, forms.check_state))
+    manifest = {
+        "format": FORMAT,
+        "kind": KIND,
+        "step": snapshot.state["step"],
+        "files": dict(sorted(sizes.items())),
+        "plugins": plugins,
+        "versions": {
+            "gancore": version("gancore"),
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+    }
+    add(MANIFEST, _json(manifest, forms.check_manifest))
+    add(SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode())
 
 
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, allow_nan=False, indent=1, sort_keys=True) + "\n").encode()
+def _json(value: Any, check: Any) -> bytes:
+    content = (json.dumps(value, allow_nan=False, indent=1, sort_keys=True) + "\n").encode()
+    check(strict_json.parse(content))
+    return content
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _not_saved(step: int, folder: Path, snapshot: Snapshot, error: OSError) -> CheckpointError:
+    what, mend = f"the checkpoint of step {step} was not saved: {error.strerror}", "see that the folder can be written"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        need = sum(tensor.nbytes for tensors in snapshot.files.values() for tensor in tensors.values())
+        mend = "free some space"
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(folder).free
+            what += f" (need {need / 1e6:,.1f} MB, {free / 1e6:,.1f} MB free)"
+    return CheckpointError(what, where=str(folder), mend=mend)
 
 
 def _discard(temporary: Path) -> None:
-    for path in temporary.glob("*"):
-        path.unlink(missing_ok=True)
-    if temporary.is_dir():
-        temporary.rmdir()
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what saves that ended halfway left behind; what resists is left to the next save."""
+    for pattern in LEFT_OVER:
+        for path in folder.glob(pattern):
+            with contextlib.suppress(OSError):
+                _fs.remove(path)
+
+
+# ── keeping ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def steps(folder: Path) -> list[Path]:
     """List the checkpoint folders below a run's `checkpoints/`, oldest first."""
-    found = [path for path in folder.glob("step-*") if STEM.fullmatch(path.name) and path.is_dir()]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+    found = {path: step_of(path) for path in folder.glob("step-*") if path.is_dir()}
+    return [path for path, step in sorted(found.items(), key=lambda each: each[1]) if step >= 0]
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints and what crashed saves left behind, oldest first."""
-    for path in [*steps(folder)[:-keep], *folder.glob(".tmp-step-*"), *folder.glob(".trash-*")]:
-        _fs.remove(path)
+def kept_for_good(found: list[Path], every: int) -> list[Path]:
+    """Return the first checkpoint of each `every` steps, which is kept for good; none for 0."""
+    first: dict[int, Path] = {}
+    for path in found if every else []:
+        first.setdefault(step_of(path) // every, path)
+    return list(first.values())
+
+
+def prune(folder: Path, keep: int, every: int = 0) -> list[Path]:
+    """Remove all but the newest `keep` checkpoints and those kept for good, oldest first; return what was removed.
+
+    The newest that verifies always stays: damaged ones that are newer do not count. Raises CheckpointError where the
+    disk refuses.
+    """
+    found = steps(folder)
+    kept = kept_for_good(found, every)
+    doomed = [path for path in found[:-keep] if path not in kept]
+    if not doomed:
+        return []
+    sound = next((path for path in reversed(found) if not sealed.faults(path)), None)
+    doomed = [path for path in doomed if path != sound]
+    for path in doomed:
+        try:
+            _fs.remove(path)
+        except OSError as error:
+            what = f"the old checkpoint {path.name} was not removed: {error.strerror}"
+            raise CheckpointError(what, where=str(folder), mend="see that the folder can be written") from error
+    return doomed
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def problem(folder: Path) -> str:
     """Say what is wrong with a checkpoint folder, or nothing."""
-    try:
-        read_files(folder)
-    except CheckpointError as error:
-        return error.what
-    return ""
+    return "; ".join(sealed.faults(folder))
 
 
 def read(folder: Path) -> Checkpoint:
     """Read and verify one checkpoint. Raises CheckpointError naming the file at fault; nothing is loaded before."""
-    contents = read_files(folder)
-    manifest = parse_json(contents["manifest.json"], "manifest.json")
-    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
-        raise CheckpointError(f"{folder.name}: manifest.json is not of a gancore checkpoint", where=str(folder))
-    if manifest.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{folder.name} was written in format {manifest.get('format')!r}; this gancore reads {FORMAT}",
-            where=str(folder),
-            mend="upgrade gancore",
-        )
-    stems = [name for name in contents if name.endswith(".safetensors")]
+    from gancore.run.snapshot import Snapshot
+
+    seal = sealed.unseal(folder)
+    files = {
+        name.removesuffix(TENSORS): _tensors(seal, name) for name in seal.manifest["files"] if name.endswith(TENSORS)
+    }
+    snapshot = Snapshot(files, strict_json.parse(seal.read(STATE)))
     try:
-        files = {name.removesuffix(".safetensors"): load(contents[name]) for name in stems}
-    except Exception as error:
-        raise CheckpointError(f"{folder.name} holds tensors that cannot be read: {error}", where=str(folder)) from error
-    state = parse_json(contents["state.json"], "state.json")
-    wanted = {"step": int, "batches": int, "optimizers": dict, "components": dict}
-    formed = isinstance(state, dict) and all(isinstance(state.get(key), kind) for key, kind in wanted.items())
-    if not formed or not {"generator", "critic", "optim", "components"} <= files.keys():
-        raise CheckpointError(f"{folder.name} lacks a part of a checkpoint", where=str(folder))
-    return Checkpoint(folder, Snapshot(files, state), manifest)
+        for number in range(seal.manifest["format"], FORMAT):
+            snapshot = MIGRATIONS[number](snapshot)
+            forms.check_parts(snapshot.files)
+            forms.check_state(snapshot.state, seal.manifest["step"])
+    except ValueError as error:
+        raise CheckpointError(f"{folder.name} is refused: {error}", where=str(folder)) from None
+    return Checkpoint(folder, snapshot, seal.manifest, seal.notes())
 
 
-def read_files(folder: Path) -> dict[str, bytes]:
-    """Read every listed file once and compare it with its SHA-256. Raises CheckpointError."""
-    sums = _read(folder, SUMS).decode("ascii", "replace")
-    lines = [SUM_LINE.fullmatch(line) for line in sums.removesuffix("\n").split("\n")]
-    listed = {line[2]: line[1] for line in lines if line is not None}
-    if len(listed) != len(lines) or not sums.endswith("\n") or not {"manifest.json", "state.json"} <= listed.keys():
-        raise CheckpointError(f"{folder.name}: {SUMS} is damaged", where=str(folder))
-    contents = {name: _read(folder, name) for name in listed}
-    for name, content in contents.items():
-        if sha256(content).hexdigest() != listed[name]:
-            raise CheckpointError(f"{folder.name}: {name} is damaged (its SHA-256 differs)", where=str(folder))
-    return contents
+def _tensors(seal: sealed.Sealed, name: str) -> dict[str, Tensor]:
+    from safetensors.torch import load
 
-
-def _read(folder: Path, name: str) -> bytes:
+    content = seal.read(name)
     try:
-        descriptor = os.open(folder / name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            limit = LARGEST.get(name, -1)
-            content = file.read(limit + 1 if limit > 0 else -1)
-    except OSError as error:
-        raise CheckpointError(f"{folder.name}: {name} cannot be read: {error.strerror}", where=str(folder)) from None
-    if name in LARGEST and len(content) > LARGEST[name]:
-        raise CheckpointError(f"{folder.name}: {name} is larger than {LARGEST[name]} bytes", where=str(folder))
-    return content
-
-
-def parse_json(raw: bytes, name: str) -> Any:
-    """Parse JSON as strictly as it was written: no repeated keys, no NaN. Raises CheckpointError."""
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({key for key, _ in items}) < len(items):
-            raise ValueError("a key is repeated")
-        return dict(items)
-
-    def constant(word: str) -> Any:
-        raise ValueError(f"{word} is no number")
-
-    try:
-        return json.loads(raw.decode(), object_pairs_hook=pairs, parse_constant=constant)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{name} cannot be read: {error}") from None
+        return load(content)
+    except Exception as error:  # the library has several kinds, and says nothing of which
+        what = f"{seal.folder.name}: {name} holds tensors that cannot be read: {error}"
+        raise CheckpointError(what, where=str(seal.folder)) from error
 
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """Read the newest checkpoint that verifies; also say why newer ones did not."""
-    warnings: list[str] = []
-    for path in reversed(steps(folder)):
+    damaged: dict[Path, str] = {}
+    # a listing made while a training process renames may show neither the old folder nor the new: look twice
+    while left := [path for path in (steps(folder) or steps(folder)) if path not in damaged]:
         try:
-            return read(path), warnings
+            return read(left[-1]), list(damaged.values())
         except CheckpointError as error:
-            warnings.append(error.what)
-    return None, warnings
+            if left[-1].exists():  # otherwise a training process has pruned it: look what there is now
+                damaged[left[-1]] = error.what
+    return None, list(damaged.values())

@@ -6,10 +6,12 @@ import contextlib
 import itertools
 import json
 import os
+import secrets
 import socket
+import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,36 +24,66 @@ from gancore.run import _fs
 Row = dict[str, Any]
 
 RECIPE, METRICS, ABOUT, LOCK = "recipe.toml", "metrics.jsonl", "run.json", "lock"
-FOLDERS = ("checkpoints", "samples")
+DATA, CHECKPOINTS = "data-report.json", "checkpoints"
+FOLDERS = (CHECKPOINTS, "samples")
+LONGEST_ROW, LARGEST_ABOUT = 1 << 20, 1 << 20  # bytes
 
 
 def claim(name: str, root: Path = Path("runs")) -> Path:
     """Make and return the first folder `runs/NAME-K` that was not there yet; no other process gets the same."""
-    root.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        folder = root / f"{name}-{number}"
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-            return folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            folder = root / f"{name}-{number}"
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    except OSError as error:
+        raise _not_made(root / f"{name}-1", error) from None
     raise AssertionError("the natural numbers ended")
 
 
 def refuse_taken(folder: Path) -> None:
-    """Raise UsageError where something is in the way of a new run."""
+    """Raise UsageError where something is in the way of a new run, or the disk does not take it."""
     if (folder / RECIPE).exists():
         raise UsageError(f"{folder} already holds a run", where="--out", mend=f"--resume {folder}, or another --out")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file", where="--out", mend="name a folder that is new or empty")
-    if folder.exists() and any(folder.iterdir()):
+    left = f".{RECIPE}.tmp"  # by a run that was killed before it had a recipe
+    if folder.exists() and any(path.name != left for path in folder.iterdir()):
         raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
 
 
-def refuse_inside(folder: Path, sources: Iterable[str]) -> None:
-    """Raise UsageError for a new run inside a folder of its data: its samples would be trained on."""
-    for source in sources:
-        if os.path.isdir(source) and folder.resolve().is_relative_to(Path(source).resolve()):
-            mend = "--out with a folder outside it"
-            raise UsageError(f"{folder} lies inside the data, {source}", where="--out", mend=mend)
+def probe(folder: Path) -> None:
+    """Create and remove a file where a run is to be, or in the nearest folder above that is there already.
+
+    Raises UsageError where that cannot be done.
+    """
+    place = next((path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), folder)
+    trial = place / f".trial-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        _fs.write_new(trial, b"gancore")
+        trial.unlink()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            trial.unlink()
+        raise _not_made(folder, error) from None
+
+
+def _not_made(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder you may write to"
+    )
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a folder to the first free name `FOLDER.old-K`, and return it."""
+    for number in itertools.count(1):
+        aside = folder.with_name(f"{folder.name}.old-{number}")
+        if not aside.exists():
+            folder.rename(aside)
+            return aside
+    raise AssertionError("the natural numbers ended")
 
 
 def create(folder: Path, recipe: dict[str, Any]) -> None:
@@ -63,9 +95,7 @@ def create(folder: Path, recipe: dict[str, Any]) -> None:
         for name in FOLDERS:
             (folder / name).mkdir(exist_ok=True)
     except OSError as error:
-        raise UsageError(
-            f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder you may write to"
-        ) from None
+        raise _not_made(folder, error) from None
 
 
 def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
@@ -98,17 +128,24 @@ def read_rows(folder: Path | str) -> list[Row]:
 
 
 def rows_in(path: Path) -> list[Row]:
-    """Read a metrics log up to the first line that is torn."""
-    rows = []
-    for line in path.read_bytes().split(b"\n")[:-1]:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if not is_row(row):
-            break
-        rows.append(row)
+    """Read a metrics log up to the first line that is torn. Raises UsageError for what is no file of a run's own."""
+    rows: list[Row] = []
+    try:
+        with os.fdopen(_fs.open_regular(path), "rb") as file:
+            while (row := _row_of(file.readline(LONGEST_ROW))) is not None:
+                rows.append(row)
+    except OSError as error:
+        why = "it is a link" if path.is_symlink() else error.strerror
+        raise UsageError(f"{path} cannot be read: {why}", where=str(path), mend="give back the run's own log") from None
     return rows
+
+
+def _row_of(line: bytes) -> Row | None:
+    try:
+        row = json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+    return row if is_row(row) else None
 
 
 def is_row(value: Any) -> bool:
@@ -120,12 +157,20 @@ def is_row(value: Any) -> bool:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run's lock, which the system frees however the process ends. Raises GanError where another holds it."""
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    """Hold a run's lock, which the system frees however the process ends.
+
+    Raises GanError where another holds it, UsageError where the run would write elsewhere or cannot be written.
+    """
+    refuse_links(folder)
+    try:
+        descriptor = _fs.open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        what = f"{folder} cannot be written: {error.strerror}"
+        raise UsageError(what, where=str(folder / LOCK), mend="make it a folder you may write to") from None
     try:
         _take(descriptor, folder)
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
+        os.write(descriptor, f"{os.getpid()} {socket.gethostname()} {now()}\n".encode())
         yield
     finally:
         os.close(descriptor)
@@ -140,20 +185,39 @@ def _take(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.read(descriptor, 200).decode(errors="replace").split()
-        by = f"process {holder[0]} on {holder[1]}" if len(holder) == 2 else "another process"
+        by = "process {} on {}, since {}".format(*holder) if len(holder) == 3 else "another process"
         raise GanError(f"{folder} is in use by {by}", where=str(folder / LOCK), mend="wait for it, or end it") from None
     except OSError:  # some network drives cannot lock
         return
 
 
+def refuse_links(folder: Path) -> None:
+    """Raise UsageError for a run, perhaps a stranger's, in which we would write to other places or wait for a pipe."""
+    for place, folders, files in os.walk(folder):
+        for path in (Path(place, name) for name in (*folders, *files)):
+            mode = path.lstat().st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                what = f"{path} is {'a link' if stat.S_ISLNK(mode) else 'neither file nor folder'}"
+                raise UsageError(what, where=str(folder), mend="a run keeps its files in its own folder: remove it")
+        folders[:] = [name for name in folders if name != CHECKPOINTS]  # which checks its files itself
+
+
 def note(folder: Path, **facts: Any) -> None:
-    """Write facts into `run.json`, which serves people; nothing is ever decided by it."""
+    """Write facts into `run.json`, which serves people; nothing is decided by it, so no trouble with it matters."""
     path = folder / ABOUT
     try:
-        about = json.loads(path.read_text()) if path.exists() else {}
-    except ValueError:
+        with os.fdopen(_fs.open_regular(path), "rb") as file:
+            about = json.loads(file.read(LARGEST_ABOUT))
+    except (OSError, ValueError, RecursionError):
         about = {}
-    _fs.replace(path, (json.dumps({**about, **facts}, indent=1) + "\n").encode())
+    kept = about if isinstance(about, dict) else {}
+    with contextlib.suppress(OSError):
+        _fs.replace(path, (json.dumps({**kept, **facts}, indent=1) + "\n").encode())
+
+
+def describe_data(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write what became of the files of a data set, for people."""
+    _fs.replace(folder / DATA, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def now() -> str:

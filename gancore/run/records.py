@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +18,57 @@ from gancore.run import _fs
 from gancore.run.directory import Row
 from gancore.run.snapshot import Snapshot
 
+MOST_WAITING = 1 << 24  # bytes of rows that are kept in memory while the disk is full
+
 
 class MetricsLog:
-    """A log that knows how many rows it holds; opened at n rows it forgets what a lost run wrote after them."""
+    """A log of so many rows, the last of them at `step`; opened, it forgets what a lost run wrote after them.
 
-    def __init__(self, path: Path, rows: int) -> None:
-        self.rows = rows
+    `notes` says so where the file holds fewer rows than that: they are counted on, yet not made again.
+    """
+
+    def __init__(self, path: Path, rows: int, step: float = math.inf) -> None:
+        self.notes = list[str]()
+        self._path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        os.ftruncate(self._descriptor, _end_of_row(path, rows))
+        self.cut(rows, step)
 
-    def write(self, row: Row) -> None:
-        """Append one row."""
-        _fs.append(self._descriptor, (json.dumps(row, allow_nan=False) + "\n").encode())
+    def cut(self, rows: int, step: float = math.inf) -> None:
+        """Forget all but the first rows."""
+        with self._path.open("rb") as file:
+            kept = list(islice(file, rows))
+        while kept and (not kept[-1].endswith(b"\n") or _step_of(kept[-1]) > step):
+            kept.pop()
+        self.rows, self.waiting, self._end = rows, b"", sum(map(len, kept))
+        os.ftruncate(self._descriptor, self._end)
+        if len(kept) < rows:
+            what = f"{self._path.name} holds {len(kept)} of the {rows} rows up to step {step}; the others are lost"
+            self.notes.append(what)
+
+    def write(self, row: Row) -> str:
+        """Append one row; where the disk takes none it waits for the next, and the reason is returned, once."""
+        told = bool(self.waiting)
+        self.waiting += (json.dumps(row, allow_nan=False) + "\n").encode()
         self.rows += 1
+        try:
+            self._flush()
+        except OSError as error:
+            if len(self.waiting) > MOST_WAITING:
+                raise
+            return "" if told else f"rows of the log wait in memory: {error.strerror}"
+        return ""
+
+    def _flush(self) -> None:
+        try:
+            _fs.append(self._descriptor, self.waiting)
+        except OSError:
+            os.ftruncate(self._descriptor, self._end)  # no row is ever there in part
+            raise
+        self._end, self.waiting = self._end + len(self.waiting), b""
 
     def sync(self) -> None:
-        """Wait until the disk has every row."""
+        """Wait until the disk has every row. Raises OSError where it takes none."""
+        self._flush()
         os.fsync(self._descriptor)
 
     def close(self) -> None:
@@ -40,12 +76,11 @@ class MetricsLog:
         os.close(self._descriptor)
 
 
-def _end_of_row(path: Path, rows: int) -> int:
-    end = 0
-    with path.open("rb") as file:
-        for _ in range(rows):
-            end += len(file.readline())
-    return end
+def _step_of(line: bytes) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return -1
 
 
 def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
@@ -69,13 +104,15 @@ def check_weights(snapshot: Snapshot, step: int) -> None:
 
 
 def check_finite(figures: Mapping[str, Any], step: int) -> None:
-    """Raise NumbersError naming the first figure that is not finite, terms before totals."""
+    """Raise NumbersError naming the first player's first figure that is not finite, its terms before its totals."""
     tensors = [value for value in figures.values() if isinstance(value, Tensor)]
     if not tensors or torch.stack([value.double().reshape(()) for value in tensors]).isfinite().all():
         return
     wrong = [(name, value) for name, value in numbers(figures).items() if not math.isfinite(value)]
-    name, value = next(((name, value) for name, value in wrong if name.count("/") == 2), wrong[0])
-    role, _, what = name.partition("/")
+    role = wrong[0][0].partition("/")[0]
+    own = [(name, value) for name, value in wrong if name.partition("/")[0] == role]
+    name, value = next(((name, value) for name, value in own if name.count("/") == 2), own[0])
+    what = name.partition("/")[2]
     raise NumbersError(
         f"the {role}'s {what.replace('/', '.')} became {value} at step {step}",
         mend="lower the learning rate, or look at the term's options",

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from attrs import define, evolve, field
-from torch import Tensor
+from torch import Tensor, nn
 
 from gancore.composition import Composition, resolve
 from gancore.data import Data, DataOrder, DataSpec
 from gancore.discovery import is_file
-from gancore.errors import CheckpointError, CompositionError, DataError, GanError, NumbersError, UsageError
+from gancore.errors import CheckpointError, CompositionError, DataError, NumbersError, PluginError, UsageError
+from gancore.hooks import Hooks
 from gancore.loop import Training
-from gancore.networks import build, make_plan
-from gancore.plan import LabelSet
+from gancore.networks import GAN, Player, build, build_generator, make_plan
+from gancore.plan import LabelSet, Plan
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
-from gancore.run import checkpoint, directory
+from gancore.run import checkpoint, directory, failure, former, plugins, postmortem
+from gancore.run.device import choose_runtime
 from gancore.run.directory import Row
+from gancore.run.guard import guarded
 from gancore.run.progress import Progress
 from gancore.run.records import MetricsLog, check_finite, check_weights, numbers
 from gancore.run.samples import class_labels, draw_samples, grid, save_picture, scatter
-from gancore.run.snapshot import capture, compare, restore
-from gancore.runtime import Runtime, choose_runtime
+from gancore.run.snapshot import Snapshot, capture, restore, restore_generator
+from gancore.runtime import Runtime
 from gancore.settings import RESUMABLE, Settings
 from gancore.step import Figures, Game
 
 SHEET, CLOUD = 64, 1000  # samples in a grid of images, and in a scatter of points
+PERSISTENCE = 3  # saves that may fail, one after another
 PATIENCE = 1000  # steps without reals before a run by epochs is taken to be endless
 
 
@@ -68,6 +72,12 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
     return Training(game, DataOrder(len(data), settings.batch, streams))
 
 
+def build_sampler(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
+    """Build the generator alone, beside a critic that is none, for samples of a run whose plugins are not all there."""
+    generator = Player("generator", build_generator(hooks, plan, streams).to(device), nn.ModuleDict())
+    return GAN(generator, Player("critic", nn.Identity(), nn.ModuleDict()), device)
+
+
 def require_slots(composition: Composition) -> None:
     """Raise CompositionError where a slot that every run needs is empty."""
     for slot in ("gen", "critic", "loss", "gen-optim", "critic-optim", "schedule", "latent"):
@@ -84,38 +94,54 @@ class Run:
     training: Training
     notes: list[str] = field(factory=list)
     stop_after_step: bool = field(default=False, init=False)
+    heartbeat: Callable[[], object] = field(default=lambda: None, init=False, repr=False)  # called after every step
     _rows: int = field(default=0, init=False)
     _row_step: int = field(default=0, init=False)  # of the newest row
     _data_fingerprint: str = field(default="", init=False)
+    _unsaved: int = field(default=0, init=False)  # saves that failed, one after another
 
     # ── making one ────────────────────────────────────────────────────────────────────────────────────────────
 
     @classmethod
-    def start(cls, composition: Composition, out: Path | str | None = None) -> Run:
-        """Make a new run: open the data, build the networks, then create the directory with the resolved recipe."""
+    def start(cls, composition: Composition, out: Path | str | None = None, *, overwrite: bool = False) -> Self:
+        """Make a new run: open the data, build the networks, then create the directory with the resolved recipe.
+
+        With `overwrite` a folder that is in the way is moved aside, never deleted. Raises UsageError for one without.
+        """
+        composition = guarded(composition)
         runtime = choose_runtime(composition.settings.device, composition.settings.precision)
         require_slots(composition)
-        if out is not None:
+        if out is not None and not overwrite:
             directory.refuse_taken(Path(out))
-        paths = [getattr(each.component, "path", "") for each in composition.chosen if each.kind == "data"]
-        directory.refuse_inside(Path(out or "runs"), map(os.path.expanduser, paths))
+        directory.probe(Path(out) if out is not None else Path("runs"))
         data = open_data(composition)
         training = prepare(composition, data, runtime)
         names = [Path(composition.slots[slot][0].rpartition("=")[2]).stem for slot in ("gen", "loss")]
         folder = Path(out) if out is not None else directory.claim("-".join(names))
+        if overwrite and out is not None and folder.exists():
+            directory.set_aside(folder)
         directory.create(folder, composition.recipe())
         run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
         run._data_fingerprint = data.fingerprint()
+        run.notes += postmortem.room_note(folder, training)
+        if len(data) < (batch := composition.settings.batch):
+            run.notes.append(f"{len(data)} samples fill a batch of {batch} by repetition")
         return run
 
     @classmethod
     def resume(
-        cls, folder: Path | str, changes: Sequence[Layer] = (), files: Callable[[str], bool] = lambda _: False
+        cls,
+        folder: Path | str,
+        changes: Sequence[Layer] = (),
+        files: Callable[[str], bool] = lambda _: False,
+        *,
+        changed_data: bool = False,
     ) -> Run:
         """Take a run up where its newest intact checkpoint left it; from step 0 where it has none yet.
 
         `changes` may only touch settings that do not alter what is computed. Raises UsageError for a folder that is
-        no run or a change that is not allowed, CheckpointError where checkpoints exist but none is intact.
+        no run or a change that is not allowed, CheckpointError where checkpoints exist but none is intact, DataError
+        for other data than the run was trained on unless `changed_data` allows them.
         """
         folder = Path(folder)
         composition = reopen(folder, changes, files)
@@ -126,32 +152,47 @@ class Run:
         found = run._newest()
         if found is not None:
             state = found.snapshot.state
-            if state["data"] != run._data_fingerprint:
+            if state["data"] != run._data_fingerprint and not changed_data:
                 raise DataError(
-                    "the data is not what the run was trained on", where=str(folder), mend="give back the data it had"
+                    "the data is not what the run was trained on",
+                    where=str(folder),
+                    mend="give back the data it had, or --accept-changed-data",
                 )
+            notes = plugins.compare(found.manifest.get("plugins", {}), composition)
             restore(run.training, found.snapshot)
+            run.training.retry(state["attempt"])
             run._rows, run._row_step = state["rows"], state.get("row_step", 0)
-            run.notes += _differences(found.manifest, run._plugins())
+            run.notes += [*found.notes, *notes]
+        step, manifest = run.training.step, found.manifest if found is not None else {}
+        run.notes += former.remarks(folder, step, runtime.device, manifest)
         return run
 
     @classmethod
     def load(cls, folder: Path | str, *, device: str = "auto", files: Callable[[str], bool] = lambda _: False) -> Run:
         """Open a run to draw samples from its newest intact checkpoint; the data need not be there."""
         folder = Path(folder)
-        composition = reopen(folder, (), files)
+        directory.expect(folder)
+        recorded = read_recipe(folder / directory.RECIPE).layer
+        lost = plugins.absent(recorded)
+        composition = guarded(resolve([plugins.spare(recorded, lost, folder)], files, exact=True))
         found, warnings = checkpoint.newest(folder / "checkpoints")
         if found is None:
             raise CheckpointError(f"{folder} has no checkpoint to sample from", mend=f"gan run --resume {folder}")
         state, settings = found.snapshot.state, composition.settings
-        streams, runtime = Streams(settings.seed, state["attempt"]), choose_runtime(device, settings.precision)
+        streams, runtime = Streams(settings.seed), choose_runtime(device, settings.precision)
         label_sets = tuple(LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"])
         plan = make_plan(composition.hooks, streams, state["shape"], label_sets, settings.batch, None)
-        gan = build(composition.hooks, plan, streams, runtime.device)
+        make = build_sampler if lost else build
+        gan = make(composition.hooks, plan, streams, runtime.device)
         training = Training(Game(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams))
-        compare("generator", gan.generator.state_dict(), found.snapshot.files["generator"])
-        restore(training, found.snapshot)
-        return cls(folder, composition, training, warnings)
+        try:
+            (restore_generator if lost else restore)(training, found.snapshot)
+        except CheckpointError:
+            plugins.require(lost, folder)
+            raise
+        training.retry(state["attempt"])
+        notes = [f"{each.wanted} is not installed; the generator is sampled without it" for each in lost]
+        return cls(folder, composition, training, [*warnings, *notes])
 
     # ── training ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,13 +207,34 @@ class Run:
         device = self.training.game.gan.device
         with directory.locked(self.folder), torch.random.fork_rng([device] if device.type == "cuda" else []):
             directory.write_recipe(self.folder, self.composition.recipe())
-            log = MetricsLog(self.folder / directory.METRICS, self._rows)
-            directory.note(self.folder, started=directory.now(), ended=None, step=self.training.step)
+            if facts := self.composition.hooks.first("describe_data"):
+                directory.describe_data(self.folder, facts)
+            log = MetricsLog(self.folder / directory.METRICS, self._rows, self._row_step or math.inf)
+            self.notes += log.notes
+            about = former.machine(device)
+            directory.note(
+                self.folder, started=directory.now(), ended=None, failed=None, step=self.training.step, **about
+            )
             try:
-                yield from self._train(log)
+                while True:
+                    try:
+                        yield from self._train(log)
+                        break
+                    except NumbersError as error:
+                        self._roll_back(log, error)
+            except Exception as error:
+                told = failure.report(error, self.folder, self.training, self.composition.chosen)
+                self._close(failed=str(told))
+                if told is error:
+                    raise
+                raise told from error
             finally:
                 log.close()
-            directory.note(self.folder, ended=directory.now(), step=self.training.step)
+            self._close()
+
+    def _close(self, **facts: str) -> None:
+        with suppress(OSError):  # it serves people only: a full disk must not hide why a run failed
+            directory.note(self.folder, ended=directory.now(), step=self.training.step, **facts)
 
     def _train(self, log: MetricsLog) -> Iterator[Row]:
         settings, training = self.composition.settings, self.training
@@ -191,7 +253,8 @@ class Run:
             if training.step % settings.log_every == 0 or progress.drawing or self.share >= 1:
                 images = (training.batches - first) * settings.batch
                 row = self._row(progress, figures, time.monotonic() - began, images)
-                log.write(row)
+                if trouble := log.write(row):
+                    self.notes.append(f"step {training.step}: {trouble}")
                 said = training.game.hooks.all("record", row=row)
                 self.notes += [f"step {training.step}: {remark}" for _, remark in said]
                 yield row
@@ -200,31 +263,47 @@ class Run:
                     break
             if progress.drawing:
                 self.draw_samples(progress=progress)
-            if training.step % settings.save_every == 0:
+            if training.step % settings.save_every == 0 and self.share < 1:
                 self._save(log)
-        self._save(log)
+            self.heartbeat()
+        self._save(log, last=True)
         if not self.stop_after_step:
             self.draw_samples("final", self._progress(last))
 
     def _advance(self) -> Figures:
-        try:
-            figures = self.training.advance()
-        except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-            what = f"step {self.training.step} failed: {type(error).__name__}: {error}"
-            raise GanError(what, where=str(self.folder), mend="--debug shows the traceback") from error
+        figures = self.training.advance()
         on_cpu, step = self.training.game.gan.device.type == "cpu", self.training.step
         if on_cpu or step % self.composition.settings.log_every == 0:
-            try:
-                check_finite(figures, step)
-            except NumbersError as error:
-                saved = checkpoint.steps(self.folder / "checkpoints")
-                raise NumbersError(
-                    error.what,
-                    where=f"{self.folder}, seed {self.composition.settings.seed}; last checkpoint: "
-                    f"{saved[-1].name if saved else 'none'}",
-                    mend=error.mend,
-                ) from None
+            check_finite(figures, step)
         return figures
+
+    # ── what fails ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _roll_back(self, log: MetricsLog, error: NumbersError) -> None:
+        """Keep what is broken, and go back to the newest intact checkpoint with other random numbers from there on.
+
+        Raises NumbersError where that was done as often as the run may.
+        """
+        settings, attempt = self.composition.settings, self.training.game.streams.attempt
+        made = partial(self._capture, log)
+        kept = postmortem.keep_numbers(self.folder, self.training, error, made, self._plugins())
+        if attempt >= settings.rollbacks:
+            report = f"; report: {kept / 'report.txt'}" if kept else ""
+            where = f"{self.folder}, seed {settings.seed}; {self._last_checkpoint()}{report}"
+            raise NumbersError(error.what, where=where, mend=f"{error.mend}, or --rollbacks 3") from None
+        again = Run.resume(self.folder, files=lambda _: True, changed_data=True)
+        again.training.retry(attempt + 1)
+        self.composition, self.training = again.composition, again.training
+        self._rows, self._row_step = again._rows, again._row_step
+        log.cut(self._rows, self._row_step or math.inf)
+        step, tries = self.training.step, settings.rollbacks
+        self.notes.append(f"{error.what}; back to step {step} with other numbers, {attempt + 1} of {tries} times")
+
+    def _last_checkpoint(self) -> str:
+        saved = checkpoint.steps(self.folder / "checkpoints")
+        return f"last checkpoint: {saved[-1].name if saved else 'none'}"
+
+    # ── where it is ───────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def share(self) -> float:
@@ -257,20 +336,44 @@ class Run:
         if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
             raise NumbersError(f"{wrong[0]} became {found[wrong[0]]} at step {step}", where=str(self.folder))
         self._row_step = step
+        attempt = {"attempt": training.game.streams.attempt} if training.game.streams.attempt else {}
         return {
             "step": training.step,
             "epoch": round(training.epoch, 6),
             "seconds": round(seconds, 3),
             "images_per_second": round(images / max(seconds, 1e-9), 1),
+            **attempt,
             **found,
         }
 
     # ── keeping ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _save(self, log: MetricsLog) -> None:
+    def _save(self, log: MetricsLog, *, last: bool = False) -> None:
+        """Write a checkpoint. A disk that takes none is told and tried again; after three, CheckpointError is raised.
+
+        The first and the last save of a run must succeed.
+        """
+        try:
+            self._write(log)
+            self._unsaved = 0
+        except (CheckpointError, OSError) as error:
+            self._unsaved += 1
+            what = error.what if isinstance(error, CheckpointError) else f"the log cannot be written: {error.strerror}"
+            if last or self._unsaved >= PERSISTENCE or self.training.step == 0:
+                where = f"{self.folder}; {self._last_checkpoint()}"
+                raise CheckpointError(what, where=where, mend="free some space, then --resume") from error
+            self.notes.append(f"{what}; training goes on, and the next save tries again")
+
+    def _write(self, log: MetricsLog) -> None:
         log.sync()
-        plan, snapshot = self.training.game.plan, capture(self.training)
+        snapshot = self._capture(log)
         check_weights(snapshot, self.training.step)
+        folder = self.folder / "checkpoints"
+        checkpoint.write(folder, snapshot, self._plugins())
+        checkpoint.prune(folder, self.composition.settings.keep, self.composition.settings.keep_every)
+
+    def _capture(self, log: MetricsLog) -> Snapshot:
+        plan, snapshot = self.training.game.plan, capture(self.training)
         state = {
             **snapshot.state,
             "attempt": self.training.game.streams.attempt,
@@ -281,9 +384,7 @@ class Run:
             "shape": list(plan.shape),
             "label_sets": [{"name": each.name, "classes": list(each.classes)} for each in plan.label_sets],
         }
-        folder = self.folder / "checkpoints"
-        checkpoint.write(folder, evolve(snapshot, state=state), self._plugins())
-        checkpoint.prune(folder, self.composition.settings.keep)
+        return evolve(snapshot, state=state)
 
     def _plugins(self) -> dict[str, Any]:
         return {
@@ -307,7 +408,19 @@ class Run:
         return draw_samples(self.training.game, n, "sample", -1 if seed is None else seed, labels=labels)
 
     def draw_samples(self, name: str = "", progress: Progress | None = None) -> None:
-        """Write a grid (or scatter) of the same latents as always into `samples/`, and ask components to draw."""
+        """Write a grid (or scatter) of the same latents as always into `samples/`, and ask components to draw.
+
+        A disk that takes no picture is told, and no reason to stop.
+        """
+        try:
+            self._draw(name, progress)
+        except (OSError, PluginError) as error:
+            reason = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(reason, OSError):
+                raise
+            self.notes.append(f"samples of step {self.training.step} were not drawn: {reason.strerror or reason}")
+
+    def _draw(self, name: str, progress: Progress | None) -> None:
         training = self.training
         plan, folder = training.game.plan, self.folder / "samples"
         labels = class_labels([len(each) for each in plan.label_sets], SHEET if plan.images else CLOUD)
@@ -339,29 +452,14 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
                         mend=f"only {', '.join(sorted(RESUMABLE))} may; or start a new run",
                     )
     kept = [evolve(layer, slots={}) for layer in changes]
-    composition = resolve([read_recipe(folder / directory.RECIPE).layer, *kept], files, exact=True)
+    recorded = read_recipe(folder / directory.RECIPE).layer
+    plugins.require(plugins.absent(recorded), folder)
+    composition = guarded(resolve([recorded, *kept], files, exact=True))
     asked = {name: given.where for layer in kept for name, given in layer.options.get("run", {}).items()}
     if composition.settings.epochs and "steps" in asked and "epochs" not in asked:
         mend = "--epochs N, or --epochs 0 --steps N"
         raise UsageError("the run's length is set by epochs", where=asked["steps"], mend=mend)
     return composition
-
-
-def _differences(manifest: Mapping[str, Any], plugins: Mapping[str, Any]) -> list[str]:
-    """Say which versions differ from those that wrote a checkpoint."""
-    notes = [
-        f"{name} was {then['version']} then and is {plugins[name]['version']} now; the run may not be bit-exact"
-        for name, then in manifest.get("plugins", {}).items()
-        if name in plugins and plugins[name]["version"] != then["version"]
-    ]
-    for name, then in manifest.get("versions", {}).items():
-        try:
-            now = torch.__version__ if name == "torch" else version(name)
-        except PackageNotFoundError:
-            continue
-        if now != then:
-            notes.append(f"{name} was {then} then and is {now} now; the run may not be bit-exact")
-    return notes
 
 
 __all__ = ["Run", "Settings", "data_tags", "open_data", "prepare"]

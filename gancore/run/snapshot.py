@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import re
 from collections.abc import Mapping
+from reprlib import repr as shortly
 from typing import TYPE_CHECKING, Any
 
 import torch
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from torch import Tensor
 
 from gancore.component import card_of
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
     from gancore.networks import Player
 
 Tensors = dict[str, Tensor]
+
+KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")  # of a tensor in a file
+STORED = {
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
+    torch.uint8, torch.bool,
+}  # fmt: skip
 
 
 @frozen
@@ -57,25 +66,45 @@ def restore(training: Training, snapshot: Snapshot) -> None:
     gan, files = training.game.gan, snapshot.files
     for role in ROLES:
         compare(role, gan.player(role).state_dict(), files[role])
-    for role in ROLES:
-        player = gan.player(role)
-        player.load_state_dict(files[role])
-        prefix = f"{role}/"
-        own = {name.removeprefix(prefix): each for name, each in files["optim"].items() if name.startswith(prefix)}
-        load_optimizer(player, own, snapshot.state["optimizers"][role])
+        expect_optimizer(role, gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role])
     load_components(training.game.hooks, files["components"], snapshot.state["components"])
+    for role in ROLES:
+        gan.player(role).load_state_dict(files[role])
+        load_optimizer(gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role])
     training.step, training.batches = snapshot.state["step"], snapshot.state["batches"]
 
 
-def compare(label: str, own: Tensors, found: Tensors) -> None:
+def restore_generator(training: Training, snapshot: Snapshot) -> None:
+    """Put the generator's network back, and the components that are there: enough to draw samples.
+
+    Raises CheckpointError where it does not fit.
+    """
+    generator = training.game.gan.generator
+    weights = {name: each for name, each in snapshot.files["generator"].items() if not name.startswith("extras.")}
+    compare("generator", generator.network.state_dict(), weights)
+    load_components(training.game.hooks, snapshot.files["components"], snapshot.state["components"])
+    generator.load_state_dict(weights)
+    training.step, training.batches = snapshot.state["step"], snapshot.state["batches"]
+
+
+def own(prefix: str, tensors: Tensors) -> Tensors:
+    """Return the tensors named `prefix/KEY`, by KEY."""
+    return {key.removeprefix(f"{prefix}/"): each for key, each in tensors.items() if key.startswith(f"{prefix}/")}
+
+
+def compare(label: str, wanted: Tensors, found: Tensors) -> None:
     """Raise CheckpointError where names, shapes or types of stored weights differ from those of the network."""
-    trouble = [f"missing {name}" for name in own if name not in found]
-    trouble += [f"unexpected {name}" for name in found if name not in own]
+    trouble = [f"missing {name}" for name in wanted if name not in found]
+    trouble += [f"unexpected {name}" for name in found if name not in wanted]
     trouble += [
-        f"{name} is {_form(found[name])}, not {_form(own[name])}"
-        for name in own
-        if name in found and _form(own[name]) != _form(found[name])
+        f"{name} is {_form(found[name])}, not {_form(wanted[name])}"
+        for name in wanted
+        if name in found and _form(wanted[name]) != _form(found[name])
     ]
+    _refuse_stored(label, trouble)
+
+
+def _refuse_stored(label: str, trouble: list[str]) -> None:
     if trouble:
         more = f" and {len(trouble) - 5} more" if len(trouble) > 5 else ""
         raise CheckpointError(
@@ -99,6 +128,30 @@ def optimizer_tensors(player: Player) -> Tensors:
     }
 
 
+def expect_optimizer(label: str, player: Player, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
+    """Raise CheckpointError where an optimiser's stored tensors or settings are not of this player's kind."""
+    sizes = {name: max(1, weight.numel()) for name, weight in player.named_parameters()}
+    here = player.optimizer.param_groups
+    trouble = [] if len(groups) == len(here) else [f"{len(groups)} groups of weights, not {len(here)}"]
+    for name, tensor in tensors.items():
+        weight = name.rpartition("/")[0]
+        if weight not in sizes:
+            trouble.append(f"unexpected {name}")
+        elif tensor.numel() > sizes[weight]:
+            trouble.append(f"{name} is larger than its weight")
+    for now, then in zip(here, groups, strict=False):
+        unlike = [key for key in now.keys() & then.keys() if _kind(now[key]) not in (_kind(then[key]), "none")]
+        trouble += [f"{key} is {shortly(then[key])}, not like {shortly(now[key])}" for key in sorted(unlike)]
+    _refuse_stored(f"optimiser of the {label}", trouble)
+
+
+def _kind(value: Any) -> str:
+    """Say which kind of setting a value is; what is none by default may become anything."""
+    if isinstance(value, list | tuple):
+        return f"list of {', '.join(map(_kind, value))}"
+    return "none" if value is None else "number" if type(value) in (int, float) else type(value).__name__
+
+
 def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
     """Put an optimiser's tensors and the settings of its groups back."""
     fresh = player.optimizer.state_dict()
@@ -107,10 +160,8 @@ def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]
     numbers = [number for group in fresh["param_groups"] for number in group["params"]]
     state = {}
     for number, weight in zip(numbers, weights, strict=True):
-        prefix = f"{names[id(weight)]}/"
-        own = {name.removeprefix(prefix): each.clone() for name, each in tensors.items() if name.startswith(prefix)}
-        if own:
-            state[number] = own
+        if mine := own(names[id(weight)], tensors):
+            state[number] = {key: tensor.clone() for key, tensor in mine.items()}
     merged = [{**now, **_tuples(then)} for now, then in zip(fresh["param_groups"], groups, strict=True)]
     player.optimizer.load_state_dict({"state": state, "param_groups": merged})
 
@@ -130,52 +181,131 @@ def component_state(hooks: Hooks) -> tuple[Tensors, dict[str, Any]]:
     for each in hooks.chosen:
         if not hasattr(each.component, "state"):
             continue
-        state = each.component.state()
-        plain = {key: value for key, value in state.items() if not isinstance(value, Tensor)}
-        _refuse(each, plain, "state")
+        state = state_of(each)
         tensors |= {f"{each.name}/{key}": value for key, value in state.items() if isinstance(value, Tensor)}
         components[each.name] = {
             "component": each.component_name,
             "distribution": each.distribution,
             "version": each.version,
             "state_version": card_of(each.component).state_version,
-            "state": plain,
+            "state": {key: value for key, value in state.items() if not isinstance(value, Tensor)},
         }
     return tensors, components
 
 
+def state_of(each: Chosen) -> dict[str, Any]:
+    """Ask one component for its state. Raises PluginError where it fails or gives what cannot be stored."""
+    try:
+        state = each.component.state()
+    except Exception as error:
+        raise _unfit(each, f"state() failed: {type(error).__name__}: {error}") from error
+    if not isinstance(state, dict):
+        raise _unfit(each, f"state() gave {shortly(state)}, no dict")
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            _refuse(each, {key: value}, "state")
+        elif not isinstance(key, str) or len(key) > 200 or not KEY.fullmatch(key):
+            raise _unfit(each, f"state holds a tensor under {key!r}: letters, digits and _ . - / make a name")
+        elif value.dtype not in STORED or value.layout is not torch.strided or value.device.type == "meta":
+            raise _unfit(each, f"state.{key} is a tensor of {value.dtype}, {value.layout}, on {value.device}")
+    return state
+
+
 def _refuse(each: Chosen, value: Any, path: str) -> None:
     """Raise PluginError unless a value survives JSON unchanged."""
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+    if isinstance(value, dict):
         for key, item in value.items():
+            if not isinstance(key, str):
+                raise _unfit(each, f"{path} holds the key {key!r}, no text")
             _refuse(each, item, f"{path}.{key}")
     elif isinstance(value, list):
         for place, item in enumerate(value):
             _refuse(each, item, f"{path}[{place}]")
-    elif not (value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))):
-        raise PluginError(
-            f"{each.name} cannot be saved: {path} is {value!r}",
-            where=f"{each.distribution} {each.version}".strip(),
-            mend="state() may return tensors, and JSON values of finite numbers, text, lists and string-keyed tables",
-        )
+    elif not (
+        value is None
+        or isinstance(value, str | bool)
+        or (isinstance(value, int) and abs(value) < 2**63)
+        or (isinstance(value, float) and math.isfinite(value))
+    ):
+        raise _unfit(each, f"{path} is {shortly(value)}")
+
+
+def _unfit(each: Chosen, why: str) -> PluginError:
+    mend = "state() may return tensors, and JSON values of finite numbers, text, lists and text-keyed tables"
+    return PluginError(f"{each.name} cannot be saved: {why}", where=_origin(each), mend=mend)
+
+
+def _origin(each: Chosen) -> str:
+    return f"{each.distribution} {each.version}" if each.distribution else each.chosen_by
 
 
 def load_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> None:
-    """Give every component its state back. Raises CheckpointError where one is missing or of another version."""
+    """Give every component its state back, once a copy of each has taken it.
+
+    Raises CheckpointError where one is missing, of a version that nobody can read, or not taken; then none is changed.
+    """
+    states = {
+        each.name: _stored(each, tensors, components) for each in hooks.chosen if hasattr(each.component, "load_state")
+    }
     for each in hooks.chosen:
-        if not hasattr(each.component, "load_state"):
-            continue
-        if each.name not in components:
-            raise CheckpointError(
-                f"the checkpoint holds no state of {each.name}", mend="resume with the run's own recipe"
-            )
-        stored, version = components[each.name], card_of(each.component).state_version
-        if stored["state_version"] != version:
-            raise CheckpointError(
-                f"{each.name} stored its state in form {stored['state_version']}, but now reads form {version}",
-                where=f"{stored['distribution']} {stored['version']} then, {each.distribution} {each.version} now",
-                mend=f"install {stored['distribution']} {stored['version']}",
-            )
-        prefix = f"{each.name}/"
-        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        each.component.load_state({**stored["state"], **own})
+        if each.name in states:
+            _take(evolve(each, component=copy.deepcopy(each.component)), states[each.name])
+    for each in hooks.chosen:
+        if each.name in states:
+            each.component.load_state(_copied(states[each.name]))
+
+
+def _stored(each: Chosen, tensors: Tensors, components: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a component's stored state in its present form."""
+    if each.name not in components:
+        raise CheckpointError(f"the checkpoint holds no state of {each.name}", mend="resume with the run's own recipe")
+    stored, version = components[each.name], card_of(each.component).state_version
+    state = {**stored["state"], **own(each.name, tensors)}
+    if stored["state_version"] == version:
+        return state
+    migrate = getattr(each.component, "migrate", None)
+    if migrate is None:
+        raise CheckpointError(
+            f"{each.name} stored its state in form {stored['state_version']}, but now reads form {version}",
+            where=f"{stored['distribution']} {stored['version']} then, {each.distribution} {each.version} now",
+            mend=f"install {stored['distribution']} {stored['version']}",
+        )
+    try:
+        migrated: dict[str, Any] = migrate(_copied(state), stored["state_version"])
+    except Exception as error:
+        raise _untaken(each, f"migrate() failed: {type(error).__name__}: {error}") from error
+    return migrated
+
+
+def _take(each: Chosen, state: dict[str, Any]) -> None:
+    """Let a component take a state and ask for it again. Raises CheckpointError where that is not what it was given."""
+    try:
+        each.component.load_state(_copied(state))
+    except Exception as error:
+        raise _untaken(each, f"load_state() failed: {type(error).__name__}: {error}") from error
+    found = state_of(each)
+    trouble = [f"lost {key}" for key, value in state.items() if key not in found and not _empty(value)]
+    trouble += [f"added {key}" for key, value in found.items() if key not in state and not _empty(value)]
+    trouble += [f"changed {key}" for key in state if key in found and not _equal(state[key], found[key])]
+    if trouble:
+        raise _untaken(each, f"load_state() has {', '.join(trouble[:5])}")
+
+
+def _untaken(each: Chosen, why: str) -> CheckpointError:
+    mend = "resume with the recipe and the plugins that the run was trained with"
+    return CheckpointError(f"{each.name} does not take its stored state: {why}", where=_origin(each), mend=mend)
+
+
+def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value.clone() if isinstance(value, Tensor) else copy.deepcopy(value) for key, value in state.items()}
+
+
+def _empty(value: Any) -> bool:
+    return value.numel() == 0 if isinstance(value, Tensor) else not value and not isinstance(value, int | float)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor):
+        return type(one) is type(other) and bool(one == other)
+    alike = one.shape == other.shape and one.dtype == other.dtype
+    return alike and torch.equal(one.nan_to_num(), other.cpu().nan_to_num())

@@ -328,7 +328,7 @@ def test_an_update_moves_its_own_player_alone(update, role, moved):
     training = train(Autoencoding(**SMALL))
     gan = training.game.gan
     before = weights_of(gan)
-    update(training.game, Moment(0, role), training._reals(0))
+    update(training.game, Moment(0, role), training.reals(0))
     after = weights_of(gan)
     changed = [part for part in before if not all(map(torch.equal, before[part], after[part]))]
     assert sorted(changed) == list(moved)
@@ -408,7 +408,7 @@ def test_networks_of_the_players_begin_as_without_it():
 
 def replaced_batch(training, step=0):
     """A critic's batch whose fakes are others than those just made, as a run makes it."""
-    moment, reals = Moment(step, "critic"), training._reals(0)
+    moment, reals = Moment(step, "critic"), training.reals(0)
     made = draw_fakes(training.game, moment, reals)
     return make_batch(training.game, moment, reals, *exchange_fakes(training.game, moment, *made))
 

@@ -4,17 +4,22 @@ import io
 import logging
 import os
 import struct
+import tempfile
+import time
 import tracemalloc
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageChops, PngImagePlugin
 
-from gan_plugin_image_folder import ImageFolder
-from gan_plugin_image_folder.picture import decode, fit, look, reason
+from gan_plugin_image_folder import picture
+from gan_plugin_image_folder.attempts import Room
+from gan_plugin_image_folder.component import ImageFolder
+from gan_plugin_image_folder.picture import decode, fit, flatten, look, reason
 from gancore import DataError, DataSpec, UsageError
 from gancore.testing import check_component
 
@@ -354,6 +359,46 @@ def test_D14_cmyk_is_converted(tmp_path, form):
     assert np.abs(pixels(only(tmp_path, **{f"a_{form.lower()}": encoded(inks, form)})) - RED).max() <= 3
 
 
+def test_D14_ycck_is_converted(tmp_path):
+    # libjpeg takes YCCK for the YCbCr of 255 - C, 255 - M, 255 - Y; Adobe stores C, M, Y as 255 - ink: so of the inks
+    luma, blue, red = Image.new("RGB", (8, 8), (55, 155, 205)).convert("YCbCr").split()
+    channels = [ImageChops.invert(each) for each in (luma, blue, red)]  # Pillow inverts them once more
+    image = Image.merge("CMYK", [*channels, Image.new("L", (8, 8), 0)])
+    raw = bytearray(encoded(image, "JPEG", quality=100))
+    transform = raw.index(b"Adobe") + 11
+    assert raw[transform] == 0  # none
+    raw[transform] = 2
+    assert np.abs(pixels(only(tmp_path, a_jpg=bytes(raw))) - (200, 100, 50)).max() <= 3
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I;16B"])
+def test_image_converted_band_by_band_equals_one_converted_at_once(monkeypatch, mode):
+    if mode.startswith("I;16"):
+        levels = np.random.default_rng(0).integers(0, 65536, (9, 7)).astype(">u2" if mode.endswith("B") else "<u2")
+        image = Image.fromarray(levels)
+    else:
+        image = noise("RGBA", (7, 9)).convert("RGB").convert(mode) if mode in "1LP" else noise(mode, (7, 9))
+    whole = flatten(image, RED).tobytes()
+    monkeypatch.setattr(picture, "BAND", 21)
+    assert flatten(image, RED).tobytes() == whole
+
+
+def test_room_is_never_taken_twice():
+    room, taken, most = Room(50), [], []
+
+    def work(pixels):
+        with room.for_so_many(pixels):
+            taken.append(pixels)
+            most.append(sum(taken))
+            time.sleep(0.001)
+            taken.remove(pixels)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, [50, 30, 20, 20, 10, 1] * 20))
+    assert max(most) <= 50
+    assert room.free == 50
+
+
 def tagged(image, orientation, form="PNG"):
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -534,13 +579,26 @@ def test_good_images_give_no_warning(tmp_path, caplog):
 # ── the folder ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_D22_unreadable_file_is_skipped_and_unreadable_folder_refused(tmp_path, caplog):
-    put(good(tmp_path), secret_png=noise())
-    (tmp_path / "secret.png").chmod(0)
-    assert "1 permission denied (secret.png)" in skipped(tmp_path, caplog)[1]
-    (tmp_path / "closed").mkdir(0)
-    assert "cannot be listed: Permission denied" in refused(tmp_path)
+@pytest.fixture
+def as_anybody():
+    """Return a folder that anybody may enter, and be anybody meanwhile: root may read everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        if os.geteuid():
+            yield Path(folder)
+            return
+        os.seteuid(65534)
+        yield Path(folder)
+        os.seteuid(0)
+
+
+def test_D22_unreadable_file_is_skipped_and_unreadable_folder_refused(as_anybody, caplog):
+    folder = as_anybody / "set"
+    put(good(folder), secret_png=noise())
+    (folder / "secret.png").chmod(0)
+    assert "1 permission denied (secret.png)" in skipped(folder, caplog)[1]
+    (folder / "closed").mkdir(0)
+    assert "cannot be listed: Permission denied" in refused(folder)
 
 
 def test_D22_errors_of_the_system_are_named_as_it_names_them():
@@ -667,4 +725,4 @@ def test_one_thread_and_many_give_the_same_samples(tmp_path, monkeypatch):
 def test_header_and_pixels_agree_on_the_upright_size(tmp_path):
     (tmp_path / "a.jpg").write_bytes(tagged(noise(size=(6, 4)), 6, "JPEG"))
     assert look(str(tmp_path), WHITE, "a.jpg").size == (6, 4)
-    assert decode(str(tmp_path / "a.jpg"), (3, 6, 4), "stretch", WHITE).shape == (3, 6, 4)
+    assert decode(os.fsencode(tmp_path / "a.jpg"), (3, 6, 4), "stretch", WHITE).shape == (3, 6, 4)

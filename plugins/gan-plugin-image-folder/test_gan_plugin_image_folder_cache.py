@@ -11,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_plugin_image_folder import ImageFolder, reading
-from gan_plugin_image_folder.images import Hashed, Mapped
+from gan_plugin_image_folder import attempts, reading
+from gan_plugin_image_folder.component import ImageFolder
+from gan_plugin_image_folder.held import Hashed, Mapped
 from gancore import DataError, DataSpec
 from gancore.testing import check_component
 
@@ -193,7 +194,7 @@ class Screen(io.StringIO):
 @pytest.mark.parametrize(("screen", "many", "shown"), [(Screen, 4, True), (Screen, 5, False), (io.StringIO, 4, False)])
 def test_bar_is_drawn_on_a_terminal_for_many_images_alone(folder, monkeypatch, screen, many, shown):
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(reading, "SOON", many)
+    monkeypatch.setattr(attempts, "SOON", many)
     monkeypatch.setattr(sys, "stderr", screen())
     assert len(read(folder)) == 5
     assert ("decoding images" in sys.stderr.getvalue()) == shown

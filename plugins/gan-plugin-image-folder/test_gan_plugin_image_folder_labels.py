@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_plugin_image_folder import ImageFolder
 from gan_plugin_image_folder.columns import why_not
+from gan_plugin_image_folder.component import ImageFolder
 from gancore import DataError, DataSpec, UsageError
 from gancore.testing import check_component
 
@@ -102,13 +102,13 @@ def test_pokemon64_has_800_images_409_of_them_in_two_classes(caplog):
     "text",
     [
         TYPES,
-        TYPES.replace(",", ";"),
-        TYPES.replace(",", "\t"),
+        pytest.param(TYPES.replace(",", ";"), id="D44-semicolons"),
+        pytest.param(TYPES.replace(",", "\t"), id="D44-tabs"),
         TYPES.replace(".png", ""),
-        TYPES.replace("\n", "\r\n") + "\r\n\r\n,\r\n",
-        b"\xef\xbb\xbf" + TYPES.encode(),
-        TYPES.replace(",", " , "),
-        'file,type\n"a.png","fire"\nb.png,water\nc.png,"fire"\nd.png,water',
+        pytest.param(TYPES.replace("\n", "\r\n") + "\r\n\r\n,\r\n", id="D45-crlf-and-empty-lines"),
+        pytest.param(b"\xef\xbb\xbf" + TYPES.encode(), id="D45-mark"),
+        pytest.param(TYPES.replace(",", " , "), id="D47-spaces"),
+        pytest.param('file,type\n"a.png","fire"\nb.png,water\nc.png,"fire"\nd.png,water', id="D45-quotes"),
         "type,Filename\nfire,a.png\nwater,b.png\nfire,c.png\nwater,d.png\n",
         "picture;type\na.png;fire\nb.png;water\nc.png;fire\nd.png;water\n",
         "id,name,type\n1,a,fire\n2,b,water\n3,c,fire\n4,d,water\n",
@@ -121,7 +121,7 @@ def test_csv_of_every_spelling_gives_each_image_its_class(folder, text):
     assert (data.label_sets[0].name, data.labels.dtype, data.labels.shape) == ("type", torch.int64, (4, 1))
 
 
-def test_quoted_separators_and_line_ends_belong_to_the_cell(folder):
+def test_quoted_separators_and_line_ends_belong_to_the_cell_D45(folder):
     data = labelled(folder, 'file,type\na.png,"x, y"\nb.png,"u\nv"\nc.png,"x, y"\nd.png,"u\nv"\n')
     assert data.label_sets[0].classes == ("u\\nv", "x, y")
 
@@ -308,23 +308,48 @@ def test_class_whose_images_are_all_rotten_is_refused_by_name(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a.png,fire\nb.png,water\n", "has no header row: it begins with a.png, fire"),
-        ("file,type\na.png\n", "has a row of 1 cells below a header of 2, separated by ','\nwhere: .*, line 2\n"),
-        ("file,type\n\na.png,x,y\n", "has a row of 3 cells .*\nwhere: .*, line 3\n"),
-        ("file,type,type\na,b,c\n", "has columns without a name of their own: file, type, type"),
-        ("file,\na,b\n", "has columns without a name of their own"),
-        ("file,type\na.png,caf\xe9\n".encode("latin-1"), "byte 0xe9 at offset 19\nwhere: .*, line 2\n"),
-        (b"\xef\xbb\xbffile,type\na\xff,b\n", "byte 0xff at offset 14\nwhere: .*, line 2\n"),
-        (TYPES.encode("utf-16"), "no text in UTF-8: byte 0xff at offset 0\n"),
-        ("file,type\na,b\0\n", "byte 0x00 at offset 13\nwhere: .*, line 2\n"),
-        ('file,type\na,"b\n', "cannot be read as CSV: unexpected end of data\nwhere: .*, line 2\n"),
-        (f"file,type\na,{'x' * 200_000}\n", "field larger than field limit"),
+        pytest.param("a.png,fire\nb.png,water\n", "has no header row: it begins with a.png, fire", id="D44-no-header"),
+        pytest.param(
+            "file,type\na.png\n",
+            "has a row of 1 cells below a header of 2, separated by ','\nwhere: .*, line 2\n",
+            id="D48-too-short",
+        ),
+        pytest.param("file,type\n\na.png,x,y\n", "has a row of 3 cells .*\nwhere: .*, line 3\n", id="D48-too-long"),
+        pytest.param(
+            "file,type,type\na,b,c\n",
+            "has columns without a name of their own: file, type, type",
+            id="D44-column-twice",
+        ),
+        pytest.param("file,\na,b\n", "has columns without a name of their own", id="D44-column-without-name"),
+        pytest.param(
+            "file,type\na.png,caf\xe9\n".encode("latin-1"),
+            "byte 0xe9 at offset 19\nwhere: .*, line 2\n",
+            id="D46-latin-1",
+        ),
+        pytest.param(
+            b"\xef\xbb\xbffile,type\na\xff,b\n", "byte 0xff at offset 14\nwhere: .*, line 2\n", id="D46-cut-letter"
+        ),
+        pytest.param(TYPES.encode("utf-16"), "no text in UTF-8: byte 0xff at offset 0\n", id="D46-utf-16"),
+        pytest.param("file,type\na,b\0\n", "byte 0x00 at offset 13\nwhere: .*, line 2\n", id="D46-nul"),
+        pytest.param(
+            'file,type\na,"b\n',
+            "cannot be read as CSV: unexpected end of data\nwhere: .*, line 2\n",
+            id="D45-quote-that-never-ends",
+        ),
+        pytest.param(
+            f"file,type\na,{'x' * 200_000}\n", "field larger than field limit", id="D50-cell-of-200000-letters"
+        ),
     ],
-)  # fmt: skip
-def test_D44_to_D50_broken_csv_is_refused_with_its_line(folder, text, message):
+)
+def test_broken_csv_is_refused_with_its_line(folder, text, message):
     (folder / "labels.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=message):
         read(folder)
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "@SUM(A1)", "inf", "1e30", "-3"])
+def test_words_that_mean_something_to_others_are_classes_like_any_D47_D50(folder, cell):
+    assert cell in labelled(folder, TYPES.replace("fire", cell)).label_sets[0].classes
 
 
 @pytest.mark.parametrize("text", ["{", "[1, 2]", '"text"', "[" * 100_000, "[[1]]", "1" * 5000])

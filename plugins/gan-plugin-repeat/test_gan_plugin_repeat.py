@@ -132,7 +132,7 @@ def test_fingerprint_changes_with_what_is_shown(other):
 
 def test_training_sees_the_chosen_alone():
     training = train(Repeat(images=2), data=some_data())
-    batches = torch.cat([training._reals(k)()[0] for k in range(4)])
+    batches = torch.cat([training.reals(k)()[0] for k in range(4)])
     assert len(batches.unique(dim=0)) == 2
 
 

@@ -17,9 +17,10 @@ from numpy.lib.format import open_memmap, write_array_header_1_0
 
 from gan_plugin_image_folder.folder import shown
 from gan_plugin_image_folder.images import About, Form, How, Images, digest_of
+from gan_plugin_image_folder.picture import stamp_of
 from gancore import DataError
 
-LAYOUT = 1  # raised when decoding or the layout of the file changes
+LAYOUT = 2  # raised when decoding or the layout of the file changes
 PROBES = 64  # images whose bytes are checked before a file is used again
 
 
@@ -27,11 +28,7 @@ def path_for(root: str, names: Sequence[str], how: How) -> Path:
     """Return where these files are cached: a name made of their paths, sizes, times and of all that shapes them."""
     digest = blake2b(repr((LAYOUT, PIL.__version__, os.path.realpath(root), how)).encode(), digest_size=16)
     for name in names:
-        try:
-            about = os.stat(os.path.join(root, name))
-            digest.update(repr((name, about.st_size, about.st_mtime_ns)).encode())
-        except OSError:
-            digest.update(repr(name).encode())
+        digest.update(repr((name, stamp_of(root, name))).encode())
     return platformdirs.user_cache_path("gancore") / "images" / f"{digest.hexdigest()}.npy"
 
 

@@ -5,13 +5,36 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 from unicodedata import normalize
 
 from gancore import DataError, UsageError
 
-READABLE = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-FOREIGN = (".avif", ".eps", ".heic", ".heif", ".jxl", ".psd", ".svg")  # pictures too, but counted as not supported
+READABLE = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+PICTURES = (".avif", ".eps", ".heic", ".heif", ".jp2", ".jxl", ".pdf", ".psd", ".svg")
+FOREIGN = (*PICTURES, ".avi", ".mkv", ".mov", ".mp4", ".webm")  # not read, but counted as not supported
 LITTER = {"__macosx", "desktop.ini", "thumbs.db"}  # besides all that begins with a dot
+OF_A_RUN = {"recipe.toml", "checkpoints"}  # what lies in the folder of a run
+
+
+class Found(NamedTuple):
+    """What lies in a folder, in the order of bytes: image files, its own sub-folders; what was passed over."""
+
+    names: list[str]
+    folders: list[str]
+    hidden: int  # files and folders that begin with a dot, and litter
+    others: int  # files that are not named like images
+    runs: list[str]  # folders of runs, whose samples are no data
+
+
+def spelt(name: str) -> bytes:
+    """Return the bytes of a name, which are the same in every locale."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def path_of(root: str, name: str) -> bytes:
+    """Return the path of a file below the root as the system knows it, whatever the locale."""
+    return os.path.join(os.fsencode(root), spelt(name))
 
 
 def shown(*names: str) -> str:
@@ -35,26 +58,40 @@ def folder_at(given: str, base: Path) -> str:
     raise UsageError(what, where="image-folder.path", mend=mend)
 
 
-def walk(root: str) -> Iterator[tuple[str, bool]]:
-    """Yield (path below root, whether it is a folder) of all but hidden files and litter; links are not followed.
+def walk(root: str, passed: dict[str, list[str]] | None = None) -> Iterator[tuple[str, bool]]:
+    """Yield (path below root, whether it is a folder); links to folders are not followed.
 
-    Raises DataError for a folder that cannot be listed.
+    Hidden files, litter, and what lies in the folder of a run are passed over, and kept in `passed` under `hidden` and
+    `runs`. Raises DataError for a folder that cannot be listed, UsageError where the root is a run.
     """
-    waiting = [""]
+    waiting, passed = [""], {} if passed is None else passed
     while waiting:
         folder = waiting.pop()
-        try:
-            with os.scandir(os.path.join(root, folder)) as entries:
-                for entry in entries:
-                    if entry.name.startswith(".") or entry.name.lower() in LITTER:
-                        continue
-                    is_folder = entry.is_dir(follow_symlinks=False)
-                    if is_folder:
-                        waiting.append(f"{folder}{entry.name}/")
-                    yield folder + entry.name, is_folder
-        except OSError as error:
-            what = f"the folder {shown(os.path.join(root, folder)[:400])} cannot be listed: {error.strerror}"
-            raise DataError(what, where="image-folder.path", mend="make it readable, or move it away") from None
+        entries = listed(root, folder)
+        if {name for name, _ in entries} >= OF_A_RUN:
+            if not folder:
+                what, mend = f"{shown(root)} is the folder of a run", "give the folder of the images it was trained on"
+                raise UsageError(f"{what}: its samples would be trained on", where="image-folder.path", mend=mend)
+            passed.setdefault("runs", []).append(folder)
+            continue
+        for name, is_folder in entries:
+            if name.startswith(".") or name.lower() in LITTER:
+                passed.setdefault("hidden", []).append(folder + name)
+                continue
+            if is_folder:
+                waiting.append(f"{folder}{name}/")
+            yield folder + name, is_folder
+
+
+def listed(root: str, folder: str) -> list[tuple[str, bool]]:
+    """List one folder below the root: names, and whether each is a folder. Raises DataError where that fails."""
+    try:
+        with os.scandir(path_of(root, folder)) as entries:
+            each = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    except OSError as error:
+        what = f"the folder {shown(os.path.join(root, folder)[:400])} cannot be listed: {error.strerror}"
+        raise DataError(what, where="image-folder.path", mend="make it readable, or move it away") from None
+    return [(name.decode("utf-8", "surrogateescape"), is_folder) for name, is_folder in each]
 
 
 def is_image(name: str) -> bool:
@@ -62,17 +99,18 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(READABLE + FOREIGN)
 
 
-def find_images(root: str) -> tuple[list[str], list[str]]:
-    """Return the image files below `root` and its own sub-folders, both sorted as bytes.
-
-    Raises DataError where there is no image.
-    """
-    found = sorted(walk(root), key=lambda each: os.fsencode(each[0]))
-    names = [name for name, is_folder in found if not is_folder and is_image(name)]
+def find_images(root: str) -> Found:
+    """Return what lies below `root`. Raises DataError where there is no image, UsageError where it is a run."""
+    passed: dict[str, list[str]] = {}
+    found = sorted(walk(root, passed), key=lambda each: spelt(each[0]))
+    files = [name for name, is_folder in found if not is_folder]
+    names, runs = list(filter(is_image, files)), passed.get("runs", [])
     if not names:
         what = f"no images in {shown(root)}; looked for {' '.join(READABLE)}"
         raise DataError(what, where="image-folder.path", mend="give the folder that holds them")
-    return names, [name for name, is_folder in found if is_folder and "/" not in name]
+    of_runs = {run.partition("/")[0] for run in runs} - {name.partition("/")[0] for name in names}
+    folders = [name for name, is_folder in found if is_folder and "/" not in name and name not in of_runs]
+    return Found(names, folders, len(passed.get("hidden", [])), len(files) - len(names), runs)
 
 
 def find_classes(names: Sequence[str], folders: Sequence[str]) -> list[str]:

@@ -5,8 +5,7 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from gan_plugin_image_folder.columns import agree, choose, classes_of, why_not
 from gan_plugin_image_folder.folder import find_classes, shown
@@ -131,9 +130,9 @@ def remarks(
         yield f"{shown(os.path.basename(table.path))}: " + "; ".join(f"{n} {what}" for what, n in counts.items() if n)
 
 
-def tensor_of(
+def numbers_of(
     labels: Labels, groups: Sequence[Sequence[str]], all_classes: bool
-) -> tuple[Tensor, tuple[LabelSet, ...]]:
+) -> tuple[np.ndarray, tuple[LabelSet, ...]]:
     """Return labels int64 `[M, L]` of M images, each found under one name or several, and the sets of their columns.
 
     An image has the first class of its names. With all classes, a further set `…-2` holds its second, with the class
@@ -149,8 +148,7 @@ def tensor_of(
             columns.append([numbers[each[rank]] if len(each) > rank else 0 for each in found])
             names = (*none, *(classes[k] for k in present))
             sets.append(LabelSet(f"{title}-{rank + 1}" if rank else title, names))
-    numbers = torch.tensor(columns, dtype=torch.int64).reshape(len(columns), len(groups))
-    return numbers.T.contiguous(), tuple(sets)
+    return np.array(columns, np.int64).reshape(len(columns), len(groups)).T.copy(), tuple(sets)
 
 
 def count_contradicted(labels: Labels, names: Sequence[str], digests: Sequence[str]) -> int:

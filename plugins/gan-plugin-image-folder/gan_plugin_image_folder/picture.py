@@ -1,5 +1,6 @@
 """One image file, from its bytes to upright, opaque pixels of the wanted size, or to the reason why not."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,21 +10,31 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from gan_plugin_image_folder.folder import FOREIGN
+from gan_plugin_image_folder.folder import FOREIGN, path_of
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"}
 MODES = GREY | {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"}
 MOST_PIXELS, MOST_BYTES = 50_000_000, 256 << 20  # of one image, of one file
 LANCZOS = Image.Resampling.LANCZOS
-QUARTER_TURNS = (5, 6, 7, 8)  # values of EXIF's orientation
+BAND = 1 << 20  # pixels that are laid on the background at a time
+ORIENTATION, QUARTER_TURNS = 0x0112, (5, 6, 7, 8)  # of EXIF: the tag, and its values that swap height and width
+PASSING = {errno.EIO, errno.ETIMEDOUT, errno.ESTALE, errno.EMFILE, errno.ENFILE}  # faults of the system, not the file
 
 Colour = tuple[int, ...]  # red, green, blue, 0 to 255
 
 
 class Unusable(Exception):
-    """A file that cannot be used; its text is the reason under which it is counted."""
+    """A file that cannot be used; its text is the reason under which it is counted.
+
+    `passing` is a fault of disk, network or system, which may be gone the next time.
+    """
+
+    passing = False
+
+
+Stamp = tuple[int, int] | None  # bytes of a file and the time of its last change; None where there is none
 
 
 class Picture(NamedTuple):
@@ -33,17 +44,18 @@ class Picture(NamedTuple):
     size: tuple[int, int]
     grey: bool
     remarks: tuple[str, ...]
+    stamp: Stamp
 
 
 @contextmanager
-def opened(path: str) -> Iterator[Image.Image]:
+def opened(path: bytes) -> Iterator[Image.Image]:
     """Open an image whose header has been checked. Raises Unusable for whatever goes wrong, in the block too."""
     head = b""
     try:
         about = os.stat(path)
         if not S_ISREG(about.st_mode):  # opening a FIFO would never return
             raise Unusable("not a regular file")
-        if path.lower().endswith(FOREIGN):
+        if path.lower().endswith(tuple(map(str.encode, FOREIGN))):
             raise Unusable("format not supported")
         if not 0 < about.st_size <= MOST_BYTES:
             raise Unusable("too large" if about.st_size else "empty")
@@ -55,14 +67,16 @@ def opened(path: str) -> Iterator[Image.Image]:
     except Unusable:
         raise
     except Exception as error:  # decoders raise nearly anything on rotten files
-        raise Unusable(reason(error, head)) from error
+        fault = Unusable(reason(error, head))
+        fault.passing = isinstance(error, OSError) and error.errno in PASSING
+        raise fault from error
 
 
 def check_header(image: Image.Image) -> None:
     """Raise Unusable for an image too large to decode, or of a mode whose range of values is not known."""
     if image.width * image.height > MOST_PIXELS:
         raise Unusable("too large")
-    if image.mode not in MODES and (image.mode, image.format) != ("I", "PNG"):  # 16 bits in older Pillow
+    if image.mode not in MODES and (image.mode, image.format) not in {("I", "PNG"), ("I", "PPM")}:  # 16 bits
         raise Unusable(f"unsupported mode {image.mode}")
 
 
@@ -79,25 +93,40 @@ def reason(error: Exception, head: bytes) -> str:
     return "truncated" if isinstance(error, EOFError) or "truncated" in str(error).lower() else "corrupt"
 
 
+def stamp_of(root: str, name: str) -> Stamp:
+    """Return what changes when a file does."""
+    try:
+        about = os.stat(path_of(root, name))
+        return about.st_size, about.st_mtime_ns
+    except OSError:
+        return None
+
+
 def look(root: str, background: Colour, name: str) -> Picture:
     """Read the header of one file. Raises Unusable."""
-    with opened(os.path.join(root, name)) as image:
-        clear, several = image.has_transparency_data, getattr(image, "is_animated", False)
-        grey = (image.mode in GREY or image.mode == "I") and not (clear and len(set(background)) > 1)
-        remarks = {"laid on the background": clear, "of several frames, the first used": several}
-        size = image.size if lies_on_its_side(image) else image.size[::-1]
-        return Picture(name, size, grey, tuple(remark for remark, holds in remarks.items() if holds))
+    stamp = stamp_of(root, name)
+    with opened(path_of(root, name)) as image:
+        return picture_of(image, background, name, stamp)
 
 
-def lies_on_its_side(image: Image.Image) -> bool:
-    """Whether EXIF asks for a quarter turn; read without decoding the image, as PNG's own reader might."""
+def picture_of(image: Image.Image, background: Colour, name: str, stamp: Stamp = None) -> Picture:
+    """Describe an opened image, without decoding it."""
+    clear, several = image.has_transparency_data, getattr(image, "is_animated", False)
+    grey = (image.mode in GREY or image.mode == "I") and not (clear and len(set(background)) > 1)
+    remarks = {"laid on the background": clear, "of several frames, the first used": several}
+    size = image.size if orientation_of(image) in QUARTER_TURNS else image.size[::-1]
+    return Picture(name, size, grey, tuple(remark for remark, holds in remarks.items() if holds), stamp)
+
+
+def orientation_of(image: Image.Image) -> object:
+    """Return EXIF's orientation, if any; read without decoding the image, as PNG's own reader might."""
     try:
-        return Image.Image.getexif(image).get(0x0112) in QUARTER_TURNS
+        return Image.Image.getexif(image).get(ORIENTATION)
     except Exception:  # corrupt EXIF
-        return False
+        return None
 
 
-def decode(path: str, form: tuple[int, int, int], how: str, background: Colour) -> np.ndarray:
+def decode(path: bytes, form: tuple[int, int, int], how: str, background: Colour) -> np.ndarray:
     """Return the pixels of one file, uint8 `[C, H, W]` of that form. Raises Unusable."""
     channels, height, width = form
     with opened(path) as image:
@@ -110,13 +139,34 @@ def decode(path: str, form: tuple[int, int, int], how: str, background: Colour) 
 def upright(image: Image.Image) -> Image.Image:
     """Turn a decoded image as its EXIF says; corrupt EXIF leaves it as it is."""
     try:
-        return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
     except Exception:
-        return image
+        pass
+    return image
 
 
 def flatten(image: Image.Image, background: Colour) -> Image.Image:
     """Return the image in RGB: 16 bits divided by 257, transparency laid over the background."""
+    sheet = Image.new("RGB", image.size)
+    top = 0
+    for band in bands(image, background):
+        sheet.paste(band, (0, top))
+        top += band.height
+    return sheet
+
+
+def bands(image: Image.Image, background: Colour) -> Iterator[Image.Image]:
+    """Yield the image in RGB from top to bottom, at most a megapixel at a time, so that memory stays bounded."""
+    rows = max(1, BAND // image.width)
+    if rows >= image.height:
+        yield laid(image, background)
+        return
+    for top in range(0, image.height, rows):
+        yield laid(image.crop((0, top, image.width, min(top + rows, image.height))), background)
+
+
+def laid(image: Image.Image, background: Colour) -> Image.Image:
+    """Convert an image to RGB and lay what is transparent over the background."""
     if image.mode.startswith("I"):
         levels, clear = np.asarray(image), image.info.get("transparency", -1)
         image = Image.fromarray((levels // 257).astype(np.uint8))

@@ -1,84 +1,88 @@
 """Many images, decoded block by block: what becomes of each file, and what is said about them all."""
 
 import os
-import sys
-import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from math import prod
-from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image
 
-from gan_plugin_image_folder.folder import shown
+from gan_plugin_image_folder.attempts import Room, attempt, quiet, watched
+from gan_plugin_image_folder.folder import path_of, shown, spelt
 from gan_plugin_image_folder.images import About, Form, How, Images, Store, digest_of
-from gan_plugin_image_folder.picture import Picture, Unusable, decode, look
+from gan_plugin_image_folder.picture import MOST_PIXELS, Picture, Unusable, decode, look, stamp_of
+from gan_plugin_image_folder.report import Faults, remarked, report, tally
 from gancore import DataError
 
 LARGEST_SIDE = 1024  # pixels that images may keep without being asked; larger ones need a size
 BLOCK = 16 << 20  # bytes decoded at a time
-SOON = 500  # files that are read before a bar would be worth a look
-Faults = dict[str, str]  # name of a file → why it cannot be used
-Item = TypeVar("Item")
-
-
-def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what the function returns, or the Unusable that it raises."""
-    try:
-        return function(*arguments)
-    except Unusable as fault:
-        return fault
-
-
-def watched(items: Iterable[Item], total: int, doing: str) -> Iterable[Item]:
-    """Yield the items, under a progress bar on stderr if that is a terminal and they are many."""
-    if total <= SOON or not sys.stderr.isatty():
-        return items
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, doing, total=total, console=Console(stderr=True), transient=True)
+THREADS = 32  # at most, each of which holds a file open
 
 
 def read(root: str, names: Sequence[str], how: How, store: Callable[[int, Form], Store]) -> Images:
     """Decode the named files into a store made for (most images, their form).
 
-    Where a file that fails had decided size or channels for all, the rest is decoded once more.
+    Where a file that fails had decided size or channels for all, the rest is decoded once more. Raises DataError where
+    too few are usable, where disk or network fail, and for a file that changes in the meantime.
     """
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        warnings.simplefilter("ignore")  # what Pillow has to say about rotten files
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with quiet() as said, ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         looks = pool.map(partial(attempt, look, root, how.background), names)
         looked = list(watched(looks, len(names), "looking at images"))
-        faults = {name: str(each) for name, each in zip(names, looked, strict=True) if isinstance(each, Unusable)}
-        pictures = [each for each in looked if isinstance(each, Picture)]
+        faults = faults_of(root, zip(names, looked, strict=True))
+        pictures = seen = [each for each in looked if isinstance(each, Picture)]
         judge(root, len(pictures), faults, how)
         while True:
-            form = form_of(pictures, how)
+            form, plain = form_of(pictures, how), set[str]()
             with store(len(pictures), form) as rows:
-                results = watched(decoded(pool, root, pictures, form, how, rows), len(pictures), "decoding images")
+                results = decoded(pool, root, pictures, form, how, rows, plain)
+                results = watched(results, len(pictures), "decoding images")
                 pairs = list(zip(pictures, results, strict=True))
-                faults |= {picture.name: str(each) for picture, each in pairs if isinstance(each, Unusable)}
+                refuse_changed(root, seen)
+                faults |= faults_of(root, ((picture.name, each) for picture, each in pairs))
                 judge(root, len(names) - len(faults), faults, how)
                 digests = {picture: each for picture, each in pairs if isinstance(each, str)}
                 pictures = list(digests)
                 if form_of(pictures, how) == form:
-                    lines = list(report(form, digests, faults, how))
-                    return rows.keep(About([picture.name for picture in pictures], list(digests.values()), lines))
+                    lines = [*report(form, digests, faults, how, len(plain)), *remarked(said())]
+                    about = About([picture.name for picture in pictures], list(digests.values()), lines, faults)
+                    return rows.keep(about)
+
+
+def faults_of(root: str, results: Iterable[tuple[str, object]]) -> Faults:
+    """Collect why files cannot be used. Raises DataError where disk, network or system are to blame."""
+    found = {name: each for name, each in results if isinstance(each, Unusable)}
+    if failed := [name for name, each in found.items() if each.passing]:
+        what = f"{shown(failed[0])} cannot be read, though tried again and again: {found[failed[0]]}"
+        mend = "mend the disk or the connection, or --image-folder.leave-out FILE with its name on a line"
+        raise DataError(what, where=shown(root), mend=mend)
+    return {name: str(each) for name, each in found.items()}
+
+
+def refuse_changed(root: str, pictures: Sequence[Picture]) -> None:
+    """Raise DataError for a file that changed since it was first looked at."""
+    changed = [each.name for each in pictures if stamp_of(root, each.name) != each.stamp]
+    if changed:
+        what = f"images changed while they were read: {shown(*changed)}"
+        raise DataError(what, where=shown(root), mend="wait until nothing writes there, and start again")
 
 
 def decoded(
-    pool: Executor, root: str, pictures: Sequence[Picture], form: Form, how: How, rows: Store
+    pool: Executor, root: str, pictures: Sequence[Picture], form: Form, how: How, rows: Store, plain: set[str]
 ) -> Iterator[str | Unusable]:
-    """Decode files into the store; yield for each the digest of its bytes, or the fault that kept it out."""
+    """Decode files into the store; yield for each the digest of its bytes, or the fault that kept it out.
+
+    Names of images that have one colour throughout go into `plain`.
+    """
     block = np.empty((min(len(pictures), max(1, BLOCK // prod(form))), *form), np.uint8)
     seen: set[str] = set()
+    room = Room(MOST_PIXELS)
 
     def put(place: int, picture: Picture) -> str:
-        block[place] = decode(os.path.join(root, picture.name), form, how.fit, how.background)
+        with room.for_so_many(prod(picture.size)):
+            block[place] = decode(path_of(root, picture.name), form, how.fit, how.background)
+        if (block[place] == block[place, :, :1, :1]).all():
+            plain.add(picture.name)
         return digest_of(block[place])
 
     for start in range(0, len(pictures), len(block)):
@@ -104,31 +108,9 @@ def form_of(pictures: Sequence[Picture], how: How) -> Form:
 def judge(root: str, used: int, faults: Faults, how: How) -> None:
     """Raise DataError for a fault where the user wants none, and where more than half of the files have one."""
     if faults and how.bad_images == "stop":
-        name = min(faults, key=os.fsencode)
-        mend = "mend it or move it away, or --image-folder.bad-images skip"
+        name = min(faults, key=spelt)
+        mend = "mend it or move it away, or --image-folder.bad-images skip; `gan data check` lists all of them"
         raise DataError(f"{shown(name)} cannot be used: {faults[name]}", where=shown(root), mend=mend)
     if len(faults) > used:
         what = f"{len(faults)} of {len(faults) + used} images cannot be used: {tally(faults)}"
-        raise DataError(what, where=shown(root), mend="get them again, or move them away")
-
-
-def tally(faults: Faults) -> str:
-    """Count faults by reason with their first names: `2 truncated (a.png, b.png); 1 empty (c.png)`."""
-    names: dict[str, list[str]] = {}
-    for name in sorted(faults, key=os.fsencode):
-        names.setdefault(faults[name], []).append(name)
-    return "; ".join(f"{len(each)} {reason} ({shown(*each)})" for reason, each in names.items())
-
-
-def report(form: Form, digests: dict[Picture, str], faults: Faults, how: How) -> Iterator[str]:
-    """Yield a line on files that were left out, and one on images that were changed or are there twice."""
-    channels, height, width = form
-    if faults:
-        yield f"{len(digests)} images used, {len(faults)} skipped: {tally(faults)}"
-    counts = Counter(remark for picture in digests for remark in picture.remarks)
-    counts[f"enlarged to {height}×{width}"] = sum(p.size[0] < height or p.size[1] < width for p in digests)
-    counts["in colour, made grey"] = sum(channels == 1 and not picture.grey for picture in digests)
-    equal = "equal to another image" + (" and left out" if how.once else "")
-    counts[equal] = len(digests) - len(set(digests.values()))
-    if remarks := [f"{count} {remark}" for remark, count in counts.items() if count]:
-        yield f"of {len(digests)} images, " + "; ".join(remarks)
+        raise DataError(what, where=shown(root), mend="get them again, or move them away; `gan data check` lists them")

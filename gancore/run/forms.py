@@ -1,0 +1,104 @@
+"""The forms of a checkpoint's JSON files: which keys each has, and what a key may hold."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+Form = Callable[[Any], bool]
+PARTS = {"generator", "critic", "optim", "components"}  # each a file of tensors
+LONGEST_WORD = 1000  # letters of a name or a version
+DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LONGEST_SIDE, MOST_NUMBERS = 1 << 16, 1 << 25  # of one sample: what the networks will be built for
+
+
+def check_manifest(manifest: Any) -> None:
+    """Raise ValueError unless `manifest` holds what a manifest holds and nothing else."""
+    _check(manifest, MANIFEST)
+
+
+def check_state(state: Any, step: int | None = None) -> None:
+    """Raise ValueError unless `state` holds what a run's state holds and nothing else, and is of a given step."""
+    _check(state, STATE, optional={"row_step"})
+    if step not in (None, state["step"]):
+        raise ValueError(f"it is of step {state['step']}, the manifest of step {step}")
+
+
+def check_parts(stems: Iterable[str]) -> None:
+    """Raise ValueError unless these are the files of tensors that a checkpoint has."""
+    if strange := set(stems) ^ PARTS:
+        raise ValueError(f"a checkpoint has files for {', '.join(sorted(PARTS))}; not so {', '.join(sorted(strange))}")
+
+
+def _check(value: Any, parts: Mapping[str, Form], optional: frozenset[str] | set[str] = frozenset()) -> None:
+    if not isinstance(value, dict):
+        raise ValueError("it is no table")
+    if strange := sorted(value.keys() - parts.keys()):
+        raise ValueError(f"it has the unknown key {strange[0][:LONGEST_WORD]!r}")
+    if missing := sorted(parts.keys() - value.keys() - optional):
+        raise ValueError(f"it lacks a part of a checkpoint: {missing[0]}")
+    for key, each in value.items():
+        if not parts[key](each):
+            raise ValueError(f"its {key} has not the form of a {key}")
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and value >= 0  # True is no count
+
+
+def _word(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_WORD
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _shape(value: Any) -> bool:
+    sides = isinstance(value, list) and all(type(side) is int and 1 <= side <= LONGEST_SIDE for side in value)
+    return sides and len(value) in (1, 3) and math.prod(value) <= MOST_NUMBERS
+
+
+def _list(items: Form) -> Form:
+    return lambda value: isinstance(value, list) and all(map(items, value))
+
+
+def _table(keys: Form, values: Form) -> Form:
+    return lambda value: isinstance(value, dict) and all(keys(key) and values(each) for key, each in value.items())
+
+
+def _record(**parts: Form) -> Form:
+    return lambda value: (
+        isinstance(value, dict) and value.keys() == parts.keys() and all(parts[key](value[key]) for key in parts)
+    )
+
+
+_STORED = {"component": _word, "distribution": _word, "version": _word}
+_GROUPS = _list(_table(_word, _anything))
+MANIFEST: Mapping[str, Form] = {
+    "format": _count,
+    "kind": _word,
+    "step": _count,
+    "files": _table(_word, _count),
+    "plugins": _table(_word, _record(**_STORED)),
+    "versions": _table(lambda name: DISTRIBUTION.fullmatch(name) is not None, _word),
+}
+STATE: Mapping[str, Form] = {
+    "step": _count,
+    "batches": _count,
+    "attempt": _count,
+    "seed": _count,
+    "data": _text,
+    "rows": _count,
+    "row_step": _count,
+    "shape": _shape,
+    "label_sets": _list(_record(name=_text, classes=_list(_text))),
+    "optimizers": _record(generator=_GROUPS, critic=_GROUPS),
+    "components": _table(_word, _record(**_STORED, state_version=_count, state=_table(_text, _anything))),
+}

@@ -1,0 +1,201 @@
+"""Watches the chosen components' first calls: what they answer, what they write into, what they change around them."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from attrs import evolve, field, frozen
+from torch import Tensor, nn
+
+from gancore.batch import Batch
+from gancore.discovery import last_line
+from gancore.errors import GanError, PluginError
+from gancore.hooks import Chosen, Hooks, Implementation
+from gancore.plan import Head, Tail
+from gancore.run import answers
+from gancore.run.process import Settings, put_back, settings, unchanged
+
+if TYPE_CHECKING:
+    from gancore.composition import Composition
+
+FEW = 8  # calls of each hook that are watched: enough to see both sides of both updates, too few to be felt
+
+every_call = False  # whether all calls are watched; `gan --debug` sets it
+
+
+def guarded(composition: Composition) -> Composition:
+    """Return the same composition with its hooks watched."""
+    return evolve(composition, hooks=GuardedHooks(composition.chosen))
+
+
+class GuardedHooks(Hooks):
+    """Hooks of which the first calls are watched, and of which every metrics row asks whether all is as it was."""
+
+    def __init__(self, chosen: Sequence[Chosen], watch: type[Guarded] | None = None) -> None:
+        super().__init__(chosen)
+        make, always = watch or Guarded, every_call or watch is not None
+        self._implementations = {
+            hook: tuple(make(each.chosen, each.function, each.wants, self.chosen, always) for each in found)
+            for hook, found in self._implementations.items()
+        }
+        self._settings: Settings = {}
+        self._seen: dict[str, tuple[list[Mark], int]] = {}
+
+    def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
+        """Collect every answer that is not None; with each row, look around and remark what is forgotten."""
+        found = super().all(hook, **given)
+        return found + self._look_around(given["row"]["step"]) if hook == "record" else found
+
+    def _look_around(self, step: int) -> list[tuple[str, Any]]:
+        if self._settings and (changed := put_back(self._settings)):
+            raise PluginError(
+                f"a component changed {' and '.join(changed)} before step {step}",
+                where=", ".join(each.name for each in self.chosen),
+                mend="--debug watches every call, and names the component",
+            )
+        self._settings = self._settings or settings()  # only now: whoever trains sets up signals after the build
+        return [
+            (each.name, f"{each.name} keeps tensors that change, but has no state(): a resumed run will differ")
+            for each in self.chosen
+            if not hasattr(each.component, "state") and self._moves(each)
+        ]
+
+    def _moves(self, each: Chosen) -> bool:
+        """Whether a component's tensors have now moved between rows for the second time: once may fill a cache."""
+        marks, times = self._seen.get(each.name, ([], 0))
+        now = [(weakref.ref(tensor), tensor._version) for tensor in tensors_of(each.component)]  # noqa: SLF001
+        moved = len(now) != len(marks) or any(
+            old() is not new() or before != after for (old, before), (new, after) in zip(marks, now, strict=True)
+        )
+        self._seen[each.name] = now, times + moved
+        return moved and times == 2
+
+
+Mark = tuple["weakref.ref[Tensor]", int]
+
+
+def tensors_of(component: Any) -> list[Tensor]:
+    """List the tensors that lie in a component's fields, or in lists and dicts there."""
+    found: list[Tensor] = []
+    for each in attrs.fields(type(component)):
+        value = getattr(component, each.name, None)
+        items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else [value]
+        found += [item for item in items if isinstance(item, Tensor)]
+    return found
+
+
+@frozen(eq=False)
+class Guarded(Implementation):
+    """One component's method, watched at its first calls. Grad mode is put back after every one."""
+
+    everyone: tuple[Chosen, ...] = field(repr=False)
+    always: bool = False
+    calls: Iterator[int] = field(factory=itertools.count, repr=False)
+
+    def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
+        """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""
+        grad = torch.is_grad_enabled()
+        try:
+            if self.always or next(self.calls) < FEW:
+                return self.watched(hook, given)
+            return self.ask(given)
+        except GanError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise self.blame(hook, given, error) from error
+        finally:
+            if torch.is_grad_enabled() != grad:
+                torch.set_grad_enabled(grad)
+
+    def watched(self, hook: str, given: Mapping[str, Any]) -> Any:
+        """Call the method and compare. Raises PluginError for what it may not do or answer."""
+        label, where = f"{self.chosen.name}.{hook}", origin(self.chosen)
+        before = list(versions(given))
+        with unchanged(label, where):
+            answer = self.ask(given)
+        for name, tensor, version in before:
+            if tensor._version != version:  # noqa: SLF001 - the only count there is
+                what = f"{label}{moment(given)} writes into {name}"
+                raise PluginError(what, where=where, mend="work on a copy: x + 1, not x.add_(1)")
+        got, want = answers.wanted(hook, self.chosen, given, answer)
+        if want:
+            what = f"{label}{moment(given)} gave {answers.shown(got)}, but {want} is wanted"
+            raise PluginError(what, where=where, mend="docs/reference/hooks.md says what each hook answers")
+        watch_networks(hook, label, where, given, answer)
+        return answer
+
+    def blame(self, hook: str, given: Mapping[str, Any], cause: BaseException) -> PluginError:
+        """Name the component whose own code an error came from: a loss may call a network of somebody else's."""
+        found, line = culprit_of(cause, [self.chosen, *self.everyone])
+        culprit = found or self.chosen
+        by = "" if culprit is self.chosen else f" of {self.chosen.name}"
+        return PluginError(
+            f"{culprit.name} failed in {hook}{by}{moment(given)}: {type(cause).__name__}: {cause}",
+            where=", ".join(filter(None, (origin(culprit), line))),
+            mend="--debug shows the traceback",
+        )
+
+
+def culprit_of(error: BaseException, everyone: Sequence[Chosen]) -> tuple[Chosen | None, str]:
+    """Return the first component in whose own code an error came up, and the line; (None, "") where in nobody's."""
+    line = last_line(error, {module_of(each.component) for each in everyone})
+    lines = ((each, last_line(error, {module_of(each.component)})) for each in everyone)
+    return next((each for each, own in lines if line and own == line), None), line
+
+
+def moment(given: Mapping[str, Any]) -> str:
+    """Say at which step a hook is called, as far as what it is given tells."""
+    holder = next((given[name] for name in ("progress", "batch") if name in given), None)
+    step = given.get("step", given.get("row", {}).get("step", getattr(getattr(holder, "moment", holder), "step", None)))
+    return "" if step is None else f", step {step}"
+
+
+def origin(chosen: Chosen) -> str:
+    """Say where a component comes from: distribution and version, or how it was chosen."""
+    return f"{chosen.distribution} {chosen.version}" if chosen.distribution else chosen.chosen_by
+
+
+def module_of(component: Any) -> str:
+    """Return the top-level module of a component's class."""
+    return type(component).__module__.partition(".")[0]
+
+
+def versions(given: Mapping[str, Any]) -> Iterator[tuple[str, Tensor, int]]:
+    """Yield every tensor that a hook is handed and may not write into, with the count of writes so far."""
+    found = {name: value for name, value in given.items() if isinstance(value, Tensor)}
+    if isinstance(batch := given.get("batch"), Batch):
+        for label in ("real", "fake"):
+            side = batch.__dict__.get(label)
+            about = {} if side is None else {**side.__dict__}
+            found |= {f"batch.{label}.{name}": value for name, value in about.items() if isinstance(value, Tensor)}
+    for name, tensor in found.items():
+        if not tensor.is_inference():
+            yield name, tensor, tensor._version  # noqa: SLF001
+
+
+def watch_networks(hook: str, label: str, where: str, given: Mapping[str, Any], answer: Any) -> None:
+    """Check what the networks among an answer return when they are first called."""
+    if hook in answers.NETWORKS and answer is not None:
+        _watch_once(answer, answers.NETWORKS[hook], f"the network of {label}", where, given)
+    if hook == "extend_critic" and answer is not None:
+        for part in answer if isinstance(answer, Sequence) else (answer,):
+            if not isinstance(part, Tail | Head):
+                what = f"{label} gave {answers.shown(part)}, but a Tail or a Head is wanted"
+                raise PluginError(what, where=where, mend="Tail(module, added=k) or Head(name, module)")
+            _watch_once(part.module, answers.tail_or_head(part), f"the {type(part).__name__} of {label}", where, given)
+
+
+def _watch_once(net: nn.Module, check: answers.Check, label: str, where: str, given: Mapping[str, Any]) -> None:
+    def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        handle.remove()
+        if inputs and (want := check(given, inputs, output)):
+            shapes = " and ".join(answers.shown(each) for each in inputs if isinstance(each, Tensor))
+            what = f"{label} made {answers.shown(output)} of {shapes}, but {want} is wanted"
+            raise PluginError(what, where=where, mend="docs/reference/hooks.md says what each network maps to what")
+
+    handle = net.register_forward_hook(look)

@@ -1,0 +1,92 @@
+"""The plugins that a run was trained with, against those that are installed now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from gancore import discovery
+from gancore.composition import Composition, Pick, pick
+from gancore.errors import CheckpointError, PluginError
+from gancore.options import Given
+from gancore.recipe import Layer
+from gancore.run import checkpoint
+
+OF_THE_GENERATOR = ("gen", "latent", "upsample", "gen-norm")  # slots without which there is no generator
+
+
+def absent(layer: Layer) -> list[Pick]:
+    """List what a recipe chooses and nobody publishes any more."""
+    known = {row.name for row in discovery.installed()}
+    picks = [each for each in pick([layer]) if not discovery.is_file(each.wanted)]
+    return [each for each in picks if each.wanted.rpartition(":")[2] not in known]
+
+
+def require(lost: Sequence[Pick], folder: Path) -> None:
+    """Raise PluginError naming what is not installed and what to install, as the newest checkpoint tells it."""
+    if not lost:
+        return
+    found, _ = checkpoint.newest(folder / "checkpoints")
+    written: Mapping[str, Any] = found.manifest.get("plugins", {}) if found else {}
+    about = [written.get(each.alias or each.wanted.rpartition(":")[2], {}) for each in lost]
+    wanted = {f"{each['distribution']}=={each['version']}": None for each in about if each.get("distribution")}
+    names = " and ".join(dict.fromkeys(repr(each.wanted) for each in lost))
+    raise PluginError(
+        f"the run was trained with {names}, which is not installed",
+        where=", ".join(f"{each.slot} = {each.name} ({each.where})" for each in lost),
+        mend=f"pip install {' '.join(wanted)}" if wanted else "install the plugin that publishes it",
+    )
+
+
+def spare(layer: Layer, lost: Sequence[Pick], folder: Path) -> Layer:
+    """Leave out of a recipe what is lost, to draw samples. Raises PluginError where the generator itself is."""
+    require([each for each in lost if each.slot in OF_THE_GENERATOR], folder)
+    if not lost:
+        return layer
+    names = {each.name for each in lost}
+    slots = {
+        slot: evolve(given, value=[name for name in layer.names(slot) if name not in names])
+        if isinstance(given.value, list)
+        else given
+        for slot, given in layer.slots.items()
+        if isinstance(given.value, list) or given.value not in names
+    }
+    tables = {each.alias or each.wanted.rpartition(":")[2] for each in lost}
+    options = {table: values for table, values in layer.options.items() if table not in tables}
+    options["run"] = {**options.get("run", {}), "force": Given(True, "to draw samples")}  # rules are of training
+    return evolve(layer, slots=slots, options=options)
+
+
+def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
+    """Say which components are of another version than `then`, when the checkpoint was written.
+
+    Raises CheckpointError where one comes from another distribution, or of another major version without `migrate`.
+    """
+    notes = []
+    for each in composition.chosen:
+        was = then.get(each.name, {"distribution": each.distribution, "version": each.version})
+        if was["distribution"] != each.distribution:
+            raise _other(each.name, was, f"now {each.distribution or 'a file'} gives that name")
+        before, now = _numbers(was["version"]), _numbers(each.version)
+        told = f"{each.name} was {was['version']} then and is {each.version} now"
+        if before[:1] != now[:1] and not hasattr(each.component, "migrate"):
+            raise _other(each.name, was, f"now {each.version} is installed, which need not go on as it did")
+        if before[:2] != now[:2]:
+            notes.append(f"{told}; the run may not be bit-exact")
+        elif was["version"] != each.version:
+            notes.append(told)
+    return notes
+
+
+def _other(name: str, was: Mapping[str, Any], why: str) -> CheckpointError:
+    source = f"{was['distribution'] or 'a file'} {was['version']}".strip()
+    mend = f"pip install {was['distribution']}=={was['version']}" if was["distribution"] else "choose the file again"
+    return CheckpointError(f"the run was trained with {name} of {source}; {why}", where=name, mend=mend)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]

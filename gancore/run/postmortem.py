@@ -1,0 +1,132 @@
+"""What is kept of a run that failed: `failed/step-N/`, beside the good checkpoints and never one of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from gancore.errors import GanError, NumbersError
+from gancore.loop import Training
+from gancore.plan import ROLES
+from gancore.run import _fs, checkpoint
+from gancore.run.samples import draw_samples
+from gancore.run.snapshot import Snapshot
+
+FAILED = "failed"
+LARGE = 1e4  # scores beyond this come of a critic that runs away
+
+
+# ── numbers that are no longer finite ─────────────────────────────────────────────────────────────────────────
+
+
+def keep_numbers(
+    folder: Path, training: Training, error: NumbersError, capture: Callable[[], Snapshot], plugins: dict[str, Any]
+) -> Path | None:
+    """Write weights, the last reals and a report below a run's `failed/`; return where, None where it cannot be had.
+
+    The networks are used once more, in training mode: whoever goes on restores them from a checkpoint first.
+    """
+    place = folder / FAILED / checkpoint.name_of(training.step)
+    with suppress(OSError):
+        place.parent.mkdir(exist_ok=True)
+        if place.exists():
+            _fs.remove(place)
+        with suppress(GanError):  # a component's state may be what cannot be stored
+            checkpoint.write(place.parent, capture(), plugins)
+        place.mkdir(exist_ok=True)
+        samples, labels = last_reals(training)
+        _fs.write_new(place / "batch.safetensors", save({"samples": samples.contiguous(), "labels": labels}))
+        _fs.write_new(place / "report.txt", "\n".join([str(error), "", *findings(training), ""]).encode())
+        return place
+    return None
+
+
+def last_reals(training: Training) -> tuple[Tensor, Tensor]:
+    """Gather the reals of the newest batch again, on the CPU: samples `[N, *shape]`, labels `[N, L]`."""
+    if training.game.data is None:
+        return torch.empty(0), torch.empty(0, 0)
+    samples, labels = training.reals(max(0, training.batches - 1))()
+    return samples.cpu(), labels.cpu()
+
+
+def findings(training: Training) -> Iterator[str]:
+    """Say what a person would look for: rates, ranges, and in each player the first thing that is not finite."""
+    gan, broken = training.game.gan, False
+    for role in ROLES:
+        rates = ", ".join(f"{group['lr']:.4g}" for group in gan.player(role).optimizer.param_groups)
+        yield f"{role}: learning rate {rates}"
+        wrong = [(name, weight) for name, weight in gan.player(role).state_dict().items() if not _finite(weight)]
+        if wrong:
+            broken, (name, weight) = True, wrong[0]
+            yield f"{role}: {int((~weight.isfinite()).sum())} of {weight.numel()} numbers of {name} are not finite"
+    samples, labels = last_reals(training)
+    yield f"reals: {_range(samples)}"
+    with torch.no_grad():
+        made = draw_samples(training.game, training.game.plan.batch, "measure")[0]
+        yield f"samples: {_range(made)}"
+        reals = samples.to(gan.device), labels.to(gan.device)
+        yield f"critic: first module whose output is not finite: {first_wrong(gan.critic.network, *reals)}"
+        scores = gan.critic.network(*reals).score
+    yield f"critic: scores of reals {_range(scores)}"
+    yield "likely: " + likely_cause(training, broken, scores)
+
+
+def likely_cause(training: Training, broken: bool, scores: Tensor) -> str:
+    """Guess, from what is and what is not finite."""
+    if broken:
+        return "an update took a weight out of range: a learning rate that is too high"
+    if _finite(scores) and scores.abs().max() > LARGE:
+        return "the critic runs away: a constraint on its slope, or a lower learning rate of the critic"
+    if training.game.runtime.precision != "fp32":
+        return f"{training.game.runtime.precision} overflowed: --precision fp32"
+    return "a term itself: the logarithm of 0 (use logits), or the slope of a root at 0 (add ε inside it)"
+
+
+def first_wrong(net: nn.Module, *inputs: Tensor) -> str:
+    """Name the first module of a network whose output is not finite, or say that there is none."""
+    found: list[str] = []
+
+    def look(name: str, module: nn.Module, output: Any) -> None:
+        if isinstance(output, Tensor) and not _finite(output):
+            found.append(f"{name} ({type(module).__name__})")
+
+    handles = [
+        module.register_forward_hook(lambda module, _, output, name=name: look(name, module, output))
+        for name, module in net.named_modules()
+        if name and not list(module.children())
+    ]
+    try:
+        net(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else "none"
+
+
+def _finite(values: Tensor) -> bool:
+    return not values.is_floating_point() or bool(values.isfinite().all())
+
+
+def _range(values: Tensor) -> str:
+    if not values.numel():
+        return "none"
+    return f"from {values.min():.4g} to {values.max():.4g}, mean {values.float().mean():.4g}"
+
+
+# ── room on the disk ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def room_note(folder: Path, training: Training) -> list[str]:
+    """Warn where a disk has no room for two checkpoints: float32 weights and two moments each."""
+    weights = sum(weight.numel() for role in ROLES for weight in training.game.gan.player(role).parameters)
+    free, needed = shutil.disk_usage(folder).free, 2 * 12 * weights
+    if free >= needed:
+        return []
+    return [f"the disk has {free / 2**20:,.0f} MiB free, but two checkpoints need about {needed / 2**20:,.0f} MiB"]

@@ -1,0 +1,65 @@
+"""JSON as we write it and nothing beyond: what a parser may silently mend or blow up is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+DEEPEST = 32  # levels of nesting
+LARGEST = 1 << 63
+
+
+def parse(raw: bytes) -> Any:
+    """Parse JSON in UTF-8.
+
+    Raises ValueError for a byte order mark, repeated keys, NaN and infinities (written or by overflow), whole numbers
+    beyond 64 bits, text that is no Unicode, and nesting beyond 32 levels.
+    """
+    try:
+        value = json.loads(
+            raw.decode(), object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_whole, parse_float=_real
+        )
+    except RecursionError:
+        raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
+    _check_depth_and_text(value)
+    return value
+
+
+def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(items)
+    if len(found) < len(items):
+        raise ValueError("a key is repeated")
+    return found
+
+
+def _constant(word: str) -> Any:
+    raise ValueError(f"{word} is no number")
+
+
+def _whole(digits: str) -> int:
+    # the length first: reading a million digits takes minutes
+    if len(digits) > 20 or not -LARGEST <= int(digits) < LARGEST:
+        raise ValueError(f"the whole number {digits[:20]} is beyond 64 bits")
+    return int(digits)
+
+
+def _real(digits: str) -> float:
+    if not math.isfinite(float(digits)):
+        raise ValueError(f"the number {digits[:20]} is too large")
+    return float(digits)
+
+
+def _check_depth_and_text(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        for text in level:
+            if isinstance(text, str):
+                text.encode()  # lone surrogates are no text; the error is a ValueError
+        lists = [each for each in level if isinstance(each, list)]
+        tables = [each for each in level if isinstance(each, dict)]
+        level = [item for each in lists for item in each]
+        level += [part for each in tables for pair in each.items() for part in pair]
+        if not level:
+            return
+    raise ValueError(f"it is nested deeper than {DEEPEST} levels")

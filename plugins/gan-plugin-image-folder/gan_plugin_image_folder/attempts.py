@@ -1,0 +1,70 @@
+"""How files are tried: again where disk or network fail, quietly, in bounded memory, under a progress bar."""
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Condition
+from typing import Any, TypeVar
+
+from PIL import Image
+
+from gan_plugin_image_folder.picture import Unusable
+from gan_plugin_image_folder.stderr import kept_back
+
+TRIES, PAUSE = 3, 0.5  # seconds between them
+SOON = 500  # files that are read before a bar would be worth a look
+Item = TypeVar("Item")
+
+
+def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what the function returns, or the Unusable that it raises; a fault that may pass is tried again."""
+    for left in reversed(range(TRIES)):
+        try:
+            return function(*arguments)
+        except Unusable as found:
+            fault = found
+        if not fault.passing or not left:
+            break
+        time.sleep(PAUSE)
+    return fault
+
+
+@contextmanager
+def quiet() -> Iterator[Callable[[], list[str]]]:
+    """Keep back what Pillow and its decoders say of rotten files; yield a function that returns the latter's lines."""
+    with kept_back() as said, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield said
+
+
+class Room:
+    """Room for so many pixels at once, however many threads there are: whoever needs more than is free waits."""
+
+    def __init__(self, pixels: int) -> None:
+        self.free, self.changed = pixels, Condition()
+
+    @contextmanager
+    def for_so_many(self, pixels: int) -> Iterator[None]:
+        """Take that many pixels, at most as many as there are in all, and give them back."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.free >= pixels)
+            self.free -= pixels
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.free += pixels
+                self.changed.notify_all()
+
+
+def watched(items: Iterable[Item], total: int, doing: str) -> Iterable[Item]:
+    """Yield the items, under a progress bar on stderr if that is a terminal and they are many."""
+    if total <= SOON or not sys.stderr.isatty():
+        return items
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, doing, total=total, console=Console(stderr=True), transient=True)

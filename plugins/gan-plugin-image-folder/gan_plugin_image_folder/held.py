@@ -1,0 +1,66 @@
+"""Decoded images as a run takes them: in memory, or mapped from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from math import prod
+
+import numpy as np
+import torch
+from attrs import define
+from torch import Tensor
+
+from gan_plugin_image_folder.images import About, Form, Images
+from gancore import DataError, StoredData
+
+
+class Memory:
+    """Images held in memory: room for `count` of them. Raises DataError where there is not enough."""
+
+    def __init__(self, count: int, form: Form) -> None:
+        try:
+            self.samples, self.used = torch.empty(count, *form, dtype=torch.uint8), 0
+        except RuntimeError:
+            gigabytes = count * prod(form) / 1e9
+            what = f"{count} images of {'×'.join(map(str, form))} take {gigabytes:.1f} GB, more than there is"
+            mend = "--image-folder.cache file, --size with fewer pixels, or fewer images"
+            raise DataError(what, where="image-folder.path", mend=mend) from None
+
+    def __enter__(self) -> Memory:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the memory to whoever holds the images."""
+
+    def add(self, rows: np.ndarray) -> None:
+        self.samples[self.used : self.used + len(rows)] = torch.from_numpy(rows)
+        self.used += len(rows)
+
+    def keep(self, about: About) -> Images:
+        return Images(self.samples[: self.used], about)
+
+
+@define(eq=False)
+class Hashed(StoredData):
+    """Images whose bytes were hashed when they were decoded: `digests`, one an image.
+
+    The fingerprint is made of these, so that it costs no second pass and is the same in memory and on disk.
+    """
+
+    digests: Sequence[str] = ()
+
+    def fingerprint(self) -> str:
+        digest = blake2b(repr((self.shape, self.label_sets)).encode(), digest_size=16)
+        digest.update("".join(self.digests).encode())
+        digest.update(self.labels.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+@define(eq=False)
+class Mapped(Hashed):
+    """Images in a read-only mapped array; torch takes none, so the rows are gathered before they become a tensor."""
+
+    def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        rows = torch.from_numpy(self.samples[indices.numpy()])
+        return rows.float().div_(127.5).sub_(1.0), self.labels[indices]

@@ -1,0 +1,236 @@
+"""`gan data check`: what it says of a set, what it suggests, and the list of files to leave out."""
+
+import ctypes
+import json
+import os
+import shlex
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from gan_plugin_image_folder.command import data
+from gan_plugin_image_folder.component import ImageFolder
+from gan_plugin_image_folder.leaving import HEADER, line_of, read_list, write_list
+from gan_plugin_image_folder.stderr import kept_back
+from gancore import DataError, DataSpec, UsageError
+
+ODD = [
+    "a b.png",
+    " a.png",
+    "a.png ",
+    "#a.png",
+    '"a".png',
+    "a\nb.png",
+    "\x1b[31m.png",
+    "é.png",
+    "a\u2028b.png",
+    "x\r.png",
+]
+
+
+def paint(path, seed=0, size=(16, 16), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (size[1], size[0], len(mode)) if len(mode) > 1 else (size[1], size[0])
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, np.uint8)).save(path)
+
+
+def check(*words):
+    """Return what the command prints and its exit code. Errors of gancore are raised."""
+    done = CliRunner().invoke(data, ["check", *map(str, words)])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.stdout, done.exit_code
+
+
+def facts(*words):
+    said, code = check(*words, "--json")
+    return {**json.loads(said), "code": code}
+
+
+def options(found):
+    return [each["option"] for each in found["suggested"]]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for seed, name in enumerate(("cat/a", "cat/b", "dog/c", "dog/d")):
+        paint(tmp_path / "set" / f"{name}.png", seed)
+    return tmp_path / "set"
+
+
+def test_set_without_faults_needs_no_option_and_exits_with_0(folder):
+    found = facts(folder)
+    assert (found["code"], found["suggested"], found["warnings"], found["unusable"]) == (0, [], [], {})
+    assert found["labels"] == {"class": {"cat": 2, "dog": 2}}
+    assert found["command"] == f"gan run --data {folder}"
+    assert found["sizes"] == {"different": 1, "height": [16, 16, 16], "width": [16, 16, 16], "aspect": [1, 1, 1]}
+    assert check(folder)[0].splitlines()[0] == "images: 4 found, 4 usable, 0 not"
+
+
+def test_files_that_cannot_be_used_are_named_with_their_reasons_and_exit_with_1(folder):
+    (folder / "cat" / "bad\x1b.png").write_bytes(b"")
+    said, code = check(folder)
+    assert code == 1
+    assert "  1 empty: cat/bad\\x1b.png\n" in said
+    assert facts(folder)["unusable"] == {"empty": ["cat/bad\x1b.png"]}
+
+
+def test_suggested_command_reads_the_set(folder):
+    paint(folder / "cat" / "wide.png", 9, size=(300, 20))
+    paint(folder / "dog" / "again.png", 0)
+    (folder / "dog" / "bad.png").write_bytes(b"text")
+    found = facts(folder, "--fix-list", folder.parent / "bad list.txt")
+    assert options(found) == [
+        f"--image-folder.leave-out {folder.parent / 'bad list.txt'}",
+        "--size 16",
+        "--image-folder.fit pad",
+        "--image-folder.duplicates merge",
+    ]
+    words = shlex.split(found["command"])
+    given = dict(zip(words[4::2], words[5::2], strict=True))
+    given = {name.removeprefix("--image-folder.").replace("-", "_"): value for name, value in given.items()}
+    size = (int(given.pop("__size")),) * 2
+    read = ImageFolder(path=words[3], bad_images="stop", **given).make_data(DataSpec(size))
+    assert len(read) == 5
+    assert [each.name for each in read.label_sets] == ["class", "class-2"]
+
+
+def test_labels_that_a_run_refuses_are_answered_by_labels_none(folder):
+    paint(folder / "stray.png", 7)
+    found = facts(folder)
+    assert found["labels_refused"].startswith("images lie beside the class folders: stray.png")
+    assert options(found) == ["--image-folder.labels none"]
+    assert found["code"] == 0
+    assert len(ImageFolder(path=str(folder), labels="none").make_data(DataSpec())) == 5
+
+
+def test_one_class_is_none_and_uneven_classes_are_warned_of(tmp_path):
+    paint(tmp_path / "one" / "a" / "a.png")
+    assert options(facts(tmp_path / "one")) == ["--image-folder.labels none"]
+    paint(tmp_path / "two" / "b" / "b.png", 99)
+    for seed in range(11):
+        paint(tmp_path / "two" / "a" / f"{seed}.png", seed)
+    assert "the largest has 11 times the images of the smallest" in facts(tmp_path / "two")["warnings"][0]
+
+
+def test_labels_of_a_file_are_counted(folder):
+    (folder / "labels.csv").write_text("file,kind\na,x\nb,y\nc,x\nd,y\n")
+    assert facts(folder)["labels"] == {"kind": {"x": 2, "y": 2}}
+
+
+def test_equal_pixels_are_found_whatever_the_format(tmp_path):
+    paint(tmp_path / "a.png")
+    Image.open(tmp_path / "a.png").save(tmp_path / "b.bmp")
+    paint(tmp_path / "c.png", 1)
+    found = facts(tmp_path)
+    assert found["equal"] == [["a.png", "b.bmp"]]
+    assert options(found) == ["--image-folder.duplicates first"]
+
+
+def test_modes_and_remarks_are_counted(tmp_path):
+    paint(tmp_path / "a.png", 1, mode="L")
+    paint(tmp_path / "b.png", 2, mode="RGBA")
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "c.png")
+    found = facts(tmp_path)
+    assert (found["modes"], found["grey"]) == ({"L": 1, "RGBA": 1, "RGB": 1}, 1)
+    assert found["remarks"] == {"laid on the background": 1, "of one colour": 1}
+
+
+def test_folder_of_faults_alone_has_no_suggestion_and_more_faults_than_images_are_warned_of(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"")
+    found = facts(tmp_path)
+    assert (found["code"], found["suggested"], found["images"]["usable"]) == (1, [], 0)
+    assert "try:" not in check(tmp_path)[0]
+    paint(tmp_path / "good.png")
+    assert facts(tmp_path)["warnings"][0].startswith("more than half of the images cannot be used")
+
+
+@pytest.mark.parametrize("given", ["nope", ""])
+def test_path_that_is_no_folder_is_a_usage_error(given):
+    with pytest.raises(UsageError, match="where: gan data check PATH"):
+        check(given)
+
+
+def test_folder_without_images_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no images in"):
+        check(tmp_path)
+
+
+# ── the list of files to leave out ────────────────────────────────────────────────────────────────────────────
+
+
+def test_names_of_every_kind_come_back_from_the_list_one_a_line(tmp_path):
+    names = [*ODD, os.fsdecode(b"\xff.png"), "sub/x.png"]
+    write_list(tmp_path / "list.txt", names)
+    assert len((tmp_path / "list.txt").read_text().split("\n")) == len(names) + 2
+    assert read_list("list.txt", tmp_path) == set(names)
+    assert line_of("a b.png") == "a b.png"
+
+
+def test_list_written_by_hand_may_have_comments_empty_lines_and_a_mark(tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa.png\r\n\r\n# no\n  ./sub/b.png  \n")
+    assert read_list("list.txt", tmp_path) == {"a.png", "sub/b.png"}
+
+
+@pytest.mark.parametrize("line", ['"a', '"a" b', '"'])
+def test_line_in_quotes_that_is_no_string_is_refused_with_its_number(tmp_path, line):
+    (tmp_path / "list.txt").write_text(f"a.png\n{line}\n")
+    with pytest.raises(DataError, match="is no JSON string\nwhere: .*list.txt, line 2\n"):
+        read_list("list.txt", tmp_path)
+
+
+def test_list_that_is_not_there_is_refused(folder):
+    with pytest.raises(UsageError, match="where: image-folder.leave-out"):
+        ImageFolder(path=str(folder), leave_out="nope.txt").make_data(DataSpec())
+
+
+def test_listed_files_are_left_out_and_names_that_are_not_there_are_counted(folder, caplog):
+    (folder.parent / "list.txt").write_text("cat/a.png\nnope.png\n")
+    component = ImageFolder(path=str(folder), leave_out=str(folder.parent / "list.txt"))
+    assert len(component.make_data(DataSpec())) == 3
+    assert component.describe_data()["left_out"] == 1
+    assert "1 of 2 names to leave out are no images of the folder: nope.png" in caplog.text
+
+
+def test_rows_of_a_labels_file_may_name_files_that_are_left_out(folder):
+    (folder / "labels.csv").write_text("file,kind\na,x\nb,y\nc,x\nd,y\n")
+    (folder.parent / "list.txt").write_text("cat/a.png\n")
+    read = ImageFolder(path=str(folder), leave_out=str(folder.parent / "list.txt")).make_data(DataSpec())
+    assert read.labels.flatten().tolist() == [1, 0, 1]
+
+
+def test_leaving_out_all_is_refused(folder):
+    (folder.parent / "list.txt").write_text("".join(f"{name}.png\n" for name in ("cat/a", "cat/b", "dog/c", "dog/d")))
+    with pytest.raises(DataError, match="all 4 images are left out"):
+        ImageFolder(path=str(folder), leave_out=str(folder.parent / "list.txt")).make_data(DataSpec())
+
+
+def test_list_overwrites_a_list_and_nothing_else(folder):
+    target = folder.parent / "list.txt"
+    check(folder, "--fix-list", target)
+    check(folder, "--fix-list", target)
+    assert target.read_text() == HEADER
+    target.write_text("my notes")
+    with pytest.raises(UsageError, match="is there already, and is no such list"):
+        check(folder, "--fix-list", target)
+    assert target.read_text() == "my notes"
+    with pytest.raises(UsageError, match="is named like an image"):
+        check(folder, "--fix-list", folder / "new.png")
+    with pytest.raises(UsageError, match="cannot be written"):
+        check(folder, "--fix-list", folder / "nowhere" / "list.txt")
+
+
+# ── what decoders say ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_c_writes_to_stderr_is_kept_back_and_what_python_writes_is_not(capfd):
+    with kept_back() as said:
+        ctypes.CDLL(None).write(2, b"from C\nand more\n", 16)
+        print("from Python", file=sys.stderr)
+        assert said() == ["from C", "and more"]
+    os.write(2, b"afterwards\n")
+    assert capfd.readouterr().err == "from Python\nafterwards\n"
