@@ -27,7 +27,7 @@ from gan_plugin_doctor.rules import examine, unchecked
 from gan_plugin_doctor.series import Log
 from gan_plugin_gif import find_frames, load
 from gan_plugin_idx import Idx
-from gan_plugin_image_folder import ImageFolder
+from gan_plugin_image_folder.component import ImageFolder
 from gancore import DataSpec, discovery, read_rows
 from gancore.cli import main
 from gancore.cli.recipes import as_object, explain

@@ -204,15 +204,18 @@ def refuse_links(folder: Path) -> None:
 
 def note(folder: Path, **facts: Any) -> None:
     """Write facts into `run.json`, which serves people; nothing is decided by it, so no trouble with it matters."""
-    path = folder / ABOUT
+    with contextlib.suppress(OSError):
+        _fs.replace(folder / ABOUT, (json.dumps({**noted(folder), **facts}, indent=1) + "\n").encode())
+
+
+def noted(folder: Path) -> dict[str, Any]:
+    """Read the facts of `run.json`; none where it cannot be read."""
     try:
-        with os.fdopen(_fs.open_regular(path), "rb") as file:
+        with os.fdopen(_fs.open_regular(folder / ABOUT), "rb") as file:
             about = json.loads(file.read(LARGEST_ABOUT))
     except (OSError, ValueError, RecursionError):
-        about = {}
-    kept = about if isinstance(about, dict) else {}
-    with contextlib.suppress(OSError):
-        _fs.replace(path, (json.dumps({**kept, **facts}, indent=1) + "\n").encode())
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def describe_data(folder: Path, facts: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -28,7 +27,7 @@ def remarks(folder: Path, step: int, device: torch.device, manifest: Mapping[str
 
     `manifest` is that of the checkpoint.
     """
-    about = _about(folder)
+    about = directory.noted(folder)
     told = []
     if about.get("started") and about.get("ended") is None:
         told.append(
@@ -52,11 +51,3 @@ def _version(name: str) -> str | None:
         return known.get(name) or version(name)
     except PackageNotFoundError:
         return None
-
-
-def _about(folder: Path) -> dict[str, Any]:
-    try:
-        about = json.loads((folder / directory.ABOUT).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return about if isinstance(about, dict) else {}
