@@ -244,12 +244,13 @@ def test_a_run_whose_recipe_names_code_is_refused(folder, hostile_run):
         copy = folder / f"run{number}"
         shutil.copytree(run, copy, symlinks=True)
         (copy / "recipe.toml").write_text(text.replace("format = 1", f"format = 1\nreg = [{json.dumps(name)}]"))
-        jobs += [("sample", copy, "-o", "x.png"), ("run", "--resume", copy), ("diagnose", copy)]
+        jobs += [("sample", copy, "-o", copy / "x.png"), ("run", "--resume", copy), ("diagnose", copy)]
     answers = watched(folder, *jobs)
     assert {each["code"] for each in answers} <= {0, 1, 2}
     assert all(each["code"] for each in answers[1::3]), "no training goes on without what the recipe chooses"
     assert not any(each["code"] for each in answers[2::3]), "figures can be read whatever the recipe chooses"
-    assert [harmful(each) for each in answers] == [[]] * 15
+    copies = [folder / f"run{number // 3}" for number in range(len(answers))]
+    assert [harmful(each, copy) for each, copy in zip(answers, copies, strict=True)] == [[]] * 15
 
 
 # ── the terminal ──────────────────────────────────────────────────────────────────────────────────────────────
