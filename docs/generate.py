@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -17,6 +19,9 @@ from gancore.options import show
 from gancore.recipe import KINDS
 
 REFERENCE = Path(__file__).parent / "reference"
+FAULTS = (
+    "<!-- made by `uv run python docs/generate.py`; rename the tests instead -->\n\nEvery fault below has a test.\n"
+)
 NOTICE = "<!-- made by `uv run python docs/generate.py`; edit the docstrings instead -->\n\n"
 
 
@@ -106,7 +111,37 @@ def recipes_page() -> str:
     return "\n".join(parts)
 
 
+def faults_page() -> str:
+    """Write the page of all faults that a test is named after: what happens, in the words of the test."""
+    titles = {"C": "Configuration", "D": "Data", "P": "Plugins"}
+    parts = [f"# Faults\n\n{FAULTS}"]
+    rows = sorted({row for path in test_files() for row in faults_in(path)})
+    for letter, title in titles.items():
+        lines = [f"## {title}\n", "| fault | case, or what happens | test |", "| --- | --- | --- |"]
+        lines += [f"| {key} | {text} | `{place}` |" for key, text, place in rows if key[0] == letter]
+        parts.append("\n".join([*lines, ""]))
+    return "\n".join(parts)
+
+
+def test_files() -> list[Path]:
+    """List the files that hold tests, or cases of them."""
+    root = Path(__file__).parent.parent
+    return sorted([*(root / "tests").glob("*.py"), *(root / "plugins").glob("*/test_*.py")])
+
+
+def faults_in(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield identifier, sentence and place of every test and every case that bears an identifier, e.g. D01 or P09."""
+    place = path.relative_to(Path(__file__).parent.parent).as_posix()
+    text = path.read_text()
+    for name in re.findall(r"def test_(\w+)\(", text):
+        words = re.sub(r"_?[CDP]\d\d(?=_|$)", "", name).strip("_").replace("_", " ")
+        yield from ((key, words, place) for key in re.findall(r"(?:^|_)([CDP]\d\d)(?=_|$)", name))
+    for key, label in re.findall(r"""["']([CDP]\d\d)(?:-|": \()"?([\w-]+)["']""", text):
+        yield key, label.replace("-", " "), place
+
+
 PAGES = {
+    "faults.md": faults_page,
     "hooks.md": hooks_page,
     "components.md": components_page,
     "commands.md": commands_page,

@@ -59,3 +59,18 @@ def test_the_readme_is_short_and_names_every_first_party_component():
     for row in discovery.installed():
         if row.distribution.startswith("gan-plugin-"):
             assert f"`{row.name}`" in text, row.name
+
+
+def test_every_promise_names_a_test_that_is_there():
+    named = re.findall(r"`(tests/\w+\.py)(?:::(\w+))?`", (ROOT / "docs" / "promises.md").read_text())
+    assert len(named) > 20
+    for path, name in named:
+        assert f"def {name}" in (ROOT / path).read_text(), f"{path}::{name}"
+
+
+def test_every_identifier_of_a_fault_has_a_test():
+    text = (ROOT / "docs" / "reference" / "faults.md").read_text()
+    wanted = {
+        f"{letter}{number:02}" for letter, most in (("C", 27), ("D", 70), ("P", 31)) for number in range(1, most + 1)
+    }
+    assert wanted <= set(re.findall(r"^\| ([CDP]\d\d) ", text, re.MULTILINE))
