@@ -272,7 +272,7 @@ def test_fewer_images_than_the_batch_fill_it_by_repetition_D31_D32(gan_here, tmp
 
 def test_describe_data_is_written_into_the_run_before_the_first_step(gan_here, tmp_path):
     (good(tmp_path / "set") / "bad.png").write_bytes(b"")
-    gan_here("run", "--data", tmp_path / "set", "--out", "run", *TINY, "--steps", "0")
+    gan_here("run", "--data", tmp_path / "set", "--out", "run", *TINY)
     report = json.loads((tmp_path / "run" / "data-report.json").read_text())
     assert report["skipped_files"] == {"empty": ["bad.png"]}
     assert report["notes"] == ["3 images used, 1 skipped: 1 empty (bad.png)"]

@@ -17,7 +17,7 @@ import torch
 from gancore import Run, compose, discovery
 from gancore.cli import main
 from gancore.recipe import layer_of
-from gancore.run import checkpoint, directory
+from gancore.run import checkpoint, directory, sealed
 from gancore.run.directory import read_rows, rows_in
 from gancore.run.records import MetricsLog
 from gancore.run.verify import Interrupted, differences
@@ -176,15 +176,15 @@ def test_a_checkpoint_that_is_pruned_while_it_is_read_gives_way_to_the_newer_one
     Run.start(in_plain(3, save_every=3), tmp_path / "r").fit()
     older, newer = checkpoint.steps(tmp_path / "r" / "checkpoints")
     newer.rename(tmp_path / "newer")
-    read, calls = checkpoint._read, count()
+    read, calls = sealed.read_file, count()
 
-    def read_late(folder, name):
+    def read_late(*arguments, **more):
         if next(calls) == 3:
             (tmp_path / "newer").rename(newer)
             shutil.rmtree(older)
-        return read(folder, name)
+        return read(*arguments, **more)
 
-    monkeypatch.setattr(checkpoint, "_read", read_late)
+    monkeypatch.setattr(sealed, "read_file", read_late)
     found, warnings = checkpoint.newest(tmp_path / "r" / "checkpoints")
     assert (found.snapshot.state["step"], warnings) == (3, [])
 

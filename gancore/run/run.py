@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -233,8 +232,7 @@ class Run:
             self._close()
 
     def _close(self, **facts: str) -> None:
-        with suppress(OSError):  # it serves people only: a full disk must not hide why a run failed
-            directory.note(self.folder, ended=directory.now(), step=self.training.step, **facts)
+        directory.note(self.folder, ended=directory.now(), step=self.training.step, **facts)
 
     def _train(self, log: MetricsLog) -> Iterator[Row]:
         settings, training = self.composition.settings, self.training
@@ -410,7 +408,7 @@ class Run:
     def draw_samples(self, name: str = "", progress: Progress | None = None) -> None:
         """Write a grid (or scatter) of the same latents as always into `samples/`, and ask components to draw.
 
-        A disk that takes no picture is told, and no reason to stop.
+        A disk that takes no picture is told, and no reason to stop before the end. Raises GanError for the final one.
         """
         try:
             self._draw(name, progress)
@@ -418,7 +416,10 @@ class Run:
             reason = error if isinstance(error, OSError) else error.__cause__
             if not isinstance(reason, OSError):
                 raise
-            self.notes.append(f"samples of step {self.training.step} were not drawn: {reason.strerror or reason}")
+            what = f"samples of step {self.training.step} were not drawn: {reason.strerror or reason}"
+            if name == "final":
+                raise GanError(what, where=str(self.folder), mend=f"gan sample {self.folder}") from error
+            self.notes.append(what)
 
     def _draw(self, name: str, progress: Progress | None) -> None:
         training = self.training
