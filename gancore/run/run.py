@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gancore.composition import Composition, resolve
 from gancore.data import Data, DataOrder, DataSpec
 from gancore.discovery import is_file
-from gancore.errors import CheckpointError, CompositionError, DataError, NumbersError, PluginError, UsageError
+from gancore.errors import CheckpointError, CompositionError, DataError, GanError, NumbersError, PluginError, UsageError
 from gancore.hooks import Hooks
 from gancore.loop import Training
 from gancore.networks import GAN, Player, build, build_generator, make_plan
