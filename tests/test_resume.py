@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gancore import CompositionError, Run, compose, discovery
+from gancore import CheckpointError, CompositionError, Run, compose, discovery
 from gancore.run import checkpoint
 from gancore.run.verify import Interrupted, differences
 
@@ -172,7 +172,11 @@ REMEMBERING = [
 def test_a_component_that_forgets_would_be_found(row, own, tmp_path, monkeypatch):
     whole, make = start_around(row, own, tmp_path)
     whole.fit()
-    monkeypatch.setattr(discovery.load(row), "load_state", lambda self, state: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(discovery.load(row), "load_state", lambda self, state: None)
+        with pytest.raises(CheckpointError, match="does not take its stored state"):
+            train_in_two_goes(make, tmp_path / "refused")
+    monkeypatch.delattr(discovery.load(row), "load_state")
     parts = train_in_two_goes(make, tmp_path / "in-two-goes" / "run")
     assert differences(whole.folder, parts.folder) != []
 
