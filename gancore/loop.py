@@ -14,7 +14,9 @@ from gancore.batch import Moment
 from gancore.data import DataOrder
 from gancore.errors import PluginError, UsageError
 from gancore.plan import Update
-from gancore.step import Figures, Game, Reals, update_both, update_critic, update_generator
+from gancore.step import Figures, Game, Reals, update_both, update_critic, update_generator, update_in_turn
+
+MAKE = {"critic": update_critic, "both": update_both, "in-turn": update_in_turn}
 
 
 @define(eq=False)
@@ -70,19 +72,18 @@ class Training:
         if update.reals:
             self.batches += update.fresh or not self.batches
             reals = self.reals(self.batches - 1)
-        make = update_critic if update.role == "critic" else update_both
-        return make(self.game, Moment(self.step, "critic", index), reals)
+        return MAKE[update.role](self.game, Moment(self.step, "critic", index), reals)
 
     def reals(self, k: int) -> Reals:
         """Return what gathers the k-th batch of reals when it is first asked for."""
         return cache(partial(self._gather, k))
 
     def _gather(self, k: int) -> tuple[Tensor, Tensor]:
-        data, device = self.game.data, self.game.gan.device
+        data, place = self.game.data, self.game.runtime.place
         if data is None:
             raise UsageError("there is no data to train on")
         samples, labels = data.take(self.order.indices(k), self.game.streams.generator("data", k))
-        return samples.to(device), labels.to(device)
+        return place(samples), place(labels)
 
 
 def _seed_everything(number: int) -> None:

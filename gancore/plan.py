@@ -43,12 +43,13 @@ class Head:
 
 @frozen
 class Update:
-    """One update of a schedule. `both` takes both gradients before either step; `reals=False` shows fakes alone.
+    """One update of a schedule. `reals=False` shows fakes alone.
 
-    Reals are `fresh` unless the update is to meet once more the batch that was shown last.
+    `both` and `in-turn` move both players on the same fakes: `both` takes both gradients before either step, `in-turn`
+    moves the critic first. Reals are `fresh` unless the update is to meet once more the batch that was shown last.
     """
 
-    role: Literal["generator", "critic", "both"]
+    role: Literal["generator", "critic", "both", "in-turn"]
     reals: bool = True
     fresh: bool = True
 

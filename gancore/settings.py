@@ -21,6 +21,9 @@ class Settings:
     seed: int = option(0, ge=0, help="every random number of the run follows from it")
     device: str = option("auto", help="auto, cpu, cuda or cuda:N")
     precision: str = option("fp32", choices=("fp32", "bf16"), help="arithmetic of the networks' forward passes")
+    channels_last: str = option(
+        "auto", choices=("auto", "true", "false"), help="layout of images in memory; auto where it was measured to pay"
+    )
     log_every: int = option(10, ge=1, help="steps between rows of the metrics log")
     sample_every: int = option(0, ge=0, help="steps between sample grids; 0 draws ten in a run")
     sample_epochs: int = option(0, ge=0, help="epochs between sample grids; when above 0 it replaces sample-every")

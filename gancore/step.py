@@ -57,14 +57,21 @@ def update_generator(game: Game, moment: Moment, reals: Reals | None) -> Figures
 
 def update_both(game: Game, moment: Moment, reals: Reals | None) -> Figures:
     """Move both players at once: both gradients are taken at the old weights, on the same fakes."""
-    z, labels, made = draw_fakes(game, moment, reals)
-    seen = Sample(made.images.detach(), {name: extra.detach() for name, extra in made.extras.items()})
-    critics = make_batch(game, moment, reals, *exchange_fakes(game, moment, z, labels, seen))
-    generators = make_batch(game, evolve(moment, role="generator"), reals, z, labels, made)
+    critics, generators = make_batches(game, moment, reals)
     critic_terms, figures = differentiate(game, critics, game.gan.critic)
     generator_terms, more = differentiate(game, generators, game.gan.generator)
     take_step(game, critics, game.gan.critic, critic_terms)
     take_step(game, generators, game.gan.generator, generator_terms)
+    return figures | more
+
+
+def update_in_turn(game: Game, moment: Moment, reals: Reals | None) -> Figures:
+    """Move the critic, then the generator through the critic as it now is: the fakes are made once for both."""
+    critics, generators = make_batches(game, moment, reals)
+    terms, figures = differentiate(game, critics, game.gan.critic)
+    take_step(game, critics, game.gan.critic, terms)
+    terms, more = differentiate(game, generators, game.gan.generator)
+    take_step(game, generators, game.gan.generator, terms)
     return figures | more
 
 
@@ -119,6 +126,14 @@ def data_labels(game: Game, n: int, *key: int | str) -> Tensor:
     if game.data is not None:
         return game.data.draw_labels(n, rng)
     return torch.stack([torch.randint(len(each), (n,), generator=rng) for each in game.plan.label_sets], 1)
+
+
+def make_batches(game: Game, moment: Moment, reals: Reals | None) -> tuple[Batch, Batch]:
+    """Gather an update of the critic and one of the generator on the same fakes, which only the second can move."""
+    z, labels, made = draw_fakes(game, moment, reals)
+    seen = Sample(made.images.detach(), {name: extra.detach() for name, extra in made.extras.items()})
+    critics = make_batch(game, moment, reals, *exchange_fakes(game, moment, z, labels, seen))
+    return critics, make_batch(game, evolve(moment, role="generator"), reals, z, labels, made)
 
 
 def make_batch(

@@ -7,7 +7,7 @@ from torch import nn
 
 from gancore import CompositionError, PluginError, Update, component, hookimpl
 from gancore.batch import Moment
-from gancore.step import update_both, update_critic, update_generator
+from gancore.step import draw_fakes, update_both, update_critic, update_generator, update_in_turn
 from gancore.testing import StandIn, some_batch, train
 
 
@@ -162,6 +162,22 @@ def test_both_take_their_gradients_at_the_old_weights():
         y.fill_(1.0)
     update_both(training.game, Moment(0, "critic"), reals(training))
     assert (x.flatten()[0].item(), y.flatten()[0].item()) == (0.5, 1.5)  # x²+y² grew by the factor 1 + h²
+
+
+def test_in_turn_makes_the_fakes_once_and_moves_the_generator_through_the_moved_critic():
+    training, seen = train(), []
+    network = training.game.gan.generator.network
+    network.register_forward_hook(lambda module, given, made: seen.append(made))
+    before = [weight.clone() for weight in training.game.gan.critic.parameters]
+    z, labels, made = draw_fakes(training.game, Moment(0, "critic"), reals(training))
+    seen.clear()
+    figures = update_in_turn(training.game, Moment(0, "critic"), reals(training))
+    assert len(seen) == 1
+    assert torch.equal(seen[0], made.images)
+    scores = training.game.gan.critic.network(made.images, labels).score
+    assert torch.allclose(figures["generator/score_fake"], scores.mean())
+    assert not torch.allclose(figures["critic/score_fake"], scores.mean())
+    assert any(not torch.equal(*pair) for pair in zip(before, training.game.gan.critic.parameters, strict=True))
 
 
 def _corner(player):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gancore import compose
-from gancore.run.device import choose_runtime
 from gancore.run.run import open_data, prepare
+from gancore.runtime import Runtime
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -25,7 +25,7 @@ def test_a_composed_run_reaches_the_bits_of_its_twin(name, loss, steps):
     widths = {"dcgan.width": 8, "dcgan-critic.width": 8, "sprites.count": 200}
     composition = compose(loss=loss, options=widths, settings={"batch": 16})
     data = open_data(composition)
-    training = prepare(composition, data, choose_runtime("cpu", "fp32"))
+    training = prepare(composition, data, Runtime(torch.device("cpu")))
     for _ in range(steps):
         training.advance()
     generator, body, score = twin(name).train(data.samples, steps, batch=16, width=8, log=None)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def show_composition(composition: Composition, as_json: bool) -> None:
     """Print every choice and option with where it came from, the sizes of the networks, and the rules it breaks."""
     composition = guarded(composition)
-    runtime = choose_runtime(composition.settings.device, composition.settings.precision)
+    runtime = choose_runtime(composition.settings)
     data = open_data(composition)
     training = prepare(composition, data, runtime)
     gan, plan = training.game.gan, training.game.plan

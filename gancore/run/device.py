@@ -1,15 +1,29 @@
-"""Which device a run computes on."""
+"""Which device a run computes on, and how its numbers lie there in memory."""
 
 from __future__ import annotations
 
 import torch
+from attrs import evolve
 
 from gancore.errors import UsageError
+from gancore.networks import GAN
+from gancore.plan import ROLES, Plan
 from gancore.runtime import Runtime
+from gancore.settings import Settings
+
+WORTHWHILE = 32  # samples of a batch from which a layout with channels last was measured to pay
 
 
-def choose_runtime(device: str, precision: str) -> Runtime:
+def choose_runtime(settings: Settings) -> Runtime:
     """Resolve `auto` and check that the device is there. Raises UsageError where it is not."""
+    device = choose_device(settings.device)
+    pays = settings.batch >= WORTHWHILE and (device.type == "cpu" or settings.precision != "fp32")
+    layout = {"auto": pays, "true": True, "false": False}[settings.channels_last]
+    return Runtime(device, settings.precision, layout)
+
+
+def choose_device(device: str) -> torch.device:
+    """Return the device that a name means. Raises UsageError where it is not there."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -27,4 +41,46 @@ def choose_runtime(device: str, precision: str) -> Runtime:
         raise UsageError(
             f"device {device!r} is not there: torch sees {count} CUDA devices", where="--device", mend="--device auto"
         )
-    return Runtime(chosen, precision)
+    return chosen
+
+
+def lay_out(gan: GAN, plan: Plan, runtime: Runtime, wish: str) -> Runtime:
+    """Lay both players' convolutions out as the runtime wants; return it as it can be had.
+
+    Networks without convolutions stay as they are. So do, where the wish is `auto`, those that read a map's numbers in
+    the order of memory, as `view` does. Raises UsageError for them where it is `true`.
+    """
+    weights = [weight for role in ROLES for weight in gan.player(role).parameters]
+    if not runtime.channels_last or all(weight.dim() != 4 for weight in weights):
+        return evolve(runtime, channels_last=False)
+    _lay(gan, torch.channels_last)
+    try:
+        _try(gan, plan)
+    except RuntimeError as error:
+        if wish == "true":
+            what = f"a network does not bear channels last: {error}"
+            raise UsageError(what, where="--channels-last true", mend="--channels-last auto") from None
+        _lay(gan, torch.contiguous_format)
+        return evolve(runtime, channels_last=False)
+    return runtime
+
+
+def _lay(gan: GAN, layout: torch.memory_format) -> None:
+    for role in ROLES:
+        gan.player(role).network.to(memory_format=layout)
+        gan.player(role).extras.to(memory_format=layout)
+
+
+def _try(gan: GAN, plan: Plan) -> None:
+    """Run each network on two black samples, in evaluation mode so that nothing is learnt."""
+    labels = torch.zeros(2, len(plan.label_sets), dtype=torch.int64, device=gan.device)
+    view = torch.zeros(2, *plan.critic_shape, device=gan.device)
+    view = view.contiguous(memory_format=torch.channels_last) if view.dim() == 4 else view
+    inputs = {"generator": torch.zeros(2, plan.latent, device=gan.device), "critic": view}
+    for role in ROLES:
+        network = gan.player(role).network
+        modes = {module: module.training for module in network.modules()}
+        with torch.no_grad():
+            network.eval()(inputs[role], labels)
+        for module, mode in modes.items():
+            module.training = mode

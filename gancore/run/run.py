@@ -24,7 +24,7 @@ from gancore.plan import LabelSet, Plan
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
 from gancore.run import checkpoint, directory, failure, former, plugins, postmortem
-from gancore.run.device import choose_runtime
+from gancore.run.device import choose_runtime, lay_out
 from gancore.run.directory import Row
 from gancore.run.guard import guarded
 from gancore.run.progress import Progress
@@ -67,6 +67,7 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
     settings, streams = composition.settings, Streams(composition.settings.seed)
     plan = make_plan(composition.hooks, streams, data.shape, data.label_sets, settings.batch, data)
     gan = build(composition.hooks, plan, streams, runtime.device)
+    runtime = lay_out(gan, plan, runtime, settings.channels_last)
     game = Game(gan, composition.hooks, plan, streams, runtime, data)
     return Training(game, DataOrder(len(data), settings.batch, streams))
 
@@ -108,7 +109,7 @@ class Run:
         With `overwrite` a folder that is in the way is moved aside, never deleted. Raises UsageError for one without.
         """
         composition = guarded(composition)
-        runtime = choose_runtime(composition.settings.device, composition.settings.precision)
+        runtime = choose_runtime(composition.settings)
         require_slots(composition)
         if out is not None and not overwrite:
             directory.refuse_taken(Path(out))
@@ -144,7 +145,7 @@ class Run:
         """
         folder = Path(folder)
         composition = reopen(folder, changes, files)
-        runtime = choose_runtime(composition.settings.device, composition.settings.precision)
+        runtime = choose_runtime(composition.settings)
         data = open_data(composition)
         run = cls(folder, composition, prepare(composition, data, runtime))
         run._data_fingerprint = data.fingerprint()
@@ -178,11 +179,12 @@ class Run:
         if found is None:
             raise CheckpointError(f"{folder} has no checkpoint to sample from", mend=f"gan run --resume {folder}")
         state, settings = found.snapshot.state, composition.settings
-        streams, runtime = Streams(settings.seed), choose_runtime(device, settings.precision)
+        streams, runtime = Streams(settings.seed), choose_runtime(evolve(settings, device=device))
         label_sets = tuple(LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"])
         plan = make_plan(composition.hooks, streams, state["shape"], label_sets, settings.batch, None)
         make = build_sampler if lost else build
         gan = make(composition.hooks, plan, streams, runtime.device)
+        runtime = runtime if lost else lay_out(gan, plan, runtime, settings.channels_last)
         training = Training(Game(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams))
         try:
             (restore_generator if lost else restore)(training, found.snapshot)
@@ -203,6 +205,10 @@ class Run:
 
     def rows(self) -> Iterator[Row]:
         """Train to the end, yielding each metrics row as it is written. Set `stop_after_step` to end early, saved."""
+        return (row for row in self.steps() if row is not None)
+
+    def steps(self) -> Iterator[Row | None]:
+        """Train to the end, yielding after every step: its metrics row, or None where it has none."""
         device = self.training.game.gan.device
         with directory.locked(self.folder), torch.random.fork_rng([device] if device.type == "cuda" else []):
             directory.write_recipe(self.folder, self.composition.recipe())
@@ -234,7 +240,7 @@ class Run:
     def _close(self, **facts: str) -> None:
         directory.note(self.folder, ended=directory.now(), step=self.training.step, **facts)
 
-    def _train(self, log: MetricsLog) -> Iterator[Row]:
+    def _train(self, log: MetricsLog) -> Iterator[Row | None]:
         settings, training = self.composition.settings, self.training
         began, first, last = time.monotonic(), training.batches, (training.epoch, self.share)
         idle = 0  # steps without reals
@@ -259,6 +265,8 @@ class Run:
                 if reason := training.game.hooks.first("stop", row=row):
                     self.notes.append(f"ended at step {training.step}: {reason}")
                     break
+            else:
+                yield None
             if progress.drawing:
                 self.draw_samples(progress=progress)
             if training.step % settings.save_every == 0 and self.share < 1:

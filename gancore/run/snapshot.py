@@ -54,11 +54,13 @@ def capture(training: Training) -> Snapshot:
         "optim": optim,
         "components": tensors,
     }
-    copies = {
-        name: {key: tensor.detach().cpu().clone() for key, tensor in part.items()} for name, part in files.items()
-    }
+    copies = {name: {key: _copy(tensor) for key, tensor in part.items()} for name, part in files.items()}
     state = {"step": training.step, "batches": training.batches, "optimizers": groups, "components": components}
     return Snapshot(copies, state)
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # as files hold them, whatever the layout
 
 
 def restore(training: Training, snapshot: Snapshot) -> None:
@@ -161,9 +163,16 @@ def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]
     state = {}
     for number, weight in zip(numbers, weights, strict=True):
         if mine := own(names[id(weight)], tensors):
-            state[number] = {key: tensor.clone() for key, tensor in mine.items()}
+            state[number] = {key: _laid_like(weight, tensor) for key, tensor in mine.items()}
     merged = [{**now, **_tuples(then)} for now, then in zip(fresh["param_groups"], groups, strict=True)]
     player.optimizer.load_state_dict({"state": state, "param_groups": merged})
+
+
+def _laid_like(weight: Tensor, tensor: Tensor) -> Tensor:
+    """Copy a tensor, in the memory layout of the weight it belongs to: fused optimisers walk both side by side."""
+    if tensor.shape != weight.shape:
+        return tensor.clone()
+    return torch.empty_like(weight, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:

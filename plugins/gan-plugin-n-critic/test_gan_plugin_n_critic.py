@@ -89,3 +89,26 @@ def test_pretraining_shows_fresh_reals():
 
 def test_pretraining_conforms():
     check_component(NCritic, pretrain=2)
+
+
+def roles(**options):
+    return [update.role for update in NCritic(**options).schedule(1)]
+
+
+def test_reused_fakes_join_the_last_critic_update_and_the_first_of_the_generator():
+    assert roles(critic=3, generator=2, reuse_fakes=True) == ["critic", "critic", "in-turn", "generator"]
+    assert roles(critic=1, reuse_fakes=True) == ["in-turn"]
+
+
+def test_without_a_player_there_are_no_fakes_to_reuse():
+    assert roles(critic=2, generator=0, reuse_fakes=True) == ["critic", "critic"]
+
+
+def test_with_reused_fakes_the_generator_makes_them_once_for_both_players():
+    witness, _ = watch(critic=2, reuse_fakes=True)
+    assert witness.seen == ["critic", "critic", "generator"]
+
+
+def test_one_batch_of_reals_stays_one_where_fakes_are_reused():
+    _, training = watch(3, critic=2, fresh_reals=False, reuse_fakes=True)
+    assert training.batches == 3
