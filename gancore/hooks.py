@@ -42,9 +42,10 @@ class Implementation:
 
     def ask(self, given: Mapping[str, Any]) -> Any:
         """Call the method with what it wants."""
+        if PER_COMPONENT.isdisjoint(self.wants):
+            return self.function(*map(given.__getitem__, self.wants))
         name = self.chosen.name
-        arguments = {want: given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants}
-        return self.function(**arguments)
+        return self.function(*[given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants])
 
     def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
         """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""
@@ -99,13 +100,14 @@ class Hooks:
 
     def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
         """Pass `values` through every component; an answer replaces them (a tuple where there are several)."""
+        given |= values
         for implementation in self.implementations(hook):
-            answer = implementation(hook, {**given, **values})
-            if answer is not None:
+            if (answer := implementation(hook, given)) is not None:
                 values = dict(zip(values, answer if len(values) > 1 else (answer,), strict=True))
+                given |= values
         return values
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
         """Collect every answer that is not None, as (component's name, answer), in calling order."""
-        answers = ((each.chosen.name, each(hook, given)) for each in self.implementations(hook))
-        return [(name, answer) for name, answer in answers if answer is not None]
+        answers = [(each.chosen.name, each(hook, given)) for each in self.implementations(hook)]
+        return [each for each in answers if each[1] is not None]
