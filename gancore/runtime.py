@@ -1,28 +1,32 @@
-"""Where and how precisely a step computes: settings that wrap the step and never branch in it."""
+"""Where, how precisely and with whom a step computes: settings that wrap the step and never branch in it."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from attrs import frozen
 from torch import Tensor
 
+from gancore.world import ALONE, World
+
 
 @frozen
 class Runtime:
-    """Device and precision of a run, and whether images and convolutions lie with their channels last in memory."""
+    """Device and precision of a run, whether images and convolutions lie with their channels last, the processes."""
 
     device: torch.device
     precision: str = "fp32"
     channels_last: bool = False
+    world: World = ALONE
 
-    def forward(self) -> AbstractContextManager[Any]:
-        """Return the context for everything that is differentiated: bf16 autocast, or nothing."""
-        if self.precision == "bf16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+    @contextmanager
+    def forward(self) -> Iterator[None]:
+        """Wrap everything that is differentiated: with the other processes, and in bf16 where that is asked."""
+        bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        with self.world.together(), bf16:
+            yield
 
     def place(self, samples: Tensor) -> Tensor:
         """Bring samples `[N, …]` to the device, images in the layout of the networks."""

@@ -107,6 +107,7 @@ def variants_of(**wanted: bool) -> list[str]:
     show_default=True,
     help="End a run in which no step ends for so long; 0 never does.",
 )
+@click.option("--nproc", metavar="N", type=click.IntRange(1), default=1, help="Share each batch among N processes. [1]")
 @click.option("--dry-run", is_flag=True, help="Print the resolved composition, build it, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 @click.option(
@@ -125,6 +126,7 @@ def run(
     overwrite: bool,
     accept_changed_data: bool,
     stall_timeout: int,
+    nproc: int,
     dry_run: bool,
     as_json: bool,
     wants_help: bool,
@@ -136,6 +138,8 @@ def run(
     With no option at all it trains on an embedded data set. Options of components are given as
     `--component.option value`, e.g. `--my-trick.weight 0.2`; `gan plugins NAME` lists them.
     """
+    from gancore.composition import may_run
+
     words = layer_of_words(given, extra)
     if wants_help:
         show_help(context, words)
@@ -145,7 +149,8 @@ def run(
             what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"
             raise UsageError(what, mend="leave them out")
         directory.expect(resume)
-        from gancore.composition import may_run
+        if nproc > 1:
+            sys.exit(launch_for(context, nproc))
         from gancore.run.run import Run
 
         with redirect_stdout(sys.stderr):  # what components print must not mix with the result
@@ -158,11 +163,27 @@ def run(
 
         show_composition(composition, as_json)
         return
+    if nproc > 1:
+        from gancore.cli.nproc import expect_run
+
+        expect_run(composition, out, overwrite, nproc)
+        sys.exit(launch_for(context, nproc))
+    from gancore.run.peers import restarted
     from gancore.run.run import Run
 
     with redirect_stdout(sys.stderr):
-        begun = Run.start(composition, out, overwrite=overwrite)
+        if out is not None and restarted() and (out / directory.RECIPE).exists():
+            begun = Run.resume(out, files=may_run(words))
+        else:
+            begun = Run.start(composition, out, overwrite=overwrite)
     with_run(begun, as_json, stall_timeout)
+
+
+def launch_for(context: click.Context, nproc: int) -> int:
+    """Run the words of this very command line in so many processes; return the exit code."""
+    from gancore.cli.nproc import launch
+
+    return launch(nproc, context.find_root().obj)
 
 
 def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()) -> Composition:
@@ -197,7 +218,7 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     told, caught = len(run.notes), catch_signals(run)
     row: dict[str, Any] = {}
 
-    def tell() -> None:
+    def tell_new() -> None:
         nonlocal told
         for text in run.notes[told:]:
             note(text)
@@ -208,13 +229,13 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout):
         for each in progress_of(run):
             row = each
-            tell()
-    tell()
+            tell_new()
+    tell_new()
     if caught:
         say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}")
         sys.exit(128 + caught[0])
     samples = run.folder / "samples" / "final.png"
-    if as_json:
+    if as_json and run.world.leads:
         click.echo(json.dumps({"run": str(run.folder), "samples": str(samples), "seed": settings.seed, "last": row}))
     say(f"done: {run.training.step} steps; samples in {samples}, figures in {run.folder / 'metrics.jsonl'}")
 
@@ -236,7 +257,7 @@ def progress_of(run: Run) -> Any:
     """Return the run's rows, shown as a live line on a terminal and as plain lines otherwise."""
     from gancore.cli.progress import live_rows, plain_rows
 
-    return live_rows(run) if sys.stderr.isatty() else plain_rows(run)
+    return live_rows(run) if sys.stderr.isatty() and run.world.leads else plain_rows(run)
 
 
 def catch_signals(run: Run) -> list[int]:

@@ -8,6 +8,7 @@ from attrs import evolve
 from gancore.errors import UsageError
 from gancore.networks import GAN
 from gancore.plan import ROLES, Plan
+from gancore.run.peers import expect_shares, join, local_rank
 from gancore.runtime import Runtime
 from gancore.settings import Settings
 
@@ -15,11 +16,19 @@ WORTHWHILE = 32  # samples of a batch from which a layout with channels last was
 
 
 def choose_runtime(settings: Settings) -> Runtime:
-    """Resolve `auto` and check that the device is there. Raises UsageError where it is not."""
-    device = choose_device(settings.device)
-    pays = settings.batch >= WORTHWHILE and (device.type == "cpu" or settings.precision != "fp32")
+    """Resolve `auto`, check that the device is there, and meet the other processes of the run.
+
+    Raises UsageError where that cannot be.
+    """
+    device, world = choose_device(settings.device), join()
+    expect_shares(settings.batch, world)
+    if world.size > 1 and device.type == "cuda":
+        device = choose_device(f"cuda:{local_rank()}")
+        torch.cuda.set_device(device)
+    rows = settings.batch // world.size
+    pays = rows >= WORTHWHILE and (device.type == "cpu" or settings.precision != "fp32")
     layout = {"auto": pays, "true": True, "false": False}[settings.channels_last]
-    return Runtime(device, settings.precision, layout)
+    return Runtime(device, settings.precision, layout, world)
 
 
 def choose_device(device: str) -> torch.device:
