@@ -87,6 +87,7 @@ class StoredData:
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Gather samples and labels; `rng` is not needed."""
+        indices = indices.to(self.samples.device)
         samples = self.samples[indices]
         if samples.dtype == torch.uint8:
             samples = samples.float().div_(127.5).sub_(1.0)

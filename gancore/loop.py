@@ -11,7 +11,7 @@ from attrs import define, evolve
 from torch import Tensor
 
 from gancore.batch import Moment
-from gancore.data import DataOrder
+from gancore.data import Data, DataOrder
 from gancore.errors import PluginError, UsageError
 from gancore.plan import Update
 from gancore.step import Figures, Game, Reals, update_both, update_critic, update_generator, update_in_turn
@@ -27,6 +27,7 @@ class Training:
     order: DataOrder
     step: int = 0
     batches: int = 0
+    source: Data | None = None  # what batches are gathered from, where that is not the game's own data
 
     @property
     def epoch(self) -> float:
@@ -79,7 +80,7 @@ class Training:
         return cache(partial(self._gather, k))
 
     def _gather(self, k: int) -> tuple[Tensor, Tensor]:
-        data, place, world = self.game.data, self.game.runtime.place, self.game.runtime.world
+        data, place, world = self.source or self.game.data, self.game.runtime.place, self.game.runtime.world
         if data is None:
             raise UsageError("there is no data to train on")
         rng = self.game.streams.share("data", k, rank=world.rank, size=world.size)

@@ -160,12 +160,12 @@ def differentiate(game: Game, batch: Batch, player: Player) -> tuple[dict[str, T
         terms = batch.terms(f"{player.role}_terms", figures)
     refuse_terms(player.role, terms)
     total = torch.stack(list(terms.values())).sum()
-    torch.autograd.backward(total, inputs=player.parameters)
+    game.runtime.differentiate(total, player)
     gradients = [weight.grad for weight in player.parameters if weight.grad is not None]
     figures |= {**terms, **batch.mean_scores(), "total": total}
     detached = {name: value.detach() if isinstance(value, Tensor) else value for name, value in figures.items()}
     settled = game.runtime.world.settle(gradients, detached)
-    settled["grad_norm"] = torch.nn.utils.get_total_norm(gradients)
+    settled["grad_norm"] = game.runtime.norm(player, gradients)
     return {name: settled[name] for name in terms}, {f"{player.role}/{name}": value for name, value in settled.items()}
 
 
@@ -186,7 +186,7 @@ def take_step(game: Game, batch: Batch, player: Player, terms: dict[str, Tensor]
             rate = group.setdefault("initial_lr", group["lr"])
             group["lr"] = hooks.fold("learning_rate", {"rate": rate}, step=step, role=player.role)["rate"]
     if not hooks.first("skip_update", role=player.role, terms=terms, step=step):
-        player.optimizer.step()
-    player.optimizer.zero_grad(set_to_none=True)
+        game.runtime.move(player)
+    game.runtime.close(player)
     with torch.no_grad():
         hooks.all(f"after_{player.role}_update", gan=game.gan, batch=batch, step=step)

@@ -25,7 +25,7 @@ from gancore.plan import LabelSet, Plan
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
 from gancore.run import checkpoint, directory, failure, former, plugins, postmortem
-from gancore.run.device import choose_runtime, lay_out
+from gancore.run.device import build_anew, choose_runtime, lay_out, precision_note, resident
 from gancore.run.directory import Row
 from gancore.run.guard import guarded
 from gancore.run.keeping import Keeper
@@ -73,7 +73,8 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
     gan = build(composition.hooks, plan, streams, runtime.device)
     runtime = lay_out(gan, plan, runtime, settings.channels_last)
     game = Game(gan, composition.hooks, plan, streams, runtime, data)
-    return Training(game, DataOrder(len(data), settings.batch, streams))
+    build_anew(gan, settings.compile)
+    return Training(game, DataOrder(len(data), settings.batch, streams), source=resident(data, runtime))
 
 
 def build_sampler(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
@@ -140,7 +141,7 @@ class Run:
         folder = Path(runtime.world.tell(made))
         run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
         run.keeper.data = data.fingerprint()
-        run.notes += postmortem.room_note(folder, training)
+        run.notes += [*precision_note(runtime), *postmortem.room_note(folder, training)]
         if len(data) < (batch := composition.settings.batch):
             run.notes.append(f"{len(data)} samples fill a batch of {batch} by repetition")
         return run
