@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gancore.batch import Batch, Judgement, Sample
     from gancore.composition import Composition, compose
     from gancore.data import Data, DataSpec, StoredData, resize_images
+    from gancore.derivatives import slopes
     from gancore.networks import GAN, Critic, Crop
     from gancore.run.directory import read_rows
     from gancore.run.progress import Progress
@@ -33,15 +34,15 @@ _LATER = {
     "Data": "data", "DataSpec": "data", "StoredData": "data", "resize_images": "data",
     "GAN": "networks", "Critic": "networks", "Crop": "networks",
     "Run": "run.run", "read_rows": "run.directory", "grid": "run.samples", "save_picture": "run.samples",
-     "Progress": "run.progress", "Settings": "settings",
+     "Progress": "run.progress", "Settings": "settings", "slopes": "derivatives",
 }  # fmt: skip
 
 __all__ = [
     "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Crop", "Data", "DataError",
     "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "Plan", "PluginError", "Progress", "Run",
     "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "component", "compose", "grid", "hookimpl",
-    "memory", "needs", "option", "pyramid", "read_rows", "refuses", "resize_images", "save_picture", "wary_of",
-    "wary_without",
+    "memory", "needs", "option", "pyramid", "read_rows", "refuses", "resize_images", "save_picture", "slopes",
+    "wary_of", "wary_without",
 ]  # fmt: skip
 
 
