@@ -138,8 +138,6 @@ def run(
     With no option at all it trains on an embedded data set. Options of components are given as
     `--component.option value`, e.g. `--my-trick.weight 0.2`; `gan plugins NAME` lists them.
     """
-    from gancore.composition import may_run
-
     words = layer_of_words(given, extra)
     if wants_help:
         show_help(context, words)
@@ -149,41 +147,45 @@ def run(
             what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"
             raise UsageError(what, mend="leave them out")
         directory.expect(resume)
+    else:
+        composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
+        if dry_run:
+            from gancore.cli.dry_run import show_composition
+
+            show_composition(composition, as_json)
+            return
         if nproc > 1:
-            sys.exit(launch_for(context, nproc))
-        from gancore.run.run import Run
+            from gancore.cli.nproc import expect_run
 
-        with redirect_stdout(sys.stderr):  # what components print must not mix with the result
-            resumed = Run.resume(resume, [words], may_run(words), changed_data=accept_changed_data)
-        with_run(resumed, as_json, stall_timeout)
-        return
-    composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
-    if dry_run:
-        from gancore.cli.dry_run import show_composition
-
-        show_composition(composition, as_json)
-        return
+            expect_run(composition, out, overwrite, nproc)
     if nproc > 1:
-        from gancore.cli.nproc import expect_run
+        from gancore.cli.nproc import launch
 
-        expect_run(composition, out, overwrite, nproc)
-        sys.exit(launch_for(context, nproc))
-    from gancore.run.peers import restarted
-    from gancore.run.run import Run
-
-    with redirect_stdout(sys.stderr):
-        if out is not None and restarted() and (out / directory.RECIPE).exists():
-            begun = Run.resume(out, files=may_run(words))
+        sys.exit(launch(nproc, context.find_root().obj))
+    with redirect_stdout(sys.stderr):  # what components print must not mix with the result
+        if resume is not None:
+            begun = take_up(resume, words, accept_changed_data)
         else:
-            begun = Run.start(composition, out, overwrite=overwrite)
+            begun = begin(composition, words, out, overwrite)
     with_run(begun, as_json, stall_timeout)
 
 
-def launch_for(context: click.Context, nproc: int) -> int:
-    """Run the words of this very command line in so many processes; return the exit code."""
-    from gancore.cli.nproc import launch
+def begin(composition: Composition, words: Layer, out: Path | None, overwrite: bool) -> Run:
+    """Start a run; where torchrun starts its processes again after one was lost, take it up."""
+    from gancore.run.peers import restarted
+    from gancore.run.run import Run
 
-    return launch(nproc, context.find_root().obj)
+    if out is not None and restarted() and (out / directory.RECIPE).exists():
+        return take_up(out, Layer("restart", {}, {}), changed_data=False)
+    return Run.start(composition, out, overwrite=overwrite)
+
+
+def take_up(folder: Path, words: Layer, changed_data: bool) -> Run:
+    """Resume a run with the settings of a command line."""
+    from gancore.composition import may_run
+    from gancore.run.run import Run
+
+    return Run.resume(folder, [words], may_run(words), changed_data=changed_data)
 
 
 def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()) -> Composition:
@@ -226,11 +228,13 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
 
     settings = run.composition.settings
     say(f"run {run.folder}: {describe(run)}")
-    with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout):
-        for each in progress_of(run):
-            row = each
-            tell_new()
-    tell_new()
+    try:
+        with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout):
+            for each in progress_of(run):
+                row = each
+                tell_new()
+    finally:
+        tell_new()
     if caught:
         say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}")
         sys.exit(128 + caught[0])
