@@ -7,18 +7,19 @@ import math
 import os
 import re
 import signal
+import socket
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Executor, Future, as_completed
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 from PIL import Image, ImageDraw
 
-from gancore.composition import recipe_layers, resolve
+from gancore.composition import Composition, recipe_layers, resolve
 from gancore.errors import GanError, UsageError
 from gancore.options import Given, Text
 from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of, read_recipe
@@ -33,6 +34,7 @@ MOST_SEEDS = 1000
 LAST = 5  # values of a figure that are averaged into its final one: a single evaluation is too noisy
 FINISHED = Path("samples") / "final.png"  # the last thing a run writes
 THUMB = 320  # pixels a side in the comparison picture
+ALONE = threading.Lock()  # a run has its process to itself: torch's settings and random numbers are the process's
 
 
 @frozen
@@ -196,30 +198,71 @@ def end_with_parent(parent: int) -> None:
 
 
 def train(folder: str, recipe: Mapping[str, Any]) -> str:
-    """Train one run to its end, from where it stands; return why it failed, or nothing."""
-    try:
-        if (Path(folder) / directory.RECIPE).exists():
-            Run.resume(folder, files=lambda _: True).fit()
-        else:
-            Run.start(resolve([layer_of(folder, recipe)], exact=True), folder).fit()
-    except GanError as error:
-        return error.what
+    """Train one run to its end, from where it stands; return why it failed, or nothing.
+
+    It was planned on a machine that may be another: what is not here as it was there is told with this one's name.
+    """
+    with ALONE:
+        try:
+            composition = _composed_here(folder, recipe)
+            if (Path(folder) / directory.RECIPE).exists():
+                Run.resume(folder, files=lambda _: True).fit()
+            else:
+                Run.start(composition, folder).fit()
+        except GanError as error:
+            return error.what
     return ""
 
 
-def train_all(trials: Sequence[Trial], executor: Executor) -> Iterator[tuple[Trial, str]]:
-    """Train what is not finished; yield each trial with '' or why it failed, those already finished first."""
-    waiting = {}
-    for trial in trials:
-        if (trial.folder / FINISHED).exists():
-            yield trial, ""
-        else:
-            waiting[executor.submit(train, str(trial.folder), dict(trial.recipe))] = trial
-    for done in as_completed(waiting):
-        try:
-            yield waiting[done], done.result()
-        except Exception as error:  # the process died: out of memory, or killed
-            yield waiting[done], f"{type(error).__name__}: {error}"
+def _composed_here(folder: str, recipe: Mapping[str, Any]) -> Composition:
+    here, above = socket.gethostname(), Path(folder).parent
+    if not above.is_dir():
+        raise UsageError(f"{here} sees no folder {above}: all machines must share it", where=folder)
+    try:
+        return resolve([layer_of(folder, recipe)], exact=True)
+    except GanError as error:
+        raise UsageError(f"{here} cannot compose the run: {error.what}", where=error.where, mend=error.mend) from error
+
+
+def train_all(trials: Sequence[Trial], executor: Executor) -> Generator[tuple[Trial, str]]:
+    """Train what is not finished; yield each trial with '' or why it failed, those already finished first.
+
+    What waits in the executor is cancelled where somebody stops asking.
+    """
+    waiting: dict[Future[str], Trial] = {}
+    try:
+        for trial in trials:
+            if (trial.folder / FINISHED).exists():
+                yield trial, ""
+                continue
+            trial.folder.parent.mkdir(parents=True, exist_ok=True)
+            waiting[executor.submit(train, str(trial.folder.absolute()), dict(trial.recipe))] = trial
+        for done in as_completed(waiting):
+            yield waiting[done], _failure_of(done, waiting[done])
+    finally:
+        for each in waiting:
+            each.cancel()
+
+
+def _failure_of(done: Future[str], trial: Trial) -> str:
+    try:
+        failure = done.result()
+    except GanError as error:  # of the executor
+        return error.what
+    except Exception as error:  # the process died: out of memory, or killed
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
+    lost = f"{trial.folder} was trained where it is not seen from here: all machines must share it"
+    return failure or ("" if _is_finished(trial.folder) else lost)
+
+
+def _is_finished(folder: Path) -> bool:
+    """Look for the last file that a run writes, folder by folder: a network drive looks anew at what is listed."""
+    place = folder.parent
+    for name in (folder.name, *FINISHED.parts):
+        if name not in os.listdir(place):
+            return False
+        place /= name
+    return True
 
 
 # ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────
