@@ -101,17 +101,17 @@ def sweep(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder") from None
-    failures = carry_out(trials, open_executor(jobs))
+    failures = carry_out(trials, open_executor(jobs), jobs)
     wanted = figures.split(",") if figures else list(table.get("figures", []))
     report(folder, recipe, trials, failures, wanted, claims, as_json)
 
 
-def carry_out(trials: Sequence[Trial], executor: AbstractContextManager[Executor]) -> dict[Path, str]:
+def carry_out(trials: Sequence[Trial], executor: AbstractContextManager[Executor], jobs: int) -> dict[Path, str]:
     """Train the trials in an engine, telling of each; return why some failed, by folder."""
     from gancore.run.sweep import train_all
 
     failures = {}
-    with executor as pool, closing(train_all(trials, pool)) as outcomes:
+    with executor as pool, closing(train_all(trials, pool, jobs)) as outcomes:
         try:
             for number, (trial, failure) in enumerate(outcomes, 1):
                 say(f"{number}/{len(trials)}  {trial.arm}, seed {trial.seed}: {failure or 'done'}")

@@ -12,7 +12,8 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -224,29 +225,43 @@ def _composed_here(folder: str, recipe: Mapping[str, Any]) -> Composition:
         raise UsageError(f"{here} cannot compose the run: {error.what}", where=error.where, mend=error.mend) from error
 
 
-def train_all(trials: Sequence[Trial], executor: Executor) -> Generator[tuple[Trial, str]]:
-    """Train what is not finished; yield each trial with '' or why it failed, those already finished first.
+def train_all(trials: Sequence[Trial], executor: Executor, jobs: int = 1) -> Generator[tuple[Trial, str]]:
+    """Train what is not finished, `jobs` runs at once; yield each trial with '' or why it failed, finished ones first.
 
-    What waits in the executor is cancelled where somebody stops asking.
+    The executor is given no run before it is that one's turn: what waits in a worker that dies would die with it.
     """
+    finished = [trial for trial in trials if (trial.folder / FINISHED).exists()]
+    yield from ((trial, "") for trial in finished)
+    queue = (trial for trial in trials if trial not in finished)
     waiting: dict[Future[str], Trial] = {}
     try:
-        for trial in trials:
-            if (trial.folder / FINISHED).exists():
-                yield trial, ""
-                continue
-            trial.folder.parent.mkdir(parents=True, exist_ok=True)
-            waiting[executor.submit(train, str(trial.folder.absolute()), dict(trial.recipe))] = trial
-        for done in as_completed(waiting):
-            yield waiting[done], _failure_of(done, waiting[done])
+        while True:
+            for trial in islice(queue, jobs - len(waiting)):
+                waiting[_submit(trial, executor)] = trial
+            if not waiting:
+                return
+            for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                yield (trial := waiting.pop(done)), _failure_of(done, trial)
     finally:
         for each in waiting:
             each.cancel()
 
 
+def _submit(trial: Trial, executor: Executor) -> Future[str]:
+    trial.folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return executor.submit(train, str(trial.folder.absolute()), dict(trial.recipe))
+    except Exception as error:  # a pool whose process died takes nothing more, nor does an engine that is gone
+        failed: Future[str] = Future()
+        failed.set_exception(error)
+        return failed
+
+
 def _failure_of(done: Future[str], trial: Trial) -> str:
     try:
         failure = done.result()
+    except CancelledError:
+        return "its executor gave it up, and may be gone"
     except GanError as error:  # of the executor
         return error.what
     except Exception as error:  # the process died: out of memory, or killed

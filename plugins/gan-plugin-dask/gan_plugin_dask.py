@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Executor
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from distributed import Client, LocalCluster
+from distributed.cfexecutor import ClientExecutor
+from distributed.comm import resolve_address
 
-from gancore import UsageError
+from gancore import GanError, UsageError
 
 LOCAL = "local"
 PATIENCE = 10  # seconds for a scheduler to answer
+
+
+class Workers(ClientExecutor):
+    """The workers of a cluster, as long as its scheduler is there."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
+        """Give a worker something to do. Raises GanError where the scheduler is gone: one would wait without end."""
+        if self._client.status != "running":
+            raise GanError("the Dask scheduler is gone")
+        return super().submit(work, *args, **more)
 
 
 @contextmanager
 def open_executor(address: str, jobs: int) -> Iterator[Executor]:
     """Train on the workers of the Dask scheduler at an address; `local` makes a cluster of `jobs` processes here.
 
-    A scheduler elsewhere has the workers it has, whatever `jobs` says. A run whose worker is lost is begun again on
-    another, where its newest checkpoint left it, as often as the scheduler allows. Raises UsageError where no scheduler
-    answers.
+    A run whose worker is lost is begun again on another, where its newest checkpoint left it, as often as the scheduler
+    allows. Raises UsageError where no scheduler answers.
     """
     with ExitStack() as stack:
-        scheduler: str | LocalCluster = address
         if address == LOCAL:
             cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address=None)
-            scheduler = stack.enter_context(cluster)
-        yield stack.enter_context(_connected(scheduler, address)).get_executor(pure=False)
+            client = Client(stack.enter_context(cluster), set_as_default=False)
+        else:
+            client = _connected(address)
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # each run says itself that it was lost
+        yield Workers(stack.enter_context(client), pure=False)
 
 
-def _connected(scheduler: str | LocalCluster, address: str) -> Client:
+def _connected(address: str) -> Client:
     try:
-        if not scheduler:
-            raise ValueError("no address is given")
-        return Client(scheduler, timeout=PATIENCE, set_as_default=False)
+        resolve_address(address)  # before there is a client, which would wait for long to be closed
+        return Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"no Dask scheduler answers: {error}",
