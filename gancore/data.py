@@ -88,10 +88,10 @@ class StoredData:
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Gather samples and labels; `rng` is not needed."""
-        samples = self.samples[indices]
+        samples = self.samples.index_select(0, indices)  # two to three times as fast as samples[indices], of bytes
         if samples.dtype == torch.uint8:
             samples = samples.float().div_(127.5).sub_(1.0)
-        return samples, self.labels[indices]
+        return samples, self.labels.index_select(0, indices)
 
     def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
         """Copy the labels of n samples drawn at random."""
