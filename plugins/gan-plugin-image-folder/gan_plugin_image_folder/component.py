@@ -1,6 +1,5 @@
 """Images from a folder, decoded once: each file is either read right, or left out, counted and named."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from logging import getLogger
@@ -13,9 +12,10 @@ import torch
 from PIL import ImageColor
 
 from gan_plugin_image_folder.cache import Disk, open_cached, path_for
+from gan_plugin_image_folder.files import Files
 from gan_plugin_image_folder.folder import find_images, folder_at, is_image, refuse, shown, walk
 from gan_plugin_image_folder.held import Hashed, Mapped, Memory
-from gan_plugin_image_folder.images import Form, How, Images, Store
+from gan_plugin_image_folder.images import Form, How, Images, Store, equal_ones
 from gan_plugin_image_folder.labels import Labels, count_contradicted, numbers_of
 from gan_plugin_image_folder.leaving import read_list
 from gan_plugin_image_folder.picture import Colour
@@ -94,7 +94,7 @@ class ImageFolder:
     @hookimpl
     def recognizes(self, path: Path) -> int:
         try:
-            return int(any(is_image(name) and not is_folder for name, is_folder in islice(walk(str(path)), 2000)))
+            return int(any(is_image(name) for name, _ in islice(walk(str(path)), 2000)))
         except UsageError:
             return 1  # a run: so that the refusal is spoken
         except DataError:
@@ -106,22 +106,25 @@ class ImageFolder:
         found = find_images(root)
         left = read_list(self.leave_out, spec.folder) if self.leave_out else frozenset()
         wanted = Wanted(self.labels, self.labels_file, self.label_columns, self.allow_missing)
+        absent = left.difference(found.names) if left else left
         labels = find_labels(root, found, wanted, spec.folder, left)
-        notes = [*passed_over(found, left), *labels.notes]
+        notes = [*passed_over(found, left, absent), *labels.notes]
         tell(*notes)
         images = self.decode(root, labels.names, spec.size)
         tell(*images.about.lines)
-        self.report = report_of(images.about, len(left & set(found.names)), found, [*notes, *images.about.lines])
-        for place, each in enumerate(labels.sets):
-            used = {labels.of[name][place] for name in images.about.names}
-            refuse("classes hold no usable image", [name for k, name in enumerate(each.classes) if k not in used])
+        self.report = report_of(images.about, len(left) - len(absent), found, [*notes, *images.about.lines])
+        if faults := images.about.faults:
+            labels = labels.only(np.array([name not in faults for name in labels.names]))
+        for each, column in zip(labels.sets, labels.of.T, strict=True):
+            unused = np.flatnonzero(np.bincount(column, minlength=len(each)) == 0)
+            refuse("classes hold no usable image", (each.classes[k] for k in unused))
         return self.assemble(images, labels)
 
     @hookimpl
     def describe_data(self) -> dict[str, Any] | None:
         return self.report
 
-    def decode(self, root: str, names: Sequence[str], size: tuple[int, int] | None) -> Images:
+    def decode(self, root: str, names: Files, size: tuple[int, int] | None) -> Images:
         """Return the decoded images, from the cache folder if they are there. Raises DataError."""
         once = self.duplicates != "keep"
         how = How(size, self.channels, self.fit, self.colour(), self.bad_images, once)
@@ -131,19 +134,22 @@ class ImageFolder:
 
         def store(count: int, form: Form) -> Store:
             small = self.cache == "auto" and count * prod(form) <= self.cache_memory << 20
-            return Memory(count, form) if small else Disk(path, form)
+            return Memory(count, form) if small else Disk(path, form, len(names))
 
-        return open_cached(path) or read(root, names, how, store)
+        return open_cached(path, len(names)) or read(root, names, how, store)
 
     def assemble(self, images: Images, labels: Labels) -> Hashed:
         """Join images and labels, and tell which classes share images."""
-        digests, groups = images.rows()
-        numbers, sets = numbers_of(labels, groups, all_classes=self.duplicates == "merge")
-        if shared := count_contradicted(labels, images.about.names, images.about.digests):
+        digests = images.about.digests
+        equal = equal_ones(digests)
+        once = equal if len(images.samples) < len(digests) else None
+        numbers, sets = numbers_of(labels, once, all_classes=self.duplicates == "merge")
+        if shared := count_contradicted(labels, equal):
             mend = "; --image-folder.duplicates merge keeps each once" if self.duplicates == "keep" else ""
             tell(f"{shared} different images stand in several classes{mend}")
         kept = {(each.name, name) for each in sets for name in each.classes}
         if lost := [name for each in labels.sets for name in each.classes if (each.name, name) not in kept]:
             tell(f"classes that are no image's first: {shown(*lost)}")
         kind = Mapped if isinstance(images.samples, np.ndarray) else Hashed
-        return kind(images.samples, torch.from_numpy(numbers), sets, digests)
+        digests = digests[equal.firsts] if once else digests
+        return kind(images.samples, torch.from_numpy(numbers), sets, digests=digests)
