@@ -4,9 +4,10 @@ import platform
 
 import torch
 
-from benchmarks import overhead, startup
+from benchmarks import large_data, overhead, startup
 
 processor = platform.processor() or platform.machine()
 print(f"{processor}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}")
 overhead.main()
 startup.main()
+large_data.main()

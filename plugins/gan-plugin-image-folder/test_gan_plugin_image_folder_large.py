@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gan_plugin_image_folder.attempts import AT_ONCE, spread
+from gan_plugin_image_folder.classes import Classes, count_contradicted, numbers_of
 from gan_plugin_image_folder.files import Files, spelt
 from gan_plugin_image_folder.folder import find_images, walk
 from gan_plugin_image_folder.images import Equal, equal_ones
-from gan_plugin_image_folder.labels import Labels, count_contradicted, numbers_of
 from gancore import LabelSet
 
 LETTERS = st.text(st.sampled_from("ab-0é.\udcff "), min_size=1, max_size=4)
@@ -89,6 +89,9 @@ def test_equal_ones_are_grouped_in_the_order_of_their_firsts(digests):
     rows = rows_of(digests)
     different = list(dict.fromkeys(row.tobytes() for row in rows))
     found = equal_ones(rows)
+    if len(different) == len(rows):
+        assert found is None or len(found.firsts) == len(rows)  # halves of digests may be equal
+        return
     assert [rows[first].tobytes() for first in found.firsts] == different
     assert found.firsts.tolist() == [[row.tobytes() for row in rows].index(each) for each in different]
     assert [different[group] for group in found.groups] == [row.tobytes() for row in rows]
@@ -96,10 +99,11 @@ def test_equal_ones_are_grouped_in_the_order_of_their_firsts(digests):
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1))
 def test_labels_of_equal_images_are_the_classes_of_their_files_in_order(pairs):
+    pairs.append(pairs[0])  # two that are equal at least
     groups = list(dict.fromkeys(image for image, _ in pairs))
     classes = [list(dict.fromkeys(label for image, label in pairs if image == group)) for group in groups]
     equal = equal_ones(rows_of([bytes([image + 1]) for image, _ in pairs]))
-    labels = Labels((), (LabelSet("x", tuple("abcd")),), np.array([[label] for _, label in pairs]))
+    labels = Classes((LabelSet("x", tuple("abcd")),), np.array([[label] for _, label in pairs]))
     numbers, sets = numbers_of(labels, equal, all_classes=True)
     assert [each.name for each in sets] == ["x", *(f"x-{k}" for k in range(2, len(sets) + 1))]
     for row, each in zip(numbers, classes, strict=True):
@@ -111,7 +115,7 @@ def test_labels_of_equal_images_are_the_classes_of_their_files_in_order(pairs):
 
 
 def test_labels_of_no_columns_have_a_row_for_each_image():
-    labels = Labels((), (), np.empty((3, 0), np.int64))
+    labels = Classes((), np.empty((3, 0), np.int64))
     assert numbers_of(labels, None, all_classes=False)[0].shape == (3, 0)
     assert numbers_of(labels, Equal(np.array([0, 2]), np.array([0, 0, 1])), all_classes=True)[0].shape == (2, 0)
 

@@ -132,7 +132,8 @@ def open_cached(path: Path, files: int) -> Images | None:
             lines, faults = json.loads(file.read())
         if samples.dtype != np.uint8 or samples.ndim != 4 or digests.shape != (files - len(faults), 16):
             return None
-        kept = digests if len(samples) == len(digests) else digests[equal_ones(digests).firsts]
+        equal = equal_ones(digests) if len(samples) < len(digests) else None
+        kept = digests if equal is None else digests[equal.firsts]
         if len(samples) != len(kept):
             return None
         probes = np.linspace(0, len(samples) - 1, PROBES).astype(int)

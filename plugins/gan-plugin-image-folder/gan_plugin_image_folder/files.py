@@ -13,7 +13,7 @@ def spelt(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def told(name: bytes) -> str:
+def told(name: bytes | bytearray) -> str:
     """Return the name that is spelt so."""
     return name.decode("utf-8", "surrogateescape")
 
@@ -25,7 +25,7 @@ class Files(Sequence[str]):
     `[N, 2]`, the bytes of each file and the time of its last change in nanoseconds, -1 where it has none.
     """
 
-    def __init__(self, spelling: bytes, bounds: np.ndarray, stamps: np.ndarray) -> None:
+    def __init__(self, spelling: bytes | bytearray, bounds: np.ndarray, stamps: np.ndarray) -> None:
         self.spelling, self.bounds, self.stamps = spelling, bounds, stamps
 
     def __len__(self) -> int:

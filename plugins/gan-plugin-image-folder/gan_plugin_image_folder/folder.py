@@ -85,7 +85,8 @@ def walk(root: str, passed: dict[str, list[str]] | None = None, stamped: bool = 
         if litter := {each for each in entries if each.startswith(b".") or each.lower() in LITTER}:
             passed.setdefault("hidden", []).extend(told(path + each.partition(b"\0")[0]) for each in litter)
             entries = [each for each in entries if each not in litter]
-        waiting += [path + each for each in sorted(entries, reverse=True)]
+        entries.sort(reverse=True)
+        waiting.extend(path + each for each in entries)
 
 
 def listed(root: str, folder: str, stamped: bool) -> list[bytes]:
@@ -142,7 +143,7 @@ def find_images(root: str) -> Found:
     if not spelling:
         what = f"no images in {shown(root)}; looked for {' '.join(READABLE)}"
         raise DataError(what, where="image-folder.path", mend="give the folder that holds them")
-    files = Files(bytes(spelling), np.array(bounds, np.int64), np.frombuffer(stamps, np.int64).reshape(-1, 2))
+    files = Files(spelling, np.frombuffer(bounds, np.int64), np.frombuffer(stamps, np.int64).reshape(-1, 2))
     runs = passed.get("runs", [])
     of_runs = {top for top in {run.partition("/")[0] for run in runs} if not files.below(top)}
     kept = [folder for folder in map(told, sorted(folders)) if folder not in of_runs]

@@ -53,9 +53,11 @@ class Equal(NamedTuple):
     groups: np.ndarray
 
 
-def equal_ones(digests: np.ndarray) -> Equal:
-    """Group files by their digests, uint8 `[n, 16]`; the groups are in the order of their first files."""
+def equal_ones(digests: np.ndarray) -> Equal | None:
+    """Group files by their digests, uint8 `[n, 16]`, in the order of their first files; None if all are different."""
     high, low = digests.view(np.uint64).T
+    if np.diff(np.sort(high)).all():
+        return None
     order = np.lexsort((low, high))  # equal ones side by side, in their own order
     fresh = np.ones(len(order), bool)
     fresh[1:] = (np.diff(high[order]) != 0) | (np.diff(low[order]) != 0)

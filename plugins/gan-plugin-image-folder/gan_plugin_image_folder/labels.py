@@ -2,15 +2,15 @@
 
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from gan_plugin_image_folder.classes import Classes
 from gan_plugin_image_folder.columns import agree, choose, classes_of, why_not
 from gan_plugin_image_folder.files import Files
 from gan_plugin_image_folder.folder import find_classes, shown
-from gan_plugin_image_folder.images import Equal
 from gan_plugin_image_folder.table import Row, Table
 from gancore import LabelSet
 
@@ -31,6 +31,10 @@ class Labels(NamedTuple):
     def only(self, wanted: np.ndarray) -> "Labels":
         """Return what is said of the images that are wanted, bool `[N]`."""
         return self._replace(names=self.names.only(wanted), of=self.of[wanted])
+
+    def without(self, names: Container[str]) -> Classes:
+        """Return the classes of the images but those."""
+        return Classes(self.sets, self.of[[name not in names for name in self.names]] if names else self.of)
 
 
 def unlabelled(names: Files, notes: Sequence[str] = ()) -> Labels:
@@ -145,41 +149,3 @@ def remarks(
     }
     if any(counts.values()):
         yield f"{shown(os.path.basename(table.path))}: " + "; ".join(f"{n} {what}" for what, n in counts.items() if n)
-
-
-def numbers_of(labels: Labels, equal: Equal | None, all_classes: bool) -> tuple[np.ndarray, tuple[LabelSet, ...]]:
-    """Return labels int64 `[M, L]` of M images, each of which may be several files, and the sets of their columns.
-
-    An image has the first class of its files. With all classes, a further set `…-2` holds its second, with the class
-    `none` for images that have one alone, and so on.
-    """
-    columns, sets = [np.empty((len(labels.of if equal is None else equal.firsts), 0), np.int64)], []
-    for each, column in zip(labels.sets, labels.of.T, strict=True):
-        ranked = column[:, None] if equal is None else by_rank(column, equal)
-        for rank in range(ranked.shape[1] if all_classes else 1):
-            held = ranked[:, rank] >= 0
-            present, numbers = np.unique(ranked[held, rank], return_inverse=True)
-            none = ("none",) if rank else ()
-            columns.append(np.zeros((len(ranked), 1), np.int64))
-            columns[-1][held, 0] = numbers + len(none)
-            names = (*none, *(each.classes[k] for k in present))
-            sets.append(LabelSet(f"{each.name}-{rank + 1}" if rank else each.name, names))
-    return np.concatenate(columns, 1), tuple(sets)
-
-
-def by_rank(classes: np.ndarray, equal: Equal) -> np.ndarray:
-    """Return the different classes of each image's files in their order, int64 `[M, most]`, -1 where there are less."""
-    pairs = equal.groups * (classes.max() + 1) + classes
-    places = np.sort(np.unique(pairs, return_index=True)[1])
-    places = places[np.argsort(equal.groups[places], kind="stable")]
-    images = equal.groups[places]
-    rank = np.arange(len(images)) - np.searchsorted(images, images)
-    ranked = np.full((len(equal.firsts), rank.max() + 1), -1)
-    ranked[images, rank] = classes[places]
-    return ranked
-
-
-def count_contradicted(labels: Labels, equal: Equal) -> int:
-    """Count the different images whose files have different labels."""
-    differ = (labels.of != labels.of[equal.firsts[equal.groups]]).any(1)
-    return len(np.unique(equal.groups[differ]))
