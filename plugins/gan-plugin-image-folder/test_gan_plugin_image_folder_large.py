@@ -5,19 +5,22 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from errno import ENOLCK
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from gan_plugin_image_folder import cache
 from gan_plugin_image_folder.attempts import AT_ONCE, spread
 from gan_plugin_image_folder.classes import Classes, count_contradicted, numbers_of
 from gan_plugin_image_folder.files import Files, spelt
 from gan_plugin_image_folder.folder import find_images, walk
-from gan_plugin_image_folder.images import Equal, equal_ones
+from gan_plugin_image_folder.images import About, Equal, digest_of, equal_ones
 from gancore import LabelSet
 
 LETTERS = st.text(st.sampled_from("ab-0é.\udcff "), min_size=1, max_size=4)
@@ -154,10 +157,13 @@ print(type(data).__name__, data.fingerprint())
 
 
 def until(condition, process):
-    """Wait for what a process does; fail where it ends without."""
-    while not condition():
+    """Wait for what a process does; fail where it ends without, or never does it."""
+    for _ in range(6000):
+        if condition():
+            return
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
+    raise AssertionError("it does not happen")
 
 
 def said(place):
@@ -174,12 +180,14 @@ def started(tmp_path):
     command = [sys.executable, "-c", STARTS, str(tmp_path / "set"), str(tmp_path)]
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=surroundings) for _ in range(2)]
-    until(lambda: list(tmp_path.glob("decodes-*")), both[0])
-    until(lambda: "waiting for it" in said(tmp_path), both[1])
-    yield tmp_path, both
-    for process in both:
-        process.kill()
-        process.communicate()
+    try:
+        until(lambda: list(tmp_path.glob("decodes-*")), both[0])
+        until(lambda: "waiting for it" in said(tmp_path), both[1])
+        yield tmp_path, both
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
 
 
 def test_of_two_processes_that_start_at_once_one_decodes_and_both_map_its_file(started):
@@ -192,6 +200,23 @@ def test_of_two_processes_that_start_at_once_one_decodes_and_both_map_its_file(s
     assert len(list(place.glob("decodes-*"))) == 1
     assert said(place).count("are kept in") == 1
     assert [path.suffix for path in Path(place, "gancore", "images").iterdir()] == [".npy"]
+
+
+def test_where_there_are_no_locks_each_process_decodes_into_a_file_of_its_own(tmp_path, monkeypatch):
+    class Lockless(FileLock):
+        def acquire(self, *given, **named):  # a file system without locks cannot be had
+            raise OSError(ENOLCK, os.strerror(ENOLCK))
+
+    monkeypatch.setattr(cache, "FileLock", Lockless)
+    form = (1, 2, 2)
+    pixels = np.zeros((1, *form), np.uint8)
+    about = About(np.frombuffer(digest_of(pixels[0]), np.uint8).reshape(1, 16), [], {})
+    with cache.Disk(tmp_path / "a.npy", form, 1) as one, cache.Disk(tmp_path / "a.npy", form, 1) as other:
+        for disk in (one, other):
+            disk.add(pixels)
+        made = [disk.keep(about) for disk in (one, other)]
+    assert all(np.array_equal(each.samples, pixels) for each in made)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
 
 
 def test_where_the_process_that_decodes_is_killed_the_other_takes_its_place(started):
