@@ -4,10 +4,11 @@ import platform
 
 import torch
 
-from benchmarks import overhead, penalty, startup
+from benchmarks import large_data, overhead, penalty, startup
 
 processor = platform.processor() or platform.machine()
 print(f"{processor}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}")
 overhead.main()
 startup.main()
 penalty.main()
+large_data.main()
