@@ -55,7 +55,8 @@ class GradientPenalty:
     def critic_terms(self, batch, step, rng, log):
         if batch.real is None or step % self.every:
             return None
-        real, fake = batch.real.view.detach().float(), batch.fake.view.detach().float()
+        views = batch.real.view, batch.fake.view
+        real, fake = (view.detach().to(torch.promote_types(view.dtype, torch.float32)) for view in views)
         share = torch.rand(len(real), *[1] * (real.dim() - 1), generator=rng, device=rng.device)  # [N, 1, …]
         norms = self.norms(slopes(batch.critic, share * real + (1 - share) * fake, batch.real.labels))
         log("gradient-norm", norms.mean())
