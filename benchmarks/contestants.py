@@ -92,9 +92,7 @@ def converted(state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[s
     one of a flattened map to a number is a convolution as large as the map. Labels of references are left out.
     """
     kept = [tensor for name, tensor in state.items() if not name.endswith("labels")]
-    return {
-        name: reshaped(tensor, wanted) for (name, wanted), tensor in zip(like.items(), kept, strict=True)
-    }
+    return {name: reshaped(tensor, wanted) for (name, wanted), tensor in zip(like.items(), kept, strict=True)}
 
 
 def reshaped(tensor: Tensor, wanted: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """A component that is asked at eight hooks, ten times in a step, and does nothing. A component file."""
 
+# ruff: noqa: D102 - hooks are documented in gancore/hookspecs.py
+
 from gancore import component, hookimpl
 
 CALLS = 10  # of its methods in one step of one critic update and one generator update

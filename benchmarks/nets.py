@@ -1,5 +1,7 @@
 """The networks of the tasks in plain PyTorch: as the tutorial builds them, and as composed runs do."""
 
+# ruff: noqa: D102 - `forward` is what the class says
+
 from itertools import pairwise
 
 import torch

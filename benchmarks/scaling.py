@@ -44,7 +44,9 @@ def batches(given) -> None:
         seconds = beside_twin(task, given)
         middle, cost = median_of(seconds["composed"]).median, ratio(seconds["composed"], seconds["twin"])
         beyond = (median_of(seconds["composed"]).median - median_of(seconds["twin"]).median) * 1e6
-        text = f"{batch / middle:8.1f} images/s  {middle * 1e3:8.2f} ms a step  composed ÷ twin {cost} ({beyond:.0f} µs)"
+        text = (
+            f"{batch / middle:8.1f} images/s  {middle * 1e3:8.2f} ms a step  composed ÷ twin {cost} ({beyond:.0f} µs)"
+        )
         row(given, "batch", batch, text, seconds=middle, composed_by_twin=cost.median)
 
 

@@ -1,5 +1,7 @@
 """Data that costs nothing: made once, already float, in memory, served in order. A component file for composed runs."""
 
+# ruff: noqa: D102 - hooks are documented in gancore/hookspecs.py
+
 from hashlib import blake2b
 
 import torch

@@ -29,7 +29,11 @@ def seconds_of(words: list[str], clock: str) -> float:
         path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         subprocess.run(
-            [sys.executable, *words], capture_output=True, check=True, cwd=folder, env={**os.environ, "PYTHONPATH": path}
+            [sys.executable, *words],
+            capture_output=True,
+            check=True,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": path},
         )
         wall, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     if clock == "wall":

@@ -1,7 +1,7 @@
 """The loops written by hand with the same operations as a composed run: what composing costs is the rest.
 
-Channels last, fused Adam, gradients for one player only, losses on raw scores, fakes shared where a run shares them, the
-figures of a run kept as tensors until a row of them is written.
+Channels last, fused Adam, gradients for one player only, losses on raw scores, fakes shared where a run shares them,
+the figures of a run kept as tensors until a row of them is written.
 
 What a run does beside the mathematics is left out: seeds that are derived anew, answers and figures that are checked.
 """
