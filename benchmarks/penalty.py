@@ -1,15 +1,14 @@
 """What does a penalty on slopes cost? `gancore.slopes` against double backward as everyone writes it, in turn."""
 
-import statistics
-import time
+from functools import partial
 
 import torch
 from torch import nn
 
+from benchmarks.timing import CLOCKS, append, claim, in_turn, machine, ratio
 from gancore import slopes
 
 ROUNDS, BATCH, WIDTH = 15, 64, 64
-BOUNDS = 3, 11  # of 15 sorted ratios, the fourth and the twelfth hold the median between them 96 times of 100
 
 
 def double_backward(function, inputs):
@@ -28,41 +27,33 @@ def make_critic(norm):
     return nn.Sequential(*layers, nn.Conv2d(8 * WIDTH, 1, 4, bias=False), nn.Flatten(0))
 
 
-def seconds_of(how, critic, images):
-    """Return the processor time of a penalty and its gradient by the weights."""
-    begun = time.process_time()
+def take(how, critic, images):
+    """Compute a penalty and its gradient by the weights."""
     term = (how(critic, images).flatten(1).norm(dim=1) - 1).square().mean()
     torch.autograd.backward(term, inputs=list(critic.parameters()))
     critic.zero_grad()
-    return time.process_time() - begun
 
 
-def ratios(norm, layout):
-    """Time both in turn, changing who goes first; the first pair warms up."""
+def compare(norm, layout, rounds, clock):
+    """Return the seconds of both ways, by rounds."""
     torch.manual_seed(0)
     critic = make_critic(norm).to(memory_format=layout)
     images = torch.randn(BATCH, 3, 64, 64).to(memory_format=layout)
-    found = []
-    for turn in range(ROUNDS + 1):
-        order = (double_backward, slopes) if turn % 2 else (slopes, double_backward)
-        seconds = {how: seconds_of(how, critic, images) for how in order}
-        found.append(seconds[double_backward] / seconds[slopes])
-    return sorted(found[1:])
+    ways = {"double backward": double_backward, "slopes": slopes}
+    steps = {name: partial(take, how, critic, images) for name, how in ways.items()}
+    return in_turn(steps, rounds, warmup=1, clock=CLOCKS[clock])
 
 
-def main():
-    """Print one line a critic and layout."""
-    torch.set_num_threads(1)
-    print(
-        f"double backward ÷ slopes, processor time of one penalty, batch {BATCH}, median of {ROUNDS} pairs (interval)"
-    )
+def main(given) -> None:
+    """Print one claim a critic and layout."""
     for norm in (False, True):
-        for name, layout in (("rows", torch.contiguous_format), ("channels last", torch.channels_last)):
-            found = ratios(norm, layout)
-            low, high = (found[place] for place in BOUNDS)
-            critic = "layer norm" if norm else "no norm"
-            print(f"  {critic:10}  {name:13} {statistics.median(found):.2f} ({low:.2f} to {high:.2f})", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        for name, layout in (("channels first", torch.contiguous_format), ("channels last", torch.channels_last)):
+            seconds = compare(norm, layout, given.rounds or (3 if given.quick else ROUNDS), given.clock)
+            found = ratio(seconds["double backward"], seconds["slopes"])
+            label = f"{'layer norm' if norm else 'no norm'}, {name}: double backward ÷ slopes"
+            print(claim("penalty", label, found, given.clock), flush=True)
+            append(
+                given.json,
+                {"benchmark": "penalty", "label": label, "ratio": found.median, "low": found.low, "high": found.high,
+                 "level": found.level, "n": found.n, "clock": given.clock, **machine()},
+            )  # fmt: skip
