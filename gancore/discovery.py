@@ -66,17 +66,19 @@ def installed() -> tuple[Row, ...]:
     return tuple(sorted(twice, key=lambda row: (KINDS.index(row.kind), row.name, row.distribution)))
 
 
-def entries() -> Iterator[tuple[metadata.EntryPoint, metadata.Distribution]]:
-    """Yield our entry points of each installed distribution: the first on `sys.path` is the one that is imported."""
-    seen = set()
+@cache
+def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
+    """List our entry points of each installed distribution: the first on `sys.path` is the one that is imported."""
+    seen, ours = set[str](), list[tuple[metadata.EntryPoint, metadata.Distribution]]()
     for distribution in metadata.distributions():
         try:
             name, found = re.sub(r"[-_.]+", "-", distribution.name or "").lower(), distribution.entry_points
         except Exception:  # metadata that nobody can read publish nothing
             continue
         if name not in seen:
-            yield from ((entry, distribution) for entry in found if entry.group.startswith(PREFIX))
+            ours += [(entry, distribution) for entry in found if entry.group.startswith(PREFIX)]
         seen.add(name)
+    return tuple(ours)
 
 
 def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:

@@ -42,7 +42,7 @@ class Training:
     def advance(self) -> Figures:
         """Make the updates of one iteration and return their figures, as tensors where they are tensors."""
         game, figures = self.game, Figures()
-        _seed_everything(game.streams.number("global", self.step, *game.runtime.world.key))
+        _seed_everything(game.streams.number("global", self.step, *game.runtime.world.key), game.gan.device)
         game.hooks.all("before_step", gan=game.gan, step=self.step)
         for index, update in enumerate(self._schedule()):
             made = self._make(update, index)
@@ -88,9 +88,10 @@ class Training:
         return place(samples), place(labels)
 
 
-def _seed_everything(number: int) -> None:
+def _seed_everything(number: int, device: torch.device) -> None:
     """Seed the global generators, so that layers which draw from them repeat themselves after a resume."""
-    torch.manual_seed(number)
+    # torch.manual_seed notes the whole call stack, at every step, for each kind of device that was never used
+    (torch.default_generator if device.type == "cpu" else torch).manual_seed(number)
     random.seed(number)
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed(number % 2**32)

@@ -21,6 +21,7 @@ BLOCKED = "import sys; sys.modules['torch'] = None; from gancore.cli import main
         ["recipes"],
         ["recipes", "guide-wgangp"],
         ["sweep", "--help"],
+        ["bench", "--help"],
         ["gif", "--help"],
         ["diagnose", "--help"],
         ["data", "check", "--help"],

@@ -41,6 +41,13 @@ def test_generator_update_moves_the_generator_alone():
     assert not same(before[1], weights(gan.generator))
 
 
+def test_a_step_on_the_processor_notes_no_call_stack_to_seed_devices_that_are_not_used(monkeypatch):
+    training, noted = train(), []
+    monkeypatch.setattr("traceback.format_stack", lambda *_: noted.append(1) or [])
+    training.advance()
+    assert not noted
+
+
 @pytest.mark.parametrize("role", ["critic", "generator"])
 def test_an_update_leaves_no_gradient_behind(role):
     training = train()

@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import click
 
 from gancore import discovery
+from gancore.cli.bench import bench
 from gancore.cli.checkpoint import checkpoint
 from gancore.cli.choices import mend_unknown, unknown_variables
 from gancore.cli.console import clean, complain, note, show_traceback
@@ -83,7 +84,7 @@ def gan(debug: bool) -> None:
         note(f"the environment variable {name} is set, but gancore reads none of that name")
 
 
-for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume):
+for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume, bench):
     gan.add_command(command)
 
 

@@ -142,6 +142,9 @@ def run(
     if wants_help:
         show_help(context, words)
         return
+    from gancore.run.compiler import leave_compiler_out
+
+    leave_compiler_out()
     if resume is not None:
         if recipe is not None or small or compat or out is not None or overwrite or dry_run:
             what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"

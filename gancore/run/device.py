@@ -50,18 +50,18 @@ def precision_note(runtime: Runtime) -> list[str]:
     if runtime.device.type != "cpu" or runtime.precision not in HALF:
         return []
     name = {"bf16": "amx_bf16", "fp16": "amx_fp16"}[runtime.precision]
-    if name in processor_flags():
+    if name in cpu_facts().get("flags", "").split():
         return []
     return [f"precision {runtime.precision} is not applicable: this processor has no {name}, so it saves no time here"]
 
 
-def processor_flags() -> frozenset[str]:
-    """Return what the processor says that it can do; nothing where the system does not tell."""
+def cpu_facts() -> dict[str, str]:
+    """Read what Linux says of the first processor; nothing elsewhere."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").partition("\n\n")[0].splitlines()
     except OSError:
-        return frozenset()
-    return frozenset(next((line.split() for line in lines if line.startswith("flags")), []))
+        return {}
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 def build_anew(gan: GAN, mode: str) -> None:

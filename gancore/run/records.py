@@ -87,8 +87,11 @@ def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
     """Turn figures into numbers, with one wait for the device."""
     tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
     device = max((value.device for value in tensors.values()), key=lambda each: each.type != "cpu", default=None)
-    gathered = [value.double().reshape(()).to(device) for value in tensors.values()]
-    found = dict(zip(tensors, torch.stack(gathered).tolist() if gathered else [], strict=True))
+    if device is None or device.type == "cpu":
+        found = {name: float(value) for name, value in tensors.items()}
+    else:
+        gathered = torch.stack([value.double().reshape(()).to(device) for value in tensors.values()])
+        found = dict(zip(tensors, gathered.tolist(), strict=True))
     try:
         return {name: found[name] if name in found else float(value) for name, value in figures.items()}
     except (TypeError, ValueError) as error:
@@ -105,10 +108,10 @@ def check_weights(snapshot: Snapshot, step: int) -> None:
 
 def check_finite(figures: Mapping[str, Any], step: int) -> None:
     """Raise NumbersError naming the first player's first figure that is not finite, its terms before its totals."""
-    tensors = [value for value in figures.values() if isinstance(value, Tensor)]
-    if not tensors or torch.stack([value.double().reshape(()) for value in tensors]).isfinite().all():
+    tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
+    wrong = [(name, value) for name, value in numbers(tensors).items() if not math.isfinite(value)]
+    if not wrong:
         return
-    wrong = [(name, value) for name, value in numbers(figures).items() if not math.isfinite(value)]
     role = wrong[0][0].partition("/")[0]
     own = [(name, value) for name, value in wrong if name.partition("/")[0] == role]
     name, value = next(((name, value) for name, value in own if name.count("/") == 2), own[0])

@@ -1,0 +1,86 @@
+"""What a command imports before its first step, and that it computes the same without the rest."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+IDLE = {  # what no run of the default recipe needs, and `import torch` does not bring along
+    "torchvision", "matplotlib", "scipy", "sympy", "tensorboard", "torch._dynamo", "torch._inductor", "torch.onnx",
+    "torch.distributed.fsdp", "cProfile", "rich",
+}  # fmt: skip
+LISTED = """
+import atexit, json, sys
+atexit.register(lambda: print(json.dumps(sorted(sys.modules))))
+from gancore.cli import main
+main({words!r})
+"""
+
+
+def in_a_process(code, folder):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "bench"])
+def test_a_default_run_imports_nothing_that_it_does_not_need(command, tmp_path):
+    words = [command, "--steps" if command == "run" else "--rounds", "1", "--batch", "4", "--sprites.count", "8"]
+    imported = set(json.loads(in_a_process(LISTED.format(words=words), tmp_path).splitlines()[-1]))
+    assert {"torch", "gan_plugin_adam"} <= imported
+    assert not IDLE & imported
+
+
+SAME = """
+import sys
+import torch
+
+def trained(make, steps=3):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+    optimizer = make(net.parameters())
+    for _ in range(steps):
+        net(torch.ones(2, 3)).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        optimizer.load_state_dict(optimizer.state_dict())
+    assert torch.is_grad_enabled()
+    assert all(weight.requires_grad for weight in net.parameters())
+    return list(net.parameters())
+
+makers = {
+    torch.optim.Adam: {"betas": (0.5, 0.9), "fused": True}, torch.optim.SGD: {"lr": 0.1, "momentum": 0.9},
+    torch.optim.RMSprop: {}, torch.optim.AdamW: {"foreach": True}, torch.optim.Adagrad: {},
+}
+before = {cls: cls.step for cls in makers}
+from gancore.run.compiler import leave_compiler_out
+leave_compiler_out()
+without = {cls: trained(lambda weights: cls(weights, **options)) for cls, options in makers.items()}
+assert "torch._dynamo" not in sys.modules
+for cls, step in before.items():
+    cls.step = step
+import torch._dynamo
+for cls, options in makers.items():
+    for one, other in zip(trained(lambda weights: cls(weights, **options)), without[cls], strict=True):
+        assert torch.equal(one, other), cls
+"""
+
+
+def test_an_optimizer_computes_the_same_bits_without_torchs_compiler(tmp_path):
+    in_a_process(SAME, tmp_path)
+
+
+LATE = """
+import torch._dynamo
+before = torch.optim.Adam.step
+from gancore.run.compiler import leave_compiler_out
+leave_compiler_out()
+assert torch.optim.Adam.step is before
+"""
+
+
+def test_an_optimizer_stays_as_it_is_where_the_compiler_is_there(tmp_path):
+    in_a_process(LATE, tmp_path)
