@@ -12,6 +12,7 @@ from gancore.errors import (
     DataError,
     GanError,
     NumbersError,
+    PeerError,
     PluginError,
     UsageError,
 )
@@ -21,27 +22,30 @@ if TYPE_CHECKING:
     from gancore.batch import Batch, Judgement, Sample
     from gancore.composition import Composition, compose
     from gancore.data import Data, DataSpec, StoredData, resize_images
+    from gancore.derivatives import slopes
     from gancore.networks import GAN, Critic, Crop
+    from gancore.rng import draw_rows
     from gancore.run.directory import read_rows
     from gancore.run.progress import Progress
     from gancore.run.run import Run
     from gancore.run.samples import grid, save_picture
     from gancore.settings import Settings
+    from gancore.world import average, gather, processes
 
 _LATER = {
-    "Batch": "batch", "Judgement": "batch", "Sample": "batch", "Composition": "composition", "compose": "composition",
-    "Data": "data", "DataSpec": "data", "StoredData": "data", "resize_images": "data",
-    "GAN": "networks", "Critic": "networks", "Crop": "networks",
-    "Run": "run.run", "read_rows": "run.directory", "grid": "run.samples", "save_picture": "run.samples",
-     "Progress": "run.progress", "Settings": "settings",
+    "Batch": "batch", "Judgement": "batch", "Sample": "batch", "Composition": "composition",
+    "compose": "composition", "Data": "data", "DataSpec": "data", "StoredData": "data", "resize_images": "data",
+    "GAN": "networks", "Critic": "networks", "Crop": "networks", "Run": "run.run", "read_rows": "run.directory",
+    "grid": "run.samples", "save_picture": "run.samples", "Progress": "run.progress", "Settings": "settings",
+    "average": "world", "gather": "world", "processes": "world", "draw_rows": "rng", "slopes": "derivatives",
 }  # fmt: skip
 
 __all__ = [
     "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Crop", "Data", "DataError",
-    "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "Plan", "PluginError", "Progress", "Run",
-    "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "component", "compose", "grid", "hookimpl",
-    "memory", "needs", "option", "pyramid", "read_rows", "refuses", "resize_images", "save_picture", "wary_of",
-    "wary_without",
+    "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "PeerError", "Plan", "PluginError",
+    "Progress", "Run", "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "average", "component",
+    "compose", "draw_rows", "gather", "grid", "hookimpl", "memory", "needs", "option", "processes", "pyramid",
+    "read_rows", "refuses", "resize_images", "save_picture", "slopes", "wary_of", "wary_without",
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from torch import Tensor
 
 from gancore.errors import PluginError
+from gancore.world import ALONE, World
 
 if TYPE_CHECKING:
     from gancore.hooks import Hooks
@@ -148,6 +149,7 @@ class Batch:
     streams: Streams
     moment: Moment
     open_reals: Callable[[], tuple[Tensor, Tensor]] | None = field(repr=False, default=None)
+    world: World = ALONE
     fake: Side = field(init=False, repr=False)
 
     @cached_property
@@ -175,11 +177,11 @@ class Batch:
 
     def component_rng(self, part: str) -> Callable[[str], torch.Generator]:
         """Return the maker of a component's generator for one part of this update."""
-        moment, device = self.moment, self.gan.device
+        moment, device, world = self.moment, self.gan.device, self.world
 
         def make(component: str) -> torch.Generator:
             key = (f"component/{component}", moment.step, moment.role, moment.index, part)
-            return self.streams.generator(*key, device=device)
+            return self.streams.share(*key, rank=world.rank, size=world.size, device=device, own=part != "both")
 
         return make
 

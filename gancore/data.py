@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
@@ -87,10 +88,11 @@ class StoredData:
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Gather samples and labels; `rng` is not needed."""
-        samples = self.samples[indices]
+        indices = indices.to(self.samples.device)
+        samples = self.samples.index_select(0, indices)  # two to three times as fast as samples[indices], of bytes
         if samples.dtype == torch.uint8:
             samples = samples.float().div_(127.5).sub_(1.0)
-        return samples, self.labels[indices]
+        return samples, self.labels.index_select(0, indices)
 
     def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
         """Copy the labels of n samples drawn at random."""
@@ -117,6 +119,11 @@ def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
     return resized
 
 
+@lru_cache(maxsize=2)  # an epoch's batches share one: shuffling a million images takes longer than many a step
+def _permutation(images: int, streams: Streams, epoch: int, part: int) -> Tensor:
+    return torch.randperm(images, generator=streams.generator("data-order", epoch, part))
+
+
 @frozen
 class DataOrder:
     """Which samples make up the k-th batch of a run: a permutation per epoch, the incomplete last batch dropped.
@@ -133,13 +140,9 @@ class DataOrder:
         """Count the whole batches of one epoch, at least 1."""
         return max(1, self.images // self.batch)
 
-    def _permutation(self, epoch: int, part: int = 0) -> Tensor:
-        return torch.randperm(self.images, generator=self.streams.generator("data-order", epoch, part))
-
     def indices(self, k: int) -> Tensor:
         """Return the indices `[batch]` of batch k >= 0."""
         epoch, place = divmod(k, self.batches_per_epoch)
-        if self.images < self.batch:
-            parts = -(-self.batch // self.images)
-            return torch.cat([self._permutation(epoch, part) for part in range(parts)])[: self.batch]
-        return self._permutation(epoch)[place * self.batch : (place + 1) * self.batch]
+        start, parts = place * self.batch, -(-self.batch // self.images)
+        orders = (_permutation(self.images, self.streams, epoch, part) for part in range(parts))
+        return torch.cat([order[start : start + self.batch] for order in orders])[: self.batch]

@@ -6,7 +6,8 @@ GanError                 the run failed; exit code 1
 ├── PluginError          a component broke its contract: import, hook, result
 ├── DataError            images, points or labels that cannot be used
 ├── CheckpointError      a checkpoint that cannot be written, read or believed
-└── NumbersError         a term, gradient or weight that is no longer finite
+├── NumbersError         a term, gradient or weight that is no longer finite
+└── PeerError            another process of the same run that is gone
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ class CheckpointError(GanError):
 
 class NumbersError(GanError):
     """A term, gradient or weight that is no longer finite."""
+
+
+class PeerError(GanError):
+    """Another process of the same run that is gone."""
 
 
 def clean(text: object) -> str:

@@ -22,6 +22,12 @@ is `"generator"` or `"critic"`.
 and for fakes get different numbers, and no other component can move them. `shared_rng` is the same for both
 sides of an update. `log(name, value)` writes a figure (a number or a 0-d tensor) into the metrics row without
 adding it to the objective. Draw with `torch.randn(shape, generator=rng, device=rng.device)`.
+
+Where several processes share a run, each calls the hooks of a step with its own rows of the batch, and what they draw
+from `rng` is their own. `gancore.draw_rows(torch.randn, shape, rng)` draws for the rows at hand the numbers that one
+process with all rows would draw, and `gancore.gather(rows)` and `gancore.average(values)` reach what the others have.
+`critic_fakes`, `draw_labels` and whatever runs once a step see the whole. Only the first process calls `measure`,
+`record`, `draw` and `stop`.
 """
 
 from __future__ import annotations

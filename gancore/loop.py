@@ -11,7 +11,7 @@ from attrs import define, evolve
 from torch import Tensor
 
 from gancore.batch import Moment
-from gancore.data import DataOrder
+from gancore.data import Data, DataOrder
 from gancore.errors import PluginError, UsageError
 from gancore.plan import Update
 from gancore.step import Figures, Game, Reals, update_both, update_critic, update_generator, update_in_turn
@@ -27,6 +27,7 @@ class Training:
     order: DataOrder
     step: int = 0
     batches: int = 0
+    source: Data | None = None  # what batches are gathered from, where that is not the game's own data
 
     @property
     def epoch(self) -> float:
@@ -41,7 +42,7 @@ class Training:
     def advance(self) -> Figures:
         """Make the updates of one iteration and return their figures, as tensors where they are tensors."""
         game, figures = self.game, Figures()
-        _seed_everything(game.streams.number("global", self.step), game.gan.device)
+        _seed_everything(game.streams.number("global", self.step, *game.runtime.world.key), game.gan.device)
         game.hooks.all("before_step", gan=game.gan, step=self.step)
         for index, update in enumerate(self._schedule()):
             made = self._make(update, index)
@@ -79,10 +80,11 @@ class Training:
         return cache(partial(self._gather, k))
 
     def _gather(self, k: int) -> tuple[Tensor, Tensor]:
-        data, place = self.game.data, self.game.runtime.place
+        data, place, world = self.source or self.game.data, self.game.runtime.place, self.game.runtime.world
         if data is None:
             raise UsageError("there is no data to train on")
-        samples, labels = data.take(self.order.indices(k), self.game.streams.generator("data", k))
+        rng = self.game.streams.share("data", k, rank=world.rank, size=world.size)
+        samples, labels = data.take(world.own(self.order.indices(k)), rng)
         return place(samples), place(labels)
 
 

@@ -6,18 +6,39 @@ anybody else's numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 
 import torch
 from attrs import frozen
+from torch import Tensor
 
 
 def derive(seed: int, *key: int | str) -> int:
     """Return 63 bits that depend on every part of the key: the low bits of BLAKE2b over `seed/part/part/…`."""
     text = "/".join(map(str, (seed, *key)))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+class Share(torch.Generator):
+    """The stream of one process of several that share a batch; `whole` is the stream of the whole batch."""
+
+    rank: int
+    size: int
+    whole: torch.Generator
+
+
+def draw_rows(sample: Callable[..., Tensor], shape: Sequence[int], rng: torch.Generator) -> Tensor:
+    """Draw numbers `[n, …]` for the n rows of a batch at hand, the same however many processes share the batch.
+
+    `sample` is `torch.randn`, `torch.rand`, or what else takes a shape, `generator` and `device`.
+    """
+    if not isinstance(rng, Share):
+        return sample(tuple(shape), generator=rng, device=rng.device)
+    rows, *rest = shape
+    drawn = sample((rng.size * rows, *rest), generator=rng.whole, device=rng.device)
+    return drawn[rng.rank * rows : (rng.rank + 1) * rows]
 
 
 @frozen
@@ -34,6 +55,17 @@ class Streams:
     def generator(self, *key: int | str, device: torch.device | str = "cpu") -> torch.Generator:
         """Return a fresh generator on `device` for one stream at one moment."""
         return torch.Generator(device).manual_seed(self.number(*key))
+
+    def share(
+        self, *key: int | str, rank: int, size: int, device: torch.device | str = "cpu", own: bool = True
+    ) -> torch.Generator:
+        """Return one process's generator, for `draw_rows`; what else it draws is its `own`, or the same for all."""
+        if size == 1:
+            return self.generator(*key, device=device)
+        rng = Share(device)
+        rng.manual_seed(self.number(*key, "process", rank) if own else self.number(*key))
+        rng.rank, rng.size, rng.whole = rank, size, self.generator(*key, device=device)
+        return rng
 
     @contextmanager
     def building(self, *key: int | str) -> Iterator[torch.Generator]:

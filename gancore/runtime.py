@@ -1,32 +1,71 @@
-"""Where and how precisely a step computes: settings that wrap the step and never branch in it."""
+"""Where, how precisely and with whom a step computes: settings that wrap the step and never branch in it."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor
 
+from gancore.world import ALONE, World
 
-@frozen
+if TYPE_CHECKING:
+    from gancore.networks import Player
+
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@frozen(eq=False)
 class Runtime:
-    """Device and precision of a run, and whether images and convolutions lie with their channels last in memory."""
+    """Device and precision of a run, whether images and convolutions lie with their channels last, the processes.
+
+    `scalers` by player keep small gradients from vanishing where they are computed in fp16.
+    """
 
     device: torch.device
     precision: str = "fp32"
     channels_last: bool = False
+    world: World = ALONE
+    scalers: Mapping[str, torch.amp.GradScaler] = field(factory=dict, repr=False)
 
-    def forward(self) -> AbstractContextManager[Any]:
-        """Return the context for everything that is differentiated: bf16 autocast, or nothing."""
-        if self.precision == "bf16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+    @contextmanager
+    def forward(self) -> Iterator[None]:
+        """Wrap everything that is differentiated: with the other processes, and in half precision where asked."""
+        half = HALF.get(self.precision)
+        with self.world.together(), torch.autocast(self.device.type, half or torch.bfloat16, enabled=half is not None):
+            yield
 
     def place(self, samples: Tensor) -> Tensor:
         """Bring samples `[N, …]` to the device, images in the layout of the networks."""
         layout = torch.channels_last if self.channels_last and samples.dim() == 4 else torch.preserve_format
-        if self.device.type == "cuda":
-            return samples.pin_memory().to(self.device, non_blocking=True, memory_format=layout)
-        return samples.to(self.device, memory_format=layout)
+        if self.device.type == "cuda" and samples.device.type == "cpu":
+            samples = samples.pin_memory()
+        return samples.to(self.device, non_blocking=True, memory_format=layout)
+
+    def differentiate(self, total: Tensor, player: Player) -> None:
+        """Leave the gradient of `total` in the player's own weights, and in no others."""
+        scaler = self.scalers.get(player.role)
+        torch.autograd.backward(total if scaler is None else scaler.scale(total), inputs=player.parameters)
+
+    def norm(self, player: Player, gradients: Sequence[Tensor]) -> Tensor:
+        """Return the norm of the player's whole gradient; 0 where it overflowed and no step will be taken."""
+        if scaler := self.scalers.get(player.role):
+            scaler.unscale_(player.optimizer)
+        found = torch.nn.utils.get_total_norm(gradients)
+        return found if scaler is None else torch.where(found.isfinite(), found, 0.0)
+
+    def move(self, player: Player) -> None:
+        """Let the player's optimiser take its step; not where its gradient overflowed in fp16."""
+        if scaler := self.scalers.get(player.role):
+            scaler.step(player.optimizer)
+        else:
+            player.optimizer.step()
+
+    def close(self, player: Player) -> None:
+        """End an update, whether or not a step was taken."""
+        if scaler := self.scalers.get(player.role):
+            scaler.update()
+        player.optimizer.zero_grad(set_to_none=True)

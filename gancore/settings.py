@@ -20,7 +20,14 @@ class Settings:
     size: str | None = option(None, help="image size in pixels, N or HxW; none keeps the data's own")
     seed: int = option(0, ge=0, help="every random number of the run follows from it")
     device: str = option("auto", help="auto, cpu, cuda or cuda:N")
-    precision: str = option("fp32", choices=("fp32", "bf16"), help="arithmetic of the networks' forward passes")
+    precision: str = option(
+        "fp32", choices=("fp32", "tf32", "bf16", "fp16"), help="arithmetic of the networks; weights are always fp32"
+    )
+    compile: str = option(
+        "none",
+        choices=("none", "default", "reduce-overhead", "max-autotune"),
+        help="how torch.compile builds the networks anew; takes minutes, and pays on a GPU if anywhere",
+    )
     channels_last: str = option(
         "auto", choices=("auto", "true", "false"), help="layout of images in memory; auto where it was measured to pay"
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 from gancore.batch import Batch, Moment, Sample, as_sample
 from gancore.errors import CompositionError, PluginError
 from gancore.networks import draw_latent
+from gancore.world import gather
 
 if TYPE_CHECKING:
     from gancore.data import Data
@@ -77,9 +78,9 @@ def update_in_turn(game: Game, moment: Moment, reals: Reals | None) -> Figures:
 
 def draw_fakes(game: Game, moment: Moment, reals: Reals | None) -> tuple[Tensor, Tensor, Sample]:
     """Draw latents `[N, Z]` and labels `[N, L]`, and let the generator make samples of them."""
-    key = (moment.step, moment.role, moment.index)
-    z = draw_latent(game.hooks, game.plan, game.plan.batch, game.streams, *key).to(game.gan.device)
-    labels = draw_labels(game, game.plan.batch, reals, *key).to(game.gan.device)
+    key, own = (moment.step, moment.role, moment.index), game.runtime.world.own
+    z = own(draw_latent(game.hooks, game.plan, game.plan.batch, game.streams, *key)).to(game.gan.device)
+    labels = own(draw_labels(game, game.plan.batch, reals, *key)).to(game.gan.device)
     with game.runtime.forward():
         made = game.gan.generator.network(z, labels)
     return z, labels, as_sample(made)
@@ -90,16 +91,22 @@ def exchange_fakes(
 ) -> tuple[Tensor | None, Tensor, Sample]:
     """Let components show the critic other fakes, with their labels `[N, L]`, than those just made.
 
-    Others have no latents and no insides: those at hand belong to the fakes that were made.
+    Others have no latents and no insides: those at hand belong to the fakes that were made. Components are given the
+    whole batch, whichever process made it, so that all of them keep the same.
     """
+    if not game.hooks.any("critic_fakes"):
+        return z, labels, made
+    world = game.runtime.world
+    with world.together():
+        whole = {"images": gather(made.images), "labels": gather(labels)}
     shown = game.hooks.fold(
         "critic_fakes",
-        {"images": made.images, "labels": labels},
+        whole,
         step=moment.step,
         rng=lambda name: game.streams.generator(f"component/{name}", moment.step, moment.index, "fakes"),
     )
-    own = shown["images"] is made.images
-    return z if own else None, shown["labels"], made if own else Sample(shown["images"])
+    labels, images = world.own(shown["labels"]), shown["images"]
+    return (z, labels, made) if images is whole["images"] else (None, labels, Sample(world.own(images)))
 
 
 def draw_labels(game: Game, n: int, reals: Reals | None, *key: int | str) -> Tensor:
@@ -107,7 +114,8 @@ def draw_labels(game: Game, n: int, reals: Reals | None, *key: int | str) -> Ten
     if not game.plan.label_sets:
         return torch.empty(n, 0, dtype=torch.int64)
     if game.hooks.any("draw_labels"):
-        real_labels = reals()[1] if reals is not None else None
+        with game.runtime.world.together():
+            real_labels = gather(reals()[1]) if reals is not None else None
         chosen: Tensor | None = game.hooks.first(
             "draw_labels",
             n=n,
@@ -140,7 +148,7 @@ def make_batch(
     game: Game, moment: Moment, reals: Reals | None, z: Tensor | None, labels: Tensor, made: Sample
 ) -> Batch:
     """Gather both sides of an update; nothing is computed until a term asks for it."""
-    batch = Batch(game.gan, game.hooks, game.plan, game.streams, moment, reals)
+    batch = Batch(game.gan, game.hooks, game.plan, game.streams, moment, reals, game.runtime.world)
     batch.show_fakes(made, labels, z)
     return batch
 
@@ -152,10 +160,13 @@ def differentiate(game: Game, batch: Batch, player: Player) -> tuple[dict[str, T
         terms = batch.terms(f"{player.role}_terms", figures)
     refuse_terms(player.role, terms)
     total = torch.stack(list(terms.values())).sum()
-    torch.autograd.backward(total, inputs=player.parameters)
-    figures |= {**terms, **batch.mean_scores(), "total": total, "grad_norm": _norm(player)}
+    game.runtime.differentiate(total, player)
+    gradients = [weight.grad for weight in player.parameters if weight.grad is not None]
+    figures |= {**terms, **batch.mean_scores(), "total": total}
     detached = {name: value.detach() if isinstance(value, Tensor) else value for name, value in figures.items()}
-    return terms, {f"{player.role}/{name}": value for name, value in detached.items()}
+    settled = game.runtime.world.settle(gradients, detached)
+    settled["grad_norm"] = game.runtime.norm(player, gradients)
+    return {name: settled[name] for name in terms}, {f"{player.role}/{name}": value for name, value in settled.items()}
 
 
 def refuse_terms(role: Role, terms: dict[str, Tensor]) -> None:
@@ -175,12 +186,7 @@ def take_step(game: Game, batch: Batch, player: Player, terms: dict[str, Tensor]
             rate = group.setdefault("initial_lr", group["lr"])
             group["lr"] = hooks.fold("learning_rate", {"rate": rate}, step=step, role=player.role)["rate"]
     if not hooks.first("skip_update", role=player.role, terms=terms, step=step):
-        player.optimizer.step()
-    player.optimizer.zero_grad(set_to_none=True)
+        game.runtime.move(player)
+    game.runtime.close(player)
     with torch.no_grad():
         hooks.all(f"after_{player.role}_update", gan=game.gan, batch=batch, step=step)
-
-
-def _norm(player: Player) -> Tensor:
-    gradients = [weight.grad for weight in player.parameters if weight.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients)

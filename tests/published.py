@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 from gancore import discovery
-from gancore.cli.published import commands
+from gancore.cli.published import commands, executors
 
 HEAD = """\
 import os, sys, torch
@@ -71,5 +71,5 @@ class Shelf:
         for name in self.modules:
             sys.modules.pop(name, None)
         importlib.invalidate_caches()
-        for cached in (discovery.entries, discovery.installed, commands, discovery._importable):
+        for cached in (discovery.entries, discovery.installed, commands, executors, discovery._importable):
             cached.cache_clear()

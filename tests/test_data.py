@@ -31,6 +31,28 @@ def test_batch_k_does_not_depend_on_the_batches_before():
     assert torch.equal(order.indices(17), DataOrder(50, 8, Streams(4)).indices(17))
 
 
+def test_an_epoch_is_shuffled_once_however_many_batches_it_has(monkeypatch):
+    shuffled, randperm = [], torch.randperm
+
+    def counted(*given, **named):
+        shuffled.append(given)
+        return randperm(*given, **named)
+
+    monkeypatch.setattr(torch, "randperm", counted)
+    order = DataOrder(1003, 10, Streams(1959))
+    batches = [order.indices(k) for k in range(2 * order.batches_per_epoch)]
+    assert shuffled == [(1003,), (1003,)]
+    assert [len(torch.cat(batches[start : start + 100]).unique()) for start in (0, 100)] == [1000, 1000]
+
+
+def test_changing_the_indices_of_a_batch_changes_no_other_batch():
+    order = DataOrder(50, 8, Streams(5))
+    before = order.indices(1).clone()
+    order.indices(0).zero_()
+    order.indices(1).zero_()
+    assert torch.equal(order.indices(1), before)
+
+
 def test_epochs_are_shuffled_differently():
     order = DataOrder(50, 50, Streams(4))
     assert not torch.equal(order.indices(0), order.indices(1))

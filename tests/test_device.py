@@ -6,7 +6,7 @@ from attrs import evolve
 from torch import nn
 
 from gancore import Settings, UsageError, component, compose, hookimpl
-from gancore.run.device import choose_runtime, lay_out
+from gancore.run.device import choose_runtime, choose_scalers, cpu_facts, lay_out, precision_note, resident
 from gancore.run.run import Run, open_data, prepare
 from gancore.runtime import Runtime
 from gancore.testing import some_data, train
@@ -125,3 +125,88 @@ def test_a_step_yields_its_row_or_none(tmp_path):
     settings = {"batch": 4, "steps": 5, "log_every": 2, "sample_every": 5}
     run = Run.start(compose(data="mixture", gen="mlp", critic="mlp-critic", settings=settings), tmp_path / "run")
     assert [row and row["step"] for row in run.steps()] == [None, 2, None, 4, 5]
+
+
+# ── precision ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def composed(precision, **settings):
+    options = {**SMALL, "sprites.count": 32}
+    settings = {"batch": 4, "size": "16", "device": "cpu", "precision": precision, **settings}
+    return compose(gen="dcgan", loss="wgan-gp", settings=settings, options=options)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_keeps_weights_and_figures_whole(precision):
+    composition = composed(precision)
+    training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
+    figures = training.advance()
+    gan = training.game.gan
+    assert all(weight.dtype == torch.float32 for weight in (*gan.generator.parameters, *gan.critic.parameters))
+    assert all(value.dtype == torch.float32 and value.isfinite() for value in figures.values())
+
+
+def test_an_fp16_gradient_that_overflows_moves_nothing_and_halves_the_scale():
+    composition = composed("fp16")
+    training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
+    scaler, gan = torch.amp.GradScaler("cpu", init_scale=2.0**127), training.game.gan
+    training.game.runtime.scalers["critic"] = scaler
+    before = [weight.clone() for weight in gan.critic.parameters]
+    figures = training.advance()
+    assert scaler.get_scale() < 2.0**127
+    assert figures["critic/grad_norm"] == 0
+    assert all(torch.equal(*pair) for pair in zip(before, gan.critic.parameters, strict=True))
+
+
+def test_unscaled_gradients_of_fp16_are_those_of_fp32_up_to_its_digits():
+    norms = []
+    for precision in ("fp32", "fp16"):
+        composition = composed(precision)
+        training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
+        norms.append(training.advance()["critic/grad_norm"].item())
+    assert norms[1] == pytest.approx(norms[0], rel=0.02)
+    assert norms[0] != norms[1]
+
+
+def test_a_run_in_fp16_resumes_with_its_scale(tmp_path):
+    whole = Run.start(composed("fp16", steps=4), tmp_path / "whole").fit()
+    begun = Run.start(composed("fp16", steps=4), tmp_path / "begun")
+    for _ in begun.steps():
+        begun.training.game.runtime.scalers["critic"]._scale.fill_(512.0)
+        begun.stop_after_step = begun.training.step == 2
+    resumed = Run.resume(tmp_path / "begun")
+    assert resumed.training.game.runtime.scalers["critic"].get_scale() == 512.0
+    resumed.fit()
+    scales = [run.training.game.runtime.scalers["generator"].get_scale() for run in (whole, resumed)]
+    assert scales[0] == scales[1]
+
+
+def test_tf32_is_refused_where_there_is_none():
+    with pytest.raises(UsageError, match="tf32 is arithmetic of CUDA devices"):
+        choose_scalers(CPU, "tf32")
+
+
+@pytest.mark.parametrize(("precision", "flag"), [("bf16", "amx_bf16"), ("fp16", "amx_fp16")])
+def test_half_precision_that_saves_nothing_is_told(precision, flag):
+    told = precision_note(Runtime(CPU, precision))
+    assert bool(told) == (flag not in cpu_facts().get("flags", ""))
+    assert not precision_note(Runtime(CPU))
+    assert all(f"has no {flag}" in note for note in told)
+
+
+def test_data_of_a_run_on_the_processor_stay_where_they_are():
+    data = some_data()
+    assert resident(data, Runtime(CPU)) is data
+
+
+@pytest.mark.slow
+def test_compiled_networks_reach_the_weights_of_plain_ones():
+    found = []
+    for mode in ("none", "default"):
+        composition = composed("fp32", compile=mode)
+        training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
+        for _ in range(2):
+            training.advance()
+        found.append(training.game.gan.critic.state_dict())
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.allclose(found[0][name], found[1][name], atol=1e-3) for name in found[0])

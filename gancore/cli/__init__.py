@@ -17,7 +17,7 @@ from gancore import discovery
 from gancore.cli.bench import bench
 from gancore.cli.checkpoint import checkpoint
 from gancore.cli.choices import mend_unknown, unknown_variables
-from gancore.cli.console import clean, complain, note, say, show_traceback
+from gancore.cli.console import clean, complain, note, show_traceback
 from gancore.cli.plugins import plugins
 from gancore.cli.published import commands
 from gancore.cli.recipes import recipes
@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         guard.every_call = True
     try:
-        code = gan.main(args=words, prog_name="gan", standalone_mode=False)
+        code = gan.main(args=words, prog_name="gan", standalone_mode=False, obj=["--debug", *words] if debug else words)
     except GanError as error:
         if error.unknown:
             error.mend = mend_unknown(error.unknown, error.mend)
@@ -128,7 +128,7 @@ def leave_soon(code: int) -> None:
 
     def leave() -> None:
         left = [each.name for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
-        say(f"note: a plugin left {', '.join(left) or 'something'} running; it is ended")
+        note(f"a plugin left {', '.join(left) or 'something'} running; it is ended")
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
         os._exit(code)

@@ -23,8 +23,8 @@ ORIGIN = "command line"
 PREFIX = "GAN_"  # of environment variables that somebody may have hoped would count
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 PLAIN_FLAGS = (  # that choose nothing
-    "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data", "stall-timeout", "dry-run",
-    "json", "help",
+    "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data", "stall-timeout", "nproc",
+    "dry-run", "json", "help",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -9,14 +10,26 @@ from typing import Any
 
 import click
 
-from gancore.errors import GanError
+from gancore.errors import GanError, NumbersError, PeerError
 from gancore.errors import clean as clean
 
 LONGEST = 1000  # letters of a line of an error: a file may put a megabyte where a name was due
 
 
+def follows() -> str:
+    """Name this process where it is not the first of several that share a run: only that one speaks."""
+    rank = os.environ.get("RANK", "0") if "MASTER_ADDR" in os.environ else "0"
+    return "" if rank == "0" else f"process {rank}"
+
+
 def say(text: str) -> None:
     """Write one line to stderr; a console that went away is no reason to stop."""
+    if not follows():
+        write(text)
+
+
+def write(text: str) -> None:
+    """Write one line to stderr, whichever process this is."""
     try:
         click.echo(clean(text), err=True)
     except OSError:
@@ -35,16 +48,18 @@ def note(text: str) -> None:
 
 
 def complain(error: GanError) -> None:
-    """Write an error in its three parts."""
-    lines = str(error).splitlines()
-    for line in [f"error: {lines[0]}", *lines[1:]] if lines else ["error"]:
-        say(line if len(line) <= LONGEST else f"{line[:LONGEST]} …")
+    """Write an error in its three parts; of several processes only the first tells what all of them met."""
+    lines, name = str(error).splitlines() or [""], follows()
+    if name and isinstance(error, PeerError | NumbersError):
+        return
+    for line in [f"{name} error: {lines[0]}".lstrip(), *lines[1:]]:
+        write(line if len(line) <= LONGEST else f"{line[:LONGEST]} …")
 
 
 def show_traceback() -> None:
     """Write where the error that is being handled came from."""
     for line in traceback.format_exc().splitlines():
-        say(line)
+        write(line)
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

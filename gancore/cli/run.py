@@ -107,6 +107,7 @@ def variants_of(**wanted: bool) -> list[str]:
     show_default=True,
     help="End a run in which no step ends for so long; 0 never does.",
 )
+@click.option("--nproc", metavar="N", type=click.IntRange(1), default=1, help="Share each batch among N processes. [1]")
 @click.option("--dry-run", is_flag=True, help="Print the resolved composition, build it, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 @click.option(
@@ -125,6 +126,7 @@ def run(
     overwrite: bool,
     accept_changed_data: bool,
     stall_timeout: int,
+    nproc: int,
     dry_run: bool,
     as_json: bool,
     wants_help: bool,
@@ -148,24 +150,45 @@ def run(
             what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"
             raise UsageError(what, mend="leave them out")
         directory.expect(resume)
-        from gancore.composition import may_run
-        from gancore.run.run import Run
+    else:
+        composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
+        if dry_run:
+            from gancore.cli.dry_run import show_composition
 
-        with redirect_stdout(sys.stderr):  # what components print must not mix with the result
-            resumed = Run.resume(resume, [words], may_run(words), changed_data=accept_changed_data)
-        with_run(resumed, as_json, stall_timeout)
-        return
-    composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
-    if dry_run:
-        from gancore.cli.dry_run import show_composition
+            show_composition(composition, as_json)
+            return
+        if nproc > 1:
+            from gancore.cli.nproc import expect_run
 
-        show_composition(composition, as_json)
-        return
+            expect_run(composition, out, overwrite, nproc)
+    if nproc > 1:
+        from gancore.cli.nproc import launch
+
+        sys.exit(launch(nproc, context.find_root().obj))
+    with redirect_stdout(sys.stderr):  # what components print must not mix with the result
+        if resume is not None:
+            begun = take_up(resume, words, accept_changed_data)
+        else:
+            begun = begin(composition, words, out, overwrite)
+    with_run(begun, as_json, stall_timeout)
+
+
+def begin(composition: Composition, words: Layer, out: Path | None, overwrite: bool) -> Run:
+    """Start a run; where torchrun starts its processes again after one was lost, take it up."""
+    from gancore.run.peers import restarted
     from gancore.run.run import Run
 
-    with redirect_stdout(sys.stderr):
-        begun = Run.start(composition, out, overwrite=overwrite)
-    with_run(begun, as_json, stall_timeout)
+    if out is not None and restarted() and (out / directory.RECIPE).exists():
+        return take_up(out, Layer("restart", {}, {}), changed_data=False)
+    return Run.start(composition, out, overwrite=overwrite)
+
+
+def take_up(folder: Path, words: Layer, changed_data: bool) -> Run:
+    """Resume a run with the settings of a command line."""
+    from gancore.composition import may_run
+    from gancore.run.run import Run
+
+    return Run.resume(folder, [words], may_run(words), changed_data=changed_data)
 
 
 def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()) -> Composition:
@@ -200,7 +223,7 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     told, caught = len(run.notes), catch_signals(run)
     row: dict[str, Any] = {}
 
-    def tell() -> None:
+    def tell_new() -> None:
         nonlocal told
         for text in run.notes[told:]:
             note(text)
@@ -208,16 +231,18 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
 
     settings = run.composition.settings
     say(f"run {run.folder}: {describe(run)}")
-    with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout):
-        for each in progress_of(run):
-            row = each
-            tell()
-    tell()
+    try:
+        with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout):
+            for each in progress_of(run):
+                row = each
+                tell_new()
+    finally:
+        tell_new()
     if caught:
         say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}")
         sys.exit(128 + caught[0])
     samples = run.folder / "samples" / "final.png"
-    if as_json:
+    if as_json and run.world.leads:
         click.echo(json.dumps({"run": str(run.folder), "samples": str(samples), "seed": settings.seed, "last": row}))
     say(f"done: {run.training.step} steps; samples in {samples}, figures in {run.folder / 'metrics.jsonl'}")
 
@@ -239,7 +264,7 @@ def progress_of(run: Run) -> Any:
     """Return the run's rows, shown as a live line on a terminal and as plain lines otherwise."""
     from gancore.cli.progress import live_rows, plain_rows
 
-    return live_rows(run) if sys.stderr.isatty() else plain_rows(run)
+    return live_rows(run) if sys.stderr.isatty() and run.world.leads else plain_rows(run)
 
 
 def catch_signals(run: Run) -> list[int]:

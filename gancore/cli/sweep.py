@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,14 @@ import click
 from gancore import discovery
 from gancore.cli.choices import layer_of_words, once, path_as_data, refuse_downloads
 from gancore.cli.console import clean, note, say
+from gancore.cli.executors import PROCESS, find_executor
 from gancore.cli.run import PLACE, variants_of, with_slots, with_variants
 from gancore.errors import UsageError
 
 if TYPE_CHECKING:
     from gancore.run.sweep import Claim, Trial
 
-OWN_FLAGS = ("vary", "seeds", "jobs", "figures", "small", "compat", "out", "json", "help")
+OWN_FLAGS = ("vary", "seeds", "jobs", "executor", "figures", "small", "compat", "out", "json", "help")
 Table = Mapping[str, Mapping[int, Mapping[str, float]]]
 
 
@@ -35,6 +35,13 @@ Table = Mapping[str, Mapping[int, Mapping[str, float]]]
     "--seeds", metavar="N", type=click.IntRange(1, 1000), help="Seeds of each arm, 0 to N - 1. [the recipe's, or 3]"
 )
 @click.option("--jobs", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="Runs at once.")
+@click.option(
+    "--executor",
+    metavar="NAME[:ADDRESS]",
+    multiple=True,
+    callback=once,
+    help=f"What trains the runs: {PROCESS}, or an engine that a plugin publishes. [{PROCESS}]",
+)
 @click.option(
     "--figures",
     metavar="A,B",
@@ -53,6 +60,7 @@ def sweep(
     vary: tuple[str, ...],
     seeds: int | None,
     jobs: int,
+    executor: str | None,
     figures: str | None,
     small: bool,
     compat: bool,
@@ -73,6 +81,7 @@ def sweep(
     from gancore.run import sweep as sweeps
 
     words = layer_of_words(given, extra, OWN_FLAGS, "gan sweep")
+    open_executor = find_executor(executor or PROCESS)
     variants = variants_of(small=small, compat=compat)
     base = recipe_layers(recipe, variants) if recipe is not None else []
     table = discovery.recipe_chain(recipe)[-1].sweep if recipe is not None else {}
@@ -92,26 +101,24 @@ def sweep(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder") from None
-    failures = carry_out(trials, jobs)
+    failures = carry_out(trials, open_executor(jobs), jobs)
     wanted = figures.split(",") if figures else list(table.get("figures", []))
     report(folder, recipe, trials, failures, wanted, claims, as_json)
 
 
-def carry_out(trials: Sequence[Trial], jobs: int) -> dict[Path, str]:
-    """Train the trials in processes of their own, telling of each; return why some failed, by folder."""
-    from gancore.run.sweep import end_with_parent, train_all
+def carry_out(trials: Sequence[Trial], executor: AbstractContextManager[Executor], jobs: int) -> dict[Path, str]:
+    """Train the trials in an engine, telling of each; return why some failed, by folder."""
+    from gancore.run.sweep import train_all
 
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     failures = {}
-    context, own = get_context("spawn"), os.getpid()
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent, initargs=(own,)) as pool:
+    with executor as pool, closing(train_all(trials, pool, jobs)) as outcomes:
         try:
-            for number, (trial, failure) in enumerate(train_all(trials, pool), 1):
+            for number, (trial, failure) in enumerate(outcomes, 1):
                 say(f"{number}/{len(trials)}  {trial.arm}, seed {trial.seed}: {failure or 'done'}")
                 if failure:
                     failures[trial.folder] = failure
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False)
             say("stopped; give the same command again to go on")
             raise
     return failures

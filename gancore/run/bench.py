@@ -10,7 +10,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from gancore.loop import Training
 from gancore.plan import ROLES
 from gancore.recipe import ANY, layer_of
 from gancore.run import former
-from gancore.run.device import WORTHWHILE, choose_runtime
+from gancore.run.device import WORTHWHILE, choose_runtime, cpu_facts
 from gancore.run.guard import guarded
 from gancore.run.memory import memory_of, peak_memory
 from gancore.run.progress import Progress
@@ -300,15 +299,6 @@ def machine(training: Training) -> dict[str, Any]:
         "channels_last": game.runtime.channels_last,
         "batch": game.plan.batch,
     }
-
-
-def cpu_facts() -> dict[str, str]:
-    """Read what Linux says of the first processor; nothing elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").partition("\n\n")[0].splitlines()
-    except OSError:
-        return {}
-    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 # ── what limits it ────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,24 +2,83 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from attrs import evolve
 
+from gancore.data import Data, StoredData
 from gancore.errors import UsageError
 from gancore.networks import GAN
 from gancore.plan import ROLES, Plan
-from gancore.runtime import Runtime
+from gancore.run.peers import expect_shares, join, local_rank
+from gancore.runtime import HALF, Runtime
 from gancore.settings import Settings
 
 WORTHWHILE = 32  # samples of a batch from which a layout with channels last was measured to pay
 
 
 def choose_runtime(settings: Settings) -> Runtime:
-    """Resolve `auto` and check that the device is there. Raises UsageError where it is not."""
-    device = choose_device(settings.device)
-    pays = settings.batch >= WORTHWHILE and (device.type == "cpu" or settings.precision != "fp32")
+    """Resolve `auto`, check that the device is there, and meet the other processes of the run.
+
+    Raises UsageError where that cannot be.
+    """
+    device, world = choose_device(settings.device), join()
+    expect_shares(settings.batch, world)
+    if world.size > 1 and device.type == "cuda":
+        device = choose_device(f"cuda:{local_rank()}")
+        torch.cuda.set_device(device)
+    rows = settings.batch // world.size
+    pays = rows >= WORTHWHILE and (device.type == "cpu" or settings.precision != "fp32")
     layout = {"auto": pays, "true": True, "false": False}[settings.channels_last]
-    return Runtime(device, settings.precision, layout)
+    return Runtime(device, settings.precision, layout, world, choose_scalers(device, settings.precision))
+
+
+def choose_scalers(device: torch.device, precision: str) -> dict[str, torch.amp.GradScaler]:
+    """Settle how products are computed in float32, and return a scaler a player for fp16. Raises UsageError."""
+    if precision == "tf32" and device.type != "cuda":
+        what = f"tf32 is arithmetic of CUDA devices, and this run computes on {device.type}"
+        raise UsageError(what, where="--precision tf32", mend="--precision fp32")
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        torch.backends.cudnn.benchmark = True  # shapes do not change
+    return {role: torch.amp.GradScaler(device.type) for role in ROLES} if precision == "fp16" else {}
+
+
+def precision_note(runtime: Runtime) -> list[str]:
+    """Say where half precision is not worth what it costs in digits."""
+    if runtime.device.type != "cpu" or runtime.precision not in HALF:
+        return []
+    name = {"bf16": "amx_bf16", "fp16": "amx_fp16"}[runtime.precision]
+    if name in cpu_facts().get("flags", "").split():
+        return []
+    return [f"precision {runtime.precision} is not applicable: this processor has no {name}, so it saves no time here"]
+
+
+def cpu_facts() -> dict[str, str]:
+    """Read what Linux says of the first processor; nothing elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").partition("\n\n")[0].splitlines()
+    except OSError:
+        return {}
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def build_anew(gan: GAN, mode: str) -> None:
+    """Let torch compile both networks when they are first called; their weights stay where they are."""
+    if mode != "none":
+        for role in ROLES:
+            gan.player(role).network.compile(mode=mode)
+
+
+def resident(data: Data, runtime: Runtime) -> Data:
+    """Return the data as batches are gathered from it: on a CUDA device where a third of its free memory holds it."""
+    if runtime.device.type != "cuda" or not isinstance(data, StoredData) or not isinstance(data.samples, torch.Tensor):
+        return data
+    free, _ = torch.cuda.mem_get_info(runtime.device)
+    if data.samples.nbytes > free // 3:
+        return data
+    return evolve(data, samples=data.samples.to(runtime.device), labels=data.labels.to(runtime.device))
 
 
 def choose_device(device: str) -> torch.device:

@@ -54,6 +54,13 @@ def refuse_taken(folder: Path) -> None:
         raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
 
 
+def expect_free(out: Path | None, *, overwrite: bool = False) -> None:
+    """Raise UsageError where no new run can be made, before any work is done for it; `overwrite` clears the way."""
+    if out is not None and not overwrite:
+        refuse_taken(out)
+    probe(Path("runs") if out is None else out)
+
+
 def probe(folder: Path) -> None:
     """Create and remove a file where a run is to be, or in the nearest folder above that is there already.
 

@@ -19,9 +19,10 @@ UPDATES = {
     "update_critic": "the critic's update",
     "update_generator": "the generator's update",
     "update_both": "the update of both players",
+    "update_in_turn": "the update of both players",
     "draw_samples": "the drawing of samples",
     "_row": "the measuring of a row",
-    "_save": "the saving of a checkpoint",
+    "save": "the saving of a checkpoint",
 }
 
 

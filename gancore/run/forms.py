@@ -21,7 +21,7 @@ def check_manifest(manifest: Any) -> None:
 
 def check_state(state: Any, step: int | None = None) -> None:
     """Raise ValueError unless `state` holds what a run's state holds and nothing else, and is of a given step."""
-    _check(state, STATE, optional={"row_step"})
+    _check(state, STATE, optional={"row_step", "scales"})
     if step not in (None, state["step"]):
         raise ValueError(f"it is of step {state['step']}, the manifest of step {step}")
 
@@ -79,6 +79,10 @@ def _record(**parts: Form) -> Form:
     )
 
 
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
 _STORED = {"component": _word, "distribution": _word, "version": _word}
 _GROUPS = _list(_table(_word, _anything))
 MANIFEST: Mapping[str, Form] = {
@@ -99,6 +103,7 @@ STATE: Mapping[str, Form] = {
     "row_step": _count,
     "shape": _shape,
     "label_sets": _list(_record(name=_text, classes=_list(_text))),
+    "scales": _table(lambda role: role in ("generator", "critic"), _table(_word, _number)),
     "optimizers": _record(generator=_GROUPS, critic=_GROUPS),
     "components": _table(_word, _record(**_STORED, state_version=_count, state=_table(_text, _anything))),
 }

@@ -18,6 +18,7 @@ from gancore.plan import ROLES
 from gancore.run import _fs, checkpoint
 from gancore.run.samples import draw_samples
 from gancore.run.snapshot import Snapshot
+from gancore.runtime import HALF
 
 FAILED = "failed"
 LARGE = 1e4  # scores beyond this come of a critic that runs away
@@ -84,7 +85,7 @@ def likely_cause(training: Training, broken: bool, scores: Tensor) -> str:
         return "an update took a weight out of range: a learning rate that is too high"
     if _finite(scores) and scores.abs().max() > LARGE:
         return "the critic runs away: a constraint on its slope, or a lower learning rate of the critic"
-    if training.game.runtime.precision != "fp32":
+    if training.game.runtime.precision in HALF:
         return f"{training.game.runtime.precision} overflowed: --precision fp32"
     return "a term itself: the logarithm of 0 (use logits), or the slope of a root at 0 (add ε inside it)"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from attrs import define, evolve, field
@@ -24,19 +25,22 @@ from gancore.plan import LabelSet, Plan
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
 from gancore.run import checkpoint, directory, failure, former, plugins, postmortem
-from gancore.run.device import choose_runtime, lay_out
+from gancore.run.device import build_anew, choose_runtime, lay_out, precision_note, resident
 from gancore.run.directory import Row
 from gancore.run.guard import guarded
+from gancore.run.keeping import Keeper
+from gancore.run.peers import expect_same
 from gancore.run.progress import Progress
-from gancore.run.records import MetricsLog, check_finite, check_weights, numbers
+from gancore.run.records import MetricsLog, check_finite, numbers
 from gancore.run.samples import class_labels, draw_samples, grid, save_picture, scatter
-from gancore.run.snapshot import Snapshot, capture, restore, restore_generator
+from gancore.run.snapshot import restore, restore_generator
 from gancore.runtime import Runtime
 from gancore.settings import RESUMABLE, Settings
 from gancore.step import Figures, Game
+from gancore.world import World
 
 SHEET, CLOUD = 64, 1000  # samples in a grid of images, and in a scatter of points
-PERSISTENCE = 3  # saves that may fail, one after another
+GO, STOP, BACK = 0, 1, 2  # what a process wants after a step; the highest counts
 PATIENCE = 1000  # steps without reals before a run by epochs is taken to be endless
 
 
@@ -69,7 +73,8 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
     gan = build(composition.hooks, plan, streams, runtime.device)
     runtime = lay_out(gan, plan, runtime, settings.channels_last)
     game = Game(gan, composition.hooks, plan, streams, runtime, data)
-    return Training(game, DataOrder(len(data), settings.batch, streams))
+    build_anew(gan, settings.compile)
+    return Training(game, DataOrder(len(data), settings.batch, streams), source=resident(data, runtime))
 
 
 def build_sampler(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
@@ -85,6 +90,16 @@ def require_slots(composition: Composition) -> None:
             raise CompositionError(f"no {slot} is chosen", mend=f"--{slot} NAME    (`gan plugins` lists them)")
 
 
+def make_folder(composition: Composition, out: Path | None, overwrite: bool) -> Path:
+    """Make a run's folder, `runs/GEN-LOSS-K` where none is named, with its resolved recipe. Raises UsageError."""
+    names = [Path(composition.slots[slot][0].rpartition("=")[2]).stem for slot in ("gen", "loss")]
+    folder = directory.claim("-".join(names)) if out is None else out
+    if overwrite and out is not None and folder.exists():
+        directory.set_aside(folder)
+    directory.create(folder, composition.recipe())
+    return folder
+
+
 @define(eq=False)
 class Run:
     """A run on disk. Make one by `start`, `resume` or `load`."""
@@ -94,11 +109,18 @@ class Run:
     training: Training
     notes: list[str] = field(factory=list)
     stop_after_step: bool = field(default=False, init=False)
+    _idle: int = field(default=0, init=False)  # steps without reals
     heartbeat: Callable[[], object] = field(default=lambda: None, init=False, repr=False)  # called after every step
-    _rows: int = field(default=0, init=False)
-    _row_step: int = field(default=0, init=False)  # of the newest row
-    _data_fingerprint: str = field(default="", init=False)
-    _unsaved: int = field(default=0, init=False)  # saves that failed, one after another
+    keeper: Keeper = field(init=False, repr=False)
+
+    @keeper.default
+    def _keeper(self) -> Keeper:
+        return Keeper(self.folder, self.composition, self.notes)
+
+    @property
+    def world(self) -> World:
+        """The processes that share this run."""
+        return self.training.game.runtime.world
 
     # ── making one ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -109,21 +131,17 @@ class Run:
         With `overwrite` a folder that is in the way is moved aside, never deleted. Raises UsageError for one without.
         """
         composition = guarded(composition)
-        runtime = choose_runtime(composition.settings)
+        runtime, wanted = choose_runtime(composition.settings), None if out is None else Path(out)
         require_slots(composition)
-        if out is not None and not overwrite:
-            directory.refuse_taken(Path(out))
-        directory.probe(Path(out) if out is not None else Path("runs"))
+        if runtime.world.leads:
+            directory.expect_free(wanted, overwrite=overwrite)
         data = open_data(composition)
         training = prepare(composition, data, runtime)
-        names = [Path(composition.slots[slot][0].rpartition("=")[2]).stem for slot in ("gen", "loss")]
-        folder = Path(out) if out is not None else directory.claim("-".join(names))
-        if overwrite and out is not None and folder.exists():
-            directory.set_aside(folder)
-        directory.create(folder, composition.recipe())
+        made = str(make_folder(composition, wanted, overwrite)) if runtime.world.leads else ""
+        folder = Path(runtime.world.tell(made))
         run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
-        run._data_fingerprint = data.fingerprint()
-        run.notes += postmortem.room_note(folder, training)
+        run.keeper.data = data.fingerprint()
+        run.notes += [*precision_note(runtime), *postmortem.room_note(folder, training)]
         if len(data) < (batch := composition.settings.batch):
             run.notes.append(f"{len(data)} samples fill a batch of {batch} by repetition")
         return run
@@ -148,11 +166,11 @@ class Run:
         runtime = choose_runtime(composition.settings)
         data = open_data(composition)
         run = cls(folder, composition, prepare(composition, data, runtime))
-        run._data_fingerprint = data.fingerprint()
-        found = run._newest()
+        keeper, fingerprint = run.keeper, data.fingerprint()
+        keeper.data, found = fingerprint, keeper.newest()
         if found is not None:
             state = found.snapshot.state
-            if state["data"] != run._data_fingerprint and not changed_data:
+            if state["data"] != fingerprint and not changed_data:
                 raise DataError(
                     "the data is not what the run was trained on",
                     where=str(folder),
@@ -161,7 +179,7 @@ class Run:
             notes = plugins.compare(found.manifest.get("plugins", {}), composition)
             restore(run.training, found.snapshot)
             run.training.retry(state["attempt"])
-            run._rows, run._row_step = state["rows"], state.get("row_step", 0)
+            keeper.rows, keeper.row_step = state["rows"], state.get("row_step", 0)
             run.notes += [*found.notes, *notes]
         step, manifest = run.training.step, found.manifest if found is not None else {}
         run.notes += former.remarks(folder, step, runtime.device, manifest)
@@ -175,7 +193,7 @@ class Run:
         recorded = read_recipe(folder / directory.RECIPE).layer
         lost = plugins.absent(recorded)
         composition = guarded(resolve([plugins.spare(recorded, lost, folder)], files, exact=True))
-        found, warnings = checkpoint.newest(folder / "checkpoints")
+        found, warnings = checkpoint.newest(folder / directory.CHECKPOINTS)
         if found is None:
             raise CheckpointError(f"{folder} has no checkpoint to sample from", mend=f"gan run --resume {folder}")
         state, settings = found.snapshot.state, composition.settings
@@ -199,7 +217,7 @@ class Run:
 
     def fit(self) -> Run:
         """Train to the end, saving and drawing on the way."""
-        for _ in self.rows():
+        for _ in self.steps():
             pass
         return self
 
@@ -208,34 +226,42 @@ class Run:
         return (row for row in self.steps() if row is not None)
 
     def steps(self) -> Iterator[Row | None]:
-        """Train to the end, yielding after every step: its metrics row, or None where it has none."""
+        """Train to the end, yielding after every step: its metrics row, or None where it has none.
+
+        Of several processes only the one that leads writes, so that the others have no rows.
+        """
         device = self.training.game.gan.device
-        with directory.locked(self.folder), torch.random.fork_rng([device] if device.type == "cuda" else []):
-            directory.write_recipe(self.folder, self.composition.recipe())
-            if facts := self.composition.hooks.first("describe_data"):
-                directory.describe_data(self.folder, facts)
-            log = MetricsLog(self.folder / directory.METRICS, self._rows, self._row_step or math.inf)
-            self.notes += log.notes
-            about = former.machine(device)
-            directory.note(
-                self.folder, started=directory.now(), ended=None, failed=None, step=self.training.step, **about
-            )
-            try:
-                while True:
-                    try:
-                        yield from self._train(log)
-                        break
-                    except NumbersError as error:
-                        self._roll_back(log, error)
-            except Exception as error:
-                told = failure.report(error, self.folder, self.training, self.composition.chosen)
-                self._close(failed=str(told))
-                if told is error:
-                    raise
-                raise told from error
-            finally:
-                log.close()
-            self._close()
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            if not self.world.leads:
+                yield from self._follow()
+                return
+            with directory.locked(self.folder):
+                yield from self._lead()
+
+    def _lead(self) -> Iterator[Row | None]:
+        directory.write_recipe(self.folder, self.composition.recipe())
+        if facts := self.composition.hooks.first("describe_data"):
+            directory.describe_data(self.folder, facts)
+        log = MetricsLog(self.folder / directory.METRICS, self.keeper.rows, self.keeper.row_step or math.inf)
+        self.notes += log.notes
+        about = former.machine(self.training.game.gan.device)
+        directory.note(self.folder, started=directory.now(), ended=None, failed=None, step=self.training.step, **about)
+        try:
+            while True:
+                try:
+                    yield from self._train(log)
+                    break
+                except NumbersError as error:
+                    self._roll_back(error, log)
+        except Exception as error:
+            told = failure.report(error, self.folder, self.training, self.composition.chosen)
+            self._close(failed=str(told))
+            if told is error:
+                raise
+            raise told from error
+        finally:
+            log.close()
+        self._close()
 
     def _close(self, **facts: str) -> None:
         directory.note(self.folder, ended=directory.now(), step=self.training.step, **facts)
@@ -243,71 +269,108 @@ class Run:
     def _train(self, log: MetricsLog) -> Iterator[Row | None]:
         settings, training = self.composition.settings, self.training
         began, first, last = time.monotonic(), training.batches, (training.epoch, self.share)
-        idle = 0  # steps without reals
+        ended = ""  # the reason that a component gave
         if training.step == 0:
-            self._save(log)
-        while self.share < 1 and not self.stop_after_step:
-            shown = training.batches
+            self.keeper.save(training, log)
+        while self.share < 1 and not self._agreed(ended):
             figures = self._advance()
-            idle = idle + 1 if training.batches == shown else 0
-            if settings.epochs and idle > PATIENCE:
-                raise UsageError("the schedule shows no reals, so epochs never end", where="--epochs", mend="--steps N")
             progress = self._progress(last)
             last = training.epoch, self.share
-            if training.step % settings.log_every == 0 or progress.drawing or self.share >= 1:
-                images = (training.batches - first) * settings.batch
-                row = self._row(progress, figures, time.monotonic() - began, images)
-                if trouble := log.write(row):
-                    self.notes.append(f"step {training.step}: {trouble}")
-                said = training.game.hooks.all("record", row=row)
-                self.notes += [f"step {training.step}: {remark}" for _, remark in said]
-                yield row
-                if reason := training.game.hooks.first("stop", row=row):
-                    self.notes.append(f"ended at step {training.step}: {reason}")
-                    break
-            else:
-                yield None
-            if progress.drawing:
-                self.draw_samples(progress=progress)
-            if training.step % settings.save_every == 0 and self.share < 1:
-                self._save(log)
+            with self._told():
+                if training.step % settings.log_every == 0 or progress.drawing or self.share >= 1:
+                    images = (training.batches - first) * settings.batch
+                    row = self._row(progress, figures, time.monotonic() - began, images)
+                    self._record(row, log)
+                    yield row
+                    ended = training.game.hooks.first("stop", row=row) or ""
+                else:
+                    yield None
+                if progress.drawing and not ended:
+                    self.draw_samples(progress=progress)
+                if training.step % settings.save_every == 0 and self.share < 1 and not ended:
+                    self.keeper.save(training, log)
             self.heartbeat()
-        self._save(log, last=True)
+        if ended:
+            self.notes.append(f"ended at step {training.step}: {ended}")
+        with self._told():
+            self.keeper.save(training, log, last=True)
+        self._agreed()
         if not self.stop_after_step:
             self.draw_samples("final", self._progress(last))
 
+    def _follow(self) -> Iterator[None]:
+        """Make the steps of a process that does not lead."""
+        while True:
+            try:
+                while self.share < 1 and not self._agreed():
+                    self._advance()
+                    yield None
+                    self.heartbeat()
+                self._agreed()
+                return
+            except NumbersError as error:
+                self._roll_back(error)
+
     def _advance(self) -> Figures:
-        figures = self.training.advance()
-        on_cpu, step = self.training.game.gan.device.type == "cpu", self.training.step
-        if on_cpu or step % self.composition.settings.log_every == 0:
+        settings, training = self.composition.settings, self.training
+        shown = training.batches
+        figures = training.advance()
+        step, gan = training.step, training.game.gan
+        self._idle = self._idle + 1 if training.batches == shown else 0
+        if settings.epochs and self._idle > PATIENCE:
+            raise UsageError("the schedule shows no reals, so epochs never end", where="--epochs", mend="--steps N")
+        if gan.device.type == "cpu" or step % settings.log_every == 0:
             check_finite(figures, step)
+        if self.world.size > 1 and step % settings.save_every == 0:
+            expect_same(gan, self.world, step)
         return figures
+
+    # ── several processes ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _agreed(self, ended: str = "") -> bool:
+        """Whether some process is to stop after this step; then all of them do.
+
+        Raises NumbersError where the process that leads found numbers that are not finite.
+        """
+        verdict = self.world.highest(STOP if ended or self.stop_after_step else GO)
+        if verdict == BACK:
+            raise NumbersError(f"numbers are no longer finite at step {self.training.step}")
+        self.stop_after_step |= verdict == STOP and not ended
+        return verdict == STOP
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell the other processes to go back where what this one does alone finds numbers that are not finite."""
+        try:
+            yield
+        except NumbersError:
+            self.world.highest(BACK)
+            raise
 
     # ── what fails ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _roll_back(self, log: MetricsLog, error: NumbersError) -> None:
+    def _roll_back(self, error: NumbersError, log: MetricsLog | None = None) -> None:
         """Keep what is broken, and go back to the newest intact checkpoint with other random numbers from there on.
 
-        Raises NumbersError where that was done as often as the run may.
+        Raises NumbersError where that was done as often as the run may. Only the process that leads has a log.
         """
         settings, attempt = self.composition.settings, self.training.game.streams.attempt
-        made = partial(self._capture, log)
-        kept = postmortem.keep_numbers(self.folder, self.training, error, made, self._plugins())
+        kept = None
+        if log is not None:
+            made = partial(self.keeper.capture, self.training, log)
+            kept = postmortem.keep_numbers(self.folder, self.training, error, made, self.keeper.plugins())
         if attempt >= settings.rollbacks:
             report = f"; report: {kept / 'report.txt'}" if kept else ""
-            where = f"{self.folder}, seed {settings.seed}; {self._last_checkpoint()}{report}"
+            where = f"{self.folder}, seed {settings.seed}; {self.keeper.last}{report}"
             raise NumbersError(error.what, where=where, mend=f"{error.mend}, or --rollbacks 3") from None
         again = Run.resume(self.folder, files=lambda _: True, changed_data=True)
         again.training.retry(attempt + 1)
-        self.composition, self.training = again.composition, again.training
-        self._rows, self._row_step = again._rows, again._row_step
-        log.cut(self._rows, self._row_step or math.inf)
+        self.composition, self.training, self.keeper = again.composition, again.training, again.keeper
+        self.keeper.notes = self.notes
+        if log is not None:
+            log.cut(self.keeper.rows, self.keeper.row_step or math.inf)
         step, tries = self.training.step, settings.rollbacks
         self.notes.append(f"{error.what}; back to step {step} with other numbers, {attempt + 1} of {tries} times")
-
-    def _last_checkpoint(self) -> str:
-        saved = checkpoint.steps(self.folder / "checkpoints")
-        return f"last checkpoint: {saved[-1].name if saved else 'none'}"
 
     # ── where it is ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -328,7 +391,7 @@ class Run:
             drawing = training.step % settings.sample_every == 0
         else:
             drawing = int(self.share * 10) > int(last[1] * 10)
-        return Progress(training.game, training.step, training.epoch, self._row_step, drawing)
+        return Progress(training.game, training.step, training.epoch, self.keeper.row_step, drawing)
 
     def _row(self, progress: Progress, figures: Figures, seconds: float, images: int) -> Row:
         training = self.training
@@ -341,7 +404,7 @@ class Run:
         found = numbers({**figures, **measured})
         if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
             raise NumbersError(f"{wrong[0]} became {found[wrong[0]]} at step {step}", where=str(self.folder))
-        self._row_step = step
+        self.keeper.row_step = step
         attempt = {"attempt": training.game.streams.attempt} if training.game.streams.attempt else {}
         return {
             "step": training.step,
@@ -352,60 +415,11 @@ class Run:
             **found,
         }
 
-    # ── keeping ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _save(self, log: MetricsLog, *, last: bool = False) -> None:
-        """Write a checkpoint. A disk that takes none is told and tried again; after three, CheckpointError is raised.
-
-        The first and the last save of a run must succeed.
-        """
-        try:
-            self._write(log)
-            self._unsaved = 0
-        except (CheckpointError, OSError) as error:
-            self._unsaved += 1
-            what = error.what if isinstance(error, CheckpointError) else f"the log cannot be written: {error.strerror}"
-            if last or self._unsaved >= PERSISTENCE or self.training.step == 0:
-                where = f"{self.folder}; {self._last_checkpoint()}"
-                raise CheckpointError(what, where=where, mend="free some space, then --resume") from error
-            self.notes.append(f"{what}; training goes on, and the next save tries again")
-
-    def _write(self, log: MetricsLog) -> None:
-        log.sync()
-        snapshot = self._capture(log)
-        check_weights(snapshot, self.training.step)
-        folder = self.folder / "checkpoints"
-        checkpoint.write(folder, snapshot, self._plugins())
-        checkpoint.prune(folder, self.composition.settings.keep, self.composition.settings.keep_every)
-
-    def _capture(self, log: MetricsLog) -> Snapshot:
-        plan, snapshot = self.training.game.plan, capture(self.training)
-        state = {
-            **snapshot.state,
-            "attempt": self.training.game.streams.attempt,
-            "seed": self.composition.settings.seed,
-            "data": self._data_fingerprint,
-            "rows": log.rows,
-            "row_step": self._row_step,
-            "shape": list(plan.shape),
-            "label_sets": [{"name": each.name, "classes": list(each.classes)} for each in plan.label_sets],
-        }
-        return evolve(snapshot, state=state)
-
-    def _plugins(self) -> dict[str, Any]:
-        return {
-            each.name: {"component": each.component_name, "distribution": each.distribution, "version": each.version}
-            for each in self.composition.chosen
-        }
-
-    def _newest(self) -> checkpoint.Checkpoint | None:
-        found, warnings = checkpoint.newest(self.folder / "checkpoints")
-        self.notes += [f"passed over a damaged checkpoint: {warning}" for warning in warnings]
-        if found is None and warnings:
-            raise CheckpointError(
-                f"no checkpoint of {self.folder} is intact", where="; ".join(warnings), mend="start a new run"
-            )
-        return found
+    def _record(self, row: Row, log: MetricsLog) -> None:
+        if trouble := log.write(row):
+            self.notes.append(f"step {row['step']}: {trouble}")
+        said = self.training.game.hooks.all("record", row=row)
+        self.notes += [f"step {row['step']}: {remark}" for _, remark in said]
 
     # ── samples ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -436,7 +450,7 @@ class Run:
         made, _ = draw_samples(training.game, len(labels), "grid", labels=labels)
         picture = grid(made) if plan.images else scatter(made, plan.reals(len(labels))[0])
         save_picture(picture, folder / f"{name or checkpoint.name_of(training.step)}.png")
-        progress = progress or Progress(training.game, training.step, training.epoch, self._row_step)
+        progress = progress or Progress(training.game, training.step, training.epoch, self.keeper.row_step)
         training.game.hooks.all("draw", progress=progress, folder=folder)
 
 

@@ -55,7 +55,14 @@ def capture(training: Training) -> Snapshot:
         "components": tensors,
     }
     copies = {name: {key: _copy(tensor) for key, tensor in part.items()} for name, part in files.items()}
-    state = {"step": training.step, "batches": training.batches, "optimizers": groups, "components": components}
+    scales = {role: scaler.state_dict() for role, scaler in training.game.runtime.scalers.items()}
+    state = {
+        "step": training.step,
+        "batches": training.batches,
+        "optimizers": groups,
+        "components": components,
+        **({"scales": scales} if scales else {}),
+    }
     return Snapshot(copies, state)
 
 
@@ -73,6 +80,9 @@ def restore(training: Training, snapshot: Snapshot) -> None:
     for role in ROLES:
         gan.player(role).load_state_dict(files[role])
         load_optimizer(gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role])
+    for name, scaler in training.game.runtime.scalers.items():
+        if scale := snapshot.state.get("scales", {}).get(name):
+            scaler.load_state_dict(scale)
     training.step, training.batches = snapshot.state["step"], snapshot.state["batches"]
 
 

@@ -11,14 +11,16 @@ from functools import partial
 from typing import Any
 
 import torch
-from attrs import define, evolve, field, frozen
+from attrs import asdict, define, evolve, field, frozen
 from torch import Tensor
 
 from gancore.hooks import Chosen, Implementation
 from gancore.loop import Training
+from gancore.networks import Player
 from gancore.plan import ROLES, Update
 from gancore.run.guard import FEW, Guarded, GuardedHooks
 from gancore.run.records import check_finite
+from gancore.runtime import Runtime
 from gancore.step import Figures
 
 DATA, MAKING, JUDGING = "data wait", "generator forward", "critic forward"
@@ -155,6 +157,18 @@ class TimedHooks(SettledHooks):
         return super().first(hook, only=only, **given)
 
 
+@frozen(eq=False)
+class TimedRuntime(Runtime):
+    """A runtime whose backward passes are on the stopwatch."""
+
+    watch: Stopwatch = field(kw_only=True, repr=False)
+
+    def differentiate(self, total: Tensor, player: Player) -> None:
+        """Leave the gradient of `total` in the player's own weights, and in no others."""
+        with self.watch.part(BACKWARD):
+            super().differentiate(total, player)
+
+
 @define(eq=False)
 class TimedTraining(Training):
     """A training on the stopwatch, for one step."""
@@ -189,8 +203,9 @@ def plain_step(training: Training) -> float:
 
 def timed_step(training: Training, hooks: TimedHooks, watch: Stopwatch) -> dict[Part, float]:
     """Make one step on the stopwatch; return the seconds of its parts. The bits are those of a plain step."""
-    game = evolve(training.game, hooks=hooks)
-    timed = TimedTraining(game, training.order, training.step, training.batches, watch=watch)
+    runtime = TimedRuntime(**asdict(training.game.runtime, recurse=False), watch=watch)
+    game = evolve(training.game, hooks=hooks, runtime=runtime)
+    timed = TimedTraining(game, training.order, training.step, training.batches, training.source, watch=watch)
     wait_for(training)
     with on_the_watch(training, watch):
         watch.start()
@@ -211,16 +226,9 @@ def wait_for(training: Training) -> None:
 
 @contextmanager
 def on_the_watch(training: Training, watch: Stopwatch) -> Iterator[None]:
-    """Put both networks, both optimisers and the backward passes on the stopwatch inside the block."""
-    gan, backward = training.game.gan, torch.autograd.backward
-
-    def timed_backward(*args: Any, **more: Any) -> None:
-        with watch.part(BACKWARD):
-            backward(*args, **more)
-
+    """Put both networks and both optimisers on the stopwatch inside the block."""
+    gan = training.game.gan
     with ExitStack() as stack:
-        stack.callback(setattr, torch.autograd, "backward", backward)
-        torch.autograd.backward = timed_backward  # the one call of a step that has no hook of torch's
         for role, work in zip(ROLES, (MAKING, JUDGING), strict=True):
             enter, leave = partial(_enter, watch, work), partial(_leave, watch)
             network, optimizer = gan.player(role).network, gan.player(role).optimizer

@@ -7,18 +7,20 @@ import math
 import os
 import re
 import signal
+import socket
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 from PIL import Image, ImageDraw
 
-from gancore.composition import recipe_layers, resolve
+from gancore.composition import Composition, recipe_layers, resolve
 from gancore.errors import GanError, UsageError
 from gancore.options import Given, Text
 from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of, read_recipe
@@ -33,6 +35,7 @@ MOST_SEEDS = 1000
 LAST = 5  # values of a figure that are averaged into its final one: a single evaluation is too noisy
 FINISHED = Path("samples") / "final.png"  # the last thing a run writes
 THUMB = 320  # pixels a side in the comparison picture
+ALONE = threading.Lock()  # a run has its process to itself: torch's settings and random numbers are the process's
 
 
 @frozen
@@ -196,30 +199,85 @@ def end_with_parent(parent: int) -> None:
 
 
 def train(folder: str, recipe: Mapping[str, Any]) -> str:
-    """Train one run to its end, from where it stands; return why it failed, or nothing."""
-    try:
-        if (Path(folder) / directory.RECIPE).exists():
-            Run.resume(folder, files=lambda _: True).fit()
-        else:
-            Run.start(resolve([layer_of(folder, recipe)], exact=True), folder).fit()
-    except GanError as error:
-        return error.what
+    """Train one run to its end, from where it stands; return why it failed, or nothing.
+
+    It was planned on a machine that may be another: what is not here as it was there is told with this one's name.
+    """
+    with ALONE:
+        try:
+            composition = _composed_here(folder, recipe)
+            if (Path(folder) / directory.RECIPE).exists():
+                Run.resume(folder, files=lambda _: True).fit()
+            else:
+                Run.start(composition, folder).fit()
+        except GanError as error:
+            return error.what
     return ""
 
 
-def train_all(trials: Sequence[Trial], executor: Executor) -> Iterator[tuple[Trial, str]]:
-    """Train what is not finished; yield each trial with '' or why it failed, those already finished first."""
-    waiting = {}
-    for trial in trials:
-        if (trial.folder / FINISHED).exists():
-            yield trial, ""
-        else:
-            waiting[executor.submit(train, str(trial.folder), dict(trial.recipe))] = trial
-    for done in as_completed(waiting):
-        try:
-            yield waiting[done], done.result()
-        except Exception as error:  # the process died: out of memory, or killed
-            yield waiting[done], f"{type(error).__name__}: {error}"
+def _composed_here(folder: str, recipe: Mapping[str, Any]) -> Composition:
+    here, above = socket.gethostname(), Path(folder).parent
+    if not above.is_dir():
+        raise UsageError(f"{here} sees no folder {above}: all machines must share it", where=folder)
+    try:
+        return resolve([layer_of(folder, recipe)], exact=True)
+    except GanError as error:
+        raise UsageError(f"{here} cannot compose the run: {error.what}", where=error.where, mend=error.mend) from error
+
+
+def train_all(trials: Sequence[Trial], executor: Executor, jobs: int = 1) -> Generator[tuple[Trial, str]]:
+    """Train what is not finished, `jobs` runs at once; yield each trial with '' or why it failed, finished ones first.
+
+    The executor is given no run before it is that one's turn: what waits in a worker that dies would die with it.
+    """
+    finished = [trial for trial in trials if (trial.folder / FINISHED).exists()]
+    yield from ((trial, "") for trial in finished)
+    queue = (trial for trial in trials if trial not in finished)
+    waiting: dict[Future[str], Trial] = {}
+    try:
+        while True:
+            for trial in islice(queue, jobs - len(waiting)):
+                waiting[_submit(trial, executor)] = trial
+            if not waiting:
+                return
+            for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                yield (trial := waiting.pop(done)), _failure_of(done, trial)
+    finally:
+        for each in waiting:
+            each.cancel()
+
+
+def _submit(trial: Trial, executor: Executor) -> Future[str]:
+    trial.folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return executor.submit(train, str(trial.folder.absolute()), dict(trial.recipe))
+    except Exception as error:  # a pool whose process died takes nothing more, nor does an engine that is gone
+        failed: Future[str] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def _failure_of(done: Future[str], trial: Trial) -> str:
+    try:
+        failure = done.result()
+    except CancelledError:
+        return "its executor gave it up, and may be gone"
+    except GanError as error:  # of the executor
+        return error.what
+    except Exception as error:  # the process died: out of memory, or killed
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
+    lost = f"{trial.folder} was trained where it is not seen from here: all machines must share it"
+    return failure or ("" if _is_finished(trial.folder) else lost)
+
+
+def _is_finished(folder: Path) -> bool:
+    """Look for the last file that a run writes, folder by folder: a network drive looks anew at what is listed."""
+    place = folder.parent
+    for name in (folder.name, *FINISHED.parts):
+        if name not in os.listdir(place):
+            return False
+        place /= name
+    return True
 
 
 # ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -68,7 +68,7 @@ def draw_latents(batch) -> Tensor:
         plan=batch.plan,
         rng=lambda name: batch.streams.generator(f"latent/{name}", *key),  # on the CPU, as the core draws them
     )
-    return torch.cat([columns for _, columns in drawn], 1).to(batch.gan.device)
+    return batch.world.own(torch.cat([columns for _, columns in drawn], 1)).to(batch.gan.device)
 
 
 @component(

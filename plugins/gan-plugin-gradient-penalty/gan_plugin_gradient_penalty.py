@@ -2,7 +2,7 @@
 
 import torch
 
-from gancore import CompositionError, component, hookimpl, option, refuses, wary_of
+from gancore import CompositionError, component, draw_rows, hookimpl, option, refuses, slopes, wary_of
 
 SOURCE = "Gulrajani et al., NeurIPS 2017, arXiv:1704.00028"
 
@@ -55,9 +55,12 @@ class GradientPenalty:
     def critic_terms(self, batch, step, rng, log):
         if batch.real is None or step % self.every:
             return None
-        real, fake = batch.real.view.detach().float(), batch.fake.view.detach().float()
-        share = torch.rand(len(real), *[1] * (real.dim() - 1), generator=rng, device=rng.device)  # [N, 1, …]
-        norms = self.norms(slopes(batch.critic, share * real + (1 - share) * fake, batch.real.labels))
+        views = batch.real.view, batch.fake.view
+        real, fake = (view.detach().to(torch.promote_types(view.dtype, torch.float32)) for view in views)
+        share = draw_rows(torch.rand, (len(real), *[1] * (real.dim() - 1)), rng)  # [N, 1, …]
+        between, labels = share * real + (1 - share) * fake, batch.real.labels
+        with torch.autocast(real.device.type, enabled=False):
+            norms = self.norms(slopes(lambda views: batch.critic(views, labels).score, between))
         log("gradient-norm", norms.mean())
         excess = norms - self.target
         if self.one_sided:
@@ -78,13 +81,3 @@ class GradientPenalty:
                 mend="--gradient-penalty.norm image",
             )
         return torch.linalg.vector_norm(gradients[0], dim=(0, 2))  # of [C, H, W]
-
-
-def slopes(critic, views, labels):
-    """Gradient of each score at its float32 view `[N, …]`, itself differentiable."""
-    views = views.detach().requires_grad_()
-    with torch.autocast(views.device.type, enabled=False):
-        score = critic(views, labels).score
-        # the gradient too, for its operations are recorded and would run in the lower precision
-        (gradient,) = torch.autograd.grad(score.sum(), views, create_graph=True)
-    return gradient

@@ -217,6 +217,18 @@ def test_penalty_is_float32_under_autocast():
     assert found.item() == pytest.approx(10, rel=1e-5)  # in bfloat16 it would be off by about 1e-2
 
 
+@pytest.mark.parametrize(("given", "found"), [("float64", "float64"), ("float32", "float32"), ("bfloat16", "float32")])
+def test_penalty_has_the_precision_of_the_views_but_never_half(given, found):
+    seen, views = [], [side.to(getattr(torch, given)) for side in (REALS, FAKES)]
+
+    def critic(view):
+        seen.append(view.dtype)
+        return view.flatten(1).square().sum(1)
+
+    term = asked(GradientPenalty(), critic_batch(critic, *views))[0]["penalty"]
+    assert {*seen, term.dtype} == {getattr(torch, found)}
+
+
 def test_first_and_second_derivatives_agree_with_finite_differences():
     view = torch.randn(3, 4, dtype=torch.double, generator=torch.Generator().manual_seed(0)).requires_grad_()
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from gancore import component, hookimpl, option
+from gancore import component, draw_rows, hookimpl, option
 
 
 @component(source="Sønderby et al., ICLR 2017, arXiv:1610.04490", provides=["view.noise"])
@@ -26,5 +26,5 @@ class InstanceNoise:
         sigma = self.sigma_at(step)
         if sigma == 0:
             return images
-        noise = torch.randn(images.shape, generator=rng, device=rng.device).to(images)
+        noise = draw_rows(torch.randn, images.shape, rng).to(images)
         return images + sigma * noise

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_plugin_minibatch_discrimination import MinibatchDiscrimination, MinibatchLayer, SpatialMinibatch
+from gan_plugin_minibatch_discrimination.similarity import similarity
 from gancore import CompositionError, component, hookimpl
 from gancore.testing import check_component, some_batch, some_data, train
 
@@ -121,6 +123,104 @@ def test_weights_are_glorot_uniform():
 def test_closeness_is_float32_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         assert layer().closeness(FEATURES).dtype is torch.float32
+
+
+# ── similarity, of two sets of rows or of one with itself ─────────────────────────────────────────────────────
+
+
+def rows(n, seed):
+    """Rows `[3 kernels, n, 4 numbers]`, of which many are equal, in float64."""
+    found = torch.randn(3, n, 4, dtype=torch.double, generator=torch.Generator().manual_seed(seed))
+    return torch.cat([found.round(), found], 1)[:, n // 2 : n // 2 + n].requires_grad_()
+
+
+def textbook(x, y):
+    return (-(x[:, :, None] - y[:, None]).abs().sum(3)).exp()
+
+
+SETS = [lambda: (rows(6, 0),) * 2, lambda: (rows(4, 0), rows(6, 1))]
+
+
+@pytest.mark.parametrize("sets", SETS, ids=["one set", "two sets"])
+def test_similarity_and_its_derivatives_equal_those_of_all_differences(sets):
+    x, y = sets()
+    given = [x] if x is y else [x, y]
+    mix = torch.Generator().manual_seed(2)
+    found, wanted = [], []
+    for function, answers in ((similarity, found), (textbook, wanted)):
+        close = function(x, y)
+        weights = torch.randn(close.shape, dtype=torch.double, generator=mix.manual_seed(2))
+        first = torch.autograd.grad((weights * close).sum(), given, create_graph=True)
+        second = torch.autograd.grad(sum((each**3).sum() for each in first), given, create_graph=True)
+        third = torch.autograd.grad(sum(each.square().sum() for each in second), given)
+        answers += [close, *first, *second, *third]
+    for one, other in zip(found, wanted, strict=True):
+        assert (one - other).abs().max() <= 1e-14 * other.abs().max().clamp_min(1)
+
+
+def test_similarity_to_itself_is_that_to_a_copy_in_value_and_gradient():
+    one, x, y = rows(6, 0), rows(6, 0), rows(6, 0)
+    found = torch.autograd.grad(similarity(one, one).square().sum(), one)[0]
+    parts = torch.autograd.grad(similarity(x, y).square().sum(), [x, y])
+    assert torch.equal(similarity(one, one), similarity(x, y))
+    torch.testing.assert_close(found, sum(parts), atol=1e-14, rtol=0)
+
+
+def test_rows_that_are_equal_do_not_pull_at_each_other():
+    x = torch.ones(2, 5, 3, requires_grad=True)
+    close = similarity(x, x)
+    assert torch.equal(close, torch.ones(2, 5, 5))
+    assert not torch.autograd.grad(close.sum(), x)[0].any()
+
+
+def test_first_and_second_derivatives_of_similarity_agree_with_finite_differences():
+    x, y = (torch.randn(2, n, 3, dtype=torch.double, requires_grad=True) for n in (3, 4))
+    assert torch.autograd.gradcheck(similarity, (x, y))
+    assert torch.autograd.gradgradcheck(similarity, (x, y))
+
+
+def test_similarity_of_transposed_views_is_that_of_their_copies():
+    x, y = rows(6, 0), rows(4, 1)
+    views = [each.detach().transpose(0, 1).contiguous().transpose(0, 1).requires_grad_() for each in (x, y)]
+    for found, wanted in ((views, [x, y]), (views[:1] * 2, [x, x])):
+        for each in (found, wanted):
+            each[0].grad = None
+            similarity(*each).square().sum().backward()
+        assert torch.equal(found[0].grad, wanted[0].grad)
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the most numbers of any tensor that is made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, called, types, args=(), kwargs=None):
+        made = called(*args, **(kwargs or {}))
+        self.numbers = max(self.numbers, *(each.numel() for each in (made, 0) if isinstance(each, torch.Tensor)), 0)
+        return made
+
+
+def test_a_pass_and_its_second_derivative_make_no_tensor_larger_than_all_pairs():
+    x = torch.randn(3, 20, 7, requires_grad=True)
+    with Largest() as largest:
+        (pull,) = torch.autograd.grad(similarity(x, x).sum(2).square().sum(), x, create_graph=True)
+        pull.square().sum().backward()
+    assert largest.numbers == 3 * 20 * 20
+
+
+def test_a_pass_keeps_no_more_than_its_rows_and_one_number_a_pair():
+    kept = {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    it, features = layer(kernels=4, dim=3), torch.randn(30, 7, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        close = it.closeness(features)
+    assert close.requires_grad
+    rows, pairs = 4 * 30 * 3, 4 * 30 * 30
+    assert sum(kept.values()) == 4 * (features.numel() + it.weight.numel() + rows + pairs)
 
 
 def test_collapsed_fakes_are_closer_than_reals():

@@ -1,13 +1,14 @@
 """Mixtures of narrow normals in the plane, whose modes can be counted."""
 
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 
 import torch
 from attrs import define, field
 from torch import Tensor
 
-from gancore import Data, DataSpec, LabelSet, StoredData, component, hookimpl, option
+from gancore import Data, DataSpec, LabelSet, StoredData, component, draw_rows, hookimpl, option
 
 SIGMAS = {"ring8": 0.01, "grid25": 0.05, "grid100": 0.05}
 EPOCH = 100_000  # fresh points called one epoch: the size of PacGAN's fixed set
@@ -39,8 +40,8 @@ def scale(layout: str) -> float:
 def draw(layout: str, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw n scaled points, float32 `[n, 2]`, and the mode each came from, int64 `[n, 1]`; all modes alike often."""
     middles = means(layout).to(rng.device)
-    modes = torch.randint(len(middles), (n,), generator=rng, device=rng.device)
-    noise = torch.randn(n, 2, generator=rng, device=rng.device, dtype=torch.float64)
+    modes = draw_rows(partial(torch.randint, len(middles)), (n,), rng)
+    noise = draw_rows(partial(torch.randn, dtype=torch.float64), (n, 2), rng)
     points = (middles[modes] + sigma(layout) * noise) / scale(layout)
     return points.float(), modes[:, None]
 

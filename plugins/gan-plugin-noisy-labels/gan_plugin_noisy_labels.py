@@ -2,7 +2,7 @@
 
 import torch
 
-from gancore import component, hookimpl, needs, option
+from gancore import component, draw_rows, hookimpl, needs, option
 
 
 @component(
@@ -32,6 +32,8 @@ class NoisyLabels:
     def critic_targets(self, targets, rng, shared_rng):
         if self.rate == 0:
             return targets
-        numbers, count = (rng, len(targets)) if self.per == "sample" else (shared_rng, 1)
-        flipped = torch.rand(count, generator=numbers, device=numbers.device) < self.rate
-        return torch.where(flipped, 1 - targets, targets)
+        if self.per == "sample":
+            drawn = draw_rows(torch.rand, targets.shape, rng)
+        else:
+            drawn = torch.rand(1, generator=shared_rng, device=shared_rng.device)
+        return torch.where(drawn < self.rate, 1 - targets, targets)

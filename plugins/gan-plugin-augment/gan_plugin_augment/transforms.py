@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gancore import needs
+from gancore import draw_rows, needs
 
 IMAGES = needs("data.images", "it moves and colours the pixels of images, but the data are points", mend="leave it out")
 
@@ -100,7 +100,12 @@ DRAWN = ("flip", "rotate", "down", "right", "hue", "brightness", "saturation", "
 
 def draw(n: int, rng: torch.Generator) -> dict[str, Tensor]:
     """Draw U[0, 1) for n samples and every parameter, used or not: so no option moves the numbers of another."""
-    return dict(zip(DRAWN, torch.rand(len(DRAWN), n, generator=rng, device=rng.device), strict=True))
+    return dict(zip(DRAWN, draw_rows(uniform, (n,), rng).T, strict=True))
+
+
+def uniform(shape: tuple[int], **how: Any) -> Tensor:
+    """Draw U[0, 1) for every sample and parameter `[n, P]`, one parameter after the other."""
+    return torch.rand(len(DRAWN), *shape, **how).T
 
 
 def spread(uniform: Tensor, most: float) -> Tensor:

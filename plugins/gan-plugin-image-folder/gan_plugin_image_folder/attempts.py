@@ -4,7 +4,9 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
+from itertools import islice
 from threading import Condition
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ from gan_plugin_image_folder.stderr import kept_back
 
 TRIES, PAUSE = 3, 0.5  # seconds between them
 SOON = 500  # files that are read before a bar would be worth a look
+AT_ONCE = 1024  # calls that wait for a thread
 Item = TypeVar("Item")
 
 
@@ -29,6 +32,13 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
             break
         time.sleep(PAUSE)
     return fault
+
+
+def spread(pool: Executor, function: Callable[..., Item], *arguments: Iterable[Any]) -> Iterator[Item]:
+    """Yield what the function returns, in order, as `pool.map` does; that lays out all calls at once."""
+    calls = zip(*arguments, strict=True)
+    while some := list(islice(calls, AT_ONCE)):
+        yield from pool.map(function, *zip(*some, strict=True))
 
 
 @contextmanager

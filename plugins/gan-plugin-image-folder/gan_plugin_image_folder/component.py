@@ -1,6 +1,5 @@
 """Images from a folder, decoded once: each file is either read right, or left out, counted and named."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from logging import getLogger
@@ -13,10 +12,11 @@ import torch
 from PIL import ImageColor
 
 from gan_plugin_image_folder.cache import Disk, open_cached, path_for
+from gan_plugin_image_folder.classes import Classes, count_contradicted, numbers_of
+from gan_plugin_image_folder.files import Files
 from gan_plugin_image_folder.folder import find_images, folder_at, is_image, refuse, shown, walk
 from gan_plugin_image_folder.held import Hashed, Mapped, Memory
-from gan_plugin_image_folder.images import Form, How, Images, Store
-from gan_plugin_image_folder.labels import Labels, count_contradicted, numbers_of
+from gan_plugin_image_folder.images import Form, How, Images, Store, equal_ones
 from gan_plugin_image_folder.leaving import read_list
 from gan_plugin_image_folder.picture import Colour
 from gan_plugin_image_folder.reading import read
@@ -94,7 +94,7 @@ class ImageFolder:
     @hookimpl
     def recognizes(self, path: Path) -> int:
         try:
-            return int(any(is_image(name) and not is_folder for name, is_folder in islice(walk(str(path)), 2000)))
+            return int(any(is_image(name) for name, _ in islice(walk(str(path)), 2000)))
         except UsageError:
             return 1  # a run: so that the refusal is spoken
         except DataError:
@@ -102,26 +102,32 @@ class ImageFolder:
 
     @hookimpl
     def make_data(self, spec: DataSpec) -> Hashed:
-        root = folder_at(self.path, spec.folder)
-        found = find_images(root)
-        left = read_list(self.leave_out, spec.folder) if self.leave_out else frozenset()
-        wanted = Wanted(self.labels, self.labels_file, self.label_columns, self.allow_missing)
-        labels = find_labels(root, found, wanted, spec.folder, left)
-        notes = [*passed_over(found, left), *labels.notes]
-        tell(*notes)
-        images = self.decode(root, labels.names, spec.size)
-        tell(*images.about.lines)
-        self.report = report_of(images.about, len(left & set(found.names)), found, [*notes, *images.about.lines])
-        for place, each in enumerate(labels.sets):
-            used = {labels.of[name][place] for name in images.about.names}
-            refuse("classes hold no usable image", [name for k, name in enumerate(each.classes) if k not in used])
-        return self.assemble(images, labels)
+        return self.assemble(*self.read_folder(spec))
 
     @hookimpl
     def describe_data(self) -> dict[str, Any] | None:
         return self.report
 
-    def decode(self, root: str, names: Sequence[str], size: tuple[int, int] | None) -> Images:
+    def read_folder(self, spec: DataSpec) -> tuple[Images, Classes]:
+        """Find and decode the images, and report what became of the files. Raises UsageError or DataError."""
+        root = folder_at(self.path, spec.folder)
+        found = find_images(root)
+        left = read_list(self.leave_out, spec.folder) if self.leave_out else frozenset()
+        absent = left.difference(found.names) if left else left
+        wanted = Wanted(self.labels, self.labels_file, self.label_columns, self.allow_missing)
+        labels = find_labels(root, found, wanted, spec.folder, left)
+        notes = [*passed_over(found, left, absent), *labels.notes]
+        tell(*notes)
+        images = self.decode(root, labels.names, spec.size)
+        tell(*images.about.lines)
+        self.report = report_of(images.about, len(left) - len(absent), found, [*notes, *images.about.lines])
+        classes = labels.without(images.about.faults)
+        for each, column in zip(classes.sets, classes.of.T, strict=True):
+            unused = np.flatnonzero(np.bincount(column, minlength=len(each)) == 0)
+            refuse("classes hold no usable image", (each.classes[k] for k in unused))
+        return images, classes
+
+    def decode(self, root: str, names: Files, size: tuple[int, int] | None) -> Images:
         """Return the decoded images, from the cache folder if they are there. Raises DataError."""
         once = self.duplicates != "keep"
         how = How(size, self.channels, self.fit, self.colour(), self.bad_images, once)
@@ -131,19 +137,23 @@ class ImageFolder:
 
         def store(count: int, form: Form) -> Store:
             small = self.cache == "auto" and count * prod(form) <= self.cache_memory << 20
-            return Memory(count, form) if small else Disk(path, form)
+            return Memory(count, form) if small else Disk(path, form, len(names))
 
-        return open_cached(path) or read(root, names, how, store)
+        return open_cached(path, len(names)) or read(root, names, how, store)
 
-    def assemble(self, images: Images, labels: Labels) -> Hashed:
+    def assemble(self, images: Images, classes: Classes) -> Hashed:
         """Join images and labels, and tell which classes share images."""
-        digests, groups = images.rows()
-        numbers, sets = numbers_of(labels, groups, all_classes=self.duplicates == "merge")
-        if shared := count_contradicted(labels, images.about.names, images.about.digests):
+        digests = images.about.digests
+        equal = equal_ones(digests)
+        if shared := count_contradicted(classes, equal):
             mend = "; --image-folder.duplicates merge keeps each once" if self.duplicates == "keep" else ""
             tell(f"{shared} different images stand in several classes{mend}")
+        if self.duplicates == "keep":
+            equal = None
+        numbers, sets = numbers_of(classes, equal, all_classes=self.duplicates == "merge")
         kept = {(each.name, name) for each in sets for name in each.classes}
-        if lost := [name for each in labels.sets for name in each.classes if (each.name, name) not in kept]:
+        if lost := [name for each in classes.sets for name in each.classes if (each.name, name) not in kept]:
             tell(f"classes that are no image's first: {shown(*lost)}")
         kind = Mapped if isinstance(images.samples, np.ndarray) else Hashed
-        return kind(images.samples, torch.from_numpy(numbers), sets, digests)
+        digests = digests if equal is None else digests[equal.firsts]
+        return kind(images.samples, torch.from_numpy(numbers), sets, digests=digests)

@@ -1,35 +1,38 @@
 """What lies in a folder, by names alone: image files, and which folders are classes."""
 
 import os
+import struct
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
 
+import numpy as np
+
+from gan_plugin_image_folder.files import Files, spelt, told
 from gancore import DataError, UsageError
 
 READABLE = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 PICTURES = (".avif", ".eps", ".heic", ".heif", ".jp2", ".jxl", ".pdf", ".psd", ".svg")
 FOREIGN = (*PICTURES, ".avi", ".mkv", ".mov", ".mp4", ".webm")  # not read, but counted as not supported
-LITTER = {"__macosx", "desktop.ini", "thumbs.db"}  # besides all that begins with a dot
-OF_A_RUN = {"recipe.toml", "checkpoints"}  # what lies in the folder of a run
+NAMED_LIKE_IMAGES = tuple(map(str.encode, READABLE + FOREIGN))
+ENDS = (b"\0", b"/\0")  # of a file's name in a list, and of a folder's
+LITTER = {name + end for name in (b"__macosx", b"desktop.ini", b"thumbs.db") for end in ENDS}  # besides dot files
+OF_A_RUN = {name + end for name in (b"recipe.toml", b"checkpoints") for end in ENDS}  # both lie in the folder of a run
+STAMP = struct.Struct("=qq")  # bytes of a file, time of its last change in nanoseconds
 
 
 class Found(NamedTuple):
     """What lies in a folder, in the order of bytes: image files, its own sub-folders; what was passed over."""
 
-    names: list[str]
+    names: Files
     folders: list[str]
     hidden: int  # files and folders that begin with a dot, and litter
     others: int  # files that are not named like images
     runs: list[str]  # folders of runs, whose samples are no data
-
-
-def spelt(name: str) -> bytes:
-    """Return the bytes of a name, which are the same in every locale."""
-    return name.encode("utf-8", "surrogateescape")
 
 
 def path_of(root: str, name: str) -> bytes:
@@ -58,73 +61,111 @@ def folder_at(given: str, base: Path) -> str:
     raise UsageError(what, where="image-folder.path", mend=mend)
 
 
-def walk(root: str, passed: dict[str, list[str]] | None = None) -> Iterator[tuple[str, bool]]:
-    """Yield (path below root, whether it is a folder); links to folders are not followed.
+def walk(root: str, passed: dict[str, list[str]] | None = None, stamped: bool = False) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (path below root, stamp) in the order of their bytes; the path of a folder ends with `/`.
 
-    Hidden files, litter, and what lies in the folder of a run are passed over, and kept in `passed` under `hidden` and
-    `runs`. Raises DataError for a folder that cannot be listed, UsageError where the root is a run.
+    A stamp is of what is named like an image, if it is wanted, else empty. Links to folders are not followed. Hidden
+    files, litter, and what lies in the folder of a run are passed over, and kept in `passed` under `hidden` and `runs`.
+    Raises DataError for a folder that cannot be listed, UsageError where the root is a run.
     """
-    waiting, passed = [""], {} if passed is None else passed
+    waiting, passed = [b"\0"], {} if passed is None else passed
     while waiting:
-        folder = waiting.pop()
-        entries = listed(root, folder)
-        if {name for name, _ in entries} >= OF_A_RUN:
-            if not folder:
+        path, _, stamp = waiting.pop().partition(b"\0")
+        if path:
+            yield path, stamp
+            if not path.endswith(b"/"):
+                continue
+        entries = listed(root, told(path), stamped)
+        if len(OF_A_RUN.intersection(entries)) == 2:
+            if not path:
                 what, mend = f"{shown(root)} is the folder of a run", "give the folder of the images it was trained on"
                 raise UsageError(f"{what}: its samples would be trained on", where="image-folder.path", mend=mend)
-            passed.setdefault("runs", []).append(folder)
+            passed.setdefault("runs", []).append(told(path))
             continue
-        for name, is_folder in entries:
-            if name.startswith(".") or name.lower() in LITTER:
-                passed.setdefault("hidden", []).append(folder + name)
-                continue
-            if is_folder:
-                waiting.append(f"{folder}{name}/")
-            yield folder + name, is_folder
+        if litter := {each for each in entries if each.startswith(b".") or each.lower() in LITTER}:
+            passed.setdefault("hidden", []).extend(told(path + each.partition(b"\0")[0]) for each in litter)
+            entries = [each for each in entries if each not in litter]
+        entries.sort(reverse=True)
+        waiting.extend(path + each for each in entries)
 
 
-def listed(root: str, folder: str) -> list[tuple[str, bool]]:
-    """List one folder below the root: names, and whether each is a folder. Raises DataError where that fails."""
+def listed(root: str, folder: str, stamped: bool) -> list[bytes]:
+    """List one folder below the root: of each entry its name, `/` if it is a folder, a zero byte, and the stamp.
+
+    In one object of bytes, for there may be a million of them. Raises DataError where that fails.
+    """
     try:
         with os.scandir(path_of(root, folder)) as entries:
-            each = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            return [
+                entry.name + b"/\0"
+                if entry.is_dir(follow_symlinks=False)
+                else entry.name + b"\0" + (stamp_of(entry) if stamped and is_image(entry.name) else b"")
+                for entry in entries
+            ]
     except OSError as error:
         what = f"the folder {shown(os.path.join(root, folder)[:400])} cannot be listed: {error.strerror}"
         raise DataError(what, where="image-folder.path", mend="make it readable, or move it away") from None
-    return [(name.decode("utf-8", "surrogateescape"), is_folder) for name, is_folder in each]
 
 
-def is_image(name: str) -> bool:
+def stamp_of(entry: os.DirEntry[bytes]) -> bytes:
+    """Return what changes when a file does."""
+    try:
+        about = entry.stat()
+        return STAMP.pack(about.st_size, about.st_mtime_ns)
+    except OSError:
+        return STAMP.pack(-1, -1)
+
+
+def is_image(name: bytes) -> bool:
     """Whether a file is named like an image, readable or not."""
-    return name.lower().endswith(READABLE + FOREIGN)
+    return name.lower().endswith(NAMED_LIKE_IMAGES)
+
+
+def is_readable(name: str) -> bool:
+    """Whether a file is named like an image that is read."""
+    return name.lower().endswith(READABLE)
 
 
 def find_images(root: str) -> Found:
     """Return what lies below `root`. Raises DataError where there is no image, UsageError where it is a run."""
     passed: dict[str, list[str]] = {}
-    found = sorted(walk(root, passed), key=lambda each: spelt(each[0]))
-    files = [name for name, is_folder in found if not is_folder]
-    names, runs = list(filter(is_image, files)), passed.get("runs", [])
-    if not names:
+    spelling, bounds, stamps = bytearray(), array("q", [0]), bytearray()
+    folders, others = [], 0
+    for name, stamp in walk(root, passed, stamped=True):
+        if stamp:
+            spelling += name
+            stamps += stamp
+            bounds.append(len(spelling))
+        elif not name.endswith(b"/"):
+            others += 1
+        elif name.count(b"/") == 1:
+            folders.append(name.removesuffix(b"/"))
+    if not spelling:
         what = f"no images in {shown(root)}; looked for {' '.join(READABLE)}"
         raise DataError(what, where="image-folder.path", mend="give the folder that holds them")
-    of_runs = {run.partition("/")[0] for run in runs} - {name.partition("/")[0] for name in names}
-    folders = [name for name, is_folder in found if is_folder and "/" not in name and name not in of_runs]
-    return Found(names, folders, len(passed.get("hidden", [])), len(files) - len(names), runs)
+    files = Files(spelling, np.frombuffer(bounds, np.int64), np.frombuffer(stamps, np.int64).reshape(-1, 2))
+    runs = passed.get("runs", [])
+    of_runs = {top for top in {run.partition("/")[0] for run in runs} if not files.below(top)}
+    kept = [folder for folder in map(told, sorted(folders)) if folder not in of_runs]
+    return Found(files, kept, len(passed.get("hidden", [])), others, runs)
 
 
-def find_classes(names: Sequence[str], folders: Sequence[str]) -> list[str]:
+def find_classes(files: Files, folders: Sequence[str]) -> list[str]:
     """Return the class folders in order; none where all images lie at the top level.
 
     Raises DataError where it is not clear what the classes are.
     """
-    names = [name for name in names if name.lower().endswith(READABLE)]
-    if not any("/" in name for name in names):
+    spans = [files.below(folder) for folder in folders]
+    filled = [any(is_readable(files[place]) for place in span) for span in spans]
+    if not any(filled):
         return []
-    filled = {name.partition("/")[0] for name in names}
-    refuse("images lie beside the class folders", [name for name in names if "/" not in name])
-    refuse("images lie deeper than in the class folders", [name for name in names if name.count("/") > 1])
-    refuse("class folders hold no image", [folder for folder in folders if folder not in filled])
+    beside, nested = np.ones(len(files), bool), sum(map(len, spans))
+    for span in spans:
+        beside[span.start : span.stop] = False
+    refuse("images lie beside the class folders", filter(is_readable, files.only(beside)))
+    deeper = (name for name in files if name.count("/") > 1) if files.slashes > nested else ()
+    refuse("images lie deeper than in the class folders", filter(is_readable, deeper))
+    refuse("class folders hold no image", (name for name, full in zip(folders, filled, strict=True) if not full))
     refuse("class folders are named alike but for case or accents", alike(folders))
     return list(folders)
 
@@ -136,8 +177,8 @@ def alike(names: Sequence[str]) -> list[str]:
     return [name for name in names if counts[spelt[name]] > 1]
 
 
-def refuse(fault: str, names: Sequence[str]) -> None:
+def refuse(fault: str, names: Iterable[str]) -> None:
     """Raise DataError if any names are at fault."""
-    if names:
+    if names := list(names):
         mend = "move or rename them, or --image-folder.labels none to use all images without labels"
         raise DataError(f"{fault}: {shown(*names)}", where="image-folder.path", mend=mend)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from binascii import hexlify
 from hashlib import blake2b
 from math import prod
 
 import numpy as np
 import torch
-from attrs import define
+from attrs import define, field
 from torch import Tensor
 
 from gan_plugin_image_folder.images import About, Form, Images
 from gancore import DataError, StoredData
 
+SOME = 1 << 16  # digests that are written out at a time
+
 
 class Memory:
     """Images held in memory: room for `count` of them. Raises DataError where there is not enough."""
+
+    made = None
 
     def __init__(self, count: int, form: Form) -> None:
         try:
@@ -43,17 +47,18 @@ class Memory:
 
 @define(eq=False)
 class Hashed(StoredData):
-    """Images whose bytes were hashed when they were decoded: `digests`, one an image.
+    """Images whose bytes were hashed when they were decoded: `digests` uint8 `[M, 16]`.
 
     The fingerprint is made of these, so that it costs no second pass and is the same in memory and on disk.
     """
 
-    digests: Sequence[str] = ()
+    digests: np.ndarray = field(kw_only=True)
 
     def fingerprint(self) -> str:
         digest = blake2b(repr((self.shape, self.label_sets)).encode(), digest_size=16)
-        digest.update("".join(self.digests).encode())
-        digest.update(self.labels.contiguous().numpy().tobytes())
+        for some in np.array_split(self.digests, len(self) // SOME + 1):
+            digest.update(hexlify(some))
+        digest.update(self.labels.contiguous().numpy())
         return digest.hexdigest()
 
 
@@ -62,5 +67,5 @@ class Mapped(Hashed):
     """Images in a read-only mapped array; torch takes none, so the rows are gathered before they become a tensor."""
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        rows = torch.from_numpy(self.samples[indices.numpy()])
-        return rows.float().div_(127.5).sub_(1.0), self.labels[indices]
+        rows = torch.from_numpy(self.samples.take(indices.numpy(), axis=0))
+        return rows.float().div_(127.5).sub_(1.0), self.labels.index_select(0, indices)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 Form = tuple[int, int, int]  # channels, height, width
 
 
-def digest_of(pixels: np.ndarray) -> str:
-    """Digest one image's bytes with BLAKE2b."""
-    return blake2b(pixels, digest_size=16).hexdigest()
+def digest_of(pixels: np.ndarray) -> bytes:
+    """Digest one image's bytes with BLAKE2b, to 16 bytes."""
+    return blake2b(pixels, digest_size=16).digest()
 
 
 class How(NamedTuple):
@@ -32,33 +32,49 @@ class How(NamedTuple):
 
 
 class About(NamedTuple):
-    """The usable files in order: names, digests of their decoded bytes; what to say of them; why others are not."""
+    """Digests of the usable files in order, uint8 `[n, 16]`, of decoded bytes; what to say; why others are no use."""
 
-    names: list[str]
-    digests: list[str]
+    digests: np.ndarray
     lines: list[str]
     faults: dict[str, str]
 
 
 class Images(NamedTuple):
-    """Decoded images uint8 `[M, C, H, W]`, in memory or mapped from a file, and the files they are from."""
+    """Decoded images uint8 `[M, C, H, W]`, in memory or mapped from a file, and what is known of them."""
 
     samples: Tensor | np.ndarray
     about: About
 
-    def rows(self) -> tuple[list[str], list[list[str]]]:
-        """Return for each image its digest, and the files that hold it: several where equal ones are kept once."""
-        names, digests, *_ = self.about
-        if len(self.samples) == len(names):
-            return digests, [[name] for name in names]
-        groups: dict[str, list[str]] = {}
-        for name, digest in zip(names, digests, strict=True):
-            groups.setdefault(digest, []).append(name)
-        return list(groups), list(groups.values())
+
+class Equal(NamedTuple):
+    """Which files are equal: the first of each group, int64 `[groups]`, and the group of each file, int64 `[n]`."""
+
+    firsts: np.ndarray
+    groups: np.ndarray
+
+
+def equal_ones(digests: np.ndarray) -> Equal | None:
+    """Group files by their digests, uint8 `[n, 16]`, in the order of their first files; None if all are different."""
+    high, low = digests.view(np.uint64).T
+    if np.diff(np.sort(high)).all():
+        return None
+    order = np.lexsort((low, high))  # equal ones side by side, in their own order
+    fresh = np.ones(len(order), bool)
+    fresh[1:] = (np.diff(high[order]) != 0) | (np.diff(low[order]) != 0)
+    firsts = order[fresh]
+    numbers = np.argsort(np.argsort(firsts))
+    groups = np.empty_like(order)
+    groups[order] = numbers[np.cumsum(fresh) - 1]
+    return Equal(np.sort(firsts), groups)
 
 
 class Store(Protocol):
-    """Where decoded images go, in order; left without `keep`, they are dropped."""
+    """Where decoded images go, in order; left without `keep`, they are dropped.
+
+    `made` are the images where another process has decoded them meanwhile.
+    """
+
+    made: Images | None
 
     def __enter__(self) -> Store: ...
 

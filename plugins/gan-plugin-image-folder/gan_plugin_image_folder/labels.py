@@ -2,12 +2,14 @@
 
 import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from gan_plugin_image_folder.classes import Classes
 from gan_plugin_image_folder.columns import agree, choose, classes_of, why_not
+from gan_plugin_image_folder.files import Files
 from gan_plugin_image_folder.folder import find_classes, shown
 from gan_plugin_image_folder.table import Row, Table
 from gancore import LabelSet
@@ -16,22 +18,39 @@ FILE_COLUMNS = {"file", "filename", "file_name", "path", "image", "name", "id"}
 
 
 class Labels(NamedTuple):
-    """The images to read, the label sets, the number of each image's class in each of them, and what to note."""
+    """The N images to read, the L label sets, the classes of the images as int64 `[N, L]`, and what to note.
 
-    names: Sequence[str]
-    sets: tuple[LabelSet, ...] = ()
-    of: Mapping[str, tuple[int, ...]] = {}
+    A class of -1 is that of a file which is no image after all.
+    """
+
+    names: Files
+    sets: tuple[LabelSet, ...]
+    of: np.ndarray
     notes: Sequence[str] = ()
 
+    def only(self, wanted: np.ndarray) -> "Labels":
+        """Return what is said of the images that are wanted, bool `[N]`."""
+        return self._replace(names=self.names.only(wanted), of=self.of[wanted])
 
-def by_folder(names: Sequence[str], folders: Sequence[str]) -> Labels:
+    def without(self, names: Container[str]) -> Classes:
+        """Return the classes of the images but those."""
+        return Classes(self.sets, self.of[[name not in names for name in self.names]] if names else self.of)
+
+
+def unlabelled(names: Files, notes: Sequence[str] = ()) -> Labels:
+    """Label images by nothing."""
+    return Labels(names, (), np.empty((len(names), 0), np.int64), notes)
+
+
+def by_folder(names: Files, folders: Sequence[str]) -> Labels:
     """Label images by the folder in which they lie; where all lie at the top level, by nothing. Raises DataError."""
     classes = find_classes(names, folders)
     if not classes:
-        return Labels(names)
-    numbers = {name: number for number, name in enumerate(classes)}
-    owners = {name: name.partition("/")[0] for name in names}
-    of = {name: (numbers[owner],) for name, owner in owners.items() if owner in numbers}
+        return unlabelled(names)
+    of = np.full((len(names), 1), -1, np.int64)
+    for number, name in enumerate(classes):
+        span = names.below(name)
+        of[span.start : span.stop] = number
     return Labels(names, (LabelSet("class", tuple(map(shown, classes))),), of)
 
 
@@ -86,7 +105,7 @@ def rows_by_image(
     return rows
 
 
-def by_file(table: Table, root: str, names: Sequence[str], wanted: Sequence[str], allow_missing: bool) -> Labels | None:
+def by_file(table: Table, root: str, names: Files, wanted: Sequence[str], allow_missing: bool) -> Labels | None:
     """Label images by the rows of a table; those without a row are left out. None where it names no image at all.
 
     Raises DataError for rows that name no image (unless allowed) or several, for rows of one image that contradict
@@ -107,11 +126,13 @@ def by_file(table: Table, root: str, names: Sequence[str], wanted: Sequence[str]
     classes = {place: classes_of(table, place, firsts) for place in columns}
     sets = [LabelSet(shown(table.columns[place]), tuple(map(shown, each))) for place, each in classes.items()]
     numbers = [(place, {value: number for number, value in enumerate(each)}) for place, each in classes.items()]
-    of = {name: tuple(known[row.cells[place]] for place, known in numbers) for name, row in firsts.items()}
+    of = [[known[row.cells[place]] for place, known in numbers] for row in firsts.values()]
     left = [
         f"{table.columns[place]} ({why or 'not asked for'})" for place, why in unfit.items() if place not in columns
     ]
-    return Labels(list(firsts), tuple(sets), of, list(remarks(table, sets, left, images, len(names) - len(firsts))))
+    notes = list(remarks(table, sets, left, images, len(names) - len(firsts)))
+    labelled = np.array([name in firsts for name in names])
+    return Labels(names.only(labelled), tuple(sets), np.array(of, np.int64), notes)
 
 
 def remarks(
@@ -128,32 +149,3 @@ def remarks(
     }
     if any(counts.values()):
         yield f"{shown(os.path.basename(table.path))}: " + "; ".join(f"{n} {what}" for what, n in counts.items() if n)
-
-
-def numbers_of(
-    labels: Labels, groups: Sequence[Sequence[str]], all_classes: bool
-) -> tuple[np.ndarray, tuple[LabelSet, ...]]:
-    """Return labels int64 `[M, L]` of M images, each found under one name or several, and the sets of their columns.
-
-    An image has the first class of its names. With all classes, a further set `…-2` holds its second, with the class
-    `none` for images that have one alone, and so on.
-    """
-    columns, sets = [], []
-    for place, (title, classes) in enumerate((each.name, each.classes) for each in labels.sets):
-        found = [list(dict.fromkeys(labels.of[name][place] for name in names)) for names in groups]
-        for rank in range(max(map(len, found)) if all_classes else 1):
-            present = sorted({each[rank] for each in found if len(each) > rank})
-            none = ("none",) if rank else ()
-            numbers = {old: new for new, old in enumerate(present, len(none))}
-            columns.append([numbers[each[rank]] if len(each) > rank else 0 for each in found])
-            names = (*none, *(classes[k] for k in present))
-            sets.append(LabelSet(f"{title}-{rank + 1}" if rank else title, names))
-    return np.array(columns, np.int64).reshape(len(columns), len(groups)).T.copy(), tuple(sets)
-
-
-def count_contradicted(labels: Labels, names: Sequence[str], digests: Sequence[str]) -> int:
-    """Count the different images, told apart by their digests, whose files have different labels."""
-    found: dict[str, set[tuple[int, ...]]] = {}
-    for name, digest in zip(names, digests, strict=True):
-        found.setdefault(digest, set()).add(labels.of.get(name, ()))
-    return sum(len(each) > 1 for each in found.values())

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from gan_plugin_image_folder.files import spelt
 from gan_plugin_image_folder.folder import is_image, shown
 from gancore import DataError, UsageError
 
@@ -25,7 +26,7 @@ def write_list(path: Path, names: Sequence[str]) -> None:
         if os.path.lexists(path) and not (path.is_file() and starts_as_list(path)):
             what, mend = f"{shown(str(path))} is there already, and is no such list", "name a file that is not there"
             raise UsageError(what, where="--fix-list", mend=mend)
-        if is_image(path.name):
+        if is_image(spelt(path.name)):
             what = f"{shown(str(path))} is named like an image"
             raise UsageError(what, where="--fix-list", mend=f"--fix-list {shown(str(path.with_suffix('.txt')))}")
         path.write_text(HEADER + "".join(f"{line_of(name)}\n" for name in names), encoding="utf-8")

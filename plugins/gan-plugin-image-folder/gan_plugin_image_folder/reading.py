@@ -8,8 +8,9 @@ from math import prod
 
 import numpy as np
 
-from gan_plugin_image_folder.attempts import Room, attempt, quiet, watched
-from gan_plugin_image_folder.folder import path_of, shown, spelt
+from gan_plugin_image_folder.attempts import Room, attempt, quiet, spread, watched
+from gan_plugin_image_folder.files import spelt
+from gan_plugin_image_folder.folder import path_of, shown
 from gan_plugin_image_folder.images import About, Form, How, Images, Store, digest_of
 from gan_plugin_image_folder.picture import MOST_PIXELS, Picture, Unusable, decode, look, stamp_of
 from gan_plugin_image_folder.report import Faults, remarked, report, tally
@@ -27,7 +28,7 @@ def read(root: str, names: Sequence[str], how: How, store: Callable[[int, Form],
     too few are usable, where disk or network fail, and for a file that changes in the meantime.
     """
     with quiet() as said, ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        looks = pool.map(partial(attempt, look, root, how.background), names)
+        looks = spread(pool, partial(attempt, look, root, how.background), names)
         looked = list(watched(looks, len(names), "looking at images"))
         faults = faults_of(root, zip(names, looked, strict=True))
         pictures = seen = [each for each in looked if isinstance(each, Picture)]
@@ -35,18 +36,20 @@ def read(root: str, names: Sequence[str], how: How, store: Callable[[int, Form],
         while True:
             form, plain = form_of(pictures, how), set[str]()
             with store(len(pictures), form) as rows:
+                if rows.made:
+                    return rows.made
                 results = decoded(pool, root, pictures, form, how, rows, plain)
                 results = watched(results, len(pictures), "decoding images")
                 pairs = list(zip(pictures, results, strict=True))
                 refuse_changed(root, seen)
                 faults |= faults_of(root, ((picture.name, each) for picture, each in pairs))
                 judge(root, len(names) - len(faults), faults, how)
-                digests = {picture: each for picture, each in pairs if isinstance(each, str)}
+                digests = {picture: each for picture, each in pairs if isinstance(each, bytes)}
                 pictures = list(digests)
                 if form_of(pictures, how) == form:
                     lines = [*report(form, digests, faults, how, len(plain)), *remarked(said())]
-                    about = About([picture.name for picture in pictures], list(digests.values()), lines, faults)
-                    return rows.keep(about)
+                    found = np.frombuffer(b"".join(digests.values()), np.uint8).reshape(-1, 16)
+                    return rows.keep(About(found, lines, faults))
 
 
 def faults_of(root: str, results: Iterable[tuple[str, object]]) -> Faults:
@@ -69,16 +72,16 @@ def refuse_changed(root: str, pictures: Sequence[Picture]) -> None:
 
 def decoded(
     pool: Executor, root: str, pictures: Sequence[Picture], form: Form, how: How, rows: Store, plain: set[str]
-) -> Iterator[str | Unusable]:
+) -> Iterator[bytes | Unusable]:
     """Decode files into the store; yield for each the digest of its bytes, or the fault that kept it out.
 
     Names of images that have one colour throughout go into `plain`.
     """
     block = np.empty((min(len(pictures), max(1, BLOCK // prod(form))), *form), np.uint8)
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     room = Room(MOST_PIXELS)
 
-    def put(place: int, picture: Picture) -> str:
+    def put(place: int, picture: Picture) -> bytes:
         with room.for_so_many(prod(picture.size)):
             block[place] = decode(path_of(root, picture.name), form, how.fit, how.background)
         if (block[place] == block[place, :, :1, :1]).all():
@@ -87,8 +90,8 @@ def decoded(
 
     for start in range(0, len(pictures), len(block)):
         some, wanted = pictures[start : start + len(block)], []
-        for place, result in enumerate(pool.map(partial(attempt, put), range(len(some)), some)):
-            if isinstance(result, str) and not (how.once and result in seen):
+        for place, result in enumerate(spread(pool, partial(attempt, put), range(len(some)), some)):
+            if isinstance(result, bytes) and not (how.once and result in seen):
                 seen.add(result)
                 wanted.append(place)
             yield result

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from math import prod
 from typing import Any
 
-from gan_plugin_image_folder.folder import Found, shown, spelt
+from gan_plugin_image_folder.files import spelt
+from gan_plugin_image_folder.folder import Found, shown
 from gan_plugin_image_folder.images import About, Form, How
 from gan_plugin_image_folder.picture import Picture
 
@@ -25,7 +26,7 @@ def tally(faults: Faults) -> str:
     return "; ".join(f"{len(each)} {reason} ({shown(*each)})" for reason, each in by_reason(faults).items())
 
 
-def report(form: Form, digests: dict[Picture, str], faults: Faults, how: How, plain: int) -> Iterator[str]:
+def report(form: Form, digests: dict[Picture, bytes], faults: Faults, how: How, plain: int) -> Iterator[str]:
     """Yield a line on files that were left out, one on sizes that differ, one on images changed or there twice."""
     channels, height, width = form
     if faults:
@@ -53,16 +54,17 @@ def remarked(lines: Sequence[str]) -> Iterator[str]:
         yield f"decoders of rotten images wrote {len(lines)} lines, kept back; the first: {shown(lines[0][:200])}"
 
 
-def passed_over(found: Found, left: Collection[str]) -> Iterator[str]:
-    """Yield a line on folders of runs among the images, and one on names to leave out that are not there."""
+def passed_over(found: Found, left: Collection[str], absent: Collection[str]) -> Iterator[str]:
+    """Yield a line on folders of runs among the images, and one on names to leave out that are `absent`."""
     if found.runs:
         yield f"folders of runs are passed over: {shown(*found.runs)}"
-    if absent := sorted(set(left) - set(found.names), key=spelt):
-        yield f"{len(absent)} of {len(left)} names to leave out are no images of the folder: {shown(*absent)}"
+    if absent:
+        names = shown(*sorted(absent, key=spelt))
+        yield f"{len(absent)} of {len(left)} names to leave out are no images of the folder: {names}"
 
 
 def report_of(about: About, left: int, found: Found, lines: Sequence[str]) -> dict[str, Any]:
     """Say what became of every file, in words and numbers of JSON."""
-    counts = {"used": len(about.names), "skipped": len(about.faults), "left_out": left}
+    counts = {"used": len(about.digests), "skipped": len(about.faults), "left_out": left}
     passed = {"hidden": found.hidden, "other_files": found.others, "runs": found.runs}
     return {**counts, **passed, "skipped_files": by_reason(about.faults), "notes": list(lines)}

@@ -4,8 +4,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from gan_plugin_image_folder.files import Files
 from gan_plugin_image_folder.folder import Found, shown
-from gan_plugin_image_folder.labels import Labels, by_file, by_folder
+from gan_plugin_image_folder.labels import Labels, by_file, by_folder, unlabelled
 from gan_plugin_image_folder.table import file_at, found_beside, read_table
 from gancore import DataError, UsageError
 
@@ -24,20 +27,20 @@ def find_labels(root: str, found: Found, wanted: Wanted, base: Path, left: Colle
 
     Raises UsageError or DataError where the labels that were asked for cannot be had.
     """
-    labels = from_file(root, found.names, wanted, base)
-    kept = [name for name in (labels or found).names if name not in left]
-    if not kept:
-        what = f"all {len((labels or found).names)} images are left out"
-        raise DataError(what, where="image-folder.leave-out", mend="name fewer of them in the list")
-    if labels is None or not labels.sets:
-        notes = [] if labels is None else labels.notes
-        labels = Labels(kept) if wanted.labels == "none" else by_folder(kept, found.folders)
-        labels = labels._replace(notes=notes)
+    labels = from_file(root, found.names, wanted, base) or unlabelled(found.names)
+    if left:
+        kept = np.array([name not in left for name in labels.names])
+        if not kept.any():
+            what = f"all {len(kept)} images are left out"
+            raise DataError(what, where="image-folder.leave-out", mend="name fewer of them in the list")
+        labels = labels.only(kept)
+    if not labels.sets and wanted.labels != "none":
+        labels = by_folder(labels.names, found.folders)._replace(notes=labels.notes)
     alone = [f"{each.name} has one class alone, {each.classes[0]}" for each in labels.sets if len(each) == 1]
-    return labels._replace(names=kept, notes=[*labels.notes, *alone])
+    return labels._replace(notes=[*labels.notes, *alone])
 
 
-def from_file(root: str, names: Sequence[str], wanted: Wanted, base: Path) -> Labels | None:
+def from_file(root: str, names: Files, wanted: Wanted, base: Path) -> Labels | None:
     """Return what a labels file says, None where there is none; without sets where it names none of the images."""
     asked = bool(wanted.file or wanted.columns)
     path = found_beside(root, names) if wanted.labels == "auto" else None
@@ -53,4 +56,4 @@ def from_file(root: str, names: Sequence[str], wanted: Wanted, base: Path) -> La
         what = f"the labels name none of the {len(names)} images; the columns are {shown(*table.columns) or 'none'}"
         mend = "a column called file with their paths, separated by , ; or tab"
         raise DataError(what, where=f"{shown(path)}; looked for in {shown(root)}", mend=mend)
-    return labels or Labels(names, notes=[f"{shown(path)} names none of the images, so it is not used"])
+    return labels or unlabelled(names, [f"{shown(path)} names none of the images, so it is not used"])

@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gan_plugin_image_folder.attempts import attempt, quiet, watched
 from gan_plugin_image_folder.folder import Found, path_of, shown
 from gan_plugin_image_folder.labels import Labels
@@ -93,7 +95,7 @@ def facts_of(about: Survey) -> dict[str, Any]:
         "grey": sum(each.grey for each in pictures),
         "remarks": dict(Counter(remark for each in pictures for remark in each.remarks)),
         "equal": [names for names in groups.values() if len(names) > 1],
-        "labels": classes_of(about.labels, pictures),
+        "labels": classes_of(about.labels),
         "labels_refused": about.without,
         "passed_over": {
             "hidden": about.found.hidden,
@@ -115,13 +117,13 @@ def sizes_of(pictures: Sequence[Picture]) -> dict[str, Any]:
     return {"different": len({each.size for each in pictures}), **figures}
 
 
-def classes_of(labels: Labels | None, pictures: Sequence[Picture]) -> dict[str, dict[str, int]]:
+def classes_of(labels: Labels | None) -> dict[str, dict[str, int]]:
     """Count the usable images of each class of each label set."""
-    counts: dict[str, dict[str, int]] = {}
-    for place, each in enumerate(labels.sets if labels else ()):
-        numbers = Counter(labels.of[picture.name][place] for picture in pictures if picture.name in labels.of)
-        counts[each.name] = {name: numbers[k] for k, name in enumerate(each.classes)}
-    return counts
+    if labels is None:
+        return {}
+    counts = (np.bincount(column, minlength=len(each)) for each, column in zip(labels.sets, labels.of.T, strict=True))
+    named = zip(labels.sets, counts, strict=True)
+    return {each.name: dict(zip(each.classes, found.tolist(), strict=True)) for each, found in named}
 
 
 def in_words(facts: Mapping[str, Any]) -> list[str]:

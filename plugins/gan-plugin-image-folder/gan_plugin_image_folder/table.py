@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gan_plugin_image_folder.files import Files, spelt
 from gan_plugin_image_folder.folder import is_image, shown
 from gancore import DataError, UsageError
 
@@ -57,9 +58,9 @@ def file_at(given: str, base: Path) -> str:
     raise UsageError(f"the file {shown(str(path))} does not exist", where="image-folder.labels-file", mend=mend)
 
 
-def found_beside(root: str, names: Sequence[str]) -> str | None:
+def found_beside(root: str, files: Files) -> str | None:
     """Return labels.csv or labels.json in the folder of images, or in the one above it where that is flat."""
-    above = [] if any("/" in name for name in names) else [os.path.dirname(os.path.abspath(root))]
+    above = [] if files.slashes else [os.path.dirname(os.path.abspath(root))]
     paths = [os.path.join(folder, name) for folder in (root, *above) for name in FOUND]
     return next((path for path in paths if os.path.isfile(path)), None)
 
@@ -106,7 +107,7 @@ def read_csv(path: str, text: str) -> Table:
     if not rows:
         return Table(path, LINES, (), [])
     line, columns = rows.pop(0)
-    if is_image(columns[0]):
+    if is_image(spelt(columns[0])):
         raise broken(path, f"has no header row: it begins with {shown(*columns)}", f", line {line}")
     if "" in columns or len(set(columns)) < len(columns):
         raise broken(path, f"has columns without a name of their own: {shown(*columns)}", f", line {line}")

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from gancore import CompositionError, Head, Tail, component, hookimpl, option, wary_of
+from gan_plugin_minibatch_discrimination.similarity import similarity
+from gancore import CompositionError, Head, Tail, component, gather, hookimpl, option, wary_of
 
 DENSE = 256  # width of the dense layers before and after
 CELL, PLANES, SPATIAL_DIM = 4, 3, 16  # of the spatial form: pixels a cell, numbers a cell, numbers compared by a kernel
@@ -28,11 +29,11 @@ class MinibatchLayer(nn.Module):
         """Return o `[N, B]`, in float32 also under autocast."""
         rows = features @ self.weight  # M
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32)).unflatten(1, (self.kernels, -1))
-        # as fast as torch.cdist, which few versions differentiate twice, as a gradient penalty does
-        distances = sum((row[:, :, None] - row[:, None, :]).abs() for row in rows.permute(2, 1, 0).contiguous())
-        close = torch.exp(-distances).sum(2).T  # [B, N, N] → [N, B]
-        own = 0 if self.options.include_self else 1  # exp(-0), a sample's closeness to itself
-        close = (close - own) / (max(1, len(features) - own) if self.options.normalize else 1)
+        batch = gather(rows)
+        own, whole = rows.transpose(0, 1), batch.transpose(0, 1)
+        close = similarity(own, own if batch is rows else whole).sum(2).T  # [B, n, N] → [n, B]
+        itself = 0 if self.options.include_self else 1  # exp(-0), a sample's closeness to itself
+        close = (close - itself) / (max(1, len(batch) - itself) if self.options.normalize else 1)
         self.found = close.detach().mean(1)
         return close
 
@@ -116,8 +117,8 @@ class MinibatchDiscrimination:
     `[f, o]`, `[N, F] → [N, F + B]`, with B kernels of C dims. Reals and fakes are separate batches, so a collapsed
     generator shows as large o. Divided by the count of summands (N - 1, or N with itself) o lies in [0, 1] and does
     not depend on the batch size; the source sums, itself included. With a dense layer of 256 before, the tail returns
-    256 + B features, with one after or both 256, even where F was larger. T is Glorot-uniform. A pass needs
-    4·B·C·N² bytes, 8 MB at N = 64.
+    256 + B features, with one after or both 256, even where F was larger. T is Glorot-uniform. A pass keeps
+    4·B·N² bytes, 1.6 MB at N = 64.
 
     `spatial` B > 0 compares places instead, behind the first activation of the critic's body: its maps `[N, C, h, w]`
     go through a convolution (4×4, stride 4) to `[N, 3, t, t]`, t = h/4, then through T `[3t², B·t², 16]` to o

@@ -1,0 +1,35 @@
+"""`gan run` on the default data until its first step is made (`run`), or only what that imports (`imports`)."""
+
+import sys
+
+
+def imports() -> None:
+    """Import what `gan run` imports until it trains, its components included."""
+    from gancore.cli import main  # noqa: F401
+    from gancore.composition import compose
+    from gancore.run.run import Run  # noqa: F401
+
+    compose()
+
+
+def run() -> None:
+    """Run the command itself, and end it after the first step, before anything is saved or drawn."""
+    from gancore.cli import main
+    from gancore.loop import Training
+
+    advance = Training.advance
+
+    def once(training):
+        advance(training)
+        sys.stdout.flush()
+        raise KeyboardInterrupt
+
+    Training.advance = once
+    try:
+        main(["run", "--out", "run"])
+    except (KeyboardInterrupt, SystemExit):
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    {"imports": imports, "run": run}[sys.argv[1]]()

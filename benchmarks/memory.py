@@ -1,0 +1,65 @@
+"""How much memory two steps take, measured in a fresh process for each contestant."""
+
+import contextlib
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from attrs import asdict
+
+from benchmarks.contestants import make, scratch
+from benchmarks.tasks import Task
+
+STEPS = 2
+UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in which a system states the peak
+
+
+def forget_peak() -> None:
+    """Let the peak be what is resident now, where the system can (Linux): importing torch has a peak of its own."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> int:
+    """Return the largest resident size of this process since then, in bytes."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def resident() -> int:
+    """Return the resident size of this process now, in bytes; the largest so far where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return peak()
+
+
+def of(task, contestant: str) -> int:
+    """Return the bytes by which the peak rises from before a contestant is built, in a process of its own."""
+    words = [sys.executable, "-m", "benchmarks.memory", json.dumps(asdict(task)), contestant]
+    root = Path(__file__).resolve().parent.parent
+    return int(subprocess.run(words, cwd=root, capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    """Print the rise of one contestant's peak."""
+    torch.set_num_threads(1)
+    given, contestant = json.loads(sys.argv[1]), sys.argv[2]
+    task = Task(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    forget_peak()
+    begun = peak()
+    with scratch() as folder:
+        runner = make(task, contestant, Path(folder))
+        for _ in range(STEPS):
+            runner.step()
+        print(peak() - begun)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What does a penalty on slopes cost? `gancore.slopes` against double backward as everyone writes it, in turn."""
+
+from functools import partial
+
+import torch
+from torch import nn
+
+from benchmarks.timing import CLOCKS, append, claim, in_turn, machine, ratio
+from gancore import slopes
+
+ROUNDS, BATCH, WIDTH = 15, 64, 64
+
+
+def double_backward(function, inputs):
+    """Return the same gradient as torch computes it."""
+    inputs = inputs.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(function(inputs).sum(), inputs, create_graph=True)
+    return gradient
+
+
+def make_critic(norm):
+    """Build a critic of 64×64 images, with a norm over each sample from the second layer on or without."""
+    layers = [nn.Conv2d(3, WIDTH, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+    for before in (WIDTH, 2 * WIDTH, 4 * WIDTH):
+        norms = [nn.GroupNorm(1, 2 * before)] if norm else []
+        layers += [nn.Conv2d(before, 2 * before, 4, 2, 1, bias=False), *norms, nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Conv2d(8 * WIDTH, 1, 4, bias=False), nn.Flatten(0))
+
+
+def take(how, critic, images):
+    """Compute a penalty and its gradient by the weights."""
+    term = (how(critic, images).flatten(1).norm(dim=1) - 1).square().mean()
+    torch.autograd.backward(term, inputs=list(critic.parameters()))
+    critic.zero_grad()
+
+
+def compare(norm, layout, rounds, clock):
+    """Return the seconds of both ways, by rounds."""
+    torch.manual_seed(0)
+    critic = make_critic(norm).to(memory_format=layout)
+    images = torch.randn(BATCH, 3, 64, 64).to(memory_format=layout)
+    ways = {"double backward": double_backward, "slopes": slopes}
+    steps = {name: partial(take, how, critic, images) for name, how in ways.items()}
+    return in_turn(steps, rounds, warmup=1, clock=CLOCKS[clock])
+
+
+def main(given) -> None:
+    """Print one claim a critic and layout."""
+    for norm in (False, True):
+        for name, layout in (("channels first", torch.contiguous_format), ("channels last", torch.channels_last)):
+            seconds = compare(norm, layout, given.rounds or (3 if given.quick else ROUNDS), given.clock)
+            found = ratio(seconds["double backward"], seconds["slopes"])
+            label = f"{'layer norm' if norm else 'no norm'}, {name}: double backward ÷ slopes"
+            print(claim("penalty", label, found, given.clock), flush=True)
+            append(
+                given.json,
+                {"benchmark": "penalty", "label": label, "ratio": found.median, "low": found.low, "high": found.high,
+                 "level": found.level, "n": found.n, "clock": given.clock, **machine()},
+            )  # fmt: skip

@@ -1,0 +1,57 @@
+"""The processes that share a run, as `torchrun` starts them: who they are, and whether they still agree."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from gancore.errors import GanError, UsageError
+from gancore.networks import GAN
+from gancore.plan import ROLES
+from gancore.world import ALONE, World
+
+STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells each process
+PATIENCE = timedelta(minutes=30)  # for a process that draws, measures or saves while the others wait
+
+
+def join() -> World:
+    """Meet the other processes that torchrun started; alone where it did not start this one."""
+    if not all(name in os.environ for name in STARTED) or os.environ["WORLD_SIZE"] == "1":
+        return ALONE
+    if not dist.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=PATIENCE)
+        atexit.register(dist.destroy_process_group)
+    return World(dist.get_rank(), dist.get_world_size())
+
+
+def local_rank() -> int:
+    """Number this process among those of its machine."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def restarted() -> bool:
+    """Whether torchrun started this process again, after one was lost."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def expect_shares(batch: int, world: World) -> None:
+    """Raise UsageError for a batch that cannot be shared out evenly."""
+    if rest := batch % world.size:
+        what = f"a batch of {batch} cannot be shared out among {world.size} processes"
+        raise UsageError(what, where="--batch", mend=f"--batch {batch + world.size - rest}")
+
+
+def expect_same(gan: GAN, world: World, step: int) -> None:
+    """Raise GanError where the processes' weights differ: a component then made its own choice in one of them."""
+    weights = [weight for role in ROLES for weight in gan.player(role).state_dict().values()]
+    number = sum(int(weight.contiguous().view(torch.uint8).sum(dtype=torch.int64)) for weight in weights)
+    if world.highest(number) != -world.highest(-number):
+        raise GanError(
+            f"the processes no longer have the same weights at step {step}",
+            mend="leave out what decides by its own rows of the batch, or let it ask gancore.average(…)",
+        )

@@ -1,0 +1,160 @@
+"""Several processes that make each step of one run together, every one with its own rows of the batch.
+
+Each minimises the mean over its own rows, and the gradients are averaged: the step of one process that had all the
+rows. What a network computes of the whole batch it asks for by `gather` and `average`, which gradients pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from attrs import frozen
+from torch import Tensor
+
+from gancore.errors import PeerError
+
+
+@frozen
+class World:
+    """The processes of a run: `rank` of this one, from 0, and `size`, how many there are."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes, measures and speaks."""
+        return self.rank == 0
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """What parts this process's own random numbers from those of the one that leads."""
+        return (self.rank,) if self.rank else ()
+
+    def own(self, rows: Tensor) -> Tensor:
+        """Take this process's share of rows `[N, …]` that all have; all of them where they cannot be shared out."""
+        share, rest = divmod(len(rows), self.size)
+        return rows if rest else rows[self.rank * share : (self.rank + 1) * share]
+
+    def settle(self, gradients: Sequence[Tensor], figures: Mapping[str, Any]) -> dict[str, Any]:
+        """Average gradients over the processes, in place, and return the averages of figures: in one message."""
+        if self.size == 1:
+            return dict(figures)
+        tensors = {name: figure for name, figure in figures.items() if isinstance(figure, Tensor)}
+        flat = torch.cat([each.detach().flatten() for each in (*gradients, *tensors.values())])
+        _all(dist.all_reduce, flat)
+        parts = torch.split(flat / self.size, [each.numel() for each in (*gradients, *tensors.values())])
+        for gradient, part in zip(gradients, parts, strict=False):
+            gradient.copy_(part.view(gradient.shape))
+        means = zip(tensors, parts[len(gradients) :], strict=True)
+        return {**figures, **{name: mean.view(tensors[name].shape) for name, mean in means}}
+
+    def highest(self, number: int) -> int:
+        """Return the highest of the numbers that the processes give: how they agree to go on or to stop."""
+        if self.size == 1:
+            return number
+        given = torch.tensor(number)
+        _all(dist.all_reduce, given, op=dist.ReduceOp.MAX)
+        return int(given)
+
+    def tell(self, text: str) -> str:
+        """Return the text of the process that leads."""
+        if self.size == 1:
+            return text
+        length = self.highest(len(text.encode()) if self.leads else 0)
+        told = torch.zeros(length, dtype=torch.uint8)
+        if self.leads:
+            told.copy_(torch.tensor(list(text.encode()), dtype=torch.uint8))
+        _all(dist.broadcast, told, src=0)
+        return bytes(told.tolist()).decode()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let `gather` and `average` reach the other processes inside the block, which all of them must enter."""
+        global _joined
+        before, _joined = _joined, self
+        try:
+            yield
+        finally:
+            _joined = before
+
+
+ALONE = World()
+
+_joined = ALONE
+
+
+def processes() -> int:
+    """Count the processes that make this step together; 1 outside of a step."""
+    return _joined.size
+
+
+def gather(rows: Tensor) -> Tensor:
+    """Join the rows `[n, …]` of all processes to those of the whole batch, `[N, …]`; alone, return them as they are.
+
+    Gradients go back to the process whose rows they are. For layers that compare or average the samples of a batch.
+    """
+    found: Tensor = _Gather.apply(rows, _joined) if _joined.size > 1 else rows
+    return found
+
+
+def average(values: Tensor) -> Tensor:
+    """Average values of any shape over all processes; alone, return them as they are. Gradients pass."""
+    found: Tensor = _Average.apply(values, _joined) if _joined.size > 1 else values
+    return found
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, rows: Tensor, world: World) -> Tensor:
+        context.world = world
+        whole = rows.new_empty(world.size * len(rows), *rows.shape[1:])
+        _all(dist.all_gather, list(whole.chunk(world.size)), rows.contiguous())
+        return whole
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Scatter.apply(gradient, context.world), None
+
+
+class _Scatter(torch.autograd.Function):
+    """The sum over all processes, of which each takes its own rows: what gradients of a gathering do."""
+
+    @staticmethod
+    def forward(context: Any, whole: Tensor, world: World) -> Tensor:
+        context.world = world
+        total = whole.clone(memory_format=torch.contiguous_format)
+        _all(dist.all_reduce, total)
+        return world.own(total)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Gather.apply(gradient, context.world), None
+
+
+class _Average(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, values: Tensor, world: World) -> Tensor:
+        context.world = world
+        total = values.clone(memory_format=torch.contiguous_format)
+        _all(dist.all_reduce, total)
+        return total / world.size
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Average.apply(gradient, context.world), None
+
+
+def _all(collective: Callable[..., Any], *given: Any, **more: Any) -> None:
+    try:
+        collective(*given, **more)
+    except RuntimeError as error:
+        raise PeerError(
+            "another process of this run is gone, so no step can be finished",
+            where=str(error).splitlines()[0],
+            mend="look at what that process said, then go on with --resume",
+        ) from error

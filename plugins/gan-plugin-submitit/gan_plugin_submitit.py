@@ -1,0 +1,95 @@
+"""Sweeps as jobs of Slurm, or of this machine: `gan sweep … --executor submitit:FOLDER,NAME=VALUE,…`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import Any
+
+from submitit import AutoExecutor, Job
+from submitit.core.utils import FailedJobError, UncompletedJobError
+from submitit.helpers import Checkpointable
+
+from gancore import GanError, UsageError
+
+FOLDER = "runs/submitit"  # of jobs and their logs
+A_DAY = 24 * 60  # minutes; submitit's own limit of a few minutes would end most runs
+LOOK = 1.0  # seconds between two looks at a job
+
+
+def open_executor(address: str, jobs: int) -> SubmittedJobs:
+    """Submit each run as a job; at most `jobs` are in the queue or running at once.
+
+    The address is the folder of jobs and logs, and what submitit's AutoExecutor takes, parted by commas: `cluster`
+    (`slurm`, `local`), and parameters such as `timeout_min=240` or `slurm_partition=gpu`. Raises UsageError for what
+    submitit refuses.
+    """
+    words = [word for word in address.split(",") if word]
+    folders = [word for word in words if "=" not in word]
+    parameters = {name: _value(text) for name, _, text in (word.partition("=") for word in words if "=" in word)}
+    try:
+        if len(folders) > 1:
+            raise ValueError(f"{' and '.join(folders)} are two folders")
+        engine = AutoExecutor(folders[0] if folders else FOLDER, cluster=parameters.pop("cluster", None))
+        engine.update_parameters(**{"name": "gan", "timeout_min": A_DAY, **parameters})
+    except (AssertionError, NameError, OSError, RuntimeError, TypeError, ValueError) as error:
+        what = f"submitit refuses it: {_line(error, 0)}"
+        mend = "submitit:FOLDER,cluster=slurm,timeout_min=240,slurm_partition=NAME"
+        raise UsageError(what, where=f"--executor submitit:{address}", mend=mend) from error
+    return SubmittedJobs(engine, jobs)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)  # a number, true or false
+    except ValueError:
+        return text
+
+
+def _line(error: Exception, number: int) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[number]
+
+
+class _Resumed(Checkpointable):
+    """Work that is begun again when the queue took its place away: a run goes on from its newest checkpoint."""
+
+    def __call__(self, work: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        return work(*args, **more)
+
+
+class SubmittedJobs(ThreadPoolExecutor):
+    """Futures of jobs: a thread for each waits until its job has ended."""
+
+    def __init__(self, engine: AutoExecutor, jobs: int) -> None:
+        super().__init__(jobs)
+        self.engine, self.submitting, self.ended = engine, threading.Lock(), threading.Event()
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
+        """Submit a job as soon as fewer than `jobs` others are under way."""
+        return super().submit(self._carry_out, work, *args, **more)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for all jobs, or cancel them."""
+        if not wait:
+            self.ended.set()
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+    def _carry_out(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Any:
+        job = self._submitted(work, *args, **more)
+        try:
+            while not job.done():
+                if self.ended.wait(LOOK):
+                    job.cancel(check=False)
+                    raise CancelledError
+            return job.result()
+        except (FailedJobError, UncompletedJobError) as error:
+            raise GanError(f"job {job.job_id} ended without a result; its log is {job.paths.stderr}") from error
+
+    def _submitted(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Job[Any]:
+        try:
+            with self.submitting:
+                return self.engine.submit(_Resumed(), work, *args, **more)
+        except (FailedJobError, OSError) as error:
+            raise GanError(f"the job was not taken: {_line(error, -1)}") from error

@@ -1,0 +1,91 @@
+"""Not a test: what the processes of `test_world.py` run. `python shared_run.py FOLDER` trains every composition."""
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from gancore import compose
+from gancore.run.device import choose_runtime
+from gancore.run.run import open_data, prepare
+
+SIZES = {
+    "sprites.count": 64, "dcgan.width": 4, "dcgan-critic.width": 4, "sgd.lr": 1e-3,
+}  # fmt: skip
+IMAGES = {"gen": "dcgan", "loss": "bce", "optim": "sgd"}
+POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic", "loss": "bce", "optim": "sgd"}
+COMPOSITIONS = {
+    "batch-norm": {**IMAGES, "norm": "batch"},
+    "noise": {**IMAGES, "reg": ["instance-noise", "noisy-labels", "label-smoothing"]},
+    "augment": {**IMAGES, "reg": ["augment"]},
+    "minibatch-discrimination": {**IMAGES, "reg": ["minibatch-discrimination"]},
+    "virtual-batch": {**IMAGES, "norm": "virtual-batch", "options": {"virtual-batch.reference": 6}},
+    "experience-replay": {**IMAGES, "reg": ["experience-replay"], "options": {"experience-replay.per-update": 5}},
+    "extra-step": {
+        **IMAGES, "reg": ["experience-replay"],
+        "options": {"experience-replay.mode": "extra-step", "experience-replay.extra-after": 2},
+    },
+    "acgan": {**IMAGES, "cond": ["acgan"]},
+    "wgan-gp": {**IMAGES, "loss": "wgan-gp", "options": {"n-critic.critic": 2}},
+    "wgan-gp-cross-sample": {
+        **IMAGES, "loss": "wgan-gp", "reg": ["minibatch-discrimination"], "options": {"n-critic.critic": 1},
+    },
+    "ema": {**IMAGES, "reg": ["ema"]},
+    "clipping": {**IMAGES, "reg": ["weight-clipping"]},
+    "in-turn": {**IMAGES, "options": {"n-critic.reuse-fakes": True}},
+    "points": POINTS,
+}  # fmt: skip
+
+
+class Doubles:
+    """Data whose samples are float64."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __getattr__(self, name):
+        return getattr(self.data, name)
+
+    def __len__(self):
+        return len(self.data)
+
+    def take(self, indices, rng):
+        samples, labels = self.data.take(indices, rng)
+        return samples.double(), labels
+
+
+def train(chosen, steps=3):
+    """Make a few steps in float64; return the training."""
+    images = "data" not in chosen
+    own = {name: value for name, value in SIZES.items() if images or name.startswith("sgd")}
+    chosen = {**chosen, "options": {**own, **chosen.get("options", {})}}
+    settings = {"batch": 8, "device": "cpu", **({"size": "16"} if images else {})}
+    composition = compose(**chosen, settings=settings)
+    training = prepare(composition, Doubles(open_data(composition)), choose_runtime(composition.settings))
+    for _ in range(steps):
+        training.advance()
+    return training
+
+
+def tensors(training):
+    """Return every weight and every tensor of a component, by name."""
+    gan = training.game.gan
+    found = {
+        f"{role}/{name}": each
+        for role in ("generator", "critic")
+        for name, each in gan.player(role).state_dict().items()
+    }
+    for chosen in training.game.hooks.chosen:
+        if hasattr(chosen.component, "state"):
+            state = chosen.component.state()
+            found |= {f"{chosen.name}/{name}": each for name, each in state.items() if isinstance(each, torch.Tensor)}
+    return {name: each.detach().clone().contiguous() for name, each in found.items()}
+
+
+if __name__ == "__main__":
+    torch.set_default_dtype(torch.float64)
+    for name, chosen in COMPOSITIONS.items():
+        training = train(chosen)
+        if training.game.runtime.world.leads:
+            save_file(tensors(training), Path(sys.argv[1]) / f"{name}.safetensors")
