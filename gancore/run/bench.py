@@ -339,7 +339,7 @@ def limits_of_runtime(training: Training, about: Mapping[str, Any]) -> Iterator[
     if about["threads"] < about["cores"]:
         yield f"{about['threads']} of {about['cores']} cores compute: OMP_NUM_THREADS says how many"
     if not runtime.channels_last and convolves(training) and about["batch"] < WORTHWHILE:
-        yield f"a batch below {WORTHWHILE} leaves images with their channels first, which was measured slower above"
+        yield f"a batch below {WORTHWHILE} has its channels first; from there on channels last was measured to pay"
     if runtime.precision == "bf16" and about["amx"] is False:
         yield "bf16 is not faster on this processor, which has no AMX"
 
