@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -22,12 +24,20 @@ def slopes(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """
     inputs = inputs.detach().requires_grad_()
     rules = _Rules(inputs)
-    with rules, torch.compiler.set_stance("force_eager"):  # compiled code cannot be differentiated twice
+    with rules, _uncompiled():
         total = function(inputs).sum()
     rules.asking = True
     (gradient,) = torch.autograd.grad(total, inputs, create_graph=True)
     rules.asking = False
     return gradient
+
+
+def _uncompiled() -> AbstractContextManager[object]:
+    """Return the context in which no module is compiled: compiled code cannot be differentiated twice."""
+    if "torch._dynamo" not in sys.modules:  # nor is anything compiled yet, and its import takes long
+        return nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 class _Rules(TorchFunctionMode):

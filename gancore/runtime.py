@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,12 +31,15 @@ class Runtime:
     world: World = ALONE
     scalers: Mapping[str, torch.amp.GradScaler] = field(factory=dict, repr=False)
 
-    @contextmanager
-    def forward(self) -> Iterator[None]:
-        """Wrap everything that is differentiated: with the other processes, and in half precision where asked."""
-        half = HALF.get(self.precision)
-        with self.world.together(), torch.autocast(self.device.type, half or torch.bfloat16, enabled=half is not None):
-            yield
+    def forward(self) -> AbstractContextManager[object]:
+        """Return the context for all that is differentiated: the other processes, half precision where asked."""
+        if self.world.size == 1 and self.precision not in HALF:
+            return nullcontext()
+        contexts = ExitStack()
+        contexts.enter_context(self.world.together())
+        if self.precision in HALF:
+            contexts.enter_context(torch.autocast(self.device.type, HALF[self.precision]))
+        return contexts
 
     def place(self, samples: Tensor) -> Tensor:
         """Bring samples `[N, …]` to the device, images in the layout of the networks."""

@@ -26,9 +26,11 @@ def in_a_process(code, folder):
     return done.stdout
 
 
-@pytest.mark.parametrize("command", ["run", "bench"])
-def test_a_default_run_imports_nothing_that_it_does_not_need(command, tmp_path):
-    words = [command, "--steps" if command == "run" else "--rounds", "1", "--batch", "4", "--sprites.count", "8"]
+@pytest.mark.parametrize(
+    "words", [["run", "--steps", "1"], ["bench", "--rounds", "1"], ["run", "--loss", "wgan-gp", "--steps", "1"]]
+)
+def test_a_run_imports_nothing_that_it_does_not_need(words, tmp_path):
+    words = [*words, "--batch", "4", "--sprites.count", "8"]
     imported = set(json.loads(in_a_process(LISTED.format(words=words), tmp_path).splitlines()[-1]))
     assert {"torch", "gan_plugin_adam"} <= imported
     assert not IDLE & imported
