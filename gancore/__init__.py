@@ -30,21 +30,21 @@ if TYPE_CHECKING:
     from gancore.run.run import Run
     from gancore.run.samples import grid, save_picture
     from gancore.settings import Settings
-    from gancore.world import average, gather, processes
+    from gancore.world import average, gather, peers
 
 _LATER = {
     "Batch": "batch", "Judgement": "batch", "Sample": "batch", "Composition": "composition",
     "compose": "composition", "Data": "data", "DataSpec": "data", "StoredData": "data", "resize_images": "data",
     "GAN": "networks", "Critic": "networks", "Crop": "networks", "Run": "run.run", "read_rows": "run.directory",
     "grid": "run.samples", "save_picture": "run.samples", "Progress": "run.progress", "Settings": "settings",
-    "average": "world", "gather": "world", "processes": "world", "draw_rows": "rng", "slopes": "derivatives",
+    "average": "world", "gather": "world", "peers": "world", "draw_rows": "rng", "slopes": "derivatives",
 }  # fmt: skip
 
 __all__ = [
     "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Crop", "Data", "DataError",
     "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "PeerError", "Plan", "PluginError",
     "Progress", "Run", "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "average", "component",
-    "compose", "draw_rows", "gather", "grid", "hookimpl", "memory", "needs", "option", "processes", "pyramid",
+    "compose", "draw_rows", "gather", "grid", "hookimpl", "memory", "needs", "option", "peers", "pyramid",
     "read_rows", "refuses", "resize_images", "save_picture", "slopes", "wary_of", "wary_without",
 ]  # fmt: skip
 

@@ -53,6 +53,16 @@ class World:
         means = zip(tensors, parts[len(gradients) :], strict=True)
         return {**figures, **{name: mean.view(tensors[name].shape) for name, mean in means}}
 
+    def gather(self, rows: Tensor) -> Tensor:
+        """Do what `gancore.gather` does, with these processes."""
+        found: Tensor = _Gather.apply(rows, self) if self.size > 1 else rows
+        return found
+
+    def average(self, values: Tensor) -> Tensor:
+        """Do what `gancore.average` does, with these processes."""
+        found: Tensor = _Average.apply(values, self) if self.size > 1 else values
+        return found
+
     def highest(self, number: int) -> int:
         """Return the highest of the numbers that the processes give: how they agree to go on or to stop."""
         if self.size == 1:
@@ -88,9 +98,12 @@ ALONE = World()
 _joined = ALONE
 
 
-def processes() -> int:
-    """Count the processes that make this step together; 1 outside of a step."""
-    return _joined.size
+def peers() -> World:
+    """Return the processes that make this step together; a world of one outside of a step.
+
+    For an autograd function, whose backward runs outside of `together` and asks these for `gather` and `average`.
+    """
+    return _joined
 
 
 def gather(rows: Tensor) -> Tensor:
@@ -98,14 +111,12 @@ def gather(rows: Tensor) -> Tensor:
 
     Gradients go back to the process whose rows they are. For layers that compare or average the samples of a batch.
     """
-    found: Tensor = _Gather.apply(rows, _joined) if _joined.size > 1 else rows
-    return found
+    return _joined.gather(rows)
 
 
 def average(values: Tensor) -> Tensor:
     """Average values of any shape over all processes; alone, return them as they are. Gradients pass."""
-    found: Tensor = _Average.apply(values, _joined) if _joined.size > 1 else values
-    return found
+    return _joined.average(values)
 
 
 class _Gather(torch.autograd.Function):

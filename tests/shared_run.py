@@ -31,6 +31,9 @@ COMPOSITIONS = {
     "wgan-gp-cross-sample": {
         **IMAGES, "loss": "wgan-gp", "reg": ["minibatch-discrimination"], "options": {"n-critic.critic": 1},
     },
+    "wgan-gp-batch-norm": {
+        **IMAGES, "loss": "wgan-gp", "critic_norm": "batch", "options": {"n-critic.critic": 1},
+    },
     "ema": {**IMAGES, "reg": ["ema"]},
     "clipping": {**IMAGES, "reg": ["weight-clipping"]},
     "in-turn": {**IMAGES, "options": {"n-critic.reuse-fakes": True}},
@@ -60,7 +63,7 @@ def train(chosen, steps=3):
     images = "data" not in chosen
     own = {name: value for name, value in SIZES.items() if images or name.startswith("sgd")}
     chosen = {**chosen, "options": {**own, **chosen.get("options", {})}}
-    settings = {"batch": 8, "device": "cpu", **({"size": "16"} if images else {})}
+    settings = {"batch": 8, "device": "cpu", "force": True, **({"size": "16"} if images else {})}
     composition = compose(**chosen, settings=settings)
     training = prepare(composition, Doubles(open_data(composition)), choose_runtime(composition.settings))
     for _ in range(steps):
