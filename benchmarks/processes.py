@@ -1,4 +1,7 @@
-"""Two processes on two cores against one: whole runs in turn, each timed by the rows of its own log."""
+"""Two processes on two cores against one: whole runs in turn, each timed by the rows of its own log.
+
+Two runs at once, each with half the batch and nothing to tell the other, show what the machine gives at most.
+"""
 
 import os
 import statistics
@@ -8,25 +11,48 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
+from attrs import frozen
+
 from benchmarks.timing import append, claim, machine, ratio
 from gancore import read_rows
 
-ROUNDS, STEPS = 7, 8
-VARIANTS = {"1 process of 1 thread": (1, 1), "1 process of 2 threads": (1, 2), "2 processes of 1 thread": (2, 1)}
-SETTINGS = ["--gen", "dcgan", "--loss", "bce", "--size", "64", "--batch", "64", "--sprites.count", "512"]
-SETTINGS += ["--n-critic.reuse-fakes", "true", "--log-every", "1", "--device", "cpu"]
+ROUNDS, STEPS, BATCH = 7, 8, 64
+SETTINGS = ["--gen", "dcgan", "--loss", "bce", "--size", "64", "--sprites.count", "512", "--device", "cpu"]
+SETTINGS += ["--n-critic.reuse-fakes", "true", "--log-every", "1"]
 SETTINGS += ["--sample-every", "1000000", "--save-every", "1000000"]
 
 
-def pace(processes: int, threads: int, steps: int) -> float:
-    """Return the median wall seconds of a step of one whole run; its first step is left out."""
+@frozen
+class Variant:
+    """Runs that go on at once, the processes that share each, the threads of a process, the batch of each run."""
+
+    runs: int = 1
+    processes: int = 1
+    threads: int = 1
+    batch: int = BATCH
+
+
+VARIANTS = {
+    "1 process of 1 thread": Variant(),
+    "1 process of 2 threads": Variant(threads=2),
+    "2 runs of half the batch": Variant(runs=2, batch=BATCH // 2),
+    "2 processes of 1 thread": Variant(processes=2),
+}
+
+
+def pace(variant: Variant, steps: int) -> float:
+    """Return the median wall seconds of a step; the first step is left out."""
+    how = {**os.environ, "OMP_NUM_THREADS": str(variant.threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    words = [*SETTINGS, "--batch", str(variant.batch), "--steps", str(steps), "--nproc", str(variant.processes)]
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        words = ["run", *SETTINGS, "--steps", str(steps), "--nproc", str(processes), "--out", str(out)]
-        how = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-        subprocess.run([sys.executable, "-m", "gancore", *words], env=how, check=True, capture_output=True)
-        seconds = [row["seconds"] for row in read_rows(out)]
-    return statistics.median(after - before for before, after in pairwise(seconds))
+        places = [Path(folder) / str(number) for number in range(variant.runs)]
+        commands = [[sys.executable, "-m", "gancore", "run", *words, "--out", str(place)] for place in places]
+        started = [subprocess.Popen(each, env=how, stderr=subprocess.DEVNULL) for each in commands]
+        codes = [each.wait() for each in started]
+        if any(codes):
+            raise RuntimeError("a run failed: " + " ".join(commands[0]))
+        logs = [[row["seconds"] for row in read_rows(place)] for place in places]
+    return statistics.median(after - before for log in logs for before, after in pairwise(log))
 
 
 def main(given) -> None:
@@ -35,11 +61,13 @@ def main(given) -> None:
     found: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for turn in range(rounds):
         for name in list(VARIANTS)[:: 1 if turn % 2 else -1]:
-            found[name].append(pace(*VARIANTS[name], steps))
-    *others, two = VARIANTS
+            found[name].append(pace(VARIANTS[name], steps))
+    for name, seconds in found.items():
+        print(f"  {name:26} {statistics.median(seconds) * 1e3:8.1f} ms a step")
+    one, *others = VARIANTS
     for name in others:
-        gain = ratio(found[name], found[two])
-        label = f"{name} ÷ {two}"
+        gain = ratio(found[one], found[name])
+        label = f"{one} ÷ {name}"
         print(claim("processes", label, gain, "wall"), flush=True)
         append(
             given.json,
