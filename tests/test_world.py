@@ -223,6 +223,17 @@ def test_an_elastic_restart_goes_on_from_the_checkpoint(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_figure_that_is_reached_ends_all_processes_with_samples(tmp_path):
+    words = ["--steps", 50, "--log-every", 2, "--track", "stop-when", "--stop-when.figure", "critic/total"]
+    ended = gan(
+        "run", *TINY, *words, "--stop-when.below", 100, "--stop-when.rows", 1, "--nproc", 2, "--out", tmp_path / "r"
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "ended at step 2" in ended.stderr
+    assert (tmp_path / "r" / "samples" / "final.png").exists()
+
+
+@pytest.mark.slow
 def test_processes_roll_back_together(tmp_path):
     words = ["--steps", 30, "--log-every", 1, "--save-every", 2, "--rollbacks", 1]
     explode = ["--optim", "sgd", "--sgd.lr", "1e30"]

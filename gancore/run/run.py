@@ -272,7 +272,7 @@ class Run:
         ended = ""  # the reason that a component gave
         if training.step == 0:
             self.keeper.save(training, log)
-        while self.share < 1 and not self._agreed(ended):
+        while self.share < 1 and not self._stopping(ended):
             figures = self._advance()
             progress = self._progress(last)
             last = training.epoch, self.share
@@ -294,7 +294,7 @@ class Run:
             self.notes.append(f"ended at step {training.step}: {ended}")
         with self._told():
             self.keeper.save(training, log, last=True)
-        self._agreed()
+        self._agree(GO)
         if not self.stop_after_step:
             self.draw_samples("final", self._progress(last))
 
@@ -302,11 +302,11 @@ class Run:
         """Make the steps of a process that does not lead."""
         while True:
             try:
-                while self.share < 1 and not self._agreed():
+                while self.share < 1 and not self._stopping():
                     self._advance()
                     yield None
                     self.heartbeat()
-                self._agreed()
+                self._agree(GO)
                 return
             except NumbersError as error:
                 self._roll_back(error)
@@ -327,16 +327,18 @@ class Run:
 
     # ── several processes ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _agreed(self, ended: str = "") -> bool:
-        """Whether some process is to stop after this step; then all of them do.
-
-        Raises NumbersError where the process that leads found numbers that are not finite.
-        """
-        verdict = self.world.highest(STOP if ended or self.stop_after_step else GO)
-        if verdict == BACK:
-            raise NumbersError(f"numbers are no longer finite at step {self.training.step}")
+    def _stopping(self, ended: str = "") -> bool:
+        """Whether some process is to stop after this step; then all of them do."""
+        verdict = self._agree(STOP if ended or self.stop_after_step else GO)
         self.stop_after_step |= verdict == STOP and not ended
         return verdict == STOP
+
+    def _agree(self, wish: int) -> int:
+        """Return the highest wish of all processes. Raises NumbersError where the one that leads wants to go back."""
+        verdict = self.world.highest(wish)
+        if verdict == BACK:
+            raise NumbersError(f"numbers are no longer finite at step {self.training.step}")
+        return verdict
 
     @contextmanager
     def _told(self) -> Iterator[None]:
