@@ -13,11 +13,12 @@ from gancore.component import Rule, card_of, options_of
 from gancore.errors import CompositionError, UsageError, did_you_mean
 from gancore.hooks import Chosen, Hooks
 from gancore.options import Given, read_options
-from gancore.recipe import ANY, BOTH, DEFAULT, FORMAT, KINDS, LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of
+from gancore.recipe import ANY, BOTH, FORMAT, KINDS, LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of
 from gancore.settings import Settings
 
 RESERVED = frozenset({*ONE_OF, *SHORTHANDS, *LISTS, *KINDS, "run", "format"})
 OF_A_PLAYER = frozenset({"norm", "optim"})  # kinds chosen per player: their tags read `critic.TAG`
+DEFAULT = "default"  # the recipe that fills every slot that nobody else filled
 OF_THE_DATA = "data."  # tags that are known only once the data is open
 
 

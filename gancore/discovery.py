@@ -84,8 +84,10 @@ def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
 def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
     """Describe one entry point, without running what it names."""
     summary, status = _look(entry)
-    about = distribution.metadata
-    name, version, summary = about["Name"] or "?", about["Version"] or "?", summary or about["Summary"] or ""
+    told = distribution.metadata  # which raises for what is not there, where a backport of it was imported
+    about = {key: told[key] for key in told}
+    name, version = about.get("Name") or "?", about.get("Version") or "?"
+    summary = summary or about.get("Summary") or ""
     return Row(entry.name, kind, name, version, summary, refusal(entry.name, kind) or status, entry.value)
 
 

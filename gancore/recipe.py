@@ -66,7 +66,6 @@ IN_WORDS = {
     "track": "tracker",
 }
 FORMAT = 1
-DEFAULT = "default"  # the recipe that fills every slot that nobody else filled
 VARIANTS = ("small", "compat")
 LARGEST = 1 << 20  # bytes
 WORD = r"""(?:[\w-]++|"[^"]*"|'[^']*')"""

@@ -86,3 +86,12 @@ assert torch.optim.Adam.step is before
 
 def test_an_optimizer_stays_as_it_is_where_the_compiler_is_there(tmp_path):
     in_a_process(LATE, tmp_path)
+
+
+def test_plugins_are_listed_also_where_another_library_reads_the_metadata(tmp_path):
+    pytest.importorskip("importlib_metadata")
+    listed = [
+        in_a_process(f"{before}from gancore.cli import main\nmain(['plugins'])", tmp_path)
+        for before in ("", "import importlib_metadata\n")
+    ]
+    assert listed[0] == listed[1]

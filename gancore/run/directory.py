@@ -24,7 +24,7 @@ from gancore.run import _fs
 Row = dict[str, Any]
 
 RECIPE, METRICS, ABOUT, LOCK = "recipe.toml", "metrics.jsonl", "run.json", "lock"
-DATA, CHECKPOINTS = "data-report.json", "checkpoints"
+DATA, CHECKPOINTS, FAILED = "data-report.json", "checkpoints", "failed"
 FOLDERS = (CHECKPOINTS, "samples")
 LONGEST_ROW, LARGEST_ABOUT = 1 << 20, 1 << 20  # bytes
 

@@ -12,7 +12,7 @@ import torch
 from gancore.errors import GanError, PluginError
 from gancore.hooks import Chosen
 from gancore.loop import Training
-from gancore.run import _fs, checkpoint
+from gancore.run import _fs, checkpoint, directory
 from gancore.run.guard import culprit_of, origin
 
 UPDATES = {
@@ -36,7 +36,7 @@ def report(error: Exception, folder: Path, training: Training, chosen: Sequence[
     if short is None and (own or isinstance(error, OSError)):
         return error
     kept = keep_traceback(error, folder, step)
-    saved = checkpoint.steps(folder / "checkpoints")
+    saved = checkpoint.steps(folder / directory.CHECKPOINTS)
     mend = f"read {kept}; " if kept else ""
     mend += f"`gan run --resume {folder}` goes on from {saved[-1].name}" if saved else "--debug shows the traceback"
     if short is not None:
@@ -52,7 +52,7 @@ def report(error: Exception, folder: Path, training: Training, chosen: Sequence[
 
 def keep_traceback(error: Exception, folder: Path, step: int) -> Path | None:
     """Write the traceback of a failed step; None where even that cannot be written."""
-    path = folder / "failed" / checkpoint.name_of(step) / "traceback.txt"
+    path = folder / directory.FAILED / checkpoint.name_of(step) / "traceback.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _fs.replace(path, "".join(traceback.format_exception(error)).encode(errors="replace"))

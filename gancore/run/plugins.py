@@ -14,7 +14,7 @@ from gancore.composition import Composition, Pick, pick
 from gancore.errors import CheckpointError, PluginError
 from gancore.options import Given
 from gancore.recipe import Layer
-from gancore.run import checkpoint
+from gancore.run import checkpoint, directory
 
 OF_THE_GENERATOR = ("gen", "latent", "upsample", "gen-norm")  # slots without which there is no generator
 
@@ -30,7 +30,7 @@ def require(lost: Sequence[Pick], folder: Path) -> None:
     """Raise PluginError naming what is not installed and what to install, as the newest checkpoint tells it."""
     if not lost:
         return
-    found, _ = checkpoint.newest(folder / "checkpoints")
+    found, _ = checkpoint.newest(folder / directory.CHECKPOINTS)
     written: Mapping[str, Any] = found.manifest.get("plugins", {}) if found else {}
     about = [written.get(each.alias or each.wanted.rpartition(":")[2], {}) for each in lost]
     wanted = {f"{each['distribution']}=={each['version']}": None for each in about if each.get("distribution")}

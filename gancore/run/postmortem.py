@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from gancore.errors import GanError, NumbersError
 from gancore.loop import Training
 from gancore.plan import ROLES
-from gancore.run import _fs, checkpoint
+from gancore.run import _fs, checkpoint, directory
 from gancore.run.samples import draw_samples
 from gancore.run.snapshot import Snapshot
 from gancore.runtime import HALF
 
-FAILED = "failed"
 LARGE = 1e4  # scores beyond this come of a critic that runs away
 
 
@@ -34,7 +33,7 @@ def keep_numbers(
 
     The networks are used once more, in training mode: whoever goes on restores them from a checkpoint first.
     """
-    place = folder / FAILED / checkpoint.name_of(training.step)
+    place = folder / directory.FAILED / checkpoint.name_of(training.step)
     with suppress(OSError):
         place.parent.mkdir(exist_ok=True)
         if place.exists():

@@ -82,7 +82,7 @@ def verify(
         raise GanError(f"the interrupted run does not go on: {failure}", mend="`gan run --debug` shows more")
     tell(f"{2 * steps} steps at once")
     Run.start(resolve([layer_of("trial", recipe)], exact=True), whole).fit()
-    last = checkpoint.steps(whole / "checkpoints")[-1]
+    last = checkpoint.steps(whole / directory.CHECKPOINTS)[-1]
     return Verdict(
         steps,
         sum(map(len, checkpoint.read(last).snapshot.files.values())),
@@ -122,7 +122,7 @@ def suspects(composition: Composition) -> list[str]:
 
 def differences(whole: Path, parts: Path) -> list[str]:
     """Say what differs between two runs: newest checkpoint, rows apart from the clock, and every picture's bytes."""
-    one, other = (checkpoint.steps(folder / "checkpoints")[-1] for folder in (whole, parts))
+    one, other = (checkpoint.steps(folder / directory.CHECKPOINTS)[-1] for folder in (whole, parts))
     if one.name != other.name:
         return [f"one ends at {one.name}, the other at {other.name}"]
     expected, found = checkpoint.read(one).snapshot, checkpoint.read(other).snapshot

@@ -40,6 +40,7 @@ def sweep(folder, executor, *words, **environment):
     return figures, table["failures"]
 
 
+@pytest.mark.slow
 def test_a_sweep_on_a_local_cluster_has_the_figures_of_one_in_processes(tmp_path):
     vary = ["--vary", "adam.lr=1e-3,1e-4", "--jobs", "2"]
     figures, failures = sweep(tmp_path, "dask:local", *vary)
