@@ -16,10 +16,13 @@ from attrs import frozen
 from benchmarks.timing import append, claim, machine, ratio
 from gancore import read_rows
 
-ROUNDS, STEPS, BATCH = 7, 8, 64
-SETTINGS = ["--gen", "dcgan", "--loss", "bce", "--size", "64", "--sprites.count", "512", "--device", "cpu"]
-SETTINGS += ["--n-critic.reuse-fakes", "true", "--log-every", "1"]
+ROUNDS, BATCH = 7, 64
+SETTINGS = ["--gen", "dcgan", "--size", "64", "--sprites.count", "512", "--device", "cpu", "--log-every", "1"]
 SETTINGS += ["--sample-every", "1000000", "--save-every", "1000000"]
+TASKS = {  # words and steps of a run
+    "dcgan": (["--loss", "bce", "--n-critic.reuse-fakes", "true"], 8),
+    "wgan-gp": (["--loss", "wgan-gp", "--critic-norm", "none"], 4),
+}
 
 
 @frozen
@@ -40,10 +43,19 @@ VARIANTS = {
 }
 
 
-def pace(variant: Variant, steps: int) -> float:
+def pace(task: str, variant: Variant, steps: int) -> float:
     """Return the median wall seconds of a step; the first step is left out."""
     how = {**os.environ, "OMP_NUM_THREADS": str(variant.threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    words = [*SETTINGS, "--batch", str(variant.batch), "--steps", str(steps), "--nproc", str(variant.processes)]
+    words = [
+        *SETTINGS,
+        *TASKS[task][0],
+        "--batch",
+        str(variant.batch),
+        "--steps",
+        str(steps),
+        "--nproc",
+        str(variant.processes),
+    ]
     with tempfile.TemporaryDirectory() as folder:
         places = [Path(folder) / str(number) for number in range(variant.runs)]
         commands = [[sys.executable, "-m", "gancore", "run", *words, "--out", str(place)] for place in places]
@@ -57,17 +69,23 @@ def pace(variant: Variant, steps: int) -> float:
 
 def main(given) -> None:
     """Take the variants in turn, so that a noisy moment hits them alike."""
-    rounds, steps = given.rounds or (1 if given.quick else ROUNDS), 3 if given.quick else STEPS
-    found: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    for turn in range(rounds):
-        for name in list(VARIANTS)[:: 1 if turn % 2 else -1]:
-            found[name].append(pace(VARIANTS[name], steps))
+    rounds = given.rounds or (1 if given.quick else ROUNDS)
+    for task, (_, steps) in TASKS.items():
+        found: dict[str, list[float]] = {name: [] for name in VARIANTS}
+        for turn in range(rounds):
+            for name in list(VARIANTS)[:: 1 if turn % 2 else -1]:
+                found[name].append(pace(task, VARIANTS[name], 3 if given.quick else steps))
+        report(task, found, given)
+
+
+def report(task: str, found: dict[str, list[float]], given) -> None:
+    """Print times, and what each variant gains, and append it to the file."""
     for name, seconds in found.items():
-        print(f"  {name:26} {statistics.median(seconds) * 1e3:8.1f} ms a step")
+        print(f"  {task:8} {name:26} {statistics.median(seconds) * 1e3:8.1f} ms a step")
     one, *others = VARIANTS
     for name in others:
         gain = ratio(found[one], found[name])
-        label = f"{one} ÷ {name}"
+        label = f"{task}, {one} ÷ {name}"
         print(claim("processes", label, gain, "wall"), flush=True)
         append(
             given.json,
