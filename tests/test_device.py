@@ -200,6 +200,7 @@ def test_data_of_a_run_on_the_processor_stay_where_they_are():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of torch's compiler, about tensors of its own
 def test_compiled_networks_reach_the_weights_of_plain_ones():
     found = []
     for mode in ("none", "default"):

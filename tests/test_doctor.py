@@ -28,8 +28,7 @@ SICK = {
     "bounded-wasserstein-scores": f"{POINTS} --loss wasserstein --reg sigmoid-score --steps 200",
     "mode-collapse": f"{POINTS} {WATCHED} {rates(2e-2, 1e-6)}",
     "critic-loss-unsteady": f"{POINTS} --adam.lr 1e-1 --log-every 1",
-    "palette-dead": f"{COLOURS} --steps 60 --n-critic.critic 1 "
-    f"{rates(3e-1, 1e-4)}",
+    "palette-dead": f"{COLOURS} --steps 60 --n-critic.critic 1 {rates(1, 1e-4)}",
     "frozen-player": f"{POINTS} --reg {COMPANIONS}:Lone --log-every 1",
     "sudden-noise": f"{POINTS} {JUMP} --jump.at 260 --log-every 1",
     "generator-rate-too-high": f"{POINTS} {JUMP} --jump.at 260 --log-every 1",

@@ -65,10 +65,11 @@ def cpu_facts() -> dict[str, str]:
 
 
 def build_anew(gan: GAN, mode: str) -> None:
-    """Let torch compile both networks when they are first called; their weights stay where they are."""
+    """Let torch compile the generator and the critic's body when they are first called; their weights stay."""
     if mode != "none":
-        for role in ROLES:
-            gan.player(role).network.compile(mode=mode)
+        critic = gan.critic.network  # whose answer is an object that torch's compiler does not make
+        for network in (gan.generator.network, getattr(critic, "body", critic)):
+            network.compile(mode=mode)
 
 
 def resident(data: Data, runtime: Runtime) -> Data:
