@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from gancore.errors import GanError, UsageError
@@ -27,7 +28,7 @@ def join() -> World:
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         store, rank, size = next(rendezvous("env://"))
         # each start has addresses of its own: those of a start before, which the store still holds, lead nowhere
-        store = dist.PrefixStore(f"start-{restarts()}", store)
+        store = PrefixStore(f"start-{restarts()}", store)
         dist.init_process_group(backend, timeout=PATIENCE, store=store, rank=rank, world_size=size)
         atexit.register(dist.destroy_process_group)
     return World(dist.get_rank(), dist.get_world_size())
