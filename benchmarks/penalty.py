@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from benchmarks.timing import CLOCKS, append, claim, in_turn, machine, ratio
+from benchmarks.timing import CLOCKS, in_turn, ratio, tell_ratio
 from gancore import slopes
 
 ROUNDS, BATCH, WIDTH = 15, 64, 64
@@ -51,9 +51,4 @@ def main(given) -> None:
             seconds = compare(norm, layout, given.rounds or (3 if given.quick else ROUNDS), given.clock)
             found = ratio(seconds["double backward"], seconds["slopes"])
             label = f"{'layer norm' if norm else 'no norm'}, {name}: double backward ÷ slopes"
-            print(claim("penalty", label, found, given.clock), flush=True)
-            append(
-                given.json,
-                {"benchmark": "penalty", "label": label, "ratio": found.median, "low": found.low, "high": found.high,
-                 "level": found.level, "n": found.n, "clock": given.clock, **machine()},
-            )  # fmt: skip
+            tell_ratio(given, "penalty", label, found, given.clock)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from benchmarks.timing import append, claim, machine, ratio
+from benchmarks.timing import ratio, tell_ratio
 from gancore import read_rows
 
 ROUNDS, BATCH = 7, 64
@@ -84,11 +84,4 @@ def report(task: str, found: dict[str, list[float]], given) -> None:
         print(f"  {task:8} {name:26} {statistics.median(seconds) * 1e3:8.1f} ms a step")
     one, *others = VARIANTS
     for name in others:
-        gain = ratio(found[one], found[name])
-        label = f"{task}, {one} ÷ {name}"
-        print(claim("processes", label, gain, "wall"), flush=True)
-        append(
-            given.json,
-            {"benchmark": "processes", "label": label, "ratio": gain.median, "low": gain.low, "high": gain.high,
-             "level": gain.level, "n": gain.n, "clock": "wall", **machine()},
-        )  # fmt: skip
+        tell_ratio(given, "processes", f"{task}, {one} ÷ {name}", ratio(found[one], found[name]), "wall")

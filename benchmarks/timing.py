@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from attrs import frozen
 
+from gancore.run.device import cpu_facts
+
 CLOCKS = {"processor time": time.process_time, "wall": time.perf_counter}
 
 
@@ -89,15 +91,9 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Interval:
 
 def processor() -> tuple[str, frozenset[str]]:
     """Return the processor's name and its flags, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine(), frozenset()
-    facts: dict[str, str] = {}
-    for line in lines:
-        key, _, value = line.partition(":")
-        facts.setdefault(key.strip(), value.strip())  # the first processor's
-    return facts.get("model name", platform.machine()), frozenset(facts.get("flags", "").split())
+    facts = cpu_facts()
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    return name, frozenset(facts.get("flags", "").split())
 
 
 def machine() -> dict[str, object]:
@@ -134,3 +130,13 @@ def append(path: Path | None, row: Mapping[str, object]) -> None:
     if path is not None:
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def tell_ratio(given, benchmark: str, label: str, found: Interval, clock: str) -> None:
+    """Print a ratio as a claim, and append it to the file that the arguments name."""
+    print(claim(benchmark, label, found, clock), flush=True)
+    append(
+        given.json,
+        {"benchmark": benchmark, "label": label, "ratio": found.median, "low": found.low, "high": found.high,
+         "level": found.level, "n": found.n, "clock": clock, **machine()},
+    )  # fmt: skip

@@ -54,7 +54,7 @@ class Runtime:
         torch.autograd.backward(total if scaler is None else scaler.scale(total), inputs=player.parameters)
 
     def norm(self, player: Player, gradients: Sequence[Tensor]) -> Tensor:
-        """Return the norm of the player's whole gradient; 0 where it overflowed and no step will be taken."""
+        """Bring gradients back to scale and return the norm of all; 0 where one overflowed, so that no step follows."""
         if scaler := self.scalers.get(player.role):
             scaler.unscale_(player.optimizer)
         found = torch.nn.utils.get_total_norm(gradients)

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from gancore.cli import main
 
@@ -25,6 +26,15 @@ def real_data():
         return path
 
     return find
+
+
+@pytest.fixture
+def float64():
+    """Let torch make float64 unless it is told otherwise."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
 
 
 def finished(done, check):

@@ -33,14 +33,6 @@ class Derived(Draws):
         return Streams(0).generator(*key)
 
 
-@pytest.fixture
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
-
-
 def tiny(name, batch=8):
     task = TASKS[name]
     shape = task.shape if not task.images or task.shape[-1] == 28 else (3, 16, 16)
@@ -61,7 +53,8 @@ def training(task):
 
 @pytest.mark.parametrize("batch", [8, 32])  # with channels first and last
 @pytest.mark.parametrize("name", IN_FULL)
-def test_contestants_reach_the_same_weights(double, name, batch):
+@pytest.mark.usefixtures("float64")
+def test_contestants_reach_the_same_weights(name, batch):
     task = tiny(name, batch)
     run = training(task)
     others = [written(task, kind, Derived(task), run) for kind in task.contestants if kind != "composed"]

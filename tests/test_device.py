@@ -3,6 +3,7 @@
 import pytest
 import torch
 from attrs import evolve
+from shared_run import Doubles
 from torch import nn
 
 from gancore import Settings, UsageError, component, compose, hookimpl
@@ -15,31 +16,7 @@ SMALL = {"sprites.count": 96, "dcgan.width": 8, "dcgan-critic.width": 8}
 CPU = torch.device("cpu")
 
 
-class Doubles:
-    """Data whose images are float64."""
-
-    def __init__(self, data):
-        self.data = data
-
-    def __getattr__(self, name):
-        return getattr(self.data, name)
-
-    def __len__(self):
-        return len(self.data)
-
-    def take(self, indices, rng):
-        samples, labels = self.data.take(indices, rng)
-        return samples.double(), labels
-
-
-@pytest.fixture
-def _float64():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-@pytest.mark.usefixtures("_float64")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("loss", ["bce", "wgan-gp"])
 def test_channels_last_reaches_the_weights_of_channels_first_in_float64(loss):
     settings = {"batch": 8, "size": "16"}

@@ -195,6 +195,7 @@ def test_a_convolution_of_any_kernel_stride_padding_and_side_has_its_slopes(kern
     )
 
 
+@pytest.mark.usefixtures("float64")
 def test_three_steps_of_training_end_at_the_weights_of_double_backward(monkeypatch):
     import gan_plugin_gradient_penalty
 
@@ -216,11 +217,7 @@ def test_three_steps_of_training_end_at_the_weights_of_double_backward(monkeypat
         assert not torch.equal(start, training.game.gan.critic.network.score.weight)
         return [tensor for player in ("generator", "critic") for tensor in training.game.gan.player(player).parameters]
 
-    torch.set_default_dtype(torch.double)
-    try:
-        assert_alike(weights(slopes), weights(plain), bound=1e-12)
-    finally:
-        torch.set_default_dtype(torch.float)
+    assert_alike(weights(slopes), weights(plain), bound=1e-12)
 
 
 # ── what is computed ──────────────────────────────────────────────────────────────────────────────────────────

@@ -41,15 +41,12 @@ def test_a_composed_run_reaches_the_bits_of_its_twin():
     assert all(torch.equal(*pair) for pair in pairs("plain_dcgan", "bce", 50))
 
 
+@pytest.mark.usefixtures("float64")
 def test_a_composed_run_whose_slopes_are_summed_in_another_order_reaches_its_twin_in_float64():
     def double(data):
         return evolve(data, samples=data.samples.double().div(127.5).sub(1.0))
 
-    torch.set_default_dtype(torch.double)
-    try:
-        found = list(pairs("plain_wgan_gp", "wgan-gp", 12, double))
-    finally:
-        torch.set_default_dtype(torch.float)
+    found = list(pairs("plain_wgan_gp", "wgan-gp", 12, double))
     # sixty critic updates and twelve of the generator, each off by some 1e-16 of a weight
     assert all((one - other).abs().max() <= 1e-12 * other.abs().max() for one, other in found)
     assert {one.dtype for one, _ in found if one.is_floating_point()} == {torch.double}

@@ -140,6 +140,29 @@ def test_what_every_process_would_refuse_is_refused_once_before_any_is_started(t
     assert not (tmp_path / "r").exists()
 
 
+OWN = """
+from gancore import component, hookimpl
+
+
+@component(source="a test")
+class Own:
+    \"\"\"Leave the updates as they are.\"\"\"
+
+    @hookimpl
+    def before_step(self, step):
+        return None
+"""
+
+
+def test_a_start_after_a_lost_process_resumes_with_the_component_files_of_its_command_line(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    words = ["run", *TINY, "--steps", 2, "--reg", tmp_path / "own.py", "--out", tmp_path / "r"]
+    assert gan(*words).returncode == 0
+    assert gan(*words).returncode == 2  # a run is there already
+    again = gan(*words, env={**os.environ, "TORCHELASTIC_RESTART_COUNT": "1"})
+    assert again.returncode == 0, again.stderr
+
+
 def start(*words, **more):
     command = [sys.executable, "-m", "gancore", *map(str, words)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **more)

@@ -40,12 +40,17 @@ def find_executor(given: str) -> Opener:
     return partial(_open_published, row, discovery.load_object(row), address)
 
 
+def share_cores(processes: int) -> None:
+    """Give each of so many processes that we are to start its share of the cores, unless the user said how many."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+
+
 @contextmanager
 def open_processes(jobs: int) -> Iterator[Executor]:
     """Open a pool of processes that share the cores of this machine and end when this process does."""
     from gancore.run.sweep import end_with_parent
 
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    share_cores(jobs)
     context, own = get_context("spawn"), os.getpid()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent, initargs=(own,)) as pool:
         yield pool

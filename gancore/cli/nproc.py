@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from gancore.cli.console import complain
+from gancore.cli.executors import share_cores
 from gancore.composition import Composition
 from gancore.errors import GanError
 from gancore.run import directory
@@ -29,7 +29,7 @@ def launch(nproc: int, words: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # its report of a failure is a page
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
+    share_cores(nproc)
     how = ["--standalone", "--nproc-per-node", str(nproc), "-m", "gancore"]
     try:
         torchrun.run(torchrun.parse_args([*how, *without_nproc(words)]))  # type: ignore[no-untyped-call]

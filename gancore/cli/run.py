@@ -175,11 +175,12 @@ def run(
 
 def begin(composition: Composition, words: Layer, out: Path | None, overwrite: bool) -> Run:
     """Start a run; where torchrun starts its processes again after one was lost, take it up."""
+    from gancore.composition import may_run
     from gancore.run.peers import restarts
     from gancore.run.run import Run
 
     if out is not None and restarts() and (out / directory.RECIPE).exists():
-        return take_up(out, Layer("restart", {}, {}), changed_data=False)
+        return Run.resume(out, files=may_run(words))
     return Run.start(composition, out, overwrite=overwrite)
 
 

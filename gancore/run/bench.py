@@ -24,7 +24,7 @@ from gancore.loop import Training
 from gancore.plan import ROLES
 from gancore.recipe import ANY, layer_of
 from gancore.run import former
-from gancore.run.device import WORTHWHILE, choose_runtime, cpu_facts
+from gancore.run.device import WORTHWHILE, choose_runtime, cpu_facts, precision_note
 from gancore.run.guard import guarded
 from gancore.run.memory import memory_of, peak_memory
 from gancore.run.progress import Progress
@@ -340,8 +340,7 @@ def limits_of_runtime(training: Training, about: Mapping[str, Any]) -> Iterator[
         yield f"{about['threads']} of {about['cores']} cores compute: OMP_NUM_THREADS says how many"
     if not runtime.channels_last and convolves(training) and about["batch"] < WORTHWHILE:
         yield f"a batch below {WORTHWHILE} has its channels first; from there on channels last was measured to pay"
-    if runtime.precision == "bf16" and about["amx"] is False:
-        yield "bf16 is not faster on this processor, which has no AMX"
+    yield from precision_note(runtime)
 
 
 def in_words(part: Cost) -> str:

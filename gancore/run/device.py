@@ -12,6 +12,7 @@ from gancore.errors import UsageError
 from gancore.networks import GAN
 from gancore.plan import ROLES, Plan
 from gancore.run.peers import expect_shares, join, local_rank
+from gancore.run.samples import evaluating
 from gancore.runtime import HALF, Runtime
 from gancore.settings import Settings
 
@@ -139,8 +140,5 @@ def _try(gan: GAN, plan: Plan) -> None:
     inputs = {"generator": torch.zeros(2, plan.latent, device=gan.device), "critic": view}
     for role in ROLES:
         network = gan.player(role).network
-        modes = {module: module.training for module in network.modules()}
-        with torch.no_grad():
-            network.eval()(inputs[role], labels)
-        for module, mode in modes.items():
-            module.training = mode
+        with evaluating(network):
+            network(inputs[role], labels)

@@ -14,6 +14,7 @@ from gancore.hooks import Chosen
 from gancore.loop import Training
 from gancore.run import _fs, checkpoint, directory
 from gancore.run.guard import culprit_of, origin
+from gancore.run.memory import MIB, peak_memory
 
 UPDATES = {
     "update_critic": "the critic's update",
@@ -96,11 +97,11 @@ def _memory(device: torch.device) -> str:
     if device.type == "cuda":
         used, total = torch.cuda.max_memory_allocated(device), torch.cuda.mem_get_info(device)[1]
     else:
+        used = int(peak_memory() * MIB)
+        if not used:
+            return "memory unknown"
         try:
-            import resource
-
-            used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        except (ImportError, ValueError, OSError):
+        except (ValueError, OSError):
             return "memory unknown"
     return f"at most {used / 2**30:.1f} of {total / 2**30:.1f} GiB were used"

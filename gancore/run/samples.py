@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,19 @@ def judge(game: Game, images: Tensor, labels: Tensor) -> Judgement:
 
 def evaluate(game: Game, net: nn.Module, *inputs: Tensor) -> list[Any]:
     """Return what a network in evaluation mode answers, a batch at a time; afterwards all modes are as they were."""
+    batches = zip(*(torch.split(each, game.plan.batch) for each in inputs), strict=True)
+    with evaluating(net):
+        return [net(*(each.to(game.gan.device) for each in batch)) for batch in batches]
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Hold a network in evaluation mode, without gradients; afterwards every module has the mode that it had."""
     modes = {module: module.training for module in net.modules()}
     net.eval()
     try:
         with torch.no_grad():
-            batches = zip(*(torch.split(each, game.plan.batch) for each in inputs), strict=True)
-            return [net(*(each.to(game.gan.device) for each in batch)) for batch in batches]
+            yield
     finally:
         for module, mode in modes.items():
             module.training = mode
