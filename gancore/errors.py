@@ -63,6 +63,15 @@ class NumbersError(GanError):
 class PeerError(GanError):
     """Another process of the same run that is gone."""
 
+    @classmethod
+    def gone(cls, why: object) -> PeerError:
+        """Say that no step can be finished, and why."""
+        return cls(
+            "another process of this run is gone, so no step can be finished",
+            where=str(why).partition("\n")[0],
+            mend="look at what that process said, then go on with --resume",
+        )
+
 
 def clean(text: object) -> str:
     """Escape control characters and lone surrogates, so that a foreign text cannot steer the terminal."""

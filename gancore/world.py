@@ -6,24 +6,61 @@ rows. What a network computes of the whole batch it asks for by `gather` and `av
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor
 
 from gancore.errors import PeerError
 
 
+class Exchange(Protocol):
+    """How processes hand each other tensors of one shape; all of them must take part. Raises PeerError."""
+
+    def every(self, values: Tensor) -> Tensor:
+        """Return the values of all processes, by rank: `[R, …]`."""
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes, the same bits in each."""
+
+
+class Messages:
+    """Exchange by torch's own messages: gloo between processors, NCCL between CUDA devices."""
+
+    def every(self, values: Tensor) -> Tensor:
+        """Return the values of all processes, by rank: `[R, …]`."""
+        found = values.new_empty(dist.get_world_size(), *values.shape)
+        with _met():
+            dist.all_gather(list(found.unbind()), values.contiguous())
+        return found
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes, the same bits in each."""
+        found = values.clone(memory_format=torch.contiguous_format)
+        with _met():
+            dist.all_reduce(found)
+        return found
+
+
+@contextmanager
+def _met() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise PeerError.gone(error) from error
+
+
 @frozen
 class World:
-    """The processes of a run: `rank` of this one, from 0, and `size`, how many there are."""
+    """The processes of a run: `rank` of this one, from 0, `size`, how many there are, and how they reach each other."""
 
     rank: int = 0
     size: int = 1
+    exchange: Exchange = field(factory=Messages, eq=False, repr=False)
 
     @property
     def leads(self) -> bool:
@@ -46,8 +83,8 @@ class World:
             return dict(figures)
         tensors = {name: figure for name, figure in figures.items() if isinstance(figure, Tensor)}
         flat = torch.cat([each.detach().flatten() for each in (*gradients, *tensors.values())])
-        _all(dist.all_reduce, flat)
-        parts = torch.split(flat / self.size, [each.numel() for each in (*gradients, *tensors.values())])
+        flat = self.exchange.total(flat).div_(self.size)
+        parts = torch.split(flat, [each.numel() for each in (*gradients, *tensors.values())])
         for gradient, part in zip(gradients, parts, strict=False):
             gradient.copy_(part.view(gradient.shape))
         means = zip(tensors, parts[len(gradients) :], strict=True)
@@ -65,22 +102,15 @@ class World:
 
     def highest(self, number: int) -> int:
         """Return the highest of the numbers that the processes give: how they agree to go on or to stop."""
-        if self.size == 1:
-            return number
-        given = torch.tensor(number)
-        _all(dist.all_reduce, given, op=dist.ReduceOp.MAX)
-        return int(given)
+        return int(self.exchange.every(torch.tensor(number)).max()) if self.size > 1 else number
 
     def tell(self, text: str) -> str:
         """Return the text of the process that leads."""
         if self.size == 1:
             return text
-        length = self.highest(len(text.encode()) if self.leads else 0)
-        told = torch.zeros(length, dtype=torch.uint8)
-        if self.leads:
-            told.copy_(torch.tensor(list(text.encode()), dtype=torch.uint8))
-        _all(dist.broadcast, told, src=0)
-        return bytes(told.tolist()).decode()
+        letters = text.encode() if self.leads else b""
+        page = letters.ljust(self.highest(len(letters)))
+        return bytes(self.exchange.every(torch.tensor(list(page), dtype=torch.uint8))[0].tolist()).decode()
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -123,9 +153,7 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, rows: Tensor, world: World) -> Tensor:
         context.world = world
-        whole = rows.new_empty(world.size * len(rows), *rows.shape[1:])
-        _all(dist.all_gather, list(whole.chunk(world.size)), rows.contiguous())
-        return whole
+        return world.exchange.every(rows).flatten(0, 1)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -138,9 +166,7 @@ class _Scatter(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, whole: Tensor, world: World) -> Tensor:
         context.world = world
-        total = whole.clone(memory_format=torch.contiguous_format)
-        _all(dist.all_reduce, total)
-        return world.own(total)
+        return world.own(world.exchange.total(whole))
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -151,21 +177,8 @@ class _Average(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, values: Tensor, world: World) -> Tensor:
         context.world = world
-        each = values.new_empty(world.size, *values.shape)  # one hop: few numbers wait for their journey, not for room
-        _all(dist.all_gather, list(each.unbind()), values.contiguous())
-        return each.mean(0)
+        return world.exchange.every(values).mean(0)  # in one hop: few numbers wait for their journey, not for room
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return _Average.apply(gradient, context.world), None
-
-
-def _all(collective: Callable[..., Any], *given: Any, **more: Any) -> None:
-    try:
-        collective(*given, **more)
-    except RuntimeError as error:
-        raise PeerError(
-            "another process of this run is gone, so no step can be finished",
-            where=str(error).splitlines()[0],
-            mend="look at what that process said, then go on with --resume",
-        ) from error

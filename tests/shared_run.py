@@ -1,5 +1,6 @@
-"""Not a test: what the processes of `test_world.py` run. `python shared_run.py FOLDER` trains every composition."""
+"""Not a test: what the processes of `test_world.py` run. `python shared_run.py FOLDER EXCHANGE` trains them all."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 from gancore import compose
 from gancore.run.device import choose_runtime
 from gancore.run.run import open_data, prepare
+from gancore.run.shared_memory import SharedMemory
 
 SIZES = {
     "sprites.count": 64, "dcgan.width": 4, "dcgan-critic.width": 4, "sgd.lr": 1e-3,
@@ -88,7 +90,10 @@ def tensors(training):
 
 if __name__ == "__main__":
     torch.set_default_dtype(torch.float64)
+    if sys.argv[2] == "messages":
+        os.environ.pop("LOCAL_WORLD_SIZE")  # torchrun says with it who is on this machine
     for name, chosen in COMPOSITIONS.items():
         training = train(chosen)
+        assert (sys.argv[2] == "memory") == isinstance(training.game.runtime.world.exchange, SharedMemory)
         if training.game.runtime.world.leads:
             save_file(tensors(training), Path(sys.argv[1]) / f"{name}.safetensors")

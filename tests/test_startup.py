@@ -1,6 +1,8 @@
 """What a command imports before its first step, and that it computes the same without the rest."""
 
 import json
+import os
+import platform
 import subprocess
 import sys
 
@@ -18,10 +20,9 @@ main({words!r})
 """
 
 
-def in_a_process(code, folder):
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, timeout=300, check=False
-    )
+def in_a_process(code, folder, **variables):
+    command, env = [sys.executable, "-c", code], os.environ | variables
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300, env=env, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -86,6 +87,27 @@ assert torch.optim.Adam.step is before
 
 def test_an_optimizer_stays_as_it_is_where_the_compiler_is_there(tmp_path):
     in_a_process(LATE, tmp_path)
+
+
+FREED = """
+import resource
+import torch
+from gancore.run.memory import keep_freed_memory
+
+keep_freed_memory()
+faults = []
+for _ in range(8):
+    for _ in range(4):
+        torch.ones(2**22)  # 16 MiB, all new pages where nothing was kept
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(faults[-1] - faults[1])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another library keeps what is freed in its own way")
+def test_what_a_step_frees_is_kept_for_the_next(tmp_path):
+    settled = in_a_process(FREED, tmp_path, MALLOC_TRIM_THRESHOLD_="65536")  # by the user: nothing is changed
+    assert 8 * int(in_a_process(FREED, tmp_path)) < int(settled)
 
 
 def test_plugins_are_listed_also_where_another_library_reads_the_metadata(tmp_path):

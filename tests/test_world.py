@@ -52,18 +52,19 @@ def gan(*words, **more):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Train every composition in one process and in two; return the folders of their weights."""
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("one", "two")}
-    for name, launcher in (("one", [sys.executable]), ("two", TORCHRUN)):
-        ended = run(*launcher, SHARED_RUN, folders[name])
+    """Train every composition in one process and in two, through memory and by messages; return the folders."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("one", "memory", "messages")}
+    for name, launcher in (("one", [sys.executable]), ("memory", TORCHRUN), ("messages", TORCHRUN)):
+        ended = run(*launcher, SHARED_RUN, folders[name], name)
         assert ended.returncode == 0, ended.stderr
     return folders
 
 
 @pytest.mark.xdist_group("processes")
 @pytest.mark.parametrize("name", COMPOSITIONS)
-def test_two_processes_reach_the_weights_of_one_in_float64(name, weights):
-    one, two = (load_file(weights[each] / f"{name}.safetensors") for each in ("one", "two"))
+@pytest.mark.parametrize("exchange", ["memory", "messages"])
+def test_two_processes_reach_the_weights_of_one_in_float64(name, exchange, weights):
+    one, two = (load_file(weights[each] / f"{name}.safetensors") for each in ("one", exchange))
     assert one.keys() == two.keys()
     gaps = {key: (one[key] - two[key]).abs().max().item() for key in one if one[key].is_floating_point()}
     assert max(gaps.values()) < 1e-12, max(gaps, key=gaps.get)

@@ -67,8 +67,10 @@ def bench(
         chosen = compose_words(words, composition or recipe, variants)
     from gancore.run.bench import bench as measure
     from gancore.run.compiler import leave_compiler_out
+    from gancore.run.memory import keep_freed_memory
 
     leave_compiler_out()
+    keep_freed_memory()
     with redirect_stdout(sys.stderr):  # what components print must not mix with the result
         report = measure(chosen, rounds or 0, without_each=without_each)
     show_json(report) if as_json else show(report)

@@ -143,8 +143,10 @@ def run(
         show_help(context, words)
         return
     from gancore.run.compiler import leave_compiler_out
+    from gancore.run.memory import keep_freed_memory
 
     leave_compiler_out()
+    keep_freed_memory()
     if resume is not None:
         if recipe is not None or small or compat or out is not None or overwrite or dry_run:
             what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"

@@ -24,7 +24,8 @@ def choose_runtime(settings: Settings) -> Runtime:
 
     Raises UsageError where that cannot be.
     """
-    device, world = choose_device(settings.device), join()
+    device = choose_device(settings.device)
+    world = join(device.type)
     expect_shares(settings.batch, world)
     if world.size > 1 and device.type == "cuda":
         device = choose_device(f"cuda:{local_rank()}")

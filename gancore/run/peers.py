@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import socket
 from datetime import timedelta
+from functools import cache
 
 import torch
 import torch.distributed as dist
@@ -14,14 +16,16 @@ from torch.distributed.rendezvous import rendezvous
 from gancore.errors import GanError, UsageError
 from gancore.networks import GAN
 from gancore.plan import ROLES
+from gancore.run.shared_memory import share_memory
 from gancore.world import ALONE, World
 
 STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells each process
 PATIENCE = timedelta(minutes=30)  # for a process that draws, measures or saves while the others wait
 
 
-def join() -> World:
-    """Meet the other processes that torchrun started; alone where it did not start this one."""
+@cache
+def join(device: str) -> World:
+    """Meet the other processes that torchrun started, to compute on a kind of device; alone where it started none."""
     if not all(name in os.environ for name in STARTED) or os.environ["WORLD_SIZE"] == "1":
         return ALONE
     if not dist.is_initialized():
@@ -31,7 +35,9 @@ def join() -> World:
         store = PrefixStore(f"start-{restarts()}", store)
         dist.init_process_group(backend, timeout=PATIENCE, store=store, rank=rank, world_size=size)
         atexit.register(dist.destroy_process_group)
-    return World(dist.get_rank(), dist.get_world_size())
+    world = World(dist.get_rank(), dist.get_world_size())
+    neighbours = os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"] and hasattr(socket, "AF_UNIX")
+    return share_memory(world, PATIENCE.total_seconds()) if neighbours and device == "cpu" else world
 
 
 def local_rank() -> int:

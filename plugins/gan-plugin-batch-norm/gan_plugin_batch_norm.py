@@ -75,14 +75,15 @@ class Shared(Function):
             with ctx.peers.together():
                 made = normalize_plainly(maps, weight, bias, ctx.eps)[0]
             return *torch.autograd.grad(made, (maps, weight, bias), gradient, create_graph=True), None
-        # with μ and σ² held, then what they add: -γ/σ·(mean of g + x̂·mean of g·x̂), over the whole batch
-        given = gradient, maps, weight, mean, spread, None, None, False, ctx.eps, (True, True, True)
-        of_maps, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(*given)
+        # γ/σ·(g - mean of g - x̂·mean of g·x̂), the means over the whole batch: both are sums that γ and β need too
+        given = gradient, maps, weight, mean, spread, None, None, False, ctx.eps, (False, True, True)
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(*given)
         both = ctx.peers.average(torch.stack([of_bias, of_weight])) * (len(mean) / maps.numel())
         scale = (spread + ctx.eps).rsqrt()
         slope = -weight * scale.square() * both[1]
         level = -weight * scale * both[0] - slope * mean
-        of_maps.addcmul_(maps, per_channel(slope, maps)).add_(per_channel(level, maps))
+        of_maps = torch.addcmul(per_channel(level, maps), maps, per_channel(slope, maps))
+        of_maps.addcmul_(gradient, per_channel(weight * scale, maps))
         return of_maps, of_weight, of_bias, None
 
 
