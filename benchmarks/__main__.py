@@ -15,6 +15,7 @@ from benchmarks import large_data, memory, peers, penalty, processes, scaling, s
 from benchmarks.contestants import field_of, scratch
 from benchmarks.tasks import TASKS, quick
 from benchmarks.timing import CLOCKS, append, claim, described, in_turn, machine, median_of, ratio
+from gancore.run.device import cpu_facts, saves_time
 
 PAIRS = [("textbook", "composed"), ("composed", "twin"), ("textbook", "twin")]  # slower ÷ faster, as one would hope
 OF_THE_TOY = "toy-2d"
@@ -34,7 +35,7 @@ def read_arguments():
     parser.add_argument("--threads", type=int, default=1, help="threads of torch; with more than one the clock is wall")
     parser.add_argument("--wall", action="store_true", help="wall time instead of the process's processor time")
     parser.add_argument("--quick", action="store_true", help="narrow nets and few rounds, to see that all runs")
-    parser.add_argument("--force", action="store_true", help="bf16 also where the processor has no AMX")
+    parser.add_argument("--force", action="store_true", help="bf16 also where the processor is no faster in it")
     parser.add_argument("--million", action="store_true", help="large-data: also a folder of a million images")
     parser.add_argument("--json", type=Path, metavar="FILE", help="append one JSON object a figure")
     given = parser.parse_args()
@@ -55,8 +56,8 @@ def main():
             continue
         task = quick(TASKS[name]) if given.quick else TASKS[name]
         task = evolve(task, rounds=given.rounds or task.rounds)
-        if task.precision == "bf16" and not (machine()["amx"] or given.force):
-            print("  not applicable: bf16 pays on a CPU only with AMX (amx_bf16), which is not here; --force times it")
+        if task.precision == "bf16" and not (given.force or saves_time("bf16", cpu_facts())):
+            print("  not applicable: this processor is no faster in bf16; --force times it")
         else:
             (toy.overhead if name == OF_THE_TOY else time_task)(task, given)
 

@@ -7,7 +7,8 @@ from shared_run import Doubles
 from torch import nn
 
 from gancore import Settings, UsageError, component, compose, hookimpl
-from gancore.run.device import choose_runtime, choose_scalers, cpu_facts, lay_out, precision_note, resident
+from gancore.run import device
+from gancore.run.device import choose_runtime, choose_scalers, lay_out, precision_note, resident, saves_time
 from gancore.run.run import Run, open_data, prepare
 from gancore.runtime import Runtime
 from gancore.testing import some_data, train
@@ -163,12 +164,27 @@ def test_tf32_is_refused_where_there_is_none():
         choose_scalers(CPU, "tf32")
 
 
-@pytest.mark.parametrize(("precision", "flag"), [("bf16", "amx_bf16"), ("fp16", "amx_fp16")])
-def test_half_precision_that_saves_nothing_is_told(precision, flag):
+@pytest.mark.parametrize(
+    ("precision", "vendor", "flags", "saves"),
+    [
+        ("bf16", "GenuineIntel", "avx512f avx512_bf16 amx_bf16 amx_tile", True),
+        ("bf16", "GenuineIntel", "avx512f avx512_bf16", False),
+        ("bf16", "AuthenticAMD", "avx512f avx512_bf16", True),
+        ("bf16", "AuthenticAMD", "avx512f", False),
+        ("fp16", "AuthenticAMD", "avx512f avx512_bf16", False),
+        ("fp16", "GenuineIntel", "avx512f amx_bf16", False),
+        ("fp16", "GenuineIntel", "avx512f amx_fp16", True),
+    ],
+)
+def test_half_precision_that_saves_nothing_is_told(precision, vendor, flags, saves, monkeypatch):
+    monkeypatch.setattr(device, "cpu_facts", lambda: {"vendor_id": vendor, "flags": flags})
     told = precision_note(Runtime(CPU, precision))
-    assert bool(told) == (flag not in cpu_facts().get("flags", ""))
+    assert told == [] if saves else f"has no amx_{precision}" in told[0]
+
+
+def test_where_the_processor_is_unknown_half_precision_is_told():
+    assert not saves_time("bf16", {})
     assert not precision_note(Runtime(CPU))
-    assert all(f"has no {flag}" in note for note in told)
 
 
 def test_data_of_a_run_on_the_processor_stay_where_they_are():

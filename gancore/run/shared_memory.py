@@ -67,7 +67,9 @@ class SharedMemory:
         if b"" in told:
             raise PeerError.gone("it closed its end")
         if any(each != SIZE.pack(own.nbytes) for each in told):
-            raise PeerError("the processes of this run no longer do the same", mend="gather and average are for all of them to call")
+            raise PeerError(
+                "the processes of this run no longer do the same", mend="gather and average are for all of them to call"
+            )
         return ours
 
 
