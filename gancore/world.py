@@ -34,20 +34,20 @@ class Messages:
     def every(self, values: Tensor) -> Tensor:
         """Return the values of all processes, by rank: `[R, …]`."""
         found = values.new_empty(dist.get_world_size(), *values.shape)
-        with _met():
+        with _reaching_all():
             dist.all_gather(list(found.unbind()), values.contiguous())
         return found
 
     def total(self, values: Tensor) -> Tensor:
         """Return the sum over all processes, the same bits in each."""
         found = values.clone(memory_format=torch.contiguous_format)
-        with _met():
+        with _reaching_all():
             dist.all_reduce(found)
         return found
 
 
 @contextmanager
-def _met() -> Iterator[None]:
+def _reaching_all() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
