@@ -15,7 +15,7 @@ from benchmarks import large_data, memory, peers, penalty, processes, scaling, s
 from benchmarks.contestants import field_of, scratch
 from benchmarks.tasks import TASKS, quick
 from benchmarks.timing import CLOCKS, append, claim, described, in_turn, machine, median_of, ratio
-from gancore.run.device import cpu_facts, saves_time
+from gancore.run.device import saves_time
 
 PAIRS = [("textbook", "composed"), ("composed", "twin"), ("textbook", "twin")]  # slower ÷ faster, as one would hope
 OF_THE_TOY = "toy-2d"
@@ -56,7 +56,7 @@ def main():
             continue
         task = quick(TASKS[name]) if given.quick else TASKS[name]
         task = evolve(task, rounds=given.rounds or task.rounds)
-        if task.precision == "bf16" and not (given.force or saves_time("bf16", cpu_facts())):
+        if task.precision == "bf16" and not (given.force or saves_time("bf16")):
             print("  not applicable: this processor is no faster in bf16; --force times it")
         else:
             (toy.overhead if name == OF_THE_TOY else time_task)(task, given)

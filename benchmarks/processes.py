@@ -18,26 +18,13 @@ from gancore import read_rows
 
 ROUNDS, BATCH = 7, 64
 WARM = 3  # steps that are not counted: kernels are chosen and memory is taken in them
-SETTINGS = [
-    "--gen",
-    "dcgan",
-    "--size",
-    "64",
-    "--dcgan.width",
-    "64",
-    "--dcgan-critic.width",
-    "64",
-    "--sprites.count",
-    "512",
-    "--device",
-    "cpu",
-    "--log-every",
-    "1",
-]
-SETTINGS += ["--sample-every", "1000000", "--save-every", "1000000"]
+SETTINGS = (
+    "--gen dcgan --dcgan.width 64 --dcgan-critic.width 64 --size 64 --sprites.count 512 --device cpu "
+    "--log-every 1 --sample-every 1000000 --save-every 1000000"
+)
 TASKS = {  # words and steps of a run
-    "dcgan": (["--loss", "bce", "--n-critic.reuse-fakes", "true"], 12),
-    "wgan-gp": (["--loss", "wgan-gp", "--critic-norm", "none"], 6),
+    "dcgan": ("--loss bce --n-critic.reuse-fakes true", 12),
+    "wgan-gp": ("--loss wgan-gp --critic-norm none", 6),
 }
 
 
@@ -62,16 +49,8 @@ VARIANTS = {
 def pace(task: str, variant: Variant, steps: int) -> float:
     """Return the median wall seconds of a step once it is warm."""
     how = {**os.environ, "OMP_NUM_THREADS": str(variant.threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    words = [
-        *SETTINGS,
-        *TASKS[task][0],
-        "--batch",
-        str(variant.batch),
-        "--steps",
-        str(steps),
-        "--nproc",
-        str(variant.processes),
-    ]
+    shared = f"--batch {variant.batch} --steps {steps} --nproc {variant.processes}"
+    words = f"{SETTINGS} {TASKS[task][0]} {shared}".split()
     with tempfile.TemporaryDirectory() as folder:
         places = [Path(folder) / str(number) for number in range(variant.runs)]
         commands = [[sys.executable, "-m", "gancore", "run", *words, "--out", str(place)] for place in places]

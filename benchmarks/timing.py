@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from attrs import frozen
 
-from gancore.run.device import cpu_facts
+from gancore.run.device import cpu_facts, processor_name
 
 CLOCKS = {"processor time": time.process_time, "wall": time.perf_counter}
 
@@ -89,18 +89,11 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Interval:
 # ── where it was measured ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def processor() -> tuple[str, frozenset[str]]:
-    """Return the processor's name and its flags, as far as the system tells."""
-    facts = cpu_facts()
-    name = facts.get("model name") or platform.processor() or platform.machine()
-    return name, frozenset(facts.get("flags", "").split())
-
-
 def machine() -> dict[str, object]:
     """Say where and with what a figure was measured."""
-    name, flags = processor()
+    flags = cpu_facts().get("flags", "").split()
     return {
-        "processor": name,
+        "processor": processor_name(),
         "vectors": torch.backends.cpu.get_cpu_capability(),
         "bf16": "avx512_bf16" in flags,
         "amx": "amx_bf16" in flags,

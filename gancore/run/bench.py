@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import itertools
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from gancore.loop import Training
 from gancore.plan import ROLES
 from gancore.recipe import ANY, layer_of
 from gancore.run import former
-from gancore.run.device import WORTHWHILE, choose_runtime, cpu_facts, precision_note, saves_time
+from gancore.run.device import WORTHWHILE, choose_runtime, cpu_facts, precision_note, processor_name, saves_time
 from gancore.run.guard import guarded
 from gancore.run.memory import memory_of, peak_memory
 from gancore.run.progress import Progress
@@ -291,7 +290,7 @@ def machine(training: Training) -> dict[str, Any]:
     game, facts = training.game, cpu_facts()
     return {
         **former.machine(game.gan.device),
-        "processor": facts.get("model name", platform.processor() or platform.machine()),
+        "processor": processor_name(),
         "amx": "amx_tile" in facts.get("flags", "").split() if facts else None,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "torch": torch.__version__,
@@ -341,7 +340,7 @@ def limits_of_runtime(training: Training, about: Mapping[str, Any]) -> Iterator[
     if not runtime.channels_last and convolves(training) and about["batch"] < WORTHWHILE:
         yield f"a batch below {WORTHWHILE} has its channels first; from there on channels last was measured to pay"
     yield from precision_note(runtime)
-    if runtime.precision == "fp32" and saves_time("bf16", cpu_facts()):
+    if runtime.precision == "fp32" and saves_time("bf16"):
         yield "this processor multiplies faster in half precision: --precision bf16"
 
 

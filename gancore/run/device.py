@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import platform
 from pathlib import Path
 
 import torch
@@ -51,19 +51,25 @@ def choose_scalers(device: torch.device, precision: str) -> dict[str, torch.amp.
 def precision_note(runtime: Runtime) -> list[str]:
     """Say where half precision is not worth what it costs in digits."""
     precision = runtime.precision
-    if runtime.device.type != "cpu" or precision not in HALF or saves_time(precision, cpu_facts()):
+    if runtime.device.type != "cpu" or precision not in HALF or saves_time(precision):
         return []
     return [f"precision {precision} is not applicable: this processor has no amx_{precision}, so it saves no time here"]
 
 
-def saves_time(precision: str, facts: Mapping[str, str]) -> bool:
-    """Whether a processor multiplies faster in half precision: with AMX, or AMD's with `avx512_bf16`.
+def saves_time(precision: str) -> bool:
+    """Whether this processor multiplies faster in half precision: with AMX, or AMD's with `avx512_bf16`.
 
     AMD's do twice as many products an instruction; Intel's of that name were measured to save nothing.
     """
+    facts = cpu_facts()
     flags = facts.get("flags", "").split()
     twice = precision == "bf16" and "avx512_bf16" in flags and facts.get("vendor_id") == "AuthenticAMD"
     return twice or f"amx_{precision}" in flags
+
+
+def processor_name() -> str:
+    """Name this processor as the system does."""
+    return cpu_facts().get("model name") or platform.processor() or platform.machine()
 
 
 def cpu_facts() -> dict[str, str]:

@@ -13,8 +13,8 @@ from gancore.loop import Training
 from gancore.plan import ROLES
 
 MIB = 2**20
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's numbers of what mallopt sets, and how much a training lets it keep
-KEPT, LARGEST = 2**30, 2**25
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # what glibc's mallopt sets, by its numbers
+KEPT, LARGEST = 2**30, 2**25  # bytes that a training lets it keep, and of the largest piece: glibc takes no more
 
 
 def keep_freed_memory() -> None:
