@@ -299,7 +299,12 @@ def generator_terms(
 
 @hookspec
 def sampling_generator(net: nn.Module) -> nn.Module | None:
-    """Return the network to draw samples and metrics from, e.g. an average of the weights (first)."""
+    """Return the network to draw samples and metrics from (fold), called as the generator is.
+
+    The first to answer is given the generator itself and may return another network, e.g. a copy with averaged
+    weights: `@hookimpl(tryfirst=True)`. Those after it return a module that calls the `net` they are given, e.g. on
+    truncated latents. One that drops it would lose what others did, and is refused. Do not write into the generator.
+    """
 
 
 @hookspec

@@ -164,7 +164,7 @@ class Average:
         self.seen = state["seen"]
         self.mean = {name: value for name, value in state.items() if name != "seen"}
 
-    @hookimpl
+    @hookimpl(tryfirst=True)
     def sampling_generator(self, net):
         from copy import deepcopy
 

@@ -1,4 +1,4 @@
-"""Samples and their pictures. Drawing changes nothing: modes are put back, the numbers have their own stream."""
+"""Samples and their pictures. Drawing changes nothing: modes, buffers and torch's global numbers are put back."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from gancore.batch import Judgement, Sample, as_sample
+from gancore.errors import PluginError
 from gancore.networks import draw_latent
+from gancore.rng import fork_state, global_generators, seed_globally
 from gancore.run import _fs
 from gancore.step import Game, data_labels
+
+GROUP = 16  # samples in a pass of a network that draws numbers: always the same, so that these follow from the place
 
 
 def draw_samples(game: Game, n: int, *key: int | str, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Draw n samples `[n, *shape]` on the CPU, in evaluation mode, and their labels `[n, L]`.
 
-    The same key gives the same latents. `labels` are drawn as the data has them where none are given.
+    The same key gives the same latents, and the same numbers to a generator that draws some in its forward pass.
+    `labels` are drawn as the data has them where none are given.
     """
     hooks = game.hooks
     if labels is None:
@@ -30,22 +35,43 @@ def draw_samples(game: Game, n: int, *key: int | str, labels: Tensor | None = No
     z = draw_latent(hooks, game.plan, n, game.streams, *key)
     chosen = hooks.fold(
         "select_samples",
-        {"images": make_samples(game, z, labels).images, "z": z, "labels": labels},
+        {"images": make_samples(game, z, labels, *key).images, "z": z, "labels": labels},
         gan=game.gan,
         rng=lambda name: game.streams.generator(f"component/{name}", *key, "select"),
     )
     return chosen["images"], chosen["labels"]
 
 
-def make_samples(game: Game, z: Tensor, labels: Tensor) -> Sample:
+def make_samples(game: Game, z: Tensor, labels: Tensor, *key: int | str) -> Sample:
     """Make one sample of each latent `[n, Z]` with labels `[n, L]`, on the CPU, by the network that samples come from.
 
-    The network is in evaluation mode meanwhile.
+    The network is in evaluation mode meanwhile. Numbers that it draws itself follow from the key and from the place of
+    a sample among the n.
+    """
+    parts = [as_sample(made) for made in evaluate(game, sampling_network(game), z, labels, key=("samples", *key))]
+    images = _joined([part.images for part in parts], len(z))
+    return Sample(images, _joined_by_name([part.extras for part in parts], len(z)))
+
+
+def sampling_network(game: Game) -> nn.Module:
+    """Return the network that samples come from: the generator, as components replaced and wrapped it.
+
+    Raises PluginError for a component that drops the network another one returned.
     """
     own = game.gan.generator.network
-    net = game.hooks.first("sampling_generator", net=own) or own
-    parts = [as_sample(made) for made in evaluate(game, net, z, labels)]
-    return Sample(_joined([part.images for part in parts]), _joined_by_name([part.extras for part in parts]))
+    net, maker = own, ""
+    for each in game.hooks.implementations("sampling_generator"):
+        answer = game.hooks.ask(each, "sampling_generator", {"net": net})
+        if answer is None:
+            continue
+        if net is not own and all(module is not net for module in answer.modules()):
+            raise PluginError(
+                f"{each.chosen.name}.sampling_generator drops the network that {maker} returned",
+                where=each.chosen.chosen_by,
+                mend="return a module that calls the net it is given, or make it @hookimpl(tryfirst=True)",
+            )
+        net, maker = answer, each.chosen.name
+    return net
 
 
 def judge(game: Game, images: Tensor, labels: Tensor) -> Judgement:
@@ -53,19 +79,51 @@ def judge(game: Game, images: Tensor, labels: Tensor) -> Judgement:
 
     The critic is in evaluation mode meanwhile.
     """
-    parts: list[Judgement] = evaluate(game, game.gan.critic.network, images, labels)
+    parts: list[Judgement] = evaluate(game, game.gan.critic.network, images, labels, key=("judge",))
     return Judgement(
-        _joined([part.score for part in parts]),
-        _joined([part.features for part in parts]),
-        _joined_by_name([part.heads for part in parts]),
+        _joined([part.score for part in parts], len(images)),
+        _joined([part.features for part in parts], len(images)),
+        _joined_by_name([part.heads for part in parts], len(images)),
     )
 
 
-def evaluate(game: Game, net: nn.Module, *inputs: Tensor) -> list[Any]:
-    """Return what a network in evaluation mode answers, a batch at a time; afterwards all modes are as they were."""
-    batches = zip(*(torch.split(each, game.plan.batch) for each in inputs), strict=True)
-    with evaluating(net):
-        return [net(*(each.to(game.gan.device) for each in batch)) for batch in batches]
+def evaluate(game: Game, net: nn.Module, *inputs: Tensor, key: tuple[int | str, ...]) -> list[Any]:
+    """Return what a network in evaluation mode answers to inputs `[n, …]`, a batch at a time.
+
+    Where the network draws from torch's global generators, it is shown groups of GROUP rows instead, each with numbers
+    that follow from the key and the place of the group: the same for any n and any size of the batch. The last group
+    is filled up, so that its answer has more rows than are wanted. Afterwards all is as it was.
+    """
+    device, batch = game.gan.device, game.plan.batch
+    starts = range(0, max(1, len(inputs[0])), batch)
+
+    def run(start: int, rows: Sequence[Tensor]) -> Any:
+        seed_globally(game.streams.number("evaluate", *key, start), device)
+        return net(*(each.to(device) for each in rows))
+
+    answers: list[Any] = []
+    with evaluating(net), fork_state(net, device):
+        for start in starts:
+            answers.append(run(start, [each[start : start + batch] for each in inputs]))
+            if start == 0 and _drew(game.streams.number("evaluate", *key, start), device):
+                return [run(first, rows) for first, rows in _groups(inputs)]
+    return answers
+
+
+def _drew(seed: int, device: torch.device) -> bool:
+    """Whether numbers were drawn from torch's global generators since they were seeded with `seed`."""
+    now = [generator.get_state() for generator in global_generators(device)]
+    seed_globally(seed, device)
+    seeded = [generator.get_state() for generator in global_generators(device)]
+    return not all(map(torch.equal, now, seeded))
+
+
+def _groups(inputs: Sequence[Tensor]) -> Iterator[tuple[int, list[Tensor]]]:
+    """Yield the first row of each group and its GROUP rows; the last group repeats rows to be full."""
+    for start in range(0, len(inputs[0]), GROUP):
+        rows = [each[start : start + GROUP] for each in inputs]
+        places = torch.arange(GROUP) % len(rows[0])
+        yield start, [each[places] for each in rows]
 
 
 @contextmanager
@@ -81,12 +139,12 @@ def evaluating(net: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat(list(parts)).float().cpu()
+def _joined(parts: Sequence[Tensor], rows: int) -> Tensor:
+    return torch.cat(list(parts))[:rows].float().cpu()
 
 
-def _joined_by_name(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+def _joined_by_name(parts: Sequence[Mapping[str, Tensor]], rows: int) -> dict[str, Tensor]:
+    return {name: _joined([part[name] for part in parts], rows) for name in parts[0]}
 
 
 def to_pixels(images: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class EMA:
         """Return d, the share of the old average that the n-th averaged update keeps, in [0, 1)."""
         return min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.ramp else self.decay
 
-    @hookimpl
+    @hookimpl(tryfirst=True)  # a network with other weights, which other components wrap
     def sampling_generator(self, net):
         if not self.weights:
             return None
