@@ -64,8 +64,9 @@ class Moment:
 class Side:
     """The reals or the fakes of one update.
 
-    `images [N, *shape]` are as the data or the generator made them, before any view; `labels [N, L]`; `z [N, Z]`
-    and `extras` for fakes, unless a component showed the critic others than those just made.
+    `images [N, *shape]` and `labels [N, L]` are as the data or the generator made them, before any view; `z [N, Z]`
+    and `extras` for fakes, unless a component showed the critic others than those just made. A view may have other
+    rows, M of them: `view`, `view_labels [M, L]`, and all that the critic and its targets say have those.
     """
 
     _batch: weakref.ref[Batch] = field(repr=False)  # weak, so that an update's graph is freed without the collector
@@ -85,8 +86,11 @@ class Side:
 
     def see(self, images: Tensor) -> Tensor:
         """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
-        view: Tensor = self._fold("critic_view", {"images": images}, labels=self.labels)["images"]
+        view: Tensor = self._through_view(images)["images"]
         return view
+
+    def _through_view(self, images: Tensor) -> dict[str, Any]:
+        return self._fold("critic_view", {"images": images, "labels": self.labels})
 
     def _fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
         """Fold a hook over values of this side, with its own numbers and those it shares with the other."""
@@ -97,7 +101,22 @@ class Side:
     @cached_property
     def view(self) -> Tensor:
         """What the critic is shown: the images after every `critic_view`."""
-        return self.see(self.images)
+        view: Tensor = self._shown["images"]
+        return view
+
+    @cached_property
+    def view_labels(self) -> Tensor:
+        """The labels `[M, L]` of the view: those of the samples, or those that a `critic_view` returned with it.
+
+        `[M, 0]` where a component changed the rows of the view and returned no labels for them.
+        """
+        labels: Tensor = self._shown["labels"]
+        rows = len(self.view)
+        return labels if len(labels) == rows else labels.new_empty(rows, 0)
+
+    @cached_property
+    def _shown(self) -> dict[str, Any]:
+        return self._through_view(self.images)
 
     @cached_property
     def out(self) -> Judgement:
@@ -110,7 +129,7 @@ class Side:
         by_loss = batch.hooks.asked is not None and batch.hooks.asked.kind == "loss"
         name = "real" if self.real else "fake"
         with torch.no_grad() if graphless else nullcontext():
-            answer: Judgement = batch.forward_pass(batch.gan.critic, self.view, self.labels, (name,), by_loss)
+            answer: Judgement = batch.forward_pass(batch.gan.critic, self.view, self.view_labels, (name,), by_loss)
         return answer
 
     @property
@@ -182,7 +201,7 @@ class Batch:
         return {name: side.score.mean() for name, side in sides if side is not None and "out" in side.__dict__}
 
     def critic(self, images: Tensor, labels: Tensor, *, update_buffers: bool = False) -> Judgement:
-        """Ask the critic about any view, of the shape that `Side.view` has.
+        """Ask the critic about any view, of the shape that `Side.view` has, with labels like `Side.view_labels`.
 
         Layers that draw have numbers of this component and this call alone. Running statistics and other buffers stay
         as they were, unless `update_buffers` lets the pass move them as the update's own passes do.

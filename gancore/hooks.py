@@ -15,6 +15,8 @@ from gancore.plan import ROLES
 
 PER_COMPONENT = frozenset({"rng", "shared_rng", "log"})  # given as makers: a component's name → its own object
 
+FIRST_ALONE = frozenset({"critic_view"})  # folds over several values whose answer may be the first of them alone
+
 TERMS = frozenset({"critic_terms", "generator_terms"})  # of which the loss is asked first
 
 OF_ONE_PLAYER = {"adapt_generator": "generator", "adapt_critic": "critic"}
@@ -119,9 +121,13 @@ class Hooks:
         """Pass `values` through every component; an answer replaces them (a tuple where there are several)."""
         given |= values
         for implementation in self.implementations(hook):
-            if (answer := self.ask(implementation, hook, given)) is not None:
-                values = dict(zip(values, answer if len(values) > 1 else (answer,), strict=True))
-                given |= values
+            answer = self.ask(implementation, hook, given)
+            if answer is None:
+                continue
+            if len(values) == 1 or (hook in FIRST_ALONE and not isinstance(answer, tuple)):
+                answer = (answer, *list(values.values())[1:])
+            values = dict(zip(values, answer, strict=True))
+            given |= values
         return values
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:

@@ -250,10 +250,12 @@ def critic_fakes(images: Tensor, labels: Tensor, step: int, rng: torch.Generator
 @hookspec
 def critic_view(
     images: Tensor, labels: Tensor, step: int, rng: torch.Generator, shared_rng: torch.Generator
-) -> Tensor | None:
-    """Transform what the critic sees, on reals and fakes, in both players' updates (fold over images).
+) -> Tensor | tuple[Tensor, Tensor] | None:
+    """Transform what the critic sees, on reals and fakes, in both players' updates (fold).
 
-    Must let gradients pass to `images [N, *shape]` and must not write into them. Packing may change N.
+    Return the images alone, or (images, labels) where their rows are others than before: joined, repeated, mixed or in
+    another order. The critic, its heads and the terms then see those labels, int64 `[M, L]`. Must let gradients pass to
+    `images [N, *shape]` and must not write into them.
     """
 
 

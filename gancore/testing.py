@@ -349,7 +349,8 @@ class _Watched(Guarded):
             repeats = hasattr(self.chosen.component, "state") or _same(answer, self.ask(given))
             faults["does not repeat itself for the same numbers"] = not repeats
         if hook == "critic_view" and answer is not None:
-            faults["changes the type of the images"] = answer.dtype != given["images"].dtype
+            images = answer[0] if isinstance(answer, tuple) else answer
+            faults["changes the type of the images"] = images.dtype != given["images"].dtype
         for fault, found in faults.items():
             if found:
                 raise PluginError(f"{self.chosen.name}.{hook} {fault}")

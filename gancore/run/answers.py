@@ -102,8 +102,11 @@ def _like(name: str) -> Callable[[Chosen, Given, Any], str]:
 
 
 def _view(chosen: Chosen, given: Given, answer: Any) -> str:
-    fits = isinstance(answer, Tensor) and answer.is_floating_point() and answer.dim() > 1
-    return "" if fits else "a tensor of floating point [N, *shape]"
+    images, labels = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
+    if not (isinstance(images, Tensor) and images.is_floating_point() and images.dim() > 1):
+        return "a tensor of floating point [N, *shape], or a tuple (images, labels)"
+    wanted = "" if labels is None else _expect(labels, (len(images), given["labels"].shape[1]), torch.int64)
+    return wanted and f"{wanted} as labels of {len(images)} images"
 
 
 def _tuple(*names: str) -> Callable[[Chosen, Given, Any], str]:

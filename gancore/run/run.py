@@ -34,6 +34,7 @@ from gancore.run.progress import Progress
 from gancore.run.records import MetricsLog, check_finite, numbers
 from gancore.run.samples import class_labels, draw_samples, grid, save_picture, scatter
 from gancore.run.snapshot import restore, restore_generator
+from gancore.run.views import expect_labels
 from gancore.runtime import Runtime
 from gancore.settings import RESUMABLE, Settings
 from gancore.step import Figures, Game
@@ -73,6 +74,7 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
     gan = build(composition.hooks, plan, streams, runtime.device)
     runtime = lay_out(gan, plan, runtime, settings.channels_last)
     game = Game(gan, composition.hooks, plan, streams, runtime, data)
+    expect_labels(game)
     build_anew(gan, settings.compile)
     return Training(game, DataOrder(len(data), settings.batch, streams), source=resident(data, runtime))
 

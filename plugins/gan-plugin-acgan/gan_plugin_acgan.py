@@ -126,7 +126,7 @@ class ACGAN:
         terms, sets = {}, self.sets(plan)
         for column, each in sets.items():
             name = f"{suffix}-{each.name}" if len(sets) > 1 else suffix
-            logits, labels = side.heads[f"class-{each.name}"], side.labels[:, column]
+            logits, labels = side.heads[f"class-{each.name}"], side.view_labels[:, column]
             terms[f"aux{name}"] = weight * side.mean(self.entropy(logits, labels))
             log(f"accuracy{name}", (logits.argmax(1) == labels).float().mean())
         return terms

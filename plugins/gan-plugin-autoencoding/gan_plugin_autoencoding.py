@@ -55,7 +55,7 @@ def fake_cost(scores: Tensor) -> Tensor:
 
 def judge(batch, images: Tensor) -> Tensor:
     """Score `[N]` images rebuilt from the reals, in the very view that the reals have."""
-    return batch.critic(batch.real.see(images), batch.real.labels).score
+    return batch.critic(batch.real.see(images), batch.real.view_labels).score
 
 
 def draw_latents(batch) -> Tensor:

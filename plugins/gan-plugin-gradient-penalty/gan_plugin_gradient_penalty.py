@@ -58,7 +58,7 @@ class GradientPenalty:
         views = batch.real.view, batch.fake.view
         real, fake = (view.detach().to(torch.promote_types(view.dtype, torch.float32)) for view in views)
         share = draw_rows(torch.rand, (len(real), *[1] * (real.dim() - 1)), rng)  # [N, 1, …]
-        between, labels = share * real + (1 - share) * fake, batch.real.labels
+        between, labels = share * real + (1 - share) * fake, batch.real.view_labels
         with torch.autocast(real.device.type, enabled=False):
             norms = self.norms(slopes(lambda views: batch.critic(views, labels).score, between))
         log("gradient-norm", norms.mean())
