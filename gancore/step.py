@@ -164,6 +164,9 @@ def differentiate(game: Game, batch: Batch, player: Player) -> tuple[dict[str, T
     total = torch.stack(list(terms.values())).sum()
     game.runtime.differentiate(total, player)
     gradients = [weight.grad for weight in player.parameters if weight.grad is not None]
+    if not gradients:
+        what = f"no gradient reaches the {player.role}'s weights: something between them and its terms cuts the graph"
+        raise PluginError(what, mend="look for detach(), no_grad() or NumPy in views, wrappers and networks")
     figures |= {**terms, **batch.mean_scores(), "total": total}
     detached = {name: value.detach() if isinstance(value, Tensor) else value for name, value in figures.items()}
     settled = game.runtime.world.settle(gradients, detached)

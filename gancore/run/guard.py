@@ -18,12 +18,15 @@ from gancore.errors import GanError, PluginError
 from gancore.hooks import Chosen, Hooks, Implementation
 from gancore.plan import Head, Tail
 from gancore.run import answers
+from gancore.run.gradients import passes_gradient
 from gancore.run.process import Settings, put_back, settings, unchanged
 
 if TYPE_CHECKING:
     from gancore.composition import Composition
 
 FEW = 8  # calls of each hook that are watched: enough to see both sides of both updates, too few to be felt
+
+FEW_WITH_GRADIENT = 2  # further calls of a view that are watched, those whose images carry a gradient: it must pass
 
 every_call = False  # whether all calls are watched; `gan --debug` sets it
 
@@ -96,12 +99,13 @@ class Guarded(Implementation):
     everyone: tuple[Chosen, ...] = field(repr=False)
     always: bool = False
     calls: Iterator[int] = field(factory=itertools.count, repr=False)
+    calls_with_gradient: Iterator[int] = field(factory=itertools.count, repr=False)
 
     def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
         """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""
         grad = torch.is_grad_enabled()
         try:
-            if self.always or next(self.calls) < FEW:
+            if self.always or next(self.calls) < FEW or self.first_with_gradient(hook, given):
                 return self.watched(hook, given)
             return self.ask(given)
         except GanError:
@@ -111,6 +115,12 @@ class Guarded(Implementation):
         finally:
             if torch.is_grad_enabled() != grad:
                 torch.set_grad_enabled(grad)
+
+    def first_with_gradient(self, hook: str, given: Mapping[str, Any]) -> bool:
+        """Whether this is one of the first calls of a view on images that carry a gradient, however late it comes."""
+        if hook != "critic_view" or not given["images"].requires_grad:
+            return False
+        return next(self.calls_with_gradient) < FEW_WITH_GRADIENT
 
     def watched(self, hook: str, given: Mapping[str, Any]) -> Any:
         """Call the method and compare. Raises PluginError for what it may not do or answer."""
@@ -126,6 +136,13 @@ class Guarded(Implementation):
         if want:
             what = f"{label}{moment(given)} gave {answers.shown(got)}, but {want} is wanted"
             raise PluginError(what, where=where, mend="docs/reference/hooks.md says what each hook answers")
+        if hook == "critic_view" and answer is not None:
+            view = answer[0] if isinstance(answer, tuple) else answer
+            if not passes_gradient(given["images"], view):
+                what = (
+                    f"{label}{moment(given)} lets no gradient pass to the images, so the generator cannot learn by it"
+                )
+                raise PluginError(what, where=where, mend="no detach(), no rounding, no copy through NumPy")
         watch_networks(hook, label, where, given, answer)
         return answer
 

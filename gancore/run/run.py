@@ -27,6 +27,7 @@ from gancore.rng import Streams
 from gancore.run import checkpoint, directory, failure, former, plugins, postmortem
 from gancore.run.device import build_anew, choose_runtime, lay_out, precision_note, resident
 from gancore.run.directory import Row
+from gancore.run.gradients import FirstGradients
 from gancore.run.guard import guarded
 from gancore.run.keeping import Keeper
 from gancore.run.peers import expect_same
@@ -112,6 +113,7 @@ class Run:
     notes: list[str] = field(factory=list)
     stop_after_step: bool = field(default=False, init=False)
     _idle: int = field(default=0, init=False)  # steps without reals
+    _gradients: FirstGradients = field(factory=FirstGradients, init=False)
     heartbeat: Callable[[], object] = field(default=lambda: None, init=False, repr=False)  # called after every step
     keeper: Keeper = field(init=False, repr=False)
 
@@ -323,6 +325,8 @@ class Run:
             raise UsageError("the schedule shows no reals, so epochs never end", where="--epochs", mend="--steps N")
         if gan.device.type == "cpu" or step % settings.log_every == 0:
             check_finite(figures, step)
+        if remark := self._gradients.look(figures):
+            self.notes.append(f"step {step}: {remark}")
         if self.world.size > 1 and step % settings.save_every == 0:
             expect_same(gan, self.world, step)
         return figures
