@@ -110,6 +110,7 @@ class Run:
     notes: list[str] = field(factory=list)
     stop_after_step: bool = field(default=False, init=False)
     _idle: int = field(default=0, init=False)  # steps without reals
+    _compared: bool = field(default=False, init=False)  # whether this process was compared with the others
     heartbeat: Callable[[], object] = field(default=lambda: None, init=False, repr=False)  # called after every step
     keeper: Keeper = field(init=False, repr=False)
 
@@ -292,6 +293,7 @@ class Run:
             self.heartbeat()
         if ended:
             self.notes.append(f"ended at step {training.step}: {ended}")
+        self._expect_same()
         with self._told():
             self.keeper.save(training, log, last=True)
         self._agree(GO)
@@ -306,6 +308,7 @@ class Run:
                     self._advance()
                     yield None
                     self.heartbeat()
+                self._expect_same()
                 self._agree(GO)
                 return
             except NumbersError as error:
@@ -321,9 +324,15 @@ class Run:
             raise UsageError("the schedule shows no reals, so epochs never end", where="--epochs", mend="--steps N")
         if gan.device.type == "cpu" or step % settings.log_every == 0:
             check_finite(figures, step)
-        if self.world.size > 1 and step % settings.save_every == 0:
-            expect_same(gan, self.world, step)
+        if not self._compared or step % settings.save_every == 0:
+            self._expect_same()
         return figures
+
+    def _expect_same(self) -> None:
+        """Compare the processes: after the first step that they make, and whenever a checkpoint is written."""
+        self._compared = True
+        if self.world.size > 1:
+            expect_same(self.training.game.gan, self.world, self.training.step)
 
     # ── several processes ─────────────────────────────────────────────────────────────────────────────────────
 
