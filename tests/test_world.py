@@ -286,6 +286,14 @@ def children_of(pid):
     return found
 
 
+def alive(pid):
+    """Return whether a process still runs; one that nobody waits for stays listed as Z when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def saved(folder):
     return checkpoint.steps(folder / "checkpoints") if (folder / "checkpoints").exists() else []
 
@@ -320,6 +328,63 @@ def test_a_signal_ends_all_processes_after_the_same_step_saved(number, code, tmp
     assert process.returncode == code, told
     assert "saved; go on with" in told
     assert gan("run", "--resume", tmp_path / "r", "--nproc", 2, "--steps", 0).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_to_the_whole_group_saves_once_and_ends_all(number, tmp_path):
+    process = start(*ENDLESS, "--nproc", 2, "--out", tmp_path / "r", start_new_session=True)
+    wait_for(lambda: len(saved(tmp_path / "r")) > 1)
+    for _ in range(2):  # as `timeout` does, which signals the process and then its group
+        os.killpg(process.pid, number)
+    told = process.communicate(timeout=120)[1]
+    assert process.returncode == 128 + number, told
+    assert told.count("saved; go on with") == 1
+    assert "Traceback" not in told
+    step = json.loads((tmp_path / "r" / "run.json").read_text())["step"]
+    assert saved(tmp_path / "r")[-1].name == checkpoint.name_of(step)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="processes are found in /proc")
+def test_the_death_of_the_launcher_ends_its_processes_saved(tmp_path):
+    process = start(*ENDLESS, "--nproc", 2, "--out", tmp_path / "r")
+    wait_for(lambda: len(saved(tmp_path / "r")) > 1)
+    ranks = children_of(process.pid)
+    process.kill()
+    told = process.communicate(timeout=120)[1]  # which ends when the last process closes the pipe
+    assert "the process that started this one is gone" in told
+    assert len(ranks) == 2
+    assert not any(alive(pid) for pid in ranks.values())
+    about = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert about["ended"] is not None
+    assert saved(tmp_path / "r")[-1].name == checkpoint.name_of(about["step"])
+
+
+@pytest.mark.slow
+def test_a_second_signal_to_the_launcher_ends_processes_that_are_stuck(tmp_path):
+    (tmp_path / "stuck.py").write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "from gancore import component, hookimpl\n\n\n"
+        "@component(source='a test')\n"
+        "class Stuck:\n"
+        '    """Never end the third step."""\n\n'
+        "    @hookimpl\n"
+        "    def before_step(self, step):\n"
+        "        while step == 2:\n"
+        "            Path('stuck').touch()\n"
+        "            time.sleep(0.05)\n"
+    )
+    words = [*ENDLESS, "--reg", "./stuck.py", "--nproc", 2, "--out", "r"]
+    process = start(*words, cwd=tmp_path)
+    wait_for(lambda: (tmp_path / "stuck").exists())
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1)  # signals that follow each other at once count as one
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[1].count("Traceback") == 0
+    assert process.returncode == 143
 
 
 @pytest.mark.slow
