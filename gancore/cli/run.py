@@ -151,6 +151,7 @@ def run(
             what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"
             raise UsageError(what, mend="leave them out")
         directory.expect(resume)
+        directory.refuse_in_use(resume)
     else:
         composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
         if dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -159,12 +160,15 @@ class Run:
         """Take a run up where its newest intact checkpoint left it; from step 0 where it has none yet.
 
         `changes` may only touch settings that do not alter what is computed. Raises UsageError for a folder that is
-        no run or a change that is not allowed, CheckpointError where checkpoints exist but none is intact, DataError
-        for other data than the run was trained on unless `changed_data` allows them.
+        no run or a change that is not allowed, GanError where another process trains the run, CheckpointError where
+        checkpoints exist but none is intact, DataError for other data than the run was trained on unless
+        `changed_data` allows them.
         """
         folder = Path(folder)
         composition = reopen(folder, changes, files)
         runtime = choose_runtime(composition.settings)
+        if runtime.world.leads:
+            directory.refuse_in_use(folder, by_others=True)  # this process itself, when it goes back to a checkpoint
         data = open_data(composition)
         run = cls(folder, composition, prepare(composition, data, runtime))
         keeper, fingerprint = run.keeper, data.fingerprint()
@@ -236,7 +240,8 @@ class Run:
             if not self.world.leads:
                 yield from self._follow()
                 return
-            with directory.locked(self.folder):
+            with directory.locked(self.folder) as held:
+                self.keeper.held = held
                 yield from self._lead()
 
     def _lead(self) -> Iterator[Row | None]:
@@ -374,10 +379,12 @@ class Run:
             report = f"; report: {kept / 'report.txt'}" if kept else ""
             where = f"{self.folder}, seed {settings.seed}; {self.keeper.last}{report}"
             raise NumbersError(error.what, where=where, mend=f"{error.mend}, or --rollbacks 3") from None
+        held = self.keeper.held
         again = Run.resume(self.folder, files=lambda _: True, changed_data=True)
         again.training.retry(attempt + 1)
         self.composition, self.training, self.keeper = again.composition, again.training, again.keeper
         self.keeper.notes = self.notes
+        self.keeper.held = held
         if log is not None:
             log.cut(self.keeper.rows, self.keeper.row_step or math.inf)
         step, tries = self.training.step, settings.rollbacks
@@ -444,6 +451,8 @@ class Run:
         A disk that takes no picture is told, and no reason to stop before the end. Raises GanError for the final one.
         """
         try:
+            if moved := self.keeper.misplaced():
+                raise FileNotFoundError(errno.ENOENT, moved)
             self._draw(name, progress)
         except (OSError, PluginError) as error:
             reason = error if isinstance(error, OSError) else error.__cause__
