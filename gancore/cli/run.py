@@ -224,6 +224,7 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     for text in run.notes:
         note(text)
     told = len(run.notes)
+    first = run.training.step
     signals = stop_by_signal(run)
     row: dict[str, Any] = {}
 
@@ -253,7 +254,9 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     samples = run.folder / "samples" / "final.png"
     if as_json and run.world.leads:
         click.echo(json.dumps({"run": str(run.folder), "samples": str(samples), "seed": settings.seed, "last": row}))
-    say(f"done: {run.training.step} steps; samples in {samples}, figures in {run.folder / 'metrics.jsonl'}")
+    last = run.training.step
+    done = f"done: {last} steps" if last > first or not first else f"nothing was trained: {run.length}"
+    say(f"{done}; samples in {samples}, figures in {run.folder / 'metrics.jsonl'}")
 
 
 def describe(run: Run) -> str:

@@ -124,10 +124,19 @@ def expect(folder: Path) -> None:
     if not (folder / RECIPE).is_file():
         siblings = [path.parent.name for path in folder.parent.glob(f"*/{RECIPE}")] if folder.parent.is_dir() else []
         near = did_you_mean(folder.name, siblings)
+        if around := _run_around(folder):
+            what = f"{folder} is a part of the run {around}, not a run"
+            raise UsageError(what, where=str(folder), mend=f"name the run: {around}")
         why = f"it has no {RECIPE}" if folder.is_dir() else "there is no such folder"
         raise UsageError(
             f"{folder} is no run: {why}", where=str(folder), mend=near or "name a folder that `gan run` made"
         )
+
+
+def _run_around(folder: Path) -> Path | None:
+    """Find the run that a path leads into, such as that of `RUN/checkpoints/step-000000100`."""
+    above = [*folder.parents, *Path(os.path.abspath(folder)).parents]
+    return next((path for path in above if (path / RECIPE).is_file()), None)
 
 
 def read_rows(folder: Path | str) -> list[Row]:

@@ -188,6 +188,8 @@ class Run:
             run.notes += [*found.notes, *notes]
         step, manifest = run.training.step, found.manifest if found is not None else {}
         run.notes += former.remarks(folder, step, runtime.device, manifest)
+        if found is not None and run.share >= 1:
+            run.notes.append(f"nothing is left to train: {run.length}; a longer one goes on, e.g. {run.longer}")
         return run
 
     @classmethod
@@ -245,7 +247,8 @@ class Run:
                 yield from self._lead()
 
     def _lead(self) -> Iterator[Row | None]:
-        directory.write_recipe(self.folder, self.composition.recipe())
+        if self.share < 1:  # a length that the run has passed already is not kept
+            directory.write_recipe(self.folder, self.composition.recipe())
         if facts := self.composition.hooks.first("describe_data"):
             directory.describe_data(self.folder, facts)
         log = MetricsLog(self.folder / directory.METRICS, self.keeper.rows, self.keeper.row_step or math.inf)
@@ -399,6 +402,22 @@ class Run:
         if settings.epochs:
             return min(1.0, training.epoch / settings.epochs)
         return min(1.0, training.step / settings.steps) if settings.steps else 1.0
+
+    @property
+    def length(self) -> str:
+        """Say where the run is and how long it is to be."""
+        settings, training = self.composition.settings, self.training
+        if settings.epochs:
+            return f"the run is at epoch {training.epoch:.4g} of {settings.epochs}"
+        return f"the run is at step {training.step} of {settings.steps}"
+
+    @property
+    def longer(self) -> str:
+        """Return the words that would make the run twice as long as it is now."""
+        settings, training = self.composition.settings, self.training
+        if settings.epochs:
+            return f"--epochs {max(1, math.ceil(2 * training.epoch))}"
+        return f"--steps {max(1, 2 * training.step)}"
 
     def _progress(self, last: tuple[float, float]) -> Progress:
         """Say where the run is; `last` holds epoch and share after the step before."""
