@@ -7,7 +7,7 @@ GanError                 the run failed; exit code 1
 ├── DataError            images, points or labels that cannot be used
 ├── CheckpointError      a checkpoint that cannot be written, read or believed
 ├── NumbersError         a term, gradient or weight that is no longer finite
-└── PeerError            another process of the same run that is gone
+└── PeerError            processes of one run that cannot go on together: one is gone, or their weights differ
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class NumbersError(GanError):
 
 
 class PeerError(GanError):
-    """Another process of the same run that is gone."""
+    """Processes of one run that cannot go on together."""
 
     @classmethod
     def gone(cls, why: object) -> PeerError:

@@ -14,7 +14,7 @@ from multiprocessing import get_context
 import pytest
 import torch
 
-from gancore import Run, compose, discovery
+from gancore import CheckpointError, GanError, Run, compose, discovery
 from gancore.cli import main
 from gancore.recipe import layer_of
 from gancore.run import checkpoint, directory, sealed
@@ -136,6 +136,13 @@ def test_a_second_process_is_refused_until_the_first_is_killed(warm, gan_here, t
         time.sleep(0.01)
     refused = gan_here("run", "--resume", tmp_path / "r", check=1).stderr
     assert f"is in use by process {first.pid} on {socket.gethostname()}" in refused
+    assert "note:" not in refused  # above all not that the process before was killed
+    with pytest.raises(GanError, match="is in use by process"):
+        Run.resume(tmp_path / "r")
+    for words in (["--out", "r"], ["--out", "r", "--nproc", "2"], ["--out", "."]):
+        refused = gan_here("run", *WORDS, "--steps", "1", "--overwrite", *words, check=1).stderr
+        assert f"is in use by process {first.pid} on" in refused
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]  # nothing was moved
     assert first.is_alive()
     first.kill()
     first.join()
@@ -144,6 +151,51 @@ def test_a_second_process_is_refused_until_the_first_is_killed(warm, gan_here, t
     assert "ended without closing the run" in done.stderr
     assert f"it goes on from step {step}" in done.stderr
     assert "without closing" not in gan_here("run", "--resume", tmp_path / "r").stderr
+
+
+def test_a_run_whose_folder_is_renamed_says_so_and_goes_on_where_it_gets_its_name_back(tmp_path):
+    run = Run.start(in_plain(12, save_every=2, sample_every=3), tmp_path / "r")
+    for row in run.rows():
+        if row["step"] == 3:
+            (tmp_path / "r").rename(tmp_path / "moved")
+        if row["step"] == 7:
+            assert [path.name for path in tmp_path.iterdir()] == ["moved"]  # nothing was made in the old place
+            (tmp_path / "moved").rename(tmp_path / "r")
+    told = [note for note in run.notes if "was renamed" in note]
+    moved = f"{tmp_path / 'r'} was renamed to {tmp_path / 'moved'} while it trained"
+    again = "training goes on, and the next save tries again"
+    assert told == [
+        f"samples of step 3 were not drawn: {moved}",
+        f"the checkpoint of step 4 was not saved: {moved}; {again}",
+        f"samples of step 6 were not drawn: {moved}",
+        f"the checkpoint of step 6 was not saved: {moved}; {again}",
+    ]
+    assert newest_step(tmp_path / "r") == 12
+    assert [row["step"] for row in read_rows(tmp_path / "r")] == list(range(1, 13))
+
+
+def test_a_run_whose_folder_stays_away_ends_with_its_new_place_and_what_to_do(tmp_path):
+    run = Run.start(in_plain(20, save_every=2, sample_every=100), tmp_path / "r")
+
+    def rename_at_step_3():
+        for row in run.rows():
+            if row["step"] == 3:
+                (tmp_path / "r").rename(tmp_path / "moved")
+
+    with pytest.raises(CheckpointError) as ended:
+        rename_at_step_3()
+    assert run.training.step == 8
+    assert f"was renamed to {tmp_path / 'moved'} while it trained" in ended.value.what
+    assert ended.value.mend == "give the folder its name back, then --resume"
+    assert [path.name for path in tmp_path.iterdir()] == ["moved"]
+    assert Run.resume(tmp_path / "moved").training.step == 2
+
+
+def test_an_overwritten_folder_of_ended_runs_is_moved_aside_though_their_locks_are_there(tmp_path):
+    Run.start(in_plain(1), tmp_path / "sweep" / "arm" / "seed-0").fit()
+    assert (tmp_path / "sweep" / "arm" / "seed-0" / "lock").exists()
+    Run.start(in_plain(1), tmp_path / "sweep", overwrite=True)
+    assert (tmp_path / "sweep.old-1" / "arm").is_dir()
 
 
 # ── readers beside a run ──────────────────────────────────────────────────────────────────────────────────────

@@ -249,3 +249,59 @@ def test_a_run_that_ends_by_itself_is_not_judged(gan_here):
         1,
     )
     assert "ends by itself at step 2" in gan_here("verify-resume", *POINTS, *stop, check=1).stderr
+
+
+# ── where there is nothing to do, or no run ───────────────────────────────────────────────────────────────────
+
+POINTS = [
+    "--data",
+    "mixture",
+    "--gen",
+    "mlp",
+    "--critic",
+    "mlp-critic",
+    "--mlp.hidden",
+    "4",
+    "--mlp-critic.hidden",
+    "4",
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "length"),
+    [
+        ([], "the run is at step 4 of 4"),
+        (["--steps", "2"], "the run is at step 4 of 2"),
+        (["--epochs", "0", "--steps", "4"], "the run is at step 4 of 4"),
+    ],
+)
+def test_a_resume_with_nothing_left_says_that_nothing_was_trained(gan_here, tmp_path, words, length):
+    gan_here("run", *POINTS, "--batch", 4, "--steps", 4, "--out", "r")
+    before = (tmp_path / "r" / "recipe.toml").read_bytes()
+    said = gan_here("run", "--resume", "r", *words).stderr
+    assert f"nothing is left to train: {length}; a longer one goes on, e.g. --steps 8" in said
+    assert f"nothing was trained: {length}" in said
+    assert "done:" not in said
+    assert (tmp_path / "r" / "recipe.toml").read_bytes() == before  # no length that the run has passed
+
+
+def test_a_run_by_epochs_says_so_in_epochs(tmp_path):
+    settings = {"epochs": 1, "batch": 32}
+    small = {"mixture.finite": 64, "mlp.hidden": [4], "mlp-critic.hidden": [4]}
+    run = Run.start(
+        compose(data="mixture", gen="mlp", critic="mlp-critic", options=small, settings=settings), tmp_path / "r"
+    ).fit()
+    assert run.training.step == 2
+    (note,) = Run.resume(tmp_path / "r").notes
+    assert note == "nothing is left to train: the run is at epoch 1 of 1; a longer one goes on, e.g. --epochs 2"
+
+
+@pytest.mark.parametrize(
+    "part", ["checkpoints", "checkpoints/step-000000002", "checkpoints/step-000000100", "samples", "recipe.toml"]
+)
+def test_a_path_inside_a_run_names_the_run(gan_here, part):
+    gan_here("run", *POINTS, "--batch", 4, "--steps", 2, "--out", "r")
+    for words in (["run", "--resume"], ["run", "--nproc", "2", "--resume"], ["sample"]):
+        said = gan_here(*words, f"r/{part}", check=2).stderr
+        assert f"r/{part} is a part of the run r, not a run" in said
+        assert "name the run: r\n" in said

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from shared_run import COMPOSITIONS
+from torch import nn
 
 from gancore import UsageError, average, draw_rows, gather, peers, read_rows
+from gancore.networks import GAN, Player
 from gancore.rng import Streams
 from gancore.run import checkpoint
-from gancore.run.peers import expect_shares
+from gancore.run.peers import expect_same, expect_shares
+from gancore.run.snapshot import STORED
 from gancore.world import ALONE, World
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -116,11 +121,99 @@ def test_a_batch_that_cannot_be_shared_out_evenly_is_refused():
     assert caught.value.mend == "--batch 10"
 
 
+# ── whether they still agree ──────────────────────────────────────────────────────────────────────────────────
+
+
+class Threads:
+    """Exchange between two threads of one process."""
+
+    def __init__(self):
+        self.barrier = threading.Barrier(2)
+        self.given = {}
+
+    def every(self, values):
+        self.given[threading.get_ident()] = values
+        self.barrier.wait(10)
+        found = torch.stack(list(self.given.values()))
+        self.barrier.wait(10)
+        return found
+
+
+def compared(*gans):
+    """Compare two GANs as two processes do; return what each of them raises, or None."""
+    exchange = Threads()
+    with ThreadPoolExecutor(2) as pool:
+        worlds = [World(rank, 2, exchange) for rank in range(2)]
+        jobs = [pool.submit(expect_same, gan, world, 7) for gan, world in zip(gans, worlds, strict=True)]
+        return [job.exception(timeout=30) for job in jobs]
+
+
+def gan_of(*layers):
+    """Build a GAN of two networks that no component made."""
+    player = Player("generator", nn.Sequential(*layers), nn.ModuleDict())
+    return GAN(player, Player("critic", nn.Identity(), nn.ModuleDict()), torch.device("cpu"))
+
+
+class Buffers(nn.Module):
+    def __init__(self, **tensors):
+        super().__init__()
+        for name, tensor in tensors.items():
+            self.register_buffer(name, tensor)
+
+
+FORMS = {
+    str(dtype).replace("torch.", "of_"): torch.zeros(2, 3).to(dtype) for dtype in sorted(STORED, key=str)
+} | {
+    "counter": torch.tensor(3), "flag": torch.tensor(True), "small": torch.tensor(1.5, dtype=torch.bfloat16),
+    "empty": torch.zeros(0, 3), "narrow": torch.zeros(3, 0, dtype=torch.int64),
+    "part": torch.arange(12.0).view(3, 4)[:, 1], "turned": torch.arange(6).view(2, 3).T,
+    "expanded": torch.ones(1).expand(4),
+    "channels-last": torch.ones(2, 3, 4, 4).to(memory_format=torch.channels_last),
+}  # fmt: skip
+
+
+def test_every_form_of_tensor_that_a_checkpoint_can_hold_is_compared():
+    assert compared(gan_of(Buffers(**FORMS)), gan_of(Buffers(**FORMS))) == [None, None]
+
+
+@pytest.mark.parametrize("name", [name for name, tensor in FORMS.items() if tensor.numel()])
+def test_a_value_that_differs_is_found_whatever_its_form(name):
+    changed = torch.ones_like(FORMS[name]) * 2 if FORMS[name].dtype != torch.bool else ~FORMS[name]
+    first, second = compared(gan_of(Buffers(**FORMS)), gan_of(Buffers(**{**FORMS, name: changed})))
+    assert f"its {name} differs at step 7" in str(first)
+    assert str(first) == str(second)
+
+
+def test_a_weight_that_differs_is_named():
+    one, other = gan_of(nn.Linear(2, 3)), gan_of(nn.Linear(2, 3))
+    found = compared(one, other)[0]
+    assert "no longer have the same weights at step 7: 0.weight of the generator differs, as do 1 more" in str(found)
+
+
+def test_a_batch_norm_that_sees_one_processs_rows_is_named_with_what_to_use_instead():
+    one, other = gan_of(nn.Linear(2, 3), nn.BatchNorm1d(3)), gan_of(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    other.generator.load_state_dict(one.generator.state_dict())
+    assert compared(one, other) == [None, None]
+    other.generator.network(torch.randn(4, 2))  # moves its running mean and counts a batch
+    error = compared(one, other)[0]
+    assert "the generator's layer 1 (BatchNorm1d) computes over the rows of one process" in error.what
+    assert "plan.norm(…), with --norm batch" in error.mend
+    assert "gancore.gather(…)" in error.mend
+
+
+def test_a_batch_norm_without_running_statistics_is_named_too():
+    gans = [gan_of(nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False))) for _ in range(2)]
+    for error in compared(*gans):
+        assert "layer 0.0 (BatchNorm2d)" in error.what
+        assert "it keeps no running statistics" in error.what
+
+
 # ── the command line ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_run_of_two_processes_is_written_and_told_once(tmp_path):
-    words = ["run", *TINY, "--steps", 4, "--log-every", 1, "--json"]
+    small = ["--size", 16, "--batch", 8, "--dcgan.width", 4, "--dcgan-critic.width", 4, "--device", "cpu"]
+    words = ["run", *small, "--steps", 4, "--log-every", 1, "--save-every", 2, "--json"]
     ended = gan(*words, "--nproc", 2, "--out", tmp_path / "two")
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["last"]["step"] == 4  # one object: one process spoke
@@ -132,6 +225,7 @@ def test_a_run_of_two_processes_is_written_and_told_once(tmp_path):
         figures = [key for key in row if "/" in key]
         assert all(row[key] == pytest.approx(other[key], rel=1e-4, abs=1e-6) for key in figures)
     assert (tmp_path / "two" / "samples" / "final.png").exists()
+    assert [path.name for path in saved(tmp_path / "two")] == [f"step-00000000{step}" for step in (0, 2, 4)]
 
 
 def test_what_every_process_would_refuse_is_refused_once_before_any_is_started(tmp_path):
@@ -192,6 +286,14 @@ def children_of(pid):
     return found
 
 
+def alive(pid):
+    """Return whether a process still runs; one that nobody waits for stays listed as Z when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def saved(folder):
     return checkpoint.steps(folder / "checkpoints") if (folder / "checkpoints").exists() else []
 
@@ -226,6 +328,63 @@ def test_a_signal_ends_all_processes_after_the_same_step_saved(number, code, tmp
     assert process.returncode == code, told
     assert "saved; go on with" in told
     assert gan("run", "--resume", tmp_path / "r", "--nproc", 2, "--steps", 0).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_to_the_whole_group_saves_once_and_ends_all(number, tmp_path):
+    process = start(*ENDLESS, "--nproc", 2, "--out", tmp_path / "r", start_new_session=True)
+    wait_for(lambda: len(saved(tmp_path / "r")) > 1)
+    for _ in range(2):  # as `timeout` does, which signals the process and then its group
+        os.killpg(process.pid, number)
+    told = process.communicate(timeout=120)[1]
+    assert process.returncode == 128 + number, told
+    assert told.count("saved; go on with") == 1
+    assert "Traceback" not in told
+    step = json.loads((tmp_path / "r" / "run.json").read_text())["step"]
+    assert saved(tmp_path / "r")[-1].name == checkpoint.name_of(step)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="processes are found in /proc")
+def test_the_death_of_the_launcher_ends_its_processes_saved(tmp_path):
+    process = start(*ENDLESS, "--nproc", 2, "--out", tmp_path / "r")
+    wait_for(lambda: len(saved(tmp_path / "r")) > 1)
+    ranks = children_of(process.pid)
+    process.kill()
+    told = process.communicate(timeout=120)[1]  # which ends when the last process closes the pipe
+    assert "the process that started this one is gone" in told
+    assert len(ranks) == 2
+    assert not any(alive(pid) for pid in ranks.values())
+    about = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert about["ended"] is not None
+    assert saved(tmp_path / "r")[-1].name == checkpoint.name_of(about["step"])
+
+
+@pytest.mark.slow
+def test_a_second_signal_to_the_launcher_ends_processes_that_are_stuck(tmp_path):
+    (tmp_path / "stuck.py").write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "from gancore import component, hookimpl\n\n\n"
+        "@component(source='a test')\n"
+        "class Stuck:\n"
+        '    """Never end the third step."""\n\n'
+        "    @hookimpl\n"
+        "    def before_step(self, step):\n"
+        "        while step == 2:\n"
+        "            Path('stuck').touch()\n"
+        "            time.sleep(0.05)\n"
+    )
+    words = [*ENDLESS, "--reg", "./stuck.py", "--nproc", 2, "--out", "r"]
+    process = start(*words, cwd=tmp_path)
+    wait_for(lambda: (tmp_path / "stuck").exists())
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1)  # signals that follow each other at once count as one
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[1].count("Traceback") == 0
+    assert process.returncode == 143
 
 
 @pytest.mark.slow
@@ -269,6 +428,26 @@ def test_processes_roll_back_together(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_plugin_with_a_batch_norm_of_torchs_own_is_refused_after_one_step_in_one_voice(tmp_path):
+    (tmp_path / "plain.py").write_text(
+        "from torch import nn\n"
+        "from gancore import component, hookimpl\n\n\n"
+        "@component(source='a test')\n"
+        "class Plain:\n"
+        '    """Normalise over the rows of one process."""\n\n'
+        "    @hookimpl\n"
+        "    def make_norm(self, channels):\n"
+        "        return nn.BatchNorm2d(channels)\n"
+    )
+    words = ["--size", 16, "--batch", 4, "--dcgan.width", 4, "--steps", 4, "--gen-norm", tmp_path / "plain.py"]
+    ended = gan("run", *words, "--nproc", 2, "--out", tmp_path / "r")
+    assert (ended.returncode, ended.stderr.count("error:")) == (1, 1)
+    assert "the generator's layer blocks.0 (BatchNorm2d) computes over the rows of one process" in ended.stderr
+    assert "its running_mean differs at step 1" in ended.stderr
+    assert not (tmp_path / "r" / "checkpoints" / "step-000000004").exists()
+
+
+@pytest.mark.slow
 def test_a_component_that_decides_by_its_own_rows_is_found(tmp_path):
     (tmp_path / "own.py").write_text(
         "import torch\n"
@@ -283,5 +462,6 @@ def test_a_component_that_decides_by_its_own_rows_is_found(tmp_path):
     words = ["run", *TINY, "--steps", 4, "--save-every", 2, "--reg", tmp_path / "own.py"]
     ended = gan(*words, "--nproc", 2, "--out", tmp_path / "r")
     assert ended.returncode == 1
-    assert "no longer have the same weights at step 2" in ended.stderr
+    assert "no longer have the same weights at step 1: " in ended.stderr
+    assert "of the critic differs" in ended.stderr
     assert gan(*words, "--out", tmp_path / "alone").returncode == 0

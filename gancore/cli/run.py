@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gancore.cli.choices import layer_of_words, once, refuse_downloads, slot_flags
 from gancore.cli.console import note, say, tell
+from gancore.cli.signals import Signals
 from gancore.cli.stall import stall_watch
 from gancore.component import options_of
 from gancore.errors import UsageError
@@ -152,6 +151,7 @@ def run(
             what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"
             raise UsageError(what, mend="leave them out")
         directory.expect(resume)
+        directory.refuse_in_use(resume)
     else:
         composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
         if dry_run:
@@ -223,7 +223,9 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     """Train a run to its end, telling how it goes; a signal ends it after the step, saved."""
     for text in run.notes:
         note(text)
-    told, caught = len(run.notes), catch_signals(run)
+    told = len(run.notes)
+    first = run.training.step
+    signals = stop_by_signal(run)
     row: dict[str, Any] = {}
 
     def tell_new() -> None:
@@ -233,6 +235,10 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
         told = len(run.notes)
 
     settings = run.composition.settings
+    if run.world.size > 1:
+        from gancore.cli.nproc import end_with_launcher
+
+        end_with_launcher(run)
     say(f"run {run.folder}: {describe(run)}")
     try:
         with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout):
@@ -241,13 +247,16 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
                 tell_new()
     finally:
         tell_new()
-    if caught:
-        say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}")
-        sys.exit(128 + caught[0])
+    if signals.caught:
+        shared = f" --nproc {run.world.size}" if run.world.size > 1 else ""
+        say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}{shared}")
+        sys.exit(128 + signals.caught[0])
     samples = run.folder / "samples" / "final.png"
     if as_json and run.world.leads:
         click.echo(json.dumps({"run": str(run.folder), "samples": str(samples), "seed": settings.seed, "last": row}))
-    say(f"done: {run.training.step} steps; samples in {samples}, figures in {run.folder / 'metrics.jsonl'}")
+    last = run.training.step
+    done = f"done: {last} steps" if last > first or not first else f"nothing was trained: {run.length}"
+    say(f"{done}; samples in {samples}, figures in {run.folder / 'metrics.jsonl'}")
 
 
 def describe(run: Run) -> str:
@@ -270,16 +279,15 @@ def progress_of(run: Run) -> Any:
     return live_rows(run) if sys.stderr.isatty() and run.world.leads else plain_rows(run)
 
 
-def catch_signals(run: Run) -> list[int]:
-    """Let the first Ctrl-C or SIGTERM end the run after its step; the second has its usual effect."""
-    caught: list[int] = []
+def stop_by_signal(run: Run) -> Signals:
+    """Let the first signal end the run after its step. A later one ends it at once, unless its launcher decides that.
 
-    def end(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
+    Several processes are sent the same signal by the system and by their launcher, at any distance.
+    """
+
+    def stop(number: int) -> None:
         run.stop_after_step = True
-        signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(getattr(signal, name), end)
-    return caught
+    signals = Signals(on_first=stop, on_repeat=(lambda _: None) if run.world.size > 1 else None)
+    signals.__enter__()  # for the rest of the process, which ends with the run
+    return signals

@@ -11,12 +11,13 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tomli_w
+from attrs import frozen
 
 from gancore.errors import GanError, UsageError, did_you_mean
 from gancore.run import _fs
@@ -26,6 +27,7 @@ Row = dict[str, Any]
 RECIPE, METRICS, ABOUT, LOCK = "recipe.toml", "metrics.jsonl", "run.json", "lock"
 DATA, CHECKPOINTS, FAILED = "data-report.json", "checkpoints", "failed"
 FOLDERS = (CHECKPOINTS, "samples")
+LOCKS = (LOCK, f"*/{LOCK}", f"*/*/{LOCK}")  # of a run, and of the runs of a sweep: OUT/ARM/seed-N
 LONGEST_ROW, LARGEST_ABOUT = 1 << 20, 1 << 20  # bytes
 
 
@@ -55,9 +57,12 @@ def refuse_taken(folder: Path) -> None:
 
 
 def expect_free(out: Path | None, *, overwrite: bool = False) -> None:
-    """Raise UsageError where no new run can be made, before any work is done for it; `overwrite` clears the way."""
-    if out is not None and not overwrite:
-        refuse_taken(out)
+    """Raise UsageError where no new run can be made, before any work is done for it.
+
+    `overwrite` allows a folder that holds something, unless a run in it is training: then GanError is raised.
+    """
+    if out is not None:
+        (refuse_in_use if overwrite else refuse_taken)(out)
     probe(Path("runs") if out is None else out)
 
 
@@ -84,7 +89,11 @@ def _not_made(folder: Path, error: OSError) -> UsageError:
 
 
 def set_aside(folder: Path) -> Path:
-    """Rename a folder to the first free name `FOLDER.old-K`, and return it."""
+    """Rename a folder to the first free name `FOLDER.old-K`, and return it.
+
+    Raises GanError where a run in it is training.
+    """
+    refuse_in_use(folder)
     for number in itertools.count(1):
         aside = folder.with_name(f"{folder.name}.old-{number}")
         if not aside.exists():
@@ -115,10 +124,19 @@ def expect(folder: Path) -> None:
     if not (folder / RECIPE).is_file():
         siblings = [path.parent.name for path in folder.parent.glob(f"*/{RECIPE}")] if folder.parent.is_dir() else []
         near = did_you_mean(folder.name, siblings)
+        if around := _run_around(folder):
+            what = f"{folder} is a part of the run {around}, not a run"
+            raise UsageError(what, where=str(folder), mend=f"name the run: {around}")
         why = f"it has no {RECIPE}" if folder.is_dir() else "there is no such folder"
         raise UsageError(
             f"{folder} is no run: {why}", where=str(folder), mend=near or "name a folder that `gan run` made"
         )
+
+
+def _run_around(folder: Path) -> Path | None:
+    """Find the run that a path leads into, such as that of `RUN/checkpoints/step-000000100`."""
+    above = [*folder.parents, *Path(os.path.abspath(folder)).parents]
+    return next((path for path in above if (path / RECIPE).is_file()), None)
 
 
 def read_rows(folder: Path | str) -> list[Row]:
@@ -162,8 +180,33 @@ def is_row(value: Any) -> bool:
     return all(type(each) in (int, float) and abs(each) <= sys.float_info.max for each in value.values())
 
 
+@frozen
+class Held:
+    """The lock of a run that this process trains, by which it sees that the folder is no longer in its place."""
+
+    folder: Path
+    line: str
+    place: os.stat_result
+    descriptor: int
+
+    def misplaced(self) -> str:
+        """Say that the folder was renamed or removed since the lock was taken; '' where it is in its place."""
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(self.folder), self.place):
+                return ""
+        with contextlib.suppress(OSError):
+            # some network drives number a folder anew while it stays where it is
+            if (self.folder / LOCK).read_text(errors="replace") == self.line:
+                return ""
+        with contextlib.suppress(OSError):
+            now = Path(os.readlink(f"/proc/self/fd/{self.descriptor}"))
+            if now.exists():
+                return f"{self.folder} was renamed to {now.parent} while it trained"
+        return f"{self.folder} was renamed or removed while it trained"
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[Held]:
     """Hold a run's lock, which the system frees however the process ends.
 
     Raises GanError where another holds it, UsageError where the run would write elsewhere or cannot be written.
@@ -175,27 +218,53 @@ def locked(folder: Path) -> Iterator[None]:
         what = f"{folder} cannot be written: {error.strerror}"
         raise UsageError(what, where=str(folder / LOCK), mend="make it a folder you may write to") from None
     try:
-        _take(descriptor, folder)
+        if holder := _take(descriptor):
+            raise _in_use(folder, holder)
+        line = f"{os.getpid()} {socket.gethostname()} {now()}\n"
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()} {socket.gethostname()} {now()}\n".encode())
-        yield
+        os.write(descriptor, line.encode())
+        yield Held(folder, line, os.stat(folder), descriptor)
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int, folder: Path) -> None:
+def refuse_in_use(folder: Path, *, by_others: bool = False) -> None:
+    """Raise GanError where a process trains the run in a folder, or one of the runs of a sweep in there.
+
+    With `by_others` this process itself may.
+    """
+    for pattern in LOCKS:
+        for path in folder.glob(pattern):
+            try:
+                descriptor = _fs.open_regular(path, os.O_RDWR)
+            except OSError:
+                continue
+            try:
+                holder = _take(descriptor)
+            finally:
+                os.close(descriptor)
+            if holder and not (by_others and holder[:2] == [str(os.getpid()), socket.gethostname()]):
+                raise _in_use(path.parent, holder)
+
+
+def _take(descriptor: int) -> list[str]:
+    """Lock an open file; where another has locked it, return its process, host and time, or as much as is known."""
     try:
         import fcntl
     except ImportError:  # a system without flock: one process a run is then up to the user
-        return
+        return []
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.read(descriptor, 200).decode(errors="replace").split()
-        by = "process {} on {}, since {}".format(*holder) if len(holder) == 3 else "another process"
-        raise GanError(f"{folder} is in use by {by}", where=str(folder / LOCK), mend="wait for it, or end it") from None
+        return os.read(descriptor, 200).decode(errors="replace").split() or ["unknown"]
     except OSError:  # some network drives cannot lock
-        return
+        pass
+    return []
+
+
+def _in_use(folder: Path, holder: Sequence[str]) -> GanError:
+    by = "process {} on {}, since {}".format(*holder) if len(holder) == 3 else "another process"
+    return GanError(f"{folder} is in use by {by}", where=str(folder / LOCK), mend="wait for it, or end it")
 
 
 def refuse_links(folder: Path) -> None:

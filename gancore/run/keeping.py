@@ -31,6 +31,7 @@ class Keeper:
     rows: int = 0
     row_step: int = 0
     unsaved: int = 0  # saves that failed, one after another
+    held: directory.Held | None = None  # while the run trains
 
     @property
     def checkpoints(self) -> Path:
@@ -56,16 +57,24 @@ class Keeper:
             what = error.what if isinstance(error, CheckpointError) else f"the log cannot be written: {error.strerror}"
             if last or self.unsaved >= PERSISTENCE or training.step == 0:
                 where = f"{self.folder}; {self.last}"
-                raise CheckpointError(what, where=where, mend="free some space, then --resume") from error
+                mend = error.mend if isinstance(error, CheckpointError) and error.mend else "free some space"
+                raise CheckpointError(what, where=where, mend=f"{mend}, then --resume") from error
             self.notes.append(f"{what}; training goes on, and the next save tries again")
 
     def _write(self, training: Training, log: MetricsLog) -> None:
+        if moved := self.misplaced():
+            what = f"the checkpoint of step {training.step} was not saved: {moved}"
+            raise CheckpointError(what, where=str(self.folder), mend="give the folder its name back")
         log.sync()
         snapshot = self.capture(training, log)
         check_weights(snapshot, training.step)
         settings = self.composition.settings
         checkpoint.write(self.checkpoints, snapshot, self.plugins())
         checkpoint.prune(self.checkpoints, settings.keep, settings.keep_every)
+
+    def misplaced(self) -> str:
+        """Say that the run's folder was renamed or removed while it trains; '' where it is in its place."""
+        return self.held.misplaced() if self.held is not None else ""
 
     def capture(self, training: Training, log: MetricsLog) -> Snapshot:
         """Copy out everything that a resume needs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -114,6 +115,7 @@ class Run:
     stop_after_step: bool = field(default=False, init=False)
     _idle: int = field(default=0, init=False)  # steps without reals
     _gradients: FirstGradients = field(factory=FirstGradients, init=False)
+    _compared: bool = field(default=False, init=False)  # whether this process was compared with the others
     heartbeat: Callable[[], object] = field(default=lambda: None, init=False, repr=False)  # called after every step
     keeper: Keeper = field(init=False, repr=False)
 
@@ -162,12 +164,15 @@ class Run:
         """Take a run up where its newest intact checkpoint left it; from step 0 where it has none yet.
 
         `changes` may only touch settings that do not alter what is computed. Raises UsageError for a folder that is
-        no run or a change that is not allowed, CheckpointError where checkpoints exist but none is intact, DataError
-        for other data than the run was trained on unless `changed_data` allows them.
+        no run or a change that is not allowed, GanError where another process trains the run, CheckpointError where
+        checkpoints exist but none is intact, DataError for other data than the run was trained on unless
+        `changed_data` allows them.
         """
         folder = Path(folder)
         composition = reopen(folder, changes, files)
         runtime = choose_runtime(composition.settings)
+        if runtime.world.leads:
+            directory.refuse_in_use(folder, by_others=True)  # this process itself, when it goes back to a checkpoint
         data = open_data(composition)
         run = cls(folder, composition, prepare(composition, data, runtime))
         keeper, fingerprint = run.keeper, data.fingerprint()
@@ -187,6 +192,8 @@ class Run:
             run.notes += [*found.notes, *notes]
         step, manifest = run.training.step, found.manifest if found is not None else {}
         run.notes += former.remarks(folder, step, runtime.device, manifest)
+        if found is not None and run.share >= 1:
+            run.notes.append(f"nothing is left to train: {run.length}; a longer one goes on, e.g. {run.longer}")
         return run
 
     @classmethod
@@ -239,11 +246,13 @@ class Run:
             if not self.world.leads:
                 yield from self._follow()
                 return
-            with directory.locked(self.folder):
+            with directory.locked(self.folder) as held:
+                self.keeper.held = held
                 yield from self._lead()
 
     def _lead(self) -> Iterator[Row | None]:
-        directory.write_recipe(self.folder, self.composition.recipe())
+        if self.share < 1:  # a length that the run has passed already is not kept
+            directory.write_recipe(self.folder, self.composition.recipe())
         if facts := self.composition.hooks.first("describe_data"):
             directory.describe_data(self.folder, facts)
         log = MetricsLog(self.folder / directory.METRICS, self.keeper.rows, self.keeper.row_step or math.inf)
@@ -296,6 +305,7 @@ class Run:
             self.heartbeat()
         if ended:
             self.notes.append(f"ended at step {training.step}: {ended}")
+        self._expect_same()
         with self._told():
             self.keeper.save(training, log, last=True)
         self._agree(GO)
@@ -310,6 +320,7 @@ class Run:
                     self._advance()
                     yield None
                     self.heartbeat()
+                self._expect_same()
                 self._agree(GO)
                 return
             except NumbersError as error:
@@ -327,9 +338,15 @@ class Run:
             check_finite(figures, step)
         if remark := self._gradients.look(figures):
             self.notes.append(f"step {step}: {remark}")
-        if self.world.size > 1 and step % settings.save_every == 0:
-            expect_same(gan, self.world, step)
+        if not self._compared or step % settings.save_every == 0:
+            self._expect_same()
         return figures
+
+    def _expect_same(self) -> None:
+        """Compare the processes: after the first step that they make, and whenever a checkpoint is written."""
+        self._compared = True
+        if self.world.size > 1:
+            expect_same(self.training.game.gan, self.world, self.training.step)
 
     # ── several processes ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -371,10 +388,12 @@ class Run:
             report = f"; report: {kept / 'report.txt'}" if kept else ""
             where = f"{self.folder}, seed {settings.seed}; {self.keeper.last}{report}"
             raise NumbersError(error.what, where=where, mend=f"{error.mend}, or --rollbacks 3") from None
+        held = self.keeper.held
         again = Run.resume(self.folder, files=lambda _: True, changed_data=True)
         again.training.retry(attempt + 1)
         self.composition, self.training, self.keeper = again.composition, again.training, again.keeper
         self.keeper.notes = self.notes
+        self.keeper.held = held
         if log is not None:
             log.cut(self.keeper.rows, self.keeper.row_step or math.inf)
         step, tries = self.training.step, settings.rollbacks
@@ -389,6 +408,22 @@ class Run:
         if settings.epochs:
             return min(1.0, training.epoch / settings.epochs)
         return min(1.0, training.step / settings.steps) if settings.steps else 1.0
+
+    @property
+    def length(self) -> str:
+        """Say where the run is and how long it is to be."""
+        settings, training = self.composition.settings, self.training
+        if settings.epochs:
+            return f"the run is at epoch {training.epoch:.4g} of {settings.epochs}"
+        return f"the run is at step {training.step} of {settings.steps}"
+
+    @property
+    def longer(self) -> str:
+        """Return the words that would make the run twice as long as it is now."""
+        settings, training = self.composition.settings, self.training
+        if settings.epochs:
+            return f"--epochs {max(1, math.ceil(2 * training.epoch))}"
+        return f"--steps {max(1, 2 * training.step)}"
 
     def _progress(self, last: tuple[float, float]) -> Progress:
         """Say where the run is; `last` holds epoch and share after the step before."""
@@ -441,6 +476,8 @@ class Run:
         A disk that takes no picture is told, and no reason to stop before the end. Raises GanError for the final one.
         """
         try:
+            if moved := self.keeper.misplaced():
+                raise FileNotFoundError(errno.ENOENT, moved)
             self._draw(name, progress)
         except (OSError, PluginError) as error:
             reason = error if isinstance(error, OSError) else error.__cause__
