@@ -313,10 +313,25 @@ def refuse_strangers(layers: Sequence[Layer], user: Sequence[Layer], read: set[s
 
 def read_settings(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
     """Read the `[run]` tables. Raises UsageError."""
-    given = gather(layers, ["run"])
+    given = settle_length(layers, gather(layers, ["run"]))
     settings = Settings(**read_options("run", options_of(Settings), given))
     settings.image_size  # noqa: B018 - refuses a size that is none
     return settings, {f"run.{name}": value.where for name, value in given.items()}
+
+
+def settle_length(layers: Sequence[Layer], given: dict[str, Given]) -> dict[str, Given]:
+    """Let the highest layer that speaks of the run's length settle it, whether in steps or in epochs.
+
+    Where it gives steps alone, epochs of a layer below are put to 0; where it gives epochs, the origin of the steps
+    says that they do not count.
+    """
+    tables = [layer.options.get("run", {}) for layer in layers]
+    last = next((table for table in reversed(tables) if table.keys() & {"steps", "epochs"}), {})
+    if "epochs" not in last and "steps" in last and "epochs" in given:
+        return {**given, "epochs": Given(0, last["steps"].where)}
+    if "epochs" in last and str(last["epochs"].value) != "0" and "steps" in given and "steps" not in last:
+        return {**given, "steps": evolve(given["steps"], where=f"not used: {last['epochs'].where}")}
+    return given
 
 
 def tags_of(each: Chosen) -> set[str]:

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import importlib
 import importlib.util
+import os
 import re
 import sys
 import traceback
@@ -243,7 +244,7 @@ def split_file(given: str) -> tuple[Path, str]:
     """Split `./file.py:Class` into resolved path and class. Raises UsageError where there is no such file."""
     location, _, wanted = given.rpartition("=")[2].partition(".py:")
     path = Path(f"{location}.py" if wanted else location).absolute()
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"there is no file {path}", where=given, mend="name a Python file that holds a component")
     return path.resolve(), wanted
 

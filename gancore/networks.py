@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gancore.batch import Judgement
 from gancore.errors import CompositionError, PluginError
-from gancore.plan import Head, LabelSet, Plan, Role, Tail
+from gancore.plan import ROLES, Head, LabelSet, Plan, Role, Tail
 
 if TYPE_CHECKING:
     from gancore.data import Data
@@ -159,19 +159,19 @@ def draw_latent(hooks: Hooks, plan: Plan, n: int, streams: Streams, *key: int | 
 
 def build(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
     """Build, initialise and adapt both players and their optimisers."""
-    gan = GAN(
-        Player(
-            "generator", build_generator(hooks, plan, streams).to(device), _extras(hooks, plan, streams, "generator")
-        ),
-        Player("critic", build_critic(hooks, plan, streams).to(device), _extras(hooks, plan, streams, "critic")),
-        device,
-    )
+    gan = GAN(*(build_player(hooks, plan, streams, device, role) for role in ROLES), device)
     for player in (gan.generator, gan.critic):
-        player.extras.to(device)
         player.optimizer = hooks.first(
             "make_optimizer", only=player.role, params=player.named_parameters(), role=player.role
         )
     return gan
+
+
+def build_player(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device, role: Role) -> Player:
+    """Build, initialise and adapt one player, without an optimiser."""
+    make = build_generator if role == "generator" else build_critic
+    network = make(hooks, plan, streams).to(device)
+    return Player(role, network, _extras(hooks, plan, streams, role).to(device))
 
 
 def build_generator(hooks: Hooks, plan: Plan, streams: Streams) -> nn.Module:

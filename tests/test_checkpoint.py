@@ -12,8 +12,10 @@ import torch
 from attrs import evolve
 from companions import Average, Encoder
 from disks import reseal, snapshot
+from PIL import Image
 
-from gancore import CheckpointError, PluginError, component, hookimpl, memory
+from gancore import CheckpointError, PluginError, Run, component, compose, hookimpl, memory
+from gancore.recipe import layer_of
 from gancore.run import checkpoint, directory, sealed
 from gancore.run.snapshot import capture, compare, restore
 from gancore.testing import assert_equal, check_exact_resume, train
@@ -433,6 +435,73 @@ def test_state_that_json_cannot_hold_is_refused_with_its_path(value):
 
     with pytest.raises(PluginError, match=r"state\.buffer\[1\]"):
         capture(train(Odd()))
+
+
+NAMES = [
+    "golden retriever", "a, b", "a=b", "", "..", "/", "a/../b", "100 %", "%u00e9", "%%udcff", "Füchse", "text.0",
+    "line\nline", "nul\0", "x" * 5000, "no utf-8 \udcff", "plain", "\u202e",
+]  # fmt: skip
+
+
+def test_tensors_may_be_kept_under_any_text(tmp_path):
+    @component(source="a test")
+    class Odd:
+        """Keep a number by each name of the user's data."""
+
+        shares: dict = memory(factory=dict)
+
+        @hookimpl
+        def before_step(self):
+            self.shares = {name: torch.tensor([float(place)]) for place, name in enumerate(NAMES)}
+
+        def state(self):
+            return dict(self.shares)
+
+        def load_state(self, state):
+            self.shares = state
+
+    training = train(Odd())
+    training.advance()
+    before = snapshot_of(training)
+    folder = checkpoint.write(tmp_path, before, {})
+    assert not sealed.faults(folder)
+    found = checkpoint.read(folder).snapshot
+    assert_equal(before, found)
+    again = train(Odd())
+    restore(again, found)
+    assert_equal(before, snapshot_of(again))
+
+
+def test_weights_and_their_moments_may_have_any_name(tmp_path):
+    whole = snapshot(1)
+    weights = {f"heads.{name}.weight": torch.full((2,), float(place)) for place, name in enumerate(NAMES)}
+    moments = {f"critic/{name}/exp_avg": weight for name, weight in weights.items()}
+    odd = evolve(whole, files={**whole.files, "critic": weights, "optim": moments})
+    assert_equal(odd, checkpoint.read(checkpoint.write(tmp_path, odd, {})).snapshot)
+
+
+def test_a_run_on_classes_with_spaces_is_saved_and_gone_on_with(tmp_path):
+    for place, name in enumerate(("golden retriever", "poodle, toy", "a=b", "100 %")):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(4):
+            picture = Image.effect_noise((16, 16), 40 + 20 * place + number).convert("RGB")
+            picture.save(tmp_path / "pets" / name / f"{number}.png")
+    run = Run.start(
+        compose(
+            data="image-folder", metric=["recognition"], reg=["ema"], track=["doctor"],
+            options={
+                "image-folder.path": str(tmp_path / "pets"), "dcgan.width": 4, "dcgan-critic.width": 4,
+                "recognition.epochs": 1, "recognition.every": 1, "recognition.images": 8, "recognition.reals": 8,
+            },
+            settings={"steps": 2, "batch": 4, "log_every": 1, "size": "16"},
+        ),
+        tmp_path / "run",
+    )  # fmt: skip
+    run.fit()
+    assert "recognition/share/golden retriever" in directory.read_rows(tmp_path / "run")[-1]
+    resumed = Run.resume(tmp_path / "run", [layer_of("x", {"run": {"steps": 3}})])
+    assert resumed.training.step == 2
+    resumed.fit()
 
 
 @pytest.mark.parametrize("make", [list, lambda: [Average()], lambda: [Encoder()]])

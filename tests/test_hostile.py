@@ -10,12 +10,13 @@ from pathlib import Path
 import hostile
 import pytest
 import torch
-from disks import snapshot
+from companions import Average
+from disks import reseal, snapshot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
-from gancore import CheckpointError, Run, UsageError, compose
+from gancore import CheckpointError, Run, UsageError, component, compose, hookimpl
 from gancore.run import checkpoint, directory, forms, sealed, strict_json, tensor_header
 from gancore.run.snapshot import capture, restore
 from gancore.testing import assert_equal, train
@@ -114,6 +115,90 @@ def test_the_state_of_another_optimiser_is_refused_before_anything_changes_item6
     with pytest.raises(CheckpointError, match=what):
         restore(training, snapshot_like(before, state, optim={**before.files["optim"], **tensors}))
     assert_equal(before, capture(training))
+
+
+@component(source="a test")
+class Adam:
+    """Keep two moments of a weight, and how many steps were made."""
+
+    @hookimpl
+    def make_optimizer(self, params):
+        return torch.optim.Adam([weight for _, weight in params], lr=0.01)
+
+
+def trained(optimizer):
+    training = train(optimizer)
+    training.advance()
+    return training
+
+
+def whole_state(training):
+    captured = capture(training)
+    return type(captured)(captured.files, {**snapshot(0).state, **captured.state})
+
+
+MOMENT = "critic/score.weight/exp_avg"
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda optim: optim.update({MOMENT: optim[MOMENT].int()}), "score.weight/exp_avg is .*int32.*, not .*float32"),
+        (
+            lambda optim: optim.update({MOMENT: optim[MOMENT].T.contiguous()}),
+            r"exp_avg is \(\[\d+, 1\].*not \(\[1, \d+\]",
+        ),
+        (lambda optim: optim.update({f"{MOMENT}erage": optim.pop(MOMENT)}), "missing score.weight/exp_avg"),
+        (lambda optim: optim.update({f"{MOMENT}_more": optim[MOMENT]}), "unexpected score.weight/exp_avg_more"),
+        (lambda optim: optim.update({"nobody/x/exp_avg": optim[MOMENT]}), "unexpected nobody/x/exp_avg"),
+    ],
+)
+def test_moments_that_the_optimiser_would_not_keep_are_refused_item6(change, what):
+    training = trained(Adam())
+    before = capture(training)
+    optim = dict(before.files["optim"])
+    change(optim)
+    with pytest.raises(CheckpointError, match=what):
+        restore(training, snapshot_like(before, optim=optim))
+    assert_equal(before, capture(training))
+
+
+def test_the_state_of_a_component_that_is_not_chosen_is_refused_item6():
+    training = train(Average())
+    before = capture(training)
+    more = {**before.files["components"], "stranger/weights": torch.zeros(1)}
+    with pytest.raises(CheckpointError, match="unexpected stranger/weights"):
+        restore(training, snapshot_like(before, components=more))
+    state = {"components": {**before.state["components"], "stranger": before.state["components"]["average"]}}
+    with pytest.raises(CheckpointError, match="unexpected stranger"):
+        restore(training, snapshot_like(before, state))
+
+
+# what is changed in a file of tensors, whose sums are then put right
+MOVED = {
+    "another-type": (lambda tensors, name: tensors.update({name: tensors[name].int()}), "is I32"),
+    "transposed": (lambda tensors, name: tensors.update({name: tensors[name].reshape(1, -1)}), "is F32[1, "),
+    "renamed": (lambda tensors, name: tensors.update({f"{name}x": tensors.pop(name)}), "is missing; "),
+    "more": (lambda tensors, name: tensors.update({f"{name}x": tensors[name].clone()}), "is not of it"),
+    "fewer": (lambda tensors, name: tensors.pop(name), "is missing"),
+}
+
+
+@pytest.mark.parametrize("change", MOVED)
+@pytest.mark.parametrize("part", ["generator", "critic", "optim", "components"])
+def test_a_tensor_that_was_not_saved_so_is_found_and_named_without_torch(tmp_path, part, change):
+    folder = checkpoint.write(tmp_path, whole_state(trained(Average())), {})
+    path = folder / f"{part}.safetensors"
+    tensors = load(path.read_bytes())
+    name = max(tensors, key=lambda each: tensors[each].dim())
+    MOVED[change][0](tensors, name)
+    path.write_bytes(save(tensors))
+    reseal(folder)
+    (fault,) = sealed.faults(folder)
+    assert f"{part}.safetensors does not hold what was saved: {name}" in fault or change == "more"
+    assert MOVED[change][1] in fault
+    with pytest.raises(CheckpointError, match="does not hold what was saved"):
+        checkpoint.read(folder)
 
 
 # ── whole runs ────────────────────────────────────────────────────────────────────────────────────────────────

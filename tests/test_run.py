@@ -2,16 +2,21 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from disks import reseal
+from PIL import Image
 
 from gancore import CheckpointError, DataError, GanError, NumbersError, Run, UsageError, compose
+from gancore.composition import read_settings
 from gancore.recipe import layer_of
 from gancore.run import checkpoint, directory
 from gancore.run.directory import read_rows, rows_in
@@ -150,12 +155,6 @@ def test_epochs_without_reals_are_refused(tmp_path):
 def test_a_batch_that_a_norm_cannot_take_ends_the_run_with_a_sentence(tmp_path):
     with pytest.raises(GanError, match="step 0 failed: ValueError"):
         start(tmp_path / "r", data="mixture", settings={"batch": 1, "size": "none"}, norm="batch").fit()
-
-
-def test_a_run_of_epochs_is_not_lengthened_by_steps(tmp_path):
-    start(tmp_path / "r", settings={"epochs": 1}).fit()
-    with pytest.raises(UsageError, match="set by epochs"):
-        Run.resume(tmp_path / "r", [layer_of("x", {"run": {"steps": 50}})])
 
 
 def test_a_sealed_checkpoint_that_lacks_its_parts_is_refused(tmp_path):
@@ -315,3 +314,106 @@ def test_a_stretch_without_reals_does_not_end_a_run_by_epochs_but_a_schedule_wit
     sometimes = {"boosted.generator-chance": 0.1, "boosted.critic-chance": 0.0, "boosted.length": 3}
     run = start(tmp_path / "some", settings=by_epochs, schedule="boosted", options=sometimes, **points).fit()
     assert run.training.epoch >= 1
+
+
+# ── what a run's recipe says on resume ────────────────────────────────────────────────────────────────────────
+
+
+def edit(folder, old, new):
+    recipe = folder / "recipe.toml"
+    text = recipe.read_text()
+    assert old in text
+    recipe.write_text(text.replace(old, new))
+
+
+EDITS = {
+    "run.seed is 7, not 0": ("seed = 0\ndevice", "seed = 7\ndevice"),
+    "run.batch is 4, not 8": ("batch = 8", "batch = 4"),
+    "adam.lr is 0.5, not 0.0002": ("lr = 0.0002", "lr = 0.5"),
+    "track is ['doctor', 'curves'], not ['doctor']": ('"doctor",', '"doctor", "curves",'),
+    "dcgan.activation is 'leaky', not 'relu'": ('activation = "relu"', 'activation = "leaky"'),
+}
+
+
+@pytest.fixture(scope="module")
+def of_one_step(tmp_path_factory):
+    return start(tmp_path_factory.mktemp("one") / "r", steps=1).fit().folder
+
+
+@pytest.fixture
+def edited(of_one_step, tmp_path):
+    return Path(shutil.copytree(of_one_step, tmp_path / "r"))
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_a_recipe_edited_by_hand_is_not_gone_on_with(edited, what):
+    edit(edited, *EDITS[what])
+    with pytest.raises(UsageError, match=re.escape(what)) as error:
+        Run.resume(edited)
+    assert error.value.where == str(edited / "recipe.toml")
+
+
+def test_what_a_command_line_may_change_may_be_edited_too(edited):
+    edit(edited, "save-every = 2", "save-every = 3")
+    edit(edited, "steps = 1", "steps = 2")
+    assert Run.resume(edited).fit().training.step == 2
+
+
+def test_an_option_that_a_plugin_had_not_then_may_have_its_default(edited):
+    folder = checkpoint.steps(edited / "checkpoints")[-1]
+    state = json.loads((folder / "state.json").read_text())
+    del state["recipe"]["adam"]["beta2"]
+    state["recipe"]["adam"]["gone"] = 1
+    (folder / "state.json").write_text(json.dumps(state))
+    reseal(folder)
+    assert Run.resume(edited).training.step == 1
+    edit(edited, "beta2 = 0.999", "beta2 = 0.9")
+    with pytest.raises(UsageError, match=re.escape("adam.beta2 is 0.9, not none")):
+        Run.resume(edited)
+
+
+def test_samples_of_an_edited_recipe_come_with_a_note(edited):
+    edit(edited, "seed = 0\ndevice", "seed = 7\ndevice")
+    assert any("run.seed is 7, not 0" in note for note in Run.load(edited).notes)
+
+
+def test_a_run_folder_and_its_data_may_be_moved(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(4):
+            Image.effect_noise((16, 16), 40 + number).convert("RGB").save(tmp_path / "pets" / name / f"{number}.png")
+    small = {"dcgan.width": 4, "dcgan-critic.width": 4, "image-folder.path": str(tmp_path / "pets")}
+    made = compose(data="image-folder", options=small, settings={**QUICK, "steps": 1})
+    Run.start(made, tmp_path / "r").fit()
+    (tmp_path / "pets").rename(tmp_path / "animals")
+    edit(tmp_path / "r", str(tmp_path / "pets"), str(tmp_path / "animals"))
+    assert Run.resume(tmp_path / "r").training.step == 1
+
+
+# ── how long ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("lower", "higher", "steps", "epochs"),
+    [
+        ({"epochs": 9}, {"steps": 2}, 2, 0),
+        ({"steps": 9}, {"epochs": 2}, 9, 2),
+        ({"steps": 9, "epochs": 9}, {"steps": 2}, 2, 0),
+        ({"epochs": 9}, {"steps": 2, "epochs": 3}, 2, 3),
+        ({"steps": 9}, {"epochs": 0}, 9, 0),
+        ({"epochs": 9}, {}, 1000, 9),
+    ],
+)
+def test_the_highest_layer_that_speaks_of_the_length_settles_it(lower, higher, steps, epochs):
+    layers = [layer_of("a recipe", {"run": lower}), layer_of("the user", {"run": higher})]
+    settings, origins = read_settings(layers)
+    assert (settings.steps, settings.epochs) == (steps, epochs)
+    if "steps" in higher and "epochs" not in higher:
+        assert origins["run.epochs"] == "the user"
+
+
+def test_a_run_of_epochs_goes_on_for_steps_where_the_user_says_so(tmp_path):
+    run = start(tmp_path / "r", settings={"epochs": 1}).fit()
+    longer = Run.resume(tmp_path / "r", [layer_of("x", {"run": {"steps": run.training.step + 1}})])
+    assert longer.composition.settings.epochs == 0
+    assert longer.fit().training.step == run.training.step + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -113,7 +114,13 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
-        code = _report(GanError(f"{error.strerror or error}", where=str(error.filename or "")), 1, debug)
+        too_long = error.errno == errno.ENAMETOOLONG  # only a name that was typed can be
+        made = GanError(
+            f"{error.strerror or error}",
+            where=str(error.filename or ""),
+            mend="give a shorter name" if too_long else "",
+        )
+        code = _report(made, 2 if too_long else 1, debug)
     except Exception as error:  # a fault of ours or of a component: say so without a page of traceback
         what = f"unexpected {type(error).__name__}: {error}"
         code = _report(GanError(what, mend="--debug shows the traceback"), 1, debug)

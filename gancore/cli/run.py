@@ -55,6 +55,21 @@ VARIANT_HELP = {
 }
 
 
+class SettingFlag(click.Option):
+    """The flag of a setting, whose help shows what a run without any flag takes."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return flag and help, with the value of the default recipe where that has one."""
+        from gancore.composition import default_layers
+
+        name = self.opts[0].removeprefix("--")
+        given = [layer.options["run"][name] for layer in default_layers() if name in layer.options.get("run", {})]
+        if given:
+            help_text = options_of(Settings)[name].help
+            self.help = f"{help_text} [{show(given[-1].value)}]"
+        return super().get_help_record(ctx)
+
+
 def with_slots(command: Callable[..., Any], leave_out: Sequence[str] = ()) -> Callable[..., Any]:
     """Give a command one flag a slot and one a setting."""
     for name, option in reversed([each for each in options_of(Settings).items() if each[0] not in leave_out]):
@@ -63,7 +78,8 @@ def with_slots(command: Callable[..., Any], leave_out: Sequence[str] = ()) -> Ca
             command = click.option(f"--{name}", is_flag=True, default=None, help=option.help)(command)
             continue
         metavar, text = "N" if option.type is int else "TEXT", f"{option.help} [{default}]"
-        command = click.option(f"--{name}", metavar=metavar, multiple=True, callback=once, help=text)(command)
+        flag = click.option(f"--{name}", cls=SettingFlag, metavar=metavar, multiple=True, callback=once, help=text)
+        command = flag(command)
     for slot in reversed(slot_flags()):
         callback = None if slot in LISTS else once
         command = click.option(f"--{slot}", metavar="NAME", multiple=True, callback=callback, help=SLOT_HELP[slot])(

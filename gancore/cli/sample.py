@@ -1,21 +1,22 @@
-"""`gan sample`: pictures from a run's newest checkpoint."""
+"""`gan sample`: draw samples from a trained run."""
 
 from __future__ import annotations
 
-import re
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from gancore.cli.console import note, say
-from gancore.errors import UsageError, did_you_mean
-from gancore.run import directory
+from gancore.cli.labels import chosen_classes
+from gancore.discovery import split_file
+from gancore.errors import CheckpointError, UsageError
+from gancore.plan import LabelSet
+from gancore.run import checkpoint, directory, sealed
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from gancore.plan import LabelSet
 
 
 @click.command()
@@ -28,22 +29,38 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), default=Path("samples.png"), help="A .png for a grid, or a folder."
 )
+@click.option("--overwrite", is_flag=True, help="Where the folder holds something, move it aside to OUT.old-1 first.")
 def sample(
-    run: Path, count: int, labels: str | None, seed: int, device: str, files: tuple[str, ...], out: Path
+    run: Path,
+    count: int,
+    labels: str | None,
+    seed: int,
+    device: str,
+    files: tuple[str, ...],
+    out: Path,
+    overwrite: bool,
 ) -> None:
     """Draw samples from RUN into a grid (`-o grid.png`) or a folder of single images (`-o folder`)."""
+    # everything that can be refused is refused here, before torch is imported
     directory.expect(run)
-    from gancore.discovery import split_file
+    expect_place(out, overwrite=overwrite)
+    named = {split_file(name)[0] for name in files}
+    wanted: dict[int, list[int]] = {}
+    known = stored_labels(run)
+    if labels and known is not None:
+        wanted = chosen_classes(labels, known)
+
     from gancore.run.run import Run
 
-    named = {split_file(name)[0] for name in files}
     opened = Run.load(run, device=device, files=lambda name: split_file(name)[0] in named)
     for text in opened.notes:
         note(text)
     if labels and "cond" not in opened.composition.slots:
         note("nothing in this run conditions the generator on labels, so --labels changes nothing")
-    chosen = read_labels(labels, opened.training.game.plan.label_sets, count) if labels else None
+    chosen = labels_of(wanted, opened.training.game.plan.label_sets, count) if labels else None
     images, _ = opened.sample(count, chosen, seed)
+    if overwrite and not out.suffix and holds_something(out):
+        directory.set_aside(out)
     try:
         write(images, out)
     except OSError as error:
@@ -53,50 +70,55 @@ def sample(
     say(f"{len(images)} samples of step {opened.training.step} in {out}")
 
 
-def read_labels(text: str, label_sets: tuple[LabelSet, ...], count: int) -> Tensor:
-    """Read `type=fire,water body=bird` into labels `[n, L]`; sets that are not named run through their classes.
+def expect_place(out: Path, *, overwrite: bool) -> None:
+    """Raise UsageError unless samples can be written there: into a `.png`, or into a folder that holds nothing yet."""
+    if out.suffix and out.suffix.lower() != ".png":
+        raise UsageError(f"{out} is neither a .png nor a folder", where="-o", mend=f"-o {out.with_suffix('.png')}")
+    if out.suffix and os.path.isdir(out):
+        raise UsageError(f"{out} is a folder", where="-o", mend="name a file, or a folder without .png")
+    if not out.suffix and os.path.lexists(out) and not os.path.isdir(out):
+        raise UsageError(f"{out} is a file", where="-o", mend=f"-o {out}.png, or name a folder")
+    if not out.suffix and holds_something(out) and not overwrite:
+        what = f"{out} is not empty, and two sets of samples would be mixed"
+        raise UsageError(what, where="-o", mend="name a folder that is new or empty, or --overwrite")
+    try:
+        directory.probe(out)
+    except UsageError as error:
+        raise UsageError(error.what, where="-o", mend="name another file or folder") from None
 
-    Raises UsageError for a set or class that the run does not know.
-    """
+
+def holds_something(folder: Path) -> bool:
+    """Whether there is a folder with anything in it."""
+    return os.path.isdir(folder) and any(True for _ in os.scandir(folder))
+
+
+def stored_labels(run: Path) -> tuple[LabelSet, ...] | None:
+    """Read the label sets of a run from its newest checkpoint, without torch; None where none can be read."""
+    for folder in reversed(checkpoint.steps(run / directory.CHECKPOINTS)):
+        try:
+            found = sealed.unseal(folder).state()["label_sets"]
+        except (CheckpointError, KeyError):  # damaged, or of an older format: `Run.load` says so
+            continue
+        return tuple(LabelSet(each["name"], tuple(each["classes"])) for each in found)
+    return None
+
+
+def labels_of(wanted: dict[int, list[int]], label_sets: tuple[LabelSet, ...], count: int) -> Tensor:
+    """Return labels `[n, L]` that repeat the wanted classes; sets without any run through all their classes."""
     import torch
 
     from gancore.run.samples import class_labels
 
-    if not label_sets:
-        raise UsageError("the run has no labels", where=f"--labels {text}", mend="leave --labels out")
     found = class_labels([len(each) for each in label_sets], count)
-    names = [each.name for each in label_sets]
-    for part in re.split(r"\s+(?=[^\s=]+=)", text.strip()):
-        name, equals, classes = part.partition("=")
-        name, classes = (name, classes) if equals else (names[0], part)
-        if name not in names:
-            raise UsageError(
-                f"no label set is called {name!r}",
-                where=f"--labels {text}",
-                mend=did_you_mean(name, names) or ", ".join(names),
-            )
-        labels = label_sets[names.index(name)]
-        wanted = torch.tensor([class_number(word, labels, text) for word in classes.split(",")])
-        found[:, names.index(name)] = wanted[torch.arange(count) % len(wanted)]
+    for number, classes in wanted.items():
+        found[:, number] = torch.tensor(classes)[torch.arange(count) % len(classes)]
     return found
-
-
-def class_number(word: str, labels: LabelSet, text: str) -> int:
-    """Return the number of a class, given by name or number. Raises UsageError."""
-    if word in labels.classes:
-        return labels.classes.index(word)
-    if word.isdecimal() and int(word) < len(labels):
-        return int(word)
-    mend = did_you_mean(word, labels.classes) or f"one of {', '.join(labels.classes)}"
-    raise UsageError(f"{labels.name} has no class {word!r}", where=f"--labels {text}", mend=mend)
 
 
 def write(images: Tensor, out: Path) -> None:
     """Write a grid into a `.png`, or each image into a folder; points become a scatter, or a CSV in a folder."""
     from gancore.run.samples import grid, save_picture, scatter, to_picture, to_pixels
 
-    if out.suffix and out.suffix.lower() != ".png":
-        raise UsageError(f"{out} is neither a .png nor a folder", where="-o", mend=f"-o {out.with_suffix('.png')}")
     if out.suffix:
         save_picture(grid(images) if images.dim() == 4 else scatter(images, None), out)
         return

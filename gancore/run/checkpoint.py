@@ -15,16 +15,16 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from gancore.errors import CheckpointError
-from gancore.run import _fs, forms, sealed, strict_json, tensor_header
+from gancore.run import _fs, forms, sealed, strict_json, tensor_header, tensor_table
 from gancore.run.sealed import FORMAT, KIND, LARGEST, MANIFEST, MIGRATIONS, STATE, SUMS, TENSORS, step_of
 from gancore.run.sealed import name_of as name_of
 
@@ -95,11 +95,14 @@ def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]
         _fs.write_new(temporary / name, content)
         sizes[name], sums[name] = len(content), sha256(content).hexdigest()
 
+    table: dict[str, dict[str, str]] = {}
     for stem, tensors in snapshot.files.items():
-        content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
-        tensor_header.check(content)
+        stored = tensor_table.stored_names(tensors)
+        content = save({stored[name]: tensor.contiguous() for name, tensor in tensors.items()})
+        found = tensor_header.check(content)
+        table[stem] = {tensor_table.escaped(name): found[stored[name]] for name in sorted(tensors)}
         add(f"{stem}{TENSORS}", content)
-    add(STATE, _json(snapshot.state, forms.check_state))
+    add(STATE, _json({**snapshot.state, "tensors": table}, forms.check_state))
     manifest = {
         "format": FORMAT,
         "kind": KIND,
@@ -192,15 +195,24 @@ def problem(folder: Path) -> str:
     return "; ".join(sealed.faults(folder))
 
 
-def read(folder: Path) -> Checkpoint:
-    """Read and verify one checkpoint. Raises CheckpointError naming the file at fault; nothing is loaded before."""
+def read(folder: Path, parts: Collection[str] = forms.PARTS) -> Checkpoint:
+    """Read and verify one checkpoint. Raises CheckpointError naming the file at fault; nothing is loaded before.
+
+    Every file is verified, but only the tensors of these `parts` are kept in memory; the others' are left out.
+    """
     from gancore.run.snapshot import Snapshot
 
     seal = sealed.unseal(folder)
-    files = {
-        name.removesuffix(TENSORS): _tensors(seal, name) for name in seal.manifest["files"] if name.endswith(TENSORS)
-    }
-    snapshot = Snapshot(files, strict_json.parse(seal.read(STATE)))
+    about: dict[str, Any] = {}
+    files: dict[str, dict[str, Tensor]] = {}
+    for name in seal.manifest["files"]:
+        content, about[name] = seal.read(name)
+        stem = name.removesuffix(TENSORS)
+        if name != STATE:
+            files[stem] = _tensors(seal, name, content) if stem in parts or seal.manifest["format"] != FORMAT else {}
+    if wrong := seal.compare(about):
+        raise CheckpointError("; ".join(wrong), where=str(folder))
+    snapshot = Snapshot(files, about[STATE])
     try:
         for number in range(seal.manifest["format"], FORMAT):
             snapshot = MIGRATIONS[number](snapshot)
@@ -208,13 +220,12 @@ def read(folder: Path) -> Checkpoint:
             forms.check_state(snapshot.state, seal.manifest["step"])
     except ValueError as error:
         raise CheckpointError(f"{folder.name} is refused: {error}", where=str(folder)) from None
-    return Checkpoint(folder, snapshot, seal.manifest, seal.notes())
+    return Checkpoint(folder, _by_own_names(snapshot), seal.manifest, seal.notes())
 
 
-def _tensors(seal: sealed.Sealed, name: str) -> dict[str, Tensor]:
+def _tensors(seal: sealed.Sealed, name: str, content: bytes) -> dict[str, Tensor]:
     from safetensors.torch import load
 
-    content = seal.read(name)
     try:
         return load(content)
     except Exception as error:  # the library has several kinds, and says nothing of which
@@ -222,13 +233,22 @@ def _tensors(seal: sealed.Sealed, name: str) -> dict[str, Tensor]:
         raise CheckpointError(what, where=str(seal.folder)) from error
 
 
-def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """Read the newest checkpoint that verifies; also say why newer ones did not."""
+def _by_own_names(snapshot: Snapshot) -> Snapshot:
+    """Give tensors their own names back, which their files may not be able to hold."""
+    state, files = dict(snapshot.state), dict(snapshot.files)
+    for stem, listed in state.pop("tensors", {}).items():
+        stored = tensor_table.stored_names(map(tensor_table.unescaped, listed))
+        files[stem] = {name: files[stem][kept] for name, kept in stored.items() if kept in files[stem]}
+    return evolve(snapshot, files=files, state=state)
+
+
+def newest(folder: Path, parts: Collection[str] = forms.PARTS) -> tuple[Checkpoint | None, list[str]]:
+    """Read the newest checkpoint that verifies, or some of its parts; also say why newer ones did not."""
     damaged: dict[Path, str] = {}
     # a listing made while a training process renames may show neither the old folder nor the new: look twice
     while left := [path for path in (steps(folder) or steps(folder)) if path not in damaged]:
         try:
-            return read(left[-1]), list(damaged.values())
+            return read(left[-1], parts), list(damaged.values())
         except CheckpointError as error:
             if left[-1].exists():  # otherwise a training process has pruned it: look what there is now
                 damaged[left[-1]] = error.what

@@ -47,12 +47,12 @@ def claim(name: str, root: Path = Path("runs")) -> Path:
 
 def refuse_taken(folder: Path) -> None:
     """Raise UsageError where something is in the way of a new run, or the disk does not take it."""
-    if (folder / RECIPE).exists():
+    if os.path.exists(folder / RECIPE):
         raise UsageError(f"{folder} already holds a run", where="--out", mend=f"--resume {folder}, or another --out")
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise UsageError(f"{folder} is a file", where="--out", mend="name a folder that is new or empty")
     left = f".{RECIPE}.tmp"  # by a run that was killed before it had a recipe
-    if folder.exists() and any(path.name != left for path in folder.iterdir()):
+    if os.path.exists(folder) and any(path.name != left for path in folder.iterdir()):
         raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
 
 
@@ -71,6 +71,12 @@ def probe(folder: Path) -> None:
 
     Raises UsageError where that cannot be done.
     """
+    try:
+        os.lstat(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # a name that is too long, or a file where a folder is wanted
+        raise _not_made(folder, error) from None
     place = next((path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), folder)
     trial = place / f".trial-{os.getpid()}-{secrets.token_hex(4)}"
     try:
@@ -121,13 +127,13 @@ def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
 
 def expect(folder: Path) -> None:
     """Raise UsageError unless a folder holds a run."""
-    if not (folder / RECIPE).is_file():
-        siblings = [path.parent.name for path in folder.parent.glob(f"*/{RECIPE}")] if folder.parent.is_dir() else []
-        near = did_you_mean(folder.name, siblings)
+    if not os.path.isfile(folder / RECIPE):
+        beside = folder.parent.glob(f"*/{RECIPE}") if os.path.isdir(folder.parent) else []
+        near = did_you_mean(folder.name, [path.parent.name for path in beside])
         if around := _run_around(folder):
             what = f"{folder} is a part of the run {around}, not a run"
             raise UsageError(what, where=str(folder), mend=f"name the run: {around}")
-        why = f"it has no {RECIPE}" if folder.is_dir() else "there is no such folder"
+        why = f"it has no {RECIPE}" if os.path.isdir(folder) else "there is no such folder"
         raise UsageError(
             f"{folder} is no run: {why}", where=str(folder), mend=near or "name a folder that `gan run` made"
         )

@@ -21,7 +21,7 @@ def check_manifest(manifest: Any) -> None:
 
 def check_state(state: Any, step: int | None = None) -> None:
     """Raise ValueError unless `state` holds what a run's state holds and nothing else, and is of a given step."""
-    _check(state, STATE, optional={"row_step", "scales"})
+    _check(state, STATE, optional={"row_step", "scales", "tensors", "recipe"})
     if step not in (None, state["step"]):
         raise ValueError(f"it is of step {state['step']}, the manifest of step {step}")
 
@@ -84,6 +84,7 @@ def _number(value: Any) -> bool:
 
 
 _STORED = {"component": _word, "distribution": _word, "version": _word}
+_FORMS = _table(_text, _word)
 _GROUPS = _list(_table(_word, _anything))
 MANIFEST: Mapping[str, Form] = {
     "format": _count,
@@ -106,4 +107,6 @@ STATE: Mapping[str, Form] = {
     "scales": _table(lambda role: role in ("generator", "critic"), _table(_word, _number)),
     "optimizers": _record(generator=_GROUPS, critic=_GROUPS),
     "components": _table(_word, _record(**_STORED, state_version=_count, state=_table(_text, _anything))),
+    "tensors": _record(**dict.fromkeys(sorted(PARTS), _FORMS)),
+    "recipe": _table(_text, _anything),
 }

@@ -12,6 +12,7 @@ from gancore.errors import CheckpointError
 from gancore.loop import Training
 from gancore.run import checkpoint, directory
 from gancore.run.records import MetricsLog, check_weights
+from gancore.run.resume_checks import fixed_part
 from gancore.run.snapshot import Snapshot, capture
 
 PERSISTENCE = 3  # saves that may fail, one after another
@@ -83,6 +84,7 @@ class Keeper:
             **snapshot.state,
             "attempt": training.game.streams.attempt,
             "seed": self.composition.settings.seed,
+            "recipe": fixed_part(self.composition),
             "data": self.data,
             "rows": log.rows,
             "row_step": self.row_step,

@@ -13,27 +13,27 @@ from typing import Self
 
 import torch
 from attrs import define, evolve, field
-from torch import Tensor, nn
+from torch import Tensor
 
 from gancore.composition import Composition, resolve
 from gancore.data import Data, DataOrder, DataSpec
 from gancore.discovery import is_file
 from gancore.errors import CheckpointError, CompositionError, DataError, GanError, NumbersError, PluginError, UsageError
-from gancore.hooks import Hooks
 from gancore.loop import Training
-from gancore.networks import GAN, Player, build, build_generator, make_plan
-from gancore.plan import LabelSet, Plan
+from gancore.networks import build, make_plan
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
-from gancore.run import checkpoint, directory, failure, former, plugins, postmortem
+from gancore.run import checkpoint, directory, failure, former, forms, plugins, postmortem
 from gancore.run.device import build_anew, choose_runtime, lay_out, precision_note, resident
 from gancore.run.directory import Row
 from gancore.run.gradients import FirstGradients
 from gancore.run.guard import guarded
 from gancore.run.keeping import Keeper
+from gancore.run.opened import open_generator, open_players, stored_plan
 from gancore.run.peers import expect_same
 from gancore.run.progress import Progress
 from gancore.run.records import MetricsLog, check_finite, numbers
+from gancore.run.resume_checks import expect_recipe, recipe_changes
 from gancore.run.samples import class_labels, draw_samples, grid, save_picture, scatter
 from gancore.run.snapshot import restore, restore_generator
 from gancore.run.views import expect_labels
@@ -79,12 +79,6 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
     expect_labels(game)
     build_anew(gan, settings.compile)
     return Training(game, DataOrder(len(data), settings.batch, streams), source=resident(data, runtime))
-
-
-def build_sampler(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
-    """Build the generator alone, beside a critic that is none, for samples of a run whose plugins are not all there."""
-    generator = Player("generator", build_generator(hooks, plan, streams).to(device), nn.ModuleDict())
-    return GAN(generator, Player("critic", nn.Identity(), nn.ModuleDict()), device)
 
 
 def require_slots(composition: Composition) -> None:
@@ -185,6 +179,7 @@ class Run:
                     where=str(folder),
                     mend="give back the data it had, or --accept-changed-data",
                 )
+            expect_recipe(composition, state, str(folder / directory.RECIPE), changed_data=changed_data)
             notes = plugins.compare(found.manifest.get("plugins", {}), composition)
             restore(run.training, found.snapshot)
             run.training.retry(state["attempt"])
@@ -198,31 +193,36 @@ class Run:
 
     @classmethod
     def load(cls, folder: Path | str, *, device: str = "auto", files: Callable[[str], bool] = lambda _: False) -> Run:
-        """Open a run to draw samples from its newest intact checkpoint; the data need not be there."""
+        """Open a run to draw samples from its newest intact checkpoint; the data need not be there.
+
+        No optimiser is built, and the critic only when something asks for it.
+        """
         folder = Path(folder)
         directory.expect(folder)
         recorded = read_recipe(folder / directory.RECIPE).layer
         lost = plugins.absent(recorded)
         composition = guarded(resolve([plugins.spare(recorded, lost, folder)], files, exact=True))
-        found, warnings = checkpoint.newest(folder / directory.CHECKPOINTS)
+        found, notes = checkpoint.newest(folder / directory.CHECKPOINTS, forms.PARTS - {"optim"})
         if found is None:
             raise CheckpointError(f"{folder} has no checkpoint to sample from", mend=f"gan run --resume {folder}")
-        state, settings = found.snapshot.state, composition.settings
+        snapshot, settings = found.snapshot, composition.settings
+        if not lost and (changes := recipe_changes(composition, snapshot.state)):
+            notes.append(f"the recipe was changed since the run was trained: {'; '.join(changes)}")
         streams, runtime = Streams(settings.seed), choose_runtime(evolve(settings, device=device))
-        label_sets = tuple(LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"])
-        plan = make_plan(composition.hooks, streams, state["shape"], label_sets, settings.batch, None)
-        make = build_sampler if lost else build
-        gan = make(composition.hooks, plan, streams, runtime.device)
-        runtime = runtime if lost else lay_out(gan, plan, runtime, settings.channels_last)
+        plan = stored_plan(composition, streams, snapshot)
+        if lost:
+            gan = open_generator(composition.hooks, plan, streams, runtime.device)
+        else:
+            gan, runtime = open_players(composition, plan, streams, runtime, snapshot)
         training = Training(Game(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams))
         try:
-            (restore_generator if lost else restore)(training, found.snapshot)
+            restore_generator(training, snapshot, whole=not lost)
         except CheckpointError:
             plugins.require(lost, folder)
             raise
-        training.retry(state["attempt"])
-        notes = [f"{each.wanted} is not installed; the generator is sampled without it" for each in lost]
-        return cls(folder, composition, training, [*warnings, *notes])
+        training.retry(snapshot.state["attempt"])
+        notes += [f"{each.wanted} is not installed; the generator is sampled without it" for each in lost]
+        return cls(folder, composition, training, notes)
 
     # ── training ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -522,12 +522,7 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
     kept = [evolve(layer, slots={}) for layer in changes]
     recorded = read_recipe(folder / directory.RECIPE).layer
     plugins.require(plugins.absent(recorded), folder)
-    composition = guarded(resolve([recorded, *kept], files, exact=True))
-    asked = {name: given.where for layer in kept for name, given in layer.options.get("run", {}).items()}
-    if composition.settings.epochs and "steps" in asked and "epochs" not in asked:
-        mend = "--epochs N, or --epochs 0 --steps N"
-        raise UsageError("the run's length is set by epochs", where=asked["steps"], mend=mend)
-    return composition
+    return guarded(resolve([recorded, *kept], files, exact=True))
 
 
 __all__ = ["Run", "Settings", "data_tags", "open_data", "prepare"]

@@ -18,7 +18,7 @@ from typing import Any
 from attrs import frozen
 
 from gancore.errors import CheckpointError
-from gancore.run import _fs, forms, strict_json, tensor_header
+from gancore.run import _fs, forms, strict_json, tensor_header, tensor_table
 
 FORMAT = 1
 KIND = "gancore-checkpoint"
@@ -41,17 +41,37 @@ class Sealed:
     sums: Mapping[str, str]
     manifest: Mapping[str, Any]
 
-    def read(self, name: str) -> bytes:
-        """Read a listed file, and check its size, its sum and its form. Raises CheckpointError."""
+    def read(self, name: str) -> tuple[bytes, Any]:
+        """Read a listed file, and check its size, its sum and its form. Raises CheckpointError.
+
+        Also return what it says of itself: the forms of its tensors by stored name, or the state.
+        """
         content = read_file(self.folder, name, self.sums[name], self.manifest["files"][name])
         try:
             if name.endswith(TENSORS):
-                tensor_header.check(content)
-            elif self.manifest["format"] == FORMAT:
-                forms.check_state(strict_json.parse(content), self.manifest["step"])
+                return content, tensor_header.check(content)
+            state = strict_json.parse(content)
+            if self.manifest["format"] == FORMAT:
+                forms.check_state(state, self.manifest["step"])
         except ValueError as error:
             raise CheckpointError(f"{self.folder.name}: {name} is refused: {error}", where=str(self.folder)) from None
-        return content
+        return content, state
+
+    def state(self) -> dict[str, Any]:
+        """Read the state alone. Raises CheckpointError."""
+        return dict(self.read(STATE)[1])
+
+    def compare(self, about: Mapping[str, Any]) -> list[str]:
+        """Say where the tensors are not those that the state lists; `about` is what each file says of itself."""
+        table = about.get(STATE, {}).get("tensors") if self.manifest["format"] == FORMAT else None
+        if table is None:  # written before states had such a list, or damaged itself
+            return []
+        found = {name.removesuffix(TENSORS): each for name, each in about.items() if name != STATE}
+        try:
+            wrong = tensor_table.differences(table, found)
+        except ValueError as error:
+            wrong = [f"{STATE} is refused: {error}"]
+        return [f"{self.folder.name}: {each}" for each in wrong]
 
     def notes(self) -> list[str]:
         """Name the files that lie in the folder and belong to nothing; they are never opened."""
@@ -105,12 +125,13 @@ def faults(folder: Path) -> list[str]:
     except CheckpointError as error:
         return [error.what]
     found = []
+    about: dict[str, Any] = {}
     for name in sealed.manifest["files"]:
         try:
-            sealed.read(name)
+            about[name] = sealed.read(name)[1]
         except CheckpointError as error:
             found.append(error.what)
-    return found
+    return found + sealed.compare(about)
 
 
 def read_file(folder: Path, name: str, digest: str = "", size: int | None = None) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Mapping
 from reprlib import repr as shortly
 from typing import TYPE_CHECKING, Any
@@ -16,15 +15,13 @@ from torch import Tensor
 from gancore.component import card_of
 from gancore.errors import CheckpointError, PluginError
 from gancore.plan import ROLES
+from gancore.run.fit import Tensors, compare, own, refuse_stored
+from gancore.run.optimizer_state import expect_optimizer, load_optimizer, optimizer_tensors, settings_of
 
 if TYPE_CHECKING:
     from gancore.hooks import Chosen, Hooks
     from gancore.loop import Training
-    from gancore.networks import Player
 
-Tensors = dict[str, Tensor]
-
-KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")  # of a tensor in a file
 STORED = {
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
     torch.uint8, torch.bool,
@@ -46,7 +43,7 @@ def capture(training: Training) -> Snapshot:
     groups: dict[str, list[dict[str, Any]]] = {}
     for role in ROLES:
         optim |= {f"{role}/{name}": tensor for name, tensor in optimizer_tensors(gan.player(role)).items()}
-        groups[role] = [_settings(group) for group in gan.player(role).optimizer.param_groups]
+        groups[role] = [settings_of(group) for group in gan.player(role).optimizer.param_groups]
     tensors, components = component_state(training.game.hooks)
     files = {
         "generator": gan.generator.state_dict(),
@@ -70,13 +67,34 @@ def _copy(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # as files hold them, whatever the layout
 
 
-def restore(training: Training, snapshot: Snapshot) -> None:
-    """Put everything back. Raises CheckpointError, before anything is changed, where names or shapes differ."""
-    gan, files = training.game.gan, snapshot.files
+def expect_fit(training: Training, snapshot: Snapshot) -> None:
+    """Compare everything stored with this training, which stays as it is: names, shapes and types of all parts.
+
+    Raises CheckpointError naming what is missing, unexpected or different.
+    """
+    gan, files, hooks = training.game.gan, snapshot.files, training.game.hooks
+    stray = [name for name in files["optim"] if name.partition("/")[0] not in ROLES]
+    refuse_stored("optim", [f"unexpected {name}" for name in stray])
     for role in ROLES:
         compare(role, gan.player(role).state_dict(), files[role])
         expect_optimizer(role, gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role])
-    load_components(training.game.hooks, files["components"], snapshot.state["components"])
+    _expect_owners(hooks, files["components"], snapshot.state["components"])
+    _expect_taken(hooks, states_of(hooks, files["components"], snapshot.state["components"]))
+
+
+def _expect_owners(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> None:
+    """Raise CheckpointError for the state of a component that is not chosen, or that has none now."""
+    known = {each.name for each in hooks.chosen if hasattr(each.component, "load_state")}
+    stray = [name for name in components if name not in known]
+    stray += [name for name in tensors if name.partition("/")[0] not in known]
+    refuse_stored("state of components", [f"unexpected {name}" for name in stray])
+
+
+def restore(training: Training, snapshot: Snapshot) -> None:
+    """Put everything back. Raises CheckpointError, before anything is changed, where `expect_fit` does."""
+    gan, files = training.game.gan, snapshot.files
+    expect_fit(training, snapshot)
+    give_states(training.game.hooks, states_of(training.game.hooks, files["components"], snapshot.state["components"]))
     for role in ROLES:
         gan.player(role).load_state_dict(files[role])
         load_optimizer(gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role])
@@ -86,111 +104,27 @@ def restore(training: Training, snapshot: Snapshot) -> None:
     training.step, training.batches = snapshot.state["step"], snapshot.state["batches"]
 
 
-def restore_generator(training: Training, snapshot: Snapshot) -> None:
-    """Put the generator's network back, and the components that are there: enough to draw samples.
+def restore_generator(training: Training, snapshot: Snapshot, *, whole: bool) -> None:
+    """Put the generator back, and the components that are there: enough to draw samples.
 
-    Raises CheckpointError where it does not fit.
+    Unless the generator is `whole`, networks that components added to it are left out. The critic is built only where
+    a component does not take its state without. Raises CheckpointError where something does not fit.
     """
-    generator = training.game.gan.generator
-    weights = {name: each for name, each in snapshot.files["generator"].items() if not name.startswith("extras.")}
-    compare("generator", generator.network.state_dict(), weights)
-    load_components(training.game.hooks, snapshot.files["components"], snapshot.state["components"])
-    generator.load_state_dict(weights)
+    generator, hooks = training.game.gan.generator, training.game.hooks
+    stored = snapshot.files["generator"]
+    if not whole:
+        stored = {name: each for name, each in stored.items() if not name.startswith("extras.")}
+    compare("generator", generator.state_dict(), stored)
+    parts = hooks, snapshot.files["components"], snapshot.state["components"]
+    try:
+        load_components(*parts)
+    except CheckpointError:
+        if not whole:
+            raise
+        _ = training.game.gan.critic  # built now: the component may have taken part in that
+        load_components(*parts)
+    generator.load_state_dict(stored)
     training.step, training.batches = snapshot.state["step"], snapshot.state["batches"]
-
-
-def own(prefix: str, tensors: Tensors) -> Tensors:
-    """Return the tensors named `prefix/KEY`, by KEY."""
-    return {key.removeprefix(f"{prefix}/"): each for key, each in tensors.items() if key.startswith(f"{prefix}/")}
-
-
-def compare(label: str, wanted: Tensors, found: Tensors) -> None:
-    """Raise CheckpointError where names, shapes or types of stored weights differ from those of the network."""
-    trouble = [f"missing {name}" for name in wanted if name not in found]
-    trouble += [f"unexpected {name}" for name in found if name not in wanted]
-    trouble += [
-        f"{name} is {_form(found[name])}, not {_form(wanted[name])}"
-        for name in wanted
-        if name in found and _form(wanted[name]) != _form(found[name])
-    ]
-    _refuse_stored(label, trouble)
-
-
-def _refuse_stored(label: str, trouble: list[str]) -> None:
-    if trouble:
-        more = f" and {len(trouble) - 5} more" if len(trouble) > 5 else ""
-        raise CheckpointError(
-            f"the stored {label} does not fit this composition: {'; '.join(trouble[:5])}{more}",
-            mend="resume with the recipe the run was started with",
-        )
-
-
-def _form(tensor: Tensor) -> tuple[list[int], torch.dtype]:
-    return list(tensor.shape), tensor.dtype
-
-
-def optimizer_tensors(player: Player) -> Tensors:
-    """Name an optimiser's tensors `parameter/key`, e.g. `blocks.0.weight/exp_avg`. Numbers become 0-d float64."""
-    names = {id(weight): name for name, weight in player.named_parameters()}
-    return {
-        f"{names[id(weight)]}/{key}": value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
-        for weight, values in player.optimizer.state.items()
-        for key, value in values.items()
-        if value is not None
-    }
-
-
-def expect_optimizer(label: str, player: Player, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
-    """Raise CheckpointError where an optimiser's stored tensors or settings are not of this player's kind."""
-    sizes = {name: max(1, weight.numel()) for name, weight in player.named_parameters()}
-    here = player.optimizer.param_groups
-    trouble = [] if len(groups) == len(here) else [f"{len(groups)} groups of weights, not {len(here)}"]
-    for name, tensor in tensors.items():
-        weight = name.rpartition("/")[0]
-        if weight not in sizes:
-            trouble.append(f"unexpected {name}")
-        elif tensor.numel() > sizes[weight]:
-            trouble.append(f"{name} is larger than its weight")
-    for now, then in zip(here, groups, strict=False):
-        unlike = [key for key in now.keys() & then.keys() if _kind(now[key]) not in (_kind(then[key]), "none")]
-        trouble += [f"{key} is {shortly(then[key])}, not like {shortly(now[key])}" for key in sorted(unlike)]
-    _refuse_stored(f"optimiser of the {label}", trouble)
-
-
-def _kind(value: Any) -> str:
-    """Say which kind of setting a value is; what is none by default may become anything."""
-    if isinstance(value, list | tuple):
-        return f"list of {', '.join(map(_kind, value))}"
-    return "none" if value is None else "number" if type(value) in (int, float) else type(value).__name__
-
-
-def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
-    """Put an optimiser's tensors and the settings of its groups back."""
-    fresh = player.optimizer.state_dict()
-    names = {id(weight): name for name, weight in player.named_parameters()}
-    weights = [weight for group in player.optimizer.param_groups for weight in group["params"]]
-    numbers = [number for group in fresh["param_groups"] for number in group["params"]]
-    state = {}
-    for number, weight in zip(numbers, weights, strict=True):
-        if mine := own(names[id(weight)], tensors):
-            state[number] = {key: _laid_like(weight, tensor) for key, tensor in mine.items()}
-    merged = [{**now, **_tuples(then)} for now, then in zip(fresh["param_groups"], groups, strict=True)]
-    player.optimizer.load_state_dict({"state": state, "param_groups": merged})
-
-
-def _laid_like(weight: Tensor, tensor: Tensor) -> Tensor:
-    """Copy a tensor, in the memory layout of the weight it belongs to: fused optimisers walk both side by side."""
-    if tensor.shape != weight.shape:
-        return tensor.clone()
-    return torch.empty_like(weight, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
-
-
-def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in group.items() if key not in ("params", "param_names")}
-
-
-def _tuples(group: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in group.items()}
 
 
 def component_state(hooks: Hooks) -> tuple[Tensors, dict[str, Any]]:
@@ -223,8 +157,8 @@ def state_of(each: Chosen) -> dict[str, Any]:
     for key, value in state.items():
         if not isinstance(value, Tensor):
             _refuse(each, {key: value}, "state")
-        elif not isinstance(key, str) or len(key) > 200 or not KEY.fullmatch(key):
-            raise _unfit(each, f"state holds a tensor under {key!r}: letters, digits and _ . - / make a name")
+        elif not isinstance(key, str):
+            raise _unfit(each, f"state holds a tensor under {key!r}, no text")
         elif value.dtype not in STORED or value.layout is not torch.strided or value.device.type == "meta":
             raise _unfit(each, f"state.{key} is a tensor of {value.dtype}, {value.layout}, on {value.device}")
     return state
@@ -263,12 +197,26 @@ def load_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any
 
     Raises CheckpointError where one is missing, of a version that nobody can read, or not taken; then none is changed.
     """
-    states = {
+    states = states_of(hooks, tensors, components)
+    _expect_taken(hooks, states)
+    give_states(hooks, states)
+
+
+def states_of(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the stored state of every component that takes one, in its present form, by the component's name."""
+    return {
         each.name: _stored(each, tensors, components) for each in hooks.chosen if hasattr(each.component, "load_state")
     }
+
+
+def _expect_taken(hooks: Hooks, states: Mapping[str, dict[str, Any]]) -> None:
     for each in hooks.chosen:
         if each.name in states:
             _take(evolve(each, component=copy.deepcopy(each.component)), states[each.name])
+
+
+def give_states(hooks: Hooks, states: Mapping[str, dict[str, Any]]) -> None:
+    """Give every component its state."""
     for each in hooks.chosen:
         if each.name in states:
             each.component.load_state(_copied(states[each.name]))

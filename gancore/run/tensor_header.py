@@ -22,8 +22,16 @@ _PART = r"[A-Za-z0-9_][A-Za-z0-9_.\-]*"
 NAME = re.compile(rf"{_PART}(/{_PART})*")
 
 
-def check(content: bytes) -> None:
-    """Raise ValueError, saying what is wrong, unless `content` is a safetensors file of the plain form we write."""
+def is_plain(name: str) -> bool:
+    """Whether a tensor may have this name in a file."""
+    return len(name) <= LONGEST_NAME and ".." not in name and NAME.fullmatch(name) is not None
+
+
+def check(content: bytes) -> dict[str, str]:
+    """Return the form of each tensor by name, e.g. `F32[64, 3]`.
+
+    Raises ValueError, saying what is wrong, unless `content` is a safetensors file of the plain form we write.
+    """
     length = int.from_bytes(content[:8], "little")
     if len(content) < 10 or not 2 <= length <= min(LARGEST_HEADER, len(content) - 8):
         raise ValueError("the length of its header is wrong")
@@ -36,13 +44,14 @@ def check(content: bytes) -> None:
         raise ValueError(f"it holds {len(entries):,} tensors, more than {MOST_TENSORS:,}")
     end = 0
     for name, entry in entries.items():
-        if len(name) > LONGEST_NAME or ".." in name or not NAME.fullmatch(name):
+        if not is_plain(name):
             raise ValueError(f"{shortly(name)} is no name of a tensor")
         begin, end = end, _end_of(name, entry, end)
         if entry["dtype"] == "BOOL" and content[8 + length + begin : 8 + length + end].strip(b"\0\1"):
             raise ValueError(f"{name} holds truth values that are neither 0 nor 1")
     if end != len(content) - 8 - length:
         raise ValueError("its tensors do not end where the file ends")
+    return {name: f"{entry['dtype']}{entry['shape']}" for name, entry in entries.items()}
 
 
 def _check_metadata(notes: Any) -> None:

@@ -7,9 +7,12 @@ from gan_plugin_doctor.series import Log, Series
 from gancore import component, hookimpl, memory, option
 
 LIMIT = 512  # values kept of each figure
+SERIES = "series/"  # before a figure's name, which may be any text
 
 
-@component(source="garridoq/gan-guide, BenoitLeguay/GAN_IconClass and others; each finding names its own")
+@component(
+    source="garridoq/gan-guide, BenoitLeguay/GAN_IconClass and others; each finding names its own", state_version=2
+)
 class Doctor:
     """Watch the figures of the run and say when they look like a known fault, with numbers and something to try.
 
@@ -39,7 +42,8 @@ class Doctor:
 
     def state(self):
         series = {
-            key: torch.tensor([each.steps, each.values], dtype=torch.float64) for key, each in self.log.series.items()
+            f"{SERIES}{figure}": torch.tensor([each.steps, each.values], dtype=torch.float64)
+            for figure, each in self.log.series.items()
         }
         return {"seen": self.seen, "fault": self.fault, **series}
 
@@ -49,7 +53,11 @@ class Doctor:
         for key, value in state.items():
             if isinstance(value, torch.Tensor):
                 steps, values = value.tolist()
-                self.log.series[key] = Series(list(map(int, steps)), values)
+                self.log.series[key.removeprefix(SERIES)] = Series(list(map(int, steps)), values)
+
+    def migrate(self, state, from_version):
+        """Put the figures of form 1 under a prefix, so that one called `seen` or `fault` is no longer taken for it."""
+        return {key if key in ("seen", "fault") else f"{SERIES}{key}": value for key, value in state.items()}
 
 
 def sentence(finding):
