@@ -18,18 +18,19 @@ from typing import Any
 
 import tomli_w
 
-from gancore.errors import GanError, UsageError, did_you_mean
+from gancore.errors import GanError, UsageError, nearest
 from gancore.run import _fs
 
 Row = dict[str, Any]
 
 RECIPE, METRICS, ABOUT, LOCK = "recipe.toml", "metrics.jsonl", "run.json", "lock"
 DATA, CHECKPOINTS, FAILED = "data-report.json", "checkpoints", "failed"
+RUNS = Path("runs")  # where runs go unless the user says otherwise
 FOLDERS = (CHECKPOINTS, "samples")
 LONGEST_ROW, LARGEST_ABOUT = 1 << 20, 1 << 20  # bytes
 
 
-def claim(name: str, root: Path = Path("runs")) -> Path:
+def claim(name: str, root: Path = RUNS) -> Path:
     """Make and return the first folder `runs/NAME-K` that was not there yet; no other process gets the same."""
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ def expect_free(out: Path | None, *, overwrite: bool = False) -> None:
     """Raise UsageError where no new run can be made, before any work is done for it; `overwrite` clears the way."""
     if out is not None and not overwrite:
         refuse_taken(out)
-    probe(Path("runs") if out is None else out)
+    probe(RUNS if out is None else out)
 
 
 def probe(folder: Path) -> None:
@@ -113,12 +114,25 @@ def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
 def expect(folder: Path) -> None:
     """Raise UsageError unless a folder holds a run."""
     if not (folder / RECIPE).is_file():
-        siblings = [path.parent.name for path in folder.parent.glob(f"*/{RECIPE}")] if folder.parent.is_dir() else []
-        near = did_you_mean(folder.name, siblings)
+        near = runs_like(folder)
         why = f"it has no {RECIPE}" if folder.is_dir() else "there is no such folder"
         raise UsageError(
             f"{folder} is no run: {why}", where=str(folder), mend=near or "name a folder that `gan run` made"
         )
+
+
+def runs_like(folder: Path) -> str:
+    """Say which run was meant by a folder that is none, or list the newest of those that lie beside it."""
+    places = dict.fromkeys([folder.parent, RUNS])
+    try:
+        found = {path.parent: path.stat().st_mtime for place in places for path in place.glob(f"*/{RECIPE}")}
+    except OSError:  # a name that is too long, or a place that cannot be read
+        return ""
+    near = nearest(folder.name, [run.name for run in found])
+    if near:
+        return f"did you mean {' or '.join(str(run) for run in found if run.name in near)}?"
+    newest = sorted(found, key=found.__getitem__, reverse=True)[:5]
+    return f"runs here, the newest first: {', '.join(map(str, newest))}" if newest else ""
 
 
 def read_rows(folder: Path | str) -> list[Row]:

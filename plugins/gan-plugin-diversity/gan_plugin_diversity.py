@@ -26,7 +26,8 @@ def mean_distance(x: Tensor) -> Tensor:
 
 @component(
     source="collapse: Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.2; minor axis: Leguay, "
-    "github.com/BenoitLeguay/GAN_IconClass, the plane with a latent of 1 and of 100"
+    "github.com/BenoitLeguay/GAN_IconClass, the plane with a latent of 1 and of 100",
+    known_as={"mode-collapse": ""},
 )
 class Collapse:
     """Compare how far apart samples lie with how far apart reals lie.
@@ -110,7 +111,8 @@ def count_modes(points: Tensor, means: Tensor, sigma: float) -> dict[str, float 
 
 @component(
     source="Srivastava et al., VEEGAN, NeurIPS 2017, arXiv:1705.07761, section 4.1; Lin et al., PacGAN, NeurIPS 2018, "
-    "arXiv:1712.04086, section 4.1; junk, count20 and width are ours"
+    "arXiv:1712.04086, section 4.1; junk, count20 and width are ours",
+    known_as={"mode-coverage": ""},
 )
 class Modes:
     """Count the modes of a known mixture that samples find, and how many samples find one.

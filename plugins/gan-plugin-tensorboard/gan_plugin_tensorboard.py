@@ -10,7 +10,10 @@ from gancore import UsageError, component, hookimpl, memory, read_rows
 AXIS = "step"  # of every curve, so no curve itself
 
 
-@component(source="TensorBoard, https://www.tensorflow.org/tensorboard; torch.utils.tensorboard")
+@component(
+    source="TensorBoard, https://www.tensorflow.org/tensorboard; torch.utils.tensorboard",
+    known_as={"tb": "", "tensorboardx": ""},
+)
 class TensorBoard:
     """Write figures and sample grids for TensorBoard; see them by `tensorboard --logdir RUN`.
 

@@ -66,7 +66,11 @@ def beside_floor(reference: Reference, samples: Tensor) -> dict[str, float | Ten
 
 
 @component(
-    source="Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; bias: Bińkowski et al., ICLR 2018, arXiv:1801.01401"
+    source="Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; bias: Bińkowski et al., ICLR 2018, arXiv:1801.01401",
+    known_as={
+        "fid": "Its features are of a network of its own, not of Inception-v3: its values compare only with each other.",
+        "frechet-distance": "",
+    },
 )
 class Frechet:
     """Measure the Fréchet distance between features of samples and of reals.
@@ -118,7 +122,12 @@ def singular(reference: Reference) -> str | None:
     return f"a Fréchet distance of {n} samples in {d} features is mostly bias: read its ratio, or measure more samples"
 
 
-@component(source="Gretton et al., JMLR 13, 2012, lemma 6; bandwidths: github.com/BenoitLeguay/GAN_IconClass")
+@component(
+    source="Gretton et al., JMLR 13, 2012, lemma 6; bandwidths: github.com/BenoitLeguay/GAN_IconClass",
+    known_as={
+        "kid": "Its features are of a network of its own, not of Inception-v3: its values compare only with each other."
+    },
+)
 class MMD:
     """Measure the squared maximum mean discrepancy between samples and reals.
 
@@ -152,7 +161,10 @@ class MMD:
         return {**figures, "z": squared / deviation} if deviation > NOTHING else figures
 
 
-@component(source="Rabin et al., SSVM 2011; Bonneel et al., JMIV 51, 2015; in GANs: Karras et al., arXiv:1710.10196")
+@component(
+    source="Rabin et al., SSVM 2011; Bonneel et al., JMIV 51, 2015; in GANs: Karras et al., arXiv:1710.10196",
+    known_as={"swd": ""},
+)
 class SlicedWasserstein:
     """Measure the sliced Wasserstein distance between features of samples and of reals.
 
