@@ -106,6 +106,12 @@ def create(folder: Path, recipe: dict[str, Any]) -> None:
         raise _not_made(folder, error) from None
 
 
+def withdraw(folder: Path) -> None:
+    """Remove a run that was refused before its first step, so that the next try may have its name."""
+    with contextlib.suppress(OSError):  # what cannot be removed stays, and the refusal is what the user needs to read
+        _fs.remove(folder)
+
+
 def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
     """Write a run's resolved recipe; a resumed run may have another length than it began with."""
     _fs.replace(folder / RECIPE, tomli_w.dumps(recipe).encode())

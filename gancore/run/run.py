@@ -110,6 +110,7 @@ class Run:
     notes: list[str] = field(factory=list)
     stop_after_step: bool = field(default=False, init=False)
     _idle: int = field(default=0, init=False)  # steps without reals
+    _new: bool = field(default=False, init=False)  # its folder was made for it
     heartbeat: Callable[[], object] = field(default=lambda: None, init=False, repr=False)  # called after every step
     keeper: Keeper = field(init=False, repr=False)
 
@@ -136,11 +137,11 @@ class Run:
         if runtime.world.leads:
             directory.expect_free(wanted, overwrite=overwrite)
         data = open_data(composition)
-        training = prepare(composition, data, runtime)
+        training, fingerprint = prepare(composition, data, runtime), data.fingerprint()
         made = str(make_folder(composition, wanted, overwrite)) if runtime.world.leads else ""
         folder = Path(runtime.world.tell(made))
         run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
-        run.keeper.data = data.fingerprint()
+        run.keeper.data, run._new = fingerprint, runtime.world.leads
         run.notes += [*precision_note(runtime), *postmortem.room_note(folder, training)]
         if len(data) < (batch := composition.settings.batch):
             run.notes.append(f"{len(data)} samples fill a batch of {batch} by repetition")
@@ -236,7 +237,12 @@ class Run:
                 yield from self._follow()
                 return
             with directory.locked(self.folder):
-                yield from self._lead()
+                try:
+                    yield from self._lead()
+                except (UsageError, DataError):
+                    if self._new and self.training.step == 0:
+                        directory.withdraw(self.folder)
+                    raise
 
     def _lead(self) -> Iterator[Row | None]:
         directory.write_recipe(self.folder, self.composition.recipe())

@@ -45,6 +45,15 @@ class Collapse:
     reals: Tensor | None = memory()  # [n, d], the same all the run
     distance: Tensor | None = memory()  # of the reals
 
+    @hookimpl(trylast=True)  # once others have wrapped the data
+    def adapt_data(self, data: Any) -> None:
+        if len(data) < 2:
+            raise DataError(
+                f"collapse compares distances between samples, which needs 2, but the data hold {len(data)}",
+                where="metric collapse",
+                mend="more data, or leave it out: --without collapse",
+            )
+
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
@@ -63,8 +72,6 @@ class Collapse:
 def take_reals(progress: Progress, n: int) -> Tensor:
     """Take n different reals `[n, *shape]`, or all there are; they follow from the data alone."""
     data, rng = progress.game.data or (), torch.Generator().manual_seed(0)
-    if len(data) < 2:
-        raise DataError(f"the data hold {len(data)} samples, but distances need 2", mend="leave the metric out")
     return data.take(torch.randperm(len(data), generator=rng)[:n], rng)[0]
 
 

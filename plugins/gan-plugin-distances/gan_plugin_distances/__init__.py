@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gan_plugin_distances.features import EXTRACTORS, Reference
-from gancore import Progress, component, hookimpl, memory, option
+from gan_plugin_distances.features import EXTRACTORS, Reference, expect_halves
+from gancore import Data, Progress, component, hookimpl, memory, option
 
 BANDWIDTHS = (10, 15, 20, 50)  # variances of the kernels, in squared units of the features
 DIRECTIONS = 256
@@ -68,7 +68,7 @@ def beside_floor(reference: Reference, samples: Tensor) -> dict[str, float | Ten
 @component(
     source="Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; bias: Bińkowski et al., ICLR 2018, arXiv:1801.01401",
     known_as={
-        "fid": "Its features are of a network of its own, not of Inception-v3: its values compare only with each other.",
+        "fid": "Its features are of a network of its own, not of Inception-v3: values compare only among themselves.",
         "frechet-distance": "",
     },
 )
@@ -99,6 +99,10 @@ class Frechet:
     reference: Reference | None = memory()
     remark: str | None = memory()  # to tell with the next row
 
+    @hookimpl(trylast=True)  # once others have wrapped the data
+    def adapt_data(self, data: Data) -> None:
+        expect_halves(len(data), "frechet")
+
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
@@ -125,7 +129,7 @@ def singular(reference: Reference) -> str | None:
 @component(
     source="Gretton et al., JMLR 13, 2012, lemma 6; bandwidths: github.com/BenoitLeguay/GAN_IconClass",
     known_as={
-        "kid": "Its features are of a network of its own, not of Inception-v3: its values compare only with each other."
+        "kid": "Its features are of a network of its own, not of Inception-v3: values compare only among themselves."
     },
 )
 class MMD:
@@ -148,6 +152,10 @@ class MMD:
         "pixels8", choices=("pixels8", "palette"), help="what is compared of images; points ignore it"
     )
     reference: Reference | None = memory()
+
+    @hookimpl(trylast=True)  # once others have wrapped the data
+    def adapt_data(self, data: Data) -> None:
+        expect_halves(len(data), "mmd")
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
@@ -179,6 +187,10 @@ class SlicedWasserstein:
     images: int = option(1000, ge=2, help="n, samples and reals to compare")
     features: str = option("randconv", choices=tuple(EXTRACTORS), help="what is compared of images; points ignore it")
     reference: Reference | None = memory()
+
+    @hookimpl(trylast=True)  # once others have wrapped the data
+    def adapt_data(self, data: Data) -> None:
+        expect_halves(len(data), "sliced-wasserstein")
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
