@@ -156,15 +156,39 @@ def read_rows(folder: Path | str) -> list[Row]:
 
 def rows_in(path: Path) -> list[Row]:
     """Read a metrics log up to the first line that is torn. Raises UsageError for what is no file of a run's own."""
+    return _rows_from(path, 0)[0]
+
+
+class RowReader:
+    """The metrics rows of a run as they come, each read once, however long the log is."""
+
+    def __init__(self, run: Path) -> None:
+        self._path, self._end = run / METRICS, 0
+
+    def more(self) -> list[Row]:
+        """Return the rows since the last call, up to the first line that is torn; none where there is no log yet.
+
+        Raises UsageError for what is no file of a run's own.
+        """
+        if not os.path.lexists(self._path):
+            return []
+        rows, self._end = _rows_from(self._path, self._end)
+        return rows
+
+
+def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
+    """Read rows from a byte on; also return the byte after the last."""
     rows: list[Row] = []
     try:
         with os.fdopen(_fs.open_regular(path), "rb") as file:
-            while (row := _row_of(file.readline(LONGEST_ROW))) is not None:
+            file.seek(start)
+            while (row := _row_of(line := file.readline(LONGEST_ROW))) is not None:
                 rows.append(row)
+                start += len(line)
     except OSError as error:
         why = "it is a link" if path.is_symlink() else error.strerror
         raise UsageError(f"{path} cannot be read: {why}", where=str(path), mend="give back the run's own log") from None
-    return rows
+    return rows, start
 
 
 def _row_of(line: bytes) -> Row | None:
