@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gancore.derivatives import slopes
     from gancore.networks import GAN, Critic, Crop
     from gancore.rng import draw_rows, fork_state
-    from gancore.run.directory import read_rows
+    from gancore.run.directory import RowReader, read_rows
     from gancore.run.progress import Progress
     from gancore.run.run import Run
     from gancore.run.samples import grid, save_picture
@@ -36,6 +36,7 @@ _LATER = {
     "Batch": "batch", "Judgement": "batch", "Sample": "batch", "Composition": "composition",
     "compose": "composition", "Data": "data", "DataSpec": "data", "StoredData": "data", "resize_images": "data",
     "GAN": "networks", "Critic": "networks", "Crop": "networks", "Run": "run.run", "read_rows": "run.directory",
+    "RowReader": "run.directory",
     "grid": "run.samples", "save_picture": "run.samples", "Progress": "run.progress", "Settings": "settings",
     "average": "world", "gather": "world", "peers": "world", "draw_rows": "rng", "fork_state": "rng",
     "slopes": "derivatives",
@@ -44,8 +45,9 @@ _LATER = {
 __all__ = [
     "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Crop", "Data", "DataError",
     "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "PeerError", "Plan", "PluginError",
-    "Progress", "Run", "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "average", "component",
-    "compose", "draw_rows", "fork_state", "gather", "grid", "hookimpl", "memory", "needs", "option", "peers", "pyramid",
+    "Progress", "RowReader", "Run", "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "average",
+    "component", "compose", "draw_rows", "fork_state", "gather", "grid", "hookimpl", "memory", "needs", "option",
+    "peers", "pyramid",
     "read_rows", "refuses", "resize_images", "save_picture", "slopes", "wary_of", "wary_without",
 ]  # fmt: skip
 

@@ -13,7 +13,7 @@ import attrs
 import pluggy
 
 from gancore import hookspecs
-from gancore.errors import PluginError
+from gancore.errors import PluginError, nearest
 
 T = TypeVar("T")
 
@@ -69,6 +69,7 @@ class Card:
     asks: Mapping[str, Any]
     asks_with: Mapping[str, Mapping[str, Any]]
     state_version: int
+    known_as: Mapping[str, str]
 
 
 @attrs.frozen
@@ -157,7 +158,7 @@ def options_of(cls: Any) -> dict[str, Option]:
 
 def kebab(name: str) -> str:
     """Spell a class's name as a component's: `MyOwnTrick` → `my-own-trick`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", name).strip("-").lower()
 
 
 def card_of(thing: Any) -> Card:
@@ -177,6 +178,7 @@ def component(
     asks: Mapping[str, Any] | None = None,
     asks_with: Mapping[str, Mapping[str, Any]] | None = None,
     state_version: int = 1,
+    known_as: Mapping[str, str] | None = None,
     api: int = hookspecs.API,
 ) -> Callable[[type[T]], type[T]]:
     """Make a class a component: its fields are options, its `@hookimpl` methods are where it acts.
@@ -185,11 +187,16 @@ def component(
     fragment of defaults it wants, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`; the user's own choice wins.
     `asks_with` maps a tag to what it asks beside a component that provides it, and wins over `asks`.
     `state_version` is raised when `state()` changes its form; `migrate(state, from_version)`, where a component has it,
-    returns a state of an older form in the present one. `api` is the version of the hooks that it was written for.
+    returns a state of an older form in the present one. `known_as` holds words by which users may look for it, each
+    with what they should know then, or "": whoever asks for one of them is pointed to this component. It is read from
+    the source, so it must be a literal. `api` is the version of the hooks that it was written for.
 
     Raises PluginError for a class that could never act as it seems to: see `check_hooks`.
     """
-    card = Card(source, frozenset(provides), tuple(rules), dict(asks or {}), dict(asks_with or {}), state_version)
+    card = Card(
+        source, frozenset(provides), tuple(rules), dict(asks or {}), dict(asks_with or {}), state_version,
+        dict(known_as or {}),
+    )  # fmt: skip
 
     def decorate(cls: type[T]) -> type[T]:
         if api != hookspecs.API:
@@ -242,7 +249,7 @@ def check_hooks(cls: type) -> None:
 def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) -> None:
     label = f"{cls.__name__}.{name}"
     if name not in SPECS:
-        near = get_close_matches(name, SPECS, n=1, cutoff=0.5)
+        near = nearest(name.replace("_", "-"), SPECS)
         raise PluginError(
             f"{label} is marked @hookimpl, but gancore has no such hook",
             where=where,

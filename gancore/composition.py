@@ -13,7 +13,7 @@ from gancore.component import Rule, card_of, options_of
 from gancore.errors import CompositionError, UsageError, did_you_mean
 from gancore.hooks import Chosen, Hooks
 from gancore.options import Given, read_options
-from gancore.recipe import ANY, BOTH, FORMAT, KINDS, LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of
+from gancore.recipe import ANY, BOTH, FORMAT, KINDS, LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, hyphened, layer_of
 from gancore.settings import Settings
 
 RESERVED = frozenset({*ONE_OF, *SHORTHANDS, *LISTS, *KINDS, "run", "format"})
@@ -93,6 +93,7 @@ def compose(
     by `component.option`, e.g. `{"my-trick.weight": 0.2}`; `settings` are those of `gancore.Settings`.
     Raises UsageError for anything that cannot be understood and CompositionError for what cannot be combined.
     """
+    refuse_unknown_slots(slots)
     chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in plain_names(slots).items()}
     tables: dict[str, dict[str, Any]] = {"run": plain_names(settings or {})}
     for address, value in (options or {}).items():
@@ -101,6 +102,21 @@ def compose(
     own = evolve(layer_of("compose()", chosen), options=layer_of("compose()", tables).options)
     layers = recipe_layers(str(recipe), variants) if recipe is not None else []
     return resolve([*layers, own], may_run(own))
+
+
+def refuse_unknown_slots(names: Iterable[str]) -> None:
+    """Raise UsageError for a keyword of `compose` that is no slot: a setting, a component, or nothing that we know."""
+    slots = [*ONE_OF, *SHORTHANDS, *LISTS]
+    for name in names:
+        word = hyphened(name)
+        if word in slots:
+            continue
+        spelled = [slot.replace("-", "_") for slot in slots]
+        mend = (
+            f'settings={{"{word}": …}}' if word in options_of(Settings)
+            else did_you_mean(name, spelled) or discovery.meant(word, guess=False) or f"one of {', '.join(spelled)}"
+        )  # fmt: skip
+        raise UsageError(f"compose() has no slot {name!r}", where=f"compose({name}=…)", mend=mend)
 
 
 def plain_names(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,14 +200,25 @@ def pick(layers: Sequence[Layer]) -> list[Pick]:
     for slot, (kind, roles) in ONE_OF.items():
         given = [layer.slots[slot] for layer in layers if slot in layer.slots]
         if given:
-            picks.append(Pick(slot, kind, roles, _whole(given[-1].value), given[-1].where))
+            picks.append(Pick(slot, kind, roles, _whole(hyphened(given[-1].value)), given[-1].where))
     dropped = {name for layer in layers for name in layer.names(WITHOUT)}
     for slot in ANY:
         for layer in layers:
+            refuse_twice(layer, slot)
             for name in layer.names(slot):
                 if name not in dropped and _whole(name) not in [each.name for each in picks]:
                     picks.append(Pick(slot, slot, BOTH, _whole(name), layer.slots[slot].where))
     return picks
+
+
+def refuse_twice(layer: Layer, slot: str) -> None:
+    """Raise UsageError where one layer chooses the same component twice under one name."""
+    names = [_whole(name) for name in layer.names(slot)]
+    for name in names:
+        if names.count(name) > 1:
+            alias = "other=" + name.rpartition("=")[2]
+            mend = f"choose it once, or give one an alias: --{slot} {alias}"
+            raise CompositionError(f"{slot} chooses {name!r} twice", where=layer.slots[slot].where, mend=mend)
 
 
 def _whole(name: str) -> str:
@@ -305,7 +332,8 @@ def refuse_strangers(layers: Sequence[Layer], user: Sequence[Layer], read: set[s
                 continue
             where = next((given.where for given in options.values()), layer.origin)
             kind = next((row.kind for row in discovery.installed() if row.name == table), None)
-            mend = f"--{kind} {table} chooses it" if kind else did_you_mean(table, read)
+            mend = f"--{kind} {table} chooses it" if kind else did_you_mean(table, read) or discovery.meant(table)
+            mend = mend or f"one of {', '.join(sorted(read))}"
             if table in (*ONE_OF, *SHORTHANDS):
                 mend = "use the component's own name; one that serves both players may be given an alias for each"
             raise UsageError(f"options are given for {table!r}, which is not chosen", where=where, mend=mend)

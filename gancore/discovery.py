@@ -23,8 +23,8 @@ from typing import Any
 from attrs import evolve, frozen
 
 from gancore.component import CARD, kebab
-from gancore.errors import PluginError, UsageError, did_you_mean
-from gancore.recipe import IN_WORDS, KINDS, Recipe, read_recipe
+from gancore.errors import PluginError, UsageError, did_you_mean, nearest, spelt
+from gancore.recipe import FILE, IN_WORDS, KINDS, Recipe, read_recipe
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PREFIX = "gancore."
@@ -41,7 +41,10 @@ importing: Callable[[str, str], AbstractContextManager[object]] = _plainly
 
 @frozen
 class Row:
-    """One published component, as `gan plugins` shows it. `status` is `ok` or the reason why it cannot be used."""
+    """One published component, as `gan plugins` shows it. `status` is `ok` or the reason why it cannot be used.
+
+    `known_as` holds the words by which users may look for it, each with what they should know then.
+    """
 
     name: str
     kind: str
@@ -50,6 +53,7 @@ class Row:
     summary: str
     status: str
     object: str
+    known_as: tuple[tuple[str, str], ...] = ()
 
     @property
     def origin(self) -> str:
@@ -84,12 +88,12 @@ def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
 
 def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
     """Describe one entry point, without running what it names."""
-    summary, status = _look(entry)
+    summary, status, words = _look(entry)
     told = distribution.metadata  # which raises for what is not there, where a backport of it was imported
     about = {key: told[key] for key in told}
     name, version = about.get("Name") or "?", about.get("Version") or "?"
     summary = summary or about.get("Summary") or ""
-    return Row(entry.name, kind, name, version, summary, refusal(entry.name, kind) or status, entry.value)
+    return Row(entry.name, kind, name, version, summary, refusal(entry.name, kind) or status, entry.value, words)
 
 
 def refusal(name: str, kind: str = "") -> str:
@@ -100,24 +104,34 @@ def refusal(name: str, kind: str = "") -> str:
     return f"the name {name!r} is a word of gancore's own" if taken else ""
 
 
-def _look(entry: metadata.EntryPoint) -> tuple[str, str]:
-    """Read the class's docstring and what is plainly broken from the source, without running it."""
+def _look(entry: metadata.EntryPoint) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    """Read the class's docstring, what is plainly broken, and `known_as`, from the source, without running it."""
     try:
         spec = spec_of(entry.module)
         if spec is None or spec.origin is None:
-            return "", f"there is no module {entry.module}"
+            return "", f"there is no module {entry.module}", ()
         tree = ast.parse(Path(spec.origin).read_bytes())
     except Exception as error:  # whatever lies there, it must not keep others from being listed
-        return "", f"{entry.value} cannot be read: {error}"
+        return "", f"{entry.value} cannot be read: {error}", ()
     for node in tree.body:
         if isinstance(node, ast.Raise):
-            return "", f"{entry.module} raises when imported: {ast.unparse(node)}"
+            return "", f"{entry.module} raises when imported: {ast.unparse(node)}", ()
         if (missing := _missing_import(node)) is not None:
-            return "", f"needs {missing}, which is not installed"
+            return "", f"needs {missing}, which is not installed", ()
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == entry.attr:
-            return (ast.get_docstring(node) or "").partition("\n")[0], "ok"
+            return (ast.get_docstring(node) or "").partition("\n")[0], "ok", tuple(_users_words(node))
     defined = {alias.asname or alias.name for node in tree.body for alias in getattr(node, "names", ())}
-    return "", "ok" if entry.attr in defined else f"there is no {entry.attr} in {entry.module}"
+    return "", "ok" if entry.attr in defined else f"there is no {entry.attr} in {entry.module}", ()
+
+
+def _users_words(node: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, str]]:
+    """Read `known_as={WORD: WHAT TO KNOW}` from a decorator, as far as its words and sentences are plain."""
+    calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
+    for keyword in (each for call in calls for each in call.keywords if each.arg == "known_as"):
+        if isinstance(keyword.value, ast.Dict):
+            for word, remark in zip(keyword.value.keys, keyword.value.values, strict=True):
+                if isinstance(word, ast.Constant) and isinstance(remark, ast.Constant):
+                    yield spelt(str(word.value)), str(remark.value)
 
 
 def spec_of(module: str) -> Any:
@@ -148,15 +162,20 @@ def _importable(name: str) -> bool:
 def find(name: str, kind: str) -> Row:
     """Find an installed component by name, or by `distribution:name`. Raises UsageError where it cannot be used."""
     distribution, _, bare = name.rpartition(":")
-    rows = [row for row in installed() if row.name == bare and distribution in ("", row.distribution)]
+    wanted = re.sub(r"[-_.]+", "-", distribution).lower()
+    rows = [
+        row
+        for row in installed()
+        if row.name == bare and wanted in ("", re.sub(r"[-_.]+", "-", row.distribution).lower())
+    ]
     of_kind = [row.name for row in installed() if row.kind == kind]
     where = f"{kind} {name}"
     if not rows:
-        mend = did_you_mean(bare, of_kind) or did_you_mean(bare, [row.name for row in installed()])
+        mend = meant(bare, kind) or (f"one of {', '.join(of_kind)}" if of_kind else "none is installed")
         raise UsageError(
             f"no {IN_WORDS.get(kind, kind)} is called {name!r}",
             where=where,
-            mend=f"{mend or ', '.join(of_kind) or 'none is installed'}    (`gan plugins {kind}` lists {len(of_kind)})",
+            mend=f"{mend}    (`gan plugins {kind}` lists {len(of_kind)})",
         )
     if len(rows) > 1:
         names = dict.fromkeys(f"{row.distribution}:{row.name}" for row in rows)
@@ -167,8 +186,49 @@ def find(name: str, kind: str) -> Row:
         raise UsageError(refused, where=f"{where}, {row.origin}", mend="its author must rename it")
     if row.kind != kind:
         one, other = IN_WORDS.get(row.kind, row.kind), IN_WORDS.get(kind, kind)
-        raise UsageError(f"{name!r} is of kind {one}, not {other}", where=where, mend=f"--{row.kind} {name}")
+        mend = next(meant_by_word(bare, kind), f"--{row.kind} {name}")
+        raise UsageError(f"{name!r} is of kind {one}, not {other}", where=where, mend=mend)
     return row
+
+
+def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
+    """Say which component a user may have meant by a word: of this kind first, else by the flag that chooses it.
+
+    It is known by the words of `known_as`, by its name, by its name joined with its kind's, and, where we may `guess`,
+    by a name that is near. Nothing for a word that is none of these.
+    """
+    wanted = spelt(word)
+    rows = sorted((row for row in installed() if row.status == "ok"), key=lambda row: row.kind != kind)
+    if found := [*meant_by_word(word, kind)]:
+        return found[0]
+    for row in rows:
+        names = [row.name, *(f"{row.name}-{each}" for each in (row.kind, IN_WORDS.get(row.kind)) if each)]
+        if wanted in (*names, *(each.replace("-", "") for each in names)):
+            return f"did you mean {_chosen(row, kind)}?"
+    if found := [each for other in KINDS for each in meant_by_word(word, other, kind)]:
+        return found[0]
+    if not guess:
+        return ""
+    if kind and (near := did_you_mean(word, [row.name for row in rows if row.kind == kind])):
+        return near
+    near_rows = [row for name in nearest(word, [row.name for row in rows]) for row in rows if row.name == name]
+    names = list(dict.fromkeys(_chosen(row, kind) for row in near_rows))
+    return f"did you mean {' or '.join(names)}?" if names else ""
+
+
+def meant_by_word(word: str, kind: str, wanted: str | None = None) -> Iterator[str]:
+    """Yield `did you mean NAME?` for components of a kind known by a word, with what to know of each.
+
+    NAME stands with its flag where another kind, or none, was `wanted`.
+    """
+    for row in installed():
+        for other, remark in row.known_as if row.kind == kind and row.status == "ok" else ():
+            if spelt(word) == other:
+                yield f"did you mean {_chosen(row, kind if wanted is None else wanted)}? {remark}".rstrip()
+
+
+def _chosen(row: Row, kind: str) -> str:
+    return row.name if row.kind == kind else f"--{row.kind} {row.name}"
 
 
 def load(row: Row) -> type:
@@ -237,7 +297,7 @@ def load_file(given: str) -> tuple[str, type]:
 
 def is_file(name: str) -> bool:
     """Whether a name, perhaps with an alias, is a component file: `./file.py` or `again=./file.py:Class`."""
-    return re.search(r"\.py(:\w+)?$", name) is not None
+    return FILE.search(name) is not None
 
 
 def split_file(given: str) -> tuple[Path, str]:
@@ -278,6 +338,12 @@ def recipe_files() -> dict[str, Path]:
     return files
 
 
+def recipe_name(given: str) -> str:
+    """Return the published recipe's name that a user wrote with `_` for `-`, or what was given."""
+    files = recipe_files()
+    return given if given in files else next((name for name in files if spelt(name) == spelt(given)), given)
+
+
 def recipe_chain(given: str) -> list[Recipe]:
     """Read a recipe by file or by published name, and those it extends; the lowest comes first.
 
@@ -288,12 +354,14 @@ def recipe_chain(given: str) -> list[Recipe]:
     published, chain, wanted, seen = recipe_files(), list[Recipe](), given, set[Path]()
     folder, where = Path(), f"--recipe {given}"
     while wanted or not chain:
+        name = recipe_name(wanted)
         if wanted.endswith(".toml"):
             path, label = folder / wanted, ""
-        elif wanted in published:
-            path, label = published[wanted], f"recipe {wanted}"
+        elif name in published:
+            path, label = published[name], f"recipe {name}"
         else:
-            mend = did_you_mean(wanted, published) or "`gan recipes` lists them; a file ends in .toml"
+            near = did_you_mean(wanted, published) or meant(wanted, guess=False)
+            mend = near or f"`gan recipes` lists the {len(published)} there are; a file ends in .toml"
             raise UsageError(f"no recipe is called {wanted!r}", where=where, mend=mend)
         chain.insert(0, read_recipe(path, label))
         if path.resolve() in seen:

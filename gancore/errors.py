@@ -12,8 +12,8 @@ GanError                 the run failed; exit code 1
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class GanError(Exception):
@@ -78,7 +78,50 @@ def clean(text: object) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
 
 
+def spelt(name: str) -> str:
+    """Spell a name as ours are: lower case, and `-` for `_`."""
+    return name.lower().replace("_", "-")
+
+
+def nearest(word: str, known: Iterable[str]) -> list[str]:
+    """List those of the `known` words that a user may have meant by `word`, five at most; nothing far-fetched.
+
+    The first of these that finds any: the same but for case and hyphens; a slip of one letter (two from 8 letters on,
+    three from 12; in words of up to 3 letters none may be replaced); words that `word` begins, or is a part of.
+    """
+    wanted, names = spelt(word).strip("-"), dict.fromkeys(known)
+    plain = {name: spelt(name).strip("-") for name in names}
+    same = [name for name in names if plain[name].replace("-", "") == wanted.replace("-", "")]
+    if same or len(wanted) < 2:
+        return same[:5]
+    slips = {name: _slips(wanted, plain[name]) for name in names}
+    fewest = min(slips.values(), default=0)
+    allowed = 1 + (len(wanted) >= 8) + (len(wanted) >= 12)
+    if fewest <= allowed and (found := [name for name in names if slips[name] == fewest]):
+        return found[:5]
+    begun = [name for name in names if plain[name].startswith(wanted) or wanted in plain[name].split("-")]
+    return begun if len(wanted) >= 3 and len(begun) <= 5 else []
+
+
+def _slips(one: str, other: str) -> float:
+    """Count the letters to insert, leave out, replace or swap with the next to turn one word into the other."""
+    if abs(len(one) - len(other)) > 3:
+        return math.inf
+    replaced = 1 if len(one) > 3 else math.inf
+    before: list[float] = []
+    row: list[float] = list(range(len(other) + 1))
+    for i, a in enumerate(one):
+        above, row = row, [i + 1.0]
+        for j, b in enumerate(other):
+            cost = min(row[j] + 1, above[j + 1] + 1, above[j] + (0 if a == b else replaced))
+            if i and j and a == other[j - 1] and b == one[i - 1]:
+                cost = min(cost, before[j - 1] + 1)
+            row.append(cost)
+        before = above
+    return row[-1]
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean X?` for the nearest of the `known` words, or nothing when none is near."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else ""
+    near = nearest(word, known)
+    return f"did you mean {' or '.join(filter(None, (', '.join(near[:-1]), near[-1])))}?" if near else ""

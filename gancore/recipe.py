@@ -70,7 +70,17 @@ VARIANTS = ("small", "compat")
 LARGEST = 1 << 20  # bytes
 WORD = r"""(?:[\w-]++|"[^"]*"|'[^']*')"""
 KEY = re.compile(rf"(?:^\s*+(?P<opening>\[*+)|[{{,])\s*+(?P<path>{WORD}(?:\s*+\.\s*+{WORD})*+)\s*+[]=]")
+FILE = re.compile(r"\.py(:\w+)?$")  # the end of a component file's name, `./file.py` or `again=./file.py:Class`
 ELSEWHERE = dict.fromkeys(("include", "import", "variables"), 'extends = "NAME"; there are no variables')
+
+
+def hyphened(name: str) -> str:
+    """Spell a component's name, option or setting with `-` where a user wrote `_`; a component file as it is."""
+    if FILE.search(name):
+        return name
+    alias, equals, origin = name.rpartition("=")
+    distribution, colon, bare = origin.rpartition(":")  # a distribution's name may hold what it likes
+    return f"{alias.replace('_', '-')}{equals}{distribution}{colon}{bare.replace('_', '-')}"
 
 
 @frozen
@@ -84,7 +94,7 @@ class Layer:
     def names(self, slot: str) -> list[str]:
         """List the components that this layer chooses for a slot, however many the slot holds."""
         value = self.slots[slot].value if slot in self.slots else []
-        return [value] if isinstance(value, str) else list(value)
+        return [hyphened(name) for name in ([value] if isinstance(value, str) else value)]
 
 
 @frozen
@@ -107,12 +117,14 @@ def layer_of(origin: str, content: Mapping[str, Any], where: Callable[..., str] 
     """
     slots: dict[str, Given] = {}
     options: dict[str, dict[str, Given]] = {}
-    for key, value in content.items():
-        place = where("", key) or origin
+    for written, value in content.items():
+        place, key = where("", written) or origin, hyphened(written)
         if key == "format":
             _check_format(value, place)
         elif isinstance(value, Mapping):
-            options[key] = {name: Given(each, where(key, name) or origin) for name, each in value.items()}
+            for word, each in value.items():
+                put(options.setdefault(key, {}), f"{key}.", word, Given(each, where(written, word) or origin))
+            options.setdefault(key, {})
         elif key in ONE_OF or key in LISTS or key in SHORTHANDS:
             _check_names(key, value, place)
             for slot in SHORTHANDS.get(key, (key,)):
@@ -122,8 +134,16 @@ def layer_of(origin: str, content: Mapping[str, Any], where: Callable[..., str] 
         else:
             known = [*ONE_OF, *SHORTHANDS, *LISTS, "run", "format", "extends"]
             mend = ELSEWHERE.get(key) or did_you_mean(key, known) or f"one of {', '.join(known)}"
-            raise UsageError(f"a recipe has no key {key!r}", where=place, mend=mend, unknown=key)
+            raise UsageError(f"a recipe has no key {written!r}", where=place, mend=mend, unknown=key)
     return Layer(origin, slots, options)
+
+
+def put(table: dict[str, Given], label: str, word: str, given: Given) -> None:
+    """Enter an option under its hyphened name. Raises UsageError where two spellings of it are given at once."""
+    name = hyphened(word)
+    if name in table:
+        raise UsageError(f"{label}{name} is given twice", where=given.where, mend="give it once")
+    table[name] = given
 
 
 def _check_format(value: Any, place: str) -> None:

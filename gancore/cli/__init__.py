@@ -26,7 +26,9 @@ from gancore.cli.run import run
 from gancore.cli.sample import sample
 from gancore.cli.sweep import sweep
 from gancore.cli.verify_resume import verify_resume
-from gancore.errors import GanError, PluginError, UsageError, did_you_mean
+from gancore.cli.words import meant_command, meant_option
+from gancore.errors import GanError, PluginError, UsageError, spelt
+from gancore.recipe import hyphened
 
 GRACE = 5.0  # seconds that what plugins left running may take to end, once we are done
 
@@ -40,6 +42,7 @@ class _Gan(click.Group):
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Return a command; a published one as a stand-in that knows its summary and imports the rest when called."""
+        name = spelt(name)
         published = commands().get(name)
         if name in self.commands or published is None:
             return super().get_command(context, name)
@@ -50,9 +53,8 @@ class _Gan(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Refuse an unknown command in our own words."""
         known = self.list_commands(context)
-        if words[0] not in known and not words[0].startswith("-"):
-            near = did_you_mean(words[0], known)
-            raise UsageError(f"`gan` has no command {words[0]!r}", mend=near or "gan --help")
+        if spelt(words[0]) not in known and not words[0].startswith("-"):
+            raise UsageError(f"`gan` has no command {words[0]!r}", mend=meant_command(words[0], known))
         return super().resolve_command(context, words)
 
 
@@ -76,7 +78,7 @@ class _Published(click.Command):
         return context.command.invoke(context)
 
 
-@click.group(cls=_Gan, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Gan, context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": hyphened})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="gancore", prog_name="gan")
 def gan(debug: bool) -> None:
@@ -105,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
             error.mend = mend_unknown(error.unknown, error.mend)
         code = _report(error, error.exit_code, debug)
     except click.UsageError as error:
-        code = _report(GanError(error.format_message(), mend="gan --help"), 2, debug)
+        code = _report(_in_our_words(error), 2, debug)
     except click.exceptions.Exit as error:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -128,6 +130,17 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None:
         leave_soon(code)
     sys.exit(code)
+
+
+def _in_our_words(error: click.UsageError) -> GanError:
+    """Say what click refused, and where help is; of an unknown option, what was meant by it."""
+    context = error.ctx
+    path = context.command_path if context else "gan"
+    if not isinstance(error, click.NoSuchOption) or context is None:
+        return GanError(error.format_message(), mend=f"{path} --help")
+    flags = [each.lstrip("-") for part in context.command.params for each in part.opts if each.startswith("--")]
+    mend = meant_option(error.option_name.lstrip("-"), flags, {}) or f"{path} --help"
+    return GanError(f"`{path}` has no option {error.option_name!r}", mend=mend)
 
 
 def leave_soon(code: int) -> None:

@@ -6,17 +6,18 @@ import ast
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gancore import discovery
+from gancore.cli.words import SLOTS, meant_argument, meant_option
 from gancore.component import options_of
-from gancore.errors import UsageError, did_you_mean
+from gancore.errors import UsageError, did_you_mean, nearest
 from gancore.options import Given, Text
-from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer
+from gancore.recipe import LISTS, SHORTHANDS, Layer, hyphened, put
 from gancore.settings import Settings
 
 ORIGIN = "command line"
@@ -51,18 +52,26 @@ def mend_unknown(option: str, mend: str) -> str:
     """
     if option in options_of(Settings):
         return f"{option} is a setting of the run: --{option} VALUE, or [run] in a recipe"
-    found: dict[str, list[discovery.Row]] = {}
-    for row in discovery.installed():
-        for name in declared_options(row) if row.status == "ok" else ():
-            found.setdefault(name, []).append(row)
-    similar = get_close_matches(option, found, n=1, cutoff=0.75)
-    if not similar or (similar[0] != option and mend.startswith("did you mean")):
+    found = owners_of_options()
+    similar = nearest(option, found)
+    lists = mend.startswith(("one of ", "it has ")) or mend.endswith("--help")  # nothing better is known
+    if len(similar) != 1 or (similar[0] != option and not lists):
         return mend
     rows, name = found[similar[0]], similar[0]
     if len(rows) > 1:
         return f"{name} belongs to {', '.join(row.name for row in rows)}: choose one, then --NAME.{name} VALUE"
     kind, owner = rows[0].kind, rows[0].name
     return f"{name} belongs to {owner}: --{kind} {owner} chooses it, --{owner}.{name} VALUE sets it"
+
+
+@cache
+def owners_of_options() -> dict[str, list[discovery.Row]]:
+    """List the components that declare an option of a name, by that name."""
+    found: dict[str, list[discovery.Row]] = {}
+    for row in discovery.installed():
+        for name in declared_options(row) if row.status == "ok" else ():
+            found.setdefault(name, []).append(row)
+    return found
 
 
 def declared_options(row: discovery.Row) -> list[str]:
@@ -93,7 +102,7 @@ def layer_of_words(
     options: dict[str, dict[str, Given]] = {"run": {}}
     settings = options_of(Settings)
     for name, value in given.items():
-        flag = name.replace("_", "-")
+        flag = hyphened(name)
         if value is None or value == ():
             continue
         if flag in settings:
@@ -103,9 +112,8 @@ def layer_of_words(
                 chosen = list(value) if flag in LISTS else value
                 slots[slot] = Given(chosen, f"--{flag} {', '.join(value) if flag in LISTS else value}")
     for table, name, value in split_words(extra, [*given, *flags], command):
-        if name in options.setdefault(table, {}):
-            raise UsageError(f"--{table}.{name} is given twice", where=ORIGIN, mend="give it once")
-        options[table][name] = Given(Text(value), f"--{table}.{name} {value}")
+        given_now = Given(Text(value), f"--{table}.{name} {value}")
+        put(options.setdefault(hyphened(table), {}), f"--{hyphened(table)}.", name, given_now)
     layer = path_as_data(Layer(ORIGIN, slots, options))
     for each in [*layer.slots.values(), *(each for table in layer.options.values() for each in table.values())]:
         if re.search("[\ud800-\udfff]", str(each.value)):
@@ -142,12 +150,12 @@ def split_words(words: Sequence[str], flags: Sequence[str], command: str = "gan 
 
 def unknown_word(word: str, flags: Sequence[str], command: str) -> UsageError:
     """Make the error for a word that means nothing."""
-    known = [f"--{flag.replace('_', '-')}" for flag in flags]
-    kind = "option" if word.startswith("-") else "argument"
-    near = did_you_mean(word.partition("=")[0], known)
-    what = f"`{command}` has no {kind} {word!r}"
-    unknown = "" if kind == "argument" else word.partition("=")[0].removeprefix("--")
-    return UsageError(what, where=ORIGIN, mend=near or f"{command} --help", unknown=unknown)
+    if not word.startswith("-"):
+        mend = meant_argument(word) or f"{command} --help"
+        return UsageError(f"`{command}` has no argument {word!r}", where=ORIGIN, mend=mend)
+    name = word.partition("=")[0].lstrip("-")
+    mend = meant_option(name, flags, owners_of_options()) or f"{command} --help"
+    return UsageError(f"`{command}` has no option {word!r}", where=ORIGIN, mend=mend, unknown=name)
 
 
 def path_as_data(layer: Layer) -> Layer:
@@ -162,11 +170,8 @@ def path_as_data(layer: Layer) -> Layer:
     if not os.path.exists(path):
         names = [row.name for row in discovery.installed() if row.kind == "data"]
         beside = [entry.name for entry in path.parent.iterdir()] if os.path.isdir(path.parent) else []
-        mend = (
-            did_you_mean(path.name, beside)
-            or did_you_mean(given.value, names)
-            or f"one of {', '.join(names)}, or a path"
-        )
+        near = did_you_mean(path.name, beside) or did_you_mean(given.value, names)
+        mend = near or f"one of {', '.join(names)}, or a path"
         raise UsageError(f"there is no file or folder {given.value}", where=given.where, mend=mend)
     reader = find_reader(path, given.where)
     options = {**layer.options, reader: {"path": Given(str(path), given.where), **layer.options.get(reader, {})}}
@@ -175,8 +180,8 @@ def path_as_data(layer: Layer) -> Layer:
 
 def looks_like_path(name: str) -> bool:
     """Whether `--data` names a path rather than a component."""
-    known = any(row.name == name for row in discovery.installed() if row.kind == "data")
-    if known or not name or discovery.is_file(name):
+    known = {row.name for row in discovery.installed() if row.kind == "data"}
+    if name in known or not name or discovery.is_file(name):
         return False
     return "/" in name or "\\" in name or name.startswith((".", "~")) or os.path.exists(name)
 
@@ -213,4 +218,4 @@ def find_reader(path: Path, where: str) -> str:
 
 def slot_flags() -> list[str]:
     """List the flags that choose components."""
-    return [*ONE_OF, *SHORTHANDS, *LISTS]
+    return list(SLOTS)

@@ -17,7 +17,7 @@ from gancore.component import card_of, options_of
 from gancore.discovery import Row
 from gancore.errors import UsageError, did_you_mean
 from gancore.options import show
-from gancore.recipe import KINDS
+from gancore.recipe import IN_WORDS, KINDS, hyphened
 
 
 @click.command()
@@ -28,7 +28,7 @@ from gancore.recipe import KINDS
 @click.option("--check", is_flag=True, help="Import each plugin in a process of its own and report what fails.")
 def plugins(name: str | None, as_json: bool, check: bool) -> None:
     """List the installed components, those of one kind, or everything about one NAME."""
-    rows = list(discovery.installed())
+    rows, name = list(discovery.installed()), name and hyphened(name)
     for text in passed_over():
         note(text)
     if name and name not in KINDS:
@@ -72,7 +72,10 @@ def describe(name: str, rows: list[Row], as_json: bool) -> None:
     found = [row for row in rows if name in (row.name, f"{row.distribution}:{row.name}")]
     if not found:
         known = [row.name for row in rows]
-        raise UsageError(f"no plugin is called {name!r}", mend=did_you_mean(name, [*known, *KINDS]) or "gan plugins")
+        kinds = {word: kind for kind, word in IN_WORDS.items()}
+        near = did_you_mean(kinds.get(name, name), [*known, *KINDS]) or discovery.meant(name)
+        mend = near or f"`gan plugins` lists the {len(rows)} there are; kinds are {', '.join(KINDS)}"
+        raise UsageError(f"no plugin is called {name!r}", mend=mend)
     if as_json:
         click.echo(json.dumps([_object(row) for row in found], indent=1))
         return

@@ -26,8 +26,10 @@ from gancore.recipe import LISTS, SHORTHANDS, Layer, Recipe, layer_of, read_reci
 def recipes(name: str | None, as_json: bool) -> None:
     """List the installed recipes, or explain the one called NAME: its source, what it shows, the same by flags."""
     files = discovery.recipe_files()
+    name = name and discovery.recipe_name(name)
     if name is not None and name not in files and not name.endswith(".toml"):
-        raise UsageError(f"no recipe is called {name!r}", mend=did_you_mean(name, files) or "gan recipes")
+        near = did_you_mean(name, files) or f"`gan recipes` lists the {len(files)} there are"
+        raise UsageError(f"no recipe is called {name!r}", mend=near)
     chain = discovery.recipe_chain(name) if name is not None else []
     found = chain[-1:] or [read_recipe(path, f"recipe {key}") for key, path in files.items()]
     if as_json:

@@ -108,7 +108,11 @@ def choose_device(device: str) -> torch.device:
         chosen = torch.device(device)
     except RuntimeError:
         raise UsageError(
-            f"no device is called {device!r}", where="--device", mend="auto, cpu, cuda or cuda:0"
+            f"no device is called {device!r}",
+            where="--device",
+            mend="cuda, for an NVIDIA or AMD card"
+            if device.lower() in ("gpu", "nvidia")
+            else "auto, cpu, cuda or cuda:0",
         ) from None
     if chosen.type not in ("cpu", "cuda", "mps"):
         raise UsageError(f"device {device!r} is of no use here", where="--device", mend="auto, cpu, cuda or mps")

@@ -19,19 +19,20 @@ from typing import Any
 import tomli_w
 from attrs import frozen
 
-from gancore.errors import GanError, UsageError, did_you_mean
+from gancore.errors import GanError, UsageError, nearest
 from gancore.run import _fs
 
 Row = dict[str, Any]
 
 RECIPE, METRICS, ABOUT, LOCK = "recipe.toml", "metrics.jsonl", "run.json", "lock"
 DATA, CHECKPOINTS, FAILED = "data-report.json", "checkpoints", "failed"
+RUNS = Path("runs")  # where runs go unless the user says otherwise
 FOLDERS = (CHECKPOINTS, "samples")
 LOCKS = (LOCK, f"*/{LOCK}", f"*/*/{LOCK}")  # of a run, and of the runs of a sweep: OUT/ARM/seed-N
 LONGEST_ROW, LARGEST_ABOUT = 1 << 20, 1 << 20  # bytes
 
 
-def claim(name: str, root: Path = Path("runs")) -> Path:
+def claim(name: str, root: Path = RUNS) -> Path:
     """Make and return the first folder `runs/NAME-K` that was not there yet; no other process gets the same."""
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,7 @@ def expect_free(out: Path | None, *, overwrite: bool = False) -> None:
     """
     if out is not None:
         (refuse_in_use if overwrite else refuse_taken)(out)
-    probe(Path("runs") if out is None else out)
+    probe(RUNS if out is None else out)
 
 
 def probe(folder: Path) -> None:
@@ -120,6 +121,12 @@ def create(folder: Path, recipe: dict[str, Any]) -> None:
         raise _not_made(folder, error) from None
 
 
+def withdraw(folder: Path) -> None:
+    """Remove a run that was refused before its first step, so that the next try may have its name."""
+    with contextlib.suppress(OSError):  # what cannot be removed stays, and the refusal is what the user needs to read
+        _fs.remove(folder)
+
+
 def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
     """Write a run's resolved recipe; a resumed run may have another length than it began with."""
     _fs.replace(folder / RECIPE, tomli_w.dumps(recipe).encode())
@@ -128,8 +135,7 @@ def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
 def expect(folder: Path) -> None:
     """Raise UsageError unless a folder holds a run."""
     if not os.path.isfile(folder / RECIPE):
-        beside = folder.parent.glob(f"*/{RECIPE}") if os.path.isdir(folder.parent) else []
-        near = did_you_mean(folder.name, [path.parent.name for path in beside])
+        near = runs_like(folder)
         if around := _run_around(folder):
             what = f"{folder} is a part of the run {around}, not a run"
             raise UsageError(what, where=str(folder), mend=f"name the run: {around}")
@@ -143,6 +149,20 @@ def _run_around(folder: Path) -> Path | None:
     """Find the run that a path leads into, such as that of `RUN/checkpoints/step-000000100`."""
     above = [*folder.parents, *Path(os.path.abspath(folder)).parents]
     return next((path for path in above if (path / RECIPE).is_file()), None)
+
+
+def runs_like(folder: Path) -> str:
+    """Say which run was meant by a folder that is none, or list the newest of those that lie beside it."""
+    places = dict.fromkeys([folder.parent, RUNS])
+    try:
+        found = {path.parent: path.stat().st_mtime for place in places for path in place.glob(f"*/{RECIPE}")}
+    except OSError:  # a name that is too long, or a place that cannot be read
+        return ""
+    near = nearest(folder.name, [run.name for run in found])
+    if near:
+        return f"did you mean {' or '.join(str(run) for run in found if run.name in near)}?"
+    newest = sorted(found, key=found.__getitem__, reverse=True)[:5]
+    return f"runs here, the newest first: {', '.join(map(str, newest))}" if newest else ""
 
 
 def read_rows(folder: Path | str) -> list[Row]:
@@ -160,15 +180,39 @@ def read_rows(folder: Path | str) -> list[Row]:
 
 def rows_in(path: Path) -> list[Row]:
     """Read a metrics log up to the first line that is torn. Raises UsageError for what is no file of a run's own."""
+    return _rows_from(path, 0)[0]
+
+
+class RowReader:
+    """The metrics rows of a run as they come, each read once, however long the log is."""
+
+    def __init__(self, run: Path) -> None:
+        self._path, self._end = run / METRICS, 0
+
+    def more(self) -> list[Row]:
+        """Return the rows since the last call, up to the first line that is torn; none where there is no log yet.
+
+        Raises UsageError for what is no file of a run's own.
+        """
+        if not os.path.lexists(self._path):
+            return []
+        rows, self._end = _rows_from(self._path, self._end)
+        return rows
+
+
+def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
+    """Read rows from a byte on; also return the byte after the last."""
     rows: list[Row] = []
     try:
         with os.fdopen(_fs.open_regular(path), "rb") as file:
-            while (row := _row_of(file.readline(LONGEST_ROW))) is not None:
+            file.seek(start)
+            while (row := _row_of(line := file.readline(LONGEST_ROW))) is not None:
                 rows.append(row)
+                start += len(line)
     except OSError as error:
         why = "it is a link" if path.is_symlink() else error.strerror
         raise UsageError(f"{path} cannot be read: {why}", where=str(path), mend="give back the run's own log") from None
-    return rows
+    return rows, start
 
 
 def _row_of(line: bytes) -> Row | None:

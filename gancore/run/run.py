@@ -110,6 +110,7 @@ class Run:
     _idle: int = field(default=0, init=False)  # steps without reals
     _gradients: FirstGradients = field(factory=FirstGradients, init=False)
     _compared: bool = field(default=False, init=False)  # whether this process was compared with the others
+    _new: bool = field(default=False, init=False)  # its folder was made for it
     heartbeat: Callable[[], object] = field(default=lambda: None, init=False, repr=False)  # called after every step
     keeper: Keeper = field(init=False, repr=False)
 
@@ -136,11 +137,11 @@ class Run:
         if runtime.world.leads:
             directory.expect_free(wanted, overwrite=overwrite)
         data = open_data(composition)
-        training = prepare(composition, data, runtime)
+        training, fingerprint = prepare(composition, data, runtime), data.fingerprint()
         made = str(make_folder(composition, wanted, overwrite)) if runtime.world.leads else ""
         folder = Path(runtime.world.tell(made))
         run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
-        run.keeper.data = data.fingerprint()
+        run.keeper.data, run._new = fingerprint, runtime.world.leads
         run.notes += [*precision_note(runtime), *postmortem.room_note(folder, training)]
         if len(data) < (batch := composition.settings.batch):
             run.notes.append(f"{len(data)} samples fill a batch of {batch} by repetition")
@@ -248,7 +249,12 @@ class Run:
                 return
             with directory.locked(self.folder) as held:
                 self.keeper.held = held
-                yield from self._lead()
+                try:
+                    yield from self._lead()
+                except (UsageError, DataError):
+                    if self._new and self.training.step == 0:
+                        directory.withdraw(self.folder)
+                    raise
 
     def _lead(self) -> Iterator[Row | None]:
         if self.share < 1:  # a length that the run has passed already is not kept

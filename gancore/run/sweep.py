@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw
 from gancore.composition import Composition, recipe_layers, resolve
 from gancore.errors import GanError, UsageError
 from gancore.options import Given, Text
-from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of, read_recipe
+from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, hyphened, layer_of, read_recipe
 from gancore.run import directory
 from gancore.run.directory import Row, rows_in
 from gancore.run.run import Run
@@ -98,11 +98,12 @@ def arms_of_words(vary: Sequence[str], base: Sequence[Layer], words: Layer) -> d
     UsageError for a word without values, or a key that is given twice.
     """
     choices = []
-    keys = [word.partition("=")[0] for word in vary]
+    keys = [hyphened(word.partition("=")[0]) for word in vary]
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise UsageError(f"{twice.pop()} is varied twice", where="--vary", mend="give all its values at once")
     for word in vary:
         key, _, values = word.partition("=")
+        key = hyphened(key)
         parts = values.split(";" if ";" in values else ",")
         if not key or not all(parts):
             raise UsageError(f"{word!r} varies nothing", where=f"--vary {word}", mend="--vary KEY=A,B")
@@ -120,7 +121,7 @@ def _varied(key: str, value: str, base: Sequence[Layer]) -> Layer:
     where = f"--vary {key}={value}"
     table, dot, name = key.rpartition(".")
     if key in LISTS:
-        names = [] if value == "none" else value.split("+")
+        names = [] if value == "none" else [hyphened(each) for each in value.split("+")]
         gone = [each for layer in base for each in layer.names(key) if each not in names]
         return Layer(where, {key: Given(names, where), **({WITHOUT: Given(gone, where)} if gone else {})})
     if key in (*ONE_OF, *SHORTHANDS):

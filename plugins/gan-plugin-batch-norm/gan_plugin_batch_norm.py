@@ -90,6 +90,7 @@ class Shared(Function):
 @component(
     source="Ioffe and Szegedy, ICML 2015, arXiv:1502.03167",
     provides=["batch-statistics"],
+    known_as={"bn": ""},
 )
 class BatchNorm:
     """Normalise each channel over the batch: training output has mean β and variance γ².

@@ -8,6 +8,13 @@ from gancore import CompositionError, component, hookimpl, option
 @component(
     source="Goodfellow et al., NeurIPS 2014, arXiv:1406.2661",
     provides=["loss.targets", "loss.absolute-scores"],
+    known_as={
+        "vanilla": "",
+        "minimax": "",
+        "binary-cross-entropy": "",
+        "cross-entropy": "",
+        "non-saturating": "",
+    },
 )
 class BCE:
     """Tell reals from fakes by binary cross-entropy; the generator makes its fakes look real.

@@ -117,7 +117,10 @@ def parse(content: bytes, path: Path) -> tuple[Tensor, Tensor]:
     return records[:, 1:].reshape(RECORDS, 3, 32, 32), labels
 
 
-@component(source="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, the binary version")
+@component(
+    source="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, the binary version",
+    known_as={"cifar": ""},
+)
 class Cifar10:
     """Read CIFAR-10: 60,000 colour photographs of 32×32, in ten classes.
 

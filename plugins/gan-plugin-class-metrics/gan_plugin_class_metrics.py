@@ -111,4 +111,6 @@ class ClassEntropy:
 
     def share(self, nats, classes):
         """Divide an entropy in nats by that of `classes` equally likely classes, or by their number."""
+        if classes == 1:
+            return 0.0  # nothing is unsure, and ln 1 divides nothing
         return float(nats) / (math.log(classes) if self.divide_by == "log-classes" else classes)

@@ -216,3 +216,7 @@ def test_swapped_tags_exchange_reals_and_fakes_and_nothing_else():
     plain, swapped = (measured(ClassEntropy(swap_tags=swap), Heads(), data=some_data()) for swap in (False, True))
     assert plain["real"] != plain["fake"]
     assert swapped == {"real": plain["fake"], "fake": plain["real"], "mean-fake": plain["mean-fake"]}
+
+
+def test_of_one_class_nothing_is_unsure():
+    assert ClassEntropy().share(0.0, 1) == 0

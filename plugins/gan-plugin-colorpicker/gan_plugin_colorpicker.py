@@ -122,6 +122,7 @@ class Generator(nn.Module):
         # the paper of the penalty asks 5 critic updates at a rate of 1e-4 and layer norm: slow to start with few steps
         "critic.gradient-penalty": {"n-critic": {"critic": 2}, "adam": {"lr": 4e-4}, "critic-norm": "none"}
     },
+    known_as={"palette": ""},
 )
 class ColorPicker:
     """Paint with 16 colours: x_c = Σ_k A_k·P_{c,k}, one map A of shares and a palette P for each channel, all from z.

@@ -114,6 +114,7 @@ class ConcatLabel:
 @component(
     source="Odena, Olah and Shlens, ICML 2017, arXiv:1610.09585; as a product: github.com/BenoitLeguay/GAN_IconClass",
     rules=[LABELS],
+    known_as={"embedding": ""},
 )
 class EmbedLabel:
     """Multiply the generator's latent by a learned vector of the class.
@@ -136,6 +137,7 @@ class EmbedLabel:
         LABELS,
         needs("data.images", "points have no height and width to fill with a map", mend="--cond concat-label"),
     ],
+    known_as={"cgan": ""},
 )
 class LabelMaps:
     """Show the critic its view with one constant map for each class.

@@ -1,12 +1,14 @@
 """Facts about curves."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gan_plugin_curves import Curves, curves, figure_names, moving_mean, panels
+from gan_plugin_curves import Curves, curves, replace
+from gan_plugin_curves.series import CURVES, PANELS, Series, moving_mean, outline, panels, window_of
 from gancore import UsageError
 from gancore.testing import check_component
 
@@ -68,7 +70,67 @@ def test_every_panel_holds_figures_of_one_kind():
 
 
 def test_figures_of_some_rows_only_are_found():
-    assert figure_names([{"step": 1, "a/b": 1}, {"step": 2, "a/b": 1, "fid/fid": 3}]) == ["a/b", "fid/fid"]
+    series = Series().add([{"step": 1, "a/b": 1}, {"step": 2, "a/b": 1, "fid/fid": 3}])
+    assert list(series.names) == ["a/b", "fid/fid"]
+    assert [list(each) for each in series.points["fid/fid"]] == [[2], [3]]
+
+
+@pytest.mark.parametrize(("steps", "window"), [(0, 1), (5, 1), (800, 80), (10_000, 1000), (200_000, 1000)])
+def test_the_window_is_a_tenth_of_the_run_and_1000_steps_at_most(steps, window):
+    assert window_of(steps) == window
+
+
+def test_a_run_of_800_steps_shows_its_last_values(tmp_path):
+    run = make_run(tmp_path / "run", rows=80)
+    Curves().draw(run / "samples")
+    assert "run: mean of the last 80 steps" in (run / "curves.svg").read_text()
+
+
+def test_a_log_of_3000_figures_gives_a_picture_of_few_panels_that_says_so(tmp_path):
+    figures = {f"flow/{number}": 1.0 for number in range(1500)} | {f"other{number}/x": 1.0 for number in range(1500)}
+    run = make_run(tmp_path / "run", rows=3, **figures)
+    Curves().draw(run / "samples")
+    text = (run / "curves.svg").read_text()
+    assert f"flow: {CURVES} of 1500 figures" in text
+    shown = Series().add([{"step": 1, **figures}]).shown()
+    assert len(shown) == PANELS and max(map(len, shown.values())) == CURVES
+
+
+def test_a_long_curve_is_drawn_by_the_smallest_and_largest_of_each_stretch():
+    values = np.zeros(100_000)
+    values[77_777], values[11] = 9, -9
+    steps, thin = outline(np.arange(100_000.0), values)
+    assert len(thin) <= 2000 and (thin.min(), thin.max()) == (-9, 9)
+    assert (np.diff(steps) >= 0).all() and (steps[0], steps[-1]) == (0, 99_999)
+
+
+def test_rows_already_drawn_are_not_read_again_and_the_picture_is_that_of_the_whole_log(tmp_path):
+    run, tracker = make_run(tmp_path / "run"), Curves(window=50)
+    tracker.draw(run / "samples")
+    log = run / "metrics.jsonl"
+    old = log.read_bytes()
+    row = {"step": 310, "critic/total": 7.0}
+    log.write_bytes(b"x" * (len(old) - 1) + b"\n" + json.dumps(row).encode() + b"\n")  # what was read is not needed
+    tracker.draw(run / "samples")
+    log.write_bytes(old + json.dumps(row).encode() + b"\n")
+    assert ask(run, "-o", tmp_path / "run.svg", "--window", 50).exit_code == 0
+    assert (run / "curves.svg").read_bytes() == (tmp_path / "run.svg").read_bytes()
+
+
+def test_a_run_without_rows_gets_no_picture(tmp_path):
+    run = make_run(tmp_path / "run", rows=0)
+    Curves().draw(run / "samples")
+    assert not (run / "curves.png").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to stand for a full disk")
+def test_a_full_disk_leaves_no_part_of_a_picture_and_the_one_that_was_there(tmp_path):
+    (tmp_path / "c.png").write_bytes(b"old")
+    (tmp_path / ".c.png.tmp").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        replace(tmp_path / "c.png", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["c.png"]
+    assert (tmp_path / "c.png").read_bytes() == b"old"
 
 
 def test_the_run_gets_both_pictures(tmp_path):

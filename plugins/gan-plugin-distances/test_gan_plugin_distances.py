@@ -267,7 +267,7 @@ def test_nothing_is_measured_before_it_is_due(metric):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_three_reals_are_refused(metric):
-    with pytest.raises(DataError, match="hold 3 samples"):
+    with pytest.raises(DataError, match="hold 3"):
         measured(metric(), some_data((2,), (), count=3))
 
 

@@ -26,7 +26,8 @@ def mean_distance(x: Tensor) -> Tensor:
 
 @component(
     source="collapse: Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.2; minor axis: Leguay, "
-    "github.com/BenoitLeguay/GAN_IconClass, the plane with a latent of 1 and of 100"
+    "github.com/BenoitLeguay/GAN_IconClass, the plane with a latent of 1 and of 100",
+    known_as={"mode-collapse": ""},
 )
 class Collapse:
     """Compare how far apart samples lie with how far apart reals lie.
@@ -43,6 +44,15 @@ class Collapse:
     images: int = option(512, ge=2, help="samples and reals to compare; fewer reals where the data holds fewer")
     reals: Tensor | None = memory()  # [n, d], the same all the run
     distance: Tensor | None = memory()  # of the reals
+
+    @hookimpl(trylast=True)  # once others have wrapped the data
+    def adapt_data(self, data: Any) -> None:
+        if len(data) < 2:
+            raise DataError(
+                f"collapse compares distances between samples, which needs 2, but the data hold {len(data)}",
+                where="metric collapse",
+                mend="more data, or leave it out: --without collapse",
+            )
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
@@ -62,8 +72,6 @@ class Collapse:
 def take_reals(progress: Progress, n: int) -> Tensor:
     """Take n different reals `[n, *shape]`, or all there are; they follow from the data alone."""
     data, rng = progress.game.data or (), torch.Generator().manual_seed(0)
-    if len(data) < 2:
-        raise DataError(f"the data hold {len(data)} samples, but distances need 2", mend="leave the metric out")
     return data.take(torch.randperm(len(data), generator=rng)[:n], rng)[0]
 
 
@@ -110,7 +118,8 @@ def count_modes(points: Tensor, means: Tensor, sigma: float) -> dict[str, float 
 
 @component(
     source="Srivastava et al., VEEGAN, NeurIPS 2017, arXiv:1705.07761, section 4.1; Lin et al., PacGAN, NeurIPS 2018, "
-    "arXiv:1712.04086, section 4.1; junk, count20 and width are ours"
+    "arXiv:1712.04086, section 4.1; junk, count20 and width are ours",
+    known_as={"mode-coverage": ""},
 )
 class Modes:
     """Count the modes of a known mixture that samples find, and how many samples find one.

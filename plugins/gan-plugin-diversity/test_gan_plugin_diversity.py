@@ -143,7 +143,7 @@ def test_a_ratio_to_nothing_is_left_out():
 
 
 def test_a_single_real_is_refused():
-    with pytest.raises(DataError, match="hold 1 samples"):
+    with pytest.raises(DataError, match="hold 1"):
         measured(Collapse(), data=StoredData(torch.zeros(1, 2)))
 
 

@@ -8,6 +8,7 @@ from gancore import Update, component, hookimpl, memory, option
 @component(
     source="Shrivastava et al., CVPR 2017, arXiv:1612.07828, section 2.3; Vitter, ACM TOMS 1985, algorithm R; "
     "garridoq/gan-guide, the notebook on experience replay (extra-step)",
+    known_as={"replay": "", "replay-buffer": "", "image-pool": ""},
 )
 class ExperienceReplay:
     """Replace a share of the fakes in each critic update by fakes of the past.

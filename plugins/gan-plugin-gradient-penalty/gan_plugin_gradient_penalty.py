@@ -29,6 +29,7 @@ SOURCE = "Gulrajani et al., NeurIPS 2017, arXiv:1704.00028"
             mend="leave weight-clipping out",
         ),
     ],
+    known_as={"gp": ""},
 )
 class GradientPenalty:
     """Pull the norm of the critic's gradient towards 1 between reals and fakes.

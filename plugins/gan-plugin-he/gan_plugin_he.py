@@ -20,7 +20,7 @@ def fan_in(layer: nn.Module) -> float:
     return layer.weight[0].numel()
 
 
-@component(source="He et al., ICCV 2015, arXiv:1502.01852, equation 15")
+@component(source="He et al., ICCV 2015, arXiv:1502.01852, equation 15", known_as={"kaiming": ""})
 class He:
     """Draw weights from N(0, 2/((1 + slope²)·fan-in)), which keeps the size of activations through leaky layers.
 

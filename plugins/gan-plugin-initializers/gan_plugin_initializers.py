@@ -42,7 +42,10 @@ class TorchDefault:
         return layers(net, draw)
 
 
-@component(source="Glorot and Bengio, AISTATS 2010, equation 16 (normalized initialization); the default of Keras")
+@component(
+    source="Glorot and Bengio, AISTATS 2010, equation 16 (normalized initialization); the default of Keras",
+    known_as={"xavier": ""},
+)
 class Glorot:
     """Draw weights from U(-b, b) with b = √(6/(fan-in + fan-out)), between both passes; biases are 0.
 

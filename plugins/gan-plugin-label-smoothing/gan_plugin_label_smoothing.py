@@ -20,6 +20,7 @@ from gancore import component, hookimpl, needs, option, wary_of
             when=lambda chosen: chosen.fake > 0,
         ),
     ],
+    known_as={"smoothing": ""},
 )
 class LabelSmoothing:
     """Ask the critic for less than certainty: targets t `[N]` become fake + (real - fake)·t.

@@ -5,7 +5,10 @@ from torch import nn
 from gancore import component, hookimpl, option
 
 
-@component(source="Ba, Kiros and Hinton 2016, arXiv:1607.06450; in critics: Gulrajani et al. 2017, arXiv:1704.00028")
+@component(
+    source="Ba, Kiros and Hinton 2016, arXiv:1607.06450; in critics: Gulrajani et al. 2017, arXiv:1704.00028",
+    known_as={"ln": ""},
+)
 class LayerNorm:
     """Normalise each sample over its channels and pixels: y = γ_c·(x - mean)/√(var + eps) + β_c.
 

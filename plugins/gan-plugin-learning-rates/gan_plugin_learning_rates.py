@@ -10,7 +10,10 @@ def progress(step: int, start: int, end: int) -> float:
     return min(1.0, max(0.0, (step - start) / max(1, end - start)))
 
 
-@component(source="Miyato et al., ICLR 2018, arXiv:1802.05957")
+@component(
+    source="Miyato et al., ICLR 2018, arXiv:1802.05957",
+    known_as={"lr-decay": ""},
+)
 class LinearDecay:
     """Lower the learning rate of both players along a straight line, then keep it.
 

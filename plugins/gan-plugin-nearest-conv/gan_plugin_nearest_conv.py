@@ -27,7 +27,10 @@ class RepeatConv(nn.Conv2d):
         return double(maps, self.weight)
 
 
-@component(source="Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003 (resize-convolution)")
+@component(
+    source="Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003 (resize-convolution)",
+    known_as={"nearest": ""},
+)
 class NearestConv:
     """Double height and width by repeating pixels, then convolve, without bias.
 

@@ -6,7 +6,8 @@ from gancore import component, hookimpl, option
 
 
 @component(
-    source="Radford, Metz and Chintala, ICLR 2016 (uniform); the normal became custom with Gulrajani et al. 2017"
+    source="Radford, Metz and Chintala, ICLR 2016 (uniform); the normal became custom with Gulrajani et al. 2017",
+    known_as={"gaussian": "", "randn": ""},
 )
 class Normal:
     """Draw latents `[n, dim]` from N(0, 1), independent in every column."""

@@ -6,7 +6,7 @@ from attrs import evolve
 from PIL import Image
 
 from gan_plugin_pictures import ClassSheet, Interpolation, Milestones, NearestReals, Neighbourhood, Reals
-from gan_plugin_pictures.latents import linear, spherical
+from gan_plugin_pictures.latents import linear, spherical, spread
 from gan_plugin_pictures.milestones import crowded
 from gan_plugin_pictures.reals import nearest
 from gancore import CompositionError, Progress, StoredData, component, hookimpl
@@ -150,6 +150,14 @@ def test_the_class_sheet_of_another_label_set_leaves_the_first_as_it_is_down_a_c
     sheet = cells(draw(ClassSheet(columns=4, labels="set1"), tmp_path, progress), 4)[..., 0, 0]
     assert torch.equal(sheet[:, :, 1], bytes_of(torch.arange(3) / 10)[:, None].expand(3, 4))
     assert torch.equal(sheet[:, :, 0], bytes_of(progress.reals(4)[1][:, 0] / 10).expand(3, 4))
+
+
+def test_of_many_classes_the_class_sheet_shows_some_evenly_spread(tmp_path):
+    progress = progress_of(training_of(Shade(), classes=(10,)))
+    sheet = cells(draw(ClassSheet(columns=2, most=3), tmp_path, progress), 2)[..., 0, 0]
+    assert torch.equal(spread(10_000, 3), torch.tensor([0, 4999, 9999]))
+    assert torch.equal(sheet[:, :, 0], bytes_of(torch.tensor([0, 4, 9]) / 10)[:, None].expand(3, 2))
+    assert torch.equal(spread(7, 100), torch.arange(7))
 
 
 def test_an_unknown_label_set_is_refused_before_training():

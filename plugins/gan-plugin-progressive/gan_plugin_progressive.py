@@ -124,6 +124,7 @@ class Critic(Growing):
         ),
     ],
     asks={"critic": "progressive-critic", "upsample": "nearest-conv", "init": "he", "critic-norm": "none"},
+    known_as={"pggan": "", "progan": "", "progressive-growing": ""},
 )
 class Progressive:
     """Grow both players from small images to whole ones: a new level of layers is faded in while training goes on.

@@ -9,6 +9,7 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 from gancore import CompositionError, DataError, component, hookimpl, memory, needs, option
 
 SIDE = 32  # pixels: larger images are averaged down to it
+LEAST = 5  # different images, of which a fifth tests the classifier
 CHUNK = 64  # images judged or learnt from at once
 
 
@@ -23,6 +24,16 @@ def first_of_each(images):
     for place, image in enumerate(images):
         places.setdefault(image.numpy().tobytes(), place)
     return torch.tensor(list(places.values()))
+
+
+def expect_different(count):
+    """Raise DataError for so few different images that a classifier cannot be trained on some and tested on others."""
+    if count < LEAST:
+        raise DataError(
+            f"recognition trains a classifier, which needs {LEAST} different images, but the data give {count}",
+            where="metric recognition, recognition.reals",
+            mend="more images, a larger --recognition.reals, or leave it out: --without recognition",
+        )
 
 
 def make_classifier(channels, classes, rng):
@@ -93,7 +104,7 @@ class Recognition:
 
     The classifier's weights and order come from a fixed seed and the reals from the run's, so a resumed run trains it
     again to the same bits. Training does not see it. Raises CompositionError for a label set that is not there or has
-    one class, DataError for fewer than five different images.
+    one class, DataError for fewer than five different images, both before the run.
     """
 
     labels: str = option("", help="label set to recognise; empty takes the first")
@@ -104,6 +115,15 @@ class Recognition:
     net: nn.Module | None = memory()
     score: float = memory(0.0)  # accuracy on the held-out fifth
     shares: Tensor | None = memory()  # of the classes among the reals, [K]
+
+    @hookimpl(trylast=True)  # once others have wrapped the data
+    def adapt_data(self, data):
+        for looked_at in (64, self.reals):  # the first are mostly enough, and quickly read
+            indices = torch.arange(min(looked_at, len(data)))
+            found = len(first_of_each(data.take(indices, torch.Generator().manual_seed(0))[0]))
+            if found >= LEAST:
+                return
+        expect_different(found)
 
     @hookimpl
     def adapt_critic(self, plan):
@@ -151,12 +171,7 @@ class Recognition:
         images, labels = shrink(images), labels[:, column]
         self.shares = labels.bincount(minlength=classes) / len(labels)
         places = first_of_each(images)  # reals are drawn with replacement: what is tested must not have been learnt
-        if len(places) < 5:
-            raise DataError(
-                f"the data give {len(places)} different images, too few to train a classifier on and to test it",
-                where="recognition.reals",
-                mend="more images, a larger --recognition.reals, or leave recognition out",
-            )
+        expect_different(len(places))
         seen, held = places[len(places) // 5 :], places[: len(places) // 5]
         rng = torch.Generator().manual_seed(0)
         net = make_classifier(images.shape[1], classes, rng)

@@ -8,7 +8,8 @@ PATIENCE = 20  # rows: more than lie between two drawings of a usual run, when m
 
 
 @component(
-    source="Leguay, github.com/BenoitLeguay/GAN_IconClass: training ends once class accuracy on fakes reaches 0.7"
+    source="Leguay, github.com/BenoitLeguay/GAN_IconClass: training ends once class accuracy on fakes reaches 0.7",
+    known_as={"early-stopping": ""},
 )
 class StopWhen:
     """End the run when a figure of the metrics row stays above, or below, a value for some rows.

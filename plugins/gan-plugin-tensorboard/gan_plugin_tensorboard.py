@@ -1,27 +1,34 @@
 """TensorBoard: every figure of a run as a curve, every sample grid as a picture."""
 
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from gancore import UsageError, component, hookimpl, memory, read_rows
+from gancore import RowReader, UsageError, component, hookimpl, memory
 
 AXIS = "step"  # of every curve, so no curve itself
 
 
-@component(source="TensorBoard, https://www.tensorflow.org/tensorboard; torch.utils.tensorboard")
+@component(
+    source="TensorBoard, https://www.tensorflow.org/tensorboard; torch.utils.tensorboard",
+    known_as={"tb": "", "tensorboardx": ""},
+)
 class TensorBoard:
     """Write figures and sample grids for TensorBoard; see them by `tensorboard --logdir RUN`.
 
     Whenever samples are drawn, all metrics rows since the last time go into RUN/tensorboard, a scalar for each figure
     under the figure's own name (`critic/total`), and the sample grid as the image `samples`, each at its step. A run
-    that is resumed goes on from its checkpoint: what a lost run wrote after it is marked to be forgotten.
+    writes one event file, and one more each time it is resumed: it goes on from its checkpoint then, and what a lost
+    run wrote after it is marked to be forgotten.
 
     Raises UsageError where the package tensorboard is not installed.
     """
 
     written: int = memory(0)  # step of the newest row that was written
+    reader: RowReader | None = memory()
+    writer: Any = memory()  # one for all drawings of a session: each makes a file of its own
 
     def __attrs_post_init__(self):
         if find_spec("tensorboard") is None:
@@ -31,18 +38,28 @@ class TensorBoard:
 
     @hookimpl
     def draw(self, progress, folder):
-        from torch.utils.tensorboard import SummaryWriter
-
         if progress.step <= self.written:
             return  # the last picture of a run repeats the one before, when that was of the same step
-        rows = [row for row in read_rows(folder.parent) if row[AXIS] > self.written]
-        with SummaryWriter(folder.parent / "tensorboard", purge_step=self.written + 1) as writer:
-            for row in rows:
-                for name, value in row.items():
-                    if name != AXIS:
-                        writer.add_scalar(name, value, row[AXIS])
-            writer.add_image("samples", grid(progress, folder), progress.step, dataformats="HWC")
+        try:
+            self.write(progress, folder)
+        except Exception:
+            self.reader = self.writer = None  # it takes nothing more; the next marks what it wrote to be forgotten
+            raise
         self.written = progress.step
+
+    def write(self, progress, folder):
+        """Write the rows since the last drawing, and the grid of this one."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        if self.writer is None:
+            self.reader = RowReader(folder.parent)
+            self.writer = SummaryWriter(folder.parent / "tensorboard", purge_step=self.written + 1)
+        for row in self.reader.more():
+            for name, value in row.items():
+                if name != AXIS and row[AXIS] > self.written:
+                    self.writer.add_scalar(name, value, row[AXIS])
+        self.writer.add_image("samples", grid(progress, folder), progress.step, dataformats="HWC")
+        self.writer.flush()
 
     def state(self):
         return {"written": self.written}

@@ -111,3 +111,30 @@ def test_grey_grids_become_three_channels(board, tmp_path):
     write_rows(tmp_path, [9])
     draw(board, tmp_path, 9)
     assert np.array_equal(grid(Progress(GAME, 9, 0.0), tmp_path / "samples"), np.full((4, 6, 3), 9))
+
+
+def test_a_session_writes_one_event_file_however_often_it_draws(board, tmp_path):
+    write_rows(tmp_path, range(10, 310, 10))
+    for step in range(10, 310, 10):
+        draw(board, tmp_path, step)
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
+    assert steps_of(events(tmp_path)) == list(range(10, 310, 10))
+
+
+def test_rows_already_written_are_not_read_again(board, tmp_path):
+    write_rows(tmp_path, [10])
+    draw(board, tmp_path, 10)
+    log = tmp_path / "metrics.jsonl"
+    row = json.dumps({"step": 20, "critic/total": 40.0})
+    log.write_text("x" * (len(log.read_text()) - 1) + f"\n{row}\n")  # what was read is not needed
+    draw(board, tmp_path, 20)
+    assert steps_of(events(tmp_path)) == [10, 20]
+
+
+def test_a_drawing_that_failed_is_made_up_for_by_the_next(board, tmp_path):
+    write_rows(tmp_path, [10, 20])
+    draw(board, tmp_path, 10)
+    with pytest.raises(FileNotFoundError):  # no grid is there
+        board.draw(Progress(GAME, 20, 0.0), tmp_path / "samples")
+    draw(board, tmp_path, 20)
+    assert steps_of(events(tmp_path)) == [10, 20]

@@ -16,6 +16,7 @@ from gancore import component, hookimpl, option, wary_of
             mend="--transposed.kernel 4",
         )
     ],
+    known_as={"deconv": "", "conv-transpose": "", "convtranspose": ""},
 )
 class Transposed:
     """Double height and width by a transposed convolution of stride 2, without bias.

@@ -24,7 +24,10 @@ class Bilinear(nn.Module):
         return stretch(stretch(maps, 2), 3)
 
 
-@component(source="Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003 (resize-convolution)")
+@component(
+    source="Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003 (resize-convolution)",
+    known_as={"bilinear": ""},
+)
 class BilinearConv:
     """Double height and width by bilinear interpolation, then convolve, without bias.
 

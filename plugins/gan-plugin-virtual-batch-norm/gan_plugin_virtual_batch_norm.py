@@ -55,7 +55,10 @@ class Referenced(nn.Module):
         return made[m:]
 
 
-@component(source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.5")
+@component(
+    source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.5",
+    known_as={"vbn": ""},
+)
 class VirtualBatch:
     """Normalise each sample by a fixed reference batch joined with that sample alone.
 

@@ -82,6 +82,7 @@ class WGAN:
         "n-critic": {"critic": 5},
         "critic-norm": "layer",
     },
+    known_as={"wgangp": ""},
 )
 class WGANGP:
     """The loss `wasserstein` with a gradient penalty, Adam(1e-4, 0, 0.9), layer norm, five critic updates a step."""

@@ -16,6 +16,7 @@ from gancore import component, hookimpl, option, wary_of
             mend="--critic-norm layer or none",
         ),
     ],
+    known_as={"clip": "", "clipping": ""},
 )
 class WeightClipping:
     """Clip the critic's weights to [-c, c] after each of its updates.

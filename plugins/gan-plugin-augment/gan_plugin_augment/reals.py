@@ -59,6 +59,7 @@ class Augmented:
             when=leaks,
         ),
     ],
+    known_as={"augmentation": "", "flip": ""},
 )
 class Augment:
     """Flip the reals at random, and if asked shift, turn and recolour them, whenever they are taken.

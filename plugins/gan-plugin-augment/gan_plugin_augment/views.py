@@ -14,6 +14,7 @@ def part(sides: tuple[int, ...], share: float) -> list[int]:
     "2020, arXiv:2006.06676, appendix B",
     provides=["critic.view-augmented"],
     rules=[IMAGES],
+    known_as={"diffaugment": "", "diff-augment": "", "ada": "Its strength is fixed: it does not adapt to the critic."},
 )
 class AugmentViews:
     """Shift and recolour reals and fakes alike before the critic sees them, in both players' updates.

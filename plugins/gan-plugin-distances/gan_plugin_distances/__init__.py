@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gan_plugin_distances.features import EXTRACTORS, Reference
-from gancore import Progress, component, hookimpl, memory, option
+from gan_plugin_distances.features import EXTRACTORS, Reference, expect_halves
+from gancore import Data, Progress, component, hookimpl, memory, option
 
 BANDWIDTHS = (10, 15, 20, 50)  # variances of the kernels, in squared units of the features
 DIRECTIONS = 256
@@ -66,7 +66,11 @@ def beside_floor(reference: Reference, samples: Tensor) -> dict[str, float | Ten
 
 
 @component(
-    source="Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; bias: Bińkowski et al., ICLR 2018, arXiv:1801.01401"
+    source="Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; bias: Bińkowski et al., ICLR 2018, arXiv:1801.01401",
+    known_as={
+        "fid": "Its features are of a network of its own, not of Inception-v3: values compare only among themselves.",
+        "frechet-distance": "",
+    },
 )
 class Frechet:
     """Measure the Fréchet distance between features of samples and of reals.
@@ -95,6 +99,10 @@ class Frechet:
     reference: Reference | None = memory()
     remark: str | None = memory()  # to tell with the next row
 
+    @hookimpl(trylast=True)  # once others have wrapped the data
+    def adapt_data(self, data: Data) -> None:
+        expect_halves(len(data), "frechet")
+
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
@@ -118,7 +126,12 @@ def singular(reference: Reference) -> str | None:
     return f"a Fréchet distance of {n} samples in {d} features is mostly bias: read its ratio, or measure more samples"
 
 
-@component(source="Gretton et al., JMLR 13, 2012, lemma 6; bandwidths: github.com/BenoitLeguay/GAN_IconClass")
+@component(
+    source="Gretton et al., JMLR 13, 2012, lemma 6; bandwidths: github.com/BenoitLeguay/GAN_IconClass",
+    known_as={
+        "kid": "Its features are of a network of its own, not of Inception-v3: values compare only among themselves."
+    },
+)
 class MMD:
     """Measure the squared maximum mean discrepancy between samples and reals.
 
@@ -140,6 +153,10 @@ class MMD:
     )
     reference: Reference | None = memory()
 
+    @hookimpl(trylast=True)  # once others have wrapped the data
+    def adapt_data(self, data: Data) -> None:
+        expect_halves(len(data), "mmd")
+
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
@@ -152,7 +169,10 @@ class MMD:
         return {**figures, "z": squared / deviation} if deviation > NOTHING else figures
 
 
-@component(source="Rabin et al., SSVM 2011; Bonneel et al., JMIV 51, 2015; in GANs: Karras et al., arXiv:1710.10196")
+@component(
+    source="Rabin et al., SSVM 2011; Bonneel et al., JMIV 51, 2015; in GANs: Karras et al., arXiv:1710.10196",
+    known_as={"swd": ""},
+)
 class SlicedWasserstein:
     """Measure the sliced Wasserstein distance between features of samples and of reals.
 
@@ -167,6 +187,10 @@ class SlicedWasserstein:
     images: int = option(1000, ge=2, help="n, samples and reals to compare")
     features: str = option("randconv", choices=tuple(EXTRACTORS), help="what is compared of images; points ignore it")
     reference: Reference | None = memory()
+
+    @hookimpl(trylast=True)  # once others have wrapped the data
+    def adapt_data(self, data: Data) -> None:
+        expect_halves(len(data), "sliced-wasserstein")
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:

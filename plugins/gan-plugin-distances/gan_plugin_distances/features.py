@@ -57,6 +57,16 @@ def palette(images: Tensor) -> Tensor:
 EXTRACTORS: dict[str, Callable[[Tensor], Tensor]] = {"randconv": randconv, "pixels8": pixels8, "palette": palette}
 
 
+def expect_halves(count: int, metric: str) -> None:
+    """Raise DataError for so few reals that they do not give two halves of two."""
+    if count < 4:
+        raise DataError(
+            f"{metric} compares halves of the data, which needs 4 samples, but the data hold {count}",
+            where=f"metric {metric}",
+            mend=f"more data, or leave it out: --without {metric}",
+        )
+
+
 def extract(samples: Tensor, features: str) -> Tensor:
     """Return features of images, float64 `[N, d]`, in blocks; points `[N, d]` are their own."""
     if samples.dim() == 2:
@@ -83,8 +93,7 @@ class Reference:
         """Take 2n different reals, or as many as there are. Raises DataError where there are fewer than 4."""
         data, rng = progress.game.data or (), torch.Generator().manual_seed(0)
         n = min(n, len(data) // 2)
-        if n < 2:
-            raise DataError(f"the data hold {len(data)} samples, but two halves need 4", mend="leave the metric out")
+        expect_halves(len(data), "reference")
         reals = extract(data.take(torch.randperm(len(data), generator=rng)[: 2 * n], rng)[0], features)
         middle, width = torch.zeros(()), torch.ones(())
         if features == "randconv" and progress.plan.images:

@@ -116,7 +116,10 @@ class Mnist:
         return read_known(DIGITS, folder_of(DIGITS, self.path, spec.folder), self.split, self.download, spec.size)
 
 
-@component(source="Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017, arXiv:1708.07747")
+@component(
+    source="Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017, arXiv:1708.07747",
+    known_as={"fashion": "", "fmnist": ""},
+)
 class FashionMnist:
     """Read Fashion-MNIST: 70,000 pictures of clothes, grey, 28×28, in ten classes.
 

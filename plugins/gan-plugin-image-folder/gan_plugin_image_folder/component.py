@@ -31,7 +31,10 @@ def tell(*lines: str) -> None:
         getLogger("gancore").warning("%s", line)
 
 
-@component(source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434, section 4: images scaled to [-1, 1]")
+@component(
+    source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434, section 4: images scaled to [-1, 1]",
+    known_as={"folder": "", "photos": "", "imagefolder": ""},
+)
 class ImageFolder:
     """Read the images of a folder: PNG, JPEG, WebP, GIF, BMP, TIFF, PPM; sub-folders or a labels file give the classes.
 

@@ -109,6 +109,7 @@ def insert_spatial(body: nn.Module, options, plan) -> MinibatchLayer:
             mend="--minibatch-discrimination.spatial 0 compares features",
         )
     ],
+    known_as={"mbd": "", "minibatch": ""},
 )
 class MinibatchDiscrimination:
     """Append to each sample's features how close it lies to the rest of its batch.

@@ -28,6 +28,15 @@ def spherical(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return share(1 - t) * a[:, None] + share(t) * b[:, None]
 
 
+def spread(count: int, most: int) -> Tensor:
+    """Return at most `most` of the numbers 0 … count - 1, evenly spread, both ends included.
+
+    >>> spread(10, 4).tolist()
+    [0, 3, 6, 9]
+    """
+    return torch.arange(count) if count <= most else torch.arange(most) * (count - 1) // (most - 1)
+
+
 PATHS = {"spherical": spherical, "linear": linear}
 
 
@@ -41,13 +50,15 @@ PATHS = {"spherical": spherical, "linear": linear}
 class ClassSheet:
     """Draw one row of samples for each class, with the same latents down every column.
 
-    What differs down a column is due to the class alone: its other labels are those of one real. Where the generator
-    hears no labels, all rows are alike. Pictures go to `samples/class-sheet/`. Raises CompositionError, before
-    training, for a label set that is not there.
+    Of more than `most` classes so many have a row, evenly spread from the first to the last. What differs down a column
+    is due to the class alone: its other labels are those of one real. Where the generator hears no labels, all rows are
+    alike. Pictures go to `samples/class-sheet/`. Raises CompositionError, before training, for a label set that is not
+    there.
     """
 
     labels: str = option("", help="label set whose classes make the rows; empty takes the first")
     columns: int = option(8, ge=1, help="images of each class")
+    most: int = option(100, ge=2, help="most classes that have a row")
 
     def column(self, plan):
         """Return the column of `labels [N, L]` that holds the class."""
@@ -64,10 +75,10 @@ class ClassSheet:
     @hookimpl
     def draw(self, progress, folder):
         column = self.column(progress.plan)
-        classes = len(progress.plan.label_sets[column])
-        z = progress.latents(self.columns).expand(classes, -1, -1)
-        labels = progress.reals(self.columns)[1].repeat(classes, 1, 1)  # [classes, columns, L]
-        labels[..., column] = torch.arange(classes)[:, None]
+        classes = spread(len(progress.plan.label_sets[column]), self.most)
+        z = progress.latents(self.columns).expand(len(classes), -1, -1)
+        labels = progress.reals(self.columns)[1].repeat(len(classes), 1, 1)  # [rows, columns, L]
+        labels[..., column] = classes[:, None]
         save_sheet(make_rows(progress, z, labels), progress, folder, "class-sheet")
 
 

@@ -1,0 +1,119 @@
+"""What users of other programs call our options and commands, and what they most probably meant by a word."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gancore import discovery
+from gancore.component import options_of
+from gancore.errors import did_you_mean, nearest, spelt
+from gancore.recipe import IN_WORDS, LISTS, ONE_OF, SHORTHANDS
+from gancore.run import directory
+from gancore.settings import Settings
+
+SLOTS = (*ONE_OF, *SHORTHANDS, *LISTS)
+THEIR_OPTIONS = {  # ours, and how other programs call it
+    "--batch": "batch-size bs batchsize minibatch minibatch-size",
+    "--data": "dataset dataroot data-dir data-path data-root input input-dir images",
+    "--device cpu": "cpu no-cuda no-gpu",
+    "--device cuda": "gpu cuda use-gpu use-cuda",
+    "--epochs": "n-epochs num-epochs max-epochs nb-epochs",
+    "--gen": "netg generator-network",
+    "--critic": "discriminator disc netd",
+    "--log-every": "log-interval print-freq print-every log-freq",
+    "--norm": "normalization normalisation normalizer",
+    "--nproc": "gpus n-gpus num-gpus ngpu world-size processes num-processes nproc-per-node",
+    "--optim": "optimiser opt",
+    "--out": "output out-dir outdir output-dir outf log-dir logdir save-dir save-path name",
+    "--precision": "amp fp16 bf16 fp32 tf32 half mixed-precision dtype",
+    "--recipe": "config cfg preset",
+    "--reg": "regulariser regularization regularisation trick",
+    "--resume": "continue checkpoint ckpt restart load load-checkpoint resume-from",
+    "--sample-every": "sample-interval sample-freq",
+    "--save-every": "save-interval save-freq checkpoint-every checkpoint-interval snapshot-every snap",
+    "--schedule": "scheduler",
+    "--seed": "random-seed manual-seed",
+    "--size": "image-size img-size imsize imgsize resolution res",
+    "--steps": "iterations iters n-iters niter n-iter num-steps max-steps total-steps num-iterations max-iters",
+    "--track": "logger log callback",
+}
+OUR_OPTIONS = {word: ours for ours, theirs in THEIR_OPTIONS.items() for word in theirs.split()} | {
+    word: f"--{kind}" for kind, word in IN_WORDS.items()
+}
+OUR_COMMANDS = {
+    "train": "gan run", "fit": "gan run", "start": "gan run", "resume": "gan run --resume RUN",
+    "continue": "gan run --resume RUN", "generate": "gan sample RUN", "draw": "gan sample RUN",
+    "list": "gan plugins", "components": "gan plugins", "presets": "gan recipes", "benchmark": "gan bench",
+    "grid-search": "gan sweep", "compare": "gan sweep",
+    "verify": "gan verify-resume", "help": "gan --help", "version": "gan --version",
+}  # fmt: skip
+
+
+def meant_option(word: str, flags: Sequence[str], declared: Mapping[str, Sequence[discovery.Row]]) -> str:
+    """Say what was meant by an option `word`, written without its hyphens, that a command with these `flags` lacks.
+
+    `declared` are the components that have an option of a name. Nothing where no word is near.
+    """
+    wanted, known = spelt(word), {flag.replace("_", "-") for flag in flags}
+    if ours := OUR_OPTIONS.get(wanted, ""):
+        own = ours.removeprefix("--").partition(" ")[0]
+        if own in known:
+            return f"did you mean {ours}?"
+    chooses = known >= {"gen", "critic"}
+    if chooses and (found := discovery.meant(wanted, guess=False) or _slot_option(wanted, declared)):
+        return found
+    if near := did_you_mean(word, [f"--{flag}" for flag in sorted(known)]):
+        return near
+    return discovery.meant(wanted) if chooses else ""
+
+
+def _slot_option(word: str, declared: Mapping[str, Sequence[discovery.Row]]) -> str:
+    """Read `critic-width` as `--critic.width`, where a component for that slot has such an option."""
+    kinds = {**{slot: kind for slot, (kind, _) in ONE_OF.items()}, "norm": "norm", "optim": "optim"}
+    for slot, kind in kinds.items():
+        name = word.removeprefix(f"{slot}-")
+        if name != word and any(row.kind == kind for row in declared.get(name, ())):
+            return f"did you mean --{slot}.{name}?"
+    return ""
+
+
+def meant_argument(word: str) -> str:
+    """Say what was meant by a word to `gan run`, which takes none: a flag was left out before it."""
+    name, equals, value = word.partition("=")
+    if equals and (spelt(name) in options_of(Settings) or spelt(name) in SLOTS):
+        return f"did you mean --{spelt(name)} {value}?"
+    if Path(word).suffix == ".toml":
+        return f"did you mean --recipe {word}?"
+    if discovery.is_file(word):
+        return f"did you mean --reg {word}? (--SLOT FILE.py, whichever slot it fills)"
+    if found := discovery.meant(word, guess=False):
+        return found
+    recipe = discovery.recipe_name(word)
+    if recipe in discovery.recipe_files():
+        return f"did you mean {_run_recipe(recipe)}?"
+    if (Path(word) / directory.RECIPE).is_file():
+        return f"did you mean --resume {word}?"
+    if os.path.exists(word):
+        return f"did you mean --data {word}?"
+    near = nearest(word, discovery.recipe_files())
+    return discovery.meant(word) or (f"did you mean {_run_recipe(near[0])}?" if near else "")
+
+
+def _run_recipe(name: str) -> str:
+    return f"gan sweep {name}" if discovery.recipe_chain(name)[-1].sweep else f"--recipe {name}"
+
+
+def meant_command(word: str, known: Sequence[str]) -> str:
+    """Say which command was meant by a word, or list those there are."""
+    if ours := OUR_COMMANDS.get(spelt(word), ""):
+        return f"did you mean `{ours}`?"
+    if near := did_you_mean(word, known):
+        return near
+    if found := discovery.meant(word, guess=False):
+        return found.replace("did you mean --", "did you mean gan run --", 1)
+    recipe = discovery.recipe_name(word)
+    if recipe in discovery.recipe_files():
+        return f"did you mean gan {_run_recipe(recipe).replace('--recipe', 'run --recipe').removeprefix('gan ')}?"
+    return f"one of {', '.join(known)}"
