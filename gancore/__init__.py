@@ -19,9 +19,10 @@ from gancore.errors import (
 from gancore.plan import Head, LabelSet, Plan, Tail, Update, pyramid
 
 if TYPE_CHECKING:
+    from gancore.bar import progress_bar
     from gancore.batch import Batch, Judgement, Sample
     from gancore.composition import Composition, compose
-    from gancore.data import Data, DataSpec, StoredData, resize_images
+    from gancore.data import Data, DataSpec, StoredData, expect_memory, resize_images
     from gancore.derivatives import slopes
     from gancore.networks import GAN, Critic, Crop
     from gancore.rng import draw_rows, fork_state
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _LATER = {
     "Batch": "batch", "Judgement": "batch", "Sample": "batch", "Composition": "composition",
     "compose": "composition", "Data": "data", "DataSpec": "data", "StoredData": "data", "resize_images": "data",
+    "expect_memory": "data", "progress_bar": "bar",
     "GAN": "networks", "Critic": "networks", "Crop": "networks", "Run": "run.run", "read_rows": "run.directory",
     "RowReader": "run.directory",
     "grid": "run.samples", "save_picture": "run.samples", "Progress": "run.progress", "Settings": "settings",
@@ -46,9 +48,9 @@ __all__ = [
     "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Crop", "Data", "DataError",
     "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "PeerError", "Plan", "PluginError",
     "Progress", "RowReader", "Run", "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "average",
-    "component", "compose", "draw_rows", "fork_state", "gather", "grid", "hookimpl", "memory", "needs", "option",
-    "peers", "pyramid",
-    "read_rows", "refuses", "resize_images", "save_picture", "slopes", "wary_of", "wary_without",
+    "component", "compose", "draw_rows", "expect_memory", "fork_state", "gather", "grid", "hookimpl", "memory",
+    "needs", "option", "peers", "progress_bar", "pyramid", "read_rows", "refuses", "resize_images", "save_picture",
+    "slopes", "wary_of", "wary_without",
 ]  # fmt: skip
 
 

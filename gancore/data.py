@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -12,6 +13,7 @@ from attrs import define, field, frozen
 from torch import Tensor
 from torch.nn import functional
 
+from gancore.errors import DataError
 from gancore.plan import LabelSet
 from gancore.rng import Streams
 
@@ -117,6 +119,27 @@ def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
     for source, target in zip(torch.split(images, 256), torch.split(resized, 256), strict=True):
         target.copy_(functional.interpolate(source.double(), size=size, mode="bilinear", antialias=True).round_())
     return resized
+
+
+def machine_memory() -> int:
+    """Return the bytes of memory that this process may use: the machine's, or its container's; 0 where unknown."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # AttributeError on Windows
+        return 0
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text()
+        return min(total, int(limit))
+    except (OSError, ValueError):  # no control groups, or `max`
+        return total
+
+
+def expect_memory(needed: int, what: str, *, where: str = "", mend: str = "") -> None:
+    """Raise DataError where `what` needs more bytes than the machine has: the system would end the process unasked."""
+    there = machine_memory()
+    if there and needed > there:
+        text = f"{what} take {needed / 2**30:,.0f} GiB of memory, but this machine has {there / 2**30:,.0f}"
+        raise DataError(text, where=where, mend=mend)
 
 
 @lru_cache(maxsize=2)  # an epoch's batches share one: shuffling a million images takes longer than many a step

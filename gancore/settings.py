@@ -9,6 +9,9 @@ import attrs
 from gancore.component import option
 from gancore.errors import UsageError
 
+LEAST_SIDE = 8  # pixels of an image that --size asks for
+LARGEST_SIDE = 1024  # pixels of any image; more would be a mistake, as steps would take minutes
+
 
 @attrs.frozen(kw_only=True)
 class Settings:
@@ -49,7 +52,7 @@ class Settings:
             return None
         found = re.fullmatch(r"(\d{1,5})(?:[x×](\d{1,5}))?", self.size)
         sides = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-        if not all(8 <= side <= 1024 for side in sides):
+        if not all(LEAST_SIDE <= side <= LARGEST_SIDE for side in sides):
             raise UsageError(
                 f"size is {self.size!r}, but must be N or HxW with sides of 8 to 1024 pixels",
                 where="--size",

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 SMALL = ("--size", "16", "--batch", "8", "--sprites.count", "48")
 TINY = (*SMALL, "--dcgan.width", "4", "--dcgan-critic.width", "4")
@@ -246,3 +247,18 @@ def test_mnist_files_train_by_path(gan_here, real_data):
         "8",
     )
     gan_here("run", "--data", real_data("mnist"), *words, "--out", "r")
+
+
+def test_a_tilde_behind_an_equals_sign_means_the_home_folder(gan_here, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    pictures = tmp_path / "home" / "pictures"
+    pictures.mkdir(parents=True)
+    for number in range(4):
+        Image.new("RGB", (16, 16), (number, 0, 0)).save(pictures / f"{number}.png")
+    gan_here("run", "--data=~/pictures", "--out=~/run", "--steps=1", "--batch=2", "--gen=mlp", "--critic=mlp-critic")
+    gan_here("sample", "~/run", "--out=~/drawn.png")
+    gan_here("run", "--resume=~/run", "--steps=2")
+    gan_here("run", "--data=image-folder", "--image-folder.path=~/pictures", "--dry-run")
+    assert (tmp_path / "home" / "drawn.png").exists()
+    assert not (tmp_path / "~").exists()

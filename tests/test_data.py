@@ -2,12 +2,17 @@
 
 import pytest
 import torch
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gancore import LabelSet, StoredData
+from gancore import CompositionError, LabelSet, StoredData, UsageError, component, compose, hookimpl
 from gancore.data import DataOrder
+from gancore.hooks import Chosen, Hooks
 from gancore.rng import Streams
+from gancore.run.failure import expect_weights_fit
+from gancore.run.run import open_data, prepare
+from gancore.runtime import Runtime
 from gancore.testing import some_data
 
 ANY = torch.Generator()
@@ -99,3 +104,47 @@ def test_drawn_labels_have_the_frequencies_of_the_data():
     data = StoredData(torch.zeros(40, 1), labels, (LabelSet("a", ("x", "y")),))
     share = data.draw_labels(4000, torch.Generator().manual_seed(0)).float().mean().item()
     assert abs(share - 0.25) < 4 * (0.25 * 0.75 / 4000) ** 0.5  # four standard errors
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 7), (7, 100), (2, 9)])
+def test_every_player_trains_on_small_images_or_states_its_own_limit(size):
+    pairs = [(gen, critic) for gen in ("dcgan", "colorpicker", "mlp") for critic in ("dcgan-critic", "mlp-critic")]
+    trained = set()
+    for gen, critic in [*pairs, ("progressive", "progressive-critic")]:
+        composition = compose(gen=gen, critic=critic, settings={"batch": 2}, options={"sprites.count": 1})
+        data = StoredData(torch.zeros(4, 3, *size, dtype=torch.uint8))
+        try:
+            prepare(composition, data, Runtime(torch.device("cpu"))).advance()
+        except CompositionError as error:
+            assert error.what.startswith("dcgan")
+            assert "at least 8 pixels a side" in error.what
+        else:
+            trained.add((gen, critic))
+    assert trained == {("colorpicker", "mlp-critic"), ("mlp", "mlp-critic"), ("progressive", "progressive-critic")}
+
+
+def test_images_larger_than_any_size_that_may_be_asked_for_are_refused_with_the_flag():
+    @component(source="a test")
+    class Poster:
+        @hookimpl
+        def make_data(self):
+            return StoredData(torch.zeros(2, 1, 4, 2000, dtype=torch.uint8))
+
+    composition = evolve(compose(), hooks=Hooks([Chosen("poster", "data", Poster())]))
+    with pytest.raises(UsageError, match="4×2000 pixels, more than 1024 a side") as told:
+        open_data(composition)
+    assert told.value.mend.startswith("--size 64")
+
+
+def test_memory_that_a_component_cannot_have_names_the_options_that_ask_for_it():
+    composition = compose(options={"normal.dim": 10**12, "sprites.count": 2})
+    composition = evolve(composition, origins={"normal.dim": "--normal.dim 1000000000000", "run.batch": "--batch 4"})
+    data = StoredData(torch.zeros(4, 3, 16, 16, dtype=torch.uint8))
+    with pytest.raises(UsageError, match="out of memory while the networks were built: [0-9,.]+ GiB") as told:
+        prepare(composition, data, Runtime(torch.device("cpu")))
+    assert told.value.mend.startswith("smaller values: --normal.dim 1000000000000")
+
+
+def test_weights_that_no_machine_holds_are_refused_before_the_first_step():
+    with pytest.raises(UsageError, match="1,000,000,000,000,000 weights, which take [0-9,]+ GiB"):
+        expect_weights_fit(10**15, {})

@@ -17,7 +17,7 @@ import click
 from gancore import discovery
 from gancore.cli.bench import bench
 from gancore.cli.checkpoint import checkpoint
-from gancore.cli.choices import mend_unknown, unknown_variables
+from gancore.cli.choices import at_home, mend_unknown, unknown_variables
 from gancore.cli.console import clean, complain, note, show_traceback
 from gancore.cli.plugins import plugins
 from gancore.cli.published import commands
@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 when done, 1 for a failed run, 2 for a usage error, 130 or 143 when interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    words = [at_home(word) for word in words if word != "--debug"]
     if debug:
         from gancore.run import guard
 

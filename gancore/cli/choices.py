@@ -29,6 +29,14 @@ PLAIN_FLAGS = (  # that choose nothing
 )  # fmt: skip
 
 
+def at_home(word: str) -> str:
+    """Expand `~` in `~/x` and `--flag=~/x`: a shell leaves the tilde behind an equals sign as it is."""
+    before, tilde, path = re.split("(~)", word, maxsplit=1) if "~" in word else (word, "", "")
+    if not tilde or not (before == "" or before.endswith("=")) or path[:1] not in ("", "/", os.sep):
+        return word
+    return before + os.path.expanduser(tilde + path)
+
+
 def once(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
     """Take the one value of a flag declared `multiple`; None for none. Raises UsageError for a second."""
     if len(values) > 1:

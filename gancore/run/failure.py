@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import re
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from gancore.errors import GanError, PluginError
+from gancore.data import machine_memory
+from gancore.errors import GanError, PluginError, UsageError
 from gancore.hooks import Chosen
 from gancore.loop import Training
 from gancore.run import _fs, checkpoint, directory
 from gancore.run.guard import culprit_of, origin
 from gancore.run.memory import MIB, peak_memory
 
+OF_A_FLAG = re.compile(r"--\S+ [\d,x]+$")  # where a number was given on the command line
 UPDATES = {
     "update_critic": "the critic's update",
     "update_generator": "the generator's update",
@@ -81,6 +84,46 @@ def explain_memory(error: BaseException, training: Training) -> GanError | None:
     )
 
 
+@contextmanager
+def memory_explained(doing: str, origins: Mapping[str, str]) -> Iterator[None]:
+    """Raise UsageError where memory ends while data or networks are made, with the options that ask for so much.
+
+    `origins` says where each option was given, as `Composition.origins` does; those of the command line are named.
+    """
+    try:
+        yield
+    except Exception as error:
+        causes = [cause for cause in _causes(error) if _is_memory(cause)]
+        if not causes:
+            raise
+        asked = re.search(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)", str(causes[-1]))
+        amount = f": {_readable(asked[1], asked[2])} were asked for at once" if asked else ""
+        raise UsageError(f"out of memory while {doing}{amount}", where=_machine(), mend=_smaller(origins)) from error
+
+
+def expect_weights_fit(weights: int, origins: Mapping[str, str]) -> None:
+    """Raise UsageError for networks on the CPU whose weights and gradients are more than the machine's memory."""
+    needed, total = 8 * weights, machine_memory()  # float32 each
+    if total and needed > total:
+        what = f"the networks have {weights:,} weights, which take {needed / 2**30:,.0f} GiB with their gradients"
+        raise UsageError(what, where=_machine(), mend=_smaller(origins))
+
+
+def _readable(amount: str, unit: str) -> str:
+    return f"{int(amount) / 2**30:,.1f} GiB" if unit == "bytes" else f"{float(amount):g} {unit}"
+
+
+def _machine() -> str:
+    total = machine_memory()
+    return f"a machine with {total / 2**30:.0f} GiB of memory" if total else ""
+
+
+def _smaller(origins: Mapping[str, str]) -> str:
+    given = {where: max(map(int, re.findall(r"\d+", where))) for where in origins.values() if OF_A_FLAG.match(where)}
+    largest = sorted(given, key=given.__getitem__, reverse=True)[:2]
+    return f"smaller values: {', '.join(largest)}" if largest else "a smaller --size or --batch"
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -100,8 +143,7 @@ def _memory(device: torch.device) -> str:
         used = int(peak_memory() * MIB)
         if not used:
             return "memory unknown"
-        try:
-            total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        except (ValueError, OSError):
+        total = machine_memory()
+        if not total:
             return "memory unknown"
     return f"at most {used / 2**30:.1f} of {total / 2**30:.1f} GiB were used"

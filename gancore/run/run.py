@@ -21,6 +21,7 @@ from gancore.discovery import is_file
 from gancore.errors import CheckpointError, CompositionError, DataError, GanError, NumbersError, PluginError, UsageError
 from gancore.loop import Training
 from gancore.networks import build, make_plan
+from gancore.plan import ROLES
 from gancore.recipe import Layer, read_recipe
 from gancore.rng import Streams
 from gancore.run import checkpoint, directory, failure, former, forms, plugins, postmortem
@@ -38,7 +39,7 @@ from gancore.run.samples import class_labels, draw_samples, grid, save_picture, 
 from gancore.run.snapshot import restore, restore_generator
 from gancore.run.views import expect_labels
 from gancore.runtime import Runtime
-from gancore.settings import RESUMABLE, Settings
+from gancore.settings import LARGEST_SIDE, RESUMABLE, Settings
 from gancore.step import Figures, Game
 from gancore.world import World
 
@@ -50,14 +51,20 @@ PATIENCE = 1000  # steps without reals before a run by epochs is taken to be end
 def open_data(composition: Composition) -> Data:
     """Open the data and fold every `adapt_data` over it. Raises DataError, or CompositionError for its rules."""
     hooks, spec = composition.hooks, DataSpec(composition.settings.image_size)
-    data = hooks.first("make_data", spec=spec)
+    with failure.memory_explained("the data were opened", composition.origins):
+        data = hooks.first("make_data", spec=spec)
     if data is None:
         raise CompositionError("no data is chosen", mend="--data NAME|PATH    (`gan plugins data` lists them)")
     if spec.size and len(data.shape) != 3:
         raise UsageError("a size is given, but the data are points", where="--size", mend="leave --size out")
-    adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
+    with failure.memory_explained("the data were adapted", composition.origins):
+        adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
     if len(adapted) == 0:
         raise DataError("the data is empty")
+    if len(adapted.shape) == 3 and max(adapted.shape[1:]) > LARGEST_SIDE:
+        sides = "×".join(map(str, adapted.shape[1:]))
+        what = f"the images have {sides} pixels, more than {LARGEST_SIDE} a side"
+        raise UsageError(what, where="the data's own size", mend="--size 64 makes them smaller")
     return adapted
 
 
@@ -73,7 +80,11 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
     require_slots(composition)
     settings, streams = composition.settings, Streams(composition.settings.seed)
     plan = make_plan(composition.hooks, streams, data.shape, data.label_sets, settings.batch, data)
-    gan = build(composition.hooks, plan, streams, runtime.device)
+    with failure.memory_explained("the networks were built", composition.origins):
+        gan = build(composition.hooks, plan, streams, runtime.device)
+    if runtime.device.type == "cpu":
+        weights = sum(weight.numel() for role in ROLES for weight in gan.player(role).parameters)
+        failure.expect_weights_fit(weights, composition.origins)
     runtime = lay_out(gan, plan, runtime, settings.channels_last)
     game = Game(gan, composition.hooks, plan, streams, runtime, data)
     expect_labels(game)

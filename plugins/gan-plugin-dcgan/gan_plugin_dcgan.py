@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from gancore import CompositionError, Crop, component, hookimpl, option, pyramid
 
 SOURCE = "Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434"
+LEAST_SIDE = 8  # pixels of an image that has a hidden map of 4 pixels, unless widths are stated
 
 
 def channels_of(maps: int, options) -> list[int]:
@@ -26,6 +27,16 @@ def refuse_widths(owner: str, options, size: tuple[int, int], most: int) -> None
         where=f"{owner}.widths",
         mend=f"--{owner}.widths with at most {most} numbers, or a larger --size",
     )
+
+
+def expect_a_halving(owner: str, size: tuple[int, int]) -> None:
+    """Raise CompositionError for an image too small to be halved once into a map of 4 pixels."""
+    if min(size) < LEAST_SIDE:
+        raise CompositionError(
+            f"{owner} needs images of at least {LEAST_SIDE} pixels a side, but these have {size[0]}×{size[1]}",
+            where=owner,
+            mend=f"a larger --size, e.g. --size {LEAST_SIDE}, or --{owner}.widths",
+        )
 
 
 class Generator(nn.Module):
@@ -84,8 +95,8 @@ class DCGAN:
     convolution. With width 64, latent 100, 64×64×3 and batch norm: 3,576,704 weights.
 
     `widths` states the hidden maps one by one, and so how often the seed is doubled: 256,256,128,64 with `final conv`
-    is 4×4×256 → 8×8×256 → 16×16×128 → 32×32×64 → 32×32×3. Raises CompositionError for points, and for widths that
-    would need a seed under 2 pixels.
+    is 4×4×256 → 8×8×256 → 16×16×128 → 32×32×64 → 32×32×3. Raises CompositionError for points, for images under
+    8 pixels a side without `widths` or `final conv`, and for widths that would need a seed under 2 pixels.
     """
 
     width: int = option(64, ge=1, help="channels of the largest hidden map; each smaller map has twice as many")
@@ -106,6 +117,8 @@ class DCGAN:
         """Return channels and sizes of the hidden maps of an image of this height and width, smallest map first."""
         whole = self.final == "conv"  # then the last hidden map is as large as the image
         if not self.widths:
+            if not whole:
+                expect_a_halving("dcgan", size)
             sizes = pyramid(*size) if whole else pyramid(*size)[:-1]
             return channels_of(len(sizes), self)[::-1], sizes
         sizes = pyramid(*size, smallest=2) if whole else pyramid(*size, smallest=2)[:-1]
@@ -137,7 +150,8 @@ class DCGANCritic:
 
     A strided convolution keeps the first of every 2×2 answers of a dense one; `downsample max-pool` keeps the largest,
     so shapes and weights are the same at each stage, at four times the work. `widths` states the maps one by one, and
-    so how often the image is halved. Raises CompositionError for points, and for more halvings than there are pixels.
+    so how often the image is halved. Raises CompositionError for points, for images under 8 pixels a side without
+    `widths`, and for more halvings than there are pixels.
     """
 
     width: int = option(64, ge=1, help="channels of the first map; each following map has twice as many")
@@ -155,6 +169,7 @@ class DCGANCritic:
     def maps(self, size: tuple[int, int]) -> list[int]:
         """List the channels of the maps of a view of this height and width, largest map first."""
         if not self.widths:
+            expect_a_halving("dcgan-critic", size)
             return channels_of(len(pyramid(*size)) - 1, self)
         most = min(size).bit_length() - 1  # halvings that leave at least one pixel
         if len(self.widths) > most:

@@ -283,3 +283,16 @@ def test_striding_keeps_the_first_of_the_answers_of_which_max_pooling_keeps_the_
     every = pooled.layers[0](images)
     assert torch.allclose(strided.layers[0](images), every[..., ::2, ::2], atol=1e-6)
     assert (pooled(images, nobody) >= strided(images, nobody) - 1e-6).all()
+
+
+@pytest.mark.parametrize("size", [(7, 7), (1, 1), (7, 100), (8, 4)])
+def test_images_under_8_pixels_are_refused_by_each_player_with_what_fits(size):
+    for player in (DCGAN(), DCGANCritic()):
+        with pytest.raises(CompositionError, match=f"at least 8 pixels a side, but these have {size[0]}×{size[1]}"):
+            play(player, shape=(3, *size))
+
+
+def test_images_of_7_pixels_train_where_the_widths_are_stated():
+    gan = play(DCGAN(widths=(8,)), DCGANCritic(widths=(8, 8)), shape=(3, 7, 7))
+    assert make(gan.generator.network).shape == (2, 3, 7, 7)
+    assert judge(gan.critic.network, 2, 3, 7, 7).score.shape == (2,)

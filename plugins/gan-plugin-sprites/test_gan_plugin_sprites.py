@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gan_plugin_sprites import BODIES, TYPES, Sprites, draw_creatures
+from gancore import DataError, DataSpec
 from gancore.testing import check_component
 
 PAIRS = len(TYPES) * len(BODIES)
@@ -136,3 +137,8 @@ def test_the_data_carries_both_label_sets(size, shape):
 
 def test_sprites_conform():
     check_component(Sprites, count=40)
+
+
+def test_more_creatures_than_memory_holds_are_refused_before_any_is_drawn():
+    with pytest.raises(DataError, match="1,000,000,000 creatures take [0-9,]+ GiB of memory"):
+        Sprites(count=10**9).make_data(DataSpec())

@@ -5,7 +5,7 @@ import torch
 
 from gan_plugin_letters.block import ROLLS, Array, draw_block
 from gan_plugin_letters.fonts import Glyphs, find_fonts, parse_alphabet
-from gancore import DataSpec, LabelSet, StoredData, component, hookimpl, option
+from gancore import DataSpec, LabelSet, StoredData, component, expect_memory, hookimpl, option
 
 
 def uniforms(seed: int, stream: int, rows: int, columns: int) -> Array:
@@ -43,6 +43,8 @@ class Letters:
     @hookimpl
     def make_data(self, spec: DataSpec) -> StoredData:
         size, alphabet = spec.size or (64, 64), parse_alphabet(self.alphabet)
+        needed = self.count * (size[0] * size[1] + 8 * ROLLS)
+        expect_memory(needed, f"{self.count:,} initials", where="letters.count", mend="a smaller --letters.count")
         side = 2 * min(size)  # drawn twice as large
         fonts = find_fonts(self.fonts, spec.folder, max(64, 2 * side), alphabet)
         glyphs = Glyphs(fonts, side * (60 if self.letters == 1 else 34) // 100, side * 60 // 100)

@@ -8,7 +8,7 @@ import torch
 
 from gan_plugin_sprites.bodies import ARTISTS, CHOICES
 from gan_plugin_sprites.canvas import FRAME, WHITE, Array, Canvas
-from gancore import LabelSet, StoredData, component, hookimpl, option
+from gancore import LabelSet, StoredData, component, expect_memory, hookimpl, option
 
 SHARED = "ffffff ff8095 f2616d af7b4d fad47d fff1b0"
 FAMILIES = {
@@ -20,6 +20,8 @@ FAMILIES = {
     "shadow": "201538 150f1f c9b5e6 eddbff 3f2e68 684a94 8d75aa 7d378f c15ccc e79beb",
 }
 TYPES, BODIES = tuple(FAMILIES), tuple(ARTISTS)
+
+COPIES = 3  # of all pixels that are held at once while they are enlarged
 
 
 def palettes(types: Array, tint: Array) -> Array:
@@ -94,6 +96,9 @@ class Sprites:
     def make_data(self, spec):
         """Images at the size asked for, or 32x32, with a type and a body each."""
         height, width = spec.size or (FRAME, FRAME)
+        needed = self.count * (COPIES * 3 * height * width + 8 * len(CHOICES))
+        mend = "--sprites.count with a smaller number, or a smaller --size"
+        expect_memory(needed, f"{self.count:,} creatures", where="sprites.count", mend=mend)
         pixels, types, bodies = draw_creatures(self.count, height, width, self.seed)
         label_sets = (LabelSet("type", TYPES), LabelSet("body", BODIES))
         both = torch.from_numpy(np.stack([types, bodies], 1).astype(np.int64))

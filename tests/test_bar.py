@@ -1,0 +1,49 @@
+"""What is shown while data are decoded: at once for many items, with rate and time left, and nothing for few."""
+
+import subprocess
+import sys
+from itertools import count
+
+import pytest
+
+from gancore import bar
+
+
+def lines_of(total, seconds_each):
+    """The plain lines for so many items, each of which takes so many seconds."""
+    lines, ticks = [], count(0, seconds_each)
+    assert list(bar._told(range(total), total, "decoding images", lines.append, lambda: next(ticks))) == [*range(total)]
+    return lines
+
+
+def test_the_first_of_many_items_is_announced_before_it_is_done():
+    lines, items = [], iter(range(24_000))
+    first = next(iter(bar._told(items, 24_000, "decoding images", lines.append, lambda: 0.0)))
+    assert first == 0
+    assert lines == ["decoding images: 24,000"]
+
+
+def test_plain_lines_have_the_rate_and_the_time_left():
+    assert lines_of(24_000, 1 / 512)[1:] == [
+        "decoding images: 2,560 of 24,000, 512 a second, 00:42 left",
+        "decoding images: 10,240 of 24,000, 512 a second, 00:27 left",
+    ]
+
+
+def test_few_items_that_take_long_are_shown_too():
+    assert lines_of(4, 3.0) == [
+        "decoding images: 1 of 4, 3.0 s each, 00:09 left",
+        "decoding images: 3 of 4, 3.0 s each, 00:03 left",
+    ]
+
+
+def test_few_items_that_are_done_at_once_print_nothing():
+    assert lines_of(100, 0.001) == []
+
+
+@pytest.mark.parametrize(("rank", "expected"), [("0", "working: 600\n"), ("1", "")])
+def test_of_several_processes_only_the_first_prints(rank, expected):
+    code = "from gancore import progress_bar; list(progress_bar(range(600), 600, 'working'))"
+    env = {"MASTER_ADDR": "localhost", "RANK": rank}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    assert done.stderr == expected
