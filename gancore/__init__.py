@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gancore.data import Data, DataSpec, StoredData, resize_images
     from gancore.derivatives import slopes
     from gancore.networks import GAN, Critic, Crop
-    from gancore.rng import draw_rows
+    from gancore.rng import draw_rows, fork_state
     from gancore.run.directory import read_rows
     from gancore.run.progress import Progress
     from gancore.run.run import Run
@@ -37,14 +37,15 @@ _LATER = {
     "compose": "composition", "Data": "data", "DataSpec": "data", "StoredData": "data", "resize_images": "data",
     "GAN": "networks", "Critic": "networks", "Crop": "networks", "Run": "run.run", "read_rows": "run.directory",
     "grid": "run.samples", "save_picture": "run.samples", "Progress": "run.progress", "Settings": "settings",
-    "average": "world", "gather": "world", "peers": "world", "draw_rows": "rng", "slopes": "derivatives",
+    "average": "world", "gather": "world", "peers": "world", "draw_rows": "rng", "fork_state": "rng",
+    "slopes": "derivatives",
 }  # fmt: skip
 
 __all__ = [
     "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Crop", "Data", "DataError",
     "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "PeerError", "Plan", "PluginError",
     "Progress", "Run", "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "average", "component",
-    "compose", "draw_rows", "gather", "grid", "hookimpl", "memory", "needs", "option", "peers", "pyramid",
+    "compose", "draw_rows", "fork_state", "gather", "grid", "hookimpl", "memory", "needs", "option", "peers", "pyramid",
     "read_rows", "refuses", "resize_images", "save_picture", "slopes", "wary_of", "wary_without",
 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import cached_property
@@ -13,11 +14,12 @@ from attrs import define, field, frozen
 from torch import Tensor
 
 from gancore.errors import PluginError
+from gancore.rng import fork_state, seed_globally
 from gancore.world import ALONE, World
 
 if TYPE_CHECKING:
     from gancore.hooks import Hooks
-    from gancore.networks import GAN
+    from gancore.networks import GAN, Player
     from gancore.plan import Plan, Role
     from gancore.rng import Streams
 
@@ -51,6 +53,11 @@ class Moment:
     step: int
     role: Role = "critic"
     index: int = 0
+
+    @property
+    def key(self) -> tuple[int, str, int]:
+        """What the numbers of this update are derived from."""
+        return self.step, self.role, self.index
 
 
 @define(eq=False, slots=False)
@@ -94,10 +101,17 @@ class Side:
 
     @cached_property
     def out(self) -> Judgement:
-        """The critic's answer to the view. For reals in the generator's update it carries no graph."""
-        graphless = self.real and self.batch.moment.role == "generator"
+        """The critic's answer to the view. For reals in the generator's update it carries no graph.
+
+        It moves the critic's buffers where the loss asks for it first.
+        """
+        batch = self.batch
+        graphless = self.real and batch.moment.role == "generator"
+        by_loss = batch.hooks.asked is not None and batch.hooks.asked.kind == "loss"
+        name = "real" if self.real else "fake"
         with torch.no_grad() if graphless else nullcontext():
-            return self.batch.critic(self.view, self.labels)
+            answer: Judgement = batch.forward_pass(batch.gan.critic, self.view, self.labels, (name,), by_loss)
+        return answer
 
     @property
     def score(self) -> Tensor:
@@ -151,6 +165,7 @@ class Batch:
     open_reals: Callable[[], tuple[Tensor, Tensor]] | None = field(repr=False, default=None)
     world: World = ALONE
     fake: Side = field(init=False, repr=False)
+    _calls: Counter[str] = field(init=False, factory=Counter, repr=False)  # extra passes by component
 
     @cached_property
     def real(self) -> Side | None:
@@ -166,14 +181,35 @@ class Batch:
         sides = (("score_real", self.__dict__.get("real")), ("score_fake", self.fake))
         return {name: side.score.mean() for name, side in sides if side is not None and "out" in side.__dict__}
 
-    def critic(self, images: Tensor, labels: Tensor) -> Judgement:
-        """Ask the critic about any view, of the shape that `Side.view` has."""
-        answer: Judgement = self.gan.critic.network(images, labels)
+    def critic(self, images: Tensor, labels: Tensor, *, update_buffers: bool = False) -> Judgement:
+        """Ask the critic about any view, of the shape that `Side.view` has.
+
+        Layers that draw have numbers of this component and this call alone. Running statistics and other buffers stay
+        as they were, unless `update_buffers` lets the pass move them as the update's own passes do.
+        """
+        answer: Judgement = self._extra_pass(self.gan.critic, images, labels, update_buffers)
         return answer
 
-    def generator(self, z: Tensor, labels: Tensor) -> Sample:
-        """Ask the generator for samples from any latents `[N, Z]`."""
-        return as_sample(self.gan.generator.network(z, labels))
+    def generator(self, z: Tensor, labels: Tensor, *, update_buffers: bool = False) -> Sample:
+        """Ask the generator for samples from any latents `[N, Z]`, with numbers and buffers as in `critic`."""
+        return as_sample(self._extra_pass(self.gan.generator, z, labels, update_buffers))
+
+    def _extra_pass(self, player: Player, inputs: Tensor, labels: Tensor, update_buffers: bool) -> Any:
+        name = self.hooks.asked.name if self.hooks.asked is not None else ""
+        self._calls[name] += 1
+        return self.forward_pass(player, inputs, labels, ("component", name, self._calls[name]), update_buffers)
+
+    def forward_pass(
+        self, player: Player, inputs: Tensor, labels: Tensor, key: tuple[str | int, ...], update_buffers: bool
+    ) -> Any:
+        """Run a player's network with the random numbers of a key, which no other pass can move.
+
+        Without `update_buffers` the pass leaves no trace in the network or in torch's global generators.
+        """
+        device = self.gan.device
+        with nullcontext() if update_buffers else fork_state(player.network, device):
+            seed_globally(pass_seed(self.streams, self.moment, self.world, *key), device)
+            return player.network(inputs, labels)
 
     def component_rng(self, part: str) -> Callable[[str], torch.Generator]:
         """Return the maker of a component's generator for one part of this update."""
@@ -197,6 +233,11 @@ class Batch:
             for component, found in answers
             for name, term in (found.items() if isinstance(found, Mapping) else ((hook, found),))
         }
+
+
+def pass_seed(streams: Streams, moment: Moment, world: World, *key: int | str) -> int:
+    """Return the seed of one forward pass of an update, that of this process's rows."""
+    return streams.number("pass", *moment.key, *key, *world.key)
 
 
 def _scalar(term: Any, label: str) -> Tensor:

@@ -15,6 +15,8 @@ from gancore.plan import ROLES
 
 PER_COMPONENT = frozenset({"rng", "shared_rng", "log"})  # given as makers: a component's name → its own object
 
+TERMS = frozenset({"critic_terms", "generator_terms"})  # of which the loss is asked first
+
 OF_ONE_PLAYER = {"adapt_generator": "generator", "adapt_critic": "critic"}
 
 
@@ -67,6 +69,7 @@ class Hooks:
 
     def __init__(self, chosen: Iterable[Chosen]) -> None:
         self.chosen = tuple(chosen)
+        self.asked: Chosen | None = None  # whose method is running now
         manager = pluggy.PluginManager("gancore")
         manager.add_hookspecs(hookspecs)
         for each in reversed(self.chosen):  # pluggy calls the last registered first
@@ -80,6 +83,11 @@ class Hooks:
             )
             for hook in SPECS
         }
+        for hook in TERMS:
+            # whatever else reads the scores, they are then computed in the order of the loss
+            self._implementations[hook] = tuple(
+                sorted(self._implementations[hook], key=lambda each: each.chosen.kind != "loss")
+            )
 
     def implementations(self, hook: str, role: str | None = None) -> tuple[Implementation, ...]:
         """List who answers a hook, in calling order; with a role, only components chosen for that player."""
@@ -91,10 +99,19 @@ class Hooks:
         """Whether any component implements the hook."""
         return bool(self._implementations[hook])
 
+    def ask(self, implementation: Implementation, hook: str, given: Mapping[str, Any]) -> Any:
+        """Call one component's method; `asked` says meanwhile which component that is."""
+        before = self.asked
+        self.asked = implementation.chosen
+        try:
+            return implementation(hook, given)
+        finally:
+            self.asked = before
+
     def first(self, hook: str, *, only: str | None = None, **given: Any) -> Any:
         """Return the first answer that is not None. `only` asks one player's components."""
         for implementation in self.implementations(hook, only):
-            if (answer := implementation(hook, given)) is not None:
+            if (answer := self.ask(implementation, hook, given)) is not None:
                 return answer
         return None
 
@@ -102,12 +119,12 @@ class Hooks:
         """Pass `values` through every component; an answer replaces them (a tuple where there are several)."""
         given |= values
         for implementation in self.implementations(hook):
-            if (answer := implementation(hook, given)) is not None:
+            if (answer := self.ask(implementation, hook, given)) is not None:
                 values = dict(zip(values, answer if len(values) > 1 else (answer,), strict=True))
                 given |= values
         return values
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
         """Collect every answer that is not None, as (component's name, answer), in calling order."""
-        answers = [(each.chosen.name, each(hook, given)) for each in self.implementations(hook)]
+        answers = [(each.chosen.name, self.ask(each, hook, given)) for each in self.implementations(hook)]
         return [each for each in answers if each[1] is not None]

@@ -23,6 +23,12 @@ and for fakes get different numbers, and no other component can move them. `shar
 sides of an update. `log(name, value)` writes a figure (a number or a 0-d tensor) into the metrics row without
 adding it to the objective. Draw with `torch.randn(shape, generator=rng, device=rng.device)`.
 
+Each forward pass of a step draws from numbers of its own. The generator's pass and the passes that the loss asks for,
+by reading a side, move running statistics and other buffers, as in a loop written by hand. All others leave them, and
+torch's global random numbers, as they were: a side that only other components read, and `batch.critic(…)` and
+`batch.generator(…)`, unless they are given `update_buffers=True`. So a component that only logs changes no bit. One
+that calls a network itself, in `after_step` say, does so inside `with gancore.fork_state(network, gan.device):`.
+
 Where several processes share a run, each calls the hooks of a step with its own rows of the batch, and what they draw
 from `rng` is their own. `gancore.draw_rows(torch.randn, shape, rng)` draws for the rows at hand the numbers that one
 process with all rows would draw, and `gancore.gather(rows)` and `gancore.average(values)` reach what the others have.
@@ -273,6 +279,8 @@ def critic_terms(
     batch: Batch, step: int, rng: torch.Generator, log: Callable[[str, Any], None]
 ) -> dict[str, Tensor] | None:
     """Return the terms the critic minimises, `{name: scalar}` (all, summed). Losses and penalties alike.
+
+    The loss is asked first, so that whatever else reads the sides, they are scored in the loss's order.
 
     `batch.real` and `batch.fake` answer lazily: `.view`, `.score [N]`, `.features [N, F]`, `.heads`, `.targets`.
     """

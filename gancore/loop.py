@@ -14,6 +14,7 @@ from gancore.batch import Moment
 from gancore.data import Data, DataOrder
 from gancore.errors import PluginError, UsageError
 from gancore.plan import Update
+from gancore.rng import seed_globally
 from gancore.step import Figures, Game, Reals, update_both, update_critic, update_generator, update_in_turn
 
 MAKE = {"critic": update_critic, "both": update_both, "in-turn": update_in_turn}
@@ -89,9 +90,8 @@ class Training:
 
 
 def _seed_everything(number: int, device: torch.device) -> None:
-    """Seed the global generators, so that layers which draw from them repeat themselves after a resume."""
-    # torch.manual_seed notes the whole call stack, at every step, for each kind of device that was never used
-    (torch.default_generator if device.type == "cpu" else torch).manual_seed(number)
+    """Seed the global generators, so that components which draw from them repeat themselves after a resume."""
+    seed_globally(number, device)
     random.seed(number)
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed(number % 2**32)

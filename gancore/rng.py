@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import torch
 from attrs import frozen
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def derive(seed: int, *key: int | str) -> int:
@@ -39,6 +39,46 @@ def draw_rows(sample: Callable[..., Tensor], shape: Sequence[int], rng: torch.Ge
     rows, *rest = shape
     drawn = sample((rng.size * rows, *rest), generator=rng.whole, device=rng.device)
     return drawn[rng.rank * rows : (rng.rank + 1) * rows]
+
+
+def global_generators(device: torch.device) -> list[torch.Generator]:
+    """List torch's global generators that a network on `device` may draw from."""
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        return [torch.default_generator, torch.cuda.default_generators[index]]
+    if device.type == "mps":
+        return [torch.default_generator, torch.mps._get_default_mps_generator()]  # noqa: SLF001 - has no other name
+    return [torch.default_generator]
+
+
+def seed_globally(number: int, device: torch.device) -> None:
+    """Seed torch's global generators, from which layers draw that are given no generator of their own."""
+    # torch.manual_seed would note the whole call stack, each time, for each kind of device that was never used
+    for generator in global_generators(device):
+        generator.manual_seed(number)
+
+
+@contextmanager
+def fork_state(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Run forward passes inside the block that leave no trace, in whichever mode the network is.
+
+    Afterwards the network's buffers, such as running statistics and the vectors of a power iteration, and torch's
+    global random numbers are what they were. Weights that the block changes stay changed.
+    """
+    numbers = [(generator, generator.get_state()) for generator in global_generators(device)]
+    kept = [(module._buffers, dict(module._buffers.items())) for module in network.modules()]  # noqa: SLF001
+    for buffers, own in kept:
+        for name, buffer in own.items():
+            # a copy to write on: copying values back instead would spoil the graph of an earlier pass
+            buffers[name] = None if buffer is None else buffer.clone()
+    try:
+        yield
+    finally:
+        for buffers, own in kept:
+            for name, buffer in own.items():
+                buffers[name] = buffer
+        for generator, state in numbers:
+            generator.set_state(state)
 
 
 @frozen

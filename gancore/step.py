@@ -9,9 +9,10 @@ import torch
 from attrs import evolve, field, frozen
 from torch import Tensor
 
-from gancore.batch import Batch, Moment, Sample, as_sample
+from gancore.batch import Batch, Moment, Sample, as_sample, pass_seed
 from gancore.errors import CompositionError, PluginError
 from gancore.networks import draw_latent
+from gancore.rng import seed_globally
 from gancore.world import gather
 
 if TYPE_CHECKING:
@@ -78,9 +79,10 @@ def update_in_turn(game: Game, moment: Moment, reals: Reals | None) -> Figures:
 
 def draw_fakes(game: Game, moment: Moment, reals: Reals | None) -> tuple[Tensor, Tensor, Sample]:
     """Draw latents `[N, Z]` and labels `[N, L]`, and let the generator make samples of them."""
-    key, own = (moment.step, moment.role, moment.index), game.runtime.world.own
-    z = own(draw_latent(game.hooks, game.plan, game.plan.batch, game.streams, *key)).to(game.gan.device)
-    labels = own(draw_labels(game, game.plan.batch, reals, *key)).to(game.gan.device)
+    own = game.runtime.world.own
+    z = own(draw_latent(game.hooks, game.plan, game.plan.batch, game.streams, *moment.key)).to(game.gan.device)
+    labels = own(draw_labels(game, game.plan.batch, reals, *moment.key)).to(game.gan.device)
+    seed_globally(pass_seed(game.streams, moment, game.runtime.world, "made"), game.gan.device)
     with game.runtime.forward():
         made = game.gan.generator.network(z, labels)
     return z, labels, as_sample(made)

@@ -145,7 +145,7 @@ def train(
     """
     given = [each if isinstance(each, Chosen) else _choose(each) for each in components]
     if stand_ins is None:
-        has_loss = any(tag.startswith("loss.") for each in given for tag in card_of(each.component).provides)
+        has_loss = any(_is_loss(each.component) for each in given)
         stand_ins = [StandIn(dim=3)] if has_loss else [StandIn(dim=3), StandInLoss()]
     bound = hooks([*given, *map(_choose, stand_ins)])
     streams, device, spec = Streams(seed), torch.device("cpu"), DataSpec(size=(16, 16))
@@ -158,7 +158,12 @@ def train(
 
 
 def _choose(each: Any) -> Chosen:
-    return Chosen(kebab(type(each).__name__), "test", each, component_name=type(each).__name__)
+    kind = "loss" if _is_loss(each) else "test"
+    return Chosen(kebab(type(each).__name__), kind, each, component_name=type(each).__name__)
+
+
+def _is_loss(each: Any) -> bool:
+    return any(tag.startswith("loss.") for tag in card_of(each).provides)
 
 
 def some_batch(training: Training, role: str = "critic", step: int = 0) -> Batch:

@@ -37,7 +37,7 @@ class CriticAccuracy:
 
     threshold: float = option(0.0, help="score between reals and fakes, as a logit: 0 is a probability of one half")
 
-    @hookimpl(trylast=True)  # so that the order in which the critic judges the two sides stays the loss's
+    @hookimpl
     def critic_terms(self, batch, log):
         log("fake", 1 - share_above(batch.fake.score, self.threshold))
         if batch.real is not None:
@@ -63,13 +63,13 @@ class CriticOutput:
     reals logs `fake` alone.
     """
 
-    @hookimpl(trylast=True)
+    @hookimpl
     def critic_terms(self, batch, log):
         log("fake", batch.fake.score.detach().sigmoid().mean())
         if batch.real is not None:
             log("real", batch.real.score.detach().sigmoid().mean())
 
-    @hookimpl(trylast=True)
+    @hookimpl
     def generator_terms(self, batch, log):
         log("fake", batch.fake.score.detach().sigmoid().mean())
 

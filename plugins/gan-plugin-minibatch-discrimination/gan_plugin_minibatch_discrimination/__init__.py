@@ -165,7 +165,7 @@ class MinibatchDiscrimination:
             heads = [part for part in net.parts.values() if isinstance(part, Closeness) and not part.layers]
             heads[0].layers.append(insert_spatial(net.body, self, plan))
 
-    @hookimpl(trylast=True)  # after the loss, which has judged both sides by then
+    @hookimpl
     def critic_terms(self, batch, log):
         for name, side in (("closeness-real", batch.real), ("closeness-fake", batch.fake)):
             if side is not None:
