@@ -84,7 +84,9 @@ def measure_sweep(name, folder):
         arm: {seed: rounded({key: row[key] for key in wanted if key in row}) for seed, row in seeds.items()}
         for arm, seeds in content["figures"].items()
     }
-    steps = {each.layer.options["run"]["steps"].value for each in map(read_recipe, folder.glob("sweep/*/*/recipe.toml"))}
+    steps = {
+        each.layer.options["run"]["steps"].value for each in map(read_recipe, folder.glob("sweep/*/*/recipe.toml"))
+    }
     return {
         "kind": "sweep", **found, "seeds": sorted({int(seed) for seeds in figures.values() for seed in seeds}),
         "steps": sorted(steps), "shown": list(dict.fromkeys(["seconds/step", *table.get("figures", [])])),
