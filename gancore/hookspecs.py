@@ -154,8 +154,10 @@ def make_score(features: int, plan: Plan) -> nn.Module | None:
 def extend_critic(features: int, plan: Plan) -> Tail | Head | Sequence[Tail | Head] | None:
     """Append features to the critic's tail, or add a head of its own (all).
 
-    `Tail(module, added=k)` maps `[N, F] → [N, F + k]`. `Head(name, module)` maps `(features [N, F], labels)` to an
-    output `out.heads[name]`; a head called `score`, `[N]`, adds to the score. `features` counts the tails before.
+    `Tail(module, added=k)` maps `[N, F] → [N, F + k]`; with `labels=True` it is called with `(features, labels)`, and
+    every part behind it, the score included, may depend on the label. `Head(name, module)` maps `(features [N, F],
+    labels [N, L])` to an output `out.heads[name]`; a head called `score`, `[N]`, adds to the score. `features` counts
+    the tails before.
     """
 
 

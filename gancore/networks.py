@@ -32,6 +32,7 @@ class Critic(nn.Module):
         self.parts = nn.ModuleDict({key: part.module for key, part in parts.items()})
         self.score = score
         self.outputs = {key: part.name for key, part in parts.items() if isinstance(part, Head)}
+        self.labelled = {key for key, part in parts.items() if isinstance(part, Tail) and part.labels}
         names = [name for name in self.outputs.values() if name != "score"]
         if twice := {name for name in names if names.count(name) > 1}:
             raise CompositionError(f"two components give the critic a head called {twice.pop()!r}")
@@ -43,7 +44,7 @@ class Critic(nn.Module):
         more: list[Tensor] = []
         for key, part in self.parts.items():
             if key not in self.outputs:
-                features = part(features)
+                features = part(features, labels) if key in self.labelled else part(features)
             elif self.outputs[key] == "score":
                 more.append(part(features, labels))
             else:

@@ -27,10 +27,11 @@ class LabelSet:
 
 @frozen
 class Tail:
-    """A module of the critic's tail, `[N, F] → [N, F + added]`."""
+    """A module of the critic's tail, `[N, F] → [N, F + added]`; with `labels` it is called with labels `[N, L]` too."""
 
     module: nn.Module
     added: int
+    labels: bool = False
 
 
 @frozen

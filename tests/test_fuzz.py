@@ -37,6 +37,7 @@ from gancore.errors import GanError
 from gancore.options import Given, Text, read_value
 from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer, read_recipe
 from gancore.run import sweep
+from gancore.run.claims import read_claims
 from gancore.settings import Settings
 
 CASES, CASES_OF_ALL = 200, 10_000
@@ -365,7 +366,7 @@ right_sweeps = st.fixed_dictionaries(
 
 def sweep_table(folder, table):
     arms = sweep.arms_of_recipe(table, [], [])
-    sweep.read_claims(table, list(arms))
+    read_claims(table, list(arms))
     sweep.plan_trials(arms, Layer("words"), min(2, table.get("seeds", 2)), folder, lambda name: False)
 
 

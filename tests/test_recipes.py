@@ -9,6 +9,7 @@ from gancore import Run, UsageError, compose, discovery
 from gancore.composition import recipe_layers
 from gancore.recipe import Layer
 from gancore.run import sweep
+from gancore.run.claims import read_claims
 
 FILES = discovery.recipe_files()
 CHAINS = {name: discovery.recipe_chain(name) for name in FILES}
@@ -104,7 +105,7 @@ def test_every_arm_of_a_sweep_composes_in_its_small_form_and_every_claim_names_a
     arms = sweep.arms_of_recipe(chain[-1].sweep, recipe_layers(name, ["small"]), ["small"])
     trials = sweep.plan_trials(arms, Layer("test"), 1, Path("nowhere"), lambda _: False)
     assert len(trials) == len(arms) >= 2  # no two alike: planning refuses twins
-    sweep.read_claims(chain[-1].sweep, list(arms))
+    read_claims(chain[-1].sweep, list(arms))
 
 
 def test_a_recipe_is_explained_with_the_flags_that_say_the_same(gan_here):

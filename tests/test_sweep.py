@@ -16,7 +16,6 @@ from gancore import UsageError
 from gancore.options import Text
 from gancore.recipe import Layer, layer_of
 from gancore.run import sweep
-from gancore.run.sweep import Claim, judge
 
 TINY = layer_of(
     "test",
@@ -227,39 +226,6 @@ def test_seconds_of_a_step_are_the_median_and_pass_over_a_resume():
         {"step": 40, "seconds": 3.5},
     ]
     assert sweep.final_figures(rows)["seconds/step"] == 0.25
-
-
-def figures(less, more):
-    return {
-        arm: {seed: {"f": value} for seed, value in enumerate(values)}
-        for arm, values in (("a", less), ("b", more))
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("less", "more", "verdict", "same"),
-    [
-        ([1, 1, 1], [2, 2.1, 1.9], "agree", "disagree"),
-        ([2, 2.1, 1.9], [1, 1, 1], "disagree", "disagree"),
-        ([1, 1, 1], [2, 0.5, 2], "undecided", "agree"),  # signs differ
-        ([0, 0, 0], [1, 1, 30], "undecided", "agree"),  # within two standard errors of 0
-        ([1, 1], [2, 2], "undecided", "undecided"),  # too few seeds
-        ([1, 1, 1], [1, 1, 1], "undecided", "agree"),
-    ],
-)
-def test_a_claim_is_judged_by_paired_differences(less, more, verdict, same):
-    table = figures(less, more)
-    assert judge(Claim("", "f", "a", "b"), table)[0] == verdict
-    assert judge(Claim("", "f", "a", "b", same=True), table)[0] == same
-
-
-def test_a_claim_about_a_run_that_failed_is_undecided():
-    assert judge(Claim("", "f", "a", "b"), {"a": {}, "b": {0: {"f": 1.0}}}) == ("undecided", [])
-
-
-def test_a_claim_about_an_arm_that_is_not_there_is_refused():
-    with pytest.raises(UsageError, match="speaks of arm 'c'"):
-        sweep.read_claims({"claims": [{"says": "", "figure": "f", "less": "a", "more": "c"}]}, ["a", "b"])
 
 
 def test_the_spread_of_one_seed_is_unknown():

@@ -19,7 +19,8 @@ from gancore.cli.run import PLACE, variants_of, with_slots, with_variants
 from gancore.errors import UsageError
 
 if TYPE_CHECKING:
-    from gancore.run.sweep import Claim, Trial
+    from gancore.run.claims import Claim
+    from gancore.run.sweep import Trial
 
 OWN_FLAGS = ("vary", "seeds", "jobs", "executor", "figures", "small", "compat", "out", "json", "help")
 Table = Mapping[str, Mapping[int, Mapping[str, float]]]
@@ -78,6 +79,7 @@ def sweep(
         extra = (recipe, *extra)
         recipe = None
     from gancore.composition import may_run, recipe_layers
+    from gancore.run import claims as claiming
     from gancore.run import sweep as sweeps
 
     words = layer_of_words(given, extra, OWN_FLAGS, "gan sweep")
@@ -92,7 +94,7 @@ def sweep(
         raise UsageError("nothing is varied", mend="gan sweep RECIPE, or --vary KEY=A,B")
     else:
         arms = sweeps.arms_of_recipe(table, base, variants)
-    claims = sweeps.read_claims(table, list(arms))
+    claims = claiming.read_claims(table, list(arms))
     folder = out or Path("runs") / f"sweep-{Path(recipe or 'vary').stem}"
     trials = sweeps.plan_trials(arms, words, seeds or int(table.get("seeds", 3)), folder, may_run(words))
     for trial in trials:
@@ -135,8 +137,10 @@ def report(
 ) -> None:
     """Write `sweep.md`, `sweep.json` and `comparison.png`, and print the table."""
     from gancore.run import _fs
+    from gancore.run.claims import as_json as claim_as_json
+    from gancore.run.claims import judge, line_of
     from gancore.run.samples import save_picture
-    from gancore.run.sweep import compare, judge, tabulate
+    from gancore.run.sweep import compare, tabulate
 
     table = tabulate(trials, failures)
     found = list(dict.fromkeys(key for seeds in table.values() for row in seeds.values() for key in row))
@@ -147,20 +151,15 @@ def report(
     ]
     for figure in {*figures, *(claim.figure for claim in claims)} - set(found):
         note(f"no run has a figure {figure!r}; there are {', '.join(found) or 'none'}")
-    verdicts = [(claim, *judge(claim, table)) for claim in claims]
+    verdicts = list(zip(claims, judge(claims, table), strict=True))
     lines = [f"# {recipe or 'sweep'}", "", *markdown(table, shown, trials, failures), ""]
-    for claim, verdict, differences in verdicts:
-        relation = f"`{claim.figure}`: {claim.less} {'≈' if claim.same else '<'} {claim.more}"
-        seeds = ", ".join(f"{each:+.3g}" for each in differences)
-        lines.append(f"- **{verdict}**: {claim.says} ({relation}; differences by seed: {seeds or 'none'})")
+    lines += [line_of(claim, verdict) for claim, verdict in verdicts]
     text = "\n".join(lines) + "\n"
     content = {
         "recipe": recipe,
         "figures": {arm: {str(seed): dict(row) for seed, row in seeds.items()} for arm, seeds in table.items()},
         "failures": {str(path): why for path, why in failures.items()},
-        "claims": [
-            {"says": claim.says, "verdict": verdict, "differences": found} for claim, verdict, found in verdicts
-        ],
+        "claims": [claim_as_json(claim, verdict) for claim, verdict in verdicts],
     }
     _fs.replace(folder / "sweep.md", text.encode())
     _fs.replace(folder / "sweep.json", (json.dumps(content, indent=1) + "\n").encode())

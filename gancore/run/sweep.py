@@ -48,17 +48,6 @@ class Trial:
     recipe: Mapping[str, Any]
 
 
-@frozen
-class Claim:
-    """What a source said of two arms: `figure` of arm `less` is below that of arm `more`, or about the same."""
-
-    says: str
-    figure: str
-    less: str
-    more: str
-    same: bool = False
-
-
 # ── arms ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -312,40 +301,6 @@ def tabulate(trials: Sequence[Trial], failures: Mapping[Path, str]) -> dict[str,
 def spread(values: Sequence[float]) -> tuple[float, float]:
     """Return mean and standard deviation (divisor n - 1; nan for one value)."""
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan
-
-
-def judge(claim: Claim, table: Mapping[str, Mapping[int, Mapping[str, float]]]) -> tuple[str, list[float]]:
-    """Set a claim beside the figures: agree, disagree or undecided, and the paired differences more - less by seed.
-
-    A difference counts where every seed has the same sign and the mean is more than two standard errors from 0; that
-    two arms are the same is agreed with where no such difference shows.
-    """
-    less, more = table.get(claim.less, {}), table.get(claim.more, {})
-    seeds = [seed for seed in less if claim.figure in less[seed] and claim.figure in more.get(seed, {})]
-    differences = [more[seed][claim.figure] - less[seed][claim.figure] for seed in seeds]
-    if len(differences) < 3:
-        return "undecided", differences
-    mean, deviation = spread(differences)
-    clear = all(each * mean > 0 for each in differences) and abs(mean) > 2 * deviation / math.sqrt(len(differences))
-    if claim.same:
-        return "disagree" if clear else "agree", differences
-    return ("agree" if mean > 0 else "disagree") if clear else "undecided", differences
-
-
-def read_claims(sweep: Mapping[str, Any], arms: Sequence[str]) -> list[Claim]:
-    """Read `[[sweep.claims]]`. Raises UsageError for a claim about an arm that is not there."""
-    claims = []
-    for each in sweep.get("claims", []):
-        try:
-            claim = Claim(**dict(each))
-            if not all(isinstance(said, str) for said in (claim.says, claim.figure, claim.less, claim.more)):
-                raise ValueError("says, figure, less and more are texts")
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"a claim of the sweep cannot be read: {error}", mend="says, figure, less, more") from None
-        if unknown := {claim.less, claim.more} - set(arms):
-            raise UsageError(f"a claim speaks of arm {unknown.pop()!r}", mend=f"one of {', '.join(arms)}")
-        claims.append(claim)
-    return claims
 
 
 # ── the picture ───────────────────────────────────────────────────────────────────────────────────────────────

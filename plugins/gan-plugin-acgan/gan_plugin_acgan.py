@@ -97,7 +97,7 @@ class ACGAN:
         sizes = {column: len(each) for column, each in self.sets(plan).items()}
         return Conditional(net, sizes) if self.condition == "concat" else None
 
-    @hookimpl
+    @hookimpl(tryfirst=True)  # before a tail that appends the label, from which the head would read its answer
     def extend_critic(self, features, plan):
         return [Head(f"class-{each.name}", Classifier(features, len(each))) for each in self.sets(plan).values()]
 

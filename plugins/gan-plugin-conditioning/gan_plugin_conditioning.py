@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from gancore import CompositionError, Head, component, hookimpl, needs, option
+from gancore import CompositionError, Tail, component, hookimpl, needs, option
 
 LABELS = needs(
     "data.labels",
@@ -36,18 +36,27 @@ class Concatenated(nn.Module):
         return self.net(torch.cat([z, one_hot(labels[:, self.column], self.classes).to(z)], 1), labels)
 
 
-class LabelScore(nn.Module):
-    """A score `[N, 1]` from features `[N, F]` and labels: dense, one-hot label appended, dense, dense; leaky 0.2."""
+class LabelledFeatures(nn.Module):
+    """Features `[N, F]` and labels to `[N, after]`: dense, one-hot label appended, dense; leaky 0.2 behind each.
+
+    With `after` 0 there is no second dense layer: `[N, before + K]`.
+    """
 
     def __init__(self, features, column, classes, before, after):
         super().__init__()
-        self.column, self.classes = column, classes
+        self.column = column
+        self.classes = classes
         self.before = nn.Sequential(nn.Linear(features, before), nn.LeakyReLU(0.2))
-        self.after = nn.Sequential(nn.Linear(before + classes, after), nn.LeakyReLU(0.2), nn.Linear(after, 1))
+        self.after = nn.Sequential()
+        self.width = before + classes
+        if after:
+            self.after = nn.Sequential(nn.Linear(self.width, after), nn.LeakyReLU(0.2))
+            self.width = after
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         seen = self.before(features)
-        return self.after(torch.cat([seen, one_hot(labels[:, self.column], self.classes).to(seen)], 1)).squeeze(1)
+        label = one_hot(labels[:, self.column], self.classes).to(seen)
+        return self.after(torch.cat([seen, label], 1))
 
 
 class Embedded(nn.Module):
@@ -77,19 +86,23 @@ class Mapped(nn.Module):
 
 @component(source="Mirza and Osindero 2014, arXiv:1411.1784", rules=[LABELS])
 class ConcatLabel:
-    """Append the one-hot label to the generator's latent and to a hidden layer of the critic's score.
+    """Append the one-hot label to the generator's latent and to a hidden layer of the critic.
 
-    The generator receives [z, onehot(y)] `[N, Z + K]`. The critic's score gets a second summand
-    dense(leaky(dense([leaky(dense(f)), onehot(y)]))) of its features f `[N, F]`, with widths before + K → after → 1 and
-    slope 0.2; the label comes after a narrow layer because a wide one hides it. When the critic has it, fakes carry
-    the labels of the reals in their update, so that samples between them have one class. Raises CompositionError for
-    a label set that is not there.
+    The generator receives [z, onehot(y)] `[N, Z + K]`. The critic's features f `[N, F]` become
+    leaky(dense([leaky(dense(f)), onehot(y)])) with widths F → before, before + K → after and slope 0.2, and all that
+    follows, the score and tails such as minibatch discrimination, sees these alone: no score is without the label.
+    The label comes after a narrow layer because a wide one hides it. With `after` 0 the second dense layer is left
+    to the next tail. When the critic has it, fakes carry the labels of the reals in their update, so that samples
+    between them have one class. A class head that stands behind it would read its answer from the label; the one of
+    `acgan` stands before it. Raises CompositionError for a label set that is not there.
     """
 
     labels: str = option("", help="label set to condition on; empty takes the first")
     to: str = option("both", choices=("both", "generator", "critic"), help="who receives the label")
     before: int = option(256, ge=1, help="width of the critic's dense layer to whose output the label is appended")
-    after: int = option(128, ge=1, help="width of the critic's dense layer that receives the label")
+    after: int = option(
+        128, ge=0, help="width of the critic's dense layer that receives the label; 0 leaves that to the next tail"
+    )
 
     @hookimpl
     def draw_labels(self, real_labels):
@@ -107,8 +120,9 @@ class ConcatLabel:
     def extend_critic(self, features, plan):
         if self.to == "generator":
             return None
-        chosen = find_set(plan, self.labels, "concat-label")
-        return Head("score", LabelScore(features, *chosen, self.before, self.after))
+        column, classes = find_set(plan, self.labels, "concat-label")
+        tail = LabelledFeatures(features, column, classes, self.before, self.after)
+        return Tail(tail, added=tail.width - features, labels=True)
 
 
 @component(

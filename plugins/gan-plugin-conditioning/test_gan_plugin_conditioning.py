@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from gan_plugin_acgan import ACGAN
 from gan_plugin_conditioning import ConcatLabel, EmbedLabel, LabelMaps
+from gan_plugin_minibatch_discrimination import MinibatchDiscrimination
 from gancore import CompositionError, component, hookimpl
 from gancore.component import card_of
 from gancore.testing import check_component, some_batch, some_data, train
@@ -97,8 +99,8 @@ def test_zero_weights_of_the_label_give_the_unconditional_generator():
 def test_label_is_appended_after_the_critics_first_dense_layer():
     training = train(ConcatLabel(before=5, after=4))
     batch = some_batch(training)
-    (head,) = training.game.gan.critic.network.parts.values()
-    (given,) = seen_by(head.after, lambda: batch.critic(batch.real.view, labels_of(2)))
+    (tail,) = training.game.gan.critic.network.parts.values()
+    (given,) = seen_by(tail.after, lambda: batch.critic(batch.real.view, labels_of(2)))
     assert given.shape == (8, 5 + K)
     assert torch.equal(given[:, 5:], torch.tensor([0.0, 0, 1]).expand(8, -1))
 
@@ -110,20 +112,46 @@ def test_another_label_gives_another_score():
 
 def test_zero_weights_of_the_label_make_the_score_forget_it():
     training = train(ConcatLabel(before=5))
-    (head,) = training.game.gan.critic.network.parts.values()
+    (tail,) = training.game.gan.critic.network.parts.values()
     with torch.no_grad():
-        head.after[0].weight[:, 5:] = 0
+        tail.after[0].weight[:, 5:] = 0
     batch = some_batch(training)
     assert torch.equal(*(batch.critic(batch.real.view, labels_of(k)).score for k in (0, 1)))
 
 
-def test_without_its_head_the_score_is_that_of_the_unconditional_critic():
-    one, other = train(ConcatLabel(to="critic")), train()
-    (head,) = one.game.gan.critic.network.parts.values()
+def test_the_score_has_one_path_and_it_goes_through_the_labelled_layer():
+    training = train(ConcatLabel(before=5))
+    (tail,) = training.game.gan.critic.network.parts.values()
     with torch.no_grad():
-        head.after[-1].weight.zero_()
-        head.after[-1].bias.zero_()
-    assert torch.equal(some_batch(one).real.score, some_batch(other).real.score)
+        tail.after[0].weight[:, :5] = 0  # from here on only the label is left
+    batch = some_batch(training)
+    score = batch.critic(batch.real.view, labels_of(1)).score
+    assert torch.equal(score, score[:1].expand(8))
+
+
+@pytest.mark.parametrize(("after", "features"), [(4, 4), (0, 5 + K)])
+def test_what_follows_in_the_critic_gets_the_labelled_features(after, features):
+    critic = train(ConcatLabel(before=5, after=after)).game.gan.critic.network
+    assert critic.score.in_features == features
+
+
+def test_minibatch_discrimination_sees_the_label():
+    torch.manual_seed(0)
+    training = train(MinibatchDiscrimination(kernels=2, dim=1), ConcatLabel(before=5, after=0))
+    batch = some_batch(training)
+    plain = batch.critic(batch.real.view, labels_of(1))
+    other = labels_of(1)
+    other[0] = 2
+    swapped = batch.critic(batch.real.view, other)
+    assert not torch.equal(plain.heads["closeness"][1:], swapped.heads["closeness"][1:])  # of the seven others
+    assert not torch.equal(plain.score[1:], swapped.score[1:])
+
+
+def test_a_class_head_stands_before_the_label_whatever_the_order_of_choice():
+    for chosen in ((ConcatLabel(), ACGAN()), (ACGAN(), ConcatLabel())):
+        batch = some_batch(train(*chosen))
+        heads = [batch.critic(batch.real.view, labels_of(k)).heads["class-set0"] for k in (0, 1)]
+        assert torch.equal(*heads)
 
 
 def test_label_of_the_generator_alone_leaves_the_critic_as_it_is():

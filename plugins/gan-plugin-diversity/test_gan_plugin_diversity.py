@@ -119,7 +119,16 @@ def test_ratio_of_a_copy_of_the_data_is_one(shape):
 
 def test_scaled_points_have_their_scale_as_every_ratio():
     figures = measured(Collapse(), Shown(samples=5 + 3 * POINTS.samples), data=POINTS)
-    assert [figures[name].item() for name in ("ratio", "major", "minor")] == pytest.approx([3, 3, 3], rel=1e-5)
+    names = ("ratio", "major", "minor", "across")
+    assert [figures[name].item() for name in names] == pytest.approx([3, 3, 3, 3], rel=1e-5)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4, 1.0, 2.5])
+def test_across_is_zero_for_a_line_however_it_lies(angle):
+    places = torch.randn(300, 1, generator=rng())
+    line = places * torch.tensor([math.cos(angle), math.sin(angle)])
+    figures = measured(Collapse(), Shown(samples=line), data=POINTS)
+    assert figures["across"] < 1e-6
 
 
 def test_minor_is_zero_and_major_one_for_points_on_the_major_axis():

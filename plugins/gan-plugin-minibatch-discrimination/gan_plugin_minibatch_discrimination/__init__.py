@@ -144,7 +144,7 @@ class MinibatchDiscrimination:
         0, ge=0, help="kernels B for each place of the critic's first map, instead of features; 0 compares features"
     )
 
-    @hookimpl
+    @hookimpl(trylast=True)  # behind a tail that appends the label, so that samples of a class are compared
     def extend_critic(self, features):
         if self.spatial:
             return Head("closeness", Closeness())
