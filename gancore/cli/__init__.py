@@ -26,6 +26,7 @@ from gancore.cli.sample import sample
 from gancore.cli.sweep import sweep
 from gancore.cli.verify_resume import verify_resume
 from gancore.errors import GanError, PluginError, UsageError, did_you_mean
+from gancore.run.terminal import keep_streams, silence
 
 GRACE = 5.0  # seconds that what plugins left running may take to end, once we are done
 
@@ -90,6 +91,8 @@ for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume,
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 when done, 1 for a failed run, 2 for a usage error, 130 or 143 when interrupted."""
+    if arguments is None:
+        keep_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -110,9 +113,11 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         code = 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         code = 0
     except OSError as error:
+        if error.filename is None:
+            silence(sys.stdout)  # a stdout that takes no more would change the exit code once more at the end
         code = _report(GanError(f"{error.strerror or error}", where=str(error.filename or "")), 1, debug)
     except Exception as error:  # a fault of ours or of a component: say so without a page of traceback
         what = f"unexpected {type(error).__name__}: {error}"

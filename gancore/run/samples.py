@@ -37,13 +37,22 @@ def draw_samples(game: Game, n: int, *key: int | str, labels: Tensor | None = No
     return chosen["images"], chosen["labels"]
 
 
-def make_samples(game: Game, z: Tensor, labels: Tensor) -> Sample:
+def draw_untrained(game: Game, *key: int | str, labels: Tensor) -> Tensor:
+    """Draw samples `[n, *shape]` on the CPU by the generator itself, before the first step.
+
+    No component is asked for another network or a choice: it may not have one before it has seen an update.
+    """
+    z = draw_latent(game.hooks, game.plan, len(labels), game.streams, *key)
+    return make_samples(game, z, labels, game.gan.generator.network).images
+
+
+def make_samples(game: Game, z: Tensor, labels: Tensor, net: nn.Module | None = None) -> Sample:
     """Make one sample of each latent `[n, Z]` with labels `[n, L]`, on the CPU, by the network that samples come from.
 
-    The network is in evaluation mode meanwhile.
+    The network, which `net` names where it is not that one, is in evaluation mode meanwhile.
     """
     own = game.gan.generator.network
-    net = game.hooks.first("sampling_generator", net=own) or own
+    net = net or game.hooks.first("sampling_generator", net=own) or own
     parts = [as_sample(made) for made in evaluate(game, net, z, labels)]
     return Sample(_joined([part.images for part in parts]), _joined_by_name([part.extras for part in parts]))
 

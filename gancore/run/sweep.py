@@ -27,6 +27,7 @@ from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, layer_of, 
 from gancore.run import directory
 from gancore.run.directory import Row, rows_in
 from gancore.run.run import Run
+from gancore.run.terminal import keep_streams
 from gancore.settings import RESUMABLE
 
 LENGTH = {"steps", "epochs"}
@@ -188,6 +189,7 @@ def end_with_parent(parent: int) -> None:
 
     Nothing is lost: a checkpoint is there whole or not at all, and the sweep goes on from it.
     """
+    keep_streams()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def watch() -> None:
@@ -207,9 +209,9 @@ def train(folder: str, recipe: Mapping[str, Any]) -> str:
         try:
             composition = _composed_here(folder, recipe)
             if (Path(folder) / directory.RECIPE).exists():
-                Run.resume(folder, files=lambda _: True).fit()
+                Run.resume(folder, files=lambda _: True).fit(progress=False)
             else:
-                Run.start(composition, folder).fit()
+                Run.start(composition, folder).fit(progress=False)
         except GanError as error:
             return error.what
     return ""
