@@ -249,6 +249,23 @@ def train_all(trials: Sequence[Trial], executor: Executor, jobs: int = 1) -> Gen
             each.cancel()
 
 
+def share_of(trial: Trial) -> float:
+    """How much of a run of a sweep is done, from 0 to 1, by the newest row that it wrote."""
+    if (trial.folder / FINISHED).exists():
+        return 1.0
+    row = directory.last_row(trial.folder) or {}
+    settings = trial.recipe["run"]
+    if settings.get("epochs"):
+        return min(1.0, float(row.get("epoch", 0)) / int(settings["epochs"]))
+    return min(1.0, float(row.get("step", 0)) / max(1, int(settings["steps"])))
+
+
+def time_left(before: Sequence[float], now: Sequence[float], seconds: float) -> float | None:
+    """Estimate the seconds left from the shares of all runs, `seconds` ago and now; None where none has moved."""
+    done = sum(now) - sum(before)
+    return seconds * (len(now) - sum(now)) / done if done > 0 else None
+
+
 def _submit(trial: Trial, executor: Executor) -> Future[str]:
     trial.folder.parent.mkdir(parents=True, exist_ok=True)
     try:

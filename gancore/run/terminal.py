@@ -30,7 +30,7 @@ def keep_streams() -> None:
             stream = open(number, "w" if number else "r", errors="backslashreplace", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
     if not isinstance(sys.stderr, Lasting):
-        sys.stderr = Lasting(sys.stderr)  # type: ignore[assignment]
+        sys.stderr = Lasting(sys.stderr)
 
 
 def _fill(number: int) -> None:
