@@ -35,7 +35,7 @@ class Settings:
         "auto", choices=("auto", "true", "false"), help="layout of images in memory; auto where it was measured to pay"
     )
     log_every: int = option(10, ge=1, help="steps between rows of the metrics log")
-    sample_every: int = option(0, ge=0, help="steps between sample grids; 0 draws ten in a run")
+    sample_every: int = option(0, ge=0, help="steps between sample grids; 0 draws ten in a run, more at first")
     sample_epochs: int = option(0, ge=0, help="epochs between sample grids; when above 0 it replaces sample-every")
     save_every: int = option(200, ge=1, help="steps between checkpoints")
     force: bool = option(False, help="true runs a composition although its rules refuse it")

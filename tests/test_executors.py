@@ -204,11 +204,11 @@ def test_a_run_that_was_trained_where_it_cannot_be_seen_has_failed(trials, tmp_p
 
 def test_runs_that_share_a_process_are_trained_one_after_another(trials, monkeypatch):
     class Watched(Run):
-        def fit(self):
+        def fit(self, **how):
             under_way.append(self)
             together.append(len(under_way))
             time.sleep(0.2)  # for others to come in
-            done = super().fit()
+            done = super().fit(**how)
             under_way.remove(self)
             return done
 

@@ -1,11 +1,15 @@
 """What a metric or a picture is given, and when."""
 
+import itertools
+
 import pytest
 import torch
 
 from gancore import Progress, compose
 from gancore.run.directory import read_rows
 from gancore.run.run import Run
+from gancore.run.show import duration, plain_steps
+from gancore.run.verify import differences
 from gancore.testing import train
 
 OPTIONS = {"mlp.hidden": (4,), "mlp-critic.hidden": (4,)}
@@ -45,7 +49,7 @@ def test_a_run_draws_each_so_many_epochs(tmp_path):
     run = Run.start(composed, tmp_path / "epochs").fit()
     drawn = sorted(path.stem for path in (tmp_path / "epochs" / "samples").glob("*.png"))
     assert run.training.step == 16
-    assert [int(name.rpartition("-")[2]) for name in drawn if name != "final"] == [8, 16]
+    assert [int(name.rpartition("-")[2]) for name in drawn if name != "final"] == [0, 8, 16]
 
 
 def test_each_drawing_has_a_row(tmp_path):
@@ -57,3 +61,126 @@ def test_the_row_before_is_remembered_across_a_resume(tmp_path):
     start(tmp_path / "r", steps=6, **{"log-every": 2}).fit()
     run = Run.resume(tmp_path / "r")
     assert run._progress((0.0, 0.0)).before == 6
+
+
+# ── pictures ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def drawn(folder):
+    return sorted(path.stem.removeprefix("step-").lstrip("0") or "0" for path in (folder / "samples").glob("*.png"))
+
+
+def stop_after(run, step):
+    """Train until after a step, as a signal would end it."""
+    for _ in run.steps():
+        run.stop_after_step = run.training.step >= step
+    return run
+
+
+def test_a_run_draws_at_its_start_and_often_at_first(tmp_path):
+    start(tmp_path / "r", steps=120, **{"save-every": 100}).fit()
+    expected = {0, 1, 2, 5, 10, *range(12, 121, 12)}
+    assert drawn(tmp_path / "r") == sorted(["final", *map(str, expected)])
+
+
+def test_a_run_that_is_stopped_leaves_a_picture_of_where_it_is_until_it_goes_on(tmp_path):
+    run = stop_after(start(tmp_path / "parts" / "run", steps=60), 4)
+    assert drawn(run.folder) == ["0", "1", "2", "stopped"]
+    picture = (run.folder / "samples" / "stopped.png").read_bytes()
+    run.draw_samples("again")
+    assert (run.folder / "samples" / "again.png").read_bytes() == picture
+    (run.folder / "samples" / "again.png").unlink()
+    Run.resume(run.folder).fit()
+    start(tmp_path / "whole" / "run", steps=60).fit()
+    assert differences(tmp_path / "whole" / "run", run.folder) == []
+    assert "stopped" not in drawn(run.folder)
+
+
+def test_early_pictures_make_no_row(tmp_path):
+    start(tmp_path / "r", steps=40, **{"log-every": 40}).fit()
+    assert drawn(tmp_path / "r")[:3] == ["0", "1", "12"]
+    assert [row["step"] for row in read_rows(tmp_path / "r")] == list(range(4, 41, 4))
+
+
+def test_a_chosen_distance_between_grids_is_kept_after_the_first(tmp_path):
+    start(tmp_path / "r", steps=20, **{"sample-every": 7}).fit()
+    assert drawn(tmp_path / "r") == ["0", "14", "7", "final"]
+
+
+def test_early_pictures_change_no_bit_of_training(tmp_path):
+    often, rarely = (tmp_path / name / "run" for name in ("often", "rarely"))
+    start(often, steps=60).fit()
+    start(rarely, steps=60, **{"sample-every": 6}).fit()
+    assert {"1", "2", "5"} <= set(drawn(often)) - set(drawn(rarely))
+    sums = [path.name for path in (often / "checkpoints").iterdir() if path.is_dir()]
+    assert len(sums) == 3
+    for name in sums:
+        one, other = ((folder / "checkpoints" / name / "SHA256SUMS").read_bytes() for folder in (often, rarely))
+        assert one == other
+
+
+# ── what is shown ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def lines_of(run, seconds_a_step):
+    """Train to the end with steps that seem to take so many seconds; return the plain lines, by their step."""
+    clock, lines = Clock(), []
+    for _ in plain_steps(run, lines.append, clock):
+        clock.now += seconds_a_step
+    return lines, [int(line.split()[1]) for line in lines]
+
+
+def test_a_quick_run_shows_about_twenty_plain_lines(tmp_path):
+    _, steps = lines_of(start(tmp_path / "r", steps=200, **{"log-every": 1}), 0.001)
+    assert steps == [1, *range(10, 201, 10)]
+
+
+def test_a_slow_run_shows_a_line_each_half_minute_at_first_and_rarer_later(tmp_path):
+    lines, steps = lines_of(start(tmp_path / "r", steps=400, **{"log-every": 400, "sample-every": 400}), 10)
+    assert steps[:5] == [4, 7, 10, 13, 16]  # at 30 s, 60 s, …: without a row, so that there is a speed and no losses
+    assert lines[0].startswith("step 4  ")
+    assert "images/s" in lines[0]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(steps[:-1])]
+    assert gaps[0] == 3
+    assert gaps[-1] > 30  # minutes apart, after an hour
+    assert gaps == sorted(gaps)
+
+
+def test_time_left_is_told_in_hours_where_it_is_that_long():
+    assert [duration(seconds) for seconds in (5, 65, 3599, 3600, 36_065)] == [
+        "00:05", "01:05", "59:59", "1:00:00", "10:01:05"
+    ]  # fmt: skip
+
+
+def test_fit_shows_progress_and_notes_unless_it_is_not_wanted(tmp_path, capsys):
+    run = start(tmp_path / "shown", steps=3)
+    run.notes.append("a remark with \x1b in it")
+    run.fit()
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "note: a remark with \\x1b in it\n" in said.err
+    assert "step 3  critic " in said.err
+    start(tmp_path / "quiet", steps=3).fit(progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_fit_shows_nothing_and_trains_where_there_is_no_stderr(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    assert start(tmp_path / "r", steps=3).fit().training.step == 3
+
+
+def test_a_run_names_itself_shortly(tmp_path):
+    run = start(tmp_path / "r", steps=3)
+    assert repr(run) == f"<Run {tmp_path / 'r'}: step 0 of 3>"
+    run.fit(progress=False)
+    assert repr(run) == f"<Run {tmp_path / 'r'}: step 3 of 3>"

@@ -279,7 +279,7 @@ def test_a_resume_with_nothing_left_says_that_nothing_was_trained(gan_here, tmp_
     gan_here("run", *POINTS, "--batch", 4, "--steps", 4, "--out", "r")
     before = (tmp_path / "r" / "recipe.toml").read_bytes()
     said = gan_here("run", "--resume", "r", *words).stderr
-    assert f"nothing is left to train: {length}; a longer one goes on, e.g. --steps 8" in said
+    assert f"nothing is left to train: {length}; to go on, e.g. --steps 8" in said
     assert f"nothing was trained: {length}" in said
     assert "done:" not in said
     assert (tmp_path / "r" / "recipe.toml").read_bytes() == before  # no length that the run has passed
@@ -293,7 +293,7 @@ def test_a_run_by_epochs_says_so_in_epochs(tmp_path):
     ).fit()
     assert run.training.step == 2
     (note,) = Run.resume(tmp_path / "r").notes
-    assert note == "nothing is left to train: the run is at epoch 1 of 1; a longer one goes on, e.g. --epochs 2"
+    assert note == "nothing is left to train: the run is at epoch 1 of 1; to go on, e.g. --epochs 2"
 
 
 @pytest.mark.parametrize(

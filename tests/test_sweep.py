@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -164,6 +165,41 @@ def test_an_arm_that_fails_is_told_and_harms_no_other(tmp_path):
     table = sweep.tabulate(trials, {folder: why for folder, why in failures.items() if why})
     assert list(table["adam.lr=1e30"]) == []
     assert list(table["adam.lr=1e-3"]) == [0]
+
+
+def test_the_time_left_follows_from_what_all_runs_have_done_since_the_start():
+    assert sweep.time_left([0.0, 0.0], [1.0, 0.0], 60) == 60
+    assert sweep.time_left([1.0, 0.5, 0.0], [1.0, 1.0, 0.0], 10) == 20  # what was there before took no time
+    assert sweep.time_left([0.0, 0.0], [0.0, 0.0], 60) is None
+    assert sweep.time_left([0.0], [1.0], 60) == 0
+
+
+def test_the_share_of_a_run_is_that_of_its_newest_whole_row(tmp_path):
+    (trial,) = plan(tmp_path, "adam.lr=1e-3")
+    assert sweep.share_of(trial) == 0
+    trial.folder.mkdir(parents=True)
+    half = trial.recipe["run"]["steps"] / 2
+    rows = [json.dumps({"step": 0}), json.dumps({"step": int(half)}), '{"step": 10']
+    (trial.folder / "metrics.jsonl").write_text("\n".join(rows))
+    assert sweep.share_of(trial) == int(half) / (2 * half)
+    (trial.folder / "samples").mkdir()
+    (trial.folder / "samples" / "final.png").touch()
+    assert sweep.share_of(trial) == 1
+
+
+def test_a_signal_ends_a_sweep_with_the_words_to_go_on_and_leaves_nothing_behind(tmp_path):
+    words = ["--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--steps", "1000000", "--save-every", "5"]
+    command = [sys.executable, "-m", "gancore", "sweep", "--vary", "adam.lr=1e-3,1e-4", "--out", "s", *words]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    begun = tmp_path / "s" / "adam.lr=1e-3" / "seed-0" / "samples" / "step-000000010.png"
+    while not begun.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=60)[1]  # which ends when the last process closes the pipe
+    assert process.returncode == 143, told
+    assert "stopped; what is saved stays: give the same command again to go on" in told
+    for word in ("Traceback", "leaked", "semaphore", "error"):
+        assert word not in told
 
 
 def test_the_sweep_command_writes_a_table_a_record_and_a_picture(gan, tmp_path):

@@ -29,6 +29,7 @@ from gancore.cli.verify_resume import verify_resume
 from gancore.cli.words import meant_command, meant_option
 from gancore.errors import GanError, PluginError, UsageError, spelt
 from gancore.recipe import hyphened
+from gancore.run.terminal import keep_streams, silence
 
 GRACE = 5.0  # seconds that what plugins left running may take to end, once we are done
 
@@ -93,6 +94,8 @@ for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume,
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 when done, 1 for a failed run, 2 for a usage error, 130 or 143 when interrupted."""
+    if arguments is None:
+        keep_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [at_home(word) for word in words if word != "--debug"]
@@ -113,9 +116,11 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         code = 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         code = 0
     except OSError as error:
+        if error.filename is None:
+            silence(sys.stdout)  # a stdout that takes no more would change the exit code once more at the end
         too_long = error.errno == errno.ENAMETOOLONG  # only a name that was typed can be
         made = GanError(
             f"{error.strerror or error}",

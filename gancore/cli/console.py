@@ -32,7 +32,7 @@ def write(text: str) -> None:
     """Write one line to stderr, whichever process this is."""
     try:
         click.echo(clean(text), err=True)
-    except OSError:
+    except (OSError, ValueError):  # broken, or closed
         pass
 
 

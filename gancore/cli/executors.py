@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any
 
 from gancore import discovery
@@ -53,7 +53,13 @@ def open_processes(jobs: int) -> Iterator[Executor]:
     share_cores(jobs)
     context, own = get_context("spawn"), os.getpid()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent, initargs=(own,)) as pool:
-        yield pool
+        try:
+            yield pool
+        except BaseException:
+            # the pool would wait until they have trained their runs; what they saved stays
+            for process in active_children():
+                process.terminate()
+            raise
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gancore.cli.choices import layer_of_words, once, refuse_downloads, slot_flags
-from gancore.cli.console import note, say, tell
+from gancore.cli.console import say, tell
 from gancore.cli.signals import Signals
 from gancore.cli.stall import stall_watch
 from gancore.component import options_of
@@ -237,18 +237,11 @@ def show_help(context: click.Context, words: Layer) -> None:
 
 def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     """Train a run to its end, telling how it goes; a signal ends it after the step, saved."""
-    for text in run.notes:
-        note(text)
-    told = len(run.notes)
+    from gancore.run.show import shown, with_notes
+
     first = run.training.step
     signals = stop_by_signal(run)
     row: dict[str, Any] = {}
-
-    def tell_new() -> None:
-        nonlocal told
-        for text in run.notes[told:]:
-            note(text)
-        told = len(run.notes)
 
     settings = run.composition.settings
     if run.world.size > 1:
@@ -256,14 +249,12 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
 
         end_with_launcher(run)
     say(f"run {run.folder}: {describe(run)}")
-    try:
-        with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout):
-            for each in progress_of(run):
-                row = each
-                tell_new()
-    finally:
-        tell_new()
+    with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout):
+        for made in with_notes(run, shown(run)):
+            row = row if made is None else made
     if signals.caught:
+        if (stopped := run.folder / "samples" / "stopped.png").exists():
+            say(f"samples in {stopped}, figures in {run.folder / 'metrics.jsonl'}")
         shared = f" --nproc {run.world.size}" if run.world.size > 1 else ""
         say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}{shared}")
         sys.exit(128 + signals.caught[0])
@@ -271,7 +262,7 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     if as_json and run.world.leads:
         click.echo(json.dumps({"run": str(run.folder), "samples": str(samples), "seed": settings.seed, "last": row}))
     last = run.training.step
-    done = f"done: {last} steps" if last > first or not first else f"nothing was trained: {run.length}"
+    done = f"done: {last} steps" if last > first or not first else f"nothing was trained: the run is at {run.position}"
     say(f"{done}; samples in {samples}, figures in {run.folder / 'metrics.jsonl'}")
 
 
@@ -286,13 +277,6 @@ def describe(run: Run) -> str:
         f"{images}, generator {count['generator']:,} and critic {count['critic']:,} weights "
         f"({memory:,.0f} MiB with gradients and two moments), {gan.device}"
     )
-
-
-def progress_of(run: Run) -> Any:
-    """Return the run's rows, shown as a live line on a terminal and as plain lines otherwise."""
-    from gancore.cli.progress import live_rows, plain_rows
-
-    return live_rows(run) if sys.stderr.isatty() and run.world.leads else plain_rows(run)
 
 
 def stop_by_signal(run: Run) -> Signals:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -16,6 +19,7 @@ from gancore.cli.choices import layer_of_words, once, path_as_data, refuse_downl
 from gancore.cli.console import clean, note, say
 from gancore.cli.executors import PROCESS, find_executor
 from gancore.cli.run import PLACE, variants_of, with_slots, with_variants
+from gancore.cli.signals import Signals
 from gancore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -108,22 +112,73 @@ def sweep(
     report(folder, recipe, trials, failures, wanted, claims, as_json)
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal asked the sweep to end."""
+
+
 def carry_out(trials: Sequence[Trial], executor: AbstractContextManager[Executor], jobs: int) -> dict[Path, str]:
-    """Train the trials in an engine, telling of each; return why some failed, by folder."""
+    """Train the trials in an engine, telling of each; return why some failed, by folder.
+
+    A signal ends the sweep with the words to go on, and the exit code of that signal.
+    """
     from gancore.run.sweep import train_all
 
     failures = {}
-    with executor as pool, closing(train_all(trials, pool, jobs)) as outcomes:
+    with Signals(on_first=_stop) as signals, Forecast(trials) as forecast:
         try:
-            for number, (trial, failure) in enumerate(outcomes, 1):
-                say(f"{number}/{len(trials)}  {trial.arm}, seed {trial.seed}: {failure or 'done'}")
-                if failure:
-                    failures[trial.folder] = failure
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False)
-            say("stopped; give the same command again to go on")
-            raise
+            with executor as pool, closing(train_all(trials, pool, jobs)) as outcomes:
+                for number, (trial, failure) in enumerate(outcomes, 1):
+                    left = forecast.left()
+                    say(f"{number}/{len(trials)}  {trial.arm}, seed {trial.seed}: {failure or 'done'}{left}")
+                    if failure:
+                        failures[trial.folder] = failure
+        except Stopped:
+            say("stopped; what is saved stays: give the same command again to go on")
+            sys.exit(128 + signals.caught[0])
     return failures
+
+
+def _stop(number: int) -> None:
+    raise Stopped
+
+
+class Forecast:
+    """Says now and then how much of a sweep is done and how long it will take, while its runs are trained."""
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self.trials = trials
+        self.over = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.began = time.monotonic()
+        self.before = self.shares()
+        threading.Thread(target=self._tell, name="sweep forecast", daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.over.set()
+
+    def shares(self) -> list[float]:
+        """Return how much of each run is done."""
+        from gancore.run.sweep import share_of
+
+        return [share_of(trial) for trial in self.trials]
+
+    def left(self) -> str:
+        """Return the words for the time left, nothing where it is not known or nothing is left."""
+        from gancore.run.show import duration
+        from gancore.run.sweep import time_left
+
+        seconds = time_left(self.before, self.shares(), time.monotonic() - self.began)
+        return f"  {duration(seconds)} left" if seconds else ""
+
+    def _tell(self) -> None:
+        from gancore.run.show import PAUSE, RARER
+
+        while not self.over.wait(max(PAUSE, (time.monotonic() - self.began) / RARER)):
+            shares = self.shares()
+            if left := self.left():
+                say(f"{sum(shares) / len(shares):.0%} of {len(shares)} runs{left}")
 
 
 def report(

@@ -215,6 +215,18 @@ def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
     return rows, start
 
 
+def last_row(folder: Path) -> Row | None:
+    """Return the newest whole row of a run, which may be training; None where there is none yet."""
+    try:
+        with os.fdopen(_fs.open_regular(folder / METRICS), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_ROW))
+            lines = file.read().splitlines(keepends=True)
+    except OSError:
+        return None
+    rows = (_row_of(line) for line in reversed(lines))
+    return next((row for row in rows if row is not None), None)
+
+
 def _row_of(line: bytes) -> Row | None:
     try:
         row = json.loads(line) if line.endswith(b"\n") else None

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from gancore.errors import PluginError, clean
+from gancore.run.terminal import write_line
 
 PATIENCE = 2.0  # seconds an import may take before we say what is waited for
 
@@ -125,7 +126,7 @@ def importing(name: str, origin: str) -> Iterator[None]:
     Raises PluginError naming what it changed.
     """
     console, said = sys.stderr, io.StringIO()
-    waiting = threading.Timer(PATIENCE, lambda: console.write(f"importing {name} …\n"))
+    waiting = threading.Timer(PATIENCE, lambda: _write(console, f"importing {name} …"))
     waiting.daemon = True
     waiting.start()
     try:
@@ -140,4 +141,9 @@ def importing(name: str, origin: str) -> Iterator[None]:
     finally:
         waiting.cancel()
         for line in said.getvalue().splitlines():
-            console.write(f"{name}: {clean(line)}\n")
+            _write(console, f"{name}: {clean(line)}")
+
+
+def _write(console: Any, text: str) -> None:
+    if console is not None:  # as pythonw has it
+        write_line(text, console)

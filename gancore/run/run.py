@@ -6,7 +6,7 @@ import errno
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -35,7 +35,7 @@ from gancore.run.peers import expect_same
 from gancore.run.progress import Progress
 from gancore.run.records import MetricsLog, check_finite, numbers
 from gancore.run.resume_checks import expect_recipe, recipe_changes
-from gancore.run.samples import class_labels, draw_samples, grid, save_picture, scatter
+from gancore.run.samples import class_labels, draw_samples, draw_untrained, grid, save_picture, scatter
 from gancore.run.snapshot import restore, restore_generator
 from gancore.run.views import expect_labels
 from gancore.runtime import Runtime
@@ -44,6 +44,7 @@ from gancore.step import Figures, Game
 from gancore.world import World
 
 SHEET, CLOUD = 64, 1000  # samples in a grid of images, and in a scatter of points
+STOPPED = "stopped"  # the picture that a run leaves where it was stopped
 GO, STOP, BACK = 0, 1, 2  # what a process wants after a step; the highest counts
 PATIENCE = 1000  # steps without reals before a run by epochs is taken to be endless
 
@@ -109,7 +110,7 @@ def make_folder(composition: Composition, out: Path | None, overwrite: bool) -> 
     return folder
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Run:
     """A run on disk. Make one by `start`, `resume` or `load`."""
 
@@ -128,6 +129,10 @@ class Run:
     @keeper.default
     def _keeper(self) -> Keeper:
         return Keeper(self.folder, self.composition, self.notes)
+
+    def __repr__(self) -> str:
+        """Name the run and say where it is, in one short line."""
+        return f"<{type(self).__name__} {self.folder}: {self.position}>"
 
     @property
     def world(self) -> World:
@@ -200,7 +205,7 @@ class Run:
         step, manifest = run.training.step, found.manifest if found is not None else {}
         run.notes += former.remarks(folder, step, runtime.device, manifest)
         if found is not None and run.share >= 1:
-            run.notes.append(f"nothing is left to train: {run.length}; a longer one goes on, e.g. {run.longer}")
+            run.notes.append(f"nothing is left to train: the run is at {run.position}; to go on, e.g. {run.longer}")
         return run
 
     @classmethod
@@ -238,9 +243,15 @@ class Run:
 
     # ── training ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def fit(self) -> Run:
-        """Train to the end, saving and drawing on the way."""
-        for _ in self.steps():
+    def fit(self, *, progress: bool = True) -> Run:
+        """Train to the end, saving and drawing on the way.
+
+        With `progress` stderr shows how it goes, as `gan run` does: a bar on a terminal, plain lines otherwise, and
+        the run's notes. Set `stop_after_step` in a component or another thread to end early, saved.
+        """
+        from gancore.run.show import shown, with_notes
+
+        for _ in with_notes(self, shown(self)) if progress else self.steps():
             pass
         return self
 
@@ -270,6 +281,8 @@ class Run:
     def _lead(self) -> Iterator[Row | None]:
         if self.share < 1:  # a length that the run has passed already is not kept
             directory.write_recipe(self.folder, self.composition.recipe())
+        with suppress(OSError):
+            (self.folder / "samples" / f"{STOPPED}.png").unlink()  # of a run that stopped and now goes on
         if facts := self.composition.hooks.first("describe_data"):
             directory.describe_data(self.folder, facts)
         log = MetricsLog(self.folder / directory.METRICS, self.keeper.rows, self.keeper.row_step or math.inf)
@@ -302,6 +315,8 @@ class Run:
         ended = ""  # the reason that a component gave
         if training.step == 0:
             self.keeper.save(training, log)
+            if self.share < 1:
+                self.draw_samples(untrained=True)
         while self.share < 1 and not self._stopping(ended):
             figures = self._advance()
             progress = self._progress(last)
@@ -317,6 +332,8 @@ class Run:
                     yield None
                 if progress.drawing and not ended:
                     self.draw_samples(progress=progress)
+                elif self._early():
+                    self.draw_samples(components=False)
                 if training.step % settings.save_every == 0 and self.share < 1 and not ended:
                     self.keeper.save(training, log)
             self.heartbeat()
@@ -326,7 +343,9 @@ class Run:
         with self._told():
             self.keeper.save(training, log, last=True)
         self._agree(GO)
-        if not self.stop_after_step:
+        if self.stop_after_step:
+            self.draw_samples(STOPPED, components=False)
+        else:
             self.draw_samples("final", self._progress(last))
 
     def _follow(self) -> Iterator[None]:
@@ -427,12 +446,12 @@ class Run:
         return min(1.0, training.step / settings.steps) if settings.steps else 1.0
 
     @property
-    def length(self) -> str:
-        """Say where the run is and how long it is to be."""
+    def position(self) -> str:
+        """Say where the run is and how long it is to be, e.g. `step 400 of 1000`."""
         settings, training = self.composition.settings, self.training
         if settings.epochs:
-            return f"the run is at epoch {training.epoch:.4g} of {settings.epochs}"
-        return f"the run is at step {training.step} of {settings.steps}"
+            return f"epoch {training.epoch:.4g} of {settings.epochs}"
+        return f"step {training.step} of {settings.steps}"
 
     @property
     def longer(self) -> str:
@@ -452,6 +471,16 @@ class Run:
         else:
             drawing = int(self.share * 10) > int(last[1] * 10)
         return Progress(training.game, training.step, training.epoch, self.keeper.row_step, drawing)
+
+    def _early(self) -> bool:
+        """Whether this step draws a grid alone: 1, 2, 5, 10, 20, 50, … before the first of the ten drawings of a run.
+
+        It depends on the step and nothing else, so that a resumed run leaves the pictures of one that never stopped.
+        """
+        settings, digits = self.composition.settings, str(self.training.step)
+        if settings.sample_every or settings.sample_epochs or self.share >= 0.1:
+            return False
+        return digits[0] in "125" and not digits[1:].strip("0")
 
     def _row(self, progress: Progress, figures: Figures, seconds: float, images: int) -> Row:
         training = self.training
@@ -487,15 +516,27 @@ class Run:
         """Draw n samples `[n, *shape]` (images in [-1, 1]) and their labels `[n, L]`, in evaluation mode."""
         return draw_samples(self.training.game, n, "sample", -1 if seed is None else seed, labels=labels)
 
-    def draw_samples(self, name: str = "", progress: Progress | None = None) -> None:
+    def draw_samples(
+        self,
+        name: str = "",
+        progress: Progress | None = None,
+        *,
+        components: bool = True,
+        untrained: bool = False,
+    ) -> None:
         """Write a grid (or scatter) of the same latents as always into `samples/`, and ask components to draw.
+
+        Without `components` none is asked: what they remember and measure belongs to the drawings that a run is set
+        to. `untrained` does without them too, and draws by the generator itself.
 
         A disk that takes no picture is told, and no reason to stop before the end. Raises GanError for the final one.
         """
         try:
             if moved := self.keeper.misplaced():
                 raise FileNotFoundError(errno.ENOENT, moved)
-            self._draw(name, progress)
+            self._draw_grid(name, untrained)
+            if components and not untrained:
+                self._draw_by_components(progress)
         except (OSError, PluginError) as error:
             reason = error if isinstance(error, OSError) else error.__cause__
             if not isinstance(reason, OSError):
@@ -505,15 +546,21 @@ class Run:
                 raise GanError(what, where=str(self.folder), mend=f"gan sample {self.folder}") from error
             self.notes.append(what)
 
-    def _draw(self, name: str, progress: Progress | None) -> None:
+    def _draw_grid(self, name: str, untrained: bool) -> None:
         training = self.training
         plan, folder = training.game.plan, self.folder / "samples"
         labels = class_labels([len(each) for each in plan.label_sets], SHEET if plan.images else CLOUD)
-        made, _ = draw_samples(training.game, len(labels), "grid", labels=labels)
+        if untrained:
+            made = draw_untrained(training.game, "grid", labels=labels)
+        else:
+            made, _ = draw_samples(training.game, len(labels), "grid", labels=labels)
         picture = grid(made) if plan.images else scatter(made, plan.reals(len(labels))[0])
         save_picture(picture, folder / f"{name or checkpoint.name_of(training.step)}.png")
+
+    def _draw_by_components(self, progress: Progress | None) -> None:
+        training = self.training
         progress = progress or Progress(training.game, training.step, training.epoch, self.keeper.row_step)
-        training.game.hooks.all("draw", progress=progress, folder=folder)
+        training.game.hooks.all("draw", progress=progress, folder=self.folder / "samples")
 
 
 def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool]) -> Composition:

@@ -42,13 +42,25 @@ def draw_samples(game: Game, n: int, *key: int | str, labels: Tensor | None = No
     return chosen["images"], chosen["labels"]
 
 
-def make_samples(game: Game, z: Tensor, labels: Tensor, *key: int | str) -> Sample:
+def draw_untrained(game: Game, *key: int | str, labels: Tensor) -> Tensor:
+    """Draw samples `[n, *shape]` on the CPU by the generator itself, before the first step.
+
+    No component is asked for another network or a choice: it may not have one before it has seen an update.
+    """
+    z = draw_latent(game.hooks, game.plan, len(labels), game.streams, *key)
+    return make_samples(game, z, labels, *key, net=game.gan.generator.network).images
+
+
+def make_samples(
+    game: Game, z: Tensor, labels: Tensor, *key: int | str, net: nn.Module | None = None
+) -> Sample:
     """Make one sample of each latent `[n, Z]` with labels `[n, L]`, on the CPU, by the network that samples come from.
 
-    The network is in evaluation mode meanwhile. Numbers that it draws itself follow from the key and from the place of
-    a sample among the n.
+    The network, which `net` names where it is not that one, is in evaluation mode meanwhile. Numbers that it draws
+    itself follow from the key and from the place of a sample among the n.
     """
-    parts = [as_sample(made) for made in evaluate(game, sampling_network(game), z, labels, key=("samples", *key))]
+    net = net or sampling_network(game)
+    parts = [as_sample(made) for made in evaluate(game, net, z, labels, key=("samples", *key))]
     images = _joined([part.images for part in parts], len(z))
     return Sample(images, _joined_by_name([part.extras for part in parts], len(z)))
 

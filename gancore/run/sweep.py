@@ -27,6 +27,7 @@ from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, WITHOUT, Layer, hyphened, 
 from gancore.run import directory
 from gancore.run.directory import Row, rows_in
 from gancore.run.run import Run
+from gancore.run.terminal import keep_streams
 from gancore.settings import RESUMABLE
 
 LENGTH = {"steps", "epochs"}
@@ -178,6 +179,7 @@ def end_with_parent(parent: int) -> None:
 
     Nothing is lost: a checkpoint is there whole or not at all, and the sweep goes on from it.
     """
+    keep_streams()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def watch() -> None:
@@ -197,9 +199,9 @@ def train(folder: str, recipe: Mapping[str, Any]) -> str:
         try:
             composition = _composed_here(folder, recipe)
             if (Path(folder) / directory.RECIPE).exists():
-                Run.resume(folder, files=lambda _: True).fit()
+                Run.resume(folder, files=lambda _: True).fit(progress=False)
             else:
-                Run.start(composition, folder).fit()
+                Run.start(composition, folder).fit(progress=False)
         except GanError as error:
             return error.what
     return ""
@@ -235,6 +237,23 @@ def train_all(trials: Sequence[Trial], executor: Executor, jobs: int = 1) -> Gen
     finally:
         for each in waiting:
             each.cancel()
+
+
+def share_of(trial: Trial) -> float:
+    """How much of a run of a sweep is done, from 0 to 1, by the newest row that it wrote."""
+    if (trial.folder / FINISHED).exists():
+        return 1.0
+    row = directory.last_row(trial.folder) or {}
+    settings = trial.recipe["run"]
+    if settings.get("epochs"):
+        return min(1.0, float(row.get("epoch", 0)) / int(settings["epochs"]))
+    return min(1.0, float(row.get("step", 0)) / max(1, int(settings["steps"])))
+
+
+def time_left(before: Sequence[float], now: Sequence[float], seconds: float) -> float | None:
+    """Estimate the seconds left from the shares of all runs, `seconds` ago and now; None where none has moved."""
+    done = sum(now) - sum(before)
+    return seconds * (len(now) - sum(now)) / done if done > 0 else None
 
 
 def _submit(trial: Trial, executor: Executor) -> Future[str]:

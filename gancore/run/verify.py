@@ -42,7 +42,7 @@ class Verdict:
     suspects: tuple[str, ...] = ()  # components that remember something and have no state()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Interrupted(Run):
     """A run that is told to end during its step number `last`, as a signal would tell it."""
 
@@ -74,14 +74,14 @@ def verify(
     tell(f"{steps} steps, to be interrupted")
     first = Interrupted.start(resolve([layer_of("trial", recipe)], exact=True), parts)
     first.last = steps
-    if first.fit().training.step < steps:
+    if first.fit(progress=False).training.step < steps:
         ended = f"the run ends by itself at step {first.training.step}, before it could be interrupted"
         raise GanError(ended, mend=f"--steps {max(1, first.training.step // 2)}, or leave out what ends it")
     tell(f"{steps} more in a fresh process")
     if failure := _go_on(parts, recipe):
         raise GanError(f"the interrupted run does not go on: {failure}", mend="`gan run --debug` shows more")
     tell(f"{2 * steps} steps at once")
-    Run.start(resolve([layer_of("trial", recipe)], exact=True), whole).fit()
+    Run.start(resolve([layer_of("trial", recipe)], exact=True), whole).fit(progress=False)
     last = checkpoint.steps(whole / directory.CHECKPOINTS)[-1]
     return Verdict(
         steps,
