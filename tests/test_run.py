@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from attrs import evolve
 from disks import reseal
 from PIL import Image
 
@@ -417,3 +418,63 @@ def test_a_run_of_epochs_goes_on_for_steps_where_the_user_says_so(tmp_path):
     longer = Run.resume(tmp_path / "r", [layer_of("x", {"run": {"steps": run.training.step + 1}})])
     assert longer.composition.settings.epochs == 0
     assert longer.fit().training.step == run.training.step + 1
+
+
+# ── gan checkpoint verify RUN ─────────────────────────────────────────────────────────────────────────────────
+
+
+def spoil(folder, change):
+    """Change the newest checkpoint through our own writer, so that sums and list of tensors are right."""
+    old = checkpoint.steps(folder / "checkpoints")[-1]
+    found = checkpoint.read(old)
+    files = {name: dict(tensors) for name, tensors in found.snapshot.files.items()}
+    change(files)
+    shutil.rmtree(old)
+    checkpoint.write(folder / "checkpoints", evolve(found.snapshot, files=files), found.manifest["plugins"])
+
+
+MOMENT = "critic/score.weight/exp_avg"
+SPOILT = {
+    "score.weight/exp_avg is ([1, 128], torch.int32)": lambda files: files["optim"].update(
+        {MOMENT: files["optim"][MOMENT].int()}
+    ),
+    "score.weight/exp_avg is ([128, 1], torch.float32)": lambda files: files["optim"].update(
+        {MOMENT: files["optim"][MOMENT].T.contiguous()}
+    ),
+    "missing score.weight/exp_avg; unexpected score.weight/average": lambda files: files["optim"].update(
+        {"critic/score.weight/average": files["optim"].pop(MOMENT)}
+    ),
+    "unexpected stranger/weights": lambda files: files["components"].update({"stranger/weights": torch.zeros(1)}),
+    "missing score.weight": lambda files: files["critic"].pop("score.weight"),
+}
+
+
+def test_verify_compares_the_checkpoints_of_a_run_with_what_it_trains(of_one_step, tmp_path, gan_here):
+    for place, (what, change) in enumerate(SPOILT.items()):
+        folder = Path(shutil.copytree(of_one_step, tmp_path / f"r{place}"))
+        spoil(folder, change)
+        done = gan_here("checkpoint", "verify", folder, check=1)
+        assert what in done.stdout
+        assert "step-000000000 is sound" in done.stdout
+        with pytest.raises(CheckpointError, match=re.escape(what)):
+            Run.resume(folder)
+
+
+def test_verify_tells_of_an_edited_recipe(edited, gan_here):
+    edit(edited, "seed = 0\ndevice", "seed = 7\ndevice")
+    assert "run.seed is 7, not 0" in gan_here("checkpoint", "verify", edited, check=1).stdout
+
+
+# ── opened for samples ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_opened_for_samples_has_no_optimiser_and_builds_its_critic_when_asked(of_one_step):
+    opened = Run.load(of_one_step)
+    gan = opened.training.game.gan
+    images, _ = opened.sample(2, seed=1)
+    assert "critic" not in vars(gan)
+    assert not hasattr(gan.generator, "optimizer")
+    stored = newest(of_one_step).snapshot.files
+    assert gan.critic.state_dict().keys() == stored["critic"].keys()
+    assert all(torch.equal(weight, stored["critic"][name]) for name, weight in gan.critic.state_dict().items())
+    assert torch.equal(opened.sample(2, seed=1)[0], images)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gancore.cli.console import clean, say, show_table
-from gancore.errors import CheckpointError, UsageError
+from gancore.cli.console import clean, note, say, show_table
+from gancore.discovery import split_file
+from gancore.errors import CheckpointError, GanError, UsageError
 from gancore.recipe import read_recipe
 from gancore.run import checkpoint as checkpoints
 from gancore.run import directory, sealed
@@ -76,12 +79,24 @@ def about(folder: Path, for_good: bool) -> dict[str, Any]:
 
 @checkpoint.command()
 @click.argument("path", metavar="RUN|FOLDER", type=click.Path(path_type=Path))
+@click.option("--plugin", "files", multiple=True, help="A component file of the run that may be executed, ./file.py.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects: name sound faults notes.")
-def verify(path: Path, as_json: bool) -> None:
-    """Read every file of every checkpoint of a run, or of the one in FOLDER; exit 1 if any is damaged."""
-    alone = sealed.step_of(path.absolute()) >= 0 or (path / sealed.SUMS).exists()
+def verify(path: Path, files: tuple[str, ...], as_json: bool) -> None:
+    """Read every file of every checkpoint of a run, or of the one in FOLDER; exit 1 if any is damaged.
+
+    Those of a RUN are also compared with the networks, optimisers and components that its recipe makes.
+    """
+    named = {split_file(name)[0] for name in files}
+    alone = sealed.step_of(path.absolute()) >= 0 or os.path.exists(path / sealed.SUMS)
     found = [path.absolute()] if alone else of_run(path)
     rows = [{"name": each.name, "faults": sealed.faults(each), "notes": notes_of(each)} for each in found]
+    if not alone:
+        sound = [each for each, row in zip(found, rows, strict=True) if not row["faults"]]
+        told, remark = compared(path, sound, lambda name: split_file(name)[0] in named)
+        for row in rows:
+            row["faults"] += [told[row["name"]]] if row["name"] in told else []
+        if remark:
+            note(remark)
     if as_json:
         click.echo(json.dumps([{**row, "sound": not row["faults"]} for row in rows], indent=1))
     else:
@@ -94,6 +109,26 @@ def verify(path: Path, as_json: bool) -> None:
             where=str(path),
             mend="`gan run --resume` and `gan sample` take the newest that is sound",
         )
+
+
+def compared(run: Path, sound: list[Path], files: Callable[[str], bool]) -> tuple[dict[str, str], str]:
+    """Compare sound checkpoints with what the run's recipe makes: what does not fit by name, and why it could not be.
+
+    That needs torch, the run's plugins, and leave to run its component files.
+    """
+    if not sound:
+        return {}, ""
+    try:
+        from gancore.run.compiler import leave_compiler_out
+        from gancore.run.misfits import misfits
+
+        leave_compiler_out()
+        return misfits(run, sound, files), ""
+    except ImportError as error:
+        why = str(error)
+    except GanError as error:
+        why = "; ".join(filter(None, (error.what, error.mend)))
+    return {}, f"the checkpoints were read, but not compared with the run's networks: {why}"
 
 
 def notes_of(folder: Path) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from typing import Any, Union, get_args, get_origin
 
@@ -13,7 +12,8 @@ import click
 
 from gancore import discovery
 from gancore.cli.console import note, show_table, tell
-from gancore.component import card_of, options_of
+from gancore.cli.page import page_of
+from gancore.component import Option
 from gancore.discovery import Row
 from gancore.errors import UsageError, did_you_mean
 from gancore.options import show
@@ -88,9 +88,9 @@ def describe_row(row: Row) -> None:
     tell(f"{row.name}    {row.kind}, {row.distribution} {row.version}, {row.status}\n")
     if row.status != "ok":
         return
-    cls = discovery.load(row)
-    card = card_of(cls)
-    tell(inspect.cleandoc(cls.__doc__ or ""))
+    page = page_of(row)
+    card = page.card
+    tell(page.doc)
     tell(f"\nsource: {card.source}")
     if card.provides:
         tell(f"provides: {', '.join(sorted(card.provides))}")
@@ -105,12 +105,12 @@ def describe_row(row: Row) -> None:
             else ("needs" if rule.hard else "is wary without")
         )
         tell(f"{verb} {rule.tag}: {rule.reason}" + (f" ({rule.cite})" if rule.cite else ""))
-    describe_options(row.name, cls)
+    describe_options(row.name, page.options)
 
 
-def describe_options(name: str, cls: type) -> None:
+def describe_options(name: str, options: Mapping[str, Option]) -> None:
     """Print a component's options, with type, default, range and help."""
-    for option_name, option in options_of(cls).items():
+    for option_name, option in options.items():
         allowed = f", {option.range}" if option.range else ""
         tell(f"\n  --{name}.{option_name} {show(option.default)}    ({show_type(option.type)}{allowed})")
         tell(f"      {option.help}")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan_plugin_idx import Idx, parse
+from gan_plugin_idx import CLOTHES, Idx, parse
 from gancore import DataError, DataSpec, UsageError, resize_images
 from gancore.testing import check_component
 
@@ -65,6 +65,25 @@ def test_mnist_has_the_mean_deviation_and_class_counts_that_its_readme_states():
     assert (round(values.mean().item(), 4), round(values.std().item(), 4)) == (0.1325, 0.3105)
     assert data.labels.flatten().bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert (data.label_sets[0].name, data.label_sets[0].classes) == ("class", tuple("0123456789"))
+
+
+@pytest.mark.parametrize("folder", ["fashion", "Fashion-MNIST", "FashionMNIST/raw", "fashion_mnist"])
+def test_a_folder_of_fashion_mnist_has_its_class_names(tmp_path, folder):
+    assert read(write(tmp_path / folder, labels=np.arange(6))).label_sets[0].classes == CLOTHES
+
+
+@pytest.mark.parametrize("folder", ["fashion-gan/data/mnist", "old-fashioned", "mnist"])
+def test_a_folder_that_only_lies_somewhere_near_fashion_does_not(tmp_path, folder):
+    assert read(write(tmp_path / folder, labels=np.arange(6))).label_sets[0].classes == tuple("012345")
+
+
+def test_classes_may_be_named(tmp_path):
+    write(tmp_path, labels=np.arange(6) % 3)
+    names = ("a", "b, c", "d", "never")
+    assert read(tmp_path, classes=names).label_sets[0].classes == names
+    for wrong in (("a", "b"), ("a", "b", "a")):
+        with pytest.raises(UsageError, match=r"2 different names are given, but the labels go up to 2"):
+            read(tmp_path, classes=wrong)
 
 
 @pytest.mark.parametrize("zipped", [False, True])

@@ -14,7 +14,8 @@ import platformdirs
 import pytest
 import torch
 
-from gan_plugin_idx.mnist import CLOTHES, FashionMnist, Mnist
+from gan_plugin_idx import CLOTHES
+from gan_plugin_idx.mnist import FashionMnist, Mnist
 from gancore import DataError, DataSpec, UsageError
 from gancore.testing import check_component
 

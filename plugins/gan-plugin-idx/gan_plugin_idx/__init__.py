@@ -20,6 +20,7 @@ from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, compo
 
 IMAGES = re.compile(r"(.+)-images([-.])idx[34]-ubyte(\.gz)?", re.DOTALL)
 KINDS = {0x801: "labels", 0x803: "images", 0x804: "colour images"}  # magic: 0, 0, type (8: bytes), dimensions
+CLOTHES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
 DEPTH = 4  # folders below the one given
 RATIO = 1032  # deflate cannot pack tighter (zlib's technical details)
 
@@ -144,11 +145,25 @@ class Idx:
 
     Images are uint8 `[M, 1, H, W]` (or 3 channels, from files of four dimensions); bytes 0 to 255 become [-1, 1].
     The labels beside them become the label set `class`, with classes "0", "1", … up to the largest label; without a
-    labels file there is none. A file is used only if magic number, sizes and content agree to the byte.
+    labels file there is none. In a folder called fashion or Fashion-MNIST, or its `raw`, they have that set's names;
+    `classes` names those of another. A file is used only if magic number, sizes and content agree to the byte.
     """
 
     path: str = option("", help="folder that holds the files, searched 4 levels deep, or one images file")
     split: str = option("auto", help="train, t10k, … or what precedes -images; auto: train if there; both: joined")
+
+    classes: tuple[str, ...] = option((), help="names of the classes, in the order of their numbers; empty: see above")
+
+    def names(self, images: Path, largest: int) -> tuple[str, ...]:
+        """Return the names of classes 0 to `largest`. Raises UsageError for names that are too few or repeated."""
+        if not self.classes:
+            folders = [re.sub("[^a-z]", "", part.lower()) for part in images.absolute().parts[-3:-1]]
+            known = largest < len(CLOTHES) and {"fashion", "fashionmnist"} & set(folders)
+            return CLOTHES if known else tuple(map(str, range(largest + 1)))
+        if len(self.classes) <= largest or len(set(self.classes)) < len(self.classes):
+            what = f"{len(set(self.classes))} different names are given, but the labels go up to {largest}"
+            raise UsageError(what, where="idx.classes", mend=f"name {largest + 1} classes, or leave it out")
+        return self.classes
 
     def files(self, base: Path) -> list[Path]:
         """Return the images files to read. Raises UsageError where the path leads nowhere, DataError without files."""
@@ -172,7 +187,8 @@ class Idx:
 
     @hookimpl
     def make_data(self, spec: DataSpec) -> StoredData:
-        parts = [read_split(file) for file in self.files(spec.folder)]
+        files = self.files(spec.folder)
+        parts = [read_split(file) for file in files]
         images = [resize_images(pixels, spec.size) for pixels, _ in parts]
         labels = [each for _, each in parts if each is not None]
         if len({each.shape[1:] for each in images}) > 1 or len(labels) not in (0, len(parts)):
@@ -181,6 +197,4 @@ class Idx:
         if not labels:
             return StoredData(torch.cat(images))
         column = torch.cat(labels)
-        return StoredData(
-            torch.cat(images), column, (LabelSet("class", tuple(map(str, range(int(column.max()) + 1)))),)
-        )
+        return StoredData(torch.cat(images), column, (LabelSet("class", self.names(files[0], int(column.max()))),))

@@ -9,7 +9,7 @@ import platformdirs
 import torch
 from torch import Tensor
 
-from gan_plugin_idx import labels_beside, read_split, shown
+from gan_plugin_idx import CLOTHES, labels_beside, read_split, shown
 from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, component, hookimpl, option, resize_images
 
 SPLITS = {"train": ("train",), "test": ("t10k",), "all": ("train", "t10k")}  # in the words of their file names
@@ -24,7 +24,6 @@ class Known(NamedTuple):
 
 
 DIGITS = Known("mnist", "MNIST", tuple("0123456789"))
-CLOTHES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
 FASHION = Known("fashion-mnist", "FashionMNIST", CLOTHES)
 
 

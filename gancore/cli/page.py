@@ -1,0 +1,191 @@
+"""What a component says of itself, read from its source where that is plain, so that nothing need be imported."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import operator
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from gancore import discovery, hookspecs
+from gancore.component import Card, Option, card_of, needs, options_of, refuses, wary_of, wary_without
+from gancore.discovery import Row
+
+RULES = {"needs": needs, "refuses": refuses, "wary_of": wary_of, "wary_without": wary_without}
+TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple, "frozenset": frozenset}
+OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.BitOr: operator.or_,
+}
+DEEPEST = 5  # modules that a name may be imported through
+
+
+class NotPlain(Exception):
+    """An expression whose value cannot be told without running the module."""
+
+
+@frozen
+class Page:
+    """The documentation, the card and the options of a component."""
+
+    doc: str
+    card: Card
+    options: Mapping[str, Option]
+
+
+def page_of(row: Row) -> Page:
+    """Return the page of a published component. Raises PluginError where its module had to be imported and fails."""
+    try:
+        return _from_source(row)
+    except (NotPlain, ArithmeticError, LookupError, OSError, RecursionError, SyntaxError, TypeError, ValueError):
+        cls = discovery.load(row)
+        return Page(inspect.cleandoc(cls.__doc__ or ""), card_of(cls), options_of(cls))
+
+
+def _from_source(row: Row) -> Page:
+    module, _, name = row.object.partition(":")
+    source = Source(module)
+    found = source.definition(name)
+    if not isinstance(found, ast.ClassDef) or found.bases or len(found.decorator_list) != 1:
+        raise NotPlain(name)
+    made = source.value(found.decorator_list[0])
+    if not isinstance(made, Card):
+        raise NotPlain(name)
+    return Page(ast.get_docstring(found) or "", made, dict(source.options(found)))
+
+
+class Source:
+    """A module's source, in which expressions are read and never run."""
+
+    def __init__(self, module: str, depth: int = 0) -> None:
+        spec = discovery.spec_of(module)
+        if spec is None or spec.origin is None or depth > DEEPEST:
+            raise NotPlain(module)
+        self.depth = depth
+        self.body = ast.parse(Path(spec.origin).read_bytes()).body
+
+    def definition(self, name: str) -> Any:
+        """Return the statement that defines a name at the top of the module; the last, where there are several."""
+        for node in reversed(self.body):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+                return node
+            if isinstance(node, ast.Assign) and [ast.unparse(each) for each in node.targets] == [name]:
+                return node
+            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name and node.value is not None:
+                return node
+            if isinstance(node, ast.ImportFrom) and name in [each.asname or each.name for each in node.names]:
+                return node
+        raise NotPlain(name)
+
+    def options(self, found: ast.ClassDef) -> list[tuple[str, Option]]:
+        """Read the options that a class declares."""
+        options = []
+        for node in found.body:
+            if not isinstance(node, ast.AnnAssign) or node.value is None:
+                continue
+            given = self.value(node.value)
+            if isinstance(given, dict) and "help" in given:  # else it is a `memory()`
+                name = ast.unparse(node.target)
+                kind = self.value(node.annotation)
+                options.append((name.replace("_", "-"), Option(name=name, type=kind, **given)))
+        return options
+
+    def value(self, node: ast.expr) -> Any:
+        """Return the value of an expression. Raises NotPlain for one that only running the module would tell."""
+        match node:
+            case ast.Constant():
+                return node.value
+            case ast.Tuple() | ast.List() | ast.Set():
+                values = [self.value(each) for each in node.elts]
+                return values if isinstance(node, ast.List) else tuple(values)
+            case ast.Dict():
+                if None in node.keys:
+                    raise NotPlain(ast.unparse(node))
+                keys = [self.value(key) for key in node.keys if key is not None]
+                return dict(zip(keys, map(self.value, node.values), strict=True))
+            case ast.JoinedStr():
+                return "".join(str(self.value(part)) for part in node.values)
+            case ast.FormattedValue(conversion=-1, format_spec=None):
+                return self.value(node.value)
+            case ast.UnaryOp(op=ast.USub()):
+                return -self.value(node.operand)
+            case ast.BinOp() if type(node.op) in OPERATORS:
+                return OPERATORS[type(node.op)](self.value(node.left), self.value(node.right))
+            case ast.Subscript(value=ast.Name(id="tuple")):
+                return tuple[self.value(node.slice)]  # type: ignore[misc]
+            case ast.Name():
+                return self.named(node.id)
+            case ast.Call():
+                return self.called(node)
+        raise NotPlain(ast.unparse(node))
+
+    def argument(self, name: str, node: ast.expr) -> Any:
+        """Return the value of a keyword argument, as far as a page shows it."""
+        if name == "when":  # a rule's condition
+            return lambda given: True
+        if name == "choices" and isinstance(node, ast.Call) and ast.unparse(node.func) == "tuple" and node.args:
+            node = node.args[0]
+        if name == "choices" and isinstance(node, ast.Name):
+            found = self.definition(node.id)
+            node = found.value or node if isinstance(found, ast.Assign | ast.AnnAssign) else node
+        if name == "choices" and isinstance(node, ast.Dict):  # of functions by name
+            return [self.value(key) for key in node.keys if key is not None]
+        return self.value(node)
+
+    def named(self, name: str) -> Any:
+        """Return the value of a name, also where it comes from another module."""
+        if name in TYPES:
+            return TYPES[name]
+        found = self.definition(name)
+        if isinstance(found, ast.Assign | ast.AnnAssign) and found.value is not None:
+            return self.value(found.value)
+        if isinstance(found, ast.ImportFrom) and found.module and not found.level:
+            original = next(each.name for each in found.names if name == (each.asname or each.name))
+            return Source(found.module, self.depth + 1).named(original)
+        raise NotPlain(name)
+
+    def called(self, node: ast.Call) -> Any:
+        """Return what a call of one of gancore's declarations, or of `tuple`, gives."""
+        name = ast.unparse(node.func)
+        if any(each.arg is None for each in node.keywords):
+            raise NotPlain(ast.unparse(node))
+        if name == "memory":
+            return None
+        given = [self.value(each) for each in node.args]
+        named = {str(each.arg): self.argument(str(each.arg), each.value) for each in node.keywords}
+        if name == "tuple" and len(given) == 1 and not named:
+            return tuple(given[0])
+        declared = self.definition(name)
+        if not isinstance(declared, ast.ImportFrom) or declared.module not in ("gancore", "gancore.component"):
+            raise NotPlain(name)
+        if name in RULES:
+            return RULES[name](*given, **named)
+        if name == "option":
+            return _option(*given, **named)
+        if name == "component" and not given:
+            return _card(**named)
+        raise NotPlain(name)
+
+
+def _option(default: Any, **given: Any) -> dict[str, Any]:
+    return {**given, "default": default, "choices": tuple(given.get("choices", ()))}
+
+
+def _card(source: str, **given: Any) -> Card:
+    if given.pop("api", hookspecs.API) != hookspecs.API:
+        raise NotPlain("importing it says what is wrong")
+    return Card(
+        source=source,
+        provides=frozenset(given.get("provides", ())),
+        rules=tuple(given.get("rules", ())),
+        asks=dict(given.get("asks") or {}),
+        asks_with=dict(given.get("asks_with") or {}),
+        state_version=given.get("state_version", 1),
+    )
