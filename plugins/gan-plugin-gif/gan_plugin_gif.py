@@ -54,11 +54,18 @@ def find_frames(folder):
     found = sorted(path for path in folder.glob("*.png") if path.resolve().parent == inside and path.is_file())
     numbers = {path: int(digits[-1]) for path in found if (digits := re.findall(r"\d+", path.stem))}
     if not found:
-        samples = folder if folder.name == "samples" else folder.parent
-        others = sorted({path.parent.name for path in samples.glob("*/*.png")})
-        mend = f"--from {' or '.join(others)}" if others else "train on, or with a smaller --sample-every"
-        raise UsageError(f"{folder} holds no pictures", where=str(folder), mend=mend)
+        raise UsageError(f"{folder} holds no pictures", where=str(folder), mend=what_there_is(folder))
     return sorted(numbers, key=numbers.__getitem__) or found
+
+
+def what_there_is(folder):
+    """Say which pictures a run has, where a folder of its samples has none."""
+    samples = next((each for each in (folder, *folder.parents) if each.name == "samples"), folder)
+    names = sorted({path.parent.name for path in samples.glob("*/*.png")})
+    found = [f"--from {' or '.join(names)}"] if names else []
+    if folder != samples and any(samples.glob("*.png")):
+        found.append("no --from, for the sample grids")
+    return "; or ".join(found) or "train on, or with a smaller --sample-every"
 
 
 def thin(n):

@@ -134,6 +134,11 @@ def test_a_folder_that_is_not_there_is_refused_with_those_there_are(tmp_path):
     assert error.mend == "--from class-sheet"
 
 
+def test_where_the_sample_grids_are_all_there_is_that_is_said(tmp_path):
+    error = ask(make_run(tmp_path / "run", (1, 2)), "--from", "nope").exception
+    assert error.mend == "no --from, for the sample grids"
+
+
 def test_a_run_without_pictures_is_refused(tmp_path):
     run = make_run(tmp_path / "run", ())
     (run / "samples" / "final.png").unlink()

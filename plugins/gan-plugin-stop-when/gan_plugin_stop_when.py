@@ -41,7 +41,7 @@ class StopWhen:
         self.names |= row.keys()
         if self.lacking < PATIENCE:
             return None
-        near = get_close_matches(self.figure, self.names, n=1)
+        near = get_close_matches(self.figure, self.names, n=1, cutoff=0.75)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(self.names))}"
         return f"stop-when waits for {self.figure}, which no row has had; {hint}"
 

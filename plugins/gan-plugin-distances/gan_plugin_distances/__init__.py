@@ -69,7 +69,6 @@ def beside_floor(reference: Reference, samples: Tensor) -> dict[str, float | Ten
     source="Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; bias: Bińkowski et al., ICLR 2018, arXiv:1801.01401",
     known_as={
         "fid": "Its features are of a network of its own, not of Inception-v3: values compare only among themselves.",
-        "frechet-distance": "",
     },
 )
 class Frechet:
