@@ -258,7 +258,7 @@ def test_a_photograph_becomes_small_and_the_flag_for_another_size_is_said(tmp_pa
     put(tmp_path, a_jpg=encoded(noise(size=(538, 302)), "JPEG"))
     said = skipped(tmp_path, caplog)[1]
     assert "images of 302×538 pixels become 48×84, which is quick to train" in said
-    assert "--size HxW takes another size than 48x84" in said
+    assert "--size HxW chooses another size than 48x84" in said
     assert read(tmp_path, (302, 538)).shape == (3, 302, 538)
 
 

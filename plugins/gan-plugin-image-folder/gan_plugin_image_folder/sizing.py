@@ -50,7 +50,7 @@ def remarks_of(pictures: Sequence[Picture], size: Size, asked: bool, fit: str) -
     sizes = {picture.size for picture in pictures}
     height, width = size
     if not asked and sizes != {size}:
-        yield f"--size HxW takes another size than {height}x{width}"
+        yield f"--size HxW chooses another size than {height}x{width}"
     if fit == "crop" and of_many_shapes(pictures):
         yield "--image-folder.fit pad cuts nothing off shapes that differ so much"
     if 1 < len(pictures) < FEW:
