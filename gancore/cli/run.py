@@ -13,6 +13,7 @@ import click
 
 from gancore.cli.choices import layer_of_words, once, refuse_downloads, slot_flags
 from gancore.cli.console import say, tell
+from gancore.cli.cost import cost_said
 from gancore.cli.signals import Signals
 from gancore.cli.stall import stall_watch
 from gancore.component import options_of
@@ -249,7 +250,7 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
 
         end_with_launcher(run)
     say(f"run {run.folder}: {describe(run)}")
-    with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout):
+    with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout), cost_said(run):
         for made in with_notes(run, shown(run)):
             row = row if made is None else made
     if signals.caught:
@@ -273,8 +274,11 @@ def describe(run: Run) -> str:
     shape = "x".join(map(str, game.plan.shape))
     images = f"{len(game.data):,} samples of {shape}" if game.data is not None else shape
     memory = sum(count.values()) * 16 / 2**20  # float32 weight, gradient, two moments
+    settings = run.composition.settings
+    length = f"{settings.epochs:,} epochs" if settings.epochs else f"{settings.steps:,} steps"
     return (
-        f"{images}, generator {count['generator']:,} and critic {count['critic']:,} weights "
+        f"{length} of batches of {settings.batch}; {images}, "
+        f"generator {count['generator']:,} and critic {count['critic']:,} weights "
         f"({memory:,.0f} MiB with gradients and two moments), {gan.device}"
     )
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageChops, PngImagePlugin
+from PIL import Image, ImageChops, ImageCms, PngImagePlugin
 
 from gan_plugin_image_folder import picture
 from gan_plugin_image_folder.attempts import Room
 from gan_plugin_image_folder.component import ImageFolder
-from gan_plugin_image_folder.picture import decode, fit, flatten, look, reason
+from gan_plugin_image_folder.picture import Picture, decode, fit, flatten, look, reason
+from gan_plugin_image_folder.sizing import size_of
 from gancore import DataError, DataSpec, UsageError
 from gancore.testing import check_component
 
@@ -155,17 +156,37 @@ def test_D27_file_names_in_both_spellings_are_two_images(tmp_path):
     assert len(read(tmp_path)) == 2
 
 
-def test_D33_class_folder_without_images_is_refused_by_name(tmp_path):
+def test_D33_class_folder_without_images_is_left_out_by_name_and_the_other_labels_stay(tmp_path, caplog):
     put(tmp_path / "cat", a_png=noise())
+    put(tmp_path / "zebra", a_png=noise(seed=1))
     (tmp_path / "dog").mkdir()
-    assert "class folders hold no image: dog" in refused(tmp_path)
-    assert len(read(tmp_path, labels="none")) == 1
+    assert "class folders without an image are left out: dog" in skipped(tmp_path, caplog)[1]
+    data = read(tmp_path)
+    assert data.label_sets[0].classes == ("cat", "zebra")
+    assert data.labels.tolist() == [[0], [1]]
 
 
-def test_D33_class_folder_whose_images_are_all_rotten_is_refused_by_name(tmp_path):
+def test_D33_class_folder_whose_images_are_all_rotten_is_left_out_by_name(tmp_path, caplog):
     put(tmp_path / "cat", a_png=noise(), b_png=noise())
     put(tmp_path / "dog", a_png=b"rotten")
-    assert "hold no usable image: dog" in refused(tmp_path)
+    put(tmp_path / "zebra", a_png=noise(seed=1))
+    assert "classes without a usable image are left out: dog" in skipped(tmp_path, caplog)[1]
+    data = read(tmp_path)
+    assert data.label_sets[0].classes == ("cat", "zebra")
+    assert data.labels.flatten().tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("litter", ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"])
+def test_folders_that_systems_put_among_images_are_no_classes(tmp_path, litter):
+    for folder in ("cat", "dog", litter):
+        put(tmp_path / folder, a_png=noise())
+    assert read(tmp_path).label_sets[0].classes == ("cat", "dog")
+
+
+def test_folders_numbered_like_parts_of_one_set_are_said(tmp_path, caplog):
+    for folder in ("00000", "00001"):
+        put(tmp_path / folder, a_png=noise())
+    assert "the class folders 00000, 00001 are numbered like parts of one set" in skipped(tmp_path, caplog)[1]
 
 
 def test_D34_images_beside_class_folders_are_refused_unless_labels_are_none(tmp_path):
@@ -177,9 +198,26 @@ def test_D34_images_beside_class_folders_are_refused_unless_labels_are_none(tmp_
 
 
 def test_D34_nested_class_folders_are_refused_unless_labels_are_none(tmp_path):
-    put(tmp_path / "train" / "cat", a_png=noise())
-    assert "lie deeper than in the class folders: train/cat/a.png" in refused(tmp_path)
+    put(tmp_path / "2020" / "cat", a_png=noise())
+    assert "lie deeper than in the class folders: 2020/cat/a.png" in refused(tmp_path)
     assert len(read(tmp_path, labels="none")) == 1
+
+
+@pytest.mark.parametrize("below", ["", "cat"])
+def test_D34_training_and_test_parts_are_no_classes_and_the_path_of_one_is_named(tmp_path, below):
+    for part in ("test", "Train"):
+        put(tmp_path / part / below, a_png=noise())
+    said = refused(tmp_path)
+    assert said.startswith("Train, test are parts of a data set, not classes")
+    assert f"--data {tmp_path / 'Train'}" in said
+    assert len(read(tmp_path, labels="none")) == 2
+    assert len(read(tmp_path / "Train")) == 1
+
+
+def test_a_class_called_train_beside_others_is_a_class(tmp_path):
+    for part in ("bus", "train"):
+        put(tmp_path / part, a_png=noise())
+    assert read(tmp_path).label_sets[0].classes == ("bus", "train")
 
 
 # ── size and channels ─────────────────────────────────────────────────────────────────────────────────────────
@@ -198,9 +236,38 @@ def test_given_size_that_fits_changes_no_byte(tmp_path, how):
     assert np.array_equal(pixels(only(tmp_path, a_png=image, size=(12, 20), options={"fit": how})), np.asarray(image))
 
 
-def test_D37_different_sizes_become_64_by_64(tmp_path):
-    put(tmp_path, a_png=noise(size=(16, 16)), b_png=noise(size=(16, 17)))
-    assert read(tmp_path).shape == (3, 64, 64)
+SIZES = [  # (width, height) of the images, and the (height, width) that they get
+    ([(16, 16), (16, 17)], (16, 16)),
+    ([(538, 302)], (48, 84)),
+    ([(96, 96)], (96, 96)),
+    ([(128, 128)], (64, 64)),
+    ([(300, 400), (400, 300), (500, 400)], (56, 72)),
+    ([(400, 300), (800, 300), (600, 300)], (44, 92)),
+    ([(40, 30), (44, 30), (40, 33)], (32, 40)),
+    ([(3000, 20)], (16, 784)),
+    ([(1200, 1500)], (72, 56)),
+]
+
+
+@pytest.mark.parametrize(("given", "made"), SIZES)
+def test_D37_images_get_the_median_shape_at_a_size_that_is_quick_to_train(given, made):
+    assert size_of([Picture("x", (height, width), False, (), None) for width, height in given]) == made
+
+
+def test_a_photograph_becomes_small_and_the_flag_for_another_size_is_said(tmp_path, caplog):
+    put(tmp_path, a_jpg=encoded(noise(size=(538, 302)), "JPEG"))
+    said = skipped(tmp_path, caplog)[1]
+    assert "images of 302×538 pixels become 48×84, which is quick to train" in said
+    assert "--size HxW chooses another size than 48x84" in said
+    assert read(tmp_path, (302, 538)).shape == (3, 302, 538)
+
+
+def test_run_says_in_one_line_what_the_check_would_suggest(tmp_path, caplog):
+    put(tmp_path, a_png=noise(size=(40, 40)), b_png=noise(size=(90, 30)))
+    (line,) = [each for each in skipped(tmp_path, caplog)[1].splitlines() if each.startswith("advice: ")]
+    assert "--size HxW" in line
+    assert "--image-folder.fit pad" in line
+    assert "2 images are few: --reg augment-views" in line
 
 
 def test_rotten_image_of_another_size_does_not_change_the_common_one(tmp_path):
@@ -213,9 +280,9 @@ def test_rotten_colour_image_does_not_make_grey_images_colour(tmp_path):
     assert read(tmp_path).samples.shape == (2, 1, 16, 16)
 
 
-def test_images_larger_than_1024_pixels_a_side_need_a_size(tmp_path):
+def test_images_larger_than_1024_pixels_a_side_are_made_smaller(tmp_path):
     put(tmp_path, a_png=Image.new("RGB", (1025, 8)))
-    assert "--size 64" in refused(tmp_path)
+    assert read(tmp_path).shape == (3, 16, 724)
     assert read(tmp_path, (16, 16)).shape == (3, 16, 16)
 
 
@@ -253,7 +320,7 @@ def test_D10_enlarged_images_are_counted(tmp_path, caplog):
     put(good(tmp_path), small_png=Image.new("RGB", (1, 1)))
     count, said = skipped(tmp_path, caplog)
     assert count == 4
-    assert "4 enlarged to 64×64" in said
+    assert "1 enlarged to 16×16" in said
 
 
 def test_D69_colour_made_grey_is_counted_and_grey_made_colour_repeats_the_channel(tmp_path, caplog):
@@ -527,7 +594,41 @@ def test_D19_text_chunk_that_unpacks_to_100_megabytes_is_bounded(tmp_path, caplo
     info = PngImagePlugin.PngInfo()
     info.add_text("comment", "x" * 100_000_000, zip=True)
     put(good(tmp_path), a_png=encoded(noise(), "PNG", pnginfo=info))
-    assert "1 corrupt (a.png)" in skipped(tmp_path, caplog)[1]
+    assert "1 metadata too large (a.png)" in skipped(tmp_path, caplog)[1]
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_a_colour_profile_of_10_megabytes_is_no_reason_to_skip_an_image(tmp_path, form):
+    profile = np.random.default_rng(0).bytes(10_000_000)
+    data = only(tmp_path, a_png=encoded(Image.new("RGB", (16, 16), RED), form, icc_profile=profile))
+    assert np.abs(pixels(data) - RED).max() <= 4
+
+
+def test_an_image_in_lab_becomes_the_colour_that_it_was_made_of(tmp_path):
+    profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    lab = ImageCms.applyTransform(
+        Image.new("RGB", (16, 16), (200, 30, 60)), ImageCms.buildTransform(*profiles, "RGB", "LAB")
+    )
+    assert np.abs(pixels(only(tmp_path, a_tif=encoded(lab, "TIFF"))) - (200, 30, 60)).max() <= 2
+
+
+def tiff_of_16_bits(levels, white_is_zero, order):
+    """A TIFF of one strip, for what Pillow does not write."""
+    raw = levels.astype(f"{order}u2").tobytes()
+    tags = {256: levels.shape[1], 257: levels.shape[0], 258: 16, 259: 1, 262: 0 if white_is_zero else 1, 273: 8}
+    tags |= {277: 1, 278: levels.shape[0], 279: len(raw)}
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(raw))
+    entries = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return head + raw + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bits_where_0_is_white_are_read_the_right_way_round(tmp_path, order):
+    levels = np.full((12, 12), 257 * 200, np.uint16)
+    as_usual = read(put(tmp_path / "b", a_tif=tiff_of_16_bits(levels, False, order)))
+    inverted = read(put(tmp_path / "w", a_tif=tiff_of_16_bits(levels, True, order)))
+    assert as_usual.samples.unique().tolist() == [200]
+    assert inverted.samples.unique().tolist() == [55]
 
 
 def test_D66_tiff_whose_directories_form_a_loop_ends(tmp_path):
@@ -573,7 +674,8 @@ def test_bad_images_stop_names_the_first(tmp_path):
 
 
 def test_good_images_give_no_warning(tmp_path, caplog):
-    assert skipped(good(tmp_path), caplog) == (3, "")
+    few = "advice: 3 images are few: --reg augment-views keeps the critic from knowing each of them"
+    assert skipped(good(tmp_path), caplog) == (3, few)
 
 
 # ── the folder ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -649,7 +751,9 @@ def test_D25_class_names_are_kept_printable(tmp_path):
 
 def test_D28_equal_images_are_used_and_counted(tmp_path, caplog):
     put(good(tmp_path), again_png=noise(seed=0))
-    assert skipped(tmp_path, caplog) == (4, "of 4 images, 1 equal to another image")
+    count, said = skipped(tmp_path, caplog)
+    assert count == 4
+    assert said.splitlines()[0] == "of 4 images, 1 equal to another image"
 
 
 def test_D29_missing_path_file_and_empty_path_are_refused_before_anything_is_read(tmp_path):

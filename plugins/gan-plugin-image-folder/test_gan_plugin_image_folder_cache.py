@@ -11,13 +11,18 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_plugin_image_folder import attempts, reading
+from gan_plugin_image_folder import cache, reading
+from gan_plugin_image_folder import folder as folder_module
 from gan_plugin_image_folder.component import ImageFolder
+from gan_plugin_image_folder.files import Files
+from gan_plugin_image_folder.folder import find_images
 from gan_plugin_image_folder.held import Hashed, Mapped
-from gancore import DataError, DataSpec
+from gan_plugin_image_folder.images import How
+from gancore import DataError, DataSpec, bar
 from gancore.testing import check_component
 
 RNG = torch.Generator()
+WHITE = (255, 255, 255)
 
 
 def paint(path, seed, side=8):
@@ -191,10 +196,97 @@ class Screen(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("screen", "many", "shown"), [(Screen, 4, True), (Screen, 5, False), (io.StringIO, 4, False)])
-def test_bar_is_drawn_on_a_terminal_for_many_images_alone(folder, monkeypatch, screen, many, shown):
+@pytest.mark.parametrize("screen", [Screen, io.StringIO])
+def test_progress_is_shown_as_a_bar_on_a_terminal_and_as_lines_for_many_elsewhere(folder, monkeypatch, screen):
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(attempts, "SOON", many)
+    monkeypatch.setattr(bar, "MANY", 4)
     monkeypatch.setattr(sys, "stderr", screen())
     assert len(read(folder)) == 5
-    assert ("decoding images" in sys.stderr.getvalue()) == shown
+    assert "decoding images" in sys.stderr.getvalue()
+    assert ("decoding images: 5\n" in sys.stderr.getvalue()) == (screen is io.StringIO)
+
+
+# ── a copy that is damaged, or no longer what the images are ──────────────────────────────────────────────────
+
+
+def test_any_byte_of_the_copy_that_is_damaged_is_noticed(folder, kept):
+    whole = read(folder, cache="file")
+    (file,) = files(kept)
+    good = file.read_bytes()
+    place = cache.place_for(str(folder), find_images(str(folder)).names, How(None, None, "crop", WHITE, "skip", False))
+    assert place.path == file
+    for at in range(len(good)):
+        file.write_bytes(good[:at] + bytes([good[at] ^ 4]) + good[at + 1 :])
+        assert cache.open_cached(place, probes=0) is None, at
+    file.write_bytes(good)
+    assert np.array_equal(cache.open_cached(place).samples, whole.samples)
+
+
+def test_pixels_changed_with_the_size_and_the_time_put_back_are_noticed(folder):
+    file = folder / "x" / "a.bmp"
+    paint(file, 50)
+    read(folder, cache="file")
+    about = file.stat()
+    paint(file, 51)
+    os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (about.st_size, about.st_mtime_ns)
+    assert np.array_equal(read(folder, cache="file").samples, read(folder, cache="memory").samples)
+
+
+def test_where_a_file_system_keeps_no_time_of_changes_a_set_of_other_pixels_is_noticed(folder, monkeypatch):
+    stamp = folder_module.STAMP.pack
+    monkeypatch.setattr(folder_module, "stamp_of", lambda entry: stamp(entry.stat().st_size, 0, 0))
+    for seed, name in enumerate(("x/a", "x/b", "y/c", "y/d", "y/e")):
+        (folder / f"{name}.png").unlink()
+        paint(folder / f"{name}.bmp", seed)
+    before = read(folder, cache="file").fingerprint()
+    for seed, name in enumerate(("x/a", "x/b", "y/c", "y/d", "y/e")):
+        paint(folder / f"{name}.bmp", seed + 9)
+    assert read(folder, cache="file").fingerprint() != before
+
+
+# ── a copy of what is held in memory ──────────────────────────────────────────────────────────────────────────
+
+
+def test_auto_keeps_a_copy_of_a_small_set_where_decoding_takes_long_and_a_second_start_reads_it(
+    folder, kept, monkeypatch
+):
+    assert type(read(folder)) is Hashed
+    assert not kept.exists()  # decoding takes no time
+    monkeypatch.setattr(cache, "PAYS", 0.0)
+    first = read(folder)
+    assert len(files(kept)) == 1
+    monkeypatch.setattr(reading, "decode", None)  # a second decoding would fail
+    again = read(folder)
+    assert (type(first), type(again)) == (Hashed, Hashed)
+    assert torch.equal(first.samples, again.samples)
+    assert first.fingerprint() == again.fingerprint()
+
+
+def test_a_copy_that_cannot_be_written_is_said_and_the_images_are_used(folder, kept, monkeypatch, caplog):
+    monkeypatch.setattr(cache, "PAYS", 0.0)
+    kept.parent.write_bytes(b"a file where the folder should be")
+    with caplog.at_level(logging.WARNING, "gancore"):
+        assert len(read(folder)) == 5
+    assert "cannot be kept in" in caplog.text
+    assert "decoded again at the next start" in caplog.text
+
+
+def test_a_disk_that_fills_up_on_the_way_leaves_nothing_and_costs_no_image(folder, kept, monkeypatch, caplog):
+    def full(disk, rows):
+        raise DataError("decoded images cannot be kept: No space left on device")
+
+    monkeypatch.setattr(cache, "PAYS", 0.0)
+    monkeypatch.setattr(cache.Disk, "add", full)
+    assert len(read(folder)) == 5
+    assert files(kept) == []
+
+
+def test_a_copy_pays_for_thousands_of_small_files_and_for_few_large_ones(tmp_path):
+    def place(count, size):
+        stamps = np.full((count, 3), size, np.int64)
+        return cache.Place(tmp_path, "", Files(b"", np.zeros(count + 1, np.int64), stamps), None)
+
+    assert place(24_000, 2_000).pays()
+    assert place(20, 5_000_000).pays()
+    assert not place(500, 2_000).pays()

@@ -15,8 +15,9 @@ from gan_plugin_image_folder.command import data
 from gan_plugin_image_folder.component import ImageFolder
 from gan_plugin_image_folder.leaving import HEADER, line_of, read_list, write_list
 from gan_plugin_image_folder.stderr import kept_back
-from gancore import DataError, DataSpec, UsageError
+from gancore import DataError, DataSpec, GanError, UsageError
 
+FEW = "--reg augment-views"  # suggested for all sets here, which are of a few images
 ODD = [
     "a b.png",
     " a.png",
@@ -51,7 +52,7 @@ def facts(*words):
 
 
 def options(found):
-    return [each["option"] for each in found["suggested"]]
+    return [each["option"] for each in found["suggested"] if each["option"] != FEW]
 
 
 @pytest.fixture
@@ -63,17 +64,17 @@ def folder(tmp_path):
 
 def test_set_without_faults_needs_no_option_and_exits_with_0(folder):
     found = facts(folder)
-    assert (found["code"], found["suggested"], found["warnings"], found["unusable"]) == (0, [], [], {})
+    assert (found["code"], options(found), found["warnings"], found["unusable"]) == (0, [], [], {})
     assert found["labels"] == {"class": {"cat": 2, "dog": 2}}
-    assert found["command"] == f"gan run --data {folder}"
+    assert found["command"] == f"gan run --data {folder} {FEW}"
     assert found["sizes"] == {"different": 1, "height": [16, 16, 16], "width": [16, 16, 16], "aspect": [1, 1, 1]}
     assert check(folder)[0].splitlines()[0] == "images: 4 found, 4 usable, 0 not"
 
 
-def test_files_that_cannot_be_used_are_named_with_their_reasons_and_exit_with_1(folder):
+def test_files_that_cannot_be_used_are_named_with_their_reasons_and_are_no_failure_as_for_a_run(folder):
     (folder / "cat" / "bad\x1b.png").write_bytes(b"")
     said, code = check(folder)
-    assert code == 1
+    assert code == 0
     assert "  1 empty: cat/bad\\x1b.png\n" in said
     assert facts(folder)["unusable"] == {"empty": ["cat/bad\x1b.png"]}
 
@@ -91,6 +92,7 @@ def test_suggested_command_reads_the_set(folder):
     ]
     words = shlex.split(found["command"])
     given = dict(zip(words[4::2], words[5::2], strict=True))
+    assert given.pop("--reg") == "augment-views"
     given = {name.removeprefix("--image-folder.").replace("-", "_"): value for name, value in given.items()}
     size = (int(given.pop("__size")),) * 2
     read = ImageFolder(path=words[3], bad_images="stop", **given).make_data(DataSpec(size))
@@ -103,7 +105,7 @@ def test_labels_that_a_run_refuses_are_answered_by_labels_none(folder):
     found = facts(folder)
     assert found["labels_refused"].startswith("images lie beside the class folders: stray.png")
     assert options(found) == ["--image-folder.labels none"]
-    assert found["code"] == 0
+    assert found["code"] == 1
     assert len(ImageFolder(path=str(folder), labels="none").make_data(DataSpec())) == 5
 
 
@@ -158,6 +160,36 @@ def test_path_that_is_no_folder_is_a_usage_error(given):
 def test_folder_without_images_is_refused(tmp_path):
     with pytest.raises(DataError, match="no images in"):
         check(tmp_path)
+
+
+SETS = {  # files by name: the seed of their pixels, or the bytes of one that is rotten
+    "whole": {"cat/a": 0, "dog/b": 1},
+    "a few rotten": {"cat/a": 0, "cat/b": b"", "dog/c": 1},
+    "more rotten than whole": {"a": b"", "b": b"text", "c": 1},
+    "all rotten": {"a": b"", "b": b"text"},
+    "labels that are refused": {"a": 0, "cat/b": 1},
+    "parts": {"train/cat/a": 0, "test/cat/b": 1},
+    "many shapes": {"a": 0, "b": 1},
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_check_and_run_give_the_same_verdict_and_the_same_size(tmp_path, name):
+    for number, (each, content) in enumerate(SETS[name].items()):
+        file = tmp_path / f"{each}.png"
+        if isinstance(content, int):
+            paint(file, content, size=(150 * number + 40, 70) if name == "many shapes" else (16, 16))
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+    found = facts(tmp_path)
+    try:
+        read = ImageFolder(path=str(tmp_path)).make_data(DataSpec())
+    except GanError as error:
+        assert found["code"] == error.exit_code
+    else:
+        assert found["code"] == 0
+        assert read.shape[1:] == tuple(found["size"])
 
 
 # ── the list of files to leave out ────────────────────────────────────────────────────────────────────────────

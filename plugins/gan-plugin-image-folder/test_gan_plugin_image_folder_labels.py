@@ -11,7 +11,7 @@ from PIL import Image
 
 from gan_plugin_image_folder.columns import why_not
 from gan_plugin_image_folder.component import ImageFolder
-from gancore import DataError, DataSpec, UsageError
+from gancore import DataError, DataSpec, LabelSet, UsageError
 from gancore.testing import check_component
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -299,10 +299,62 @@ def test_classes_that_differ_in_case_alone_are_refused(folder):
     )
 
 
-def test_class_whose_images_are_all_rotten_is_refused_by_name(folder):
+def test_class_whose_images_are_all_rotten_is_left_out_by_name(folder, caplog):
     for name in "bd":
         (folder / f"{name}.png").write_bytes(b"rotten")
-    assert "classes hold no usable image: water" in refused(folder, TYPES)
+    (folder / "labels.csv").write_text(TYPES)
+    data = read(folder)
+    assert data.label_sets[0].classes == ("fire",)
+    assert "classes without a usable image are left out: water" in caplog.text
+
+
+# ── dataset.json, as StyleGAN's programs write it ─────────────────────────────────────────────────────────────
+
+
+def shards(folder, labels):
+    """Two numbered folders of images, and a dataset.json with these labels."""
+    for number in range(4):
+        file = folder / f"0000{number // 2}" / f"img{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(file)
+    (folder / "dataset.json").write_text(json.dumps(labels))
+    return folder
+
+
+PAIRS = [["00000/img0.png", 7], ["00000/img1.png", 3], ["00001/img2.png", 7], ["00001/img3.png", 3]]
+
+
+def test_dataset_json_gives_the_classes_and_the_numbered_folders_do_not(tmp_path):
+    data = read(shards(tmp_path, {"labels": PAIRS}))
+    assert data.label_sets == (LabelSet("class", ("3", "7")),)
+    assert data.labels.flatten().tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("labels", [None, [], [[name, 5] for name, _ in PAIRS]])
+def test_dataset_json_without_two_classes_means_no_labels(tmp_path, labels, caplog):
+    assert read(shards(tmp_path, {"labels": labels})).label_sets == ()
+    assert "has no classes to tell apart" in caplog.text
+
+
+def test_dataset_json_with_more_numbers_than_a_column_may_have_is_read(tmp_path):
+    for number in range(60):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    labels = [[f"{number}.png", number % 30] for number in range(60)]
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+    assert read(tmp_path).label_sets[0].classes == tuple(map(str, range(30)))
+
+
+@pytest.mark.parametrize("content", [{"name": "faces"}, [], {"labels": "yes"}, 7])
+def test_another_files_dataset_json_is_not_used_and_said(tmp_path, content, caplog):
+    data = read(shards(tmp_path, content))
+    assert data.label_sets[0].classes == ("00000", "00001")
+    assert "dataset.json is not used" in caplog.text
+
+
+def test_labels_csv_is_taken_before_dataset_json(tmp_path):
+    shards(tmp_path, {"labels": PAIRS})
+    (tmp_path / "labels.csv").write_text("file,kind\nimg0,a\nimg1,b\nimg2,a\nimg3,b\n")
+    assert [each.name for each in read(tmp_path).label_sets] == ["kind"]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,9 @@ def test_stamp_is_the_size_and_time_of_the_file_a_link_leads_to_and_minus_one_wh
     (tmp_path / "a.png").symlink_to("b.png")
     (tmp_path / "c.png").symlink_to("nowhere")
     found = find_images(str(tmp_path)).names
-    assert (list(found), found.stamps.tolist()) == (["a.png", "b.png", "c.png"], [[47, 1], [47, 1], [-1, -1]])
+    changed = (tmp_path / "b.png").stat().st_ctime_ns
+    assert list(found) == ["a.png", "b.png", "c.png"]
+    assert found.stamps.tolist() == [[47, 1, changed], [47, 1, changed], [-1, -1, -1]]
 
 
 # ── equal images ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -211,7 +213,9 @@ def test_where_there_are_no_locks_each_process_decodes_into_a_file_of_its_own(tm
     form = (1, 2, 2)
     pixels = np.zeros((1, *form), np.uint8)
     about = About(np.frombuffer(digest_of(pixels[0]), np.uint8).reshape(1, 16), [], {})
-    with cache.Disk(tmp_path / "a.npy", form, 1) as one, cache.Disk(tmp_path / "a.npy", form, 1) as other:
+    files = Files(b"x", np.array([0, 1]), np.zeros((1, 3), np.int64))
+    place = cache.Place(tmp_path / "a.npy", str(tmp_path), files, None)
+    with cache.Disk(place, form) as one, cache.Disk(place, form) as other:
         for disk in (one, other):
             disk.add(pixels)
         made = [disk.keep(about) for disk in (one, other)]

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from gan_plugin_image_folder.sizing import FEW, WIDE
+
 UNEVEN = 10  # times as many images in the largest class as in the smallest
-WIDE = 1.5  # ratio of the widest to the narrowest shape above which cropping shows too little
 
 
 class Advice(NamedTuple):
@@ -16,29 +17,33 @@ class Advice(NamedTuple):
 
 def advise(facts: Mapping[str, Any], fix_list: str) -> Iterator[Advice]:
     """Yield the options that fit; `fix_list` is the file that lists what cannot be used, if one was written."""
-    sizes, images = facts["sizes"], facts["images"]
+    images = facts["images"]
     if not images["usable"]:
         return
     if images["unusable"] and fix_list:
         yield Advice(("--image-folder.leave-out", fix_list), f"{images['unusable']} files cannot be used")
-    yield from of_size(sizes)
+    yield from of_size(facts)
     if facts["labels_refused"]:
         yield Advice(("--image-folder.labels", "none"), "the labels are refused; or mend what is said of them")
     elif any(len(counts) == 1 for counts in facts["labels"].values()):
         yield Advice(("--image-folder.labels", "none"), "one class alone tells nothing apart")
     if facts["equal"]:
         yield of_equal(facts)
+    if 1 < images["usable"] < FEW:
+        few = f"{images['usable']} images are few, and a critic soon knows each of them"
+        yield Advice(("--reg", "augment-views"), few)
 
 
-def of_size(sizes: Mapping[str, Any]) -> Iterator[Advice]:
-    """Yield the size to train at, unless the images share one that networks bear, and how to bring them to it."""
+def of_size(facts: Mapping[str, Any]) -> Iterator[Advice]:
+    """Yield the size that `gan run` takes by itself, where it is not the images' own, and how to fit them into it."""
+    sizes, (high, wide) = facts["sizes"], facts["size"]
     height, width = sizes["height"], sizes["width"]
-    if sizes["different"] > 1 or max(height[2], width[2]) > 1024 or min(height[0], width[0]) < 8:
-        shorter = min(height[1], width[1])
-        side = next((side for side in (128, 64, 32) if shorter >= side), 16)
-        why = f"{sizes['different']} sizes" if sizes["different"] > 1 else f"{height[0]:g}×{width[0]:g} pixels"
-        yield Advice(("--size", str(side)), f"{why}; the median's shorter side has {shorter:g} pixels")
-    if sizes["different"] > 1 and sizes["aspect"][2] > WIDE * sizes["aspect"][0]:
+    several = sizes["different"] > 1
+    if several or (height[0], width[0]) != (high, wide):
+        why = f"{sizes['different']} sizes" if several else f"{height[0]:g}×{width[0]:g} pixels"
+        text = f"{high}" if high == wide else f"{high}x{wide}"
+        yield Advice(("--size", text), f"{why}; `gan run` takes this size by itself, and any other that you name")
+    if several and sizes["aspect"][2] > WIDE * sizes["aspect"][0]:
         yield Advice(("--image-folder.fit", "pad"), "the shapes differ so much that cropping would cut off a lot")
 
 
@@ -61,7 +66,7 @@ def warnings_of(facts: Mapping[str, Any]) -> Iterator[str]:
         few, many = min(counts.values()), max(counts.values())
         if not few:
             empty = next(each for each, count in counts.items() if not count)
-            yield f"the class {empty} of {name} has no usable image: `gan run` refuses it"
+            yield f"the class {empty} of {name} has no usable image: `gan run` leaves it out"
         elif many > UNEVEN * few:
             yield f"the classes of {name} are uneven: the largest has {many / few:.0f} times the images of the smallest"
     plain = facts["remarks"].get("of one colour", 0)

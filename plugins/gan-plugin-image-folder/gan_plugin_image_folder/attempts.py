@@ -1,6 +1,5 @@
-"""How files are tried: again where disk or network fail, quietly, in bounded memory, under a progress bar."""
+"""How files are tried: again where disk or network fail, quietly, in bounded memory."""
 
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -10,13 +9,13 @@ from itertools import islice
 from threading import Condition
 from typing import Any, TypeVar
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from gan_plugin_image_folder.picture import Unusable
 from gan_plugin_image_folder.stderr import kept_back
 
 TRIES, PAUSE = 3, 0.5  # seconds between them
-SOON = 500  # files that are read before a bar would be worth a look
+MOST_METADATA = 64 << 20  # bytes of a colour profile or a text of a PNG file; Pillow alone refuses more than 1 MiB
 AT_ONCE = 1024  # calls that wait for a thread
 Item = TypeVar("Item")
 
@@ -44,10 +43,15 @@ def spread(pool: Executor, function: Callable[..., Item], *arguments: Iterable[A
 @contextmanager
 def quiet() -> Iterator[Callable[[], list[str]]]:
     """Keep back what Pillow and its decoders say of rotten files; yield a function that returns the latter's lines."""
+    usual = PngImagePlugin.MAX_TEXT_CHUNK
     with kept_back() as said, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield said
+        PngImagePlugin.MAX_TEXT_CHUNK = MOST_METADATA
+        try:
+            yield said
+        finally:
+            PngImagePlugin.MAX_TEXT_CHUNK = usual
 
 
 class Room:
@@ -68,13 +72,3 @@ class Room:
             with self.changed:
                 self.free += pixels
                 self.changed.notify_all()
-
-
-def watched(items: Iterable[Item], total: int, doing: str) -> Iterable[Item]:
-    """Yield the items, under a progress bar on stderr if that is a terminal and they are many."""
-    if total <= SOON or not sys.stderr.isatty():
-        return items
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, doing, total=total, console=Console(stderr=True), transient=True)

@@ -28,8 +28,9 @@ def data() -> None:
 def check(context: click.Context, path: str, as_json: bool, fix_list: str | None) -> None:
     """Examine the images of the folder PATH, one at a time, and say which options of `gan run` fit.
 
-    Exits with 0 where all can be used, with 1 where some cannot, with 2 where PATH is no folder. The list is read by
-    `gan run --data PATH --image-folder.leave-out FILE`.
+    Exits as `gan run --data PATH` would: with 0 where it trains, though some files are left out; with 1 where it
+    refuses the set or its labels; with 2 where PATH is no folder. The list is read by `gan run --data PATH
+    --image-folder.leave-out FILE`.
     """
     try:
         root = folder_at(path, Path())
@@ -51,7 +52,7 @@ def check(context: click.Context, path: str, as_json: bool, fix_list: str | None
         lines = [*in_words(facts), *(f"warning: {each}" for each in facts["warnings"])]
         lines += [f"suggested: {' '.join(each.words)}    ({each.reason})" for each in fitting]
         show([*lines, f"try: {facts['command']}"] if about.seen else lines)
-    context.exit(1 if about.faults else 0)
+    context.exit(about.code)
 
 
 def show(lines: Iterable[str]) -> None:

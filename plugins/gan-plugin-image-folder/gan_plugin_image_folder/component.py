@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from PIL import ImageColor
 
-from gan_plugin_image_folder.cache import Disk, open_cached, path_for
+from gan_plugin_image_folder.cache import Copied, Disk, in_memory, open_cached, place_for
 from gan_plugin_image_folder.classes import Classes, count_contradicted, numbers_of
 from gan_plugin_image_folder.files import Files
-from gan_plugin_image_folder.folder import find_images, folder_at, is_image, refuse, shown, walk
+from gan_plugin_image_folder.folder import find_images, folder_at, is_image, shown, walk
 from gan_plugin_image_folder.held import Hashed, Mapped, Memory
 from gan_plugin_image_folder.images import Form, How, Images, Store, equal_ones
 from gan_plugin_image_folder.leaving import read_list
@@ -48,8 +48,9 @@ class ImageFolder:
     Sub-folders become the label set `class`. A labels file, CSV (`,` `;` or tab, with a header) or JSON, gives a label
     set for each of its columns that holds categories: two values or more, each on two images or more on average, at
     most 100, or 20 if all are whole numbers; no fractions. Images without a row are left out; rows without an image,
-    empty cells and rows that contradict each other are errors. Large sets are decoded into a file of the user's cache
-    folder, which is used again until an image or an option changes, and may be deleted at any time.
+    empty cells and rows that contradict each other are errors. Sets that are large, or take more than some
+    two seconds to decode, are kept in a file of the user's cache folder. A sum over the whole file is compared when it
+    is opened; it is used again until an image or an option changes, and may be deleted at any time.
     """
 
     path: str = option("", help="folder of images, or of one folder for each class")
@@ -74,7 +75,11 @@ class ImageFolder:
         choices=("keep", "first", "merge"),
         help="of images with the same pixels keep all; one with its first class; one with all, the next in class-2, …",
     )
-    cache: str = option("auto", choices=("auto", "memory", "file"), help="where decoded images are held")
+    cache: str = option(
+        "auto",
+        choices=("auto", "memory", "file"),
+        help="where decoded images are held; auto keeps a copy on disk where it pays",
+    )
     cache_memory: int = option(1024, ge=0, help="MiB of decoded images above which auto takes a file")
     report: dict[str, Any] | None = memory()  # what became of the files, once they are read
 
@@ -127,7 +132,8 @@ class ImageFolder:
         classes = labels.without(images.about.faults)
         for each, column in zip(classes.sets, classes.of.T, strict=True):
             unused = np.flatnonzero(np.bincount(column, minlength=len(each)) == 0)
-            refuse("classes hold no usable image", (each.classes[k] for k in unused))
+            if len(unused):
+                tell(f"classes without a usable image are left out: {shown(*(each.classes[k] for k in unused))}")
         return images, classes
 
     def decode(self, root: str, names: Files, size: tuple[int, int] | None) -> Images:
@@ -136,13 +142,22 @@ class ImageFolder:
         how = How(size, self.channels, self.fit, self.colour(), self.bad_images, once)
         if self.cache == "memory":
             return read(root, names, how, Memory)
-        path = path_for(root, names, how)
+        place = place_for(root, names, how)
+
+        def small(count: int, form: Form) -> bool:
+            return self.cache == "auto" and count * prod(form) <= self.cache_memory << 20
 
         def store(count: int, form: Form) -> Store:
-            small = self.cache == "auto" and count * prod(form) <= self.cache_memory << 20
-            return Memory(count, form) if small else Disk(path, form, len(names))
+            if not small(count, form):
+                return Disk(place, form)
+            memory = Memory(count, form)
+            return Copied(memory, Disk(place, form)) if place.pays() else memory
 
-        return open_cached(path, len(names)) or read(root, names, how, store)
+        kept = open_cached(place)
+        if kept is None:
+            return read(root, names, how, store)
+        count, *form = kept.samples.shape
+        return in_memory(kept) if small(count, (form[0], form[1], form[2])) else kept
 
     def assemble(self, images: Images, classes: Classes) -> Hashed:
         """Join images and labels, and tell which classes share images."""
@@ -155,7 +170,8 @@ class ImageFolder:
             equal = None
         numbers, sets = numbers_of(classes, equal, all_classes=self.duplicates == "merge")
         kept = {(each.name, name) for each in sets for name in each.classes}
-        if lost := [name for each in classes.sets for name in each.classes if (each.name, name) not in kept]:
+        lost = [name for each in classes.sets for name in each.classes if (each.name, name) not in kept]
+        if lost and equal is not None:
             tell(f"classes that are no image's first: {shown(*lost)}")
         kind = Mapped if isinstance(images.samples, np.ndarray) else Hashed
         digests = digests if equal is None else digests[equal.firsts]

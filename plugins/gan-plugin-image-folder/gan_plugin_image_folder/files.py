@@ -22,7 +22,7 @@ class Files(Sequence[str]):
     """Names of files, in the order of their bytes, with `/` between folders.
 
     `spelling` is all names on end; `bounds`, int64 `[N + 1]`, is where each begins and the last ends; `stamps`, int64
-    `[N, 2]`, the bytes of each file and the time of its last change in nanoseconds, -1 where it has none.
+    `[N, 3]`, the bytes of each file and the times of its last changes (mtime, ctime) in nanoseconds, -1 without any.
     """
 
     def __init__(self, spelling: bytes | bytearray, bounds: np.ndarray, stamps: np.ndarray) -> None:

@@ -19,10 +19,17 @@ READABLE = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", "
 PICTURES = (".avif", ".eps", ".heic", ".heif", ".jp2", ".jxl", ".pdf", ".psd", ".svg")
 FOREIGN = (*PICTURES, ".avi", ".mkv", ".mov", ".mp4", ".webm")  # not read, but counted as not supported
 NAMED_LIKE_IMAGES = tuple(map(str.encode, READABLE + FOREIGN))
+SPLITS = ("train", "training", "trainset", "test", "testing", "testset", "val", "valid", "validation", "dev", "eval")
 ENDS = (b"\0", b"/\0")  # of a file's name in a list, and of a folder's
-LITTER = {name + end for name in (b"__macosx", b"desktop.ini", b"thumbs.db") for end in ENDS}  # besides dot files
+LITTER_NAMES = (  # of systems and of network storage, in lower case; besides those that begin with a dot
+    b"__macosx", b"desktop.ini", b"thumbs.db", b"@eadir", b"@tmp", b"@recycle", b"@__thumb", b"#recycle", b"#snapshot",
+    b"$recycle.bin", b"system volume information", b"lost+found", b"__pycache__",
+)  # fmt: skip
+LITTER = {name + end for name in LITTER_NAMES for end in ENDS}
 OF_A_RUN = {name + end for name in (b"recipe.toml", b"checkpoints") for end in ENDS}  # both lie in the folder of a run
-STAMP = struct.Struct("=qq")  # bytes of a file, time of its last change in nanoseconds
+# Bytes of a file, and in nanoseconds the times of the last change of its content and of anything about it. The second
+# cannot be set by a program, so that it shows content that was changed although its own time was put back.
+STAMP = struct.Struct("=qqq")
 
 
 class Found(NamedTuple):
@@ -111,9 +118,9 @@ def stamp_of(entry: os.DirEntry[bytes]) -> bytes:
     """Return what changes when a file does."""
     try:
         about = entry.stat()
-        return STAMP.pack(about.st_size, about.st_mtime_ns)
+        return STAMP.pack(about.st_size, about.st_mtime_ns, about.st_ctime_ns)
     except OSError:
-        return STAMP.pack(-1, -1)
+        return STAMP.pack(-1, -1, -1)
 
 
 def is_image(name: bytes) -> bool:
@@ -143,7 +150,7 @@ def find_images(root: str) -> Found:
     if not spelling:
         what = f"no images in {shown(root)}; looked for {' '.join(READABLE)}"
         raise DataError(what, where="image-folder.path", mend="give the folder that holds them")
-    files = Files(spelling, np.frombuffer(bounds, np.int64), np.frombuffer(stamps, np.int64).reshape(-1, 2))
+    files = Files(spelling, np.frombuffer(bounds, np.int64), np.frombuffer(stamps, np.int64).reshape(-1, 3))
     runs = passed.get("runs", [])
     of_runs = {top for top in {run.partition("/")[0] for run in runs} if not files.below(top)}
     kept = [folder for folder in map(told, sorted(folders)) if folder not in of_runs]
@@ -151,7 +158,7 @@ def find_images(root: str) -> Found:
 
 
 def find_classes(files: Files, folders: Sequence[str]) -> list[str]:
-    """Return the class folders in order; none where all images lie at the top level.
+    """Return the class folders that hold images, in order; none where all images lie at the top level.
 
     Raises DataError where it is not clear what the classes are.
     """
@@ -165,9 +172,18 @@ def find_classes(files: Files, folders: Sequence[str]) -> list[str]:
     refuse("images lie beside the class folders", filter(is_readable, files.only(beside)))
     deeper = (name for name in files if name.count("/") > 1) if files.slashes > nested else ()
     refuse("images lie deeper than in the class folders", filter(is_readable, deeper))
-    refuse("class folders hold no image", (name for name, full in zip(folders, filled, strict=True) if not full))
-    refuse("class folders are named alike but for case or accents", alike(folders))
-    return list(folders)
+    full = [name for name, holds in zip(folders, filled, strict=True) if holds]
+    refuse("class folders are named alike but for case or accents", alike(full))
+    return full
+
+
+def refuse_splits(root: str, folders: Sequence[str]) -> None:
+    """Raise DataError where all folders that hold images are parts of a set, such as `train` and `test`."""
+    if folders and all(name.casefold() in SPLITS for name in folders):
+        training = next((name for name in folders if name.casefold() in SPLITS[:3]), folders[0])
+        what = f"{shown(*folders)} are parts of a data set, not classes"
+        mend = f"--data {shown(os.path.join(root, training))}, or --image-folder.labels none for all without classes"
+        raise DataError(what, where="image-folder.path", mend=mend)
 
 
 def alike(names: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from attrs import define, field
 from torch import Tensor
 
 from gan_plugin_image_folder.images import About, Form, Images
-from gancore import DataError, StoredData
+from gancore import DataError, StoredData, expect_memory
 
 SOME = 1 << 16  # digests that are written out at a time
 
@@ -23,13 +23,16 @@ class Memory:
     made = None
 
     def __init__(self, count: int, form: Form) -> None:
+        gigabytes = count * prod(form) / 1e9
+        what = f"{count} images of {'×'.join(map(str, form))}"
+        mend = "--image-folder.cache file, --size with fewer pixels, or fewer images"
+        expect_memory(count * prod(form), what, where="image-folder.path", mend=mend)
         try:
             self.samples, self.used = torch.empty(count, *form, dtype=torch.uint8), 0
         except RuntimeError:
-            gigabytes = count * prod(form) / 1e9
-            what = f"{count} images of {'×'.join(map(str, form))} take {gigabytes:.1f} GB, more than there is"
-            mend = "--image-folder.cache file, --size with fewer pixels, or fewer images"
-            raise DataError(what, where="image-folder.path", mend=mend) from None
+            raise DataError(
+                f"{what} take {gigabytes:.1f} GB, more than there is", where="image-folder.path", mend=mend
+            ) from None
 
     def __enter__(self) -> Memory:
         return self

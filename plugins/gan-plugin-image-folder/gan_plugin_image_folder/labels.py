@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ class Labels(NamedTuple):
     sets: tuple[LabelSet, ...]
     of: np.ndarray
     notes: Sequence[str] = ()
+    settled: bool = False  # whether there are no labels because a file says so, so that folders are not asked
 
     def only(self, wanted: np.ndarray) -> "Labels":
         """Return what is said of the images that are wanted, bool `[N]`."""
@@ -51,7 +53,13 @@ def by_folder(names: Files, folders: Sequence[str]) -> Labels:
     for number, name in enumerate(classes):
         span = names.below(name)
         of[span.start : span.stop] = number
-    return Labels(names, (LabelSet("class", tuple(map(shown, classes))),), of)
+    notes = []
+    if empty := [name for name in folders if name not in set(classes)]:
+        notes.append(f"class folders without an image are left out: {shown(*empty)}")
+    if all(re.fullmatch(r"0\d{4,}", name) for name in classes):
+        numbered = "are numbered like parts of one set; if they are, --image-folder.labels none"
+        notes.append(f"the class folders {shown(*classes)} {numbered}")
+    return Labels(names, (LabelSet("class", tuple(map(shown, classes))),), of, notes)
 
 
 def stem(name: str) -> str:

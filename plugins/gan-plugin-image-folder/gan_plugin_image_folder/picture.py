@@ -8,16 +8,22 @@ from stat import S_ISREG
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError, features
 
 from gan_plugin_image_folder.folder import FOREIGN, path_of
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"}
+PHOTOMETRIC, MIN_IS_WHITE = 262, 0  # the tag of a TIFF, and its value where 0 is white
+# Pillow has no entry for 16 bits in this order of bytes where 0 is white, and reads the other order as if 0 were black.
+TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
 MODES = GREY | {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"}
+if features.check("littlecms2"):  # which converts them; a Pillow that was built without it cannot
+    MODES.add("LAB")
 MOST_PIXELS, MOST_BYTES = 50_000_000, 256 << 20  # of one image, of one file
 LANCZOS = Image.Resampling.LANCZOS
+INVERTED = "0 is white"  # a key of `Image.info`, which crops of an image share
 BAND = 1 << 20  # pixels that are laid on the background at a time
 ORIENTATION, QUARTER_TURNS = 0x0112, (5, 6, 7, 8)  # of EXIF: the tag, and its values that swap height and width
 PASSING = {errno.EIO, errno.ETIMEDOUT, errno.ESTALE, errno.EMFILE, errno.ENFILE}  # faults of the system, not the file
@@ -34,7 +40,7 @@ class Unusable(Exception):
     passing = False
 
 
-Stamp = tuple[int, int] | None  # bytes of a file and the time of its last change; None where there is none
+Stamp = tuple[int, int, int] | None  # bytes of a file, the times of its last change; None where there is none
 
 
 class Picture(NamedTuple):
@@ -63,6 +69,7 @@ def opened(path: bytes) -> Iterator[Image.Image]:
             head = file.read(64)
             with Image.open(file, formats=FORMATS) as image:
                 check_header(image)
+                image.info[INVERTED] = is_inverted(image)
                 yield image
     except Unusable:
         raise
@@ -80,10 +87,19 @@ def check_header(image: Image.Image) -> None:
         raise Unusable(f"unsupported mode {image.mode}")
 
 
+def is_inverted(image: Image.Image) -> bool:
+    """Whether 0 is white in a TIFF of 16 bits; Pillow inverts those of 8 bits itself."""
+    if not image.mode.startswith("I;16") or not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    return image.tag_v2.get(PHOTOMETRIC) == MIN_IS_WHITE
+
+
 def reason(error: Exception, head: bytes) -> str:
     """Name in a few words what is wrong with a file that begins with `head`."""
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning | MemoryError):
         return "too large"
+    if "Decompressed data too large" in str(error):
+        return "metadata too large"
     if head.startswith(b"version https://git-lfs"):
         return "git-lfs pointer: run git lfs pull"
     if isinstance(error, UnidentifiedImageError):
@@ -97,7 +113,7 @@ def stamp_of(root: str, name: str) -> Stamp:
     """Return what changes when a file does."""
     try:
         about = os.stat(path_of(root, name))
-        return about.st_size, about.st_mtime_ns
+        return about.st_size, about.st_mtime_ns, about.st_ctime_ns
     except OSError:
         return None
 
@@ -169,11 +185,22 @@ def laid(image: Image.Image, background: Colour) -> Image.Image:
     """Convert an image to RGB and lay what is transparent over the background."""
     if image.mode.startswith("I"):
         levels, clear = np.asarray(image), image.info.get("transparency", -1)
-        image = Image.fromarray((levels // 257).astype(np.uint8))
+        dark = (levels // 257).astype(np.uint8)
+        image = Image.fromarray(255 - dark if image.info.get(INVERTED) else dark)
         image.putalpha(Image.fromarray(np.where(levels == clear, 0, 255).astype(np.uint8)))
+    if image.mode == "LAB":
+        return from_lab(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
     return Image.alpha_composite(Image.new("RGBA", image.size, background), image.convert("RGBA")).convert("RGB")
+
+
+def from_lab(image: Image.Image) -> Image.Image:
+    """Convert an image from CIELAB to sRGB."""
+    profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.applyTransform(image, ImageCms.buildTransform(*profiles, "LAB", "RGB"))
+    assert converted is not None  # it is, unless in place
+    return converted
 
 
 def fit(image: Image.Image, size: tuple[int, int], how: str, background: Colour) -> Image.Image:

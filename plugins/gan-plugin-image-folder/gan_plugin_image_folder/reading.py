@@ -8,15 +8,15 @@ from math import prod
 
 import numpy as np
 
-from gan_plugin_image_folder.attempts import Room, attempt, quiet, spread, watched
+from gan_plugin_image_folder.attempts import Room, attempt, quiet, spread
 from gan_plugin_image_folder.files import spelt
 from gan_plugin_image_folder.folder import path_of, shown
 from gan_plugin_image_folder.images import About, Form, How, Images, Store, digest_of
 from gan_plugin_image_folder.picture import MOST_PIXELS, Picture, Unusable, decode, look, stamp_of
 from gan_plugin_image_folder.report import Faults, remarked, report, tally
-from gancore import DataError
+from gan_plugin_image_folder.sizing import size_of
+from gancore import DataError, progress_bar
 
-LARGEST_SIDE = 1024  # pixels that images may keep without being asked; larger ones need a size
 BLOCK = 16 << 20  # bytes decoded at a time
 THREADS = 32  # at most, each of which holds a file open
 
@@ -29,7 +29,7 @@ def read(root: str, names: Sequence[str], how: How, store: Callable[[int, Form],
     """
     with quiet() as said, ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         looks = spread(pool, partial(attempt, look, root, how.background), names)
-        looked = list(watched(looks, len(names), "looking at images"))
+        looked = list(progress_bar(looks, len(names), "looking at images"))
         faults = faults_of(root, zip(names, looked, strict=True))
         pictures = seen = [each for each in looked if isinstance(each, Picture)]
         judge(root, len(pictures), faults, how)
@@ -39,7 +39,7 @@ def read(root: str, names: Sequence[str], how: How, store: Callable[[int, Form],
                 if rows.made:
                     return rows.made
                 results = decoded(pool, root, pictures, form, how, rows, plain)
-                results = watched(results, len(pictures), "decoding images")
+                results = progress_bar(results, len(pictures), "decoding images")
                 pairs = list(zip(pictures, results, strict=True))
                 refuse_changed(root, seen)
                 faults |= faults_of(root, ((picture.name, each) for picture, each in pairs))
@@ -99,12 +99,8 @@ def decoded(
 
 
 def form_of(pictures: Sequence[Picture], how: How) -> Form:
-    """Return (channels, height, width) of the samples. Raises DataError for sides no network will bear."""
-    sizes = {picture.size for picture in pictures}
-    height, width = how.size or (sizes.pop() if len(sizes) == 1 else (64, 64))
-    if not how.size and max(height, width) > LARGEST_SIDE:
-        what = f"the images have {height}×{width} pixels, more than {LARGEST_SIDE} a side"
-        raise DataError(what, where="image-folder.path", mend="--size 64 makes them smaller")
+    """Return (channels, height, width) of the samples."""
+    height, width = how.size or size_of(pictures)
     return how.channels or (1 if all(picture.grey for picture in pictures) else 3), height, width
 
 

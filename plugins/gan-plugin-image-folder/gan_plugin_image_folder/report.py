@@ -9,6 +9,7 @@ from gan_plugin_image_folder.files import spelt
 from gan_plugin_image_folder.folder import Found, shown
 from gan_plugin_image_folder.images import About, Form, How
 from gan_plugin_image_folder.picture import Picture
+from gan_plugin_image_folder.sizing import remarks_of
 
 Faults = dict[str, str]  # name of a file → why it cannot be used
 
@@ -27,7 +28,9 @@ def tally(faults: Faults) -> str:
 
 
 def report(form: Form, digests: dict[Picture, bytes], faults: Faults, how: How, plain: int) -> Iterator[str]:
-    """Yield a line on files that were left out, one on sizes that differ, one on images changed or there twice."""
+    """Yield a line on files that were left out, one on sizes that differ, one on images changed or there twice,
+    and one of advice.
+    """
     channels, height, width = form
     if faults:
         yield f"{len(digests)} images used, {len(faults)} skipped: {tally(faults)}"
@@ -35,6 +38,8 @@ def report(form: Form, digests: dict[Picture, bytes], faults: Faults, how: How, 
     if len(sizes) > 1:
         (low, narrow), (high, wide) = sizes[0], sizes[-1]
         yield f"{len(sizes)} sizes from {low}×{narrow} to {high}×{wide} become {height}×{width} by {how.fit}"
+    elif sizes[0] != (height, width) and not how.size:
+        yield f"images of {sizes[0][0]}×{sizes[0][1]} pixels become {height}×{width}, which is quick to train"
     if len(digests) > 1 and (plain == len(digests) or len(set(digests.values())) == 1):
         alike = "of one colour" if plain == len(digests) else "the same"
         yield f"all images are {alike}: there is no variance to learn"
@@ -46,6 +51,8 @@ def report(form: Form, digests: dict[Picture, bytes], faults: Faults, how: How, 
     counts[equal] = len(digests) - len(set(digests.values()))
     if remarks := [f"{count} {remark}" for remark, count in counts.items() if count]:
         yield f"of {len(digests)} images, " + "; ".join(remarks)
+    if advice := list(remarks_of(list(digests), (height, width), how.size is not None, how.fit)):
+        yield "advice: " + "; ".join(advice)
 
 
 def remarked(lines: Sequence[str]) -> Iterator[str]:

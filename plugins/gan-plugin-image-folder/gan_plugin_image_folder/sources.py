@@ -1,5 +1,6 @@
 """Where labels are looked for: in the file that was named, in one beside the images, in the folders, or nowhere."""
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -7,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_plugin_image_folder.files import Files
-from gan_plugin_image_folder.folder import Found, shown
+from gan_plugin_image_folder.folder import Found, refuse_splits, shown
 from gan_plugin_image_folder.labels import Labels, by_file, by_folder, unlabelled
-from gan_plugin_image_folder.table import file_at, found_beside, read_table
+from gan_plugin_image_folder.table import DATASET, file_at, found_beside, read_table
 from gancore import DataError, UsageError
 
 
@@ -34,8 +35,12 @@ def find_labels(root: str, found: Found, wanted: Wanted, base: Path, left: Colle
             what = f"all {len(kept)} images are left out"
             raise DataError(what, where="image-folder.leave-out", mend="name fewer of them in the list")
         labels = labels.only(kept)
-    if not labels.sets and wanted.labels != "none":
-        labels = by_folder(labels.names, found.folders)._replace(notes=labels.notes)
+    if not labels.sets and wanted.labels != "none" and not labels.settled:
+        if wanted.labels == "auto":
+            refuse_splits(root, [name for name in found.folders if labels.names.below(name)])
+        before = labels.notes
+        labels = by_folder(labels.names, found.folders)
+        labels = labels._replace(notes=[*before, *labels.notes])
     alone = [f"{each.name} has one class alone, {each.classes[0]}" for each in labels.sets if len(each) == 1]
     return labels._replace(notes=[*labels.notes, *alone])
 
@@ -50,8 +55,18 @@ def from_file(root: str, names: Files, wanted: Wanted, base: Path) -> Labels | N
         raise UsageError(what, where="image-folder.label-columns", mend="--image-folder.labels-file FILE")
     if path is None:
         return None
-    table = read_table(path)
-    labels = by_file(table, root, names, wanted.columns, wanted.allow_missing)
+    try:
+        table = read_table(path)
+    except DataError as error:
+        if asked or os.path.basename(path) != DATASET:
+            raise
+        return unlabelled(names, [f"{shown(path)} is not used: {error.what}"])
+    if os.path.basename(path) == DATASET and not table.stylegan and not asked:
+        return unlabelled(names, [f"{shown(path)} is not used: it has no list of labels"])
+    if table.stylegan and len({row.cells[1] for row in table.rows}) < 2:
+        return unlabelled(names, [f"{shown(path)} has no classes to tell apart"])._replace(settled=True)
+    columns = wanted.columns or (("class",) if table.stylegan else ())
+    labels = by_file(table, root, names, columns, wanted.allow_missing)
     if labels is None and asked:
         what = f"the labels name none of the {len(names)} images; the columns are {shown(*table.columns) or 'none'}"
         mend = "a column called file with their paths, separated by , ; or tab"

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_plugin_image_folder.attempts import attempt, quiet, watched
+from gan_plugin_image_folder.attempts import attempt, quiet
 from gan_plugin_image_folder.folder import Found, path_of, shown
 from gan_plugin_image_folder.labels import Labels
 from gan_plugin_image_folder.picture import Picture, bands, opened, orientation_of, picture_of, upright
 from gan_plugin_image_folder.report import Faults, by_reason
+from gan_plugin_image_folder.sizing import size_of
 from gan_plugin_image_folder.sources import Wanted, find_labels
-from gancore import GanError
+from gancore import DataError, GanError, progress_bar
 
 WHITE = (255, 255, 255)
 DESCRIBED = 20  # classes at most, whose counts are printed
@@ -38,6 +39,7 @@ class Survey(NamedTuple):
     said: list[str]
     labels: Labels | None
     without: str  # why `gan run` would refuse the labels
+    code: int  # that `gan run` would exit with
 
 
 def examine(root: str, name: str) -> Seen:
@@ -66,7 +68,7 @@ def survey(root: str, found: Found) -> Survey:
     seen: list[Seen] = []
     faults: Faults = {}
     with quiet() as said:
-        for name in watched(found.names, len(found.names), "examining images"):
+        for name in progress_bar(found.names, len(found.names), "examining images"):
             result = attempt(examine, root, name)
             if isinstance(result, Seen):
                 seen.append(result)
@@ -74,11 +76,12 @@ def survey(root: str, found: Found) -> Survey:
                 faults[name] = str(result)
         lines = said()
     labels, without = None, ""
+    code = DataError.exit_code if len(faults) > len(seen) else 0
     try:
         labels = find_labels(root, found, Wanted(), Path(), faults) if seen else None
     except GanError as error:
-        without = str(error)
-    return Survey(found, seen, faults, lines, labels, without)
+        without, code = str(error), error.exit_code
+    return Survey(found, seen, faults, lines, labels, without, code)
 
 
 def facts_of(about: Survey) -> dict[str, Any]:
@@ -91,6 +94,7 @@ def facts_of(about: Survey) -> dict[str, Any]:
         "images": {"found": len(about.found.names), "usable": len(pictures), "unusable": len(about.faults)},
         "unusable": by_reason(about.faults),
         "sizes": sizes_of(pictures),
+        "size": list(size_of(pictures)) if pictures else [],
         "modes": dict(Counter(each.mode for each in about.seen).most_common()),
         "grey": sum(each.grey for each in pictures),
         "remarks": dict(Counter(remark for each in pictures for remark in each.remarks)),

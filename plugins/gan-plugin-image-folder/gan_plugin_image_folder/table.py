@@ -13,7 +13,8 @@ from gan_plugin_image_folder.files import Files, spelt
 from gan_plugin_image_folder.folder import is_image, shown
 from gancore import DataError, UsageError
 
-FOUND = ("labels.csv", "labels.json")  # found by themselves, in this order
+DATASET = "dataset.json"  # of StyleGAN's programs: {"labels": [[file, class], …]}, or null for none
+FOUND = ("labels.csv", "labels.json", DATASET)  # found by themselves, in this order
 SEPARATORS = ",;\t"
 MOST_BYTES = 256 << 20
 LINES, ENTRIES = ("line", "lines"), ("entry", "entries")
@@ -33,6 +34,7 @@ class Table(NamedTuple):
     unit: tuple[str, str]
     columns: tuple[str, ...]
     rows: list[Row]
+    stylegan: bool = False  # whether it has the form of a dataset.json, so that its columns are known
 
     def at(self, rows: Sequence[Row]) -> str:
         """Say where rows stand: `labels.csv, lines 2, 3, 5, 6, 8, …`."""
@@ -141,11 +143,18 @@ def as_text(value: Any) -> str | None:
 
 
 def read_json(path: str, text: str) -> Table:
-    """Read `{file: label}`, `{file: {column: label, …}}` or `[{"file": …, column: label, …}, …]`. Raises DataError."""
+    """Read `{file: label}`, `{file: {column: label, …}}`, `[{"file": …, column: label, …}, …]` or a dataset.json.
+
+    Raises DataError.
+    """
     try:
         content = json.loads(text, object_pairs_hook=tuple)  # objects as tuples of pairs: repeated files stay
     except (ValueError, RecursionError) as error:
         raise broken(path, f"cannot be read as JSON: {error}") from None
+    if (pairs := pairs_of(content)) is not None:
+        places = enumerate(pairs, 1)
+        rows = [Row(place, (as_text(name), as_text(label))) for place, (name, label) in places]
+        return Table(path, ENTRIES, ("file", "class"), rows, stylegan=True)
     if isinstance(content, tuple):
         content = [(("file", name), *(about if is_object(about) else [("label", about)])) for name, about in content]
     if not isinstance(content, list) or not all(map(is_object, content)):
@@ -154,6 +163,18 @@ def read_json(path: str, text: str) -> Table:
     entries = [{name: as_text(value) for name, value in entry} for entry in content]
     rows = [Row(place, tuple(entry.get(name, "") for name in columns)) for place, entry in enumerate(entries, 1)]
     return Table(path, ENTRIES, columns, rows)
+
+
+def pairs_of(content: Any) -> list[list[Any]] | None:
+    """Return the pairs [file, label] of a dataset.json as StyleGAN's programs write it; None for another form."""
+    if not is_object(content) or "labels" not in dict(content):
+        return None
+    labels = dict(content)["labels"]
+    if labels is None:
+        return []
+    if isinstance(labels, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in labels):
+        return labels
+    return None
 
 
 def is_object(value: Any) -> bool:

@@ -8,7 +8,7 @@ import torch
 
 from gan_plugin_sprites.bodies import ARTISTS, CHOICES
 from gan_plugin_sprites.canvas import FRAME, WHITE, Array, Canvas
-from gancore import LabelSet, StoredData, component, expect_memory, hookimpl, option
+from gancore import LabelSet, StoredData, component, expect_memory, hookimpl, option, progress_bar
 
 SHARED = "ffffff ff8095 f2616d af7b4d fad47d fff1b0"
 FAMILIES = {
@@ -21,7 +21,7 @@ FAMILIES = {
 }
 TYPES, BODIES = tuple(FAMILIES), tuple(ARTISTS)
 
-COPIES = 3  # of all pixels that are held at once while they are enlarged
+BLOCK = 2048  # creatures drawn at a time
 
 
 def palettes(types: Array, tint: Array) -> Array:
@@ -70,12 +70,22 @@ def draw_creatures(count: int, height: int, width: int, seed: int) -> tuple[Arra
     """
     types, bodies = draw_labels(count, seed)
     rolls = uniforms(seed, 1, count, len(CHOICES) + 2)
+    pixels = np.empty((count, 3, height, width), np.uint8)
+    starts = range(0, count, BLOCK)
+    for start in progress_bar(starts, len(starts), f"drawing {count:,} creatures, by the {BLOCK}"):
+        part = slice(start, start + BLOCK)
+        pixels[part] = draw_block(types[part], bodies[part], rolls[part], height, width)
+    return pixels, types, bodies
+
+
+def draw_block(types: Array, bodies: Array, rolls: Array, height: int, width: int) -> Array:
+    """Pixels [n, 3, height, width] in uint8 of n creatures with these types, bodies and rolls [n, traits + 2]."""
     scale = max(1, min(height, width) // FRAME)
     indices = draw_indices(bodies, rolls[:, :-2], min(height, width) // scale)
-    colours = palettes(types, (rolls[:, -2:] - 0.5) * (0.2, 0.12))[np.arange(count)[:, None, None], indices]
+    colours = palettes(types, (rolls[:, -2:] - 0.5) * (0.2, 0.12))[np.arange(len(types))[:, None, None], indices]
     pixels = colours.transpose(0, 3, 1, 2).repeat(scale, 2).repeat(scale, 3)
     margins = [(spare // 2, spare - spare // 2) for spare in np.subtract((height, width), pixels.shape[2:])]
-    return np.pad(pixels, [(0, 0), (0, 0), *margins], constant_values=255), types, bodies
+    return np.pad(pixels, [(0, 0), (0, 0), *margins], constant_values=255)
 
 
 @component(source="drawn by this plugin from a seed; no outside data")
@@ -96,7 +106,7 @@ class Sprites:
     def make_data(self, spec):
         """Images at the size asked for, or 32x32, with a type and a body each."""
         height, width = spec.size or (FRAME, FRAME)
-        needed = self.count * (COPIES * 3 * height * width + 8 * len(CHOICES))
+        needed = self.count * (3 * height * width + 8 * len(CHOICES))
         mend = "--sprites.count with a smaller number, or a smaller --size"
         expect_memory(needed, f"{self.count:,} creatures", where="sprites.count", mend=mend)
         pixels, types, bodies = draw_creatures(self.count, height, width, self.seed)
