@@ -1,13 +1,16 @@
 """The pages about the sources leave no recipe and no sweep out, and recipes have the numbers of their sources."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from benchmarks import source_tables, sources
 from gancore import compose, discovery
 from gancore.testing import some_data, train
 
 SOURCES = Path(__file__).resolve().parent.parent / "docs" / "sources"
+RESULTS = source_tables.read_results(SOURCES)
 TEXT = "\n".join(page.read_text() for page in SOURCES.glob("*.md"))
 ARMS_OF_SWEEPS = ("journey-width-", "journey-z-", "journey-init-", "guide-kernel-", "guide-compare-")
 
@@ -16,6 +19,80 @@ ARMS_OF_SWEEPS = ("journey-width-", "journey-z-", "journey-init-", "guide-kernel
 def test_a_recipe_has_its_place_on_the_pages_of_the_sources(name):
     family = next((prefix for prefix in ARMS_OF_SWEEPS if name.startswith(prefix)), None)
     assert name == "default" or name in TEXT or (family and f"{family}*" in TEXT)
+
+
+# ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("page", sorted(SOURCES.glob("*.md")), ids=lambda page: page.name)
+def test_the_tables_of_a_page_are_those_of_the_stored_results(page):
+    text = page.read_text()
+    assert source_tables.fill(text, RESULTS) == text, "python -m benchmarks.sources tables"
+
+
+@pytest.mark.parametrize("page", sorted(SOURCES.glob("*.md")), ids=lambda page: page.name)
+def test_no_verdict_and_no_table_of_arms_is_written_by_hand(page):
+    others = source_tables.BLOCK.sub("", page.read_text())
+    assert not [line for line in others.splitlines() if line.startswith(("| arm |", "- **agree", "- **disagree"))]
+
+
+@pytest.mark.parametrize("name", sorted(RESULTS))
+def test_a_stored_result_says_with_what_it_was_measured(name):
+    result = RESULTS[name]
+    assert name in discovery.recipe_files()
+    assert result["command"].split()[1] == {"recipe": "run", "sweep": "sweep"}[result["kind"]]
+    assert {"date", "commit", "seeds"} <= set(result)
+    if "figures" in result:
+        assert {"steps", "torch", "processor", "threads", "processor_seconds"} <= set(result)
+
+
+def test_every_sweep_has_its_table_on_a_page():
+    sweeps = {name for name in discovery.recipe_files() if discovery.recipe_chain(name)[-1].sweep}
+    shown = {name for page in SOURCES.glob("*.md") for _, name, _ in source_tables.BLOCK.findall(page.read_text())}
+    assert shown == sweeps | {"recipes", "sweeps"}
+
+
+SHORT = """
+# Three steps
+extends = "gaussian2d-z1"
+[small.run]
+steps = 3
+"""
+BOTH = """
+# Two arms
+[small]
+[sweep]
+seeds = 1
+figures = ["collapse/ratio"]
+[[sweep.claims]]
+says = "a says"
+figure = "collapse/across"
+less = "a"
+more = "b"
+[sweep.arms.a]
+extends = "{short}"
+[sweep.arms.b]
+extends = "{short}"
+[sweep.arms.b.run]
+batch = 8
+"""
+
+
+@pytest.mark.slow
+def test_what_is_measured_is_what_a_table_needs(tmp_path):
+    short, both = tmp_path / "short.toml", tmp_path / "both.toml"
+    short.write_text(SHORT)
+    both.write_text(BOTH.format(short=short))
+    run = sources.measure_recipe(str(short), tmp_path)
+    sweep = sources.measure_sweep(str(both), tmp_path) | {"processor_seconds": 1.0}
+    assert run["steps"] == 3
+    assert set(run["figures"]) == {f"collapse/{name}" for name in ("ratio", "minor", "major", "across")}
+    assert sweep["steps"] == [3]
+    assert set(sweep["figures"]["a"]["0"]) == {"seconds/step", "collapse/ratio", "collapse/across"}
+    page = source_tables.sweep_block(json.loads(json.dumps(sweep)))
+    assert "| arm | seeds | seconds/step | collapse/ratio |" in page
+    assert "- **undecided**: a says" in page
+    assert "seeds 0, 3 steps, 1 s of processor time" in page
 
 
 # ── numbers of the sources ────────────────────────────────────────────────────────────────────────────────────

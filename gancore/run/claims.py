@@ -81,7 +81,11 @@ def judge(claims: Sequence[Claim], table: Mapping[str, Mapping[int, Mapping[str,
     interval of the mean difference reaches 0, or for a claim of likeness an edge of -margin to margin. So arms are
     alike only where the whole interval lies within the margin, and not where no difference was found.
     """
-    differences = [paired_differences(claim, table) for claim in claims]
+    return decide(claims, [paired_differences(claim, table) for claim in claims])
+
+
+def decide(claims: Sequence[Claim], differences: Sequence[Sequence[float]]) -> list[Verdict]:
+    """Give the verdicts of `judge` from the paired differences of each claim, more - less by seed."""
     tests = [t_test(each, claim.margin) for claim, each in zip(claims, differences, strict=True)]
     corrected = holm([p for *_, p in tests])
     return [

@@ -35,10 +35,11 @@ class Collapse:
     `ratio` = mean ‖x_i - x_j‖ over pairs of samples, divided by that over pairs of reals, on averages of 8×8 areas of
     images `[N, C, H, W]` in [-1, 1], or on points `[N, d]` as they are, in float64: 0 for samples that are all alike,
     about 1 for a copy of the data. For points also `major` and `minor`: the standard deviation of the samples along
-    the first and the last principal axis of the reals, divided by that of the reals; and `across`: that of the samples
-    along their own last principal axis, divided by that of the reals along theirs. `across` near 0 says that the
-    samples lie on a line, however it is tilted; `minor` is as large for a line that lies askew. `images` is the number
-    of samples. Varied samples need not be good ones: noise scores high.
+    the first and the last principal axis of the reals, divided by that of the reals; and `across`: how thick the
+    samples lie about the nearest line. It is the deviation of each sample's neighbours, the nearest 1/16 of all,
+    along their own last principal axis, in root mean square over the samples, divided by that of the reals. `across`
+    near 0 says that the samples lie on a line, however tilted or bent, where `minor` may be as large as for a cloud.
+    `images` is the number of samples. Varied samples need not be good ones: noise scores high.
     A figure whose divisor is 0 is left out. Raises DataError for fewer than 2 reals.
     """
 
@@ -78,21 +79,28 @@ def take_reals(progress: Progress, n: int) -> Tensor:
 
 
 def along_axes(samples: Tensor, reals: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return the deviations of samples and reals `[N, d]` along the reals' last and first principal axis.
-
-    `across` is the deviation of each along its own last axis.
-    """
-    axes = principal_axes(reals)[:, [0, -1]]  # [d, 2], least spread first
+    """Return the deviations of samples and reals `[N, d]` along the reals' last and first axis, and across lines."""
+    centred = reals - reals.mean(0)
+    axes = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, [0, -1]]  # [d, 2], least spread first
     widths = zip((samples @ axes).std(0), (reals @ axes).std(0), strict=True)
-    found = dict(zip(("minor", "major"), widths, strict=True))
-    found["across"] = ((samples @ principal_axes(samples)[:, 0]).std(), found["minor"][1])
-    return found
+    return {**dict(zip(("minor", "major"), widths, strict=True)), "across": (thickness(samples), thickness(reals))}
 
 
-def principal_axes(points: Tensor) -> Tensor:
-    """Return the principal axes of points `[N, d]`, the columns of `[d, d]`, least spread first."""
-    centred = points - points.mean(0)
-    return torch.linalg.eigh(centred.T @ centred).eigenvectors
+def thickness(points: Tensor) -> Tensor:
+    """Return how thick points `[N, d]` lie about the nearest line, in their unit; 0 for points on a line.
+
+    It is the root of the mean over points of the least variance, in any direction, of the nearest N/16 points, itself
+    included, or of d + 1 where N is small.
+    """
+    n, d = points.shape
+    k = min(n, max(d + 1, n // 16))
+    least = []
+    for block in points.split(256):
+        nearest = torch.cdist(block, points).topk(k, largest=False).indices
+        around = points[nearest]  # [256, k, d]
+        around = around - around.mean(1, keepdim=True)
+        least.append(torch.linalg.eigvalsh(around.mT @ around / (k - 1))[:, 0])  # ascending
+    return torch.cat(least).mean().clamp_min(0).sqrt()
 
 
 # ── modes ─────────────────────────────────────────────────────────────────────────────────────────────────────

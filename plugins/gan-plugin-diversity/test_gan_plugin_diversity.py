@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from gan_plugin_diversity import Collapse, Modes, count_modes, mean_distance, small
+from gan_plugin_diversity import Collapse, Modes, count_modes, mean_distance, small, thickness
 from gancore import CompositionError, DataError, Progress, StoredData, component, hookimpl
 from gancore.testing import check_component, some_data, train
 
@@ -127,8 +127,25 @@ def test_scaled_points_have_their_scale_as_every_ratio():
 def test_across_is_zero_for_a_line_however_it_lies(angle):
     places = torch.randn(300, 1, generator=rng())
     line = places * torch.tensor([math.cos(angle), math.sin(angle)])
-    figures = measured(Collapse(), Shown(samples=line), data=POINTS)
-    assert figures["across"] < 1e-6
+    assert measured(Collapse(), Shown(samples=line), data=POINTS)["across"] < 1e-6
+
+
+def test_across_of_a_bent_line_is_near_zero_where_minor_is_not():
+    places = torch.rand(512, 1, generator=rng()) * math.pi
+    half_circle = torch.cat([places.cos(), places.sin()], 1)
+    figures = measured(Collapse(), Shown(samples=half_circle), data=POINTS)
+    assert figures["across"] < 0.05
+    assert figures["minor"] > 0.2
+
+
+def test_across_of_a_copy_of_the_data_is_one():
+    figures = measured(Collapse(), Shown(samples=POINTS.samples), data=POINTS)
+    assert figures["across"].item() == pytest.approx(1)
+
+
+def test_thickness_of_a_band_is_the_deviation_across_it():
+    band = torch.rand(2000, 2, generator=rng(), dtype=torch.float64) * torch.tensor([100.0, 0.1])
+    assert thickness(band).item() == pytest.approx(0.1 / math.sqrt(12), rel=0.05)
 
 
 def test_minor_is_zero_and_major_one_for_points_on_the_major_axis():
