@@ -1,9 +1,15 @@
 """The doctor over real runs: each rule has a run that sets it off, and a healthy twin that does not."""
 
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from gan_plugin_doctor.advice import Recipe, worded
+from gan_plugin_doctor.rules import RULES
+from gancore import Progress, compose
 
 COMPANIONS = Path(__file__).with_name("companions.py")
 IMAGES = "--size 16 --dcgan.width 8 --dcgan-critic.width 8 --batch 16 --steps 300 --log-every 2 --sprites.count 512"
@@ -73,8 +79,6 @@ def test_a_healthy_run_is_left_in_peace(name, gan_here):
 
 
 def test_every_rule_has_a_sick_run_here_or_a_series_beside_the_rules():
-    from gan_plugin_doctor.rules import RULES
-
     assert {each.name for each in RULES} - set(SICK) == {"late-divergence"}  # seen only while it lasts
 
 
@@ -100,3 +104,114 @@ def test_the_doctor_speaks_while_the_run_trains(gan_here):
 
 def test_the_default_recipe_brings_the_doctor(gan_here):
     assert json.loads(gan_here("run", "--dry-run", "--json").stdout)["recipe"]["track"] == ["doctor"]
+
+
+# ── what was not checked ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_of_four_steps_finds_nothing_and_says_what_was_not_checked(gan_here):
+    tiny = "--size 16 --steps 4 --batch 4 --dcgan.width 4 --dcgan-critic.width 4 --log-every 1 --sample-every 1"
+    done = gan_here("run", *tiny.split(), "--metric", "collapse", "--out", "r")
+    assert "mode-collapse" not in done.stderr
+    text = gan_here("diagnose", "r").stdout
+    assert text.startswith("nothing was checked up to step 4\nchecked: no rule\n")
+    few = "4 of 40 values of critic/*/real: from step 100 on, after the end of this run at step 4"
+    assert f"not checked yet: critic-loss-to-zero ({few})" in text
+    assert "not checked yet: mode-collapse (4 of 200 steps: from step 200 on" in text
+    assert "cannot be checked here: weights-at-bound (no weight-clipping/at-bound in the log; --loss wgan" in text
+    answer = json.loads(gan_here("diagnose", "r", "--json").stdout)
+    assert answer["findings"] == []
+    assert answer["checked"] == []
+    assert answer["checked-from"]["critic-loss-to-zero"] == 100
+
+
+# ── advice ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+MAIN = {"gen": "colorpicker", "loss": "wgan-gp", "reg": ["instance-noise"]}
+POINTS_BASE = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic", "norm": "none"}
+BASES = {
+    "default": {},
+    "main command": MAIN,
+    "main command by its parts": {**MAIN, "loss": "wasserstein", "reg": ["gradient-penalty", "instance-noise"]},
+    "a weak penalty": {**MAIN, "options": {"gradient-penalty.weight": 0.1}},
+    "a strong penalty": {**MAIN, "options": {"gradient-penalty.weight": 100.0}},
+    "clipped": {"loss": "wgan"},
+    "points": POINTS_BASE,
+    "points, penalised": {**POINTS_BASE, "loss": "wgan-gp", "optim": "rmsprop"},
+    "two optimizers": {"gen_optim": "sgd", "critic_optim": "rmsprop", "options": {"rmsprop.critic-lr": 1e-4}},
+    "classes": {"cond": ["acgan"], "options": {"acgan.condition": "none", "acgan.generator-weight": 0.5}},
+    "labels that are noisy": {
+        "reg": ["noisy-labels", "label-smoothing"],
+        "options": {"label-smoothing.fake": 0.1, "bce.mode": "saturating", "adam.beta1": 0.9},
+    },
+    "everything that is advised": {
+        "reg": ["instance-noise", "ema", "linear-decay", "minibatch-discrimination", "experience-replay"],
+        "options": {"n-critic.critic": 5, "adam.beta1": 0.5},
+    },
+    "a sigmoid": {"loss": "wasserstein", "reg": ["sigmoid-score"]},
+    "other names": {"reg": ["soft=instance-noise", "decay=cosine-decay"], "schedule": "simultaneous"},
+}  # fmt: skip
+FLAG = re.compile(r"--([\w-]+)(?:\.([\w-]+))? ([\w.+-]+)")
+
+
+def with_flags(base, text):
+    """Add the flags of an advice to the words of a composition."""
+    words = {key: list(value) if isinstance(value, list) else value for key, value in base.items()}
+    words["options"] = dict(base.get("options", {}))
+    for name, option, value in FLAG.findall(text):
+        if option:
+            number = re.fullmatch(r"[\d.e+-]+", value)
+            words["options"][f"{name}.{option}"] = json.loads(value) if number else value
+        elif name in ("reg", "cond", "metric", "without"):
+            words.setdefault(name, []).append(value)
+        else:
+            words[name.replace("-", "_")] = value
+            gone = base.get(name.replace("-", "_"), {"loss": "bce"}.get(name, ""))
+            words["options"] = {key: each for key, each in words["options"].items() if not key.startswith(f"{gone}.")}
+    return words
+
+
+def advised(recipe):
+    """List every single advice for a composition, by rule."""
+    from gan_plugin_doctor.wasserstein import PENALISE_LESS
+
+    lists = [(rule.name, rule.attempt) for rule in RULES] + [("penalty-not-met", PENALISE_LESS)]
+    return [(name, words) for name, attempt in lists for each in attempt if (words := each.words(recipe))]
+
+
+@pytest.mark.parametrize("base", BASES.values(), ids=BASES.keys())
+def test_no_advice_changes_nothing_or_is_refused(base):
+    before = compose(**base).recipe()
+    found = advised(Recipe(before))
+    assert found
+    for rule, words in found:
+        if not words.startswith("--"):
+            continue  # plain words
+        asked = with_flags(base, words)
+        after = compose(**asked).recipe()
+        assert {**after, "without": []} != {**before, "without": []}, f"{rule} advises {words}, which changes nothing"
+
+
+def test_advice_on_the_main_command_leaves_out_what_it_has():
+    recipe = Recipe(compose(**MAIN).recipe())
+    (rule,) = [each for each in RULES if each.name == "penalty-not-met"]
+    assert worded(rule.attempt, recipe) == "--critic-norm layer or --adam.critic-lr 0.0002 (now 0.0004)"
+    weak = Recipe(compose(**BASES["a weak penalty"]).recipe())
+    assert worded(rule.attempt, weak).startswith("--gradient-penalty.weight 10 (now 0.1) or ")
+
+
+def test_advice_in_a_run_knows_its_options(gan_here):
+    words = f"{POINTS} --loss wgan-gp --n-critic.critic 1 --gradient-penalty.weight 0.001 --adam.lr 1e-3 --log-every 2"
+    flags = {each.split(" ")[0]: each.split(" ")[1] for each in words[2:].split(" --")}
+    said = gan_here("run", *(word for name, value in flags.items() for word in (f"--{name}", value)), "--out", "r")
+    found = [line for line in said.stderr.splitlines() if "penalty-not-met" in line]
+    assert found
+    assert "--gradient-penalty.weight 10 (now 0.001)" in " ".join(said.stderr.split())
+
+
+@pytest.mark.parametrize("base", BASES.values(), ids=BASES.keys())
+def test_a_component_sees_the_recipe_that_the_run_stores(base):
+    composition = compose(**base)
+    progress = Progress(SimpleNamespace(hooks=composition.hooks), step=1, epoch=0.0)
+    stored = {key: value for key, value in composition.recipe().items() if key not in ("format", "run", "without")}
+    assert progress.recipe == {**{each.name: {} for each in composition.chosen}, **stored}

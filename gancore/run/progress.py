@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import field, frozen
 from torch import Tensor
 
 from gancore.batch import Judgement, Sample
+from gancore.composition import option_values
+from gancore.hooks import Chosen
 from gancore.networks import draw_latent
 from gancore.plan import Plan
+from gancore.recipe import ANY, ONE_OF
 from gancore.run.samples import draw_samples, judge, make_samples
 from gancore.step import Game
 
@@ -24,6 +29,22 @@ class Progress:
     epoch: float
     before: int = 0
     drawing: bool = True
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What is composed, in the form of a resolved recipe: slots, and a table of options for each component.
+
+        The settings of the run are not part of it, and a component of a file goes by its name alone.
+        """
+        chosen = self.game.hooks.chosen
+        serving = {
+            slot: [spelled(each) for each in chosen if each.kind == kind and roles <= each.roles]
+            for slot, (kind, roles) in ONE_OF.items()
+        }
+        slots: dict[str, Any] = {slot: names[0] for slot, names in serving.items() if names}
+        lists = {slot: [spelled(each) for each in chosen if each.kind == slot] for slot in ANY}
+        tables = {each.name: option_values(each) for each in chosen}
+        return {**slots, **{slot: names for slot, names in lists.items() if names}, **tables}
 
     @property
     def plan(self) -> Plan:
@@ -53,3 +74,9 @@ class Progress:
     def reals(self, n: int) -> tuple[Tensor, Tensor]:
         """Draw n real samples `[n, *shape]` and labels `[n, L]`, the same at every step of the run."""
         return self.game.plan.reals(n)
+
+
+def spelled(chosen: Chosen) -> str:
+    """Return how a recipe names a component: `NAME`, or `ALIAS=NAME`."""
+    own = chosen.component_name or chosen.name
+    return chosen.name if chosen.name == own else f"{chosen.name}={own}"

@@ -2,6 +2,7 @@
 
 import torch
 
+from gan_plugin_doctor.advice import Recipe
 from gan_plugin_doctor.rules import examine
 from gan_plugin_doctor.series import Log, Series
 from gancore import component, hookimpl, memory, option
@@ -26,11 +27,17 @@ class Doctor:
     log: Log = memory(factory=lambda: Log(limit=LIMIT))
     seen: dict = memory(factory=dict)  # rule → newest step at which it was found
     fault: str | None = memory()  # the newest row's first fault
+    recipe: Recipe = memory(factory=Recipe)  # of the run, which is asked for again after a resume
+
+    @hookimpl
+    def measure(self, progress):
+        if not self.recipe:
+            self.recipe = Recipe(progress.recipe)
 
     @hookimpl
     def record(self, row):
         self.log.add(row)
-        findings, step = examine(self.log), self.log.step
+        findings, step = examine(self.log, self.recipe), self.log.step
         new = [each for each in findings if each.rule not in self.seen or step - self.seen[each.rule] > self.quiet]
         self.seen = {**self.seen, **{each.rule: step for each in findings}}
         self.fault = next((f"{each.rule}: {each.seen}" for each in findings if each.severity == "fault"), None)

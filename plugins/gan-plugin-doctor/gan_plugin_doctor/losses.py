@@ -5,11 +5,13 @@ and a rule speaks only when they stay wrong for a while. Thresholds were set bes
 given where they matter.
 """
 
+from gan_plugin_doctor.advice import Choose, Drop, Rate, Say, Scale, Set
 from gan_plugin_doctor.rule import Seen, rule
 from gan_plugin_doctor.series import Series
 
 WINDOW = 20  # rows in a moving mean
 HOLD = 20  # moving means in a row that must be wrong
+TARGETED = ("label-smoothing", "noisy-labels")  # beside which a loss without targets is refused
 TERMS = ("critic/*/real", "critic/*/fake", "generator/*/fake")
 
 NEAR_ZERO = 0.02  # nats, of ln 2 (or 2·ln 2 where terms are summed) at the start; healthy small DCGANs stay above .1
@@ -21,7 +23,13 @@ NEAR_ZERO = 0.02  # nats, of ln 2 (or 2·ln 2 where terms are summed) at the sta
         "the critic tells every real from every fake, and a saturating or distant generator gets no gradient",
         "the critic learns much faster than the generator, or sees something no fake has (range, borders)",
     ),
-    attempt="--bce.mode non-saturating, then --reg instance-noise or --loss wgan-gp; look at the images first",
+    attempt=(
+        Set("bce", "mode", "non-saturating"),
+        Choose("reg", "instance-noise"),
+        Rate("critic", 0.5),
+        Choose("loss", "wgan-gp", unless=TARGETED),
+        Say("Look at the images first"),
+    ),
     source="kmualim/DCGAN-Keras-Implementation and garridoq/gan-guide; Arjovsky and Bottou, ICLR 2017, "
     "arXiv:1701.04862",
 )  # fmt: skip
@@ -45,8 +53,12 @@ POOR_FRECHET, POOR_QUALITY = 3.0, 0.5
         "the critic is too small or too slow to see what is wrong with the fakes",
         "noise or smoothing hides the difference from it",
     ),
-    attempt="a wider critic (--dcgan-critic.width), a higher --adam.critic-lr, or --n-critic.critic 2. A generator "
-    "without fault shows the same losses: look at the images before you change anything",
+    attempt=(
+        Scale("critic", "width", 2),
+        Rate("critic", 2),
+        Set("n-critic", "critic", 2, "higher"),
+        Say("A generator without fault shows the same losses: look at the images before you change anything"),
+    ),
     source="garridoq/gan-guide, fig. 5; BenoitLeguay/GAN_IconClass: raise the weaker net's rate",
 )  # fmt: skip
 def generator_too_strong(log):
@@ -76,13 +88,16 @@ BLOCKS = 8
 
 
 @rule(
-    severity="warning", losses="other", needs=TERMS, least=60,
+    severity="warning", losses="other", needs=TERMS, least=100,
     causes=(
         "the generator is too small, or its rate too low, for this critic",
         "few images: the critic learns them by heart",
     ),
-    attempt="a wider generator (--dcgan.width) or a higher --adam.lr than --adam.critic-lr. Do not weaken the critic: "
-    "what it knows is what the generator learns from",
+    attempt=(
+        Scale("gen", "width", 2),
+        Rate("generator", 2),
+        Say("Do not weaken the critic: what it knows is what the generator learns from"),
+    ),
     source="garridoq/gan-guide, fig. 6 and its advice; BenoitLeguay/GAN_IconClass: raise the weaker net's rate",
 )  # fmt: skip
 def critic_too_strong(log):
@@ -110,8 +125,12 @@ SUDDEN = 6.0  # times: adjacent stretches of healthy runs differ by less than 3
         "two-sided smoothing or flipped labels: the critic is asked for what cannot be (noise came at epochs 60 to 78)",
         "a learning rate that is too high now, or a schedule that changed something at this step",
     ),
-    attempt="--label-smoothing.fake 0 (one-sided), --without noisy-labels, or take up an earlier checkpoint with a "
-    "lower --adam.lr",
+    attempt=(
+        Set("label-smoothing", "fake", 0.0, note=" for one-sided smoothing"),
+        Drop("noisy-labels"),
+        Rate("both", 0.5),
+        Say("Or go back to an earlier checkpoint"),
+    ),
     source="garridoq/gan-guide, figs. 11, 12 and 18; Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.4",
 )  # fmt: skip
 def sudden_noise(log):

@@ -1,6 +1,7 @@
 """Rules over rates, gradients and players that stand still."""
 
-from gan_plugin_doctor.losses import HOLD, TERMS, WINDOW
+from gan_plugin_doctor.advice import Choose, Rate, Say, Set
+from gan_plugin_doctor.losses import HOLD, TARGETED, TERMS, WINDOW
 from gan_plugin_doctor.rule import Seen, rule
 
 PEAK, PEAK_LEVEL = 3.0, 6.0  # times the median of the run, and nats
@@ -11,7 +12,7 @@ RECENT = 60  # rows in which a peak counts
 @rule(
     severity="warning", losses="other", needs=TERMS, least=2 * RECENT,
     causes=("the generator's learning rate is too high", "the critic's is, and the generator cannot follow"),
-    attempt="--adam.lr 2e-4 (usable there: 1e-5 to 1e-3), or --reg linear-decay",
+    attempt=(Rate("both", 0.5), Choose("reg", "linear-decay", unless=("cosine-decay",))),
     source="BenoitLeguay/GAN_IconClass: generator at 1e-2, peaks for several epochs, then noise",
 )  # fmt: skip
 def generator_rate_too_high(log):
@@ -35,7 +36,7 @@ UNSTEADY_ROWS = 40
 @rule(
     severity="warning", losses="other", needs=TERMS, least=UNSTEADY_ROWS + HOLD,
     causes=("learning rates are too high", "momentum: the players chase each other in circles"),
-    attempt="--adam.lr 1e-4, --adam.beta1 0.5, or --reg experience-replay",
+    attempt=(Rate("both", 0.5), Set("adam", "beta1", 0.5, "lower"), Choose("reg", "experience-replay")),
     source="BenoitLeguay/GAN_IconClass, its list of signs; Mescheder et al., ICML 2018, arXiv:1801.04406",
 )  # fmt: skip
 def critic_loss_unsteady(log):
@@ -55,7 +56,11 @@ TIMES = 5
 @rule(
     severity="warning", needs=("generator/grad_norm",), least=WINDOW + HOLD,
     causes=("the generator has no norm, or its rate is too high", "a critic without bound on its slope"),
-    attempt="--adam.lr 1e-4, --gen-norm batch, or --reg gradient-penalty",
+    attempt=(
+        Rate("generator", 0.5),
+        Choose("gen-norm", "batch", beside=("none",)),
+        Choose("loss", "wgan-gp", unless=("gradient-penalty", *TARGETED)),
+    ),
     source="BenoitLeguay/GAN_IconClass, its list of signs; Pascanu et al., ICML 2013, arXiv:1211.5063",
 )  # fmt: skip
 def generator_gradient_explodes(log):
@@ -85,7 +90,11 @@ SKIPPED = 0.95
         "no gradient reaches the player: a saturated loss, dead units, or a component that replaced its weights",
         "the schedule never trains it",
     ),
-    attempt="gan run … --dry-run shows what is composed; --schedule n-critic, or --bce.mode non-saturating",
+    attempt=(
+        Choose("schedule", "n-critic"),
+        Set("bce", "mode", "non-saturating"),
+        Say("`gan run … --dry-run` shows what is composed"),
+    ),
     source="Edouard99/GAN: its monitored schedule can freeze a critic",
 )  # fmt: skip
 def frozen_player(log):

@@ -2,6 +2,7 @@
 
 from math import sqrt
 
+from gan_plugin_doctor.advice import Choose, Drop, Rate, Say, Scale, Set
 from gan_plugin_doctor.losses import HOLD, WINDOW
 from gan_plugin_doctor.rule import Seen, rule
 
@@ -11,7 +12,7 @@ MIDDLE = (0.2, 0.8)  # a sigmoid begins at 1/2, and what it gives for reals and 
 @rule(
     severity="fault", losses="wasserstein", needs=("critic/score_real", "critic/score_fake"), least=WINDOW + HOLD,
     causes=("a sigmoid is left at the end of the critic: its slope vanishes and |loss| stays below 1",),
-    attempt="--critic dcgan-critic, whose score is raw; leave a sigmoid of your own out",
+    attempt=(Drop("sigmoid-score"), Say("Leave a sigmoid of your own out: the score is to be a raw number")),
     source="the table of garridoq/gan-guide has this fault; Arjovsky et al., ICML 2017, arXiv:1701.07875",
 )  # fmt: skip
 def bounded_wasserstein_scores(log):
@@ -32,7 +33,7 @@ RECOVERED = 0.98  # of what the mean was so many rows ago: less, and the critic 
 @rule(
     severity="warning", losses="wasserstein", needs=("critic/*/wasserstein",), least=WINDOW + LONG,
     causes=("the critic is updated too seldom or too slowly to follow", "a loss of your own with the wrong sign"),
-    attempt="--n-critic.critic 5, and --adam.critic-lr no lower than --adam.lr",
+    attempt=(Set("n-critic", "critic", 5, "higher"), Rate("critic", 2), Rate("generator", 0.5)),
     source="Arjovsky et al., ICML 2017, arXiv:1701.07875, algorithm 1",
 )  # fmt: skip
 def wasserstein_estimate_negative(log):
@@ -46,14 +47,25 @@ def wasserstein_estimate_negative(log):
     return Seen(since, what, now, 0.0)
 
 
-NORMS = (0.5, 1.7)  # runs that draw well hold 1.4 to 1.5 with few critic updates
+NORMS = (0.5, 3.0)  # runs that draw well hold 1 to 2.1
 WARM_UP = 100  # steps
+PENALISE_MORE = (
+    Set("gradient-penalty", "weight", 10.0, "higher"),
+    Choose("critic-norm", "layer", beside=("none", "instance")),
+    Rate("critic", 0.5),
+)
+PENALISE_LESS = (
+    Set("gradient-penalty", "weight", 10.0, "lower"),
+    Set("n-critic", "critic", 5, "higher"),
+    Rate("critic", 2),
+)
 
 
 @rule(
     severity="warning", needs=("critic/*/gradient-norm",), least=WINDOW + HOLD,
+    given_by="--loss wgan-gp, or --reg gradient-penalty, gives it",
     causes=("the penalty's weight is too small, or too large, for this loss", "the critic's rate is too low or high"),
-    attempt="--gradient-penalty.weight 10, --critic-norm layer, or a lower --adam.lr",
+    attempt=PENALISE_MORE,
     source="Gulrajani et al., NeurIPS 2017, arXiv:1704.00028, section 4",
 )  # fmt: skip
 def penalty_not_met(log):
@@ -63,7 +75,8 @@ def penalty_not_met(log):
         return None
     low = norms.values[-1] < NORMS[0]
     what = f"the critic's gradient norm is {norms.values[-1]:.2f} (mean of {WINDOW} rows), not near 1"
-    return Seen(since, what, norms.values[-1], NORMS[0] if low else NORMS[1])
+    limit, attempt = (NORMS[0], PENALISE_LESS) if low else (NORMS[1], PENALISE_MORE)
+    return Seen(since, what, norms.values[-1], limit, attempt)
 
 
 PILED = 0.8  # share of the critic's weights
@@ -72,8 +85,12 @@ EVALUATIONS = 3
 
 @rule(
     severity="warning", needs=("weight-clipping/at-bound",), least=EVALUATIONS,
+    given_by="--loss wgan, or --reg weight-clipping, gives it",
     causes=("clipping drives weights to ±c: the critic becomes a very simple function",),
-    attempt="--loss wgan-gp (a penalty instead of clipping), or another --weight-clipping.c",
+    attempt=(
+        Choose("loss", "wgan-gp", " for a penalty instead of clipping"),
+        Scale("weight-clipping", "c", 2),
+    ),
     source="Gulrajani et al., NeurIPS 2017, arXiv:1704.00028, section 3 and fig. 1",
 )  # fmt: skip
 def weights_at_bound(log):

@@ -1,0 +1,247 @@
+"""`python -m benchmarks.doctor`: how often the training doctor finds a fault that is there, and one that is not.
+
+    python -m benchmarks.doctor collect --logs FOLDER   # train the runs of doctor_runs.py, those not in FOLDER yet
+    python -m benchmarks.doctor judge --logs FOLDER     # show their logs to the doctor, row by row: results/doctor.json
+    python -m benchmarks.doctor table                   # write the table of rates into docs/how-to/diagnose.md
+
+A run of the first list counts as healthy where it came out well by `came_out_well`, whatever the doctor says; one that
+did not counts as neither. The runs are split in halves by a checksum of their names: thresholds were chosen while
+looking at one half (`tune`), and the table tells what happened in the other (`report`).
+"""
+
+import argparse
+import json
+import shutil
+import time
+import zlib
+from pathlib import Path
+from statistics import median
+
+from benchmarks.doctor_runs import BAD, HEALTHY
+from gan_plugin_doctor.command import recipe_of
+from gan_plugin_doctor.component import LIMIT
+from gan_plugin_doctor.rules import MODULES, RULES
+from gan_plugin_doctor.series import Log
+
+ROOT = Path(__file__).resolve().parent.parent
+STORED = ROOT / "benchmarks" / "results" / "doctor.json"
+PAGE = ROOT / "docs" / "how-to" / "diagnose.md"
+BEGIN, END = "<!-- rates: python -m benchmarks.doctor table -->\n", "<!-- end of rates -->"
+MANY = ("reg", "cond", "metric", "track")  # words that add up
+NEWEST = 3  # evaluations whose mean is the quality of a run
+
+# Runs without any extra, by their data: what comes out of them is what a run of that data and length can have.
+USUAL = {
+    "sprites": "sprites", "sprites, seed 1": "sprites", "sprites, seed 2": "sprites",
+    "letters": "letters", "letters, seed 1": "letters",
+    "mixture": "mixture", "mixture, seed 1": "mixture",
+    "gaussian": "gaussian", "gaussian, seed 1": "gaussian",
+}  # fmt: skip
+WORSE = 1.25  # times the usual Fréchet distance over its floor, at most
+VARIETY = (0.5, 2.0)  # times the usual mean distance between samples
+
+
+def all_runs():
+    """List every run: those that tell what is usual first, the others mixed, so that any part is fair."""
+    runs = [(name, "healthy", "", words) for name, words in HEALTHY.items()]
+    runs += [(name, "provoked", rules, words) for name, (rules, words) in BAD.items()]
+    return sorted(runs, key=lambda run: (run[0] not in USUAL, checksum(run[0])))
+
+
+def checksum(name):
+    return zlib.crc32(name.encode())
+
+
+def folder_of(name):
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+def as_arguments(words):
+    """Turn a line of words into arguments; a word given twice counts as it was given last, unless it adds up."""
+    flags = {}
+    for each in words.split("--")[1:]:
+        name, _, value = each.strip().partition(" ")
+        flags[f"{name} {value}" if name in MANY else name] = value
+    return [word for name, value in flags.items() for word in (f"--{name.split()[0]}", value)]
+
+
+# ── collect ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def collect(logs, most):
+    """Train the runs that are not in the folder yet, in this process."""
+    import torch
+
+    from gancore.cli import main
+
+    torch.set_num_threads(1)
+    missing = [run for run in all_runs() if not (logs / folder_of(run[0]) / "facts.json").exists()]
+    for name, _, _, words in missing[:most]:
+        began = time.process_time()
+        out = logs / folder_of(name)
+        shutil.rmtree(out, ignore_errors=True)  # what a lost collection began
+        try:
+            main(["run", *as_arguments(words), "--out", str(out)])
+        except SystemExit as ended:
+            code = ended.code
+        out.mkdir(parents=True, exist_ok=True)
+        facts = {"words": words, "exit": code, "seconds": round(time.process_time() - began, 1)}
+        (out / "facts.json").write_text(json.dumps(facts))
+        print(f"{name}: exit {code}, {facts['seconds']} s of processor time", flush=True)
+
+
+# ── judge ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def judge(logs):
+    """Show every log to the doctor as it sees it while training, and store what it said beside how the run came out."""
+    runs = []
+    for name, kind, meant, words in all_runs():
+        folder = logs / folder_of(name)
+        if (folder / "facts.json").exists():
+            facts = json.loads((folder / "facts.json").read_text())
+            rows = rows_of(folder)
+            runs.append(
+                {
+                    "name": name, "kind": kind, "meant": meant.split(), "words": words,
+                    "half": "report" if checksum(name) & 1 else "tune",
+                    "exit": facts["exit"], "seconds": facts["seconds"], "rows": len(rows),
+                    "steps": rows[-1]["step"] if rows else 0,
+                    **quality(rows), **told(rows, recipe_of(folder)),
+                }
+            )  # fmt: skip
+    STORED.write_text(json.dumps({"thresholds": thresholds(), "runs": runs}, indent=1) + "\n")
+    print(f"{len(runs)} runs: {STORED}")
+
+
+def rows_of(folder):
+    log = folder / "metrics.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def quality(rows):
+    """Return how the samples were in the end and in the beginning, by metrics that no rule of the losses looks at."""
+    found = {}
+    for name, key in (("frechet", "frechet/ratio"), ("variety", "collapse/ratio")):
+        values = [row[key] for row in rows if key in row]
+        newest = values[-NEWEST:]
+        found[name] = round(sum(newest) / len(newest), 3) if newest else None
+        found[f"{name}-at-first"] = round(values[0], 3) if values else None
+    return found
+
+
+def told(rows, recipe):
+    """Return the first step at which each rule was checked, and at which it found its fault."""
+    log, checked, found = Log(limit=LIMIT), {}, {}
+    for row in rows:
+        log.add(row)
+        for rule in RULES:
+            if rule.name in found or rule.waits(log, recipe):
+                continue
+            checked.setdefault(rule.name, row["step"])
+            if rule.find(log, recipe):
+                found[rule.name] = row["step"]
+    return {"checked": checked, "found": found}
+
+
+def thresholds():
+    """Return the numbers that the rules compare with, so that stored results are known to be those of other numbers."""
+    found = {}
+    for module in MODULES:
+        for name, value in vars(module).items():
+            if name.isupper() and isinstance(value, int | float | tuple) and "Rate" not in repr(value):
+                found[f"{module.__name__.rpartition('.')[2]}.{name}"] = value
+    starts = {f"start of {rule.name}": rule.start for rule in RULES}
+    return json.loads(json.dumps({**found, **starts, **{f"least of {rule.name}": rule.least for rule in RULES}}))
+
+
+# ── tell ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def usual(runs):
+    """Return the median quality of the plain runs of each data: (Fréchet distance over its floor, variety)."""
+    found = {}
+    for data in set(USUAL.values()):
+        plain = [run for run in runs if USUAL.get(run["name"]) == data and run["exit"] == 0]
+        if plain:
+            found[data] = tuple(median(run[name] for run in plain) for name in ("frechet", "variety"))
+    return found
+
+
+def came_out_well(run, known):
+    """Return whether a run ended by itself with samples nearly as good, and as various, as usual for its data."""
+    data = next(name for name in known if f"--data {name}" in run["words"])
+    if run["exit"] != 0 or run["frechet"] is None or run["variety"] is None:
+        return False
+    distance, variety = known[data]
+    low, high = (each * variety for each in VARIETY)
+    return run["frechet"] <= WORSE * distance and low <= run["variety"] <= high
+
+
+def healthy(runs, known):
+    return [run for run in runs if run["kind"] == "healthy" and came_out_well(run, known)]
+
+
+def rates(runs, known):
+    """Return for each rule, and for all, ((faults found, put in), (false findings, healthy runs that were checked))."""
+    sound = healthy(runs, known)
+    provoked = [run for run in runs if run["kind"] == "provoked"]
+    found = {}
+    for rule in RULES:
+        meant = [run for run in provoked if rule.name in run["meant"]]
+        checked = [run for run in sound if rule.name in run["checked"]]
+        found[rule.name] = count(meant, {rule.name}), count(checked, {rule.name})
+    every = {rule.name for rule in RULES}
+    named = sum(bool(set(run["meant"]) & set(run["found"])) for run in provoked)
+    found["any rule"] = (named, len(provoked)), count(sound, every)
+    return found
+
+
+def count(runs, rules):
+    """Return how many runs have a finding by one of the rules, and how many runs there are."""
+    return sum(bool(rules & set(run["found"])) for run in runs), len(runs)
+
+
+def table(stored):
+    """Return the table of rates in Markdown: of the half that no threshold was chosen on, and of all runs."""
+    known = usual(stored["runs"])
+    half = [run for run in stored["runs"] if run["half"] == "report"]
+    columns = [rates(runs, known) for runs in (half, stored["runs"])]
+    lines = [
+        "| rule | found | false | found, of all | false, of all |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name in columns[0]:
+        cells = [shown(*pair) for column in columns for pair in column[name]]
+        lines.append(f"| {' | '.join([name, *cells])} |")
+    return "\n".join(lines) + "\n"
+
+
+def shown(part, whole):
+    return f"{part} of {whole}" if whole else "–"
+
+
+def write_page(stored):
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}{table(stored)}{END}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.doctor", description=__doc__.partition("\n\n")[0])
+    parser.add_argument("what", choices=("collect", "judge", "table"))
+    parser.add_argument("--logs", type=Path, help="folder of the runs")
+    parser.add_argument("--most", type=int, help="collect: train so many runs")
+    given = parser.parse_args()
+    if given.what != "table" and given.logs is None:
+        parser.error(f"{given.what} needs --logs FOLDER")
+    if given.what == "collect":
+        collect(given.logs, given.most)
+    elif given.what == "judge":
+        judge(given.logs)
+    else:
+        write_page(json.loads(STORED.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""The runs by which the doctor is measured: many compositions that train, and some with a fault put in on purpose.
+
+Each run is one line of words for `gan run`. A word given twice counts as it was given last; `--reg`, `--cond`,
+`--metric` and `--track` add up. Runs are small: networks of width 4, images have 16 pixels a side.
+"""
+
+COMPANIONS = "tests/companions.py"  # commands are started in the root of the repository
+JUMP = f"--reg {COMPANIONS}:Jump"
+LONE = f"--reg {COMPANIONS}:Lone"
+
+SEEN = (
+    "--without doctor --metric collapse --metric frechet --frechet.images 128 --frechet.features pixels8"
+    " --save-every 100000"
+)
+IMAGES = (
+    f"{SEEN} --data sprites --size 16 --dcgan.width 4 --dcgan-critic.width 4 --batch 16"
+    " --steps 240 --log-every 2 --sample-every 24 --sprites.count 256 --adam.lr 1e-3"
+)
+LETTERS = IMAGES.replace("sprites", "letters")
+PENALTY = f"{IMAGES} --loss wgan-gp --n-critic.critic 2 --steps 160 --log-every 1 --sample-every 16"
+COLOURS = f"{PENALTY} --gen colorpicker --colorpicker.width 4".replace(" --dcgan.width 4", "")
+POINTS = (
+    f"{SEEN} --data mixture --gen mlp --critic mlp-critic --norm none --loss bce"
+    " --mlp.hidden 64,64 --mlp-critic.hidden 64,64 --batch 64"
+    " --steps 480 --log-every 4 --sample-every 40 --adam.lr 1e-3"
+)
+GAUSSIAN = POINTS.replace("mixture", "gaussian")
+
+
+def by_rmsprop(words, rate):
+    return words.replace("--adam.lr 1e-3", f"--optim rmsprop --rmsprop.lr {rate}")
+
+
+def clipped(words):
+    return by_rmsprop(f"{words} --loss wgan --n-critic.critic 2 --steps 200 --log-every 2 --sample-every 20", 1e-3)
+
+
+def rates(generator, critic):
+    return f"--adam.lr {generator} --adam.critic-lr {critic}"
+
+
+HEALTHY = {
+    "sprites": IMAGES,
+    "sprites, seed 1": f"{IMAGES} --seed 1",
+    "sprites, seed 2": f"{IMAGES} --seed 2",
+    "sprites, three times as long": f"{IMAGES} --steps 720 --log-every 6 --sample-every 72",
+    "letters": LETTERS,
+    "letters, seed 1": f"{LETTERS} --seed 1",
+    "layer norm": f"{IMAGES} --critic-norm layer",
+    "no norm in the critic": f"{IMAGES} --critic-norm none",
+    "instance norm": f"{IMAGES} --critic-norm instance",
+    "virtual batch norm": f"{IMAGES} --gen-norm virtual-batch",
+    "nearest-conv": f"{IMAGES} --upsample nearest-conv",
+    "bilinear-conv": f"{LETTERS} --upsample bilinear-conv",
+    "pixel-shuffle": f"{IMAGES} --upsample pixel-shuffle",
+    "glorot": f"{LETTERS} --init glorot",
+    "he": f"{IMAGES} --init he",
+    "torch's own initial weights": f"{IMAGES} --init torch-default",
+    "uniform latents": f"{IMAGES} --latent uniform",
+    "rmsprop": by_rmsprop(IMAGES, 5e-4),
+    "sgd for the critic": f"{LETTERS} --critic-optim sgd --sgd.lr 0.02",
+    "instance noise": f"{IMAGES} --reg instance-noise",
+    "label smoothing": f"{IMAGES} --reg label-smoothing",
+    "noisy labels": f"{LETTERS} --reg noisy-labels",
+    "dropout": f"{IMAGES} --reg dropout",
+    "minibatch discrimination": f"{IMAGES} --reg minibatch-discrimination",
+    "experience replay": f"{LETTERS} --reg experience-replay",
+    "augment": f"{IMAGES} --reg augment",
+    "augmented views": f"{LETTERS} --reg augment-views",
+    "moving average": f"{IMAGES} --reg ema --ema.decay 0.99",
+    "cosine decay": f"{IMAGES} --reg cosine-decay",
+    "linear decay": f"{LETTERS} --reg linear-decay",
+    "a penalty on a logistic loss": f"{IMAGES} --reg gradient-penalty --critic-norm layer",
+    "simultaneous": f"{LETTERS} --schedule simultaneous",
+    "boosted": f"{IMAGES} --schedule boosted",
+    "monitored": f"{IMAGES} --schedule monitored",
+    "two critic updates": f"{LETTERS} --n-critic.critic 2",
+    "acgan": f"{IMAGES} --cond acgan",
+    "acgan and embedded labels": f"{IMAGES} --cond acgan --cond embed-label",
+    "concatenated labels": f"{LETTERS} --cond concat-label",
+    "label maps": f"{IMAGES} --cond label-maps",
+    "penalty": PENALTY,
+    "penalty, seed 1": f"{PENALTY} --seed 1",
+    "penalty, letters": PENALTY.replace("sprites", "letters"),
+    "penalty of weight 1": f"{PENALTY} --gradient-penalty.weight 1",
+    "penalty and instance noise": f"{PENALTY} --reg instance-noise",
+    "penalty and label maps": f"{PENALTY} --cond label-maps",
+    "penalty and acgan": f"{PENALTY} --cond acgan",
+    "colours": COLOURS,
+    "colours, seed 1": f"{COLOURS} --seed 1",
+    "colours and instance noise": f"{COLOURS} --reg instance-noise --n-critic.critic 4 --steps 100",
+    "colours, letters": COLOURS.replace("sprites", "letters"),
+    "clipped images": clipped(IMAGES),
+    "mixture": POINTS,
+    "mixture, seed 1": f"{POINTS} --seed 1",
+    "mixture, penalty": f"{POINTS} --loss wgan-gp --n-critic.critic 2 --steps 300 --log-every 3 --sample-every 30",
+    "mixture, minibatch discrimination": f"{POINTS} --reg minibatch-discrimination",
+    "mixture, instance noise": f"{POINTS} --reg instance-noise",
+    "mixture, clipped": clipped(POINTS),
+    "gaussian": GAUSSIAN,
+    "gaussian, seed 1": f"{GAUSSIAN} --seed 1",
+    "gaussian, penalty": f"{GAUSSIAN} --loss wgan-gp --n-critic.critic 2 --steps 300 --log-every 3 --sample-every 30",
+    "gaussian, clipped": clipped(GAUSSIAN),
+    "gaussian, rmsprop": by_rmsprop(GAUSSIAN, 5e-4),
+}  # fmt: skip
+
+# what is put in, and the rules of which at least one should name it
+BAD = {
+    "a saturating loss and a fast critic": (
+        "critic-loss-to-zero", f"{IMAGES} --bce.mode saturating {rates(1e-5, 4e-3)}"),
+    "the same, letters": ("critic-loss-to-zero", f"{LETTERS} --bce.mode saturating {rates(1e-5, 4e-3)}"),
+    "a saturating loss, points": ("critic-loss-to-zero", f"{POINTS} --bce.mode saturating {rates(1e-5, 5e-3)}"),
+    "a tiny slow critic": (
+        "generator-too-strong", f"{IMAGES} --dcgan.width 16 --dcgan-critic.width 2 {rates(2e-3, 1e-5)}"),
+    "a tiny slow critic, letters": (
+        "generator-too-strong", f"{LETTERS} --dcgan.width 16 --dcgan-critic.width 2 {rates(2e-3, 1e-5)}"),
+    "a tiny slow generator": (
+        "critic-too-strong critic-loss-to-zero",
+        f"{IMAGES} --dcgan.width 1 --dcgan-critic.width 16 {rates(1e-5, 1e-3)}"),
+    "a tiny slow generator, letters": (
+        "critic-too-strong critic-loss-to-zero",
+        f"{LETTERS} --dcgan.width 1 --dcgan-critic.width 16 {rates(1e-5, 5e-4)}"),
+    "a generator that does not see its label": (
+        "class-ignored", f"{IMAGES} --cond acgan --acgan.condition none --acgan.generator-weight 0"),
+    "the same, seed 1": (
+        "class-ignored", f"{IMAGES} --cond acgan --acgan.condition none --acgan.generator-weight 0 --seed 1"),
+    "a critic that stands still under a penalty": (
+        "wasserstein-estimate-negative", f"{PENALTY} --n-critic.critic 1 {rates(1e-2, 1e-6)}"),
+    "a critic that stands still, points": (
+        "wasserstein-estimate-negative", f"{POINTS} --loss wgan-gp --n-critic.critic 1 {rates(1e-2, 1e-6)}"),
+    "no penalty to speak of": ("penalty-not-met", f"{PENALTY} --gradient-penalty.weight 1e-4"),
+    "no penalty, letters": (
+        "penalty-not-met", PENALTY.replace("sprites", "letters") + " --gradient-penalty.weight 1e-4"),
+    "no penalty, points": (
+        "penalty-not-met",
+        f"{POINTS} --loss wgan-gp --n-critic.critic 2 --gradient-penalty.weight 1e-4"
+        " --steps 200 --log-every 2"),
+    "weights driven to the bound": (
+        "weights-at-bound",
+        POINTS.replace("--adam.lr 1e-3", "--loss wgan --critic-optim sgd --sgd.lr 1e5 --gen-optim rmsprop")
+        + " --n-critic.critic 2 --steps 200 --log-every 2"),
+    "a sigmoid at the end": ("bounded-wasserstein-scores", f"{POINTS} --loss wasserstein --reg sigmoid-score"),
+    "a sigmoid at the end, images": (
+        "bounded-wasserstein-scores", f"{IMAGES} --loss wasserstein --reg sigmoid-score"),
+    "one mode": ("mode-collapse", f"{POINTS} {rates(2e-2, 1e-6)}"),
+    "one mode, seed 1": ("mode-collapse", f"{POINTS} {rates(2e-2, 1e-6)} --seed 1"),
+    "one point": ("mode-collapse", f"{GAUSSIAN} {rates(2e-2, 1e-6)}"),
+    "one image": ("mode-collapse", f"{IMAGES} {rates(1e-2, 1e-6)}"),
+    "rates of 0.1": (
+        "critic-loss-unsteady generator-rate-too-high generator-gradient-explodes sudden-noise",
+        f"{POINTS} --adam.lr 1e-1"),
+    "rates of 0.1, images": (
+        "critic-loss-unsteady generator-rate-too-high generator-gradient-explodes sudden-noise",
+        f"{IMAGES} --adam.lr 1e-1"),
+    "a palette that freezes": ("palette-dead", f"{COLOURS} --n-critic.critic 1 {rates(1, 1e-4)}"),
+    "a palette that freezes, seed 1": ("palette-dead", f"{COLOURS} --n-critic.critic 1 {rates(1, 1e-4)} --seed 1"),
+    "a generator that is never trained": ("frozen-player", f"{POINTS} {LONE}"),
+    "a generator that is never trained, images": ("frozen-player", f"{IMAGES} {LONE}"),
+    "rates times 100, points": (
+        "sudden-noise generator-rate-too-high generator-gradient-explodes", f"{POINTS} {JUMP} --jump.at 280"),
+    "rates times 100, images": (
+        "sudden-noise generator-rate-too-high generator-gradient-explodes",
+        f"{IMAGES} {JUMP} --jump.at 150"),
+    "rates times 30, late": (
+        "late-divergence sudden-noise generator-rate-too-high",
+        f"{GAUSSIAN} --reg {COMPANIONS}:Jump --jump.factor 30 --jump.at 280"),
+    "rates times 20 under a penalty": (
+        "late-divergence penalty-not-met", f"{PENALTY} --reg {COMPANIONS}:Jump --jump.factor 20 --jump.at 80"),
+}  # fmt: skip

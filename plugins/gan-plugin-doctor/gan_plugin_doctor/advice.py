@@ -1,0 +1,197 @@
+"""Something to try, worded for the composition at hand: what is set or chosen already is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+KINDS = {"gen-norm": "norm", "critic-norm": "norm"}  # slots whose components are published as another kind
+LISTS = ("cond", "reg", "metric", "track")
+NOTHING_LEFT = "nothing: what is known to help is set already, or cannot be chosen here; look at the images"
+
+
+@cache
+def installed(slot: str) -> frozenset[str]:
+    """Return the names of the installed components that a slot can hold."""
+    return frozenset(entry.name for entry in entry_points(group=f"gancore.{KINDS.get(slot, slot)}"))
+
+
+def as_words(value: object) -> str:
+    """Write a value of an option as it is typed on the command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run is composed of: the content of its resolved recipe, empty where it is not known."""
+
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.content)
+
+    def names(self, slot: str) -> tuple[str, ...]:
+        """Return the names that the components of a slot go by, an alias instead of what it stands for."""
+        held = self.content.get(slot, ())
+        return tuple(name.partition("=")[0] for name in as_list([held] if isinstance(held, str) else held))
+
+    def has(self, name: str) -> bool:
+        """Return whether a component is chosen in any slot, under its own name or under an alias."""
+        slots = (value for value in self.content.values() if not isinstance(value, Mapping))
+        held = [name for value in slots for name in ([value] if isinstance(value, str) else as_list(value))]
+        return name in {word for each in held for word in each.split("=")}
+
+    def options(self, name: str) -> Mapping[str, Any]:
+        """Return the options of a component by the name it goes by."""
+        table = self.content.get(name, {})
+        return table if isinstance(table, Mapping) else {}
+
+    def rate_of(self, player: str) -> tuple[str, float] | None:
+        """Return the flag that sets the learning rate of one player, and the rate; None where it has none."""
+        slot = "gen-optim" if player == "generator" else "critic-optim"
+        for name in self.names(slot):
+            options = self.options(name)
+            rate = options.get("lr")
+            own = options.get("critic-lr")
+            if player == "critic" and "critic-lr" in options:
+                rate = own if isinstance(own, int | float) else rate
+                return (f"--{name}.critic-lr", float(rate)) if rate else None
+            if rate:
+                return f"--{name}.lr", float(rate)
+        return None
+
+
+def as_list(value: object) -> list[str]:
+    """Return the strings of a list; nothing for any other value."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list | tuple) else []
+
+
+UNKNOWN = Recipe()
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Advise to choose a component: `--slot name`. `unless` names components beside which it would change nothing."""
+
+    slot: str
+    name: str
+    note: str = ""
+    unless: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()  # where given, only beside one of these
+
+    def words(self, recipe: Recipe) -> str:
+        """Return the advice, or an empty string where it does not apply."""
+        if self.name not in installed(self.slot):
+            return ""
+        taken = recipe.has(self.name) if self.slot in LISTS else self.name in recipe.names(self.slot)
+        if taken or any(map(recipe.has, self.unless)):
+            return ""
+        if recipe and self.beside and not any(map(recipe.has, self.beside)):
+            return ""
+        return f"--{self.slot} {self.name}{self.note}"
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Advise to leave a component out: `--without name`."""
+
+    name: str
+
+    def words(self, recipe: Recipe) -> str:
+        """Return the advice, or an empty string where the component is known not to be chosen."""
+        return f"--without {self.name}" if recipe.has(self.name) or not recipe else ""
+
+
+@dataclass(frozen=True)
+class Set:
+    """Advise a value of an option: `--name.option value`; `only` where it is higher (or lower) than the present one."""
+
+    name: str
+    option: str
+    value: float | str
+    only: Literal["other", "higher", "lower"] = "other"
+    note: str = ""
+
+    def words(self, recipe: Recipe) -> str:
+        """Return the advice, or an empty string where it is set already or the component is not chosen."""
+        if not recipe:
+            return f"--{self.name}.{self.option} {as_words(self.value)}{self.note}"
+        now = recipe.options(self.name).get(self.option) if recipe.has(self.name) else None
+        if now is None or now == self.value:
+            return ""
+        if self._is_backward(now):
+            return ""
+        return f"--{self.name}.{self.option} {as_words(self.value)} (now {as_words(now)}){self.note}"
+
+    def _is_backward(self, now: Any) -> bool:
+        """Return whether the value lies on the wrong side of the present one."""
+        if not (isinstance(now, int | float) and isinstance(self.value, int | float)):
+            return False
+        return (self.only == "higher" and self.value < now) or (self.only == "lower" and self.value > now)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Advise a multiple of an option that is a number, of a component by its name or by its slot."""
+
+    place: str
+    option: str
+    factor: float
+
+    def words(self, recipe: Recipe) -> str:
+        """Return the advice, or an empty string where the component has no such option."""
+        for name in recipe.names(self.place) or (self.place,):
+            now = recipe.options(name).get(self.option)
+            if isinstance(now, bool) or not isinstance(now, int | float):
+                continue
+            wanted = now * self.factor
+            value = max(1, round(wanted)) if isinstance(now, int) else wanted
+            if value != now:
+                return f"--{name}.{self.option} {as_words(value)} (now {as_words(now)})"
+        return ""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Advise a multiple of the learning rate of a player, or of both."""
+
+    player: Literal["generator", "critic", "both"]
+    factor: float
+
+    def words(self, recipe: Recipe) -> str:
+        """Return the advice with the present rates, or an empty string where a player has none that can be set."""
+        if not recipe:
+            whose = "both players" if self.player == "both" else f"the {self.player}"
+            return f"a {'lower' if self.factor < 1 else 'higher'} learning rate of {whose}"
+        players = ("generator", "critic") if self.player == "both" else (self.player,)
+        found = dict(each for each in map(recipe.rate_of, players) if each is not None)
+        return " ".join(f"{flag} {as_words(rate * self.factor)} (now {as_words(rate)})" for flag, rate in found.items())
+
+
+@dataclass(frozen=True)
+class Say:
+    """Advise in words alone, where no option is meant."""
+
+    text: str
+
+    def words(self, recipe: Recipe) -> str:
+        """Return the text."""
+        return self.text
+
+
+Advice = Choose | Drop | Set | Scale | Rate | Say
+
+
+def worded(advice: tuple[Advice, ...], recipe: Recipe) -> str:
+    """Join what applies to a composition; say so where nothing that can be set is left."""
+    said = [each.words(recipe) for each in advice]
+    flags = [words for each, words in zip(advice, said, strict=True) if words and not isinstance(each, Say)]
+    plain = [words for each, words in zip(advice, said, strict=True) if words and isinstance(each, Say)]
+    if flags:
+        plain.insert(0, " or ".join(flags))
+    return ". ".join(plain) or NOTHING_LEFT
