@@ -22,7 +22,7 @@ def batch_with_logits(logits, labels, side="real", role="critic", **options):
     batch = some_batch(train(acgan, data=some_data(classes=(logits.shape[1],)), batch=len(logits)), role)
     given = getattr(batch, side)
     given.__dict__["out"] = evolve(given.out, heads={"class-set0": logits})
-    given.labels = labels[:, None]
+    given.view_labels = labels[:, None]
     return acgan, batch
 
 
