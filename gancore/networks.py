@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gancore.batch import Judgement
 from gancore.errors import CompositionError, PluginError
-from gancore.plan import ROLES, Head, LabelSet, Plan, Role, Tail
+from gancore.plan import Head, LabelSet, Plan, Role, Tail
 
 if TYPE_CHECKING:
     from gancore.data import Data
@@ -159,7 +159,9 @@ def draw_latent(hooks: Hooks, plan: Plan, n: int, streams: Streams, *key: int | 
 
 def build(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
     """Build, initialise and adapt both players and their optimisers."""
-    gan = GAN(*(build_player(hooks, plan, streams, device, role) for role in ROLES), device)
+    generator = build_player(hooks, plan, streams, device, "generator")
+    critic = build_player(hooks, plan, streams, device, "critic")
+    gan = GAN(generator, critic, device)
     for player in (gan.generator, gan.critic):
         player.optimizer = hooks.first(
             "make_optimizer", only=player.role, params=player.named_parameters(), role=player.role
