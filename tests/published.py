@@ -71,5 +71,12 @@ class Shelf:
         for name in self.modules:
             sys.modules.pop(name, None)
         importlib.invalidate_caches()
-        for cached in (discovery.entries, discovery.installed, commands, executors, discovery._importable):
+        for cached in (
+            discovery.entries,
+            discovery.installed,
+            discovery.named,
+            commands,
+            executors,
+            discovery._importable,
+        ):
             cached.cache_clear()

@@ -190,6 +190,74 @@ def test_sample_draws_a_grid_a_folder_and_chosen_classes(gan_here, tmp_path):
     assert "did you mean body?" in gan_here("sample", "r", "--labels", "bodi=blob", check=2).stderr
 
 
+def test_two_sets_of_samples_are_not_mixed_in_one_folder(gan_here, tmp_path):
+    gan_here("run", "--steps", "1", "--out", "r", *TINY)
+    gan_here("sample", "r", "-n", "3", "-o", "some")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "some").iterdir()}
+    assert "would be mixed" in gan_here("sample", "r", "-n", "2", "--seed", "1", "-o", "some", check=2).stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "some").iterdir()} == before
+    gan_here("sample", "r", "-n", "2", "--seed", "1", "-o", "some", "--overwrite")
+    assert len(list((tmp_path / "some").iterdir())) == 2
+    assert {path.name: path.read_bytes() for path in (tmp_path / "some.old-1").iterdir()} == before
+
+
+def test_wrong_words_about_samples_and_pages_are_refused_without_torch(gan_here, tmp_path):
+    gan_here("run", "--steps", "1", "--out", "r", "--cond", "acgan", *TINY)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("all of it")
+    code = """
+import sys
+sys.modules["torch"] = None
+from gancore.cli import main
+for words, what in (
+    (["r", "-o", "x.jpg"], "neither a .png nor a folder"),
+    (["r", "-o", "taken"], "is not empty"),
+    (["r", "-o", "taken/thesis.txt/x.png"], "cannot be made"),
+    (["r", "-o", "x" * 300], "cannot be made"),
+    (["r", "--labels", "fir"], "did you mean fire?"),
+    (["r", "--labels", "bodi=blob"], "did you mean body?"),
+    (["r", "--plugin", "./nothing.py"], "there is no file"),
+    (["q"], "is no run"),
+    (["q" * 300], "is no run"),
+):
+    try:
+        main(["sample", *words])
+    except SystemExit as ended:
+        print(ended.code, what, file=sys.stderr)
+        assert ended.code == 2, words
+    else:
+        raise AssertionError(words)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    for place in [place for place, line in enumerate(lines) if line.startswith("2 ")]:
+        said = [line for line in lines[max(0, place - 3) : place] if not line.startswith("2 ")]
+        assert lines[place].removeprefix("2 ") in "".join(said)
+
+
+@pytest.mark.parametrize("words", [["run", "--out"], ["run", "--resume"], ["checkpoint", "verify"], ["run", "--reg"]])
+def test_a_name_that_is_too_long_is_refused_before_anything_is_done(gan_here, tmp_path, words):
+    name = "x" * 300 + (".py" if words[-1] == "--reg" else "")
+    done = gan_here(*words, name, check=2)
+    assert "mend:" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_shows_the_length_of_the_run_that_is_made_by_default(gan_here):
+    page = " ".join(gan_here("run", "--help").stdout.split())
+    assert "usually one generator update each [800]" in page
+
+
+def test_a_dry_run_shows_whose_length_counts(gan_here):
+    done = gan_here("run", "--recipe", "journey-width-16", "--small", "--epochs", "2", "--dry-run", *TINY)
+    lines = {
+        line.split()[0]: " ".join(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("run.")
+    }
+    assert lines["run.epochs"] == "2 --epochs 2"
+    assert lines["run.steps"].endswith("not used: --epochs 2")
+
+
 def test_samples_of_one_seed_are_equal_and_of_two_are_not(gan_here, tmp_path):
     gan_here("run", "--steps", "1", "--out", "r", *TINY)
     for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):

@@ -37,6 +37,19 @@ def test_a_run_imports_nothing_that_it_does_not_need(words, tmp_path):
     assert not IDLE & imported
 
 
+def test_a_sample_needs_neither_optimisers_nor_torchs_compiler(tmp_path):
+    small = ["--batch", "4", "--size", "16", "--sprites.count", "8", "--dcgan.width", "4", "--dcgan-critic.width", "4"]
+    in_a_process(LISTED.format(words=["run", "--steps", "1", "--out", "r", *small]), tmp_path)
+    code = f"""
+import torch
+def refuse(*given, **more):
+    raise AssertionError("an optimiser was built")
+torch.optim.Optimizer.__init__ = refuse
+{LISTED.format(words=["sample", "r", "-n", "1"])}"""
+    imported = set(json.loads(in_a_process(code, tmp_path).splitlines()[-1]))
+    assert not IDLE & imported
+
+
 SAME = """
 import sys
 import torch

@@ -89,7 +89,9 @@ def verify(path: Path, files: tuple[str, ...], as_json: bool) -> None:
     named = {split_file(name)[0] for name in files}
     alone = sealed.step_of(path.absolute()) >= 0 or os.path.exists(path / sealed.SUMS)
     found = [path.absolute()] if alone else of_run(path)
-    rows = [{"name": each.name, "faults": sealed.faults(each), "notes": notes_of(each)} for each in found]
+    rows: list[dict[str, Any]] = [
+        {"name": each.name, "faults": sealed.faults(each), "notes": notes_of(each)} for each in found
+    ]
     if not alone:
         sound = [each for each, row in zip(found, rows, strict=True) if not row["faults"]]
         told, remark = compared(path, sound, lambda name: split_file(name)[0] in named)

@@ -233,7 +233,8 @@ def show_help(context: click.Context, words: Layer) -> None:
     for each in compose_words(words, None).chosen:
         if each.chosen_by.startswith("--"):
             tell(f"\n{each.name}:")
-            describe_options(each.name, options_of(type(each.component)))
+            declared: Any = type(each.component)
+            describe_options(each.name, options_of(declared))
 
 
 def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:

@@ -89,7 +89,7 @@ def expect_place(out: Path, *, overwrite: bool) -> None:
 
 def holds_something(folder: Path) -> bool:
     """Whether there is a folder with anything in it."""
-    return os.path.isdir(folder) and any(True for _ in os.scandir(folder))
+    return os.path.isdir(folder) and bool(os.listdir(folder))
 
 
 def stored_labels(run: Path) -> tuple[LabelSet, ...] | None:

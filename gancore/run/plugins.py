@@ -21,9 +21,8 @@ OF_THE_GENERATOR = ("gen", "latent", "upsample", "gen-norm")  # slots without wh
 
 def absent(layer: Layer) -> list[Pick]:
     """List what a recipe chooses and nobody publishes any more."""
-    known = {row.name for row in discovery.installed()}
     picks = [each for each in pick([layer]) if not discovery.is_file(each.wanted)]
-    return [each for each in picks if each.wanted.rpartition(":")[2] not in known]
+    return [each for each in picks if not discovery.named(each.wanted.rpartition(":")[2])]
 
 
 def require(lost: Sequence[Pick], folder: Path) -> None:

@@ -42,7 +42,7 @@ def _is_path(value: Any) -> bool:
 
 
 def _placeless(name: str) -> str:
-    """Leave the folder out of the name of a component file, `again=/home/me/file.py:Class`."""
+    """Leave the folder out of the name of a component file, `again=/where/ever/file.py:Class`."""
     alias, equals, wanted = name.rpartition("=")
     return f"{alias}{equals}{Path(wanted).name}" if _is_path(wanted) else name
 
