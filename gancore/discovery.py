@@ -23,7 +23,7 @@ from attrs import evolve, frozen
 
 from gancore.component import CARD, kebab
 from gancore.errors import PluginError, UsageError, did_you_mean, nearest, spelt
-from gancore.recipe import FILE, IN_WORDS, KINDS, Recipe, read_recipe
+from gancore.recipe import FILE, IN_WORDS, KINDS, Recipe, hyphened, read_recipe
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PREFIX = "gancore."
@@ -162,11 +162,9 @@ def find(name: str, kind: str) -> Row:
     """Find an installed component by name, or by `distribution:name`. Raises UsageError where it cannot be used."""
     distribution, _, bare = name.rpartition(":")
     wanted = re.sub(r"[-_.]+", "-", distribution).lower()
-    rows = [
-        row
-        for row in installed()
-        if row.name == bare and wanted in ("", re.sub(r"[-_.]+", "-", row.distribution).lower())
-    ]
+    there = [row for row in installed() if wanted in ("", re.sub(r"[-_.]+", "-", row.distribution).lower())]
+    # a plugin may be published under a name with `_`, to be refused with the reason
+    rows = [row for row in there if row.name == bare] or [row for row in there if hyphened(row.name) == bare]
     of_kind = [row.name for row in installed() if row.kind == kind]
     where = f"{kind} {name}"
     if not rows:
