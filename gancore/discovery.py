@@ -24,7 +24,7 @@ from attrs import evolve, frozen
 
 from gancore.component import CARD, kebab
 from gancore.errors import PluginError, UsageError, did_you_mean, nearest, spelt
-from gancore.recipe import FILE, IN_WORDS, KINDS, Recipe, read_recipe
+from gancore.recipe import FILE, IN_WORDS, KINDS, Recipe, hyphened, read_recipe
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PREFIX = "gancore."
@@ -176,7 +176,11 @@ def find(name: str, kind: str) -> Row:
     """Find an installed component by name, or by `distribution:name`. Raises UsageError where it cannot be used."""
     distribution, _, bare = name.rpartition(":")
     wanted = re.sub(r"[-_.]+", "-", distribution).lower()
-    rows = [row for row in named(bare) if wanted in ("", re.sub(r"[-_.]+", "-", row.distribution).lower())]
+    found = named(bare)
+    if not found:
+        # a plugin may be published under a name with `_`, to be refused with the reason
+        found = tuple(row for row in installed() if hyphened(row.name) == bare)
+    rows = [row for row in found if wanted in ("", re.sub(r"[-_.]+", "-", row.distribution).lower())]
     where = f"{kind} {name}"
     if not rows:
         of_kind = [row.name for row in installed() if row.kind == kind]

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gan_plugin_cifar import Cifar10
-from gan_plugin_curves import figure_names, panels
+from gan_plugin_curves.series import Series
 from gan_plugin_doctor.command import report
 from gan_plugin_doctor.rules import examine, unchecked
 from gan_plugin_doctor.series import Log
@@ -336,7 +336,7 @@ def metrics_lines(folder, lines):
     (folder / "recipe.toml").touch()
     (folder / "metrics.jsonl").write_bytes("\n".join([*lines, ""]).encode(errors="replace"))
     rows = read_rows(folder)
-    panels(figure_names(rows))
+    Series().add(rows).shown()
     sweep.final_figures(rows)
     log = Log(rows)
     assert log.step >= 0

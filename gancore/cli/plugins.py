@@ -28,7 +28,9 @@ from gancore.recipe import IN_WORDS, KINDS, hyphened
 @click.option("--check", is_flag=True, help="Import each plugin in a process of its own and report what fails.")
 def plugins(name: str | None, as_json: bool, check: bool) -> None:
     """List the installed components, those of one kind, or everything about one NAME."""
-    rows, name = list(discovery.installed()), name and hyphened(name)
+    rows = list(discovery.installed())
+    if name and not any(row.name == name for row in rows):
+        name = hyphened(name)
     for text in passed_over():
         note(text)
     if name and name not in KINDS:
