@@ -37,7 +37,8 @@ class ImageFolder:
 
     Each is decoded once into uint8 `[C, H, W]`: turned upright by its EXIF, laid over the background where it is
     transparent, 16 bits divided by 257, CMYK converted, resized by Lanczos; of several frames the first is used.
-    Without a size given, images keep the one they share, else become 64×64. Their order is that of their paths as
+    Without a size given, images keep the one they share up to 96 pixels a side, else get the median shape with at most
+    as many pixels as 64×64. Their order is that of their paths as
     bytes. Colour profiles are ignored. Files that cannot be used, among them images of more than 50 megapixels, are
     left out, counted and named, all of them in `data-report.json` of the run; more than half of them is an error. `gan
     data check FOLDER` examines a set beforehand. Folders of runs among the images are passed over.
@@ -62,7 +63,7 @@ class ImageFolder:
     labels: str = option(
         "auto",
         choices=("auto", "folders", "none"),
-        help="auto: labels.csv or labels.json if there is one, else folders",
+        help="auto: labels.csv, labels.json or dataset.json if there is one, else folders",
     )
     labels_file: str = option("", help="CSV or JSON file that labels the images; empty: as labels says")
     label_columns: tuple[str, ...] = option((), help="columns of that file to use; empty: all that hold categories")
