@@ -77,7 +77,8 @@ def _told(
 
 def _write(text: str) -> None:
     try:
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
     except (OSError, ValueError, AttributeError):  # a stderr that is closed or broken is no reason to stop
         pass
 

@@ -54,4 +54,4 @@ def test_of_several_processes_only_the_first_prints(rank, expected):
 def test_items_that_stand_for_several_are_counted_as_such():
     lines, ticks = [], count(0, 4)
     list(bar._told(range(3), 2500, "drawing", 1000, lines.append, lambda: next(ticks)))
-    assert lines == ["drawing: 2,500", "drawing: 2,000 of 2,500, 250 a second, 00:02 left"]
+    assert lines == ["drawing: 1,000 of 2,500, 250 a second, 00:06 left"]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import ImageColor
 
-from gan_plugin_image_folder.cache import Copied, Disk, in_memory, open_cached, place_for
+from gan_plugin_image_folder.cache import in_memory, open_cached, place_for
 from gan_plugin_image_folder.classes import Classes, count_contradicted, numbers_of
 from gan_plugin_image_folder.files import Files
 from gan_plugin_image_folder.folder import find_images, folder_at, is_image, shown, walk
@@ -22,6 +22,7 @@ from gan_plugin_image_folder.picture import Colour
 from gan_plugin_image_folder.reading import read
 from gan_plugin_image_folder.report import passed_over, report_of
 from gan_plugin_image_folder.sources import Wanted, find_labels
+from gan_plugin_image_folder.storing import Copied, Disk
 from gancore import DataError, DataSpec, UsageError, component, hookimpl, memory, option
 
 
