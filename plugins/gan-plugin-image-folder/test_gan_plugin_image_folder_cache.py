@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_plugin_image_folder import cache, reading
+from gan_plugin_image_folder import cache, reading, storing
 from gan_plugin_image_folder import folder as folder_module
 from gan_plugin_image_folder.component import ImageFolder
 from gan_plugin_image_folder.files import Files
@@ -277,7 +277,7 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing_and_costs_no_image(folde
         raise DataError("decoded images cannot be kept: No space left on device")
 
     monkeypatch.setattr(cache, "PAYS", 0.0)
-    monkeypatch.setattr(cache.Disk, "add", full)
+    monkeypatch.setattr(storing.Disk, "add", full)
     assert len(read(folder)) == 5
     assert files(kept) == []
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan_plugin_image_folder import cache
+from gan_plugin_image_folder import cache, storing
 from gan_plugin_image_folder.attempts import AT_ONCE, spread
 from gan_plugin_image_folder.classes import Classes, count_contradicted, numbers_of
 from gan_plugin_image_folder.files import Files, spelt
@@ -209,13 +209,13 @@ def test_where_there_are_no_locks_each_process_decodes_into_a_file_of_its_own(tm
         def acquire(self, *given, **named):  # a file system without locks cannot be had
             raise OSError(ENOLCK, os.strerror(ENOLCK))
 
-    monkeypatch.setattr(cache, "FileLock", Lockless)
+    monkeypatch.setattr(storing, "FileLock", Lockless)
     form = (1, 2, 2)
     pixels = np.zeros((1, *form), np.uint8)
     about = About(np.frombuffer(digest_of(pixels[0]), np.uint8).reshape(1, 16), [], {})
     files = Files(b"x", np.array([0, 1]), np.zeros((1, 3), np.int64))
     place = cache.Place(tmp_path / "a.npy", str(tmp_path), files, None)
-    with cache.Disk(place, form) as one, cache.Disk(place, form) as other:
+    with storing.Disk(place, form) as one, storing.Disk(place, form) as other:
         for disk in (one, other):
             disk.add(pixels)
         made = [disk.keep(about) for disk in (one, other)]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import ImageColor
 
-from gan_plugin_image_folder.cache import Copied, Disk, in_memory, open_cached, place_for
+from gan_plugin_image_folder.cache import in_memory, open_cached, place_for
 from gan_plugin_image_folder.classes import Classes, count_contradicted, numbers_of
 from gan_plugin_image_folder.files import Files
 from gan_plugin_image_folder.folder import find_images, folder_at, is_image, shown, walk
@@ -22,6 +22,7 @@ from gan_plugin_image_folder.picture import Colour
 from gan_plugin_image_folder.reading import read
 from gan_plugin_image_folder.report import passed_over, report_of
 from gan_plugin_image_folder.sources import Wanted, find_labels
+from gan_plugin_image_folder.storing import Copied, Disk
 from gancore import DataError, DataSpec, UsageError, component, hookimpl, memory, option
 
 
@@ -40,7 +41,8 @@ class ImageFolder:
 
     Each is decoded once into uint8 `[C, H, W]`: turned upright by its EXIF, laid over the background where it is
     transparent, 16 bits divided by 257, CMYK converted, resized by Lanczos; of several frames the first is used.
-    Without a size given, images keep the one they share, else become 64×64. Their order is that of their paths as
+    Without a size given, images keep the one they share up to 96 pixels a side, else get the median shape with at most
+    as many pixels as 64×64. Their order is that of their paths as
     bytes. Colour profiles are ignored. Files that cannot be used, among them images of more than 50 megapixels, are
     left out, counted and named, all of them in `data-report.json` of the run; more than half of them is an error. `gan
     data check FOLDER` examines a set beforehand. Folders of runs among the images are passed over.
@@ -65,7 +67,7 @@ class ImageFolder:
     labels: str = option(
         "auto",
         choices=("auto", "folders", "none"),
-        help="auto: labels.csv or labels.json if there is one, else folders",
+        help="auto: labels.csv, labels.json or dataset.json if there is one, else folders",
     )
     labels_file: str = option("", help="CSV or JSON file that labels the images; empty: as labels says")
     label_columns: tuple[str, ...] = option((), help="columns of that file to use; empty: all that hold categories")

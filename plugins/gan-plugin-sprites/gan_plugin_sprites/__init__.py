@@ -72,7 +72,7 @@ def draw_creatures(count: int, height: int, width: int, seed: int) -> tuple[Arra
     rolls = uniforms(seed, 1, count, len(CHOICES) + 2)
     pixels = np.empty((count, 3, height, width), np.uint8)
     starts = range(0, count, BLOCK)
-    for start in progress_bar(starts, len(starts), f"drawing {count:,} creatures, by the {BLOCK}"):
+    for start in progress_bar(starts, count, "drawing creatures", BLOCK) if count > BLOCK else starts:
         part = slice(start, start + BLOCK)
         pixels[part] = draw_block(types[part], bodies[part], rolls[part], height, width)
     return pixels, types, bodies
