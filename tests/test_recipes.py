@@ -28,7 +28,7 @@ EXPERIMENTS = """
     guide-strong-generator guide-strong-discriminator guide-smoothing guide-smoothing-two-sided guide-replay
     guide-mbd-before guide-mbd-after guide-mbd-both guide-mbd-smoothing guide-vbn guide-vbn-random-labels guide-noisy5
     guide-noisy10 guide-noisy-smoothing guide-wgan-clip guide-wgangp guide-wgan-concat guide-compare-dcgan
-    guide-compare-wgangp pokegan-aegan
+    guide-compare-wgangp guide-wgangp-text journey-colorpicker-source mnist-keras-constant pokegan-aegan
 """.split()  # noqa: SIM905 - a list of names is read more easily so
 
 ARMS = ("journey-width-", "guide-kernel-", "journey-z-", "journey-init-")  # alike but for one option
