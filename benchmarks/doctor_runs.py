@@ -25,6 +25,7 @@ POINTS = (
     " --steps 480 --log-every 4 --sample-every 40 --adam.lr 1e-3"
 )
 GAUSSIAN = POINTS.replace("mixture", "gaussian")
+COMMAND = "--gen colorpicker --loss wgan-gp --reg instance-noise --metric collapse"  # the main command, as it stands
 
 
 def by_rmsprop(words, rate):
