@@ -25,6 +25,7 @@ POINTS = (
     " --steps 480 --log-every 4 --sample-every 40 --adam.lr 1e-3"
 )
 GAUSSIAN = POINTS.replace("mixture", "gaussian")
+COMMAND = "--gen colorpicker --loss wgan-gp --reg instance-noise --metric collapse"  # the main command, as it stands
 
 
 def by_rmsprop(words, rate):
@@ -166,4 +167,16 @@ BAD = {
         f"{GAUSSIAN} --reg {COMPANIONS}:Jump --jump.factor 30 --jump.at 280"),
     "rates times 20 under a penalty": (
         "late-divergence penalty-not-met", f"{PENALTY} --reg {COMPANIONS}:Jump --jump.factor 20 --jump.at 80"),
+}  # fmt: skip
+
+# runs that were not looked at while thresholds were chosen: what the doctor says of these is no hindsight
+FRESH = {
+    "mixture, instance noise", "rmsprop", "two critic updates", "colours", "cosine decay", "glorot",
+    "label smoothing", "dropout", "colours, letters", "a penalty on a logistic loss", "penalty",
+    "linear decay", "nearest-conv", "uniform latents", "instance norm", "mixture, clipped",
+    "sprites, three times as long", "penalty and acgan", "mixture, penalty", "the same, letters",
+    "one mode, seed 1", "a tiny slow generator, letters", "acgan", "he", "a generator that is never trained",
+    "clipped images", "bilinear-conv", "monitored", "gaussian, clipped", "noisy labels", "augment",
+    "gaussian, penalty", "a palette that freezes, seed 1", "virtual batch norm", "label maps",
+    "augmented views", "a generator that is never trained, images",
 }  # fmt: skip

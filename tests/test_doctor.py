@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks import doctor as rates_of_rules
 from gan_plugin_doctor.advice import Recipe, worded
 from gan_plugin_doctor.rules import RULES
 from gancore import Progress, compose
@@ -30,11 +31,12 @@ SICK = {
     "class-ignored": f"{IMAGES} --loss bce --cond acgan --acgan.condition none --acgan.generator-weight 0",
     "wasserstein-estimate-negative": f"{IMAGES} --loss wgan-gp --n-critic.critic 1 {rates(1e-2, 1e-6)}",
     "penalty-not-met": f"{IMAGES} --loss wgan-gp --n-critic.critic 2 --gradient-penalty.weight 1e-4",
-    "weights-at-bound": f"{POINTS} --loss wgan --critic-optim sgd --sgd.lr 1e5 --gen-optim rmsprop --steps 60",
+    "weights-at-bound": f"{POINTS} --loss wgan --critic-optim sgd --sgd.lr 1e5 --gen-optim rmsprop "
+    "--n-critic.critic 1 --steps 120",
     "bounded-wasserstein-scores": f"{POINTS} --loss wasserstein --reg sigmoid-score --steps 200",
     "mode-collapse": f"{POINTS} {WATCHED} {rates(2e-2, 1e-6)}",
     "critic-loss-unsteady": f"{POINTS} --adam.lr 1e-1 --log-every 1",
-    "palette-dead": f"{COLOURS} --steps 60 --n-critic.critic 1 {rates(1, 1e-4)}",
+    "palette-dead": f"{COLOURS} --steps 120 --n-critic.critic 1 {rates(1, 1e-4)}",
     "frozen-player": f"{POINTS} --reg {COMPANIONS}:Lone --log-every 1",
     "sudden-noise": f"{POINTS} {JUMP} --jump.at 260 --log-every 1",
     "generator-rate-too-high": f"{POINTS} {JUMP} --jump.at 260 --log-every 1",
@@ -47,7 +49,7 @@ HEALTHY = {
     "images under a penalty": f"{IMAGES} --loss wgan-gp --n-critic.critic 2 --steps 150",
     "colours": f"{COLOURS} --batch 16 --steps 100 --log-every 1 --n-critic.critic 2",
     "points": f"{POINTS} {WATCHED}",
-    "points, clipped": f"{POINTS} --loss wgan --steps 60",
+    "points, clipped": f"{POINTS} --loss wgan --n-critic.critic 1 --steps 120",
 }
 
 QUICK = ("weights-at-bound", "bounded-wasserstein-scores", "points, clipped")
@@ -89,12 +91,12 @@ def test_the_doctor_speaks_while_the_run_trains(gan_here):
         *words.split(),
         "--gen-optim",
         "rmsprop",
+        "--n-critic.critic",
+        1,
         "--steps",
-        40,
+        120,
         "--log-every",
-        2,
-        "--sample-every",
-        2,
+        10,
         "--out",
         "r",
     )
@@ -215,3 +217,25 @@ def test_a_component_sees_the_recipe_that_the_run_stores(base):
     progress = Progress(SimpleNamespace(hooks=composition.hooks), step=1, epoch=0.0)
     stored = {key: value for key, value in composition.recipe().items() if key not in ("format", "run", "without")}
     assert progress.recipe == {**{each.name: {} for each in composition.chosen}, **stored}
+
+
+# ── how often it is right ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_table_of_rates_is_that_of_stored_results():
+    stored = json.loads(rates_of_rules.STORED.read_text())
+    page = rates_of_rules.PAGE.read_text()
+    shown = page.partition(rates_of_rules.BEGIN)[2].partition(rates_of_rules.END)[0]
+    assert shown == rates_of_rules.table(stored)
+
+
+def test_stored_results_are_those_of_the_present_thresholds():
+    stored = json.loads(rates_of_rules.STORED.read_text())
+    assert stored["thresholds"] == rates_of_rules.thresholds()
+
+
+def test_the_main_command_gets_no_finding():
+    stored = json.loads(rates_of_rules.STORED.read_text())
+    (run,) = [each for each in stored["runs"] if each["name"] == rates_of_rules.MAIN]
+    assert run["steps"] > 300
+    assert run["found"] == {}

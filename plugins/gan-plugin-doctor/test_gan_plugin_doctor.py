@@ -119,7 +119,7 @@ SICK = [
     ),
     ("palette-dead", wgan(sparse={"colorpicker/palette-usage": lambda k: max(2, 16 - k)})),
     ("palette-dead", wgan(sparse={"colorpicker/palette-usage": 1})),
-    ("late-divergence", game(sparse={"frechet/ratio": lambda k: 20 - k if k < 12 else 30})),
+    ("late-divergence", game(sparse={"frechet/ratio": lambda k: 20 - k if k < 12 else 40})),
     ("late-divergence", game(sparse={"frechet/distance": lambda k: abs(k - 8) + 1})),
 ]
 

@@ -11,6 +11,7 @@ from gan_plugin_doctor.series import Series
 
 WINDOW = 20  # rows in a moving mean
 HOLD = 20  # moving means in a row that must be wrong
+LONG = 80  # rows from which a trend is told from a beginning: those of the default run
 TARGETED = ("label-smoothing", "noisy-labels")  # beside which a loss without targets is refused
 TERMS = ("critic/*/real", "critic/*/fake", "generator/*/fake")
 
@@ -82,13 +83,13 @@ def well_made(log):
     )
 
 
-RISE, LEVEL = 1.0, 3.0  # nats: e^-3 = 5 % is what the critic then believes of a fake
-CERTAIN = 0.2  # nats, the critic's loss: a quarter of what it began with
+RISE, LEVEL = 1.0, 5.0  # nats: e^-5 = 0.7 % is what the critic then believes of a fake
+CERTAIN = 0.06  # nats, the critic's loss; healthy small runs in which it wins for a while keep .1 or more
 BLOCKS = 8
 
 
 @rule(
-    severity="warning", losses="other", needs=TERMS, least=100,
+    severity="warning", losses="other", needs=TERMS, least=LONG,
     causes=(
         "the generator is too small, or its rate too low, for this critic",
         "few images: the critic learns them by heart",
@@ -115,12 +116,12 @@ def critic_too_strong(log):
     return Seen(blocks.steps[0], what, rise, RISE)
 
 
-SETTLED = 40  # rows before and after a change
+SETTLED = 30  # rows before and after a change
 SUDDEN = 6.0  # times: adjacent stretches of healthy runs differ by less than 3
 
 
 @rule(
-    severity="warning", losses="other", needs=TERMS, least=100,
+    severity="warning", losses="other", needs=TERMS, least=LONG,
     causes=(
         "two-sided smoothing or flipped labels: the critic is asked for what cannot be (noise came at epochs 60 to 78)",
         "a learning rate that is too high now, or a schedule that changed something at this step",

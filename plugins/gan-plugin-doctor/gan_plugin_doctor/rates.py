@@ -1,16 +1,16 @@
 """Rules over rates, gradients and players that stand still."""
 
 from gan_plugin_doctor.advice import Choose, Rate, Say, Set
-from gan_plugin_doctor.losses import HOLD, TARGETED, TERMS, WINDOW
+from gan_plugin_doctor.losses import HOLD, LONG, TARGETED, TERMS, WINDOW
 from gan_plugin_doctor.rule import Seen, rule
 
 PEAK, PEAK_LEVEL = 3.0, 6.0  # times the median of the run, and nats
 LASTING = 10  # rows of a peak; shorter ones are noise
-RECENT = 60  # rows in which a peak counts
+RECENT = 40  # rows in which a peak counts
 
 
 @rule(
-    severity="warning", losses="other", needs=TERMS, least=2 * RECENT,
+    severity="warning", losses="other", needs=TERMS, least=LONG,
     causes=("the generator's learning rate is too high", "the critic's is, and the generator cannot follow"),
     attempt=(Rate("both", 0.5), Choose("reg", "linear-decay", unless=("cosine-decay",))),
     source="BenoitLeguay/GAN_IconClass: generator at 1e-2, peaks for several epochs, then noise",

@@ -100,14 +100,12 @@ class Rule:
         shown = "any figure" if need == "step" else need.replace("|", " or ")
         if not len(found) and not expected(need, recipe):
             return Waiting(f"no {shown} in the log" + (f"; {self.given_by}" if self.given_by else ""))
-        steps = log.find("step").steps
-        gap = gap_of(found.steps) or (gap_of(steps) or every(recipe, "log-every"))
-        if not len(found):
-            gap = every(recipe, "sample-every")
+        gap = gap_of(found.steps) or (found.steps[0] if len(found) else rhythm(need, recipe))
         last = found.steps[-1] if len(found) else 0
         at = max(self.start, last + (self.least - len(found)) * gap)
         # what ceased to be written would be due in the past
-        return Waiting(f"{len(found)} of {self.least} values of {shown}", max(at, steps[-1] + 1))
+        at = max(at, log.step + 1)
+        return Waiting(f"{len(found)} of {self.least} values of {shown}", at)
 
     def lacks(self, log: Log, recipe: Recipe = UNKNOWN) -> str:
         """Say in words why the rule cannot be checked on this log; empty where it can."""
@@ -140,6 +138,13 @@ def every(recipe: Recipe, setting: str) -> int:
         return given
     steps = settings.get("steps")
     return max(1, steps // DRAWINGS) if isinstance(steps, int) and setting == "sample-every" else 10
+
+
+def rhythm(need: str, recipe: Recipe) -> int:
+    """Return how many steps lie between two values of a figure that a component measures."""
+    names = [pattern.partition("/")[0] for pattern in need.split("|")]
+    own = [recipe.options(name).get("every") for name in names]
+    return next((each for each in own if isinstance(each, int) and each > 0), every(recipe, "sample-every"))
 
 
 def expected(need: str, recipe: Recipe) -> bool:

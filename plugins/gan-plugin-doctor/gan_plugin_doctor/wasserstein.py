@@ -3,7 +3,7 @@
 from math import sqrt
 
 from gan_plugin_doctor.advice import Choose, Drop, Rate, Say, Scale, Set
-from gan_plugin_doctor.losses import HOLD, WINDOW
+from gan_plugin_doctor.losses import HOLD, TARGETED, WINDOW
 from gan_plugin_doctor.rule import Seen, rule
 
 MIDDLE = (0.2, 0.8)  # a sigmoid begins at 1/2, and what it gives for reals and fakes moves apart around it
@@ -88,7 +88,7 @@ EVALUATIONS = 3
     given_by="--loss wgan, or --reg weight-clipping, gives it",
     causes=("clipping drives weights to ±c: the critic becomes a very simple function",),
     attempt=(
-        Choose("loss", "wgan-gp", " for a penalty instead of clipping"),
+        Choose("loss", "wgan-gp", " for a penalty instead of clipping", unless=TARGETED),
         Scale("weight-clipping", "c", 2),
     ),
     source="Gulrajani et al., NeurIPS 2017, arXiv:1704.00028, section 3 and fig. 1",
