@@ -188,4 +188,5 @@ def _card(source: str, **given: Any) -> Card:
         asks=dict(given.get("asks") or {}),
         asks_with=dict(given.get("asks_with") or {}),
         state_version=given.get("state_version", 1),
+        known_as=dict(given.get("known_as") or {}),
     )
