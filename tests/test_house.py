@@ -21,7 +21,7 @@ CORE = sorted((ROOT / "gancore").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if not path.name.startswith("test_"))
 SOURCES = [*CORE, *PLUGINS]
 FIRST_PARTY = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
-BUDGET = 2080  # lines of code of the core, without blank lines, comments, docstrings, command line, run, and kit
+BUDGET = 2110  # lines of code of the core, without blank lines, comments, docstrings, command line, run, and kit
 
 
 def tree_of(path):
