@@ -253,7 +253,7 @@ def test_an_import_that_draws_or_forbids_gradients_moves_nobody_P07(gan_here, sh
     shelf.publish(trick(VIEW, head=head))
     torch.manual_seed(5), random.seed(5)
     numbers, state, filters = torch.get_rng_state(), random.getstate(), warnings.filters[:]
-    gan_here("plugins", "faulty")
+    gan_here("run", "--help", "--reg", "faulty")
     assert "gan_faulty" in sys.modules
     assert torch.equal(torch.get_rng_state(), numbers)
     assert random.getstate() == state
@@ -292,7 +292,7 @@ def test_what_plugins_print_comes_on_stderr_under_their_name_and_json_stays_json
 def test_a_slow_import_says_what_is_waited_for_P05(gan_here, shelf, monkeypatch):
     monkeypatch.setattr(process, "PATIENCE", 0.01)
     shelf.publish(trick(VIEW, head="import time\ntime.sleep(0.5)"))
-    assert "importing faulty …" in gan_here("plugins", "faulty").stderr
+    assert "importing faulty …" in gan_here("run", "--help", "--reg", "faulty").stderr
 
 
 # ── all faults at once ────────────────────────────────────────────────────────────────────────────────────────
