@@ -155,7 +155,8 @@ def thresholds():
     found = {}
     for module in MODULES:
         for name, value in vars(module).items():
-            if name.isupper() and isinstance(value, int | float | tuple) and "Rate" not in repr(value):
+            numbers = value if isinstance(value, tuple) else (value,)
+            if name.isupper() and all(isinstance(each, int | float) for each in numbers):
                 found[f"{module.__name__.rpartition('.')[2]}.{name}"] = value
     starts = {f"start of {rule.name}": rule.start for rule in RULES}
     return json.loads(json.dumps({**found, **starts, **{f"least of {rule.name}": rule.least for rule in RULES}}))
