@@ -56,7 +56,8 @@ if TYPE_CHECKING:
 
 hookspec = pluggy.HookspecMarker("gancore")
 
-API = 1  # raised when a hook changes so that components made for it no longer work
+API = 1  # raised whenever a hook is added or changed
+OLDEST_API = 1  # components made for this version and all later ones still work; raised when a change breaks them
 
 # ── data ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

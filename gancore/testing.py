@@ -67,6 +67,15 @@ class _Critic(nn.Module):
         return features
 
 
+class _Bounded(torch.optim.SGD):
+    """Gradient descent with gradients no longer than 1: however large a sound network's are, it cannot diverge."""
+
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
+        return super().step(closure)
+
+
 @component(source=STAND_IN, provides=["loss.targets", "loss.absolute-scores"])
 class StandIn:
     """Fill every slot in the plainest way: linear networks, squared-error loss, plain gradient descent."""
@@ -99,7 +108,7 @@ class StandIn:
 
     @hookimpl
     def make_optimizer(self, params: list[tuple[str, nn.Parameter]]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(params, lr=0.05, momentum=0.5)
+        return _Bounded(params, lr=0.05, momentum=0.5)
 
     @hookimpl
     def schedule(self) -> list[Update]:
@@ -205,10 +214,11 @@ def critic_batch(critic: Callable[[Tensor], Tensor], reals: Tensor, fakes: Tenso
 def terms(each: Any, hook: str, batch: Batch) -> dict[str, Tensor]:
     """Ask one component for its terms of a batch."""
     figures: dict[str, Any] = {}
-    chosen = Chosen("it", "test", each)
+    placed = [chosen for chosen in batch.hooks.chosen if chosen.component is each]
+    chosen = placed[0] if placed else Chosen("it", "test", each)
     batch.hooks = Hooks([chosen])
     found = batch.terms(hook, figures)
-    return {name.removeprefix("it/"): value for name, value in found.items()}
+    return {name.removeprefix(f"{chosen.name}/"): value for name, value in found.items()}
 
 
 # ── the checks ────────────────────────────────────────────────────────────────────────────────────────────────
