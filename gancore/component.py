@@ -223,6 +223,8 @@ def component(
         check_api(cls, hookspecs.API if api is None else api)
         check_hooks(cls)
         defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
+        if defined.__hash__ is None:
+            raise PluginError(f"{cls.__name__} cannot be hashed", mend="leave __eq__ out, or define __hash__ beside it")
         check_fields(defined)
         explain_undeclared(defined)
         setattr(defined, CARD, card)

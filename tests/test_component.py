@@ -195,3 +195,8 @@ def test_a_component_learns_the_name_it_goes_by():
     assert name_of(trick) == "trick"
     Hooks([Chosen("published-so", "reg", trick)])
     assert name_of(trick) == "published-so"
+
+
+def test_a_component_that_cannot_be_hashed_is_refused():
+    with pytest.raises(PluginError, match="Trick cannot be hashed"):
+        decorate({"schedule": hookimpl(lambda self: []), "__eq__": lambda self, other: True})
