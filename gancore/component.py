@@ -202,7 +202,8 @@ def component(
 ) -> Callable[[type[T]], type[T]]:
     """Make a class a component: its fields are options, its `@hookimpl` methods are where it acts.
 
-    `source` cites the paper and may not be empty. `provides` lists tags that other components' `rules` may speak of. `asks` is a recipe
+    `source` cites the paper and may not be empty. `provides` lists tags that other components' `rules` may speak of.
+    `asks` is a recipe
     fragment of defaults it wants, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`; the user's own choice wins.
     `asks_with` maps a tag to what it asks beside a component that provides it, and wins over `asks`.
     `state_version` is raised when `state()` changes its form; `migrate(state, from_version)`, where a component has it,

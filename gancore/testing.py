@@ -234,7 +234,8 @@ def check_component(cls: type, *, data: Data | None = None, beside: Sequence[Any
 
     Its help is complete; its options validate and survive TOML; its hooks repeat themselves for the same numbers,
     keep shape and type, leave their inputs and the settings of the process alone, and give finite, differentiable
-    terms; what it measures, records, draws and samples is of the right kind; nothing is kept on class or module, so that two runs in one process are alike; and training resumed from its
+    terms; what it measures, records, draws and samples is of the right kind;
+    nothing is kept on class or module, so that two runs in one process are alike; and training resumed from its
     stored state equals training that never stopped, bit for bit.
 
     `beside` are further components it needs as company, `options` those it cannot do without.
