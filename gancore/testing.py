@@ -37,6 +37,7 @@ from gancore.options import Given, read_options
 from gancore.plan import LabelSet, Plan, Update
 from gancore.rng import Streams
 from gancore.run.answers import shown
+from gancore.run.directory import RECIPE
 from gancore.run.guard import Guarded, GuardedHooks
 from gancore.run.progress import Progress
 from gancore.run.samples import draw_samples
@@ -344,6 +345,7 @@ def check_records(training: Training) -> None:
             _check_data_hooks(game.hooks, Path(place))
             _check_samples(game)
             row |= _measured(game, progress)
+            (folder.parent / RECIPE).write_text("")
             (folder.parent / "metrics.jsonl").write_text(json.dumps(row) + "\n")
             given = dict(row)
             game.hooks.all("record", row=given)
