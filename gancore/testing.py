@@ -40,7 +40,7 @@ from gancore.run.answers import shown
 from gancore.run.directory import RECIPE
 from gancore.run.guard import Guarded, GuardedHooks
 from gancore.run.progress import Progress
-from gancore.run.samples import draw_samples
+from gancore.run.samples import draw_samples, grid, save_picture
 from gancore.run.snapshot import Snapshot, capture, restore
 from gancore.runtime import Runtime
 from gancore.step import Game, draw_fakes, make_batch
@@ -342,6 +342,7 @@ def check_records(training: Training) -> None:
         with TemporaryDirectory() as place:
             folder = Path(place) / "run" / "samples"
             folder.mkdir(parents=True)
+            save_picture(grid(torch.zeros(1, 3, 8, 8)), folder / "final.png")
             _check_data_hooks(game.hooks, Path(place))
             _check_samples(game)
             row |= _measured(game, progress)
