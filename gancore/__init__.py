@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gancore.component import component, hookimpl, memory, needs, option, refuses, wary_of, wary_without
+from gancore.component import component, hookimpl, memory, name_of, needs, option, refuses, wary_of, wary_without
 from gancore.errors import (
     CheckpointError,
     CompositionError,
@@ -49,8 +49,8 @@ __all__ = [
     "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "PeerError", "Plan", "PluginError",
     "Progress", "RowReader", "Run", "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "average",
     "component", "compose", "draw_rows", "expect_memory", "fork_state", "gather", "grid", "hookimpl", "memory",
-    "needs", "option", "peers", "progress_bar", "pyramid", "read_rows", "refuses", "resize_images", "save_picture",
-    "slopes", "wary_of", "wary_without",
+    "name_of", "needs", "option", "peers", "progress_bar", "pyramid", "read_rows", "refuses", "resize_images",
+    "save_picture", "slopes", "wary_of", "wary_without",
 ]  # fmt: skip
 
 

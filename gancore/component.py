@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypeVar, dataclass_transform, get_type_hints
+from weakref import WeakKeyDictionary
 
 import attrs
 import pluggy
@@ -113,7 +114,7 @@ class Option:
 def option(
     default: Any,
     *,
-    help: str,
+    help: str = "",
     ge: float | None = None,
     gt: float | None = None,
     le: float | None = None,
@@ -122,7 +123,7 @@ def option(
 ) -> Any:
     """Declare an option: default, allowed range, and a help text that states the unit.
 
-    Types are int, float, bool, str, a tuple of one of these, or any of them `| None`.
+    Types are int, float, bool, str, a tuple of one of these, or any of them `| None`. `help` may not be empty.
     """
     if isinstance(default, list | dict | set):
         what = f"an option's default is {default!r}, which all objects would share"
@@ -136,6 +137,24 @@ def memory(default: Any = None, *, factory: Callable[[], Any] | None = None) -> 
     if factory is not None:
         return attrs.field(factory=factory, init=False, repr=False)
     return attrs.field(default=default, init=False, repr=False)
+
+
+# the names that components go by in the composition that they were last bound into
+_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def name_of(component: Any) -> str:
+    """Return the name that a component goes by in its composition: as it was published, or the user's alias.
+
+    With it a component finds what is filed under its name, such as `plan.latent_slices[name_of(self)]`. Before it is
+    in a composition its name is that of its class in kebab-case.
+    """
+    return _names.get(component) or kebab(type(component).__name__)
+
+
+def set_name(component: Any, name: str) -> None:
+    """Set what `name_of` returns."""
+    _names[component] = name
 
 
 def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -171,43 +190,98 @@ def card_of(thing: Any) -> Card:
 
 @dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(option, memory))
 def component(
+    bare: object = None,
+    /,
     *,
-    source: str,
+    source: str = "",
     provides: Iterable[str] = (),
     rules: Iterable[Rule] = (),
     asks: Mapping[str, Any] | None = None,
     asks_with: Mapping[str, Mapping[str, Any]] | None = None,
     state_version: int = 1,
     known_as: Mapping[str, str] | None = None,
-    api: int = hookspecs.API,
+    api: int | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Make a class a component: its fields are options, its `@hookimpl` methods are where it acts.
 
-    `source` cites the paper. `provides` lists tags that other components' `rules` may speak of. `asks` is a recipe
+    `source` cites the paper and may not be empty. `provides` lists tags that other components' `rules` may speak of.
+    `asks` is a recipe
     fragment of defaults it wants, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`; the user's own choice wins.
     `asks_with` maps a tag to what it asks beside a component that provides it, and wins over `asks`.
     `state_version` is raised when `state()` changes its form; `migrate(state, from_version)`, where a component has it,
     returns a state of an older form in the present one. `known_as` holds words by which users may look for it, each
     with what they should know then, or "": whoever asks for one of them is pointed to this component. It is read from
-    the source, so it must be a literal. `api` is the version of the hooks that it was written for.
+    the source, so it must be a literal. `api` is the version of the hooks that it was written for: any from
+    `gancore.hookspecs.OLDEST_API` to `API` works, and the present one stands where none is given.
 
     Raises PluginError for a class that could never act as it seems to: see `check_hooks`.
     """
+    if bare is not None:
+        raise PluginError(
+            f"{getattr(bare, '__name__', bare)} is decorated with @component without parentheses", mend=EXAMPLE
+        )
     card = Card(
         source, frozenset(provides), tuple(rules), dict(asks or {}), dict(asks_with or {}), state_version,
         dict(known_as or {}),
     )  # fmt: skip
 
     def decorate(cls: type[T]) -> type[T]:
-        if api != hookspecs.API:
-            what = f"{cls.__name__} is made for hooks of version {api}, but this gancore has version {hookspecs.API}"
-            raise PluginError(what, mend="upgrade gancore" if api > hookspecs.API else "upgrade the plugin")
+        if not source.strip():
+            raise PluginError(f"{cls.__name__} cites no source", mend=EXAMPLE)
+        check_api(cls, hookspecs.API if api is None else api)
         check_hooks(cls)
         defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
+        if defined.__hash__ is None:
+            raise PluginError(f"{cls.__name__} cannot be hashed", mend="leave __eq__ out, or define __hash__ beside it")
+        check_fields(defined)
+        explain_undeclared(defined)
         setattr(defined, CARD, card)
         return defined
 
     return decorate
+
+
+EXAMPLE = '@component(source="Authors, venue and year, arXiv number")'
+
+
+def check_api(cls: type, api: int) -> None:
+    """Refuse a class made for newer hooks than these, or for older ones than are supported. Raises PluginError."""
+    oldest, newest = hookspecs.OLDEST_API, hookspecs.API
+    if not oldest <= api <= newest:
+        versions = f"versions {oldest} to {newest}" if oldest < newest else f"version {newest}"
+        raise PluginError(
+            f"{cls.__name__} is made for hooks of version {api}, but this gancore supports {versions}",
+            mend="upgrade gancore" if api > newest else "upgrade the plugin",
+        )
+
+
+def check_fields(cls: Any) -> None:
+    """Refuse options without a help text. Raises PluginError."""
+    for each in attrs.fields(cls):
+        if "option" in each.metadata and not each.metadata["option"]["help"].strip():
+            raise PluginError(
+                f"{cls.__name__}.{each.name} has no help",
+                mend=f'{each.name} = option({each.default!r}, help="what it is, and its unit")',
+            )
+
+
+def explain_undeclared(cls: Any) -> None:
+    """Let an assignment to an attribute that is no declared field say how to declare one."""
+    assign = cls.__setattr__
+    declared = {each.name for each in attrs.fields(cls)}
+
+    def set_attribute(self: Any, name: str, value: Any) -> None:
+        try:
+            assign(self, name, value)
+        except AttributeError as error:
+            if name in declared or isinstance(inspect.getattr_static(type(self), name, None), property):
+                raise
+            raise AttributeError(
+                f"{cls.__name__} declares no field {name!r}: write `{name}: {type(value).__name__} = memory(…)` in the "
+                "class, and return it from state() if a resumed run needs it"
+            ) from error
+
+    cls.__setattr__ = set_attribute
 
 
 SPECS: dict[str, tuple[str, ...]] = {
@@ -226,6 +300,9 @@ def check_hooks(cls: type) -> None:
     marked = 0
     for name in dir(cls):
         method = inspect.getattr_static(cls, name)
+        if isinstance(method, staticmethod | classmethod) and name in SPECS:
+            what = f"{cls.__name__}.{name} is a {type(method).__name__}, but hooks are methods of an object"
+            raise PluginError(what, mend=_definition(name))
         if name.startswith("_") or not inspect.isfunction(method):
             continue
         where = f"{inspect.getsourcefile(cls) or cls.__module__}, line {method.__code__.co_firstlineno}"
@@ -236,7 +313,7 @@ def check_hooks(cls: type) -> None:
             raise PluginError(
                 f"{cls.__name__}.{name} acts on no hook, so it would never run",
                 where=where,
-                mend=f"def {near[0]}({', '.join(('self', *SPECS[near[0]]))})    with @hookimpl above it",
+                mend=f"{_definition(near[0])}    with @hookimpl above it",
             )
     if hasattr(cls, "state") != hasattr(cls, "load_state"):
         raise PluginError(f"{cls.__name__} has one of state() and load_state() without the other", mend="define both")
@@ -246,6 +323,10 @@ def check_hooks(cls: type) -> None:
         )
 
 
+def _definition(hook: str) -> str:
+    return f"def {hook}({', '.join(('self', *SPECS[hook]))})"
+
+
 def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) -> None:
     label = f"{cls.__name__}.{name}"
     if name not in SPECS:
@@ -253,9 +334,12 @@ def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) 
         raise PluginError(
             f"{label} is marked @hookimpl, but gancore has no such hook",
             where=where,
-            mend=f"def {near[0]}({', '.join(('self', *SPECS[near[0]]))})" if near else "see gancore/hookspecs.py",
+            mend=_definition(near[0]) if near else "see gancore/hookspecs.py",
         )
-    parameters = list(inspect.signature(method).parameters.values())[1:]
+    parameters = list(inspect.signature(method).parameters.values())
+    if not parameters or parameters[0].name in SPECS[name]:
+        raise PluginError(f"{label} has no self", where=where, mend=_definition(name))
+    del parameters[0]
     if unknown := [p.name for p in parameters if p.name not in SPECS[name]]:
         raise PluginError(
             f"{label} takes {', '.join(unknown)}, which the hook does not give",

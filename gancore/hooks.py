@@ -9,7 +9,7 @@ import pluggy
 from attrs import frozen
 
 from gancore import hookspecs
-from gancore.component import SPECS
+from gancore.component import SPECS, set_name
 from gancore.errors import GanError, PluginError
 from gancore.plan import ROLES
 
@@ -76,6 +76,7 @@ class Hooks:
         manager.add_hookspecs(hookspecs)
         for each in reversed(self.chosen):  # pluggy calls the last registered first
             manager.register(each.component, name=each.name)
+            set_name(each.component, each.name)
         manager.check_pending()
         by_name = {each.name: each for each in self.chosen}
         self._implementations = {

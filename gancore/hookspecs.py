@@ -56,7 +56,8 @@ if TYPE_CHECKING:
 
 hookspec = pluggy.HookspecMarker("gancore")
 
-API = 1  # raised when a hook changes so that components made for it no longer work
+API = 1  # raised whenever a hook is added or changed
+OLDEST_API = 1  # components made for this version and all later ones still work; raised when a change breaks them
 
 # ── data ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -65,7 +66,8 @@ API = 1  # raised when a hook changes so that components made for it no longer w
 def recognizes(path: Path) -> int | None:
     """Say how well this reader fits what lies at `path`: 0 not at all, 1 can read it, 2 made for it (all; highest).
 
-    Asked of every installed `data` component when the user writes `--data PATH`. Look at names, not at contents.
+    Asked of every installed `data` component when the user writes `--data PATH`. Look at names, not at contents. The
+    path is then given to the chosen component's option `path`, which it must have: `path: str = option("", help=…)`.
     """
 
 
@@ -94,7 +96,7 @@ def adapt_data(data: Data, spec: DataSpec) -> Data | None:
 def latent_width(plan: Plan) -> int | None:
     """Claim that many columns of the latent; `draw_latent` of the same component fills them (all, side by side).
 
-    The columns are named after the component: `plan.latent_slices["infogan"]`.
+    The columns are filed under the name that the component goes by: `plan.latent_slices[gancore.name_of(self)]`.
     """
 
 
@@ -330,7 +332,10 @@ def record(row: dict[str, Any]) -> str | None:
 
 @hookspec
 def draw(progress: Progress, folder: Path) -> None:
-    """Draw pictures into `folder/NAME/` whenever the run writes its sample grid, named by `progress.step` (all)."""
+    """Draw pictures into `folder/NAME/` whenever the run writes its sample grid, named by `progress.step` (all).
+
+    `folder` is `RUN/samples`, so the run's own folder is `folder.parent`: `gancore.read_rows(folder.parent)`.
+    """
 
 
 @hookspec

@@ -15,6 +15,8 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import attrs
@@ -34,7 +36,11 @@ from gancore.networks import build, make_plan
 from gancore.options import Given, read_options
 from gancore.plan import LabelSet, Plan, Update
 from gancore.rng import Streams
+from gancore.run.answers import shown
+from gancore.run.directory import RECIPE
 from gancore.run.guard import Guarded, GuardedHooks
+from gancore.run.progress import Progress
+from gancore.run.samples import draw_samples, grid, save_picture
 from gancore.run.snapshot import Snapshot, capture, restore
 from gancore.runtime import Runtime
 from gancore.step import Game, draw_fakes, make_batch
@@ -65,6 +71,15 @@ class _Critic(nn.Module):
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         features: Tensor = self.layers(images)
         return features
+
+
+class _Bounded(torch.optim.SGD):
+    """Gradient descent with gradients no longer than 1: however large a sound network's are, it cannot diverge."""
+
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
+        return super().step(closure)
 
 
 @component(source=STAND_IN, provides=["loss.targets", "loss.absolute-scores"])
@@ -99,7 +114,7 @@ class StandIn:
 
     @hookimpl
     def make_optimizer(self, params: list[tuple[str, nn.Parameter]]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(params, lr=0.05, momentum=0.5)
+        return _Bounded(params, lr=0.05, momentum=0.5)
 
     @hookimpl
     def schedule(self) -> list[Update]:
@@ -205,10 +220,11 @@ def critic_batch(critic: Callable[[Tensor], Tensor], reals: Tensor, fakes: Tenso
 def terms(each: Any, hook: str, batch: Batch) -> dict[str, Tensor]:
     """Ask one component for its terms of a batch."""
     figures: dict[str, Any] = {}
-    chosen = Chosen("it", "test", each)
+    placed = [chosen for chosen in batch.hooks.chosen if chosen.component is each]
+    chosen = placed[0] if placed else Chosen("it", "test", each)
     batch.hooks = Hooks([chosen])
     found = batch.terms(hook, figures)
-    return {name.removeprefix("it/"): value for name, value in found.items()}
+    return {name.removeprefix(f"{chosen.name}/"): value for name, value in found.items()}
 
 
 # ── the checks ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,7 +235,8 @@ def check_component(cls: type, *, data: Data | None = None, beside: Sequence[Any
 
     Its help is complete; its options validate and survive TOML; its hooks repeat themselves for the same numbers,
     keep shape and type, leave their inputs and the settings of the process alone, and give finite, differentiable
-    terms; nothing is kept on class or module, so that two runs in one process are alike; and training resumed from its
+    terms; what it measures, records, draws and samples is of the right kind;
+    nothing is kept on class or module, so that two runs in one process are alike; and training resumed from its
     stored state equals training that never stopped, bit for bit.
 
     `beside` are further components it needs as company, `options` those it cannot do without.
@@ -227,7 +244,8 @@ def check_component(cls: type, *, data: Data | None = None, beside: Sequence[Any
     check_help(cls)
     check_options(cls, options)
     before = shared_data(cls)
-    check_exact_resume(lambda: [cls(**options), *beside], data=data)
+    trained = _check_training(lambda: [cls(**options), *beside], data=data)
+    check_records(trained)
     changed = [name for name, value in shared_data(cls).items() if before.get(name) != value]
     assert not changed, f"{', '.join(changed)} changes while training, though every run of the process shares it"
 
@@ -276,6 +294,11 @@ def check_exact_resume(make: Callable[[], Sequence[Any]], *, data: Data | None =
 
     So are two runs in one process, one after the other.
     """
+    _check_training(make, data=data, steps=steps)
+
+
+def _check_training(make: Callable[[], Sequence[Any]], *, data: Data | None = None, steps: int = 3) -> Training:
+    """Do what `check_exact_resume` says, and return the training that never stopped."""
     try:
         whole = train(*make(), data=data, hooks=WatchedHooks)
         before = {each.name: memories(each.component) for each in whole.game.hooks.chosen}
@@ -304,6 +327,76 @@ def check_exact_resume(make: Callable[[], Sequence[Any]], *, data: Data | None =
         if before[each.name][name] != value
     ]
     assert_equal(capture(whole), capture(second), "; ".join(["a resumed run differs", *forgotten]))
+    return whole
+
+
+def check_records(training: Training) -> None:
+    """Call every hook that a run calls beside its steps, once, and check what it answers and leaves alone.
+
+    `draw` is given the folder `samples` of a run's folder, which holds a `metrics.jsonl` of one row.
+    """
+    game, before = training.game, capture(training)
+    row: dict[str, Any] = {"step": training.step, "epoch": training.epoch, "critic/total": 0.5, "generator/total": 0.5}
+    progress = Progress(game, training.step, training.epoch)
+    try:
+        with TemporaryDirectory() as place:
+            folder = Path(place) / "run" / "samples"
+            folder.mkdir(parents=True)
+            save_picture(grid(torch.zeros(1, 3, 8, 8)), folder / "final.png")
+            _check_data_hooks(game.hooks, Path(place))
+            _check_samples(game)
+            row |= _measured(game, progress)
+            (folder.parent / RECIPE).write_text("")
+            (folder.parent / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+            given = dict(row)
+            game.hooks.all("record", row=given)
+            game.hooks.first("stop", row=given)
+            assert given == row, "record or stop writes into the row, which all components share"
+            game.hooks.all("draw", progress=progress, folder=folder)
+            outside = [path.name for path in Path(place).iterdir() if path.name != "run"]
+            assert not outside, f"draw writes {', '.join(outside)} outside the run's folder"
+    except PluginError as error:
+        raise AssertionError(str(error)) from error
+    after = capture(training)
+    for part in ("generator", "critic"):
+        for name, tensor in before.files.get(part, {}).items():
+            assert torch.equal(tensor, after.files[part][name]), f"measuring or drawing changes {part}: {name}"
+
+
+def _check_data_hooks(hooks: Hooks, place: Path) -> None:
+    for path in (place / "run", place / "nothing-is-here", place / "file.unknown"):
+        for name, fit in hooks.all("recognizes", path=path):
+            assert fit in (0, 1, 2), f"{name}.recognizes gave {fit!r}, but 0, 1 or 2 is wanted"
+    for name, facts in hooks.all("describe_data"):
+        try:
+            json.dumps(facts, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise AssertionError(f"{name}.describe_data gave what JSON cannot hold: {error}") from error
+
+
+def _check_samples(game: Game) -> None:
+    if not any(map(game.hooks.any, ("sampling_generator", "select_samples"))):
+        return
+    images, labels = draw_samples(game, 4, "check")
+    again, _ = draw_samples(game, 4, "check")
+    assert len(images) == len(labels) <= 4, f"4 samples became {len(images)} with {len(labels)} rows of labels"
+    assert images.shape[1:] == game.plan.shape, f"samples are {list(images.shape[1:])}, not {list(game.plan.shape)}"
+    assert torch.equal(images, again), "sampling_generator or select_samples does not repeat itself"
+
+
+def _measured(game: Game, progress: Progress) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, figures in game.hooks.all(
+        "measure",
+        progress=progress,
+        rng=lambda name: game.streams.generator(f"component/{name}", progress.step, "measure"),
+    ):
+        for key, value in figures.items():
+            scalar = isinstance(value, int | float) or (isinstance(value, Tensor) and value.dim() == 0)
+            assert scalar, f"{name}.measure: {key} is {shown(value)}, but a number is wanted"
+            assert math.isfinite(float(value)), f"{name}.measure: {key} is {float(value)}"
+            found[f"{name}/{key}"] = float(value)
+    return found
 
 
 def memories(component: Any) -> dict[str, str]:
@@ -367,6 +460,6 @@ def _same(one: Any, other: Any) -> bool:
 
 __all__ = [
     "StandIn", "StandInLoss", "WatchedHooks", "assert_equal", "check_component", "check_exact_resume", "check_help",
-    "check_options", "critic_batch", "scores_batch", "some_batch", "some_data", "terms",
+    "check_options", "check_records", "critic_batch", "scores_batch", "some_batch", "some_data", "terms",
     "through_files", "train",
 ]  # fmt: skip

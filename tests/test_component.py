@@ -4,7 +4,7 @@ import attrs
 import pluggy
 import pytest
 
-from gancore import PluginError, component, hookimpl, memory, option
+from gancore import PluginError, component, hookimpl, hookspecs, memory, name_of, option
 from gancore.component import card_of, options_of
 from gancore.hooks import Chosen, Hooks
 
@@ -132,3 +132,71 @@ def test_an_undeclared_attribute_cannot_be_set():
 def test_only_decorated_classes_have_a_card():
     with pytest.raises(PluginError, match="no component"):
         card_of(attrs.define(type("Plain", (), {})))
+
+
+def test_a_hook_without_self_is_refused_with_its_definition():
+    with pytest.raises(PluginError, match=r"Trick\.critic_view has no self") as caught:
+        decorate({"critic_view": hookimpl(lambda images: images)})
+    assert caught.value.mend == "def critic_view(self, images, labels, step, rng, shared_rng)"
+    with pytest.raises(PluginError, match="has no self"):
+        decorate({"schedule": hookimpl(lambda: [])})
+
+
+@pytest.mark.parametrize("kind", [staticmethod, classmethod])
+def test_a_hook_that_is_no_method_of_an_object_is_refused(kind):
+    with pytest.raises(PluginError, match=f"is a {kind.__name__}"):
+        decorate({"critic_view": kind(hookimpl(lambda images: images)), "schedule": hookimpl(lambda self: [])})
+
+
+def test_a_decorator_without_parentheses_is_refused_with_its_form():
+    with pytest.raises(PluginError, match="Trick is decorated with @component without parentheses") as caught:
+        component(type("Trick", (), {"schedule": hookimpl(lambda self: [])}))
+    assert "@component(source=" in caught.value.mend
+
+
+@pytest.mark.parametrize("card", [{}, {"source": ""}, {"source": " "}])
+def test_a_component_without_a_source_is_refused_with_its_form(card):
+    with pytest.raises(PluginError, match="Trick cites no source") as caught:
+        component(**card)(type("Trick", (), {"schedule": hookimpl(lambda self: [])}))
+    assert "@component(source=" in caught.value.mend
+
+
+@pytest.mark.parametrize("more", [{}, {"help": ""}])
+def test_an_option_without_help_is_refused_by_name(more):
+    body = {"weight": option(0.5, **more), "__annotations__": {"weight": float}, "schedule": hookimpl(lambda self: [])}
+    with pytest.raises(PluginError, match=r"Trick\.weight has no help") as caught:
+        decorate(body)
+    assert "option(0.5, help=" in caught.value.mend
+
+
+def test_an_undeclared_attribute_is_refused_with_the_declaration_it_needs():
+    trick = decorate({"schedule": hookimpl(lambda self: []), "count": 0})()
+    for name in ("surprise", "count"):
+        with pytest.raises(AttributeError, match=rf"no declared field|declares no field '{name}'.*int = memory"):
+            setattr(trick, name, 1)
+
+
+def test_a_component_of_an_older_supported_version_works_and_a_newer_one_is_refused(monkeypatch):
+    body = {"schedule": hookimpl(lambda self: [])}
+    monkeypatch.setattr(hookspecs, "API", 4)
+    monkeypatch.setattr(hookspecs, "OLDEST_API", 2)
+    for api in (2, 3, 4, None):
+        decorate(body, api=api)
+    with pytest.raises(PluginError, match="version 5, but this gancore supports versions 2 to 4") as newer:
+        decorate(body, api=5)
+    assert newer.value.mend == "upgrade gancore"
+    with pytest.raises(PluginError, match="version 1, but") as older:
+        decorate(body, api=1)
+    assert older.value.mend == "upgrade the plugin"
+
+
+def test_a_component_learns_the_name_it_goes_by():
+    trick = decorate({"schedule": hookimpl(lambda self: [])})()
+    assert name_of(trick) == "trick"
+    Hooks([Chosen("published-so", "reg", trick)])
+    assert name_of(trick) == "published-so"
+
+
+def test_a_component_that_cannot_be_hashed_is_refused():
+    with pytest.raises(PluginError, match="Trick cannot be hashed"):
+        decorate({"schedule": hookimpl(lambda self: []), "__eq__": lambda self, other: True})

@@ -400,6 +400,13 @@ def test_sample_weights_weigh_the_fakes_of_the_generators_update():
     assert batch.fake.mean(batch.fake.score).item() == pytest.approx(best.mean().item())
 
 
+def test_sample_weights_are_not_asked_for_in_the_critics_updates_nor_of_reals():
+    batch = some_batch(train(TopHalf()), "critic")
+    assert batch.fake.weights is None
+    assert batch.fake.mean(batch.fake.score).item() == batch.fake.score.mean().item()
+    assert some_batch(train(TopHalf()), "generator").real.weights is None
+
+
 def test_critic_terms_and_generator_terms_are_summed():
     figures = train(Relativistic()).advance()
     for role in ("critic", "generator"):

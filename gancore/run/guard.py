@@ -48,6 +48,37 @@ class GuardedHooks(Hooks):
         }
         self._settings: Settings = {}
         self._seen: dict[str, tuple[list[Mark], int]] = {}
+        self._shapes: tuple[Shape, Shape] | None = None  # of a sample, and of what the critic is built for
+
+    def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
+        """Pass `values` through every component. Raises PluginError for a view of another shape than `critic_shape`."""
+        answer = super().fold(hook, values, **given)
+        if hook == "critic_shape":
+            self._shapes = tuple(values["shape"]), tuple(answer["shape"])
+        if hook == "critic_view" and self._shapes is not None:
+            plain, wanted = self._shapes
+            if tuple(values["images"].shape[1:]) == plain and tuple(answer["images"].shape[1:]) != wanted:
+                raise self._blame_view(values, given, tuple(answer["images"].shape[1:]), wanted)
+        return answer
+
+    def _blame_view(self, values: dict[str, Any], given: Mapping[str, Any], found: Shape, wanted: Shape) -> PluginError:
+        """Name the last component that changed the shape of the view, or one that expects such a view of others."""
+        changed = None
+        for each in self.implementations("critic_view"):
+            answer = self.ask(each, "critic_view", {**given, **values})
+            if answer is None:
+                continue
+            images = answer[0] if isinstance(answer, tuple) else answer
+            changed = each if images.shape[1:] != values["images"].shape[1:] else changed
+            values = {**values, "images": images, **({"labels": answer[1]} if isinstance(answer, tuple) else {})}
+        hook = "critic_view" if changed else "critic_shape"
+        culprit = changed or self.implementations("critic_shape")[-1]
+        return PluginError(
+            f"{culprit.chosen.name}.{hook}{moment(given)}: the view is [N, {_sizes(found)}], but the critic is built "
+            f"for [N, {_sizes(wanted)}]",
+            where=origin(culprit.chosen),
+            mend="let critic_shape return the shape that critic_view gives",
+        )
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
         """Collect every answer that is not None; with each row, look around and remark what is forgotten."""
@@ -77,6 +108,13 @@ class GuardedHooks(Hooks):
         )
         self._seen[each.name] = now, times + moved
         return moved and times == 2
+
+
+Shape = tuple[int, ...]
+
+
+def _sizes(shape: Shape) -> str:
+    return ", ".join(map(str, shape))
 
 
 Mark = tuple["weakref.ref[Tensor]", int]

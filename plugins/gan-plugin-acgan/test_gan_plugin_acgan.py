@@ -84,9 +84,10 @@ def test_softmax_into_nll_is_less_the_probability_of_the_right_class():
 )
 def test_each_term_is_the_weighted_cross_entropy_of_its_side(side, role, term):
     logits, labels = torch.randn(6, 3, requires_grad=True), torch.tensor([0, 1, 2, 0, 1, 2])
-    acgan, batch = batch_with_logits(logits, labels, side, role, weight=0.5, generator_weight=0.5)
+    acgan, batch = batch_with_logits(logits, labels, side, role, weight=0.5, generator_weight=0.25)
     found = terms(acgan, f"{role}_terms", batch)[term]
-    torch.testing.assert_close(found, 0.5 * nn.functional.cross_entropy(logits, labels))
+    factor = 0.25 if role == "generator" else 0.5
+    torch.testing.assert_close(found, factor * nn.functional.cross_entropy(logits, labels))
 
 
 def test_head_is_trained_on_reals_alone_on_request():
