@@ -26,7 +26,7 @@ PROBES = 8  # image files that are decoded once more and compared before the ima
 PIECE = 1 << 24  # bytes of a file that are summed at a time
 SUM = 8  # letters at the end of a file: the CRC-32 of all that is before, in hexadecimal
 PAYS = 2.0  # seconds that decoding takes at least where keeping a copy of the images pays
-SECONDS_A_FILE, SECONDS_A_BYTE = 1e-3, 3e-8  # of decoding, as measured with small PNG files and with photographs
+SECONDS_A_FILE, SECONDS_A_BYTE = 1e-3, 3e-8  # of decoding, roughly: a small PNG file, and each byte of a photograph
 
 
 class Place(NamedTuple):
