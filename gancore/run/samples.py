@@ -51,9 +51,7 @@ def draw_untrained(game: Game, *key: int | str, labels: Tensor) -> Tensor:
     return make_samples(game, z, labels, *key, net=game.gan.generator.network).images
 
 
-def make_samples(
-    game: Game, z: Tensor, labels: Tensor, *key: int | str, net: nn.Module | None = None
-) -> Sample:
+def make_samples(game: Game, z: Tensor, labels: Tensor, *key: int | str, net: nn.Module | None = None) -> Sample:
     """Make one sample of each latent `[n, Z]` with labels `[n, L]`, on the CPU, by the network that samples come from.
 
     The network, which `net` names where it is not that one, is in evaluation mode meanwhile. Numbers that it draws
