@@ -80,12 +80,13 @@ class _Bounded(torch.optim.SGD):
     """
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
                     length = torch.linalg.vector_norm(weight.grad).clamp_min(1.0)
                     weight -= group["lr"] * weight.grad / length
+        return None
 
 
 @component(source=STAND_IN, provides=["loss.targets", "loss.absolute-scores"])
