@@ -74,19 +74,20 @@ class _Critic(nn.Module):
 
 
 class _Bounded(torch.optim.SGD):
-    """Gradient descent by at most `lr` a step for each weight tensor, so that no sound network makes it diverge.
+    """Gradient descent with gradients of norm 1 at most for each weight, so that no sound network makes it diverge.
 
-    Gradients themselves stay as they are, and no tensor's step depends on another's.
+    The gradients that components may read stay as they are, and no weight's step depends on another's.
     """
 
-    @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    length = torch.linalg.vector_norm(weight.grad).clamp_min(1.0)
-                    weight -= group["lr"] * weight.grad / length
-        return None
+        weights = [weight for group in self.param_groups for weight in group["params"] if weight.grad is not None]
+        gradients = [weight.grad for weight in weights]
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient / torch.linalg.vector_norm(gradient).clamp_min(1.0)
+        found = super().step(closure)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient
+        return found
 
 
 @component(source=STAND_IN, provides=["loss.targets", "loss.absolute-scores"])
