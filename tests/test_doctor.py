@@ -30,13 +30,14 @@ SICK = {
     "critic-too-strong": f"{IMAGES} --loss bce --dcgan.width 1 --dcgan-critic.width 16 {rates(1e-5, 1e-3)}",
     "class-ignored": f"{IMAGES} --loss bce --cond acgan --acgan.condition none --acgan.generator-weight 0",
     "wasserstein-estimate-negative": f"{IMAGES} --loss wgan-gp --n-critic.critic 1 {rates(1e-2, 1e-6)}",
-    "penalty-not-met": f"{IMAGES} --loss wgan-gp --n-critic.critic 2 --gradient-penalty.weight 1e-4",
+    "penalty-not-met": f"{IMAGES} --loss wgan-gp --n-critic.critic 2 --gradient-penalty.weight 1e-4 "
+    "--adam.critic-lr 2e-3 --log-every 1",
     "weights-at-bound": f"{POINTS} --loss wgan --critic-optim sgd --sgd.lr 1e5 --gen-optim rmsprop "
     "--n-critic.critic 1 --steps 120",
     "bounded-wasserstein-scores": f"{POINTS} --loss wasserstein --reg sigmoid-score --steps 200",
     "mode-collapse": f"{POINTS} {WATCHED} {rates(2e-2, 1e-6)}",
     "critic-loss-unsteady": f"{POINTS} --adam.lr 1e-1 --log-every 1",
-    "palette-dead": f"{COLOURS} --steps 120 --n-critic.critic 1 {rates(1, 1e-4)}",
+    "palette-dead": f"{COLOURS} --steps 130 --log-every 1 --n-critic.critic 1 {rates(1, 1e-4)}",
     "frozen-player": f"{POINTS} --reg {COMPANIONS}:Lone --log-every 1",
     "sudden-noise": f"{POINTS} {JUMP} --jump.at 260 --log-every 1",
     "generator-rate-too-high": f"{POINTS} {JUMP} --jump.at 260 --log-every 1",
