@@ -221,6 +221,7 @@ def test_a_run_uses_no_network_and_writes_into_its_own_folder_alone(hostile_run)
 
 def test_nothing_that_opens_a_strangers_run_runs_code_or_writes_elsewhere(folder, hostile_run):
     run, out = hostile_run[0], folder.parent / "out"
+    out.mkdir()  # whether samples can be written is tried in the nearest folder that is there
     jobs = [
         ("sample", run, "-n", "2", "-o", out / "points.png"),
         ("sample", run, "-n", "2", "-o", out / "folder"),
@@ -231,8 +232,7 @@ def test_nothing_that_opens_a_strangers_run_runs_code_or_writes_elsewhere(folder
     ]
     for words, answer in zip(jobs, watched(folder, *jobs), strict=True):
         assert answer["code"] == 0, (words, answer["err"])
-        found = harmful(answer, out, folder.parent / "watcher")
-        assert all(Path(path).name.startswith(".trial-") for _, path in found), (words, found)
+        assert harmful(answer, out, folder.parent / "watcher") == [], words
         assert "\x1b" not in answer["out"] + answer["err"]
     with Image.open(out / "film.gif") as film:
         assert film.size != (8, 8), "the picture behind the link is not the run's"
