@@ -25,25 +25,29 @@ from attrs import evolve
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from gancore.batch import Batch, Judgement, Moment, Sample
-from gancore.component import Option, card_of, component, hookimpl, kebab, option, options_of
-from gancore.composition import option_values
-from gancore.data import Data, DataOrder, DataSpec, StoredData
 from gancore.errors import PluginError
-from gancore.hooks import Chosen, Hooks
-from gancore.loop import Training
-from gancore.networks import build, make_plan
-from gancore.options import Given, read_options
-from gancore.plan import LabelSet, Plan, Update
-from gancore.rng import Streams
-from gancore.run.answers import shown
+from gancore.guard.hooks import Guarded, GuardedHooks
+from gancore.guard.results import shown
+from gancore.plugins.calling import Chosen, Hooks
+from gancore.plugins.component import Option, card_of, component, hookimpl, kebab, option, options_of
+from gancore.recipe.compose import option_values
+from gancore.recipe.options import Given, read_options
+from gancore.run.checkpoint.state import Snapshot, capture, restore
 from gancore.run.directory import RECIPE
-from gancore.run.guard import Guarded, GuardedHooks
-from gancore.run.progress import Progress
-from gancore.run.samples import draw_samples, grid, save_picture
-from gancore.run.snapshot import Snapshot, capture, restore
-from gancore.runtime import Runtime
-from gancore.step import Game, draw_fakes, make_batch
+from gancore.run.pictures import grid, save_picture
+from gancore.train.batch import Batch, Moment, Sample
+from gancore.train.build import build, make_plan
+from gancore.train.context import Game
+from gancore.train.data import Data, DataOrder, DataSpec, StoredData
+from gancore.train.fakes import draw_fakes
+from gancore.train.loop import Training
+from gancore.train.networks import Judgement
+from gancore.train.plan import LabelSet, Plan, Update
+from gancore.train.precision import Runtime
+from gancore.train.progress import Progress
+from gancore.train.rng import Streams
+from gancore.train.sampling import draw_samples
+from gancore.train.step import make_batch
 
 STAND_IN = "a stand-in for tests"
 

@@ -11,7 +11,7 @@ from itertools import combinations, product
 
 import torch
 
-from gancore.run.snapshot import Snapshot
+from gancore.run.checkpoint.state import Snapshot
 
 # ── checkpoints ───────────────────────────────────────────────────────────────────────────────────────────────
 

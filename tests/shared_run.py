@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from gancore import compose
-from gancore.run.device import choose_runtime
-from gancore.run.run import open_data, prepare
-from gancore.run.shared_memory import SharedMemory
+from gancore.distributed.shared_memory import SharedMemory
+from gancore.hardware.device import choose_runtime
+from gancore.run.session import open_data, prepare
 
 SIZES = {
     "sprites.count": 64, "dcgan.width": 4, "dcgan-critic.width": 4, "sgd.lr": 1e-3,

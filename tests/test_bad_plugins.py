@@ -167,7 +167,7 @@ def test_a_critic_that_sums_over_pixels_passes_the_kit():
 
 def test_a_component_finds_its_latent_under_the_name_that_it_goes_by():
     from gancore import name_of
-    from gancore.hooks import Chosen
+    from gancore.plugins.calling import Chosen
     from gancore.testing import train
 
     seen = []

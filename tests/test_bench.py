@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from gancore import PluginError, compose
-from gancore.run.bench import begin, bench, limits, spread
-from gancore.run.memory import most_kept
-from gancore.run.stopwatch import Stopwatch, TimedHooks, plain_step, timed_step
+from gancore.hardware.memory import most_kept
+from gancore.tools.bench.measure import begin, bench, limits, spread
+from gancore.tools.bench.stopwatch import Stopwatch, TimedHooks, plain_step, timed_step
 
 POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
 NARROW = {"mlp.hidden": [8], "mlp-critic.hidden": [8], "dcgan.width": 2, "dcgan-critic.width": 2, "sprites.count": 32}

@@ -16,9 +16,9 @@ from benchmarks.contestants import Contestant, composition, gap, written
 from benchmarks.draws import Draws
 from benchmarks.tasks import DCGAN_64, TASKS
 from benchmarks.timing import append, claim, in_turn, median_of, ratio
-from gancore.rng import Streams
-from gancore.run.device import choose_runtime
-from gancore.run.run import open_data, prepare
+from gancore.hardware.device import choose_runtime
+from gancore.run.session import open_data, prepare
+from gancore.train.rng import Streams
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 3

@@ -5,8 +5,8 @@ import pluggy
 import pytest
 
 from gancore import PluginError, component, hookimpl, hookspecs, memory, name_of, option
-from gancore.component import card_of, options_of
-from gancore.hooks import Chosen, Hooks
+from gancore.plugins.calling import Chosen, Hooks
+from gancore.plugins.component import card_of, options_of
 
 
 def decorate(body, **card):

@@ -4,10 +4,10 @@ import pytest
 import tomli_w
 
 from gancore import CompositionError, PluginError, UsageError, compose
-from gancore.component import card_of
-from gancore.composition import resolve
-from gancore.options import Given
-from gancore.recipe import layer_of
+from gancore.plugins.component import card_of
+from gancore.recipe.compose import resolve
+from gancore.recipe.options import Given
+from gancore.recipe.toml import layer_of
 
 
 def component(made, name):
@@ -224,7 +224,7 @@ def test_a_rule_about_the_data_waits_for_the_data():
 
 
 def test_a_rule_may_depend_on_the_components_own_options():
-    from gancore.component import wary_of
+    from gancore.plugins.component import wary_of
 
     rule = wary_of("x", "because", when=lambda component: component.on)
     assert rule.when(type("It", (), {"on": True})()) is True
@@ -281,10 +281,10 @@ def test_a_class_of_a_file_may_be_named(tmp_path):
 
 
 def test_every_first_party_component_says_what_it_provides_and_why():
-    from gancore import discovery
+    from gancore.plugins import discovery, loading
 
     for row in discovery.installed():
-        card = card_of(discovery.load(row))
+        card = card_of(loading.load(row))
         assert card.source
         for rule in card.rules:
             assert rule.reason

@@ -15,9 +15,10 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gancore import compose, discovery
-from gancore.composition import resolve
-from gancore.recipe import layer_of, read_recipe
+from gancore import compose
+from gancore.plugins import discovery
+from gancore.recipe.compose import resolve
+from gancore.recipe.toml import layer_of, read_recipe
 
 TINY = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4")
 DRIVER = """

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gancore import CompositionError, LabelSet, StoredData, UsageError, component, compose, hookimpl
-from gancore.data import DataOrder
-from gancore.hooks import Chosen, Hooks
-from gancore.rng import Streams
+from gancore.plugins.calling import Chosen, Hooks
 from gancore.run.failure import expect_weights_fit
-from gancore.run.run import open_data, prepare
-from gancore.runtime import Runtime
+from gancore.run.session import open_data, prepare
 from gancore.testing import some_data
+from gancore.train.data import DataOrder
+from gancore.train.precision import Runtime
+from gancore.train.rng import Streams
 
 ANY = torch.Generator()
 
@@ -71,7 +71,7 @@ def test_bytes_become_numbers_between_minus_one_and_one():
 
 
 def test_every_byte_survives_the_round_trip():
-    from gancore.run.samples import to_pixels
+    from gancore.run.pictures import to_pixels
 
     bytes_ = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1)
     images, _ = StoredData(bytes_).take(torch.arange(256), ANY)

@@ -7,11 +7,12 @@ from shared_run import Doubles
 from torch import nn
 
 from gancore import Settings, UsageError, component, compose, hookimpl
-from gancore.run import device
-from gancore.run.device import choose_runtime, choose_scalers, lay_out, precision_note, resident, saves_time
-from gancore.run.run import Run, open_data, prepare
-from gancore.runtime import Runtime
+from gancore.hardware import device
+from gancore.hardware.device import choose_runtime, choose_scalers, precision_note, resident, saves_time
+from gancore.hardware.layout import lay_out
+from gancore.run.session import Run, open_data, prepare
 from gancore.testing import some_data, train
+from gancore.train.precision import Runtime
 
 SMALL = {"sprites.count": 96, "dcgan.width": 8, "dcgan-critic.width": 8}
 CPU = torch.device("cpu")

@@ -20,9 +20,9 @@ from companions import (
 from torch import nn
 
 from gancore import CompositionError, Head, LabelSet, PluginError, Tail, Update, component, hookimpl, memory
-from gancore.hooks import Chosen, Hooks
-from gancore.run.samples import draw_samples
+from gancore.plugins.calling import Chosen, Hooks
 from gancore.testing import StandIn, some_batch, some_data, train
+from gancore.train.sampling import draw_samples
 
 IMAGES = torch.zeros(2, 1, 2, 2)
 

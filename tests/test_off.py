@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gancore import compose
-from gancore.run.run import open_data, prepare
-from gancore.runtime import Runtime
+from gancore.run.session import open_data, prepare
+from gancore.train.precision import Runtime
 
 SMALL = {"sprites.count": 32, "dcgan.width": 4, "dcgan-critic.width": 4, "latent.dim": 4}
 

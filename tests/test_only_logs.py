@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from gancore import component, hookimpl, option
-from gancore.plan import Update
-from gancore.rng import fork_state
-from gancore.run.progress import Progress
-from gancore.run.samples import draw_samples
 from gancore.testing import StandIn, StandInLoss, capture, some_batch, train
+from gancore.train.plan import Update
+from gancore.train.progress import Progress
+from gancore.train.rng import fork_state
+from gancore.train.sampling import draw_samples
 
 
 @component(source="a test")

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gancore import UsageError, component, hookimpl, option
-from gancore.component import options_of
-from gancore.composition import plain
-from gancore.options import Given, Text, convert, read_options, show
+from gancore.plugins.component import options_of
+from gancore.recipe.compose import plain
+from gancore.recipe.options import Given, Text, convert, read_options, show
 
 
 @component(source="a test")

@@ -5,9 +5,10 @@ from itertools import product
 import pytest
 import torch
 
-from gancore import CompositionError, compose, discovery
-from gancore.run.run import open_data, prepare
-from gancore.runtime import Runtime
+from gancore import CompositionError, compose
+from gancore.plugins import discovery
+from gancore.run.session import open_data, prepare
+from gancore.train.precision import Runtime
 
 NAMES = {
     kind: [row.name for row in discovery.installed() if row.kind == kind and row.distribution.startswith("gan-plugin-")]

@@ -15,10 +15,12 @@ import torch
 from PIL import Image
 from published import Shelf, looked_up, trick
 
-from gancore import CheckpointError, PluginError, component, discovery, hookimpl, memory, option
+from gancore import CheckpointError, PluginError, component, hookimpl, memory, option
 from gancore.cli import main
-from gancore.run import checkpoint, guard, process
-from gancore.run.snapshot import capture, restore
+from gancore.guard import global_state, hooks
+from gancore.plugins import inspection
+from gancore.run.checkpoint import reader
+from gancore.run.checkpoint.state import capture, restore
 from gancore.testing import check_component, check_exact_resume, train
 
 TINY = (
@@ -45,9 +47,9 @@ FINE = trick(VIEW)
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
     made = Shelf(tmp_path / "site")
-    own = discovery._look
+    own = inspection._look
     monkeypatch.setattr(
-        discovery, "_look", lambda entry: (looked_up if entry.value.startswith("gan_plugin_") else own)(entry)
+        inspection, "_look", lambda entry: (looked_up if entry.value.startswith("gan_plugin_") else own)(entry)
     )
     monkeypatch.syspath_prepend(str(made.folder))
     yield made
@@ -66,12 +68,12 @@ def debugged(tmp_path, monkeypatch, capsys):
     """Return a runner of `gan --debug …` in this process that expects a failure and returns what stderr says."""
 
     def run(*words):
-        monkeypatch.setattr(guard, "every_call", False)
+        monkeypatch.setattr(hooks, "every_call", False)
         monkeypatch.chdir(tmp_path)
-        handlers = process.settings()
+        handlers = global_state.settings()
         with pytest.raises(SystemExit) as ended:
             main(["--debug", *words])
-        process.put_back(handlers)
+        global_state.put_back(handlers)
         assert ended.value.code == 1
         return capsys.readouterr().err
 
@@ -189,9 +191,9 @@ def test_of_a_distribution_installed_twice_the_first_on_the_path_is_used_with_a_
 @pytest.fixture
 def same_process():
     """Fail where a test leaves the settings of the process changed, and put them back."""
-    before = process.settings()
+    before = global_state.settings()
     yield before
-    assert process.put_back(before) == []
+    assert global_state.put_back(before) == []
 
 
 def foreign_locale():
@@ -290,7 +292,7 @@ def test_what_plugins_print_comes_on_stderr_under_their_name_and_json_stays_json
 
 
 def test_a_slow_import_says_what_is_waited_for_P05(gan_here, shelf, monkeypatch):
-    monkeypatch.setattr(process, "PATIENCE", 0.01)
+    monkeypatch.setattr(global_state, "PATIENCE", 0.01)
     shelf.publish(trick(VIEW, head="import time\ntime.sleep(0.5)"))
     assert "importing faulty …" in gan_here("run", "--help", "--reg", "faulty").stderr
 
@@ -791,7 +793,7 @@ def paused(gan_here, shelf, code, **more):
 
 
 def newest(folder, root):
-    found, _ = checkpoint.newest(root / folder / "checkpoints")
+    found, _ = reader.newest(root / folder / "checkpoints")
     return found
 
 

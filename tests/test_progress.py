@@ -7,10 +7,10 @@ import torch
 
 from gancore import Progress, compose
 from gancore.run.directory import read_rows
-from gancore.run.run import Run
-from gancore.run.show import duration, plain_steps
-from gancore.run.verify import differences
+from gancore.run.display import duration, plain_steps
+from gancore.run.session import Run
 from gancore.testing import train
+from gancore.tools.verify_resume import differences
 
 OPTIONS = {"mlp.hidden": (4,), "mlp-critic.hidden": (4,)}
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gancore import UsageError, compose
-from gancore.composition import recipe_layers
-from gancore.recipe import layer_of, read_recipe
+from gancore.recipe.compose import recipe_layers
+from gancore.recipe.toml import layer_of, read_recipe
 
 
 def read(tmp_path, text):

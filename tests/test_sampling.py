@@ -11,10 +11,10 @@ from companions import Average
 from torch import nn
 
 from gancore import PluginError, component, compose, hookimpl, option
-from gancore.run.progress import Progress
-from gancore.run.run import Run
-from gancore.run.samples import draw_samples, sampling_network
+from gancore.run.session import Run
 from gancore.testing import train
+from gancore.train.progress import Progress
+from gancore.train.sampling import draw_samples, sampling_network
 
 SMALL = {"sprites.count": 24, "dcgan.width": 4, "dcgan-critic.width": 4}
 

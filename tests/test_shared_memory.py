@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gancore import PeerError
-from gancore.run import shared_memory
-from gancore.run.shared_memory import PLACE, SharedMemory
+from gancore.distributed import shared_memory
+from gancore.distributed.shared_memory import PLACE, SharedMemory
 
 
 @contextmanager

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from gancore import StoredData, compose
-from gancore.run.run import open_data, prepare
-from gancore.run.samples import draw_samples
-from gancore.runtime import Runtime
+from gancore.run.session import open_data, prepare
+from gancore.train.precision import Runtime
+from gancore.train.sampling import draw_samples
 
 
 def distance_after(steps, size="16", **slots):

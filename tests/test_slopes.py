@@ -13,8 +13,8 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gancore import compose, slopes
-from gancore.run.run import open_data, prepare
-from gancore.runtime import Runtime
+from gancore.run.session import open_data, prepare
+from gancore.train.precision import Runtime
 
 torch.set_num_threads(1)
 CLOSE = 1e-13  # of the largest number of a tensor, in float64; each is a sum of some thousand products

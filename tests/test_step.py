@@ -6,9 +6,10 @@ from companions import Diary, Noise, Packing, Relativistic
 from torch import nn
 
 from gancore import CompositionError, PluginError, Update, component, hookimpl
-from gancore.batch import Moment
-from gancore.step import draw_fakes, update_both, update_critic, update_generator, update_in_turn
 from gancore.testing import StandIn, some_batch, train
+from gancore.train.batch import Moment
+from gancore.train.fakes import draw_fakes
+from gancore.train.step import update_both, update_critic, update_generator, update_in_turn
 
 
 def weights(player):

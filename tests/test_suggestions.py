@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from gancore import UsageError, compose, discovery
+from gancore import UsageError, compose
 from gancore.cli import main
 from gancore.errors import did_you_mean, nearest
+from gancore.plugins import discovery
 
 TINY = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4")
 

@@ -8,8 +8,8 @@ import torch
 from attrs import evolve
 
 from gancore import compose
-from gancore.run.run import open_data, prepare
-from gancore.runtime import Runtime
+from gancore.run.session import open_data, prepare
+from gancore.train.precision import Runtime
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 

@@ -19,12 +19,13 @@ from shared_run import COMPOSITIONS
 from torch import nn
 
 from gancore import UsageError, average, draw_rows, gather, peers, read_rows
-from gancore.networks import GAN, Player
-from gancore.rng import Streams
-from gancore.run import checkpoint
-from gancore.run.peers import expect_same, expect_shares
-from gancore.run.snapshot import STORED
-from gancore.world import ALONE, World
+from gancore.distributed.group import ALONE, World
+from gancore.distributed.launch import expect_shares
+from gancore.run.checkpoint import verified, writer
+from gancore.run.checkpoint.state import STORED
+from gancore.train.networks import GAN, Player
+from gancore.train.replicas import expect_same
+from gancore.train.rng import Streams
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 TINY = [
@@ -295,7 +296,7 @@ def alive(pid):
 
 
 def saved(folder):
-    return checkpoint.steps(folder / "checkpoints") if (folder / "checkpoints").exists() else []
+    return writer.steps(folder / "checkpoints") if (folder / "checkpoints").exists() else []
 
 
 ENDLESS = ["run", *TINY, "--steps", 1_000_000, "--save-every", 20, "--log-every", 20]
@@ -342,7 +343,7 @@ def test_one_signal_to_the_whole_group_saves_once_and_ends_all(number, tmp_path)
     assert told.count("saved; go on with") == 1
     assert "Traceback" not in told
     step = json.loads((tmp_path / "r" / "run.json").read_text())["step"]
-    assert saved(tmp_path / "r")[-1].name == checkpoint.name_of(step)
+    assert saved(tmp_path / "r")[-1].name == verified.name_of(step)
 
 
 @pytest.mark.slow
@@ -358,7 +359,7 @@ def test_the_death_of_the_launcher_ends_its_processes_saved(tmp_path):
     assert not any(alive(pid) for pid in ranks.values())
     about = json.loads((tmp_path / "r" / "run.json").read_text())
     assert about["ended"] is not None
-    assert saved(tmp_path / "r")[-1].name == checkpoint.name_of(about["step"])
+    assert saved(tmp_path / "r")[-1].name == verified.name_of(about["step"])
 
 
 @pytest.mark.slow

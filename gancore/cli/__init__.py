@@ -14,7 +14,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
 
-from gancore import discovery
 from gancore.cli.bench import bench
 from gancore.cli.checkpoint import checkpoint
 from gancore.cli.choices import at_home, mend_unknown, unknown_variables
@@ -28,8 +27,9 @@ from gancore.cli.sweep import sweep
 from gancore.cli.verify_resume import verify_resume
 from gancore.cli.words import meant_command, meant_option
 from gancore.errors import GanError, PluginError, UsageError, spelt
-from gancore.recipe import hyphened
-from gancore.run.terminal import keep_streams, silence
+from gancore.guard.standard_streams import keep_streams, silence
+from gancore.plugins import discovery, loading
+from gancore.plugins.slots import hyphened
 
 GRACE = 5.0  # seconds that what plugins left running may take to end, once we are done
 
@@ -66,7 +66,7 @@ class _Published(click.Command):
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
         """Hand over to the command itself. Raises PluginError where its module is broken."""
-        command = discovery.load_object(self.row)
+        command = loading.load_object(self.row)
         if not isinstance(command, click.Command):
             what = f"{self.row.name} is {command!r}, no click command"
             raise PluginError(what, where=self.row.origin, mend="@click.command()")
@@ -100,9 +100,9 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in words
     words = [at_home(word) for word in words if word != "--debug"]
     if debug:
-        from gancore.run import guard
+        from gancore.guard import hooks
 
-        guard.every_call = True
+        hooks.every_call = True
     try:
         code = gan.main(args=words, prog_name="gan", standalone_mode=False, obj=["--debug", *words] if debug else words)
     except GanError as error:

@@ -12,13 +12,14 @@ from typing import Any
 
 import click
 
-from gancore import discovery
 from gancore.cli.words import SLOTS, meant_argument, meant_option
-from gancore.component import options_of
 from gancore.errors import UsageError, did_you_mean, nearest
-from gancore.options import Given, Text
-from gancore.recipe import LISTS, SHORTHANDS, Layer, hyphened, put
-from gancore.settings import Settings
+from gancore.plugins import discovery, inspection, loading
+from gancore.plugins.component import options_of
+from gancore.plugins.slots import LISTS, SHORTHANDS, hyphened
+from gancore.recipe.options import Given, Text
+from gancore.recipe.settings import Settings
+from gancore.recipe.toml import Layer, put
 
 ORIGIN = "command line"
 PREFIX = "GAN_"  # of environment variables that somebody may have hoped would count
@@ -85,7 +86,7 @@ def owners_of_options() -> dict[str, list[discovery.Row]]:
 def declared_options(row: discovery.Row) -> list[str]:
     """List the options that a component's class declares, read from its source: nothing is imported."""
     module, _, attribute = row.object.partition(":")
-    spec = discovery.spec_of(module)
+    spec = inspection.spec_of(module)
     tree = ast.parse(Path(spec.origin).read_bytes()) if spec and spec.origin else ast.Module([], [])
     return [
         field.target.id.replace("_", "-")
@@ -189,7 +190,7 @@ def path_as_data(layer: Layer) -> Layer:
 def looks_like_path(name: str) -> bool:
     """Whether `--data` names a path rather than a component."""
     known = {row.name for row in discovery.installed() if row.kind == "data"}
-    if name in known or not name or discovery.is_file(name):
+    if name in known or not name or loading.is_file(name):
         return False
     return "/" in name or "\\" in name or name.startswith((".", "~")) or os.path.exists(name)
 
@@ -202,7 +203,7 @@ def find_reader(path: Path, where: str) -> str:
         if row.kind != "data" or row.status != "ok":
             continue
         try:
-            component = discovery.load(row)()
+            component = loading.load(row)()
             fit = component.recognizes(path) if hasattr(component, "recognizes") else None
         except Exception:  # a reader that fails here was not chosen by anybody
             continue

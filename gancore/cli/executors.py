@@ -10,9 +10,9 @@ from functools import partial
 from multiprocessing import active_children, get_context
 from typing import Any
 
-from gancore import discovery
 from gancore.cli.published import executors
 from gancore.errors import PluginError, UsageError, did_you_mean
+from gancore.plugins import discovery, loading
 
 PROCESS = "process"
 Opener = Callable[[int], AbstractContextManager[Executor]]
@@ -37,7 +37,7 @@ def find_executor(given: str) -> Opener:
             f"no executor is called {name!r}", where=where, mend=f"{mend}    (installed: {', '.join(known)})"
         )
     row = executors()[name]
-    return partial(_open_published, row, discovery.load_object(row), address)
+    return partial(_open_published, row, loading.load_object(row), address)
 
 
 def share_cores(processes: int) -> None:
@@ -48,7 +48,7 @@ def share_cores(processes: int) -> None:
 @contextmanager
 def open_processes(jobs: int) -> Iterator[Executor]:
     """Open a pool of processes that share the cores of this machine and end when this process does."""
-    from gancore.run.sweep import end_with_parent
+    from gancore.tools.sweep import end_with_parent
 
     share_cores(jobs)
     context, own = get_context("spawn"), os.getpid()

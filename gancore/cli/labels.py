@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gancore.errors import UsageError, did_you_mean
-from gancore.plan import LabelSet
+from gancore.train.plan import LabelSet
 
 QUOTED = re.compile(r"""(["'])((?:(?!\1).|\1\1)*)\1(?=\s*(?:,|$))""", re.DOTALL)
 QUOTED_PART = re.compile(r"""(?<![^\s,=])(["'])(?:(?!\1).)*\1""", re.DOTALL)

@@ -11,9 +11,10 @@ from typing import Any
 
 from attrs import frozen
 
-from gancore import discovery, hookspecs
-from gancore.component import Card, Option, card_of, needs, options_of, refuses, wary_of, wary_without
-from gancore.discovery import Row
+from gancore import hookspecs
+from gancore.plugins import inspection, loading
+from gancore.plugins.component import Card, Option, card_of, needs, options_of, refuses, wary_of, wary_without
+from gancore.plugins.discovery import Row
 
 RULES = {"needs": needs, "refuses": refuses, "wary_of": wary_of, "wary_without": wary_without}
 TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple, "frozenset": frozenset}
@@ -45,7 +46,7 @@ def page_of(row: Row) -> Page:
     try:
         return _from_source(row)
     except (NotPlain, ArithmeticError, LookupError, OSError, RecursionError, SyntaxError, TypeError, ValueError):
-        cls = discovery.load(row)
+        cls = loading.load(row)
         return Page(inspect.cleandoc(cls.__doc__ or ""), card_of(cls), options_of(cls))
 
 
@@ -65,7 +66,7 @@ class Source:
     """A module's source, in which expressions are read and never run."""
 
     def __init__(self, module: str, depth: int = 0) -> None:
-        spec = discovery.spec_of(module)
+        spec = inspection.spec_of(module)
         if spec is None or spec.origin is None or depth > DEEPEST:
             raise NotPlain(module)
         self.depth = depth
@@ -163,7 +164,7 @@ class Source:
         if name == "tuple" and len(given) == 1 and not named:
             return tuple(given[0])
         declared = self.definition(name)
-        if not isinstance(declared, ast.ImportFrom) or declared.module not in ("gancore", "gancore.component"):
+        if not isinstance(declared, ast.ImportFrom) or declared.module not in ("gancore", "gancore.plugins.component"):
             raise NotPlain(name)
         if name in RULES:
             return RULES[name](*given, **named)

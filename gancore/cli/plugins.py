@@ -10,14 +10,14 @@ from typing import Any, Union, get_args, get_origin
 
 import click
 
-from gancore import discovery
 from gancore.cli.console import note, show_table, tell
 from gancore.cli.page import page_of
-from gancore.component import Option
-from gancore.discovery import Row
 from gancore.errors import UsageError, did_you_mean
-from gancore.options import show
-from gancore.recipe import IN_WORDS, KINDS, hyphened
+from gancore.plugins import discovery
+from gancore.plugins.component import Option
+from gancore.plugins.discovery import Row
+from gancore.plugins.slots import IN_WORDS, KINDS, hyphened
+from gancore.recipe.options import show
 
 
 @click.command()

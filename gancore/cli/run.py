@@ -16,16 +16,17 @@ from gancore.cli.console import say, tell
 from gancore.cli.cost import cost_said
 from gancore.cli.signals import Signals
 from gancore.cli.stall import stall_watch
-from gancore.component import options_of
 from gancore.errors import UsageError
-from gancore.options import show
-from gancore.recipe import LISTS, Layer
+from gancore.plugins.component import options_of
+from gancore.plugins.slots import LISTS
+from gancore.recipe.options import show
+from gancore.recipe.settings import Settings
+from gancore.recipe.toml import Layer
 from gancore.run import directory
-from gancore.settings import Settings
 
 if TYPE_CHECKING:
-    from gancore.composition import Composition
-    from gancore.run.run import Run
+    from gancore.recipe.compose import Composition
+    from gancore.run.session import Run
 
 SLOT_HELP = {
     "data": "Data set by name, or a path to files of your own.",
@@ -61,7 +62,7 @@ class SettingFlag(click.Option):
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return flag and help, with the value of the default recipe where that has one."""
-        from gancore.composition import default_layers
+        from gancore.recipe.compose import default_layers
 
         name = self.opts[0].removeprefix("--")
         given = [layer.options["run"][name] for layer in default_layers() if name in layer.options.get("run", {})]
@@ -158,8 +159,7 @@ def run(
     if wants_help:
         show_help(context, words)
         return
-    from gancore.run.compiler import leave_compiler_out
-    from gancore.run.memory import keep_freed_memory
+    from gancore.hardware.startup import keep_freed_memory, leave_compiler_out
 
     leave_compiler_out()
     keep_freed_memory()
@@ -194,9 +194,9 @@ def run(
 
 def begin(composition: Composition, words: Layer, out: Path | None, overwrite: bool) -> Run:
     """Start a run; where torchrun starts its processes again after one was lost, take it up."""
-    from gancore.composition import may_run
-    from gancore.run.peers import restarts
-    from gancore.run.run import Run
+    from gancore.distributed.launch import restarts
+    from gancore.recipe.compose import may_run
+    from gancore.run.session import Run
 
     if out is not None and restarts() and (out / directory.RECIPE).exists():
         return Run.resume(out, files=may_run(words))
@@ -205,15 +205,15 @@ def begin(composition: Composition, words: Layer, out: Path | None, overwrite: b
 
 def take_up(folder: Path, words: Layer, changed_data: bool) -> Run:
     """Resume a run with the settings of a command line."""
-    from gancore.composition import may_run
-    from gancore.run.run import Run
+    from gancore.recipe.compose import may_run
+    from gancore.run.session import Run
 
     return Run.resume(folder, [words], may_run(words), changed_data=changed_data)
 
 
 def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()) -> Composition:
     """Resolve the command line over a recipe and its variants. Raises UsageError for variants of nothing."""
-    from gancore.composition import may_run, recipe_layers, resolve
+    from gancore.recipe.compose import may_run, recipe_layers, resolve
 
     if recipe is None and variants:
         raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", mend="--recipe NAME")
@@ -239,7 +239,7 @@ def show_help(context: click.Context, words: Layer) -> None:
 
 def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     """Train a run to its end, telling how it goes; a signal ends it after the step, saved."""
-    from gancore.run.show import shown, with_notes
+    from gancore.run.display import shown, with_notes
 
     first = run.training.step
     signals = stop_by_signal(run)

@@ -10,10 +10,11 @@ import click
 
 from gancore.cli.console import note, say
 from gancore.cli.labels import chosen_classes
-from gancore.discovery import split_file
 from gancore.errors import CheckpointError, UsageError
-from gancore.plan import LabelSet
-from gancore.run import checkpoint, directory, sealed
+from gancore.plugins.loading import split_file
+from gancore.run import directory
+from gancore.run.checkpoint import verified, writer
+from gancore.train.plan import LabelSet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +51,7 @@ def sample(
     if labels and known is not None:
         wanted = chosen_classes(labels, known)
 
-    from gancore.run.run import Run
+    from gancore.run.session import Run
 
     opened = Run.load(run, device=device, files=lambda name: split_file(name)[0] in named)
     for text in opened.notes:
@@ -94,9 +95,9 @@ def holds_something(folder: Path) -> bool:
 
 def stored_labels(run: Path) -> tuple[LabelSet, ...] | None:
     """Read the label sets of a run from its newest checkpoint, without torch; None where none can be read."""
-    for folder in reversed(checkpoint.steps(run / directory.CHECKPOINTS)):
+    for folder in reversed(writer.steps(run / directory.CHECKPOINTS)):
         try:
-            found = sealed.unseal(folder).state()["label_sets"]
+            found = verified.unseal(folder).state()["label_sets"]
         except (CheckpointError, KeyError):  # damaged, or of an older format: `Run.load` says so
             continue
         return tuple(LabelSet(each["name"], tuple(each["classes"])) for each in found)
@@ -107,7 +108,7 @@ def labels_of(wanted: dict[int, list[int]], label_sets: tuple[LabelSet, ...], co
     """Return labels `[n, L]` that repeat the wanted classes; sets without any run through all their classes."""
     import torch
 
-    from gancore.run.samples import class_labels
+    from gancore.train.sampling import class_labels
 
     found = class_labels([len(each) for each in label_sets], count)
     for number, classes in wanted.items():
@@ -117,7 +118,7 @@ def labels_of(wanted: dict[int, list[int]], label_sets: tuple[LabelSet, ...], co
 
 def write(images: Tensor, out: Path) -> None:
     """Write a grid into a `.png`, or each image into a folder; points become a scatter, or a CSV in a folder."""
-    from gancore.run.samples import grid, save_picture, scatter, to_picture, to_pixels
+    from gancore.run.pictures import grid, save_picture, scatter, to_picture, to_pixels
 
     if out.suffix:
         save_picture(grid(images) if images.dim() == 4 else scatter(images, None), out)

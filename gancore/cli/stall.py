@@ -13,7 +13,7 @@ from gancore.cli.console import complain
 from gancore.errors import GanError
 
 if TYPE_CHECKING:
-    from gancore.run.run import Run
+    from gancore.run.session import Run
 
 STACKS = "stalled.txt"
 

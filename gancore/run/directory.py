@@ -20,7 +20,7 @@ import tomli_w
 from attrs import frozen
 
 from gancore.errors import GanError, UsageError, nearest
-from gancore.run import _fs
+from gancore.run import atomic
 
 Row = dict[str, Any]
 
@@ -81,7 +81,7 @@ def probe(folder: Path) -> None:
     place = next((path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), folder)
     trial = place / f".trial-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        _fs.write_new(trial, b"gancore")
+        atomic.write_new(trial, b"gancore")
         trial.unlink()
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -124,12 +124,12 @@ def create(folder: Path, recipe: dict[str, Any]) -> None:
 def withdraw(folder: Path) -> None:
     """Remove a run that was refused before its first step, so that the next try may have its name."""
     with contextlib.suppress(OSError):  # what cannot be removed stays, and the refusal is what the user needs to read
-        _fs.remove(folder)
+        atomic.remove(folder)
 
 
 def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
     """Write a run's resolved recipe; a resumed run may have another length than it began with."""
-    _fs.replace(folder / RECIPE, tomli_w.dumps(recipe).encode())
+    atomic.replace(folder / RECIPE, tomli_w.dumps(recipe).encode())
 
 
 def expect(folder: Path) -> None:
@@ -204,7 +204,7 @@ def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
     """Read rows from a byte on; also return the byte after the last."""
     rows: list[Row] = []
     try:
-        with os.fdopen(_fs.open_regular(path), "rb") as file:
+        with os.fdopen(atomic.open_regular(path), "rb") as file:
             file.seek(start)
             while (row := _row_of(line := file.readline(LONGEST_ROW))) is not None:
                 rows.append(row)
@@ -218,7 +218,7 @@ def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
 def last_row(folder: Path) -> Row | None:
     """Return the newest whole row of a run, which may be training; None where there is none yet."""
     try:
-        with os.fdopen(_fs.open_regular(folder / METRICS), "rb") as file:
+        with os.fdopen(atomic.open_regular(folder / METRICS), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_ROW))
             lines = file.read().splitlines(keepends=True)
     except OSError:
@@ -275,7 +275,7 @@ def locked(folder: Path) -> Iterator[Held]:
     """
     refuse_links(folder)
     try:
-        descriptor = _fs.open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT)
+        descriptor = atomic.open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         what = f"{folder} cannot be written: {error.strerror}"
         raise UsageError(what, where=str(folder / LOCK), mend="make it a folder you may write to") from None
@@ -298,7 +298,7 @@ def refuse_in_use(folder: Path, *, by_others: bool = False) -> None:
     for pattern in LOCKS:
         for path in folder.glob(pattern):
             try:
-                descriptor = _fs.open_regular(path, os.O_RDWR)
+                descriptor = atomic.open_regular(path, os.O_RDWR)
             except OSError:
                 continue
             try:
@@ -343,13 +343,13 @@ def refuse_links(folder: Path) -> None:
 def note(folder: Path, **facts: Any) -> None:
     """Write facts into `run.json`, which serves people; nothing is decided by it, so no trouble with it matters."""
     with contextlib.suppress(OSError):
-        _fs.replace(folder / ABOUT, (json.dumps({**noted(folder), **facts}, indent=1) + "\n").encode())
+        atomic.replace(folder / ABOUT, (json.dumps({**noted(folder), **facts}, indent=1) + "\n").encode())
 
 
 def noted(folder: Path) -> dict[str, Any]:
     """Read the facts of `run.json`; none where it cannot be read."""
     try:
-        with os.fdopen(_fs.open_regular(folder / ABOUT), "rb") as file:
+        with os.fdopen(atomic.open_regular(folder / ABOUT), "rb") as file:
             about = json.loads(file.read(LARGEST_ABOUT))
     except (OSError, ValueError, RecursionError):
         return {}
@@ -358,7 +358,7 @@ def noted(folder: Path) -> dict[str, Any]:
 
 def describe_data(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write what became of the files of a data set, for people."""
-    _fs.replace(folder / DATA, (json.dumps(facts, indent=1) + "\n").encode())
+    atomic.replace(folder / DATA, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def now() -> str:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import torch
 
-from gancore.data import machine_memory
 from gancore.errors import GanError, PluginError, UsageError
-from gancore.hooks import Chosen
-from gancore.loop import Training
-from gancore.run import _fs, checkpoint, directory
-from gancore.run.guard import culprit_of, origin
-from gancore.run.memory import MIB, peak_memory
+from gancore.guard.hooks import culprit_of, origin
+from gancore.hardware.memory import MIB, peak_memory
+from gancore.plugins.calling import Chosen
+from gancore.run import atomic, directory
+from gancore.run.checkpoint import verified, writer
+from gancore.train.data import machine_memory
+from gancore.train.loop import Training
 
 OF_A_FLAG = re.compile(r"--\S+ [\d,x]+$")  # where a number was given on the command line
 UPDATES = {
@@ -40,7 +41,7 @@ def report(error: Exception, folder: Path, training: Training, chosen: Sequence[
     if short is None and (own or isinstance(error, OSError)):
         return error
     kept = keep_traceback(error, folder, step)
-    saved = checkpoint.steps(folder / directory.CHECKPOINTS)
+    saved = writer.steps(folder / directory.CHECKPOINTS)
     mend = f"read {kept}; " if kept else ""
     mend += f"`gan run --resume {folder}` goes on from {saved[-1].name}" if saved else "--debug shows the traceback"
     if short is not None:
@@ -56,10 +57,10 @@ def report(error: Exception, folder: Path, training: Training, chosen: Sequence[
 
 def keep_traceback(error: Exception, folder: Path, step: int) -> Path | None:
     """Write the traceback of a failed step; None where even that cannot be written."""
-    path = folder / directory.FAILED / checkpoint.name_of(step) / "traceback.txt"
+    path = folder / directory.FAILED / verified.name_of(step) / "traceback.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _fs.replace(path, "".join(traceback.format_exception(error)).encode(errors="replace"))
+        atomic.replace(path, "".join(traceback.format_exception(error)).encode(errors="replace"))
     except OSError:
         return None
     return path

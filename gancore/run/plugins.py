@@ -9,19 +9,20 @@ from typing import Any
 
 from attrs import evolve
 
-from gancore import discovery
-from gancore.composition import Composition, Pick, pick
 from gancore.errors import CheckpointError, PluginError
-from gancore.options import Given
-from gancore.recipe import Layer
-from gancore.run import checkpoint, directory
+from gancore.plugins import discovery, loading
+from gancore.recipe.compose import Composition, Pick, pick
+from gancore.recipe.options import Given
+from gancore.recipe.toml import Layer
+from gancore.run import directory
+from gancore.run.checkpoint import reader
 
 OF_THE_GENERATOR = ("gen", "latent", "upsample", "gen-norm")  # slots without which there is no generator
 
 
 def absent(layer: Layer) -> list[Pick]:
     """List what a recipe chooses and nobody publishes any more."""
-    picks = [each for each in pick([layer]) if not discovery.is_file(each.wanted)]
+    picks = [each for each in pick([layer]) if not loading.is_file(each.wanted)]
     return [each for each in picks if not discovery.named(each.wanted.rpartition(":")[2])]
 
 
@@ -29,7 +30,7 @@ def require(lost: Sequence[Pick], folder: Path) -> None:
     """Raise PluginError naming what is not installed and what to install, as the newest checkpoint tells it."""
     if not lost:
         return
-    found, _ = checkpoint.newest(folder / directory.CHECKPOINTS)
+    found, _ = reader.newest(folder / directory.CHECKPOINTS)
     written: Mapping[str, Any] = found.manifest.get("plugins", {}) if found else {}
     about = [written.get(each.alias or each.wanted.rpartition(":")[2], {}) for each in lost]
     wanted = {f"{each['distribution']}=={each['version']}": None for each in about if each.get("distribution")}

@@ -13,12 +13,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from gancore.errors import GanError, NumbersError
-from gancore.loop import Training
-from gancore.plan import ROLES
-from gancore.run import _fs, checkpoint, directory
-from gancore.run.samples import draw_samples
-from gancore.run.snapshot import Snapshot
-from gancore.runtime import HALF
+from gancore.plugins.slots import ROLES
+from gancore.run import atomic, directory
+from gancore.run.checkpoint import verified, writer
+from gancore.run.checkpoint.state import Snapshot
+from gancore.train.loop import Training
+from gancore.train.precision import HALF
+from gancore.train.sampling import draw_samples
 
 LARGE = 1e4  # scores beyond this come of a critic that runs away
 
@@ -33,17 +34,17 @@ def keep_numbers(
 
     The networks are used once more, in training mode: whoever goes on restores them from a checkpoint first.
     """
-    place = folder / directory.FAILED / checkpoint.name_of(training.step)
+    place = folder / directory.FAILED / verified.name_of(training.step)
     with suppress(OSError):
         place.parent.mkdir(exist_ok=True)
         if place.exists():
-            _fs.remove(place)
+            atomic.remove(place)
         with suppress(GanError):  # a component's state may be what cannot be stored
-            checkpoint.write(place.parent, capture(), plugins)
+            writer.write(place.parent, capture(), plugins)
         place.mkdir(exist_ok=True)
         samples, labels = last_reals(training)
-        _fs.write_new(place / "batch.safetensors", save({"samples": samples.contiguous(), "labels": labels}))
-        _fs.write_new(place / "report.txt", "\n".join([str(error), "", *findings(training), ""]).encode())
+        atomic.write_new(place / "batch.safetensors", save({"samples": samples.contiguous(), "labels": labels}))
+        atomic.write_new(place / "report.txt", "\n".join([str(error), "", *findings(training), ""]).encode())
         return place
     return None
 

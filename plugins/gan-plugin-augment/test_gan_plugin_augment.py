@@ -9,7 +9,7 @@ from torch.nn.functional import affine_grid, grid_sample
 from gan_plugin_augment import transforms
 from gan_plugin_augment.reals import Augment
 from gan_plugin_augment.views import AugmentViews, part
-from gancore.component import card_of
+from gancore.plugins.component import card_of
 from gancore.testing import check_component, some_batch, some_data, train
 
 torch.set_num_threads(1)

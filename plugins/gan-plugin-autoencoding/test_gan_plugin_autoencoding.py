@@ -7,10 +7,11 @@ from torch.nn.functional import one_hot, softplus
 
 from gan_plugin_autoencoding import Autoencoding, Encoder, LatentCritic, draw_latents
 from gancore import Head, Judgement, StoredData, Update, component, hookimpl
-from gancore.batch import Moment
-from gancore.component import card_of
-from gancore.step import draw_fakes, exchange_fakes, make_batch, update_critic, update_generator
+from gancore.plugins.component import card_of
 from gancore.testing import check_component, some_batch, some_data, terms, train
+from gancore.train.batch import Moment
+from gancore.train.fakes import draw_fakes, exchange_fakes
+from gancore.train.step import make_batch, update_critic, update_generator
 
 torch.set_num_threads(1)
 

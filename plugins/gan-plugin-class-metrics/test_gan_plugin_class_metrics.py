@@ -8,9 +8,9 @@ from torch import nn
 
 from gan_plugin_class_metrics import ClassAccuracy, ClassEntropy, entropy
 from gancore import CompositionError, Head, Progress, StoredData, component, hookimpl
-from gancore.component import card_of
-from gancore.plan import LabelSet
+from gancore.plugins.component import card_of
 from gancore.testing import check_component, some_data, train
+from gancore.train.plan import LabelSet
 
 torch.set_num_threads(1)
 

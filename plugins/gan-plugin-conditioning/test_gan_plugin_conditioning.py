@@ -7,7 +7,7 @@ from gan_plugin_acgan import ACGAN
 from gan_plugin_conditioning import ConcatLabel, EmbedLabel, LabelMaps
 from gan_plugin_minibatch_discrimination import MinibatchDiscrimination
 from gancore import CompositionError, component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import card_of
 from gancore.testing import check_component, some_batch, some_data, train
 
 torch.set_num_threads(1)

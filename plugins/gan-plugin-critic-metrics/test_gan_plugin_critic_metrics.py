@@ -6,7 +6,7 @@ from torch import nn
 
 from gan_plugin_critic_metrics import CriticAccuracy, CriticOutput, GradientFlow, rank_accuracy
 from gancore import Update, component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import card_of
 from gancore.testing import check_component, scores_batch, some_batch, train
 
 torch.set_num_threads(1)

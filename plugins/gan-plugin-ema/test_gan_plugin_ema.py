@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from gan_plugin_ema import EMA
-from gancore.run.samples import draw_samples
 from gancore.testing import check_component, train
+from gancore.train.sampling import draw_samples
 
 
 def network(value=0.0):

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import softplus
 
 from gan_plugin_label_smoothing import LabelSmoothing
-from gancore.component import card_of
+from gancore.plugins.component import card_of
 from gancore.testing import StandInLoss, check_component, some_batch, terms, train
 
 torch.set_num_threads(1)

@@ -6,7 +6,7 @@ from torch.nn.functional import softplus
 
 from gan_plugin_noisy_labels import NoisyLabels
 from gancore import component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import card_of
 from gancore.testing import StandInLoss, check_component, some_batch, terms, train
 
 torch.set_num_threads(1)

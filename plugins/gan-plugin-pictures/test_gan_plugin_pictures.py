@@ -10,7 +10,7 @@ from gan_plugin_pictures.latents import linear, spherical, spread
 from gan_plugin_pictures.milestones import crowded
 from gan_plugin_pictures.reals import nearest
 from gancore import CompositionError, Progress, StoredData, component, hookimpl
-from gancore.component import card_of, kebab
+from gancore.plugins.component import card_of, kebab
 from gancore.testing import check_component, some_data, train
 
 torch.set_num_threads(1)

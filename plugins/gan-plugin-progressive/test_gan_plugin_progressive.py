@@ -7,11 +7,11 @@ from torch.nn.functional import avg_pool2d
 
 from gan_plugin_progressive import Growing, Progressive, ProgressiveCritic
 from gancore import CompositionError, component, hookimpl
-from gancore.composition import check_rules
-from gancore.hooks import Chosen
-from gancore.run.samples import draw_samples
-from gancore.run.snapshot import capture, restore
+from gancore.plugins.calling import Chosen
+from gancore.recipe.rules import check_rules
+from gancore.run.checkpoint.state import capture, restore
 from gancore.testing import StandIn, StandInLoss, check_component, some_batch, some_data, through_files, train
+from gancore.train.sampling import draw_samples
 
 SIZES = [(16, 16), (28, 28), (48, 32), (50, 30), (9, 21)]
 MIXED = [0, 0.5, 1, 1.25, 2]  # level + α for images of 16 pixels, whose levels are 4, 8 and 16

@@ -8,7 +8,7 @@ from torch import nn
 
 from gan_plugin_recognition import Recognition, first_of_each, shrink
 from gancore import CompositionError, DataError, LabelSet, Progress, StoredData, component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import card_of
 from gancore.testing import check_component, some_data, train
 
 torch.set_num_threads(1)

@@ -6,7 +6,7 @@ from torch import nn
 
 from gan_plugin_sigmoid_score import SigmoidScore
 from gancore import Head, component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import card_of
 from gancore.testing import check_component, some_batch, train
 
 torch.set_num_threads(1)

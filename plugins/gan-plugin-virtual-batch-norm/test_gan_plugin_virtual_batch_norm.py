@@ -7,7 +7,7 @@ from torch import nn
 
 from gan_plugin_virtual_batch_norm import Referenced, VirtualBatch, VirtualBatchNorm
 from gancore import CompositionError, component, hookimpl
-from gancore.hooks import Hooks
+from gancore.plugins.calling import Hooks
 from gancore.testing import check_component, some_batch, some_data, train
 
 torch.set_num_threads(1)

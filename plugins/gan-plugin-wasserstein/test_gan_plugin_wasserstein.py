@@ -3,7 +3,7 @@ import torch
 
 from gan_plugin_wasserstein import WGAN, WGANGP, Wasserstein
 from gancore import component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import card_of
 from gancore.testing import check_component, critic_batch, scores_batch, some_batch, terms, train
 
 CLASSES = (Wasserstein, WGAN, WGANGP)
