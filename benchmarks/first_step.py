@@ -17,14 +17,14 @@ def run() -> None:
     from gancore.cli import main
     from gancore.train.loop import Training
 
-    advance = Training.advance
+    advance = Training.train_step
 
     def once(training):
         advance(training)
         sys.stdout.flush()
         raise KeyboardInterrupt
 
-    Training.advance = once
+    Training.train_step = once
     try:
         main(["run", "--out", "run"])
     except (KeyboardInterrupt, SystemExit):

@@ -17,19 +17,19 @@ from gancore.errors import (
 )
 from gancore.plugins.component import (
     component,
+    conflicts,
     hookimpl,
     memory,
     name_of,
-    needs,
     option,
-    refuses,
-    wary_of,
-    wary_without,
+    requires,
+    warns_with,
+    warns_without,
 )
 from gancore.train.plan import Head, LabelSet, Plan, Tail, Update, pyramid
 
 if TYPE_CHECKING:
-    from gancore.autograd import slopes
+    from gancore.autograd import input_gradients
     from gancore.distributed.group import average, gather, peers
     from gancore.progressbar import progress_bar
     from gancore.recipe.compose import Composition, compose
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from gancore.run.session import Run
     from gancore.train.batch import Batch, Sample
     from gancore.train.data import Data, DataSpec, StoredData, expect_memory, resize_images
-    from gancore.train.networks import GAN, Critic, Crop, Judgement
+    from gancore.train.networks import GAN, Critic, CriticOutput, Crop
     from gancore.train.progress import Progress
     from gancore.train.rng import draw_rows, fork_state
 
 # where the names that need torch are defined; importing gancore alone takes no time
 _MODULES = {
-    "autograd": ["slopes"],
+    "autograd": ["input_gradients"],
     "distributed.group": ["average", "gather", "peers"],
     "progressbar": ["progress_bar"],
     "recipe.compose": ["Composition", "compose"],
@@ -55,7 +55,7 @@ _MODULES = {
     "run.session": ["Run"],
     "train.batch": ["Batch", "Sample"],
     "train.data": ["Data", "DataSpec", "StoredData", "expect_memory", "resize_images"],
-    "train.networks": ["GAN", "Critic", "Crop", "Judgement"],
+    "train.networks": ["GAN", "Critic", "Crop", "CriticOutput"],
     "train.progress": ["Progress"],
     "train.rng": ["draw_rows", "fork_state"],
 }
@@ -63,11 +63,11 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Crop", "Data", "DataError",
-    "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "PeerError", "Plan", "PluginError",
+    "DataSpec", "GanError", "Head", "CriticOutput", "LabelSet", "NumbersError", "PeerError", "Plan", "PluginError",
     "Progress", "RowReader", "Run", "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "average",
     "component", "compose", "draw_rows", "expect_memory", "fork_state", "gather", "grid", "hookimpl", "memory",
-    "name_of", "needs", "option", "peers", "progress_bar", "pyramid", "read_rows", "refuses", "resize_images",
-    "save_picture", "slopes", "wary_of", "wary_without",
+    "name_of", "requires", "option", "peers", "progress_bar", "pyramid", "read_rows", "conflicts", "resize_images",
+    "save_picture", "input_gradients", "warns_with", "warns_without",
 ]  # fmt: skip
 
 

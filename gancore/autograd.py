@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 
-def slopes(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+def input_gradients(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """Return the gradient of the sum of `function(inputs)` at inputs `[N, …]`, itself differentiable.
 
     Where each score depends on its own sample alone, row n is the gradient of score n. To rounding the same as

@@ -48,7 +48,7 @@ def training(task):
     chosen = composition(task)
     made = prepare(chosen, data := open_data(chosen), choose_runtime(chosen.settings))
     data.place = 0
-    return Contestant("composed", made.advance, made.game.gan.generator.network, made.game.gan.critic.network)
+    return Contestant("composed", made.train_step, made.context.gan.generator.network, made.context.gan.critic.network)
 
 
 @pytest.mark.parametrize("batch", [8, 32])  # with channels first and last

@@ -31,7 +31,7 @@ def snapshot_of(training, **more):
 @pytest.fixture
 def saved(tmp_path):
     training = train(Average())
-    training.advance()
+    training.train_step()
     return training, writer.write(tmp_path, snapshot_of(training), {})
 
 
@@ -58,7 +58,7 @@ def test_equal_trainings_write_equal_bytes(tmp_path):
     sums = []
     for name in ("a", "b"):
         training = train(Average())
-        training.advance()
+        training.train_step()
         (tmp_path / name).mkdir()
         sums.append((writer.write(tmp_path / name, snapshot_of(training), {}) / "SHA256SUMS").read_bytes())
     assert sums[0] == sums[1]
@@ -94,7 +94,7 @@ def test_a_link_in_place_of_a_file_is_not_followed(saved):
 
 def test_the_newest_that_verifies_is_taken_and_the_damage_is_told(saved):
     training, first = saved
-    training.advance()
+    training.train_step()
     second = writer.write(first.parent, snapshot_of(training), {})
     (second / "critic.safetensors").write_bytes(b"torn")
     found, warnings = reader.newest(first.parent)
@@ -121,7 +121,7 @@ def test_pruning_keeps_the_newest_and_sweeps_what_crashes_left(saved):
     training, first = saved
     (first.parent / ".tmp-step-000000009-1-00").mkdir()
     for _ in range(3):
-        training.advance()
+        training.train_step()
         writer.write(first.parent, snapshot_of(training), {})
     writer.prune(first.parent, 2)
     left = sorted(path.name for path in first.parent.iterdir())
@@ -131,7 +131,7 @@ def test_pruning_keeps_the_newest_and_sweeps_what_crashes_left(saved):
 @pytest.mark.parametrize("operation", ["write_new", "commit"])
 def test_a_save_that_fails_leaves_the_old_checkpoint_and_nothing_else(saved, monkeypatch, operation):
     training, first = saved
-    training.advance()
+    training.train_step()
 
     def fail(*_):
         raise OSError(28, "No space left on device")
@@ -149,7 +149,7 @@ def test_a_save_that_fails_leaves_the_old_checkpoint_and_nothing_else(saved, mon
 def test_a_newer_format_is_refused_with_both_numbers(saved, monkeypatch):
     training, folder = saved
     monkeypatch.setattr(writer, "FORMAT", 2)
-    training.advance()
+    training.train_step()
     newer = writer.write(folder.parent, snapshot_of(training), {})
     monkeypatch.setattr(writer, "FORMAT", 1)
     with pytest.raises(CheckpointError, match=r"a newer gancore \(format 2\); this one reads 1"):
@@ -463,7 +463,7 @@ def test_tensors_may_be_kept_under_any_text(tmp_path):
             self.shares = state
 
     training = train(Odd())
-    training.advance()
+    training.train_step()
     before = snapshot_of(training)
     folder = writer.write(tmp_path, before, {})
     assert not verified.faults(folder)

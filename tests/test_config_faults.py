@@ -163,7 +163,7 @@ def answers(tmp_path_factory):
 
 
 @pytest.mark.parametrize("row", TABLE, ids=[row[0] for row in TABLE])
-def test_a_fault_of_recipe_or_words_exits_2_and_says_what_where_and_how_to_mend_it(answers, row):
+def test_a_fault_of_recipe_or_words_exits_2_and_says_what_where_and_how_to_fix_it(answers, row):
     name, words, expected, _ = row
     answer = answers[name]
     assert answer["code"] == 2, answer["err"]

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from disks import CrashError, Disk, Folder, lay_out, power_cuts, snapshot
+from disks import CrashError, Disk, Folder, power_cuts, snapshot, use_channels_last
 
 from gancore import CheckpointError
 from gancore.run import atomic, directory
@@ -44,8 +44,8 @@ def old(swift):
     folder = swift / "old" / "checkpoints"
     folder.parent.mkdir()
     writer.write(folder, snapshot(1), {})
-    lay_out({"state.json": b"{"}, folder / ".tmp-step-000000002-1-abcdef12")
-    lay_out({"state.json": b"{}"}, folder / ".trash-step-000000000-abcdef12")
+    use_channels_last({"state.json": b"{"}, folder / ".tmp-step-000000002-1-abcdef12")
+    use_channels_last({"state.json": b"{}"}, folder / ".trash-step-000000000-abcdef12")
     (folder / ".latest.tmp").write_bytes(b"step-")
     return folder
 
@@ -160,7 +160,7 @@ def check_every_power_cut(old, swift, monkeypatch):
             if (repr(content), place >= written) not in seen:
                 seen.add((repr(content), place >= written))
                 folder = swift / "cut"
-                lay_out(content, folder)
+                use_channels_last(content, folder)
                 assert step_that_loads(folder) in ((2,) if place >= written else (1, 2)), trace[:place]
                 shutil.rmtree(folder)
         if place < len(trace):

@@ -104,7 +104,7 @@ def test_an_engine_that_needs_what_is_not_installed_says_what_to_install(shelf):
     publish(shelf, "import not_there\n" + THREADS)
     with pytest.raises(PluginError, match="threads cannot be imported") as told:
         executors.find_executor("threads")
-    assert told.value.mend == "pip install not_there"
+    assert told.value.fix == "pip install not_there"
 
 
 def test_an_engine_that_opens_no_executor_is_refused_by_name(shelf):

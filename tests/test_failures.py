@@ -115,7 +115,7 @@ def test_a_run_that_rolled_back_is_repeated_and_resumed_to_the_same_bits(tmp_pat
     for row in first.rows():
         first.stop_after_step = row["step"] == 7
     again = Run.resume(tmp_path / "c", files=lambda _: True).fit()
-    assert again.training.game.streams.attempt == 1
+    assert again.training.context.streams.attempt == 1
     assert sums(tmp_path / "c") == sums(tmp_path / "a")
 
 
@@ -141,14 +141,14 @@ def test_a_component_that_raises_is_named_with_hook_and_step_and_its_traceback_k
         start(tmp_path / "r", "error").fit()
     assert str(tmp_path / "r") in ended.value.where
     kept = tmp_path / "r" / "failed" / "step-000000003" / "traceback.txt"
-    assert f"read {kept}; `gan run --resume {tmp_path / 'r'}` goes on from step-000000002" in ended.value.mend
+    assert f"read {kept}; `gan run --resume {tmp_path / 'r'}` goes on from step-000000002" in ended.value.fix
     assert 'raise KeyError("out of luck")' in kept.read_text()
 
 
 def test_memory_that_ends_is_told_with_phase_batch_and_what_to_try(tmp_path):
     with pytest.raises(GanError, match=r"out of memory in the critic's update at step 3, with 4 samples of 2") as ended:
         start(tmp_path / "r", "memory").fit()
-    assert "--batch 2" in ended.value.mend
+    assert "--batch 2" in ended.value.fix
     assert "GiB were used" in ended.value.what
     assert steps(tmp_path / "r")[-1] == 2
     Run.resume(tmp_path / "r", files=lambda _: True)

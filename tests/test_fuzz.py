@@ -148,10 +148,10 @@ def option_of_a_component(folder, case):
 
 
 def plain_of(component):
-    class Chosen:
+    class Component:
         pass
 
-    chosen = Chosen()
+    chosen = Component()
     chosen.component = component
     return option_values(chosen)
 

@@ -129,7 +129,7 @@ class Adam:
 
 def trained(optimizer):
     training = train(optimizer)
-    training.advance()
+    training.train_step()
     return training
 
 
@@ -468,7 +468,7 @@ def test_whatever_tensors_are_saved_pass_our_own_check(search):
 
 def test_any_state_of_the_right_form_is_taken_whole_or_not_at_all(search):
     training = train()
-    training.advance()
+    training.train_step()
     whole = capture(training)
     form = {**snapshot(1).state, **whole.state}
 

@@ -13,7 +13,7 @@ import gancore
 from gancore import hookspecs
 from gancore.errors import GanError
 from gancore.plugins import discovery, loading
-from gancore.plugins.component import SPECS, card_of, options_of
+from gancore.plugins.component import SPECS, info_of, options_of
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "gancore").rglob("*.py"))
@@ -239,13 +239,13 @@ def test_every_option_is_read_outside_its_declaration(row):
 @pytest.mark.parametrize("row", FIRST_PARTY, ids=lambda row: row.name)
 def test_every_component_cites_its_source_and_says_what_it_does(row):
     cls = loading.load(row)
-    assert len(card_of(cls).source) > 5
+    assert len(info_of(cls).source) > 5
     assert len((cls.__doc__ or "").partition("\n")[0]) < 120
     assert row.summary == (cls.__doc__ or "").partition("\n")[0]
 
 
 def test_every_tag_that_somebody_speaks_of_is_provided_by_somebody():
-    cards = {row: card_of(loading.load(row)) for row in FIRST_PARTY}
+    cards = {row: info_of(loading.load(row)) for row in FIRST_PARTY}
     players = {row: ("generator.", "critic.") if row.kind in ("norm", "optim") else ("",) for row in cards}
     provided = {f"{player}{tag}" for row, card in cards.items() for tag in card.provides for player in players[row]}
     provided |= {"data.images", "data.points", "data.labels"}
@@ -261,8 +261,8 @@ def test_every_error_has_an_exit_code_and_three_parts():
         *(sub for kind in GanError.__subclasses__() for sub in kind.__subclasses__()),
     ]
     for kind in kinds:
-        error = kind("what", where="here", mend="so")
-        assert str(error) == "what\nwhere: here\n mend: so"
+        error = kind("what", where="here", fix="so")
+        assert str(error) == "what\nwhere: here\n fix: so"
         assert error.exit_code in (1, 2)
 
 

@@ -72,13 +72,13 @@ MOMENTS = {  # what is there at such a moment only
 AT_MOST = 4  # steps that a process may live, so that the run does not end before its last kill
 
 
-def kill(process, folder, moment, dice):
+def kill(process, folder, update_id, dice):
     """Kill a process at a moment, or when it has saved some steps; return whether it was still alive."""
     until, delay = newest_step(folder) + dice.randint(1, AT_MOST), dice.uniform(0, 0.02)
-    before = set(folder.glob(MOMENTS[moment]))  # left by those killed earlier
-    while process.is_alive() and newest_step(folder) < until and not set(folder.glob(MOMENTS[moment])) - before:
+    before = set(folder.glob(MOMENTS[update_id]))  # left by those killed earlier
+    while process.is_alive() and newest_step(folder) < until and not set(folder.glob(MOMENTS[update_id])) - before:
         pass
-    time.sleep(delay if moment == "any" else 0)
+    time.sleep(delay if update_id == "any" else 0)
     process.kill()
     process.join()
     return process.exitcode == -9
@@ -99,13 +99,13 @@ def test_a_run_killed_at_any_moment_ends_with_the_bits_of_one_that_was_not(warm,
     words = [*WORDS, *OFTEN, "--steps", steps]
     alone = warm("run", *words, "--out", whole)
     moments = ["at once", *[list(MOMENTS)[number % 4] for number in range(kills - 2)], "at once"]
-    for moment in moments:
+    for update_id in moments:
         started = (parts / directory.RECIPE).exists()
         command = ["run", "--resume", parts] if started else ["run", *words, "--out", parts]
-        if moment == "at once":
+        if update_id == "at once":
             assert kill_within_100_ms(list(map(str, command)), dice)
         else:
-            assert kill(warm(*command), parts, moment, dice)
+            assert kill(warm(*command), parts, update_id, dice)
         assert not reader.newest(parts / "checkpoints")[1]  # whatever is there is whole
     last = warm("run", "--resume", parts)
     last.join()
@@ -188,7 +188,7 @@ def test_a_run_whose_folder_stays_away_ends_with_its_new_place_and_what_to_do(tm
         rename_at_step_3()
     assert run.training.step == 8
     assert f"was renamed to {tmp_path / 'moved'} while it trained" in ended.value.what
-    assert ended.value.mend == "give the folder its name back, then --resume"
+    assert ended.value.fix == "give the folder its name back, then --resume"
     assert [path.name for path in tmp_path.iterdir()] == ["moved"]
     assert Run.resume(tmp_path / "moved").training.step == 2
 

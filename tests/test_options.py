@@ -91,7 +91,7 @@ def test_a_value_out_of_range_is_refused_with_the_range_C05(name, value):
 def test_an_unknown_option_is_refused_with_the_nearest_C01():
     with pytest.raises(UsageError) as caught:
         read_options("it", options_of(Everything), {"cuont": Given(1, "here")})
-    assert caught.value.mend == "did you mean count?"
+    assert caught.value.fix == "did you mean count?"
 
 
 def test_an_int_is_fine_where_a_number_is_wanted_C04():

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from gancore.cli.page import NotPlain, Page, Source, _from_source, page_of
 from gancore.plugins import discovery, loading
-from gancore.plugins.component import card_of, options_of
+from gancore.plugins.component import info_of, options_of
 
 OURS = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-") and row.status == "ok"]
 
@@ -23,7 +23,7 @@ def test_the_page_of_every_component_is_the_same_from_source_as_when_imported():
     different, imported = [], []
     for row in OURS:
         cls = loading.load(row)
-        wanted = Page(inspect.cleandoc(cls.__doc__), card_of(cls), options_of(cls))
+        wanted = Page(inspect.cleandoc(cls.__doc__), info_of(cls), options_of(cls))
         try:
             if comparable(_from_source(row)) != comparable(wanted):
                 different.append(row.name)

@@ -412,7 +412,7 @@ def test_a_faulty_reader_that_nobody_chose_is_passed_over_when_a_path_finds_its_
 
 
 @pytest.mark.parametrize(
-    ("code", "what", "mend"),
+    ("code", "what", "fix"),
     [
         pytest.param(
             trick("@hookimpl\ndef critic_term(self, batch):\n    return {}\n"),
@@ -443,11 +443,11 @@ def test_a_faulty_reader_that_nobody_chose_is_passed_over_when_a_path_finds_its_
         ),
     ],
 )  # fmt: skip
-def test_a_class_that_could_never_act_is_refused_with_its_mending(refused, shelf, code, what, mend):
+def test_a_class_that_could_never_act_is_refused_with_its_mending(refused, shelf, code, what, fix):
     shelf.publish(code)
     said = refused(*RUN, "--reg", "faulty")
     assert what in said
-    assert mend in said
+    assert fix in said
     assert "gan-faulty 1.0.0" in said
 
 
@@ -867,7 +867,7 @@ def test_no_component_is_changed_where_one_does_not_take_its_state_P21():
             raise ValueError("no")
 
     first = train(Good(), Bad())
-    first.advance()
+    first.train_step()
     good = Good()
     second = train(good, Bad())
     weights = capture(second)
@@ -1027,9 +1027,9 @@ def test_components_that_ask_for_each_other_in_a_circle_are_named_P26(refused, s
 @pytest.mark.parametrize(
     ("card", "said"),
     [
-        pytest.param('rules=[needs("a.thing", "it stands on it")]', "it stands on it", id="P26-missing"),
+        pytest.param('rules=[requires("a.thing", "it stands on it")]', "it stands on it", id="P26-missing"),
         pytest.param(
-            'provides=["own"], rules=[needs("other", "it stands on it")]', "it stands on it", id="P26-not-by-itself"
+            'provides=["own"], rules=[requires("other", "it stands on it")]', "it stands on it", id="P26-not-by-itself"
         ),
         pytest.param('asks={"reg": ["nowhere"]}', "is called 'nowhere'", id="P26-asks-for-nobody"),
     ],
@@ -1045,11 +1045,11 @@ def test_a_component_that_asks_for_itself_is_chosen_once_P26(gan_here, shelf):
 
 
 def test_components_that_refuse_each_other_are_named_and_wary_ones_noted_P27(gan_here, refused, shelf):
-    shelf.publish(trick(VIEW, card='source="a test", rules=[refuses("a.thing", "they pull apart")]'))
+    shelf.publish(trick(VIEW, card='source="a test", rules=[conflicts("a.thing", "they pull apart")]'))
     shelf.publish(trick(VIEW, card='source="a test", provides=["a.thing"]'), name="other")
     said = refused(*RUN, "--reg", "faulty", "--reg", "other", code=2)
     assert "'faulty' and 'other' cannot be composed: they pull apart" in said
-    shelf.publish(trick(VIEW, card='source="a test", rules=[wary_of("a.thing", "they pull apart")]'))
+    shelf.publish(trick(VIEW, card='source="a test", rules=[warns_with("a.thing", "they pull apart")]'))
     assert "unusual pair: they pull apart" in gan_here(*RUN, "--reg", "faulty", "--reg", "other").stderr
 
 

@@ -212,7 +212,7 @@ from gancore import component, hookimpl, memory
 
 
 @component(source="a test")
-class Keeper:
+class Checkpoints:
     \"\"\"Grow the generator's weights a little more in each step, and keep the count to itself.\"\"\"
 
     seen: int = memory(0)

@@ -105,7 +105,7 @@ def test_samples_of_one_checkpoint_are_the_same_bytes(tmp_path):
 def test_sampling_needs_no_data(tmp_path):
     start(tmp_path / "r").fit()
     opened = Run.load(tmp_path / "r")
-    assert opened.training.game.data is None
+    assert opened.training.context.data is None
     images, labels = opened.sample(5)
     assert images.shape == (5, 3, 16, 16)
     assert labels.shape == (5, 2)
@@ -144,7 +144,7 @@ def test_a_file_in_the_way_is_left_alone(tmp_path):
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     run = start(tmp_path / "r", steps=0)
     with torch.no_grad():
-        run.training.game.gan.critic.parameters[0][0] = torch.inf
+        run.training.context.gan.critic.parameters[0][0] = torch.inf
     with pytest.raises(NumbersError, match=r"critic: body.* is no longer finite at step 0"):
         run.fit()
     assert writer.steps(tmp_path / "r" / "checkpoints") == []
@@ -472,7 +472,7 @@ def test_verify_tells_of_an_edited_recipe(edited, gan_here):
 
 def test_a_run_opened_for_samples_has_no_optimiser_and_builds_its_critic_when_asked(of_one_step):
     opened = Run.load(of_one_step)
-    gan = opened.training.game.gan
+    gan = opened.training.context.gan
     images, _ = opened.sample(2, seed=1)
     assert "critic" not in vars(gan)
     assert not hasattr(gan.generator, "optimizer")

@@ -107,7 +107,7 @@ def resolved(name, *variants):
 def weights(name, *variants, size=(3, 32, 32), classes=(10,), options=None):
     """Count the trained weights of generator and critic of a recipe on images of this size."""
     composition = compose(recipe=name, variants=list(variants), options=options or {})
-    gan = train(*composition.chosen, data=some_data(size, classes, count=16), stand_ins=[], batch=2).game.gan
+    gan = train(*composition.chosen, data=some_data(size, classes, count=16), stand_ins=[], batch=2).context.gan
     return [sum(weight.numel() for weight in player.parameters) for player in (gan.generator, gan.critic)]
 
 

@@ -16,7 +16,7 @@ import click
 
 from gancore.cli.bench import bench
 from gancore.cli.checkpoint import checkpoint
-from gancore.cli.choices import at_home, mend_unknown, unknown_variables
+from gancore.cli.choices import at_home, fix_unknown, unknown_variables
 from gancore.cli.console import clean, complain, note, show_traceback
 from gancore.cli.plugins import plugins
 from gancore.cli.published import commands
@@ -55,7 +55,7 @@ class _Gan(click.Group):
         """Refuse an unknown command in our own words."""
         known = self.list_commands(context)
         if spelt(words[0]) not in known and not words[0].startswith("-"):
-            raise UsageError(f"`gan` has no command {words[0]!r}", mend=meant_command(words[0], known))
+            raise UsageError(f"`gan` has no command {words[0]!r}", fix=meant_command(words[0], known))
         return super().resolve_command(context, words)
 
 
@@ -69,7 +69,7 @@ class _Published(click.Command):
         command = loading.load_object(self.row)
         if not isinstance(command, click.Command):
             what = f"{self.row.name} is {command!r}, no click command"
-            raise PluginError(what, where=self.row.origin, mend="@click.command()")
+            raise PluginError(what, where=self.row.origin, fix="@click.command()")
         context = command.make_context(*args, **more)
         context.command = command
         return context
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = gan.main(args=words, prog_name="gan", standalone_mode=False, obj=["--debug", *words] if debug else words)
     except GanError as error:
         if error.unknown:
-            error.mend = mend_unknown(error.unknown, error.mend)
+            error.fix = fix_unknown(error.unknown, error.fix)
         code = _report(error, error.exit_code, debug)
     except click.UsageError as error:
         code = _report(_in_our_words(error), 2, debug)
@@ -125,12 +125,12 @@ def main(arguments: list[str] | None = None) -> None:
         made = GanError(
             f"{error.strerror or error}",
             where=str(error.filename or ""),
-            mend="give a shorter name" if too_long else "",
+            fix="give a shorter name" if too_long else "",
         )
         code = _report(made, 2 if too_long else 1, debug)
     except Exception as error:  # a fault of ours or of a component: say so without a page of traceback
         what = f"unexpected {type(error).__name__}: {error}"
-        code = _report(GanError(what, mend="--debug shows the traceback"), 1, debug)
+        code = _report(GanError(what, fix="--debug shows the traceback"), 1, debug)
     code = code if isinstance(code, int) else 0
     if arguments is None:
         leave_soon(code)
@@ -142,10 +142,10 @@ def _in_our_words(error: click.UsageError) -> GanError:
     context = error.ctx
     path = context.command_path if context else "gan"
     if not isinstance(error, click.NoSuchOption) or context is None:
-        return GanError(error.format_message(), mend=f"{path} --help")
+        return GanError(error.format_message(), fix=f"{path} --help")
     flags = [each.lstrip("-") for part in context.command.params for each in part.opts if each.startswith("--")]
-    mend = meant_option(error.option_name.lstrip("-"), flags, {}) or f"{path} --help"
-    return GanError(f"`{path}` has no option {error.option_name!r}", mend=mend)
+    fix = meant_option(error.option_name.lstrip("-"), flags, {}) or f"{path} --help"
+    return GanError(f"`{path}` has no option {error.option_name!r}", fix=fix)
 
 
 def leave_soon(code: int) -> None:

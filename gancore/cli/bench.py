@@ -60,7 +60,7 @@ def bench(
         extra, composition = (composition, *extra), None
     words, variants = layer_of_words(given, extra, OWN_FLAGS, "gan bench"), variants_of(small=small, compat=compat)
     if composition is not None and recipe is not None:
-        raise UsageError("a composition is given twice", where=f"{composition}, --recipe {recipe}", mend="give one")
+        raise UsageError("a composition is given twice", where=f"{composition}, --recipe {recipe}", fix="give one")
     if composition is not None and Path(composition).is_dir():
         chosen = composition_of_run(Path(composition), words, variants)
     else:

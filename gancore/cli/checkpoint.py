@@ -110,7 +110,7 @@ def verify(path: Path, files: tuple[str, ...], as_json: bool) -> None:
         raise CheckpointError(
             f"{len(damaged)} of {len(rows)} checkpoints cannot be used: {', '.join(map(str, damaged))}",
             where=str(path),
-            mend="`gan run --resume` and `gan sample` take the newest that is sound",
+            fix="`gan run --resume` and `gan sample` take the newest that is sound",
         )
 
 
@@ -130,7 +130,7 @@ def compared(run: Path, sound: list[Path], files: Callable[[str], bool]) -> tupl
     except ImportError as error:
         why = str(error)
     except GanError as error:
-        why = "; ".join(filter(None, (error.what, error.mend)))
+        why = "; ".join(filter(None, (error.what, error.fix)))
     return {}, f"the checkpoints were read, but not compared with the run's networks: {why}"
 
 
@@ -163,7 +163,7 @@ def of_run(run: Path) -> list[Path]:
     directory.expect(run)
     found = checkpoints.steps(run / directory.CHECKPOINTS)
     if not found:
-        raise UsageError(f"{run} has no checkpoint yet", where=str(run), mend=f"gan run --resume {run}")
+        raise UsageError(f"{run} has no checkpoint yet", where=str(run), fix=f"gan run --resume {run}")
     return found
 
 

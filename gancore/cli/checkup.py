@@ -56,8 +56,8 @@ def checked(rows: Sequence[Row]) -> list[Row]:
 def _child(objects: Sequence[str]) -> tuple[dict[str, str], str]:
     """Let a child import objects; return the verdicts it told, and how it ended where it did not tell them all."""
     command = [sys.executable, "-P", "-m", "gancore.cli.checkup", str(LIMIT), *objects]
-    world = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=world, check=False)
+    group = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=group, check=False)
     told = dict(json.loads(line) for line in done.stdout.splitlines())
     if told.pop(FAREWELL, None):
         return told, ""

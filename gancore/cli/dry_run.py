@@ -25,7 +25,7 @@ def show_composition(composition: Composition, as_json: bool) -> None:
     runtime = choose_runtime(composition.settings)
     data = open_data(composition)
     training = prepare(composition, data, runtime)
-    gan, plan = training.game.gan, training.game.plan
+    gan, plan = training.context.gan, training.context.plan
     weights = {role: sum(weight.numel() for weight in gan.player(role).parameters) for role in ROLES}
     notes = [*composition.notes, *composition.check(data_tags(data))]
     facts = {"samples": len(data), "shape": list(plan.shape), "latent": plan.latent, "weights": weights}

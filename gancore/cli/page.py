@@ -13,10 +13,19 @@ from attrs import frozen
 
 from gancore import hookspecs
 from gancore.plugins import inspection, loading
-from gancore.plugins.component import Card, Option, card_of, needs, options_of, refuses, wary_of, wary_without
+from gancore.plugins.component import (
+    ComponentInfo,
+    Option,
+    conflicts,
+    info_of,
+    options_of,
+    requires,
+    warns_with,
+    warns_without,
+)
 from gancore.plugins.discovery import Row
 
-RULES = {"needs": needs, "refuses": refuses, "wary_of": wary_of, "wary_without": wary_without}
+RULES = {"requires": requires, "conflicts": conflicts, "warns_with": warns_with, "warns_without": warns_without}
 TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple, "frozenset": frozenset}
 OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -37,7 +46,7 @@ class Page:
     """The documentation, the card and the options of a component."""
 
     doc: str
-    card: Card
+    card: ComponentInfo
     options: Mapping[str, Option]
 
 
@@ -47,7 +56,7 @@ def page_of(row: Row) -> Page:
         return _from_source(row)
     except (NotPlain, ArithmeticError, LookupError, OSError, RecursionError, SyntaxError, TypeError, ValueError):
         cls = loading.load(row)
-        return Page(inspect.cleandoc(cls.__doc__ or ""), card_of(cls), options_of(cls))
+        return Page(inspect.cleandoc(cls.__doc__ or ""), info_of(cls), options_of(cls))
 
 
 def _from_source(row: Row) -> Page:
@@ -57,7 +66,7 @@ def _from_source(row: Row) -> Page:
     if not isinstance(found, ast.ClassDef) or found.bases or len(found.decorator_list) != 1:
         raise NotPlain(name)
     made = source.value(found.decorator_list[0])
-    if not isinstance(made, Card):
+    if not isinstance(made, ComponentInfo):
         raise NotPlain(name)
     return Page(ast.get_docstring(found) or "", made, dict(source.options(found)))
 
@@ -179,10 +188,10 @@ def _option(default: Any, **given: Any) -> dict[str, Any]:
     return {**given, "default": default, "choices": tuple(given.get("choices", ()))}
 
 
-def _card(source: str, **given: Any) -> Card:
+def _card(source: str, **given: Any) -> ComponentInfo:
     if given.pop("api", hookspecs.API) != hookspecs.API:
         raise NotPlain("importing it says what is wrong")
-    return Card(
+    return ComponentInfo(
         source=source,
         provides=frozenset(given.get("provides", ())),
         rules=tuple(given.get("rules", ())),

@@ -76,8 +76,8 @@ def describe(name: str, rows: list[Row], as_json: bool) -> None:
         known = [row.name for row in rows]
         kinds = {word: kind for kind, word in IN_WORDS.items()}
         near = did_you_mean(kinds.get(name, name), [*known, *KINDS]) or discovery.meant(name)
-        mend = near or f"`gan plugins` lists the {len(rows)} there are; kinds are {', '.join(KINDS)}"
-        raise UsageError(f"no plugin is called {name!r}", mend=mend)
+        fix = near or f"`gan plugins` lists the {len(rows)} there are; kinds are {', '.join(KINDS)}"
+        raise UsageError(f"no plugin is called {name!r}", fix=fix)
     if as_json:
         click.echo(json.dumps([_object(row) for row in found], indent=1))
         return

@@ -30,7 +30,7 @@ def recipes(name: str | None, as_json: bool) -> None:
     name = name and lookup.recipe_name(name)
     if name is not None and name not in files and not name.endswith(".toml"):
         near = did_you_mean(name, files) or f"`gan recipes` lists the {len(files)} there are"
-        raise UsageError(f"no recipe is called {name!r}", mend=near)
+        raise UsageError(f"no recipe is called {name!r}", fix=near)
     chain = lookup.recipe_chain(name) if name is not None else []
     found = chain[-1:] or [read_recipe(path, f"recipe {key}") for key, path in files.items()]
     if as_json:
@@ -60,7 +60,7 @@ def arms_of(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Return the arms of a recipe's sweep by name. Raises UsageError where they are no tables."""
     arms = recipe.sweep.get("arms", {})
     if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
-        raise UsageError("an arm of the sweep is no table", where=recipe.name, mend="[sweep.arms.NAME]")
+        raise UsageError("an arm of the sweep is no table", where=recipe.name, fix="[sweep.arms.NAME]")
     return arms
 
 

@@ -166,7 +166,7 @@ def run(
     if resume is not None:
         if recipe is not None or small or compat or out is not None or overwrite or dry_run:
             what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"
-            raise UsageError(what, mend="leave them out")
+            raise UsageError(what, fix="leave them out")
         directory.expect(resume)
         directory.refuse_in_use(resume)
     else:
@@ -216,7 +216,7 @@ def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()
     from gancore.recipe.compose import may_run, recipe_layers, resolve
 
     if recipe is None and variants:
-        raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", mend="--recipe NAME")
+        raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", fix="--recipe NAME")
     layers = recipe_layers(recipe, variants) if recipe is not None else []
     composition = resolve([*layers, words], may_run(words))
     refuse_downloads(composition.recipe(), words)
@@ -246,7 +246,7 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     row: dict[str, Any] = {}
 
     settings = run.composition.settings
-    if run.world.size > 1:
+    if run.group.size > 1:
         from gancore.cli.nproc import end_with_launcher
 
         end_with_launcher(run)
@@ -257,11 +257,11 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     if signals.caught:
         if (stopped := run.folder / "samples" / "stopped.png").exists():
             say(f"samples in {stopped}, figures in {run.folder / 'metrics.jsonl'}")
-        shared = f" --nproc {run.world.size}" if run.world.size > 1 else ""
+        shared = f" --nproc {run.group.size}" if run.group.size > 1 else ""
         say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}{shared}")
         sys.exit(128 + signals.caught[0])
     samples = run.folder / "samples" / "final.png"
-    if as_json and run.world.leads:
+    if as_json and run.group.is_main:
         click.echo(json.dumps({"run": str(run.folder), "samples": str(samples), "seed": settings.seed, "last": row}))
     last = run.training.step
     done = f"done: {last} steps" if last > first or not first else f"nothing was trained: the run is at {run.position}"
@@ -270,10 +270,10 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
 
 def describe(run: Run) -> str:
     """Say in one line what a run is made of."""
-    gan, game = run.training.game.gan, run.training.game
+    gan, context = run.training.context.gan, run.training.context
     count = {role: sum(weight.numel() for weight in gan.player(role).parameters) for role in ("generator", "critic")}
-    shape = "x".join(map(str, game.plan.shape))
-    images = f"{len(game.data):,} samples of {shape}" if game.data is not None else shape
+    shape = "x".join(map(str, context.plan.shape))
+    images = f"{len(context.data):,} samples of {shape}" if context.data is not None else shape
     memory = sum(count.values()) * 16 / 2**20  # float32 weight, gradient, two moments
     settings = run.composition.settings
     length = f"{settings.epochs:,} epochs" if settings.epochs else f"{settings.steps:,} steps"
@@ -293,6 +293,6 @@ def stop_by_signal(run: Run) -> Signals:
     def stop(number: int) -> None:
         run.stop_after_step = True
 
-    signals = Signals(on_first=stop, on_repeat=(lambda _: None) if run.world.size > 1 else None)
+    signals = Signals(on_first=stop, on_repeat=(lambda _: None) if run.group.size > 1 else None)
     signals.__enter__()  # for the rest of the process, which ends with the run
     return signals

@@ -58,7 +58,7 @@ def sample(
         note(text)
     if labels and "cond" not in opened.composition.slots:
         note("nothing in this run conditions the generator on labels, so --labels changes nothing")
-    chosen = labels_of(wanted, opened.training.game.plan.label_sets, count) if labels else None
+    chosen = labels_of(wanted, opened.training.context.plan.label_sets, count) if labels else None
     images, _ = opened.sample(count, chosen, seed)
     if overwrite and not out.suffix and holds_something(out):
         directory.set_aside(out)
@@ -66,7 +66,7 @@ def sample(
         write(images, out)
     except OSError as error:
         raise UsageError(
-            f"{out} cannot be written: {error.strerror}", where="-o", mend="name another file or folder"
+            f"{out} cannot be written: {error.strerror}", where="-o", fix="name another file or folder"
         ) from None
     say(f"{len(images)} samples of step {opened.training.step} in {out}")
 
@@ -74,18 +74,18 @@ def sample(
 def expect_place(out: Path, *, overwrite: bool) -> None:
     """Raise UsageError unless samples can be written there: into a `.png`, or into a folder that holds nothing yet."""
     if out.suffix and out.suffix.lower() != ".png":
-        raise UsageError(f"{out} is neither a .png nor a folder", where="-o", mend=f"-o {out.with_suffix('.png')}")
+        raise UsageError(f"{out} is neither a .png nor a folder", where="-o", fix=f"-o {out.with_suffix('.png')}")
     if out.suffix and os.path.isdir(out):
-        raise UsageError(f"{out} is a folder", where="-o", mend="name a file, or a folder without .png")
+        raise UsageError(f"{out} is a folder", where="-o", fix="name a file, or a folder without .png")
     if not out.suffix and os.path.lexists(out) and not os.path.isdir(out):
-        raise UsageError(f"{out} is a file", where="-o", mend=f"-o {out}.png, or name a folder")
+        raise UsageError(f"{out} is a file", where="-o", fix=f"-o {out}.png, or name a folder")
     if not out.suffix and holds_something(out) and not overwrite:
         what = f"{out} is not empty, and two sets of samples would be mixed"
-        raise UsageError(what, where="-o", mend="name a folder that is new or empty, or --overwrite")
+        raise UsageError(what, where="-o", fix="name a folder that is new or empty, or --overwrite")
     try:
         directory.probe(out.parent if out.suffix else out)
     except UsageError as error:
-        raise UsageError(error.what, where="-o", mend="name another file or folder") from None
+        raise UsageError(error.what, where="-o", fix="name another file or folder") from None
 
 
 def holds_something(folder: Path) -> bool:

@@ -95,7 +95,7 @@ def sweep(
         arms, table = sweeps.arms_of_words(vary, base, words), {}
         arms = {name: [path_as_data(layer) for layer in layers] for name, layers in arms.items()}
     elif recipe is None:
-        raise UsageError("nothing is varied", mend="gan sweep RECIPE, or --vary KEY=A,B")
+        raise UsageError("nothing is varied", fix="gan sweep RECIPE, or --vary KEY=A,B")
     else:
         arms = sweeps.arms_of_recipe(table, base, variants)
     claims = claiming.read_claims(table, list(arms))
@@ -106,7 +106,7 @@ def sweep(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder") from None
+        raise UsageError(f"{folder} cannot be made: {error.strerror}", where="--out", fix="name a folder") from None
     failures = carry_out(trials, open_executor(jobs), jobs)
     wanted = figures.split(",") if figures else list(table.get("figures", []))
     report(folder, recipe, trials, failures, wanted, claims, as_json)

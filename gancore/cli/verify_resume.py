@@ -68,7 +68,7 @@ def composition_of_run(folder: Path, words: Layer, variants: list[str]) -> Compo
     from gancore.run.session import reopen
 
     if variants:
-        raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", mend="leave it out")
+        raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", fix="leave it out")
     return reopen(folder, [words], may_run(words))
 
 

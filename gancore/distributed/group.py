@@ -21,24 +21,24 @@ from gancore.errors import PeerError
 class Exchange(Protocol):
     """How processes hand each other tensors of one shape; all of them must take part. Raises PeerError."""
 
-    def every(self, values: Tensor) -> Tensor:
+    def all_gather(self, values: Tensor) -> Tensor:
         """Return the values of all processes, by rank: `[R, …]`."""
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce(self, values: Tensor) -> Tensor:
         """Return the sum over all processes, the same bits in each."""
 
 
 class Messages:
     """Exchange by torch's own messages: gloo between processors, NCCL between CUDA devices."""
 
-    def every(self, values: Tensor) -> Tensor:
+    def all_gather(self, values: Tensor) -> Tensor:
         """Return the values of all processes, by rank: `[R, …]`."""
         found = values.new_empty(dist.get_world_size(), *values.shape)
         with _reaching_all():
             dist.all_gather(list(found.unbind()), values.contiguous())
         return found
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce(self, values: Tensor) -> Tensor:
         """Return the sum over all processes, the same bits in each."""
         found = values.clone(memory_format=torch.contiguous_format)
         with _reaching_all():
@@ -55,7 +55,7 @@ def _reaching_all() -> Iterator[None]:
 
 
 @frozen
-class World:
+class ProcessGroup:
     """The processes of a run: `rank` of this one, from 0, `size`, how many there are, and how they reach each other."""
 
     rank: int = 0
@@ -63,7 +63,7 @@ class World:
     exchange: Exchange = field(factory=Messages, eq=False, repr=False)
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes, measures and speaks."""
         return self.rank == 0
 
@@ -72,18 +72,18 @@ class World:
         """What parts this process's own random numbers from those of the one that leads."""
         return (self.rank,) if self.rank else ()
 
-    def own(self, rows: Tensor) -> Tensor:
+    def local_rows(self, rows: Tensor) -> Tensor:
         """Take this process's share of rows `[N, …]` that all have; all of them where they cannot be shared out."""
         share, rest = divmod(len(rows), self.size)
         return rows if rest else rows[self.rank * share : (self.rank + 1) * share]
 
-    def settle(self, gradients: Sequence[Tensor], figures: Mapping[str, Any]) -> dict[str, Any]:
+    def all_reduce_mean(self, gradients: Sequence[Tensor], figures: Mapping[str, Any]) -> dict[str, Any]:
         """Average gradients over the processes, in place, and return the averages of figures: in one message."""
         if self.size == 1:
             return dict(figures)
         tensors = {name: figure for name, figure in figures.items() if isinstance(figure, Tensor)}
         flat = torch.cat([each.detach().flatten() for each in (*gradients, *tensors.values())])
-        flat = self.exchange.total(flat).div_(self.size)
+        flat = self.exchange.all_reduce(flat).div_(self.size)
         parts = torch.split(flat, [each.numel() for each in (*gradients, *tensors.values())])
         for gradient, part in zip(gradients, parts, strict=False):
             gradient.copy_(part.view(gradient.shape))
@@ -100,17 +100,17 @@ class World:
         found: Tensor = _Average.apply(values, self) if self.size > 1 else values
         return found
 
-    def highest(self, number: int) -> int:
+    def all_reduce_max(self, number: int) -> int:
         """Return the highest of the numbers that the processes give: how they agree to go on or to stop."""
-        return int(self.exchange.every(torch.tensor(number)).max()) if self.size > 1 else number
+        return int(self.exchange.all_gather(torch.tensor(number)).max()) if self.size > 1 else number
 
-    def tell(self, text: str) -> str:
+    def broadcast_text(self, text: str) -> str:
         """Return the text of the process that leads."""
         if self.size == 1:
             return text
-        letters = text.encode() if self.leads else b""
-        page = letters.ljust(self.highest(len(letters)))
-        return bytes(self.exchange.every(torch.tensor(list(page), dtype=torch.uint8))[0].tolist()).decode()
+        letters = text.encode() if self.is_main else b""
+        page = letters.ljust(self.all_reduce_max(len(letters)))
+        return bytes(self.exchange.all_gather(torch.tensor(list(page), dtype=torch.uint8))[0].tolist()).decode()
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -123,12 +123,12 @@ class World:
             _joined = before
 
 
-ALONE = World()
+SINGLE_PROCESS = ProcessGroup()
 
-_joined = ALONE
+_joined = SINGLE_PROCESS
 
 
-def peers() -> World:
+def peers() -> ProcessGroup:
     """Return the processes that make this step together; a world of one outside of a step.
 
     For an autograd function, whose backward runs outside of `together` and asks these for `gather` and `average`.
@@ -151,34 +151,34 @@ def average(values: Tensor) -> Tensor:
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, rows: Tensor, world: World) -> Tensor:
-        context.world = world
-        return world.exchange.every(rows).flatten(0, 1)
+    def forward(ctx: Any, rows: Tensor, group: ProcessGroup) -> Tensor:
+        ctx.group = group
+        return group.exchange.all_gather(rows).flatten(0, 1)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _Scatter.apply(gradient, context.world), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Scatter.apply(gradient, ctx.group), None
 
 
 class _Scatter(torch.autograd.Function):
     """The sum over all processes, of which each takes its own rows: what gradients of a gathering do."""
 
     @staticmethod
-    def forward(context: Any, whole: Tensor, world: World) -> Tensor:
-        context.world = world
-        return world.own(world.exchange.total(whole))
+    def forward(ctx: Any, whole: Tensor, group: ProcessGroup) -> Tensor:
+        ctx.group = group
+        return group.local_rows(group.exchange.all_reduce(whole))
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _Gather.apply(gradient, context.world), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Gather.apply(gradient, ctx.group), None
 
 
 class _Average(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, values: Tensor, world: World) -> Tensor:
-        context.world = world
-        return world.exchange.every(values).mean(0)  # in one hop: few numbers wait for their journey, not for room
+    def forward(ctx: Any, values: Tensor, group: ProcessGroup) -> Tensor:
+        ctx.group = group
+        return group.exchange.all_gather(values).mean(0)  # in one hop: few numbers wait for their journey, not for room
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _Average.apply(gradient, context.world), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Average.apply(gradient, ctx.group), None

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from gancore.distributed.group import ALONE, World
+from gancore.distributed.group import SINGLE_PROCESS, ProcessGroup
 from gancore.distributed.shared_memory import share_memory
 from gancore.errors import UsageError
 
@@ -22,10 +22,10 @@ PATIENCE = timedelta(minutes=30)  # for a process that draws, measures or saves 
 
 
 @cache
-def join(device: str) -> World:
+def join(device: str) -> ProcessGroup:
     """Meet the other processes that torchrun started, to compute on a kind of device; alone where it started none."""
     if not all(name in os.environ for name in STARTED) or os.environ["WORLD_SIZE"] == "1":
-        return ALONE
+        return SINGLE_PROCESS
     if not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         store, rank, size = next(rendezvous("env://"))
@@ -33,9 +33,9 @@ def join(device: str) -> World:
         store = PrefixStore(f"start-{restarts()}", store)
         dist.init_process_group(backend, timeout=PATIENCE, store=store, rank=rank, world_size=size)
         atexit.register(dist.destroy_process_group)
-    world = World(dist.get_rank(), dist.get_world_size())
+    group = ProcessGroup(dist.get_rank(), dist.get_world_size())
     neighbours = os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"] and hasattr(socket, "AF_UNIX")
-    return share_memory(world, PATIENCE.total_seconds()) if neighbours and device == "cpu" else world
+    return share_memory(group, PATIENCE.total_seconds()) if neighbours and device == "cpu" else group
 
 
 def local_rank() -> int:
@@ -48,8 +48,8 @@ def restarts() -> int:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
-def expect_shares(batch: int, world: World) -> None:
+def expect_shares(batch: int, group: ProcessGroup) -> None:
     """Raise UsageError for a batch that cannot be shared out evenly."""
-    if rest := batch % world.size:
-        what = f"a batch of {batch} cannot be shared out among {world.size} processes"
-        raise UsageError(what, where="--batch", mend=f"--batch {batch + world.size - rest}")
+    if rest := batch % group.size:
+        what = f"a batch of {batch} cannot be shared out among {group.size} processes"
+        raise UsageError(what, where="--batch", fix=f"--batch {batch + group.size - rest}")

@@ -18,7 +18,7 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
-from gancore.distributed.group import World
+from gancore.distributed.group import ProcessGroup
 from gancore.errors import PeerError
 
 MEMORY = Path("/dev/shm")  # a folder in memory, on Linux
@@ -37,7 +37,7 @@ class SharedMemory:
         self.rank, self.places, self.peers = rank, places, peers
         self.turn = 0
 
-    def every(self, values: Tensor) -> Tensor:
+    def all_gather(self, values: Tensor) -> Tensor:
         """Return the values of all processes, by rank: `[R, …]`."""
         found = values.new_empty(len(self.places), *values.shape)
         rows, step = found.view(len(found), values.numel()), PLACE // values.element_size()
@@ -45,7 +45,7 @@ class SharedMemory:
             part.copy_(self._swap(own))
         return found
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce(self, values: Tensor) -> Tensor:
         """Return the sum over all processes, the same bits in each."""
         found = torch.empty_like(values, memory_format=torch.contiguous_format)
         step = PLACE // values.element_size()
@@ -68,30 +68,30 @@ class SharedMemory:
             raise PeerError.gone("it closed its end")
         if any(each != SIZE.pack(own.nbytes) for each in told):
             raise PeerError(
-                "the processes of this run no longer do the same", mend="gather and average are for all of them to call"
+                "the processes of this run no longer do the same", fix="gather and average are for all of them to call"
             )
         return ours
 
 
-def share_memory(world: World, patience: float) -> World:
+def share_memory(group: ProcessGroup, patience: float) -> ProcessGroup:
     """Let processes of one machine exchange through memory; where one of them cannot, all keep what they have.
 
     None waits for another longer than `patience`, in seconds.
     """
-    folder = world.tell(_make_places(world.size) if world.leads else "")
+    folder = group.broadcast_text(_make_places(group.size) if group.is_main else "")
     if not folder:
-        return world
+        return group
     try:
         with socket.socket(socket.AF_UNIX) as listener:
-            places = _open_places(Path(folder), world, listener)
-            if world.highest(places is None) or places is None:
-                return world
-            peers = _connect(Path(folder), world, listener, patience)
-            world.highest(0)  # all are connected, and nobody needs a name any more
+            places = _open_places(Path(folder), group, listener)
+            if group.all_reduce_max(places is None) or places is None:
+                return group
+            peers = _connect(Path(folder), group, listener, patience)
+            group.all_reduce_max(0)  # all are connected, and nobody needs a name any more
     finally:
-        if world.leads:
+        if group.is_main:
             shutil.rmtree(folder, ignore_errors=True)
-    return evolve(world, exchange=SharedMemory(world.rank, places, peers))
+    return evolve(group, exchange=SharedMemory(group.rank, places, peers))
 
 
 def _make_places(size: int) -> str:
@@ -106,25 +106,25 @@ def _make_places(size: int) -> str:
     return folder
 
 
-def _open_places(folder: Path, world: World, listener: socket.socket) -> Tensor | None:
+def _open_places(folder: Path, group: ProcessGroup, listener: socket.socket) -> Tensor | None:
     """Map the places `[R, 2, bytes]`, and listen under this process's number."""
     try:
-        listener.bind(str(folder / str(world.rank)))
-        listener.listen(world.size)
-        size = 2 * PLACE * world.size
+        listener.bind(str(folder / str(group.rank)))
+        listener.listen(group.size)
+        size = 2 * PLACE * group.size
         places = torch.from_file(str(folder / "places"), shared=True, size=size, dtype=torch.uint8)
     except (OSError, RuntimeError):
         return None
-    return places.view(world.size, 2, PLACE)
+    return places.view(group.size, 2, PLACE)
 
 
-def _connect(folder: Path, world: World, listener: socket.socket, patience: float) -> list[socket.socket]:
+def _connect(folder: Path, group: ProcessGroup, listener: socket.socket, patience: float) -> list[socket.socket]:
     """Reach the processes before this one, and be reached by those after it."""
     listener.settimeout(patience)
-    peers = [socket.socket(socket.AF_UNIX) for _ in range(world.rank)]
+    peers = [socket.socket(socket.AF_UNIX) for _ in range(group.rank)]
     for rank, peer in enumerate(peers):
         peer.connect(str(folder / str(rank)))
-    peers += [listener.accept()[0] for _ in range(world.rank + 1, world.size)]
+    peers += [listener.accept()[0] for _ in range(group.rank + 1, group.size)]
     for peer in peers:
         peer.settimeout(patience)
     return peers

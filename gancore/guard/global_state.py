@@ -100,7 +100,7 @@ def unchanged(label: str, where: str) -> Iterator[None]:
         raise PluginError(
             f"{label} changes {' and '.join(changed)}",
             where=where,
-            mend="a plugin may not change what all others rely on; give dtype, device and such to each call",
+            fix="a plugin may not change what all others rely on; give dtype, device and such to each call",
         )
 
 

@@ -16,7 +16,7 @@ from gancore.errors import GanError, PluginError
 from gancore.guard import results
 from gancore.guard.global_state import Settings, put_back, settings, unchanged
 from gancore.guard.gradients import passes_gradient
-from gancore.plugins.calling import Chosen, Hooks, Implementation
+from gancore.plugins.calling import Component, Hooks, Implementation
 from gancore.plugins.loading import last_line
 from gancore.train.batch import Batch
 from gancore.train.plan import Head, Tail
@@ -39,7 +39,7 @@ def guarded(composition: Composition) -> Composition:
 class GuardedHooks(Hooks):
     """Hooks of which the first calls are watched, and of which every metrics row asks whether all is as it was."""
 
-    def __init__(self, chosen: Sequence[Chosen], watch: type[Guarded] | None = None) -> None:
+    def __init__(self, chosen: Sequence[Component], watch: type[Guarded] | None = None) -> None:
         super().__init__(chosen)
         make, always = watch or Guarded, every_call or watch is not None
         self._implementations = {
@@ -79,10 +79,10 @@ class GuardedHooks(Hooks):
         hook = "critic_view" if changed else "critic_shape"
         culprit = changed or self.implementations("critic_shape")[-1]
         return PluginError(
-            f"{culprit.chosen.name}.{hook}{moment(given)}: the view is [N, {_sizes(found)}], but the critic is built "
+            f"{culprit.chosen.name}.{hook}{when(given)}: the view is [N, {_sizes(found)}], but the critic is built "
             f"for [N, {_sizes(wanted)}]",
             where=origin(culprit.chosen),
-            mend="let critic_shape return the shape that critic_view gives",
+            fix="let critic_shape return the shape that critic_view gives",
         )
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
@@ -95,7 +95,7 @@ class GuardedHooks(Hooks):
             raise PluginError(
                 f"a component changed {' and '.join(changed)} before step {step}",
                 where=", ".join(each.name for each in self.chosen),
-                mend="--debug watches every call, and names the component",
+                fix="--debug watches every call, and names the component",
             )
         self._settings = self._settings or settings()  # only now: whoever trains sets up signals after the build
         return [
@@ -104,7 +104,7 @@ class GuardedHooks(Hooks):
             if not hasattr(each.component, "state") and self._moves(each)
         ]
 
-    def _moves(self, each: Chosen) -> bool:
+    def _moves(self, each: Component) -> bool:
         """Whether a component's tensors have now moved between rows for the second time: once may fill a cache."""
         marks, times = self._seen.get(each.name, ([], 0))
         now = [(weakref.ref(tensor), tensor._version) for tensor in tensors_of(each.component)]  # noqa: SLF001
@@ -139,7 +139,7 @@ def tensors_of(component: Any) -> list[Tensor]:
 class Guarded(Implementation):
     """One component's method, watched at its first calls. Grad mode is put back after every one."""
 
-    everyone: tuple[Chosen, ...] = field(repr=False)
+    everyone: tuple[Component, ...] = field(repr=False)
     always: bool = False
     calls: Iterator[int] = field(factory=itertools.count, repr=False)
     calls_with_gradient: Iterator[int] = field(factory=itertools.count, repr=False)
@@ -173,19 +173,17 @@ class Guarded(Implementation):
             answer = self.ask(given)
         for name, tensor, version in before:
             if tensor._version != version:  # noqa: SLF001 - the only count there is
-                what = f"{label}{moment(given)} writes into {name}"
-                raise PluginError(what, where=where, mend="work on a copy: x + 1, not x.add_(1)")
+                what = f"{label}{when(given)} writes into {name}"
+                raise PluginError(what, where=where, fix="work on a copy: x + 1, not x.add_(1)")
         got, want = results.wanted(hook, self.chosen, given, answer)
         if want:
-            what = f"{label}{moment(given)} gave {results.shown(got)}, but {want} is wanted"
-            raise PluginError(what, where=where, mend="docs/reference/hooks.md says what each hook answers")
+            what = f"{label}{when(given)} gave {results.shown(got)}, but {want} is wanted"
+            raise PluginError(what, where=where, fix="docs/reference/hooks.md says what each hook answers")
         if hook == "critic_view" and answer is not None:
             view = answer[0] if isinstance(answer, tuple) else answer
             if not passes_gradient(given["images"], view):
-                what = (
-                    f"{label}{moment(given)} lets no gradient pass to the images, so the generator cannot learn by it"
-                )
-                raise PluginError(what, where=where, mend="no detach(), no rounding, no copy through NumPy")
+                what = f"{label}{when(given)} lets no gradient pass to the images, so the generator cannot learn by it"
+                raise PluginError(what, where=where, fix="no detach(), no rounding, no copy through NumPy")
         watch_networks(hook, label, where, given, answer)
         return answer
 
@@ -195,27 +193,29 @@ class Guarded(Implementation):
         culprit = found or self.chosen
         by = "" if culprit is self.chosen else f" of {self.chosen.name}"
         return PluginError(
-            f"{culprit.name} failed in {hook}{by}{moment(given)}: {type(cause).__name__}: {cause}",
+            f"{culprit.name} failed in {hook}{by}{when(given)}: {type(cause).__name__}: {cause}",
             where=", ".join(filter(None, (origin(culprit), line))),
-            mend="--debug shows the traceback",
+            fix="--debug shows the traceback",
         )
 
 
-def culprit_of(error: BaseException, everyone: Sequence[Chosen]) -> tuple[Chosen | None, str]:
+def culprit_of(error: BaseException, everyone: Sequence[Component]) -> tuple[Component | None, str]:
     """Return the first component in whose own code an error came up, and the line; (None, "") where in nobody's."""
     line = last_line(error, {module_of(each.component) for each in everyone})
     lines = ((each, last_line(error, {module_of(each.component)})) for each in everyone)
     return next((each for each, own in lines if line and own == line), None), line
 
 
-def moment(given: Mapping[str, Any]) -> str:
+def when(given: Mapping[str, Any]) -> str:
     """Say at which step a hook is called, as far as what it is given tells."""
     holder = next((given[name] for name in ("progress", "batch") if name in given), None)
-    step = given.get("step", given.get("row", {}).get("step", getattr(getattr(holder, "moment", holder), "step", None)))
+    step = given.get(
+        "step", given.get("row", {}).get("step", getattr(getattr(holder, "update_id", holder), "step", None))
+    )
     return "" if step is None else f", step {step}"
 
 
-def origin(chosen: Chosen) -> str:
+def origin(chosen: Component) -> str:
     """Say where a component comes from: distribution and version, or how it was chosen."""
     return f"{chosen.distribution} {chosen.version}" if chosen.distribution else chosen.chosen_by
 
@@ -246,7 +246,7 @@ def watch_networks(hook: str, label: str, where: str, given: Mapping[str, Any], 
         for part in answer if isinstance(answer, Sequence) else (answer,):
             if not isinstance(part, Tail | Head):
                 what = f"{label} gave {results.shown(part)}, but a Tail or a Head is wanted"
-                raise PluginError(what, where=where, mend="Tail(module, added=k) or Head(name, module)")
+                raise PluginError(what, where=where, fix="Tail(module, added=k) or Head(name, module)")
             _watch_once(part.module, results.tail_or_head(part), f"the {type(part).__name__} of {label}", where, given)
 
 
@@ -256,6 +256,6 @@ def _watch_once(net: nn.Module, check: results.Check, label: str, where: str, gi
         if inputs and (want := check(given, inputs, output)):
             shapes = " and ".join(results.shown(each) for each in inputs if isinstance(each, Tensor))
             what = f"{label} made {results.shown(output)} of {shapes}, but {want} is wanted"
-            raise PluginError(what, where=where, mend="docs/reference/hooks.md says what each network maps to what")
+            raise PluginError(what, where=where, fix="docs/reference/hooks.md says what each network maps to what")
 
     handle = net.register_forward_hook(look)

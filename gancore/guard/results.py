@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from gancore.train.batch import as_sample
-from gancore.train.networks import Judgement
+from gancore.train.networks import CriticOutput
 from gancore.train.plan import Head, Tail
 
 if TYPE_CHECKING:
-    from gancore.plugins.calling import Chosen
+    from gancore.plugins.calling import Component
 
 Given = Mapping[str, Any]
 
@@ -59,7 +59,7 @@ def _expect(thing: Any, shape: Sequence[int], dtype: torch.dtype | None = None) 
     return f"a tensor of {kind} [{sizes}]"
 
 
-def wanted(hook: str, chosen: Chosen, given: Given, answer: Any) -> tuple[Any, str]:
+def wanted(hook: str, chosen: Component, given: Given, answer: Any) -> tuple[Any, str]:
     """Return the part of an answer that is wrong and what is wanted instead; an empty text where all is well."""
     if hook in ("critic_terms", "generator_terms"):
         return _wanted_terms(hook, chosen, given, answer)
@@ -71,7 +71,7 @@ def wanted(hook: str, chosen: Chosen, given: Given, answer: Any) -> tuple[Any, s
     return answer, form(chosen, given, answer) if form else ""
 
 
-def _wanted_terms(hook: str, chosen: Chosen, given: Given, answer: Any) -> tuple[Any, str]:
+def _wanted_terms(hook: str, chosen: Component, given: Given, answer: Any) -> tuple[Any, str]:
     scalar = "{name: scalar tensor}"
     if answer is None or (isinstance(answer, Mapping) and not answer):
         return answer, scalar if chosen.kind == "loss" else ""
@@ -88,21 +88,21 @@ def _wanted_terms(hook: str, chosen: Chosen, given: Given, answer: Any) -> tuple
     return answer, ""
 
 
-def _latents(chosen: Chosen, given: Given, answer: Any) -> str:
+def _latents(chosen: Component, given: Given, answer: Any) -> str:
     columns = given["plan"].latent_slices.get(chosen.name)
     width = -1 if columns is None else columns.stop - columns.start
     return _expect(answer, (given["n"], width), torch.float32)
 
 
-def _labels(chosen: Chosen, given: Given, answer: Any) -> str:
+def _labels(chosen: Component, given: Given, answer: Any) -> str:
     return _expect(answer, (given["n"], len(given["plan"].label_sets)), torch.int64)
 
 
-def _like(name: str) -> Callable[[Chosen, Given, Any], str]:
+def _like(name: str) -> Callable[[Component, Given, Any], str]:
     return lambda chosen, given, answer: _expect(answer, given[name].shape, given[name].dtype)
 
 
-def _view(chosen: Chosen, given: Given, answer: Any) -> str:
+def _view(chosen: Component, given: Given, answer: Any) -> str:
     images, labels = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
     if not (isinstance(images, Tensor) and images.is_floating_point() and images.dim() > 1):
         return "a tensor of floating point [N, *shape], or a tuple (images, labels)"
@@ -110,8 +110,8 @@ def _view(chosen: Chosen, given: Given, answer: Any) -> str:
     return wanted and f"{wanted} as labels of {len(images)} images"
 
 
-def _tuple(*names: str) -> Callable[[Chosen, Given, Any], str]:
-    def form(chosen: Chosen, given: Given, answer: Any) -> str:
+def _tuple(*names: str) -> Callable[[Component, Given, Any], str]:
+    def form(chosen: Component, given: Given, answer: Any) -> str:
         if not isinstance(answer, tuple) or len(answer) != len(names):
             return f"a tuple ({', '.join(names)})"
         for name, each in zip(names, answer, strict=True):
@@ -122,7 +122,7 @@ def _tuple(*names: str) -> Callable[[Chosen, Given, Any], str]:
     return form
 
 
-FORMS: dict[str, Callable[[Chosen, Given, Any], str]] = {
+FORMS: dict[str, Callable[[Component, Given, Any], str]] = {
     "draw_latent": _latents,
     "draw_labels": _labels,
     "critic_targets": _like("targets"),
@@ -161,7 +161,7 @@ def _doubled(given: Given, inputs: tuple[Any, ...], output: Any) -> str:
 
 
 def _judgement(given: Given, inputs: tuple[Any, ...], output: Any) -> str:
-    return _expect(output.score, (-1,)) if isinstance(output, Judgement) else "a gancore Judgement"
+    return _expect(output.score, (-1,)) if isinstance(output, CriticOutput) else "a gancore CriticOutput"
 
 
 NETWORKS: dict[str, Check] = {

@@ -24,22 +24,22 @@ def choose_runtime(settings: Settings) -> Runtime:
     Raises UsageError where that cannot be.
     """
     device = choose_device(settings.device)
-    world = join(device.type)
-    expect_shares(settings.batch, world)
-    if world.size > 1 and device.type == "cuda":
+    group = join(device.type)
+    expect_shares(settings.batch, group)
+    if group.size > 1 and device.type == "cuda":
         device = choose_device(f"cuda:{local_rank()}")
         torch.cuda.set_device(device)
-    rows = settings.batch // world.size
+    rows = settings.batch // group.size
     pays = rows >= WORTHWHILE and (device.type == "cpu" or settings.precision != "fp32")
     layout = {"auto": pays, "true": True, "false": False}[settings.channels_last]
-    return Runtime(device, settings.precision, layout, world, choose_scalers(device, settings.precision))
+    return Runtime(device, settings.precision, layout, group, choose_scalers(device, settings.precision))
 
 
 def choose_scalers(device: torch.device, precision: str) -> dict[str, torch.amp.GradScaler]:
     """Settle how products are computed in float32, and return a scaler a player for fp16. Raises UsageError."""
     if precision == "tf32" and device.type != "cuda":
         what = f"tf32 is arithmetic of CUDA devices, and this run computes on {device.type}"
-        raise UsageError(what, where="--precision tf32", mend="--precision fp32")
+        raise UsageError(what, where="--precision tf32", fix="--precision fp32")
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
         torch.backends.cudnn.benchmark = True  # shapes do not change
@@ -79,7 +79,7 @@ def cpu_facts() -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
-def build_anew(gan: GAN, mode: str) -> None:
+def compile_networks(gan: GAN, mode: str) -> None:
     """Let torch compile the generator and the critic's body when they are first called; their weights stay."""
     if mode != "none":
         critic = gan.critic.network  # whose answer is an object that torch's compiler does not make
@@ -87,7 +87,7 @@ def build_anew(gan: GAN, mode: str) -> None:
             network.compile(mode=mode)
 
 
-def resident(data: Data, runtime: Runtime) -> Data:
+def data_on_device(data: Data, runtime: Runtime) -> Data:
     """Return the data as batches are gathered from it: on a CUDA device where a third of its free memory holds it."""
     if runtime.device.type != "cuda" or not isinstance(data, StoredData) or not isinstance(data.samples, torch.Tensor):
         return data
@@ -107,17 +107,17 @@ def choose_device(device: str) -> torch.device:
         raise UsageError(
             f"no device is called {device!r}",
             where="--device",
-            mend="cuda, for an NVIDIA or AMD card"
+            fix="cuda, for an NVIDIA or AMD card"
             if device.lower() in ("gpu", "nvidia")
             else "auto, cpu, cuda or cuda:0",
         ) from None
     if chosen.type not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"device {device!r} is of no use here", where="--device", mend="auto, cpu, cuda or mps")
+        raise UsageError(f"device {device!r} is of no use here", where="--device", fix="auto, cpu, cuda or mps")
     if chosen.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("device 'mps' is not there", where="--device", mend="--device auto")
+        raise UsageError("device 'mps' is not there", where="--device", fix="--device auto")
     count = torch.cuda.device_count()
     if chosen.type == "cuda" and (chosen.index or 0) >= count:
         raise UsageError(
-            f"device {device!r} is not there: torch sees {count} CUDA devices", where="--device", mend="--device auto"
+            f"device {device!r} is not there: torch sees {count} CUDA devices", where="--device", fix="--device auto"
         )
     return chosen

@@ -17,7 +17,7 @@ from gancore.train.sampling import evaluating
 WORTHWHILE = 32  # samples of a batch from which a layout with channels last was measured to pay
 
 
-def lay_out(gan: GAN, plan: Plan, runtime: Runtime, wish: str, roles: Sequence[Role] = ROLES) -> Runtime:
+def use_channels_last(gan: GAN, plan: Plan, runtime: Runtime, wish: str, roles: Sequence[Role] = ROLES) -> Runtime:
     """Lay the players' convolutions out as the runtime wants; return it as it can be had.
 
     Networks without convolutions stay as they are. So do, where the wish is `auto`, those that read a map's numbers in
@@ -32,7 +32,7 @@ def lay_out(gan: GAN, plan: Plan, runtime: Runtime, wish: str, roles: Sequence[R
     except RuntimeError as error:
         if wish == "true":
             what = f"a network does not bear channels last: {error}"
-            raise UsageError(what, where="--channels-last true", mend="--channels-last auto") from None
+            raise UsageError(what, where="--channels-last true", fix="--channels-last auto") from None
         _lay(gan, torch.contiguous_format, roles)
         return evolve(runtime, channels_last=False)
     return runtime

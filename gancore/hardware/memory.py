@@ -15,7 +15,7 @@ MIB = 2**20
 
 def memory_of(training: Training, before: float) -> dict[str, float]:
     """Count MiB: weights, optimisers' state, what graphs keep at most, the process's peak and its growth by steps."""
-    gan = training.game.gan
+    gan = training.context.gan
     players = [gan.player(role) for role in ROLES]
     weights = sum(weight.nbytes for player in players for weight in player.parameters)
     state = sum(
@@ -53,7 +53,7 @@ def most_kept(training: Training) -> int:
             now -= self.size if held[self.place] == 0 else 0
 
     with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.tensor):
-        training.advance()
+        training.train_step()
     return most
 
 

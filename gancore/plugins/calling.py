@@ -23,7 +23,7 @@ OF_ONE_PLAYER = {"adapt_generator": "generator", "adapt_critic": "critic"}
 
 
 @frozen(eq=False)
-class Chosen:
+class Component:
     """One component in its place: the name it goes by, its kind, the players it serves, where it came from."""
 
     name: str
@@ -40,7 +40,7 @@ class Chosen:
 class Implementation:
     """One component's method for one hook, with the arguments it wants."""
 
-    chosen: Chosen
+    chosen: Component
     function: Callable[..., Any]
     wants: tuple[str, ...]
 
@@ -58,20 +58,20 @@ class Implementation:
         except GanError:
             raise
         except (Exception, SystemExit) as error:
-            moment = f", step {given['step']}" if "step" in given else ""
+            update_id = f", step {given['step']}" if "step" in given else ""
             raise PluginError(
-                f"{self.chosen.name} failed in {hook}{moment}: {type(error).__name__}: {error}",
+                f"{self.chosen.name} failed in {hook}{update_id}: {type(error).__name__}: {error}",
                 where=f"{self.chosen.distribution or 'file'} {self.chosen.version}".strip(),
-                mend="--debug shows the traceback",
+                fix="--debug shows the traceback",
             ) from error
 
 
 class Hooks:
     """Calls hooks on the chosen components and joins their answers: `first`, `fold`, `all`."""
 
-    def __init__(self, chosen: Iterable[Chosen]) -> None:
+    def __init__(self, chosen: Iterable[Component]) -> None:
         self.chosen = tuple(chosen)
-        self.asked: Chosen | None = None  # whose method is running now
+        self.asked: Component | None = None  # whose method is running now
         manager = pluggy.PluginManager("gancore")
         manager.add_hookspecs(hookspecs)
         for each in reversed(self.chosen):  # pluggy calls the last registered first

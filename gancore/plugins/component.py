@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 hookimpl = pluggy.HookimplMarker("gancore")
 
-CARD = "__gancore__"
+INFO = "__gancore__"
 
 
 @attrs.frozen
@@ -36,32 +36,32 @@ class Rule:
     hard: bool
     reason: str
     cite: str = ""
-    mend: str = ""
+    fix: str = ""
     when: Callable[[Any], bool] = lambda component: True
 
 
-def needs(tag: str, reason: str, **more: Any) -> Rule:
-    """Refuse a composition in which nobody provides `tag`. `more` is any of cite, mend, and when(component)."""
+def requires(tag: str, reason: str, **more: Any) -> Rule:
+    """Refuse a composition in which nobody provides `tag`. `more` is any of cite, fix, and when(component)."""
     return Rule(tag, False, True, reason, **more)
 
 
-def refuses(tag: str, reason: str, **more: Any) -> Rule:
+def conflicts(tag: str, reason: str, **more: Any) -> Rule:
     """Refuse a composition in which somebody else provides `tag`."""
     return Rule(tag, True, True, reason, **more)
 
 
-def wary_of(tag: str, reason: str, **more: Any) -> Rule:
+def warns_with(tag: str, reason: str, **more: Any) -> Rule:
     """Note before the run that somebody else provides `tag`."""
     return Rule(tag, True, False, reason, **more)
 
 
-def wary_without(tag: str, reason: str, **more: Any) -> Rule:
+def warns_without(tag: str, reason: str, **more: Any) -> Rule:
     """Note before the run that nobody provides `tag`."""
     return Rule(tag, False, False, reason, **more)
 
 
 @attrs.frozen
-class Card:
+class ComponentInfo:
     """What a component says of itself: its source, its tags, its rules, and what it asks of the composition."""
 
     source: str
@@ -127,7 +127,7 @@ def option(
     """
     if isinstance(default, list | dict | set):
         what = f"an option's default is {default!r}, which all objects would share"
-        raise PluginError(what, mend=f"a tuple, e.g. option({tuple(default)!r})")
+        raise PluginError(what, fix=f"a tuple, e.g. option({tuple(default)!r})")
     about = {"help": help, "ge": ge, "gt": gt, "le": le, "lt": lt, "choices": tuple(choices)}
     return attrs.field(default=default, validator=_check, metadata={"option": about})
 
@@ -180,11 +180,11 @@ def kebab(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", name).strip("-").lower()
 
 
-def card_of(thing: Any) -> Card:
+def info_of(thing: Any) -> ComponentInfo:
     """Return the card of a component or component class. Raises PluginError for anything else."""
-    card = getattr(thing, CARD, None)
-    if not isinstance(card, Card):
-        raise PluginError(f"{thing!r} is no component", mend="decorate its class with @gancore.plugins.component")
+    card = getattr(thing, INFO, None)
+    if not isinstance(card, ComponentInfo):
+        raise PluginError(f"{thing!r} is no component", fix="decorate its class with @gancore.plugins.component")
     return card
 
 
@@ -218,24 +218,24 @@ def component(
     """
     if bare is not None:
         raise PluginError(
-            f"{getattr(bare, '__name__', bare)} is decorated with @component without parentheses", mend=EXAMPLE
+            f"{getattr(bare, '__name__', bare)} is decorated with @component without parentheses", fix=EXAMPLE
         )
-    card = Card(
+    card = ComponentInfo(
         source, frozenset(provides), tuple(rules), dict(asks or {}), dict(asks_with or {}), state_version,
         dict(known_as or {}),
     )  # fmt: skip
 
     def decorate(cls: type[T]) -> type[T]:
         if not source.strip():
-            raise PluginError(f"{cls.__name__} cites no source", mend=EXAMPLE)
+            raise PluginError(f"{cls.__name__} cites no source", fix=EXAMPLE)
         check_api(cls, hookspecs.API if api is None else api)
         check_hooks(cls)
         defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
         if defined.__hash__ is None:
-            raise PluginError(f"{cls.__name__} cannot be hashed", mend="leave __eq__ out, or define __hash__ beside it")
+            raise PluginError(f"{cls.__name__} cannot be hashed", fix="leave __eq__ out, or define __hash__ beside it")
         check_fields(defined)
         explain_undeclared(defined)
-        setattr(defined, CARD, card)
+        setattr(defined, INFO, card)
         return defined
 
     return decorate
@@ -251,7 +251,7 @@ def check_api(cls: type, api: int) -> None:
         versions = f"versions {oldest} to {newest}" if oldest < newest else f"version {newest}"
         raise PluginError(
             f"{cls.__name__} is made for hooks of version {api}, but this gancore supports {versions}",
-            mend="upgrade gancore" if api > newest else "upgrade the plugin",
+            fix="upgrade gancore" if api > newest else "upgrade the plugin",
         )
 
 
@@ -261,7 +261,7 @@ def check_fields(cls: Any) -> None:
         if "option" in each.metadata and not each.metadata["option"]["help"].strip():
             raise PluginError(
                 f"{cls.__name__}.{each.name} has no help",
-                mend=f'{each.name} = option({each.default!r}, help="what it is, and its unit")',
+                fix=f'{each.name} = option({each.default!r}, help="what it is, and its unit")',
             )
 
 
@@ -302,7 +302,7 @@ def check_hooks(cls: type) -> None:
         method = inspect.getattr_static(cls, name)
         if isinstance(method, staticmethod | classmethod) and name in SPECS:
             what = f"{cls.__name__}.{name} is a {type(method).__name__}, but hooks are methods of an object"
-            raise PluginError(what, mend=_definition(name))
+            raise PluginError(what, fix=_definition(name))
         if name.startswith("_") or not inspect.isfunction(method):
             continue
         where = f"{inspect.getsourcefile(cls) or cls.__module__}, line {method.__code__.co_firstlineno}"
@@ -313,13 +313,13 @@ def check_hooks(cls: type) -> None:
             raise PluginError(
                 f"{cls.__name__}.{name} acts on no hook, so it would never run",
                 where=where,
-                mend=f"{_definition(near[0])}    with @hookimpl above it",
+                fix=f"{_definition(near[0])}    with @hookimpl above it",
             )
     if hasattr(cls, "state") != hasattr(cls, "load_state"):
-        raise PluginError(f"{cls.__name__} has one of state() and load_state() without the other", mend="define both")
+        raise PluginError(f"{cls.__name__} has one of state() and load_state() without the other", fix="define both")
     if not marked:
         raise PluginError(
-            f"{cls.__name__} implements no hook, so it would do nothing", mend="mark its methods @hookimpl"
+            f"{cls.__name__} implements no hook, so it would do nothing", fix="mark its methods @hookimpl"
         )
 
 
@@ -334,20 +334,20 @@ def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) 
         raise PluginError(
             f"{label} is marked @hookimpl, but gancore has no such hook",
             where=where,
-            mend=_definition(near[0]) if near else "see gancore/hookspecs.py",
+            fix=_definition(near[0]) if near else "see gancore/hookspecs.py",
         )
     parameters = list(inspect.signature(method).parameters.values())
     if not parameters or parameters[0].name in SPECS[name]:
-        raise PluginError(f"{label} has no self", where=where, mend=_definition(name))
+        raise PluginError(f"{label} has no self", where=where, fix=_definition(name))
     del parameters[0]
     if unknown := [p.name for p in parameters if p.name not in SPECS[name]]:
         raise PluginError(
             f"{label} takes {', '.join(unknown)}, which the hook does not give",
             where=where,
-            mend=f"any of {', '.join(SPECS[name])}",
+            fix=f"any of {', '.join(SPECS[name])}",
         )
     if any(p.default is not inspect.Parameter.empty for p in parameters):
-        raise PluginError(f"{label} gives a hook argument a default", where=where, mend="leave the default out")
+        raise PluginError(f"{label} gives a hook argument a default", where=where, fix="leave the default out")
     mark = method.gancore_impl  # type: ignore[attr-defined]
     if mark.get("wrapper") or mark.get("hookwrapper"):
-        raise PluginError(f"{label} is a hook wrapper; components are only called", where=where, mend="@hookimpl alone")
+        raise PluginError(f"{label} is a hook wrapper; components are only called", where=where, fix="@hookimpl alone")

@@ -108,23 +108,23 @@ def find(name: str, kind: str) -> Row:
     where = f"{kind} {name}"
     if not rows:
         of_kind = [row.name for row in installed() if row.kind == kind]
-        mend = meant(bare, kind) or (f"one of {', '.join(of_kind)}" if of_kind else "none is installed")
+        fix = meant(bare, kind) or (f"one of {', '.join(of_kind)}" if of_kind else "none is installed")
         raise UsageError(
             f"no {IN_WORDS.get(kind, kind)} is called {name!r}",
             where=where,
-            mend=f"{mend}    (`gan plugins {kind}` lists {len(of_kind)})",
+            fix=f"{fix}    (`gan plugins {kind}` lists {len(of_kind)})",
         )
     if len(rows) > 1:
         names = dict.fromkeys(f"{row.distribution}:{row.name}" for row in rows)
-        mend = " or ".join(names) if len(names) > 1 else f"uninstall {rows[0].distribution}, which publishes them all"
-        raise UsageError(f"{len(rows)} components are called {name!r}", where=where, mend=mend)
+        fix = " or ".join(names) if len(names) > 1 else f"uninstall {rows[0].distribution}, which publishes them all"
+        raise UsageError(f"{len(rows)} components are called {name!r}", where=where, fix=fix)
     row = rows[0]
     if refused := refusal(row.name):
-        raise UsageError(refused, where=f"{where}, {row.origin}", mend="its author must rename it")
+        raise UsageError(refused, where=f"{where}, {row.origin}", fix="its author must rename it")
     if row.kind != kind:
         one, other = IN_WORDS.get(row.kind, row.kind), IN_WORDS.get(kind, kind)
-        mend = next(meant_by_word(bare, kind), f"--{row.kind} {name}")
-        raise UsageError(f"{name!r} is of kind {one}, not {other}", where=where, mend=mend)
+        fix = next(meant_by_word(bare, kind), f"--{row.kind} {name}")
+        raise UsageError(f"{name!r} is of kind {one}, not {other}", where=where, fix=fix)
     return row
 
 

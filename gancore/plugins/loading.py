@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from gancore.errors import PluginError, UsageError
-from gancore.plugins.component import CARD, kebab
+from gancore.plugins.component import INFO, kebab
 from gancore.plugins.discovery import Row
 from gancore.plugins.slots import FILE, KINDS
 
@@ -31,34 +31,34 @@ importing: Callable[[str, str], AbstractContextManager[object]] = _plainly
 def load(row: Row) -> type:
     """Import a component's class. Raises PluginError naming its origin."""
     found = load_object(row)
-    if not isinstance(found, type) or CARD not in vars(found):
+    if not isinstance(found, type) or INFO not in vars(found):
         what = f"{row.name} is {found!r}, no component class"
-        raise PluginError(what, where=row.origin, mend="decorate it with @component")
+        raise PluginError(what, where=row.origin, fix="decorate it with @component")
     return found
 
 
 def load_object(row: Row) -> Any:
     """Import what a row names; what its module prints goes to stderr. Raises PluginError naming its origin."""
     module, _, attribute = row.object.partition(":")
-    with _foreign(row.name, row.origin, module, f"mend or uninstall {row.distribution}", row.kind in KINDS):
+    with _foreign(row.name, row.origin, module, f"fix or uninstall {row.distribution}", row.kind in KINDS):
         return getattr(importlib.import_module(module), attribute)
 
 
 @contextmanager
-def _foreign(name: str, origin: str, module: str, mend: str, watched: bool = True) -> Iterator[None]:
+def _foreign(name: str, origin: str, module: str, fix: str, watched: bool = True) -> Iterator[None]:
     """Run a plugin's module. Raises PluginError with the plugin's own last line for whatever it raises."""
     try:
         with (importing if watched else _plainly)(name, origin):
             yield
     except PluginError as error:
         where = error.where if origin in error.where else ", ".join(filter(None, (origin, error.where)))
-        raise PluginError(error.what, where=where, mend=error.mend) from error
+        raise PluginError(error.what, where=where, fix=error.fix) from error
     except (Exception, SystemExit) as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) and error.name != module else ""
         raise PluginError(
             f"{name} cannot be imported: {type(error).__name__}: {error}",
             where=", ".join(filter(None, (origin, last_line(error, {module.partition(".")[0]})))),
-            mend=f"pip install {missing}" if missing else mend,
+            fix=f"pip install {missing}" if missing else fix,
         ) from error
 
 
@@ -81,13 +81,13 @@ def load_file(given: str) -> tuple[str, type]:
     classes = {
         name: thing
         for name, thing in vars(_run_file(path)).items()
-        if isinstance(thing, type) and CARD in vars(thing) and thing.__module__ == _module_name(path)
+        if isinstance(thing, type) and INFO in vars(thing) and thing.__module__ == _module_name(path)
     }
     held = ", ".join(classes) or "none"
     if wanted and wanted not in classes:
-        raise UsageError(f"{path} holds no component {wanted}", where=given, mend=f"it holds {held}")
+        raise UsageError(f"{path} holds no component {wanted}", where=given, fix=f"it holds {held}")
     if not wanted and len(classes) != 1:
-        raise UsageError(f"{path} holds {len(classes)} components ({held})", where=given, mend=f"{path}:NAME")
+        raise UsageError(f"{path} holds {len(classes)} components ({held})", where=given, fix=f"{path}:NAME")
     name = wanted or next(iter(classes))
     return kebab(name), classes[name]
 
@@ -102,7 +102,7 @@ def split_file(given: str) -> tuple[Path, str]:
     location, _, wanted = given.rpartition("=")[2].partition(".py:")
     path = Path(f"{location}.py" if wanted else location).absolute()
     if not os.path.isfile(path):
-        raise UsageError(f"there is no file {path}", where=given, mend="name a Python file that holds a component")
+        raise UsageError(f"there is no file {path}", where=given, fix="name a Python file that holds a component")
     return path.resolve(), wanted
 
 
@@ -114,9 +114,9 @@ def _run_file(path: Path) -> ModuleType:
     name = _module_name(path)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"{path} is no Python file", where=str(path), mend="name a Python file that holds a component")
+        raise UsageError(f"{path} is no Python file", where=str(path), fix="name a Python file that holds a component")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    with _foreign(str(path), str(path), name, "mend the file"):
+    with _foreign(str(path), str(path), name, "fix the file"):
         spec.loader.exec_module(module)
     return module

@@ -10,8 +10,8 @@ from attrs import asdict, evolve, field, frozen
 
 from gancore.errors import CompositionError, UsageError, did_you_mean
 from gancore.plugins import discovery, loading
-from gancore.plugins.calling import Chosen, Hooks
-from gancore.plugins.component import card_of, options_of
+from gancore.plugins.calling import Component, Hooks
+from gancore.plugins.component import info_of, options_of
 from gancore.plugins.slots import ANY, BOTH, KINDS, LISTS, ONE_OF, SHORTHANDS, WITHOUT, hyphened
 from gancore.recipe import lookup
 from gancore.recipe.options import Given, read_options
@@ -25,7 +25,7 @@ OF_THE_DATA = "data."  # tags that are known only once the data is open
 
 
 @frozen
-class Pick:
+class Choice:
     """One name in one slot, before it is loaded."""
 
     slot: str
@@ -59,7 +59,7 @@ class Found:
 class Composition:
     """The chosen components of a run in calling order, its settings, and where each choice came from."""
 
-    chosen: tuple[Chosen, ...]
+    chosen: tuple[Component, ...]
     settings: Settings
     slots: Mapping[str, tuple[str, ...]]
     origins: Mapping[str, str]
@@ -114,11 +114,11 @@ def refuse_unknown_slots(names: Iterable[str]) -> None:
         if word in slots:
             continue
         spelled = [slot.replace("-", "_") for slot in slots]
-        mend = (
+        fix = (
             f'settings={{"{word}": …}}' if word in options_of(Settings)
             else did_you_mean(name, spelled) or discovery.meant(word, guess=False) or f"one of {', '.join(spelled)}"
         )  # fmt: skip
-        raise UsageError(f"compose() has no slot {name!r}", where=f"compose({name}=…)", mend=mend)
+        raise UsageError(f"compose() has no slot {name!r}", where=f"compose({name}=…)", fix=fix)
 
 
 def plain_names(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,8 +140,8 @@ def recipe_layers(given: str, variants: Iterable[str] = ()) -> list[Layer]:
     for variant in variants:
         found = [each.variants[variant] for each in chain if variant in each.variants]
         if not found:
-            mend = "leave it out; `gan recipes` says which have one"
-            raise UsageError(f"recipe {given} has no [{variant}] table", where=f"--{variant}", mend=mend)
+            fix = "leave it out; `gan recipes` says which have one"
+            raise UsageError(f"recipe {given} has no [{variant}] table", where=f"--{variant}", fix=fix)
         layers += found
     return layers
 
@@ -172,7 +172,7 @@ def resolve(
         asked = asks
     else:
         raise CompositionError(
-            "components ask for each other in a circle: " + ", ".join(found), mend="choose the slots yourself"
+            "components ask for each other in a circle: " + ", ".join(found), fix="choose the slots yourself"
         )
     dropped = dropped_names(layers, exact)
     chosen, origins, read = instantiate(picks, found, layers)
@@ -190,26 +190,26 @@ def resolve(
 
 def asks_of(found: Sequence[Found]) -> list[Layer]:
     """List what components ask, in calling order; what they ask beside a certain other comes after, and so wins."""
-    tags = {tag for each in found for tag in card_of(each.cls).provides}
-    plain_asks = [layer_of(f"asked by {each.name}", card_of(each.cls).asks) for each in found]
-    special = [(each.name, tag, fragment) for each in found for tag, fragment in card_of(each.cls).asks_with.items()]
+    tags = {tag for each in found for tag in info_of(each.cls).provides}
+    plain_asks = [layer_of(f"asked by {each.name}", info_of(each.cls).asks) for each in found]
+    special = [(each.name, tag, fragment) for each in found for tag, fragment in info_of(each.cls).asks_with.items()]
     return plain_asks + [layer_of(f"asked by {name} with {tag}", part) for name, tag, part in special if tag in tags]
 
 
-def pick(layers: Sequence[Layer]) -> list[Pick]:
+def pick(layers: Sequence[Layer]) -> list[Choice]:
     """Fill the slots: the highest layer wins a slot that holds one; lists are joined, and `without` taken out."""
     picks = []
     for slot, (kind, roles) in ONE_OF.items():
         given = [layer.slots[slot] for layer in layers if slot in layer.slots]
         if given:
-            picks.append(Pick(slot, kind, roles, _whole(hyphened(given[-1].value)), given[-1].where))
+            picks.append(Choice(slot, kind, roles, _whole(hyphened(given[-1].value)), given[-1].where))
     dropped = {name for layer in layers for name in layer.names(WITHOUT)}
     for slot in ANY:
         for layer in layers:
             refuse_twice(layer, slot)
             for name in layer.names(slot):
                 if name not in dropped and _whole(name) not in [each.name for each in picks]:
-                    picks.append(Pick(slot, slot, BOTH, _whole(name), layer.slots[slot].where))
+                    picks.append(Choice(slot, slot, BOTH, _whole(name), layer.slots[slot].where))
     return picks
 
 
@@ -219,8 +219,8 @@ def refuse_twice(layer: Layer, slot: str) -> None:
     for name in names:
         if names.count(name) > 1:
             alias = "other=" + name.rpartition("=")[2]
-            mend = f"choose it once, or give one an alias: --{slot} {alias}"
-            raise CompositionError(f"{slot} chooses {name!r} twice", where=layer.slots[slot].where, mend=mend)
+            fix = f"choose it once, or give one an alias: --{slot} {alias}"
+            raise CompositionError(f"{slot} chooses {name!r} twice", where=layer.slots[slot].where, fix=fix)
 
 
 def _whole(name: str) -> str:
@@ -235,30 +235,30 @@ def dropped_names(layers: Sequence[Layer], exact: bool) -> tuple[str, ...]:
     for layer in layers:
         for name in layer.names(WITHOUT):
             if name not in asked and not exact:
-                mend = did_you_mean(name, asked) or f"one of {', '.join(sorted(asked)) or 'none'}"
-                raise UsageError(f"nobody asks for {name!r}", where=layer.slots[WITHOUT].where, mend=mend)
+                fix = did_you_mean(name, asked) or f"one of {', '.join(sorted(asked)) or 'none'}"
+                raise UsageError(f"nobody asks for {name!r}", where=layer.slots[WITHOUT].where, fix=fix)
     return tuple(dict.fromkeys(name for layer in layers for name in layer.names(WITHOUT)))
 
 
-def locate(pick: Pick, files: Callable[[str], bool]) -> discovery.Row | None:
+def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
     """Look a pick up without importing it; None for a component file. Raises UsageError where there is none."""
     try:
         if pick.alias and (not discovery.NAME.fullmatch(pick.alias) or pick.alias in RESERVED):
-            raise UsageError(f"{pick.alias!r} cannot be an alias", mend="lower-case words joined by hyphens")
+            raise UsageError(f"{pick.alias!r} cannot be an alias", fix="lower-case words joined by hyphens")
         if not loading.is_file(pick.wanted):
             return discovery.find(pick.wanted, pick.kind)
         loading.split_file(pick.wanted)
         if not files(pick.wanted):
             raise UsageError(
                 f"the recipe names a component file, {pick.wanted}, which would run code",
-                mend=f"--{pick.slot} {pick.wanted} on the command line, if you trust it",
+                fix=f"--{pick.slot} {pick.wanted} on the command line, if you trust it",
             )
     except UsageError as error:
-        raise UsageError(error.what, where=f"{pick.slot} = {pick.name} ({pick.where})", mend=error.mend) from None
+        raise UsageError(error.what, where=f"{pick.slot} = {pick.name} ({pick.where})", fix=error.fix) from None
     return None
 
 
-def load(pick: Pick, row: discovery.Row | None) -> Found:
+def load(pick: Choice, row: discovery.Row | None) -> Found:
     """Load the component of a pick that was located. Raises PluginError where it is broken."""
     if row is None:
         return Found(*loading.load_file(pick.wanted))
@@ -266,10 +266,10 @@ def load(pick: Pick, row: discovery.Row | None) -> Found:
 
 
 def instantiate(
-    picks: Sequence[Pick], found: Mapping[str, Found], layers: Sequence[Layer]
-) -> tuple[tuple[Chosen, ...], dict[str, str], set[str]]:
+    picks: Sequence[Choice], found: Mapping[str, Found], layers: Sequence[Layer]
+) -> tuple[tuple[Component, ...], dict[str, str], set[str]]:
     """Make one object a name, with the options that any layer gives it; also return which tables were read."""
-    chosen: dict[str, Chosen] = {}
+    chosen: dict[str, Component] = {}
     origins: dict[str, str] = {}
     read = {"run"}
     for each in picks:
@@ -278,8 +278,8 @@ def instantiate(
         if name in chosen:
             shared = [other.name for other in picks if other.slot in ONE_OF and other != each]
             if each.slot in ANY or each.name not in shared:
-                mend = f"give one an alias: other={name}"
-                raise CompositionError(f"{name!r} is chosen twice", where=each.where, mend=mend)
+                fix = f"give one an alias: other={name}"
+                raise CompositionError(f"{name!r} is chosen twice", where=each.where, fix=fix)
             chosen[name] = evolve(chosen[name], roles=chosen[name].roles | each.roles)
             continue
         tables = list(dict.fromkeys([source.name, *addresses(picks, each), name]))
@@ -287,7 +287,7 @@ def instantiate(
         given = gather(layers, tables)
         component = make(name, source.cls, read_options(name, options_of(source.cls), given), each.where)
         origins |= {f"{name}.{option}": value.where for option, value in given.items()}
-        chosen[name] = Chosen(
+        chosen[name] = Component(
             name, each.kind, component, each.roles, source.name, source.distribution, source.version, each.where
         )
     return tuple(chosen.values()), origins, read
@@ -298,10 +298,10 @@ def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
     try:
         return cls(**values)
     except ValueError as error:
-        raise UsageError(f"{name}: {error}", where=where, mend=f"gan plugins {name}") from None
+        raise UsageError(f"{name}: {error}", where=where, fix=f"gan plugins {name}") from None
 
 
-def addresses(picks: Sequence[Pick], pick: Pick) -> list[str]:
+def addresses(picks: Sequence[Choice], pick: Choice) -> list[str]:
     """List the slots under whose names a component's options may be given; `optim` where it serves both players."""
     slots = [each.slot for each in picks if each.name == pick.name and each.slot in ONE_OF]
     shared = [short for short, long in SHORTHANDS.items() if set(long) <= set(slots)]
@@ -334,11 +334,11 @@ def refuse_strangers(layers: Sequence[Layer], user: Sequence[Layer], read: set[s
                 continue
             where = next((given.where for given in options.values()), layer.origin)
             kind = next((row.kind for row in discovery.installed() if row.name == table), None)
-            mend = f"--{kind} {table} chooses it" if kind else did_you_mean(table, read) or discovery.meant(table)
-            mend = mend or f"one of {', '.join(sorted(read))}"
+            fix = f"--{kind} {table} chooses it" if kind else did_you_mean(table, read) or discovery.meant(table)
+            fix = fix or f"one of {', '.join(sorted(read))}"
             if table in (*ONE_OF, *SHORTHANDS):
-                mend = "use the component's own name; one that serves both players may be given an alias for each"
-            raise UsageError(f"options are given for {table!r}, which is not chosen", where=where, mend=mend)
+                fix = "use the component's own name; one that serves both players may be given an alias for each"
+            raise UsageError(f"options are given for {table!r}, which is not chosen", where=where, fix=fix)
 
 
 def read_settings(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
@@ -364,7 +364,7 @@ def settle_length(layers: Sequence[Layer], given: dict[str, Given]) -> dict[str,
     return given
 
 
-def option_values(each: Chosen) -> dict[str, Any]:
+def option_values(each: Component) -> dict[str, Any]:
     """Return a component's options as they now are, by kebab-case name, ready for TOML."""
     declared: Any = type(each.component)
     return plain({option.name: getattr(each.component, option.name) for option in options_of(declared).values()})

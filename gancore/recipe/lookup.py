@@ -48,11 +48,11 @@ def recipe_chain(given: str) -> list[Recipe]:
             path, label = published[name], f"recipe {name}"
         else:
             near = did_you_mean(wanted, published) or meant(wanted, guess=False)
-            mend = near or f"`gan recipes` lists the {len(published)} there are; a file ends in .toml"
-            raise UsageError(f"no recipe is called {wanted!r}", where=where, mend=mend)
+            fix = near or f"`gan recipes` lists the {len(published)} there are; a file ends in .toml"
+            raise UsageError(f"no recipe is called {wanted!r}", where=where, fix=fix)
         chain.insert(0, read_recipe(path, label))
         if path.resolve() in seen:
-            raise UsageError(f"recipe {wanted} extends itself", where=where, mend="leave `extends` out")
+            raise UsageError(f"recipe {wanted} extends itself", where=where, fix="leave `extends` out")
         seen.add(path.resolve())
         wanted, folder, where = chain[0].extends, path.parent, f"extends, in {chain[0].name}"
     return chain

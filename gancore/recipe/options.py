@@ -37,27 +37,27 @@ def read_options(owner: str, declared: Mapping[str, Option], given: Mapping[str,
         option = declared.get(name)
         if option is None:
             known = ", ".join(declared) or "no options"
-            mend = did_you_mean(name, declared) or f"it has {known}"
-            raise UsageError(f"{owner} has no option {name!r}", where=each.where, mend=mend, unknown=name)
+            fix = did_you_mean(name, declared) or f"it has {known}"
+            raise UsageError(f"{owner} has no option {name!r}", where=each.where, fix=fix, unknown=name)
         values[option.name] = read_value(f"{owner}.{name}", option, each)
     return values
 
 
 def read_value(label: str, option: Option, given: Given) -> Any:
     """Convert one value to the type of its option and check its range. Raises UsageError."""
-    mend = f"a value {option.range}" if option.range else f"the default is {show(option.default)}"
-    mend = "there are no variables" if isinstance(given.value, str) and "${" in given.value else mend
+    fix = f"a value {option.range}" if option.range else f"the default is {show(option.default)}"
+    fix = "there are no variables" if isinstance(given.value, str) and "${" in given.value else fix
     try:
         value = convert(given.value, option.type)
     except ValueError as error:
         raise UsageError(
-            f"{label} is {given.value!r}, but must be {error} ({option.help})", where=given.where, mend=mend
+            f"{label} is {given.value!r}, but must be {error} ({option.help})", where=given.where, fix=fix
         ) from None
     if not option.allows(value):
         raise UsageError(
             f"{label} is {show(value)}, but must be {option.range} ({option.help})",
             where=given.where,
-            mend=f"the default is {show(option.default)}",
+            fix=f"the default is {show(option.default)}",
         )
     return value
 

@@ -56,7 +56,7 @@ class Settings:
             raise UsageError(
                 f"size is {self.size!r}, but must be N or HxW with sides of 8 to 1024 pixels",
                 where="--size",
-                mend="--size 64 or --size 48x32",
+                fix="--size 64 or --size 48x32",
             )
         return sides
 

@@ -91,11 +91,11 @@ def layer_of(origin: str, content: Mapping[str, Any], where: Callable[..., str] 
             for slot in SHORTHANDS.get(key, (key,)):
                 slots[slot] = Given(value, place)
         elif key == "run":
-            raise UsageError(f"run is {value!r}, but must be a table", where=place, mend="[run]")
+            raise UsageError(f"run is {value!r}, but must be a table", where=place, fix="[run]")
         else:
             known = [*ONE_OF, *SHORTHANDS, *LISTS, "run", "format", "extends"]
-            mend = ELSEWHERE.get(key) or did_you_mean(key, known) or f"one of {', '.join(known)}"
-            raise UsageError(f"a recipe has no key {written!r}", where=place, mend=mend, unknown=key)
+            fix = ELSEWHERE.get(key) or did_you_mean(key, known) or f"one of {', '.join(known)}"
+            raise UsageError(f"a recipe has no key {written!r}", where=place, fix=fix, unknown=key)
     return Layer(origin, slots, options)
 
 
@@ -103,14 +103,14 @@ def put(table: dict[str, Given], label: str, word: str, given: Given) -> None:
     """Enter an option under its hyphened name. Raises UsageError where two spellings of it are given at once."""
     name = hyphened(word)
     if name in table:
-        raise UsageError(f"{label}{name} is given twice", where=given.where, mend="give it once")
+        raise UsageError(f"{label}{name} is given twice", where=given.where, fix="give it once")
     table[name] = given
 
 
 def _check_format(value: Any, place: str) -> None:
     if value != FORMAT:
         raise UsageError(
-            f"the recipe has format {value!r}; this gancore reads {FORMAT}", where=place, mend="upgrade gancore"
+            f"the recipe has format {value!r}; this gancore reads {FORMAT}", where=place, fix="upgrade gancore"
         )
 
 
@@ -118,7 +118,7 @@ def _check_names(key: str, value: Any, place: str) -> None:
     names = value if isinstance(value, list) and key in LISTS else [value]
     if not all(isinstance(name, str) and name for name in names):
         wanted = "a name or a list of names" if key in LISTS else "one name"
-        raise UsageError(f"{key} is {value!r}, but must be {wanted}", where=place, mend=f'{key} = "NAME"')
+        raise UsageError(f"{key} is {value!r}, but must be {wanted}", where=place, fix=f'{key} = "NAME"')
 
 
 def read_recipe(path: Path, label: str = "") -> Recipe:
@@ -131,15 +131,15 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
     except (ValueError, RecursionError) as error:
         what = str(error).partition("; use ")[0]
         where = ":".join([label, *re.findall(r"\d+", what.partition(" (at ")[2])])
-        raise UsageError(f"recipe {label} is no TOML: {what}", where=where, mend="mend that line") from None
+        raise UsageError(f"recipe {label} is no TOML: {what}", where=where, fix="fix that line") from None
     at = _places(text, label)
     extends = content.pop("extends", "")
     if not isinstance(extends, str):
-        raise UsageError(f"extends is {extends!r}, but must be a name", where=at("extends"), mend='extends = "NAME"')
+        raise UsageError(f"extends is {extends!r}, but must be a name", where=at("extends"), fix='extends = "NAME"')
     tables = {key: content.pop(key) for key in ("about", "sweep", *VARIANTS) if key in content}
     for key, table in tables.items():
         if not isinstance(table, dict):
-            raise UsageError(f"{key} is {table!r}, but must be a table", where=at(key), mend=f"[{key}]")
+            raise UsageError(f"{key} is {table!r}, but must be a table", where=at(key), fix=f"[{key}]")
     first = text.partition("\n")[0]
     return Recipe(
         name=label.removeprefix("recipe "),
@@ -165,7 +165,7 @@ def _read(path: Path, label: str) -> str:
         return raw.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         what = f"recipe {label} cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise UsageError(what, where=label, mend="name a TOML file, saved as UTF-8") from None
+        raise UsageError(what, where=label, fix="name a TOML file, saved as UTF-8") from None
 
 
 def _places(text: str, label: str) -> Callable[..., str]:

@@ -11,7 +11,7 @@ from gancore.plugins import loading
 
 
 def _watched(name: str, origin: str) -> AbstractContextManager[object]:
-    from gancore.guard.global_state import importing  # here, for it needs torch
+    from gancore.guard.global_state import importing  # here, for it requires torch
 
     return importing(name, origin)
 

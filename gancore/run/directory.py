@@ -49,12 +49,12 @@ def claim(name: str, root: Path = RUNS) -> Path:
 def refuse_taken(folder: Path) -> None:
     """Raise UsageError where something is in the way of a new run, or the disk does not take it."""
     if os.path.exists(folder / RECIPE):
-        raise UsageError(f"{folder} already holds a run", where="--out", mend=f"--resume {folder}, or another --out")
+        raise UsageError(f"{folder} already holds a run", where="--out", fix=f"--resume {folder}, or another --out")
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise UsageError(f"{folder} is a file", where="--out", mend="name a folder that is new or empty")
+        raise UsageError(f"{folder} is a file", where="--out", fix="name a folder that is new or empty")
     left = f".{RECIPE}.tmp"  # by a run that was killed before it had a recipe
     if os.path.exists(folder) and any(path.name != left for path in folder.iterdir()):
-        raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
+        raise UsageError(f"{folder} is not empty", where="--out", fix="name a folder that is new or empty")
 
 
 def expect_free(out: Path | None, *, overwrite: bool = False) -> None:
@@ -90,9 +90,7 @@ def probe(folder: Path) -> None:
 
 
 def _not_made(folder: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder you may write to"
-    )
+    return UsageError(f"{folder} cannot be made: {error.strerror}", where="--out", fix="name a folder you may write to")
 
 
 def set_aside(folder: Path) -> Path:
@@ -138,10 +136,10 @@ def expect(folder: Path) -> None:
         near = runs_like(folder)
         if around := _run_around(folder):
             what = f"{folder} is a part of the run {around}, not a run"
-            raise UsageError(what, where=str(folder), mend=f"name the run: {around}")
+            raise UsageError(what, where=str(folder), fix=f"name the run: {around}")
         why = f"it has no {RECIPE}" if os.path.isdir(folder) else "there is no such folder"
         raise UsageError(
-            f"{folder} is no run: {why}", where=str(folder), mend=near or "name a folder that `gan run` made"
+            f"{folder} is no run: {why}", where=str(folder), fix=near or "name a folder that `gan run` made"
         )
 
 
@@ -174,7 +172,7 @@ def read_rows(folder: Path | str) -> list[Row]:
     path = Path(folder) / METRICS
     rows = rows_in(path) if path.is_file() else []
     if not rows:
-        raise UsageError(f"{folder} has no metrics row yet", where=str(path), mend=f"gan run --resume {folder}")
+        raise UsageError(f"{folder} has no metrics row yet", where=str(path), fix=f"gan run --resume {folder}")
     return rows
 
 
@@ -211,7 +209,7 @@ def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
                 start += len(line)
     except OSError as error:
         why = "it is a link" if path.is_symlink() else error.strerror
-        raise UsageError(f"{path} cannot be read: {why}", where=str(path), mend="give back the run's own log") from None
+        raise UsageError(f"{path} cannot be read: {why}", where=str(path), fix="give back the run's own log") from None
     return rows, start
 
 
@@ -278,7 +276,7 @@ def locked(folder: Path) -> Iterator[Held]:
         descriptor = atomic.open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         what = f"{folder} cannot be written: {error.strerror}"
-        raise UsageError(what, where=str(folder / LOCK), mend="make it a folder you may write to") from None
+        raise UsageError(what, where=str(folder / LOCK), fix="make it a folder you may write to") from None
     try:
         if holder := _take(descriptor):
             raise _in_use(folder, holder)
@@ -326,7 +324,7 @@ def _take(descriptor: int) -> list[str]:
 
 def _in_use(folder: Path, holder: Sequence[str]) -> GanError:
     by = "process {} on {}, since {}".format(*holder) if len(holder) == 3 else "another process"
-    return GanError(f"{folder} is in use by {by}", where=str(folder / LOCK), mend="wait for it, or end it")
+    return GanError(f"{folder} is in use by {by}", where=str(folder / LOCK), fix="wait for it, or end it")
 
 
 def refuse_links(folder: Path) -> None:
@@ -336,7 +334,7 @@ def refuse_links(folder: Path) -> None:
             mode = path.lstat().st_mode
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 what = f"{path} is {'a link' if stat.S_ISLNK(mode) else 'neither file nor folder'}"
-                raise UsageError(what, where=str(folder), mend="a run keeps its files in its own folder: remove it")
+                raise UsageError(what, where=str(folder), fix="a run keeps its files in its own folder: remove it")
         folders[:] = [name for name in folders if name != CHECKPOINTS]  # which checks its files itself
 
 

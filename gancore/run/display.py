@@ -54,7 +54,7 @@ def shown(run: Run) -> Iterator[Row | None]:
 
     Of several processes only the one that leads shows anything.
     """
-    if not run.world.leads:
+    if not run.group.is_main:
         return run.steps()
     terminal = sys.stderr is not None and sys.stderr.isatty()
     return live_steps(run) if terminal else plain_steps(run, write_line)
@@ -66,7 +66,7 @@ def with_notes(run: Run, steps: Iterator[Row | None]) -> Iterator[Row | None]:
 
     def tell() -> None:
         nonlocal told
-        for text in run.notes[told:] if run.world.leads else ():
+        for text in run.notes[told:] if run.group.is_main else ():
             write_line(f"note: {clean(text)}")
         told = len(run.notes)
 

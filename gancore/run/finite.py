@@ -24,5 +24,5 @@ def check_finite(figures: Mapping[str, Any], step: int) -> None:
     what = name.partition("/")[2]
     raise NumbersError(
         f"the {role}'s {what.replace('/', '.')} became {value} at step {step}",
-        mend="lower the learning rate, or look at the term's options",
+        fix="lower the learning rate, or look at the term's options",
     )

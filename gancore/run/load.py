@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from gancore.hardware.layout import lay_out
+from gancore.hardware.layout import use_channels_last
 from gancore.run.checkpoint.compare import compare
 from gancore.run.checkpoint.state import give_states, states_of
 from gancore.train.build import build_generator, build_player, make_plan
@@ -56,13 +56,13 @@ def open_players(
         critic = build_player(hooks, plan, streams, device, "critic")
         compare("critic", critic.state_dict(), snapshot.files["critic"])
         critic.load_state_dict(snapshot.files["critic"])
-        lay_out(GAN(gan.generator, critic, device), plan, runtime, wish, ("critic",))
+        use_channels_last(GAN(gan.generator, critic, device), plan, runtime, wish, ("critic",))
         # what components remember may have been set while they took part in building the critic
         give_states(hooks, states_of(hooks, snapshot.files["components"], snapshot.state["components"]))
         return critic
 
     gan = OpenedGAN(build_player(hooks, plan, streams, device, "generator"), device, make_critic)
-    return gan, lay_out(gan, plan, runtime, wish, ("generator",))
+    return gan, use_channels_last(gan, plan, runtime, wish, ("generator",))
 
 
 def open_generator(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:

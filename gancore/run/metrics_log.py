@@ -94,4 +94,4 @@ def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
     try:
         return {name: found[name] if name in found else float(value) for name, value in figures.items()}
     except (TypeError, ValueError) as error:
-        raise PluginError(f"a logged figure is no number: {error}", mend="log numbers and 0-d tensors") from None
+        raise PluginError(f"a logged figure is no number: {error}", fix="log numbers and 0-d tensors") from None

@@ -51,7 +51,7 @@ def keep_numbers(
 
 def last_reals(training: Training) -> tuple[Tensor, Tensor]:
     """Gather the reals of the newest batch again, on the CPU: samples `[N, *shape]`, labels `[N, L]`."""
-    if training.game.data is None:
+    if training.context.data is None:
         return torch.empty(0), torch.empty(0, 0)
     samples, labels = training.reals(max(0, training.batches - 1))()
     return samples.cpu(), labels.cpu()
@@ -59,7 +59,7 @@ def last_reals(training: Training) -> tuple[Tensor, Tensor]:
 
 def findings(training: Training) -> Iterator[str]:
     """Say what a person would look for: rates, ranges, and in each player the first thing that is not finite."""
-    gan, broken = training.game.gan, False
+    gan, broken = training.context.gan, False
     for role in ROLES:
         rates = ", ".join(f"{group['lr']:.4g}" for group in gan.player(role).optimizer.param_groups)
         yield f"{role}: learning rate {rates}"
@@ -70,7 +70,7 @@ def findings(training: Training) -> Iterator[str]:
     samples, labels = last_reals(training)
     yield f"reals: {_range(samples)}"
     with torch.no_grad():
-        made = draw_samples(training.game, training.game.plan.batch, "measure")[0]
+        made = draw_samples(training.context, training.context.plan.batch, "measure")[0]
         yield f"samples: {_range(made)}"
         reals = samples.to(gan.device), labels.to(gan.device)
         yield f"critic: first module whose output is not finite: {first_wrong(gan.critic.network, *reals)}"
@@ -85,8 +85,8 @@ def likely_cause(training: Training, broken: bool, scores: Tensor) -> str:
         return "an update took a weight out of range: a learning rate that is too high"
     if _finite(scores) and scores.abs().max() > LARGE:
         return "the critic runs away: a constraint on its slope, or a lower learning rate of the critic"
-    if training.game.runtime.precision in HALF:
-        return f"{training.game.runtime.precision} overflowed: --precision fp32"
+    if training.context.runtime.precision in HALF:
+        return f"{training.context.runtime.precision} overflowed: --precision fp32"
     return "a term itself: the logarithm of 0 (use logits), or the slope of a root at 0 (add ε inside it)"
 
 
@@ -126,7 +126,7 @@ def _range(values: Tensor) -> str:
 
 def room_note(folder: Path, training: Training) -> list[str]:
     """Warn where a disk has no room for two checkpoints: float32 weights and two moments each."""
-    weights = sum(weight.numel() for role in ROLES for weight in training.game.gan.player(role).parameters)
+    weights = sum(weight.numel() for role in ROLES for weight in training.context.gan.player(role).parameters)
     free, needed = shutil.disk_usage(folder).free, 2 * 12 * weights
     if free >= needed:
         return []

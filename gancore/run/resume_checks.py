@@ -58,7 +58,7 @@ def expect_recipe(composition: Composition, state: Mapping[str, Any], where: str
         raise UsageError(
             f"the recipe was changed since the run was trained: {'; '.join(changes[:SHOWN])}{more}",
             where=where,
-            mend="put it back, or start a new run with the changed recipe: gan run --recipe FILE",
+            fix="put it back, or start a new run with the changed recipe: gan run --recipe FILE",
         )
 
 

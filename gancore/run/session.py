@@ -15,12 +15,12 @@ import torch
 from attrs import define, evolve, field
 from torch import Tensor
 
-from gancore.distributed.group import World
+from gancore.distributed.group import ProcessGroup
 from gancore.errors import CheckpointError, CompositionError, DataError, GanError, NumbersError, PluginError, UsageError
 from gancore.guard.gradients import FirstGradients
 from gancore.guard.hooks import guarded
-from gancore.hardware.device import build_anew, choose_runtime, precision_note, resident
-from gancore.hardware.layout import lay_out
+from gancore.hardware.device import choose_runtime, compile_networks, data_on_device, precision_note
+from gancore.hardware.layout import use_channels_last
 from gancore.plugins.loading import is_file
 from gancore.plugins.slots import ROLES
 from gancore.recipe.compose import Composition, resolve
@@ -28,7 +28,7 @@ from gancore.recipe.settings import LARGEST_SIDE, RESUMABLE, Settings
 from gancore.recipe.toml import Layer, read_recipe
 from gancore.run import directory, failure, plugins, postmortem, previous_session
 from gancore.run.checkpoint import reader, schema, verified
-from gancore.run.checkpoint.policy import Keeper
+from gancore.run.checkpoint.policy import Checkpoints
 from gancore.run.checkpoint.state import restore, restore_generator
 from gancore.run.directory import Row
 from gancore.run.finite import check_finite
@@ -37,7 +37,7 @@ from gancore.run.metrics_log import MetricsLog, numbers
 from gancore.run.pictures import grid, save_picture, scatter
 from gancore.run.resume_checks import expect_recipe, recipe_changes
 from gancore.train.build import build, make_plan
-from gancore.train.context import Figures, Game
+from gancore.train.context import Figures, TrainingContext
 from gancore.train.data import Data, DataOrder, DataSpec
 from gancore.train.loop import Training
 from gancore.train.precision import Runtime
@@ -59,9 +59,9 @@ def open_data(composition: Composition) -> Data:
     with failure.memory_explained("the data were opened", composition.origins):
         data = hooks.first("make_data", spec=spec)
     if data is None:
-        raise CompositionError("no data is chosen", mend="--data NAME|PATH    (`gan plugins data` lists them)")
+        raise CompositionError("no data is chosen", fix="--data NAME|PATH    (`gan plugins data` lists them)")
     if spec.size and len(data.shape) != 3:
-        raise UsageError("a size is given, but the data are points", where="--size", mend="leave --size out")
+        raise UsageError("a size is given, but the data are points", where="--size", fix="leave --size out")
     with failure.memory_explained("the data were adapted", composition.origins):
         adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
     if len(adapted) == 0:
@@ -69,7 +69,7 @@ def open_data(composition: Composition) -> Data:
     if len(adapted.shape) == 3 and max(adapted.shape[1:]) > LARGEST_SIDE:
         sides = "×".join(map(str, adapted.shape[1:]))
         what = f"the images have {sides} pixels, more than {LARGEST_SIDE} a side"
-        raise UsageError(what, where="the data's own size", mend="--size 64 makes them smaller")
+        raise UsageError(what, where="the data's own size", fix="--size 64 makes them smaller")
     return adapted
 
 
@@ -90,18 +90,18 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
     if runtime.device.type == "cpu":
         weights = sum(weight.numel() for role in ROLES for weight in gan.player(role).parameters)
         failure.expect_weights_fit(weights, composition.origins)
-    runtime = lay_out(gan, plan, runtime, settings.channels_last)
-    game = Game(gan, composition.hooks, plan, streams, runtime, data)
-    expect_labels(game)
-    build_anew(gan, settings.compile)
-    return Training(game, DataOrder(len(data), settings.batch, streams), source=resident(data, runtime))
+    runtime = use_channels_last(gan, plan, runtime, settings.channels_last)
+    context = TrainingContext(gan, composition.hooks, plan, streams, runtime, data)
+    expect_labels(context)
+    compile_networks(gan, settings.compile)
+    return Training(context, DataOrder(len(data), settings.batch, streams), source=data_on_device(data, runtime))
 
 
 def require_slots(composition: Composition) -> None:
     """Raise CompositionError where a slot that every run needs is empty."""
     for slot in ("gen", "critic", "loss", "gen-optim", "critic-optim", "schedule", "latent"):
         if slot not in composition.slots:
-            raise CompositionError(f"no {slot} is chosen", mend=f"--{slot} NAME    (`gan plugins` lists them)")
+            raise CompositionError(f"no {slot} is chosen", fix=f"--{slot} NAME    (`gan plugins` lists them)")
 
 
 def make_folder(composition: Composition, out: Path | None, overwrite: bool) -> Path:
@@ -128,20 +128,20 @@ class Run:
     _compared: bool = field(default=False, init=False)  # whether this process was compared with the others
     _new: bool = field(default=False, init=False)  # its folder was made for it
     heartbeat: Callable[[], object] = field(default=lambda: None, init=False, repr=False)  # called after every step
-    keeper: Keeper = field(init=False, repr=False)
+    keeper: Checkpoints = field(init=False, repr=False)
 
     @keeper.default
-    def _keeper(self) -> Keeper:
-        return Keeper(self.folder, self.composition, self.notes)
+    def _keeper(self) -> Checkpoints:
+        return Checkpoints(self.folder, self.composition, self.notes)
 
     def __repr__(self) -> str:
         """Name the run and say where it is, in one short line."""
         return f"<{type(self).__name__} {self.folder}: {self.position}>"
 
     @property
-    def world(self) -> World:
+    def group(self) -> ProcessGroup:
         """The processes that share this run."""
-        return self.training.game.runtime.world
+        return self.training.context.runtime.group
 
     # ── making one ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -154,14 +154,14 @@ class Run:
         composition = guarded(composition)
         runtime, wanted = choose_runtime(composition.settings), None if out is None else Path(out)
         require_slots(composition)
-        if runtime.world.leads:
+        if runtime.group.is_main:
             directory.expect_free(wanted, overwrite=overwrite)
         data = open_data(composition)
         training, fingerprint = prepare(composition, data, runtime), data.fingerprint()
-        made = str(make_folder(composition, wanted, overwrite)) if runtime.world.leads else ""
-        folder = Path(runtime.world.tell(made))
+        made = str(make_folder(composition, wanted, overwrite)) if runtime.group.is_main else ""
+        folder = Path(runtime.group.broadcast_text(made))
         run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
-        run.keeper.data, run._new = fingerprint, runtime.world.leads
+        run.keeper.data, run._new = fingerprint, runtime.group.is_main
         run.notes += [*precision_note(runtime), *postmortem.room_note(folder, training)]
         if len(data) < (batch := composition.settings.batch):
             run.notes.append(f"{len(data)} samples fill a batch of {batch} by repetition")
@@ -186,7 +186,7 @@ class Run:
         folder = Path(folder)
         composition = reopen(folder, changes, files)
         runtime = choose_runtime(composition.settings)
-        if runtime.world.leads:
+        if runtime.group.is_main:
             directory.refuse_in_use(folder, by_others=True)  # this process itself, when it goes back to a checkpoint
         data = open_data(composition)
         run = cls(folder, composition, prepare(composition, data, runtime))
@@ -198,7 +198,7 @@ class Run:
                 raise DataError(
                     "the data is not what the run was trained on",
                     where=str(folder),
-                    mend="give back the data it had, or --accept-changed-data",
+                    fix="give back the data it had, or --accept-changed-data",
                 )
             expect_recipe(composition, state, str(folder / directory.RECIPE), changed_data=changed_data)
             notes = plugins.compare(found.manifest.get("plugins", {}), composition)
@@ -225,7 +225,7 @@ class Run:
         composition = guarded(resolve([plugins.spare(recorded, lost, folder)], files, exact=True))
         found, notes = reader.newest(folder / directory.CHECKPOINTS, schema.PARTS - {"optim"})
         if found is None:
-            raise CheckpointError(f"{folder} has no checkpoint to sample from", mend=f"gan run --resume {folder}")
+            raise CheckpointError(f"{folder} has no checkpoint to sample from", fix=f"gan run --resume {folder}")
         snapshot, settings = found.snapshot, composition.settings
         if not lost and (changes := recipe_changes(composition, snapshot.state)):
             notes.append(f"the recipe was changed since the run was trained: {'; '.join(changes)}")
@@ -235,7 +235,9 @@ class Run:
             gan = open_generator(composition.hooks, plan, streams, runtime.device)
         else:
             gan, runtime = open_players(composition, plan, streams, runtime, snapshot)
-        training = Training(Game(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams))
+        training = Training(
+            TrainingContext(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams)
+        )
         try:
             restore_generator(training, snapshot, whole=not lost)
         except CheckpointError:
@@ -268,9 +270,9 @@ class Run:
 
         Of several processes only the one that leads writes, so that the others have no rows.
         """
-        device = self.training.game.gan.device
+        device = self.training.context.gan.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            if not self.world.leads:
+            if not self.group.is_main:
                 yield from self._follow()
                 return
             with directory.locked(self.folder) as held:
@@ -291,7 +293,7 @@ class Run:
             directory.describe_data(self.folder, facts)
         log = MetricsLog(self.folder / directory.METRICS, self.keeper.rows, self.keeper.row_step or math.inf)
         self.notes += log.notes
-        about = previous_session.machine(self.training.game.gan.device)
+        about = previous_session.machine(self.training.context.gan.device)
         directory.note(self.folder, started=directory.now(), ended=None, failed=None, step=self.training.step, **about)
         try:
             while True:
@@ -331,7 +333,7 @@ class Run:
                     row = self._row(progress, figures, time.monotonic() - began, images)
                     self._record(row, log)
                     yield row
-                    ended = training.game.hooks.first("stop", row=row) or ""
+                    ended = training.context.hooks.first("stop", row=row) or ""
                 else:
                     yield None
                 if progress.drawing and not ended:
@@ -369,11 +371,11 @@ class Run:
     def _advance(self) -> Figures:
         settings, training = self.composition.settings, self.training
         shown = training.batches
-        figures = training.advance()
-        step, gan = training.step, training.game.gan
+        figures = training.train_step()
+        step, gan = training.step, training.context.gan
         self._idle = self._idle + 1 if training.batches == shown else 0
         if settings.epochs and self._idle > PATIENCE:
-            raise UsageError("the schedule shows no reals, so epochs never end", where="--epochs", mend="--steps N")
+            raise UsageError("the schedule shows no reals, so epochs never end", where="--epochs", fix="--steps N")
         if gan.device.type == "cpu" or step % settings.log_every == 0:
             check_finite(figures, step)
         if remark := self._gradients.look(figures):
@@ -385,8 +387,8 @@ class Run:
     def _expect_same(self) -> None:
         """Compare the processes: after the first step that they make, and whenever a checkpoint is written."""
         self._compared = True
-        if self.world.size > 1:
-            expect_same(self.training.game.gan, self.world, self.training.step)
+        if self.group.size > 1:
+            expect_same(self.training.context.gan, self.group, self.training.step)
 
     # ── several processes ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -398,7 +400,7 @@ class Run:
 
     def _agree(self, wish: int) -> int:
         """Return the highest wish of all processes. Raises NumbersError where the one that leads wants to go back."""
-        verdict = self.world.highest(wish)
+        verdict = self.group.all_reduce_max(wish)
         if verdict == BACK:
             raise NumbersError(f"numbers are no longer finite at step {self.training.step}")
         return verdict
@@ -409,7 +411,7 @@ class Run:
         try:
             yield
         except NumbersError:
-            self.world.highest(BACK)
+            self.group.all_reduce_max(BACK)
             raise
 
     # ── what fails ────────────────────────────────────────────────────────────────────────────────────────────
@@ -419,7 +421,7 @@ class Run:
 
         Raises NumbersError where that was done as often as the run may. Only the process that leads has a log.
         """
-        settings, attempt = self.composition.settings, self.training.game.streams.attempt
+        settings, attempt = self.composition.settings, self.training.context.streams.attempt
         kept = None
         if log is not None:
             made = partial(self.keeper.capture, self.training, log)
@@ -427,7 +429,7 @@ class Run:
         if attempt >= settings.rollbacks:
             report = f"; report: {kept / 'report.txt'}" if kept else ""
             where = f"{self.folder}, seed {settings.seed}; {self.keeper.last}{report}"
-            raise NumbersError(error.what, where=where, mend=f"{error.mend}, or --rollbacks 3") from None
+            raise NumbersError(error.what, where=where, fix=f"{error.fix}, or --rollbacks 3") from None
         held = self.keeper.held
         again = Run.resume(self.folder, files=lambda _: True, changed_data=True)
         again.training.retry(attempt + 1)
@@ -474,7 +476,7 @@ class Run:
             drawing = training.step % settings.sample_every == 0
         else:
             drawing = int(self.share * 10) > int(last[1] * 10)
-        return Progress(training.game, training.step, training.epoch, self.keeper.row_step, drawing)
+        return Progress(training.context, training.step, training.epoch, self.keeper.row_step, drawing)
 
     def _early(self) -> bool:
         """Whether this step draws a grid alone: 1, 2, 5, 10, 20, 50, … before the first of the ten drawings of a run.
@@ -488,9 +490,9 @@ class Run:
 
     def _row(self, progress: Progress, figures: Figures, seconds: float, images: int) -> Row:
         training = self.training
-        streams, step = training.game.streams, training.step
+        streams, step = training.context.streams, training.step
         measured: Figures = {}
-        for name, found in training.game.hooks.all(
+        for name, found in training.context.hooks.all(
             "measure", progress=progress, rng=lambda name: streams.generator(f"component/{name}", step, "measure")
         ):
             measured |= {f"{name}/{key}": value for key, value in found.items()}
@@ -498,7 +500,7 @@ class Run:
         if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
             raise NumbersError(f"{wrong[0]} became {found[wrong[0]]} at step {step}", where=str(self.folder))
         self.keeper.row_step = step
-        attempt = {"attempt": training.game.streams.attempt} if training.game.streams.attempt else {}
+        attempt = {"attempt": training.context.streams.attempt} if training.context.streams.attempt else {}
         return {
             "step": training.step,
             "epoch": round(training.epoch, 6),
@@ -511,14 +513,14 @@ class Run:
     def _record(self, row: Row, log: MetricsLog) -> None:
         if trouble := log.write(row):
             self.notes.append(f"step {row['step']}: {trouble}")
-        said = self.training.game.hooks.all("record", row=row)
+        said = self.training.context.hooks.all("record", row=row)
         self.notes += [f"step {row['step']}: {remark}" for _, remark in said]
 
     # ── samples ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def sample(self, n: int, labels: Tensor | None = None, seed: int | None = None) -> tuple[Tensor, Tensor]:
         """Draw n samples `[n, *shape]` (images in [-1, 1]) and their labels `[n, L]`, in evaluation mode."""
-        return draw_samples(self.training.game, n, "sample", -1 if seed is None else seed, labels=labels)
+        return draw_samples(self.training.context, n, "sample", -1 if seed is None else seed, labels=labels)
 
     def draw_samples(
         self,
@@ -547,24 +549,24 @@ class Run:
                 raise
             what = f"samples of step {self.training.step} were not drawn: {reason.strerror or reason}"
             if name == "final":
-                raise GanError(what, where=str(self.folder), mend=f"gan sample {self.folder}") from error
+                raise GanError(what, where=str(self.folder), fix=f"gan sample {self.folder}") from error
             self.notes.append(what)
 
     def _draw_grid(self, name: str, untrained: bool) -> None:
         training = self.training
-        plan, folder = training.game.plan, self.folder / "samples"
+        plan, folder = training.context.plan, self.folder / "samples"
         labels = class_labels([len(each) for each in plan.label_sets], SHEET if plan.images else CLOUD)
         if untrained:
-            made = draw_untrained(training.game, "grid", labels=labels)
+            made = draw_untrained(training.context, "grid", labels=labels)
         else:
-            made, _ = draw_samples(training.game, len(labels), "grid", labels=labels)
+            made, _ = draw_samples(training.context, len(labels), "grid", labels=labels)
         picture = grid(made) if plan.images else scatter(made, plan.reals(len(labels))[0])
         save_picture(picture, folder / f"{name or verified.name_of(training.step)}.png")
 
     def _draw_by_components(self, progress: Progress | None) -> None:
         training = self.training
-        progress = progress or Progress(training.game, training.step, training.epoch, self.keeper.row_step)
-        training.game.hooks.all("draw", progress=progress, folder=self.folder / "samples")
+        progress = progress or Progress(training.context, training.step, training.epoch, self.keeper.row_step)
+        training.context.hooks.all("draw", progress=progress, folder=self.folder / "samples")
 
 
 def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool]) -> Composition:
@@ -576,7 +578,7 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
                 raise UsageError(
                     f"{slot} cannot change when a run is resumed",
                     where=given.where,
-                    mend="leave it out, or start a new run",
+                    fix="leave it out, or start a new run",
                 )
         for table, options in layer.options.items():
             for name, given in options.items():
@@ -585,7 +587,7 @@ def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool])
                     raise UsageError(
                         f"{label} cannot change when a run is resumed",
                         where=given.where,
-                        mend=f"only {', '.join(sorted(RESUMABLE))} may; or start a new run",
+                        fix=f"only {', '.join(sorted(RESUMABLE))} may; or start a new run",
                     )
     kept = [evolve(layer, slots={}) for layer in changes]
     recorded = read_recipe(folder / directory.RECIPE).layer

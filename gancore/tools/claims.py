@@ -62,13 +62,13 @@ def read_claims(sweep: Mapping[str, Any], arms: Sequence[str]) -> list[Claim]:
             if not isinstance(claim.margin, int | float) or not 0 <= claim.margin < math.inf:
                 raise ValueError(f"margin is {claim.margin!r}, which is no number of at least 0")
         except (TypeError, ValueError) as error:
-            raise UsageError(f"a claim of the sweep cannot be read: {error}", mend="says, figure, less, more") from None
+            raise UsageError(f"a claim of the sweep cannot be read: {error}", fix="says, figure, less, more") from None
         if unknown := {claim.less, claim.more} - set(arms):
-            raise UsageError(f"a claim speaks of arm {unknown.pop()!r}", mend=f"one of {', '.join(arms)}")
+            raise UsageError(f"a claim speaks of arm {unknown.pop()!r}", fix=f"one of {', '.join(arms)}")
         if claim.same != bool(claim.margin):
             what = f"the claim {claim.says!r} says same = {str(claim.same).lower()} and margin = {claim.margin}"
-            mend = "same = true with a margin above 0, the largest difference that counts as alike; or neither"
-            raise UsageError(what, where="[[sweep.claims]]", mend=mend)
+            fix = "same = true with a margin above 0, the largest difference that counts as alike; or neither"
+            raise UsageError(what, where="[[sweep.claims]]", fix=fix)
         claims.append(claim)
     return claims
 

@@ -37,7 +37,9 @@ MOST_SEEDS = 1000
 LAST = 5  # values of a figure that are averaged into its final one: a single evaluation is too noisy
 FINISHED = Path("samples") / "final.png"  # the last thing a run writes
 THUMB = 320  # pixels a side in the comparison picture
-ALONE = threading.Lock()  # a run has its process to itself: torch's settings and random numbers are the process's
+SINGLE_PROCESS = (
+    threading.Lock()
+)  # a run has its process to itself: torch's settings and random numbers are the process's
 
 
 @frozen
@@ -60,19 +62,19 @@ def arms_of_recipe(sweep: Mapping[str, Any], base: Sequence[Layer], variants: Se
     """
     arms = sweep.get("arms")
     if not isinstance(arms, dict) or not arms or not all(isinstance(arm, dict) for arm in arms.values()):
-        raise UsageError("the recipe has no [sweep.arms.NAME] table", mend="name a sweep, or --vary KEY=A,B")
+        raise UsageError("the recipe has no [sweep.arms.NAME] table", fix="name a sweep, or --vary KEY=A,B")
     forms = {"arms": dict, "seeds": int, "figures": list, "claims": list}
     for key, value in sweep.items():
         if key not in forms or not isinstance(value, forms[key]):
             known = ", ".join(f"{name} ({form.__name__})" for name, form in forms.items())
-            raise UsageError(f"sweep.{key} is {value!r}, which no sweep knows", mend=f"one of {known}")
+            raise UsageError(f"sweep.{key} is {value!r}, which no sweep knows", fix=f"one of {known}")
     if not 1 <= sweep.get("seeds", 1) <= MOST_SEEDS or not all(
         isinstance(each, str) for each in sweep.get("figures", [])
     ):
-        mend = f"seeds = 1 to {MOST_SEEDS}, figures = names"
-        raise UsageError("the sweep's seeds or figures are none", where="[sweep]", mend=mend)
+        fix = f"seeds = 1 to {MOST_SEEDS}, figures = names"
+        raise UsageError("the sweep's seeds or figures are none", where="[sweep]", fix=fix)
     if wrong := [name for name, arm in arms.items() if not isinstance(arm.get("extends", ""), str)]:
-        raise UsageError(f"arm {wrong[0]} extends no name", where=f"[sweep.arms.{wrong[0]}]", mend='extends = "NAME"')
+        raise UsageError(f"arm {wrong[0]} extends no name", where=f"[sweep.arms.{wrong[0]}]", fix='extends = "NAME"')
     found = {}
     for name, content in arms.items():
         own = {key: value for key, value in content.items() if key != "extends"}
@@ -91,13 +93,13 @@ def arms_of_words(vary: Sequence[str], base: Sequence[Layer], words: Layer) -> d
     choices = []
     keys = [hyphened(word.partition("=")[0]) for word in vary]
     if twice := {key for key in keys if keys.count(key) > 1}:
-        raise UsageError(f"{twice.pop()} is varied twice", where="--vary", mend="give all its values at once")
+        raise UsageError(f"{twice.pop()} is varied twice", where="--vary", fix="give all its values at once")
     for word in vary:
         key, _, values = word.partition("=")
         key = hyphened(key)
         parts = values.split(";" if ";" in values else ",")
         if not key or not all(parts):
-            raise UsageError(f"{word!r} varies nothing", where=f"--vary {word}", mend="--vary KEY=A,B")
+            raise UsageError(f"{word!r} varies nothing", where=f"--vary {word}", fix="--vary KEY=A,B")
         choices.append([(key, value) for value in parts])
     return {
         ",".join(f"{key}={value}" for key, value in combination): [
@@ -138,7 +140,7 @@ def plan_trials(
             _expect_same(folder, recipe)
         twins = [each.arm for each in trials if each.seed == seed and each.recipe == recipe]
         if twins:
-            raise UsageError(f"arms {twins[0]} and {name} are the same run", mend="give each a change of its own")
+            raise UsageError(f"arms {twins[0]} and {name} are the same run", fix="give each a change of its own")
         trials.append(Trial(name, seed, folder, recipe))
     return trials
 
@@ -147,21 +149,21 @@ def _expect_free(arms: Mapping[str, Sequence[Layer]], words: Layer) -> None:
     own = {name: [each for each in layers if each.origin.startswith(OF_AN_ARM)] for name, layers in arms.items()}
     for layer in [words, *itertools.chain.from_iterable(own.values())]:
         if "seed" in layer.options.get("run", {}):
-            raise UsageError("a sweep counts its seeds itself", where=layer.origin, mend="--seeds N")
+            raise UsageError("a sweep counts its seeds itself", where=layer.origin, fix="--seeds N")
     for name, layer in ((name, layer) for name, layers in own.items() for layer in layers):
         both = [slot for slot in layer.slots if slot in words.slots and slot not in LISTS]
         for table, options in layer.options.items():
             both += [f"{table}.{key}" for key in options if key in words.options.get(table, {})]
         if both:
             what = f"{both[0]} is what arm {name} varies, and a flag would make all arms alike"
-            raise UsageError(what, where=words.origin, mend="leave the flag out")
+            raise UsageError(what, where=words.origin, fix="leave the flag out")
 
 
 def _expect_same(folder: Path, recipe: Mapping[str, Any]) -> None:
     there, wanted = _fixed(read_recipe(folder / directory.RECIPE).layer), _fixed(layer_of("", recipe))
     for table, key in [place for place in {**there, **wanted} if there.get(place) != wanted.get(place)]:
         what = f"[{table}] differs" if table else f"{key} differs"
-        raise UsageError(f"{folder} holds another run: {what}", where="--out", mend="another --out")
+        raise UsageError(f"{folder} holds another run: {what}", where="--out", fix="another --out")
 
 
 def _fixed(layer: Layer) -> dict[tuple[str, str], Any]:
@@ -196,7 +198,7 @@ def train(folder: str, recipe: Mapping[str, Any]) -> str:
 
     It was planned on a machine that may be another: what is not here as it was there is told with this one's name.
     """
-    with ALONE:
+    with SINGLE_PROCESS:
         try:
             composition = _composed_here(folder, recipe)
             if (Path(folder) / directory.RECIPE).exists():
@@ -215,7 +217,7 @@ def _composed_here(folder: str, recipe: Mapping[str, Any]) -> Composition:
     try:
         return resolve([layer_of(folder, recipe)], exact=True)
     except GanError as error:
-        raise UsageError(f"{here} cannot compose the run: {error.what}", where=error.where, mend=error.mend) from error
+        raise UsageError(f"{here} cannot compose the run: {error.what}", where=error.where, fix=error.fix) from error
 
 
 def train_all(trials: Sequence[Trial], executor: Executor, jobs: int = 1) -> Generator[tuple[Trial, str]]:

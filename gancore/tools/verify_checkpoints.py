@@ -16,7 +16,7 @@ from gancore.run.load import stored_plan
 from gancore.run.resume_checks import expect_recipe
 from gancore.run.session import reopen
 from gancore.train.build import build
-from gancore.train.context import Game
+from gancore.train.context import TrainingContext
 from gancore.train.data import DataOrder
 from gancore.train.loop import Training
 from gancore.train.rng import Streams
@@ -33,7 +33,7 @@ def misfits(run: Path, found: Sequence[Path], files: Callable[[str], bool]) -> d
     streams, runtime = Streams(settings.seed), choose_runtime(settings)
     plan = stored_plan(composition, streams, reader.read(found[-1]).snapshot)
     gan = build(composition.hooks, plan, streams, runtime.device)
-    training = Training(Game(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams))
+    training = Training(TrainingContext(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams))
     told = {}
     for path in found:
         snapshot = reader.read(path).snapshot

@@ -77,10 +77,10 @@ def verify(
     first.last = steps
     if first.fit(progress=False).training.step < steps:
         ended = f"the run ends by itself at step {first.training.step}, before it could be interrupted"
-        raise GanError(ended, mend=f"--steps {max(1, first.training.step // 2)}, or leave out what ends it")
+        raise GanError(ended, fix=f"--steps {max(1, first.training.step // 2)}, or leave out what ends it")
     tell(f"{steps} more in a fresh process")
     if failure := _go_on(parts, recipe):
-        raise GanError(f"the interrupted run does not go on: {failure}", mend="`gan run --debug` shows more")
+        raise GanError(f"the interrupted run does not go on: {failure}", fix="`gan run --debug` shows more")
     tell(f"{2 * steps} steps at once")
     Run.start(resolve([layer_of("trial", recipe)], exact=True), whole).fit(progress=False)
     last = writer.steps(whole / directory.CHECKPOINTS)[-1]
@@ -89,7 +89,7 @@ def verify(
         sum(map(len, reader.read(last).snapshot.files.values())),
         len(rows_in(whole / directory.METRICS)),
         len(pictures(whole)),
-        first.training.game.gan.device.type,
+        first.training.context.gan.device.type,
         tuple(differences(whole, parts)),
         tuple(suspects(first.composition)),
     )

@@ -13,9 +13,9 @@ import torch
 from attrs import define, field, frozen
 from torch import Tensor
 
-from gancore.distributed.group import ALONE, World
+from gancore.distributed.group import SINGLE_PROCESS, ProcessGroup
 from gancore.errors import PluginError
-from gancore.train.networks import Judgement
+from gancore.train.networks import CriticOutput
 from gancore.train.rng import fork_state, seed_globally
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def as_sample(made: Tensor | Sample) -> Sample:
 
 
 @frozen
-class Moment:
+class UpdateId:
     """Where in a run randomness is drawn: iteration, player, and which of its updates in this iteration."""
 
     step: int
@@ -77,7 +77,7 @@ class Side:
             raise ReferenceError("the update this side belonged to is over")
         return batch
 
-    def see(self, images: Tensor) -> Tensor:
+    def apply_view(self, images: Tensor) -> Tensor:
         """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
         view: Tensor = self._through_view(images)["images"]
         return view
@@ -89,7 +89,7 @@ class Side:
         """Fold a hook over values of this side, with its own numbers and those it shares with the other."""
         batch = self.batch
         own, shared = batch.component_rng("real" if self.real else "fake"), batch.component_rng("both")
-        return batch.hooks.fold(hook, values, step=batch.moment.step, rng=own, shared_rng=shared, **given)
+        return batch.hooks.fold(hook, values, step=batch.update_id.step, rng=own, shared_rng=shared, **given)
 
     @cached_property
     def view(self) -> Tensor:
@@ -112,17 +112,17 @@ class Side:
         return self._through_view(self.images)
 
     @cached_property
-    def out(self) -> Judgement:
+    def out(self) -> CriticOutput:
         """The critic's answer to the view. For reals in the generator's update it carries no graph.
 
         It moves the critic's buffers where the loss asks for it first.
         """
         batch = self.batch
-        graphless = self.real and batch.moment.role == "generator"
+        graphless = self.real and batch.update_id.role == "generator"
         by_loss = batch.hooks.asked is not None and batch.hooks.asked.kind == "loss"
         name = "real" if self.real else "fake"
         with torch.no_grad() if graphless else nullcontext():
-            answer: Judgement = batch.forward_pass(batch.gan.critic, self.view, self.view_labels, (name,), by_loss)
+            answer: CriticOutput = batch.forward_pass(batch.gan.critic, self.view, self.view_labels, (name,), by_loss)
         return answer
 
     @property
@@ -144,7 +144,7 @@ class Side:
     def targets(self) -> Tensor:
         """The critic's targets `[N]`: 1 for reals, 0 for fakes; in its own updates after every `critic_targets`."""
         plain = torch.full_like(self.score, float(self.real), requires_grad=False)
-        if self.batch.moment.role == "generator":
+        if self.batch.update_id.role == "generator":
             return plain
         targets: Tensor = self._fold("critic_targets", {"targets": plain}, real=self.real)["targets"]
         return targets
@@ -153,7 +153,7 @@ class Side:
     def weights(self) -> Tensor | None:
         """The weights `[N]` of the samples, or None while nobody weighs them."""
         batch = self.batch
-        if self.real or batch.moment.role == "critic" or not batch.hooks.any("sample_weights"):
+        if self.real or batch.update_id.role == "critic" or not batch.hooks.any("sample_weights"):
             return None
         ones = torch.ones_like(self.score, requires_grad=False)
         folded = batch.hooks.fold("sample_weights", {"weights": ones}, batch=batch, rng=batch.component_rng("weights"))
@@ -173,9 +173,9 @@ class Batch:
     hooks: Hooks = field(repr=False)
     plan: Plan
     streams: Streams
-    moment: Moment
+    update_id: UpdateId
     open_reals: Callable[[], tuple[Tensor, Tensor]] | None = field(repr=False, default=None)
-    world: World = ALONE
+    group: ProcessGroup = SINGLE_PROCESS
     fake: Side = field(init=False, repr=False)
     _calls: Counter[str] = field(init=False, factory=Counter, repr=False)  # extra passes by component
 
@@ -193,13 +193,13 @@ class Batch:
         sides = (("score_real", self.__dict__.get("real")), ("score_fake", self.fake))
         return {name: side.score.mean() for name, side in sides if side is not None and "out" in side.__dict__}
 
-    def critic(self, images: Tensor, labels: Tensor, *, update_buffers: bool = False) -> Judgement:
+    def critic(self, images: Tensor, labels: Tensor, *, update_buffers: bool = False) -> CriticOutput:
         """Ask the critic about any view, of the shape that `Side.view` has, with labels like `Side.view_labels`.
 
         Layers that draw have numbers of this component and this call alone. Running statistics and other buffers stay
         as they were, unless `update_buffers` lets the pass move them as the update's own passes do.
         """
-        answer: Judgement = self._extra_pass(self.gan.critic, images, labels, update_buffers)
+        answer: CriticOutput = self._extra_pass(self.gan.critic, images, labels, update_buffers)
         return answer
 
     def generator(self, z: Tensor, labels: Tensor, *, update_buffers: bool = False) -> Sample:
@@ -220,16 +220,16 @@ class Batch:
         """
         device = self.gan.device
         with nullcontext() if update_buffers else fork_state(player.network, device):
-            seed_globally(pass_seed(self.streams, self.moment, self.world, *key), device)
+            seed_globally(pass_seed(self.streams, self.update_id, self.group, *key), device)
             return player.network(inputs, labels)
 
     def component_rng(self, part: str) -> Callable[[str], torch.Generator]:
         """Return the maker of a component's generator for one part of this update."""
-        moment, device, world = self.moment, self.gan.device, self.world
+        update_id, device, group = self.update_id, self.gan.device, self.group
 
         def make(component: str) -> torch.Generator:
-            key = (f"component/{component}", moment.step, moment.role, moment.index, part)
-            return self.streams.share(*key, rank=world.rank, size=world.size, device=device, own=part != "both")
+            key = (f"component/{component}", update_id.step, update_id.role, update_id.index, part)
+            return self.streams.share(*key, rank=group.rank, size=group.size, device=device, own=part != "both")
 
         return make
 
@@ -239,7 +239,9 @@ class Batch:
         def logger(component: str) -> Callable[[str, Any], None]:
             return lambda name, value: figures.__setitem__(f"{component}/{name}", value)
 
-        answers = self.hooks.all(hook, batch=self, step=self.moment.step, rng=self.component_rng("terms"), log=logger)
+        answers = self.hooks.all(
+            hook, batch=self, step=self.update_id.step, rng=self.component_rng("terms"), log=logger
+        )
         return {
             f"{component}/{name}": _scalar(term, f"{component}.{hook}: {name}")
             for component, found in answers
@@ -247,13 +249,13 @@ class Batch:
         }
 
 
-def pass_seed(streams: Streams, moment: Moment, world: World, *key: int | str) -> int:
+def pass_seed(streams: Streams, update_id: UpdateId, group: ProcessGroup, *key: int | str) -> int:
     """Return the seed of one forward pass of an update, that of this process's rows."""
-    return streams.number("pass", *moment.key, *key, *world.key)
+    return streams.number("pass", *update_id.key, *key, *group.key)
 
 
 def _scalar(term: Any, label: str) -> Tensor:
     if isinstance(term, Tensor) and term.dim() == 0:
         return term
     got = f"a tensor of shape {list(term.shape)}" if isinstance(term, Tensor) and term.dim() else repr(term)
-    raise PluginError(f"{label} is {got}", mend="return {name: scalar tensor}")
+    raise PluginError(f"{label} is {got}", fix="return {name: scalar tensor}")

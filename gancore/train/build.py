@@ -52,7 +52,7 @@ def make_plan(
         slices[name] = slice(width, width + columns)
         width += columns
     if not width:
-        raise CompositionError("no component draws a latent", mend="--latent NAME    (`gan plugins latent` lists them)")
+        raise CompositionError("no component draws a latent", fix="--latent NAME    (`gan plugins latent` lists them)")
     plan = evolve(plan, latent=width, latent_slices=slices)
     appended = sum(columns for _, columns in hooks.all("generator_inputs", plan=plan))
     plan = evolve(plan, inputs=width + appended, critic_shape=plan.shape)
@@ -120,7 +120,7 @@ def _made(hooks: Hooks, plan: Plan, streams: Streams, role: Role, part: str, hoo
             net = nn.Linear(given["features"], 1)
         if not isinstance(net, nn.Module):
             raise PluginError(
-                f"{hook} gave {net!r}, but a torch module is wanted", mend="choose a component that builds one"
+                f"{hook} gave {net!r}, but a torch module is wanted", fix="choose a component that builds one"
             )
         hooks.first("initialize", net=net, role=role, plan=plan, rng=lambda _: rng)
     return net

@@ -22,7 +22,7 @@ Figures = dict[str, Any]
 
 
 @frozen(eq=False)
-class Game:
+class TrainingContext:
     """Everything an update needs and none of it changes: the players, the plan, the rules, the numbers."""
 
     gan: GAN

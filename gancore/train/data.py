@@ -134,12 +134,12 @@ def machine_memory() -> int:
         return total
 
 
-def expect_memory(needed: int, what: str, *, where: str = "", mend: str = "") -> None:
+def expect_memory(needed: int, what: str, *, where: str = "", fix: str = "") -> None:
     """Raise DataError where `what` needs more bytes than the machine has: the system would end the process unasked."""
     there = machine_memory()
     if there and needed > there:
         text = f"{what} take {needed / 2**30:,.0f} GiB of memory, but this machine has {there / 2**30:,.0f}"
-        raise DataError(text, where=where, mend=mend)
+        raise DataError(text, where=where, fix=fix)
 
 
 @lru_cache(maxsize=2)  # an epoch's batches share one: shuffling a million images takes longer than many a step

@@ -11,8 +11,8 @@ from attrs import define, evolve
 from torch import Tensor
 
 from gancore.errors import PluginError, UsageError
-from gancore.train.batch import Moment
-from gancore.train.context import Figures, Game, Reals
+from gancore.train.batch import UpdateId
+from gancore.train.context import Figures, Reals, TrainingContext
 from gancore.train.data import Data, DataOrder
 from gancore.train.plan import Update
 from gancore.train.rng import seed_globally
@@ -25,7 +25,7 @@ MAKE = {"critic": update_critic, "both": update_both, "in-turn": update_in_turn}
 class Training:
     """A game in progress. `step` counts finished iterations, `batches` the batches of reals shown so far."""
 
-    game: Game
+    context: TrainingContext
     order: DataOrder
     step: int = 0
     batches: int = 0
@@ -38,55 +38,55 @@ class Training:
 
     def retry(self, attempt: int) -> None:
         """Draw other random numbers from here on, those of another attempt; 0 is the first."""
-        streams = evolve(self.game.streams, attempt=attempt)
-        self.game, self.order = evolve(self.game, streams=streams), evolve(self.order, streams=streams)
+        streams = evolve(self.context.streams, attempt=attempt)
+        self.context, self.order = evolve(self.context, streams=streams), evolve(self.order, streams=streams)
 
-    def advance(self) -> Figures:
+    def train_step(self) -> Figures:
         """Make the updates of one iteration and return their figures, as tensors where they are tensors."""
-        game, figures = self.game, Figures()
-        _seed_everything(game.streams.number("global", self.step, *game.runtime.world.key), game.gan.device)
-        game.hooks.all("before_step", gan=game.gan, step=self.step)
+        context, figures = self.context, Figures()
+        _seed_everything(context.streams.number("global", self.step, *context.runtime.group.key), context.gan.device)
+        context.hooks.all("before_step", gan=context.gan, step=self.step)
         for index, update in enumerate(self._schedule()):
             made = self._make(update, index)
             # an extra update on fakes alone must not hide the figures of an ordinary one
             extra = update.role == "critic" and not update.reals
             figures = made | figures if extra else figures | made
         with torch.no_grad():
-            game.hooks.all("after_step", gan=game.gan, step=self.step)
+            context.hooks.all("after_step", gan=context.gan, step=self.step)
         self.step += 1
         return figures
 
     def _schedule(self) -> list[Update]:
-        streams = self.game.streams
-        updates = self.game.hooks.first(
+        streams = self.context.streams
+        updates = self.context.hooks.first(
             "schedule", step=self.step, rng=lambda name: streams.generator(f"component/{name}", self.step, "schedule")
         )
-        updates = self.game.hooks.fold("adapt_schedule", {"updates": list(updates or ())}, step=self.step)["updates"]
+        updates = self.context.hooks.fold("adapt_schedule", {"updates": list(updates or ())}, step=self.step)["updates"]
         if not updates or not all(isinstance(update, Update) for update in updates):
             what = f"the schedule gives {updates!r} for step {self.step}"
-            raise PluginError(what, mend="return a list of gancore.Update")
+            raise PluginError(what, fix="return a list of gancore.Update")
         return list(updates)
 
     def _make(self, update: Update, index: int) -> Figures:
         if update.role == "generator":
             last = self.reals(max(0, self.batches - 1)) if update.reals else None
-            return update_generator(self.game, Moment(self.step, "generator", index), last)
+            return update_generator(self.context, UpdateId(self.step, "generator", index), last)
         reals = None
         if update.reals:
             self.batches += update.fresh or not self.batches
             reals = self.reals(self.batches - 1)
-        return MAKE[update.role](self.game, Moment(self.step, "critic", index), reals)
+        return MAKE[update.role](self.context, UpdateId(self.step, "critic", index), reals)
 
     def reals(self, k: int) -> Reals:
         """Return what gathers the k-th batch of reals when it is first asked for."""
         return cache(partial(self._gather, k))
 
     def _gather(self, k: int) -> tuple[Tensor, Tensor]:
-        data, place, world = self.source or self.game.data, self.game.runtime.place, self.game.runtime.world
+        data, place, group = self.source or self.context.data, self.context.runtime.place, self.context.runtime.group
         if data is None:
             raise UsageError("there is no data to train on")
-        rng = self.game.streams.share("data", k, rank=world.rank, size=world.size)
-        samples, labels = data.take(world.own(self.order.indices(k)), rng)
+        rng = self.context.streams.share("data", k, rank=group.rank, size=group.size)
+        samples, labels = data.take(group.local_rows(self.order.indices(k)), rng)
         return place(samples), place(labels)
 
 

@@ -14,7 +14,7 @@ from gancore.train.plan import Head, Tail
 
 
 @frozen(eq=False)
-class Judgement:
+class CriticOutput:
     """The critic's answer: `score [N]` (raw, never a probability), `features [N, F]`, named `heads`."""
 
     score: Tensor
@@ -39,7 +39,7 @@ class Critic(nn.Module):
         if twice := {name for name in names if names.count(name) > 1}:
             raise CompositionError(f"two components give the critic a head called {twice.pop()!r}")
 
-    def forward(self, view: Tensor, labels: Tensor) -> Judgement:
+    def forward(self, view: Tensor, labels: Tensor) -> CriticOutput:
         """Judge a view `[N, *critic_shape]`. Scores and head outputs are float32 even under autocast."""
         features = self.body(view, labels).flatten(1)  # [N, F]
         heads: dict[str, Tensor] = {}
@@ -52,7 +52,7 @@ class Critic(nn.Module):
             else:
                 heads[self.outputs[key]] = _full(part(features, labels))
         score = self.score(features).squeeze(1)  # [N]
-        return Judgement(_full(sum(more, score)), features, heads)
+        return CriticOutput(_full(sum(more, score)), features, heads)
 
 
 def _full(values: Tensor) -> Tensor:

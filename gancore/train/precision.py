@@ -10,7 +10,7 @@ import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from gancore.distributed.group import ALONE, World
+from gancore.distributed.group import SINGLE_PROCESS, ProcessGroup
 
 if TYPE_CHECKING:
     from gancore.train.networks import Player
@@ -28,15 +28,15 @@ class Runtime:
     device: torch.device
     precision: str = "fp32"
     channels_last: bool = False
-    world: World = ALONE
+    group: ProcessGroup = SINGLE_PROCESS
     scalers: Mapping[str, torch.amp.GradScaler] = field(factory=dict, repr=False)
 
     def forward(self) -> AbstractContextManager[object]:
         """Return the context for all that is differentiated: the other processes, half precision where asked."""
-        if self.world.size == 1 and self.precision not in HALF:
+        if self.group.size == 1 and self.precision not in HALF:
             return nullcontext()
         contexts = ExitStack()
-        contexts.enter_context(self.world.together())
+        contexts.enter_context(self.group.together())
         if self.precision in HALF:
             contexts.enter_context(torch.autocast(self.device.type, HALF[self.precision]))
         return contexts
@@ -48,26 +48,26 @@ class Runtime:
             samples = samples.pin_memory()
         return samples.to(self.device, non_blocking=True, memory_format=layout)
 
-    def differentiate(self, total: Tensor, player: Player) -> None:
+    def backward(self, total: Tensor, player: Player) -> None:
         """Leave the gradient of `total` in the player's own weights, and in no others."""
         scaler = self.scalers.get(player.role)
         torch.autograd.backward(total if scaler is None else scaler.scale(total), inputs=player.parameters)
 
-    def norm(self, player: Player, gradients: Sequence[Tensor]) -> Tensor:
+    def unscale_and_grad_norm(self, player: Player, gradients: Sequence[Tensor]) -> Tensor:
         """Bring gradients back to scale and return the norm of all; 0 where one overflowed, so that no step follows."""
         if scaler := self.scalers.get(player.role):
             scaler.unscale_(player.optimizer)
         found = torch.nn.utils.get_total_norm(gradients)
         return found if scaler is None else torch.where(found.isfinite(), found, 0.0)
 
-    def move(self, player: Player) -> None:
+    def optimizer_step(self, player: Player) -> None:
         """Let the player's optimiser take its step; not where its gradient overflowed in fp16."""
         if scaler := self.scalers.get(player.role):
             scaler.step(player.optimizer)
         else:
             player.optimizer.step()
 
-    def close(self, player: Player) -> None:
+    def zero_grad(self, player: Player) -> None:
         """End an update, whether or not a step was taken."""
         if scaler := self.scalers.get(player.role):
             scaler.update()

@@ -7,13 +7,13 @@ from typing import Any
 from attrs import field, frozen
 from torch import Tensor
 
-from gancore.plugins.calling import Chosen
+from gancore.plugins.calling import Component
 from gancore.plugins.slots import ANY, ONE_OF
 from gancore.recipe.compose import option_values
 from gancore.train.batch import Sample
-from gancore.train.context import Game
+from gancore.train.context import TrainingContext
 from gancore.train.fakes import draw_latent
-from gancore.train.networks import Judgement
+from gancore.train.networks import CriticOutput
 from gancore.train.plan import Plan
 from gancore.train.sampling import draw_samples, judge, make_samples
 
@@ -25,7 +25,7 @@ class Progress:
     `before` is the step of the metrics row before this one; `drawing` says whether the run draws its samples now.
     """
 
-    game: Game = field(repr=False)
+    context: TrainingContext = field(repr=False)
     step: int
     epoch: float
     before: int = 0
@@ -37,7 +37,7 @@ class Progress:
 
         The settings of the run are not part of it, and a component of a file goes by its name alone.
         """
-        chosen = self.game.hooks.chosen
+        chosen = self.context.hooks.chosen
         serving = {
             slot: [spelled(each) for each in chosen if each.kind == kind and roles <= each.roles]
             for slot, (kind, roles) in ONE_OF.items()
@@ -50,7 +50,7 @@ class Progress:
     @property
     def plan(self) -> Plan:
         """Shapes, label sets, latent."""
-        return self.game.plan
+        return self.context.plan
 
     def due(self, every: int) -> bool:
         """Whether what happens every so many steps happens now; with 0, whenever the run draws its samples."""
@@ -58,26 +58,26 @@ class Progress:
 
     def latents(self, n: int) -> Tensor:
         """Draw n latents `[n, Z]`, the same at every step of the run."""
-        return draw_latent(self.game.hooks, self.game.plan, n, self.game.streams, "measure")
+        return draw_latent(self.context.hooks, self.context.plan, n, self.context.streams, "measure")
 
     def make(self, z: Tensor, labels: Tensor) -> Sample:
         """Make samples of latents `[n, Z]` and labels `[n, L]`, on the CPU, by the network that samples come from."""
-        return make_samples(self.game, z, labels)
+        return make_samples(self.context, z, labels)
 
-    def judge(self, images: Tensor, labels: Tensor) -> Judgement:
+    def judge(self, images: Tensor, labels: Tensor) -> CriticOutput:
         """Let the critic judge plain images `[n, *shape]` with labels `[n, L]` in evaluation mode, on the CPU."""
-        return judge(self.game, images, labels)
+        return judge(self.context, images, labels)
 
     def samples(self, n: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Draw n samples `[n, *shape]` and labels `[n, L]`, with the same latents at every step of the run."""
-        return draw_samples(self.game, n, "measure", labels=labels)
+        return draw_samples(self.context, n, "measure", labels=labels)
 
     def reals(self, n: int) -> tuple[Tensor, Tensor]:
         """Draw n real samples `[n, *shape]` and labels `[n, L]`, the same at every step of the run."""
-        return self.game.plan.reals(n)
+        return self.context.plan.reals(n)
 
 
-def spelled(chosen: Chosen) -> str:
+def spelled(chosen: Component) -> str:
     """Return how a recipe names a component: `NAME`, or `ALIAS=NAME`."""
     own = chosen.component_name or chosen.name
     return chosen.name if chosen.name == own else f"{chosen.name}={own}"

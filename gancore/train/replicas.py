@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gancore.distributed.group import World
+from gancore.distributed.group import ProcessGroup
 from gancore.errors import PeerError
 from gancore.plugins.slots import ROLES, Role
 from gancore.train.networks import GAN, Player
 
 
-def expect_same(gan: GAN, world: World, step: int) -> None:
+def expect_same(gan: GAN, group: ProcessGroup, step: int) -> None:
     """Raise PeerError where weights or buffers differ between the processes, naming the layer that they belong to.
 
     Gradients are averaged, so that weights differ only where a component changed them by what one process sees. A
@@ -26,7 +26,7 @@ def expect_same(gan: GAN, world: World, step: int) -> None:
         if not tensors:
             continue
         sums = torch.stack([_sum_of_bytes(tensor) for tensor in tensors.values()]).cpu()
-        every = world.exchange.every(sums)  # [R, T]
+        every = group.exchange.all_gather(sums)  # [R, T]
         unlike = (every != every[0]).any(0).tolist()
         wrong = [name for name, differs in zip(tensors, unlike, strict=True) if differs]
         weights = {name for name, _ in player.named_parameters()}
@@ -37,7 +37,7 @@ def expect_same(gan: GAN, world: World, step: int) -> None:
             raise PeerError(
                 f"the processes no longer have the same weights at step {step}: "
                 f"{wrong[0]} of the {role} differs, as do {len(wrong) - 1} more",
-                mend="leave out what decides by its own rows of the batch, or let it ask gancore.average(…)",
+                fix="leave out what decides by its own rows of the batch, or let it ask gancore.average(…)",
             )
 
 
@@ -68,6 +68,6 @@ def _of_one_process(role: Role, name: str, module: nn.Module, why: str, step: in
     return PeerError(
         f"the {role}'s {place} ({type(module).__name__}) computes over the rows of one process, "
         f"not over the whole batch: {why} at step {step}",
-        mend="build the norm by plan.norm(…), with --norm batch; let a layer of your own "
+        fix="build the norm by plan.norm(…), with --norm batch; let a layer of your own "
         "ask gancore.gather(…) or gancore.average(…); or train without --nproc",
     )

@@ -180,7 +180,7 @@ def test_rotten_image_of_another_size_does_not_change_the_common_one_in_a_file(f
 
 def test_cache_that_cannot_be_written_is_an_error_with_a_way_out(folder, kept):
     kept.parent.write_bytes(b"a file where the folder should be")
-    with pytest.raises(DataError, match="cannot be kept in .*\nwhere: image-folder.cache\n mend: .*cache memory"):
+    with pytest.raises(DataError, match="cannot be kept in .*\nwhere: image-folder.cache\n fix: .*cache memory"):
         read(folder, cache="file")
 
 

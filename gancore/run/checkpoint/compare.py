@@ -34,7 +34,7 @@ def refuse_stored(label: str, trouble: list[str]) -> None:
         more = f" and {len(trouble) - SHOWN} more" if len(trouble) > SHOWN else ""
         raise CheckpointError(
             f"the stored {label} does not fit this composition: {'; '.join(trouble[:SHOWN])}{more}",
-            mend="resume with the recipe the run was started with",
+            fix="resume with the recipe the run was started with",
         )
 
 

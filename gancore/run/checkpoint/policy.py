@@ -20,7 +20,7 @@ PERSISTENCE = 3  # saves that may fail, one after another
 
 
 @define(eq=False)
-class Keeper:
+class Checkpoints:
     """Keeps the checkpoints of one run, and what they must know beside the training.
 
     `rows` counts the rows of the log when it was last opened, `row_step` is the step of the newest.
@@ -59,14 +59,14 @@ class Keeper:
             what = error.what if isinstance(error, CheckpointError) else f"the log cannot be written: {error.strerror}"
             if last or self.unsaved >= PERSISTENCE or training.step == 0:
                 where = f"{self.folder}; {self.last}"
-                mend = error.mend if isinstance(error, CheckpointError) and error.mend else "free some space"
-                raise CheckpointError(what, where=where, mend=f"{mend}, then --resume") from error
+                fix = error.fix if isinstance(error, CheckpointError) and error.fix else "free some space"
+                raise CheckpointError(what, where=where, fix=f"{fix}, then --resume") from error
             self.notes.append(f"{what}; training goes on, and the next save tries again")
 
     def _write(self, training: Training, log: MetricsLog) -> None:
         if moved := self.misplaced():
             what = f"the checkpoint of step {training.step} was not saved: {moved}"
-            raise CheckpointError(what, where=str(self.folder), mend="give the folder its name back")
+            raise CheckpointError(what, where=str(self.folder), fix="give the folder its name back")
         log.sync()
         snapshot = self.capture(training, log)
         check_weights(snapshot, training.step)
@@ -80,10 +80,10 @@ class Keeper:
 
     def capture(self, training: Training, log: MetricsLog) -> Snapshot:
         """Copy out everything that a resume needs."""
-        plan, snapshot = training.game.plan, capture(training)
+        plan, snapshot = training.context.plan, capture(training)
         state = {
             **snapshot.state,
-            "attempt": training.game.streams.attempt,
+            "attempt": training.context.streams.attempt,
             "seed": self.composition.settings.seed,
             "recipe": fixed_part(self.composition),
             "data": self.data,
@@ -107,7 +107,7 @@ class Keeper:
         self.notes += [f"passed over a damaged checkpoint: {warning}" for warning in warnings]
         if found is None and warnings:
             raise CheckpointError(
-                f"no checkpoint of {self.folder} is intact", where="; ".join(warnings), mend="start a new run"
+                f"no checkpoint of {self.folder} is intact", where="; ".join(warnings), fix="start a new run"
             )
         return found
 
@@ -117,4 +117,4 @@ def check_weights(snapshot: Snapshot, step: int) -> None:
     for part in ("generator", "critic", "optim"):
         for name, tensor in snapshot.files[part].items():
             if tensor.is_floating_point() and not tensor.isfinite().all():
-                raise NumbersError(f"{part}: {name} is no longer finite at step {step}", mend="lower the learning rate")
+                raise NumbersError(f"{part}: {name} is no longer finite at step {step}", fix="lower the learning rate")

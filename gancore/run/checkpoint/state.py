@@ -13,13 +13,13 @@ from attrs import evolve, field, frozen
 from torch import Tensor
 
 from gancore.errors import CheckpointError, PluginError
-from gancore.plugins.component import card_of
+from gancore.plugins.component import info_of
 from gancore.plugins.slots import ROLES
 from gancore.run.checkpoint.compare import Tensors, compare, own, refuse_stored
 from gancore.run.checkpoint.optimizer_state import expect_optimizer, load_optimizer, optimizer_tensors, settings_of
 
 if TYPE_CHECKING:
-    from gancore.plugins.calling import Chosen, Hooks
+    from gancore.plugins.calling import Component, Hooks
     from gancore.train.loop import Training
 
 STORED = {
@@ -38,13 +38,13 @@ class Snapshot:
 
 def capture(training: Training) -> Snapshot:
     """Copy out everything that moves. Raises PluginError for component state that cannot be stored."""
-    gan = training.game.gan
+    gan = training.context.gan
     optim: Tensors = {}
     groups: dict[str, list[dict[str, Any]]] = {}
     for role in ROLES:
         optim |= {f"{role}/{name}": tensor for name, tensor in optimizer_tensors(gan.player(role)).items()}
         groups[role] = [settings_of(group) for group in gan.player(role).optimizer.param_groups]
-    tensors, components = component_state(training.game.hooks)
+    tensors, components = component_state(training.context.hooks)
     files = {
         "generator": gan.generator.state_dict(),
         "critic": gan.critic.state_dict(),
@@ -52,7 +52,7 @@ def capture(training: Training) -> Snapshot:
         "components": tensors,
     }
     copies = {name: {key: _copy(tensor) for key, tensor in part.items()} for name, part in files.items()}
-    scales = {role: scaler.state_dict() for role, scaler in training.game.runtime.scalers.items()}
+    scales = {role: scaler.state_dict() for role, scaler in training.context.runtime.scalers.items()}
     state = {
         "step": training.step,
         "batches": training.batches,
@@ -72,7 +72,7 @@ def expect_fit(training: Training, snapshot: Snapshot) -> None:
 
     Raises CheckpointError naming what is missing, unexpected or different.
     """
-    gan, files, hooks = training.game.gan, snapshot.files, training.game.hooks
+    gan, files, hooks = training.context.gan, snapshot.files, training.context.hooks
     stray = [name for name in files["optim"] if name.partition("/")[0] not in ROLES]
     refuse_stored("optim", [f"unexpected {name}" for name in stray])
     for role in ROLES:
@@ -92,13 +92,15 @@ def _expect_owners(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]
 
 def restore(training: Training, snapshot: Snapshot) -> None:
     """Put everything back. Raises CheckpointError, before anything is changed, where `expect_fit` does."""
-    gan, files = training.game.gan, snapshot.files
+    gan, files = training.context.gan, snapshot.files
     expect_fit(training, snapshot)
-    give_states(training.game.hooks, states_of(training.game.hooks, files["components"], snapshot.state["components"]))
+    give_states(
+        training.context.hooks, states_of(training.context.hooks, files["components"], snapshot.state["components"])
+    )
     for role in ROLES:
         gan.player(role).load_state_dict(files[role])
         load_optimizer(gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role])
-    for name, scaler in training.game.runtime.scalers.items():
+    for name, scaler in training.context.runtime.scalers.items():
         if scale := snapshot.state.get("scales", {}).get(name):
             scaler.load_state_dict(scale)
     training.step, training.batches = snapshot.state["step"], snapshot.state["batches"]
@@ -110,7 +112,7 @@ def restore_generator(training: Training, snapshot: Snapshot, *, whole: bool) ->
     Unless the generator is `whole`, networks that components added to it are left out. The critic is built only where
     a component does not take its state without. Raises CheckpointError where something does not fit.
     """
-    generator, hooks = training.game.gan.generator, training.game.hooks
+    generator, hooks = training.context.gan.generator, training.context.hooks
     stored = snapshot.files["generator"]
     if not whole:
         stored = {name: each for name, each in stored.items() if not name.startswith("extras.")}
@@ -121,7 +123,7 @@ def restore_generator(training: Training, snapshot: Snapshot, *, whole: bool) ->
     except CheckpointError:
         if not whole:
             raise
-        _ = training.game.gan.critic  # built now: the component may have taken part in that
+        _ = training.context.gan.critic  # built now: the component may have taken part in that
         load_components(*parts)
     generator.load_state_dict(stored)
     training.step, training.batches = snapshot.state["step"], snapshot.state["batches"]
@@ -140,13 +142,13 @@ def component_state(hooks: Hooks) -> tuple[Tensors, dict[str, Any]]:
             "component": each.component_name,
             "distribution": each.distribution,
             "version": each.version,
-            "state_version": card_of(each.component).state_version,
+            "state_version": info_of(each.component).state_version,
             "state": {key: value for key, value in state.items() if not isinstance(value, Tensor)},
         }
     return tensors, components
 
 
-def state_of(each: Chosen) -> dict[str, Any]:
+def state_of(each: Component) -> dict[str, Any]:
     """Ask one component for its state. Raises PluginError where it fails or gives what cannot be stored."""
     try:
         state = each.component.state()
@@ -164,7 +166,7 @@ def state_of(each: Chosen) -> dict[str, Any]:
     return state
 
 
-def _refuse(each: Chosen, value: Any, path: str) -> None:
+def _refuse(each: Component, value: Any, path: str) -> None:
     """Raise PluginError unless a value survives JSON unchanged."""
     if isinstance(value, dict):
         for key, item in value.items():
@@ -183,12 +185,12 @@ def _refuse(each: Chosen, value: Any, path: str) -> None:
         raise _unfit(each, f"{path} is {shortly(value)}")
 
 
-def _unfit(each: Chosen, why: str) -> PluginError:
-    mend = "state() may return tensors, and JSON values of finite numbers, text, lists and text-keyed tables"
-    return PluginError(f"{each.name} cannot be saved: {why}", where=_origin(each), mend=mend)
+def _unfit(each: Component, why: str) -> PluginError:
+    fix = "state() may return tensors, and JSON values of finite numbers, text, lists and text-keyed tables"
+    return PluginError(f"{each.name} cannot be saved: {why}", where=_origin(each), fix=fix)
 
 
-def _origin(each: Chosen) -> str:
+def _origin(each: Component) -> str:
     return f"{each.distribution} {each.version}" if each.distribution else each.chosen_by
 
 
@@ -222,11 +224,11 @@ def give_states(hooks: Hooks, states: Mapping[str, dict[str, Any]]) -> None:
             each.component.load_state(_copied(states[each.name]))
 
 
-def _stored(each: Chosen, tensors: Tensors, components: Mapping[str, Any]) -> dict[str, Any]:
+def _stored(each: Component, tensors: Tensors, components: Mapping[str, Any]) -> dict[str, Any]:
     """Return a component's stored state in its present form."""
     if each.name not in components:
-        raise CheckpointError(f"the checkpoint holds no state of {each.name}", mend="resume with the run's own recipe")
-    stored, version = components[each.name], card_of(each.component).state_version
+        raise CheckpointError(f"the checkpoint holds no state of {each.name}", fix="resume with the run's own recipe")
+    stored, version = components[each.name], info_of(each.component).state_version
     state = {**stored["state"], **own(each.name, tensors)}
     if stored["state_version"] == version:
         return state
@@ -235,7 +237,7 @@ def _stored(each: Chosen, tensors: Tensors, components: Mapping[str, Any]) -> di
         raise CheckpointError(
             f"{each.name} stored its state in form {stored['state_version']}, but now reads form {version}",
             where=f"{stored['distribution']} {stored['version']} then, {each.distribution} {each.version} now",
-            mend=f"install {stored['distribution']} {stored['version']}",
+            fix=f"install {stored['distribution']} {stored['version']}",
         )
     try:
         migrated: dict[str, Any] = migrate(_copied(state), stored["state_version"])
@@ -244,7 +246,7 @@ def _stored(each: Chosen, tensors: Tensors, components: Mapping[str, Any]) -> di
     return migrated
 
 
-def _take(each: Chosen, state: dict[str, Any]) -> None:
+def _take(each: Component, state: dict[str, Any]) -> None:
     """Let a component take a state and ask for it again. Raises CheckpointError where that is not what it was given."""
     try:
         each.component.load_state(_copied(state))
@@ -258,9 +260,9 @@ def _take(each: Chosen, state: dict[str, Any]) -> None:
         raise _untaken(each, f"load_state() has {', '.join(trouble[:5])}")
 
 
-def _untaken(each: Chosen, why: str) -> CheckpointError:
-    mend = "resume with the recipe and the plugins that the run was trained with"
-    return CheckpointError(f"{each.name} does not take its stored state: {why}", where=_origin(each), mend=mend)
+def _untaken(each: Component, why: str) -> CheckpointError:
+    fix = "resume with the recipe and the plugins that the run was trained with"
+    return CheckpointError(f"{each.name} does not take its stored state: {why}", where=_origin(each), fix=fix)
 
 
 def _copied(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -179,10 +179,10 @@ def _check_format(folder: Path, manifest: Any) -> None:
     number = manifest["format"]
     if number > FORMAT:
         what = f"{folder.name} was written by a newer gancore (format {number}); this one reads {FORMAT}"
-        raise CheckpointError(what, where=str(folder), mend="upgrade gancore")
+        raise CheckpointError(what, where=str(folder), fix="upgrade gancore")
     if not all(older in MIGRATIONS for older in range(number, FORMAT)):
         what = f"{folder.name} was written by an older gancore (format {number}); this one reads {FORMAT}"
-        raise CheckpointError(what, where=str(folder), mend="open it with the gancore that wrote it")
+        raise CheckpointError(what, where=str(folder), fix="open it with the gancore that wrote it")
 
 
 def _check_files(sums: Mapping[str, str], files: Mapping[str, int]) -> None:

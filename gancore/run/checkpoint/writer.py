@@ -111,14 +111,14 @@ def _json(value: Any, check: Any) -> bytes:
 
 
 def _not_saved(step: int, folder: Path, snapshot: Snapshot, error: OSError) -> CheckpointError:
-    what, mend = f"the checkpoint of step {step} was not saved: {error.strerror}", "see that the folder can be written"
+    what, fix = f"the checkpoint of step {step} was not saved: {error.strerror}", "see that the folder can be written"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         need = sum(tensor.nbytes for tensors in snapshot.files.values() for tensor in tensors.values())
-        mend = "free some space"
+        fix = "free some space"
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(folder).free
             what += f" (need {need / 1e6:,.1f} MB, {free / 1e6:,.1f} MB free)"
-    return CheckpointError(what, where=str(folder), mend=mend)
+    return CheckpointError(what, where=str(folder), fix=fix)
 
 
 def _discard(temporary: Path) -> None:
@@ -165,5 +165,5 @@ def prune(folder: Path, keep: int, every: int = 0) -> list[Path]:
             atomic.remove(path)
         except OSError as error:
             what = f"the old checkpoint {path.name} was not removed: {error.strerror}"
-            raise CheckpointError(what, where=str(folder), mend="see that the folder can be written") from error
+            raise CheckpointError(what, where=str(folder), fix="see that the folder can be written") from error
     return doomed

@@ -19,7 +19,7 @@ from gancore.guard.hooks import guarded
 from gancore.hardware.device import choose_runtime, cpu_facts, precision_note, processor_name, saves_time
 from gancore.hardware.layout import WORTHWHILE
 from gancore.hardware.memory import memory_of, peak_memory
-from gancore.plugins.calling import Chosen
+from gancore.plugins.calling import Component
 from gancore.plugins.component import SPECS
 from gancore.plugins.slots import ANY, ROLES
 from gancore.recipe.compose import Composition, resolve
@@ -116,7 +116,7 @@ def bench(composition: Composition, rounds: int = 0, *, without_each: bool = Fal
     device = choose_runtime(composition.settings).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         data, training, before = begin(composition)
-        watch = stopwatch_for(training.game.gan.device)
+        watch = stopwatch_for(training.context.gan.device)
         hooks = TimedHooks(composition.chosen, watch)
         plain, steps, calls = measure_steps(training, hooks, watch, rounds)
         memory = memory_of(training, before)
@@ -144,7 +144,7 @@ def begin(composition: Composition, data: Data | None = None) -> tuple[Data, Tra
     before = peak_memory()
     for _ in range(WARM_UP):
         plain_step(training)
-    training.game = evolve(training.game, hooks=SettledHooks(composition.chosen))
+    training.context = evolve(training.context, hooks=SettledHooks(composition.chosen))
     return data, training, before
 
 
@@ -196,7 +196,7 @@ def parts_of(steps: Sequence[Mapping[Part, float]], calls: Sequence[Mapping[Part
 
 
 def components_of(
-    chosen: Sequence[Chosen], steps: Sequence[Mapping[Part, float]], calls: Sequence[Mapping[Part, int]]
+    chosen: Sequence[Component], steps: Sequence[Mapping[Part, float]], calls: Sequence[Mapping[Part, int]]
 ) -> tuple[Cost, ...]:
     """Sum up each chosen component's own code; what it asks of networks, data and others is theirs."""
     found = []
@@ -237,10 +237,10 @@ def cost_of(
 
 def measure_row(training: Training, composition: Composition, watch: Stopwatch, full: bool) -> dict[str, float]:
     """Measure what a row of the log costs: milliseconds by component. A full row measures all that is ever due."""
-    hooks, streams, step = TimedHooks(composition.chosen, watch), training.game.streams, training.step
+    hooks, streams, step = TimedHooks(composition.chosen, watch), training.context.streams, training.step
     before = -1 if full else step - composition.settings.log_every
-    progress = Progress(evolve(training.game, hooks=hooks), step, training.epoch, before, full)
-    figures = training.advance()
+    progress = Progress(evolve(training.context, hooks=hooks), step, training.epoch, before, full)
+    figures = training.train_step()
     watch.start()
     measured: Figures = {}
     for name, found in hooks.all(
@@ -266,7 +266,9 @@ def without(composition: Composition, data: Data, whole: Training, rounds: int) 
     )
 
 
-def without_one(composition: Composition, each: Chosen, name: str, data: Data, whole: Training, rounds: int) -> LeftOut:
+def without_one(
+    composition: Composition, each: Component, name: str, data: Data, whole: Training, rounds: int
+) -> LeftOut:
     """Compare steps with and without one component; say why not, where that cannot be."""
     hooks = {hook for hook in SPECS if any(one.chosen is each for one in composition.hooks.implementations(hook))}
     if hooks <= AT_ROWS:
@@ -288,16 +290,16 @@ def without_one(composition: Composition, each: Chosen, name: str, data: Data, w
 
 def machine(training: Training) -> dict[str, Any]:
     """Say what the figures were measured on and with: they hold nowhere else."""
-    game, facts = training.game, cpu_facts()
+    context, facts = training.context, cpu_facts()
     return {
-        **previous_session.machine(game.gan.device),
+        **previous_session.machine(context.gan.device),
         "processor": processor_name(),
         "amx": "amx_tile" in facts.get("flags", "").split() if facts else None,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "torch": torch.__version__,
-        "precision": game.runtime.precision,
-        "channels_last": game.runtime.channels_last,
-        "batch": game.plan.batch,
+        "precision": context.runtime.precision,
+        "channels_last": context.runtime.channels_last,
+        "batch": context.plan.batch,
     }
 
 
@@ -331,7 +333,7 @@ def limits(
 
 def limits_of_runtime(training: Training, about: Mapping[str, Any]) -> Iterator[str]:
     """Say what of threads, layout and precision could be otherwise."""
-    runtime = training.game.runtime
+    runtime = training.context.runtime
     if runtime.device.type == "mps":
         yield "the parts say when work was handed to the device, not how long it took there"
     if runtime.device.type != "cpu":
@@ -356,5 +358,5 @@ def in_words(part: Cost) -> str:
 
 def convolves(training: Training) -> bool:
     """Whether a network has weights that a layout of images matters to."""
-    gan = training.game.gan
+    gan = training.context.gan
     return any(weight.dim() == 4 for role in ROLES for weight in gan.player(role).parameters)

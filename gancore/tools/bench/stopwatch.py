@@ -15,7 +15,7 @@ from attrs import asdict, define, evolve, field, frozen
 from torch import Tensor
 
 from gancore.guard.hooks import FEW, Guarded, GuardedHooks
-from gancore.plugins.calling import Chosen, Implementation
+from gancore.plugins.calling import Component, Implementation
 from gancore.plugins.slots import ROLES
 from gancore.run.finite import check_finite
 from gancore.train.context import Figures
@@ -111,7 +111,7 @@ def stopwatch_for(device: torch.device) -> Stopwatch:
 class SettledHooks(GuardedHooks):
     """Hooks as they are once their first calls were watched: what all but the first steps of a run are made with."""
 
-    def __init__(self, chosen: Sequence[Chosen]) -> None:
+    def __init__(self, chosen: Sequence[Component]) -> None:
         super().__init__(chosen)
         self._implementations = {hook: tuple(map(settled, found)) for hook, found in self._implementations.items()}
 
@@ -137,7 +137,7 @@ class Timed(Implementation):
 class TimedHooks(SettledHooks):
     """Hooks on the stopwatch, which they tell whose turn it is."""
 
-    def __init__(self, chosen: Sequence[Chosen], watch: Stopwatch) -> None:
+    def __init__(self, chosen: Sequence[Component], watch: Stopwatch) -> None:
         super().__init__(chosen)
         self._watch = watch
         self._implementations = {
@@ -164,10 +164,10 @@ class TimedRuntime(Runtime):
 
     watch: Stopwatch = field(kw_only=True, repr=False)
 
-    def differentiate(self, total: Tensor, player: Player) -> None:
+    def backward(self, total: Tensor, player: Player) -> None:
         """Leave the gradient of `total` in the player's own weights, and in no others."""
         with self.watch.part(BACKWARD):
-            super().differentiate(total, player)
+            super().backward(total, player)
 
 
 @define(eq=False)
@@ -197,20 +197,20 @@ def plain_step(training: Training) -> float:
     """Make one step; return its seconds of wall time."""
     wait_for(training)
     begun = time.perf_counter()
-    check_finite(training.advance(), training.step)
+    check_finite(training.train_step(), training.step)
     wait_for(training)
     return time.perf_counter() - begun
 
 
 def timed_step(training: Training, hooks: TimedHooks, watch: Stopwatch) -> dict[Part, float]:
     """Make one step on the stopwatch; return the seconds of its parts. The bits are those of a plain step."""
-    runtime = TimedRuntime(**asdict(training.game.runtime, recurse=False), watch=watch)
-    game = evolve(training.game, hooks=hooks, runtime=runtime)
-    timed = TimedTraining(game, training.order, training.step, training.batches, training.source, watch=watch)
+    runtime = TimedRuntime(**asdict(training.context.runtime, recurse=False), watch=watch)
+    context = evolve(training.context, hooks=hooks, runtime=runtime)
+    timed = TimedTraining(context, training.order, training.step, training.batches, training.source, watch=watch)
     wait_for(training)
     with on_the_watch(training, watch):
         watch.start()
-        figures = timed.advance()
+        figures = timed.train_step()
         with watch.part(CHECK):
             check_finite(figures, timed.step)
         spent = watch.stop()
@@ -220,7 +220,7 @@ def timed_step(training: Training, hooks: TimedHooks, watch: Stopwatch) -> dict[
 
 def wait_for(training: Training) -> None:
     """Wait until the device has done all it was given."""
-    device = training.game.gan.device
+    device = training.context.gan.device
     if device.type != "cpu":
         (torch.cuda if device.type == "cuda" else torch.mps).synchronize()
 
@@ -228,7 +228,7 @@ def wait_for(training: Training) -> None:
 @contextmanager
 def on_the_watch(training: Training, watch: Stopwatch) -> Iterator[None]:
     """Put both networks and both optimisers on the stopwatch inside the block."""
-    gan = training.game.gan
+    gan = training.context.gan
     with ExitStack() as stack:
         for role, work in zip(ROLES, (MAKING, JUDGING), strict=True):
             enter, leave = partial(_enter, watch, work), partial(_leave, watch)
