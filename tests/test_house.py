@@ -34,7 +34,7 @@ def functions(path):
 
 PLAIN_WORDS = {  # of English, of torch, or of arrays before they are names of plugins
     "normal", "none", "batch", "layer", "uniform", "mixture", "gaussian", "he", "instance", "repeat", "sgd",
-    "reals", "scatter", "nearest", "letters", "modes",
+    "reals", "scatter", "nearest", "letters", "modes", "critic-output",
 }  # fmt: skip
 TECHNIQUES = {"wasserstein", "wgan", "spectral", "hinge", "softplus", "penalty", "entropy", "relativistic"}
 
@@ -262,7 +262,7 @@ def test_every_error_has_an_exit_code_and_three_parts():
     ]
     for kind in kinds:
         error = kind("what", where="here", fix="so")
-        assert str(error) == "what\nwhere: here\n fix: so"
+        assert str(error) == "what\nwhere: here\n  fix: so"
         assert error.exit_code in (1, 2)
 
 
