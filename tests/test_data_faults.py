@@ -17,10 +17,12 @@ import rotten
 from PIL import Image
 from rotten import blank, encoded, noise
 
-from gan_plugin_image_folder import attempts, picture, reading
 from gan_plugin_image_folder.component import ImageFolder
-from gan_plugin_image_folder.held import Memory
-from gan_plugin_image_folder.images import How
+from gan_plugin_image_folder.decode import decode_all as reading
+from gan_plugin_image_folder.decode import image_file as picture
+from gan_plugin_image_folder.decode import worker_pool as attempts
+from gan_plugin_image_folder.decode.decoded import How
+from gan_plugin_image_folder.storage.dataset import Memory
 from gancore import DataError, DataSpec, Settings, UsageError
 
 TINY = ("--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--steps", "2", "--device", "cpu")
@@ -360,8 +362,8 @@ LOCALES = [{"LC_ALL": "C", "PYTHONUTF8": "0"}, {"LC_ALL": "tr_TR.UTF-8"}, {"LC_A
 INDEX = """
 import sys
 from pathlib import Path
-from gan_plugin_image_folder.folder import find_images
-from gan_plugin_image_folder.survey import survey
+from gan_plugin_image_folder.scan import find_images
+from gan_plugin_image_folder.check.examine import survey
 about = survey(sys.argv[1], find_images(sys.argv[1]))
 print(ascii((about.labels, [(each.picture.name, each.digest) for each in about.seen])))
 """

@@ -16,11 +16,11 @@ import pytest
 import torch
 from PIL import Image, ImageChops, ImageCms, PngImagePlugin
 
-from gan_plugin_image_folder import picture
-from gan_plugin_image_folder.attempts import Room
 from gan_plugin_image_folder.component import ImageFolder
-from gan_plugin_image_folder.picture import Picture, decode, fit, flatten, look, reason
-from gan_plugin_image_folder.sizing import size_of
+from gan_plugin_image_folder.decode import image_file as picture
+from gan_plugin_image_folder.decode.image_file import Picture, decode, fit, flatten, look, reason
+from gan_plugin_image_folder.decode.target_size import size_of
+from gan_plugin_image_folder.decode.worker_pool import Room
 from gancore import DataError, DataSpec, UsageError
 from gancore.testing import check_component
 

@@ -11,13 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_plugin_image_folder import cache, reading, storing
-from gan_plugin_image_folder import folder as folder_module
+from gan_plugin_image_folder import scan as folder_module
 from gan_plugin_image_folder.component import ImageFolder
-from gan_plugin_image_folder.files import Files
-from gan_plugin_image_folder.folder import find_images
-from gan_plugin_image_folder.held import Hashed, Mapped
-from gan_plugin_image_folder.images import How
+from gan_plugin_image_folder.decode import decode_all as reading
+from gan_plugin_image_folder.decode.decoded import How
+from gan_plugin_image_folder.file_index import Files
+from gan_plugin_image_folder.scan import find_images
+from gan_plugin_image_folder.storage import cache_reader as cache
+from gan_plugin_image_folder.storage import cache_writer as storing
+from gan_plugin_image_folder.storage.dataset import Hashed, Mapped
 from gancore import DataError, DataSpec, bar
 from gancore.testing import check_component
 

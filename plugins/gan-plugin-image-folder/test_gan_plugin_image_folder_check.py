@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from gan_plugin_image_folder.command import data
+from gan_plugin_image_folder.check.command import data
 from gan_plugin_image_folder.component import ImageFolder
-from gan_plugin_image_folder.leaving import HEADER, line_of, read_list, write_list
-from gan_plugin_image_folder.stderr import kept_back
+from gan_plugin_image_folder.decode.decoder_output import kept_back
+from gan_plugin_image_folder.exclude_list import HEADER, line_of, read_list, write_list
 from gancore import DataError, DataSpec, GanError, UsageError
 
 FEW = "--reg augment-views"  # suggested for all sets here, which are of a few images

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_plugin_image_folder.columns import why_not
 from gan_plugin_image_folder.component import ImageFolder
+from gan_plugin_image_folder.labels.columns import why_not
 from gancore import DataError, DataSpec, LabelSet, UsageError
 from gancore.testing import check_component
 

@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan_plugin_image_folder import cache, storing
-from gan_plugin_image_folder.attempts import AT_ONCE, spread
-from gan_plugin_image_folder.classes import Classes, count_contradicted, numbers_of
-from gan_plugin_image_folder.files import Files, spelt
-from gan_plugin_image_folder.folder import find_images, walk
-from gan_plugin_image_folder.images import About, Equal, digest_of, equal_ones
+from gan_plugin_image_folder.decode.decoded import About, Equal, digest_of, equal_ones
+from gan_plugin_image_folder.decode.worker_pool import AT_ONCE, spread
+from gan_plugin_image_folder.file_index import Files, spelt
+from gan_plugin_image_folder.labels.merge import Classes, count_contradicted, numbers_of
+from gan_plugin_image_folder.scan import find_images, walk
+from gan_plugin_image_folder.storage import cache_reader as cache
+from gan_plugin_image_folder.storage import cache_writer as storing
 from gancore import LabelSet
 
 LETTERS = st.text(st.sampled_from("ab-0é.\udcff "), min_size=1, max_size=4)
@@ -140,7 +141,7 @@ STARTS = """
 import logging, os, sys, time
 from pathlib import Path
 import platformdirs
-from gan_plugin_image_folder import reading
+from gan_plugin_image_folder.decode import decode_all as reading
 from gan_plugin_image_folder.component import ImageFolder
 from gancore import DataSpec
 folder, place = sys.argv[1], Path(sys.argv[2])

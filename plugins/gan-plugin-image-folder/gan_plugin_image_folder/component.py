@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from PIL import ImageColor
 
-from gan_plugin_image_folder.cache import in_memory, open_cached, place_for
-from gan_plugin_image_folder.classes import Classes, count_contradicted, numbers_of
-from gan_plugin_image_folder.files import Files
-from gan_plugin_image_folder.folder import find_images, folder_at, is_image, shown, walk
-from gan_plugin_image_folder.held import Hashed, Mapped, Memory
-from gan_plugin_image_folder.images import Form, How, Images, Store, equal_ones
-from gan_plugin_image_folder.leaving import read_list
-from gan_plugin_image_folder.picture import Colour
-from gan_plugin_image_folder.reading import read
-from gan_plugin_image_folder.report import passed_over, report_of
-from gan_plugin_image_folder.sources import Wanted, find_labels
-from gan_plugin_image_folder.storing import Copied, Disk
+from gan_plugin_image_folder.decode.decode_all import read
+from gan_plugin_image_folder.decode.decoded import Form, How, Images, Store, equal_ones
+from gan_plugin_image_folder.decode.image_file import Colour
+from gan_plugin_image_folder.decode.report import passed_over, report_of
+from gan_plugin_image_folder.exclude_list import read_list
+from gan_plugin_image_folder.file_index import Files
+from gan_plugin_image_folder.labels.find import Wanted, find_labels
+from gan_plugin_image_folder.labels.merge import Classes, count_contradicted, numbers_of
+from gan_plugin_image_folder.scan import find_images, folder_at, is_image, shown, walk
+from gan_plugin_image_folder.storage.cache_reader import in_memory, open_cached, place_for
+from gan_plugin_image_folder.storage.cache_writer import Copied, Disk
+from gan_plugin_image_folder.storage.dataset import Hashed, Mapped, Memory
 from gancore import DataError, DataSpec, UsageError, component, hookimpl, memory, option
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from gan_plugin_image_folder.folder import alike, shown
-from gan_plugin_image_folder.table import Row, Table
+from gan_plugin_image_folder.labels.read_table import Row, Table
+from gan_plugin_image_folder.scan import alike, shown
 from gancore import DataError
 
 MOST_WORDS, MOST_NUMBERS = 100, 20  # different values of a column that is taken unasked

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_plugin_image_folder.files import Files
-from gan_plugin_image_folder.folder import Found, refuse_splits, shown
-from gan_plugin_image_folder.labels import Labels, by_file, by_folder, unlabelled
-from gan_plugin_image_folder.table import DATASET, file_at, found_beside, read_table
+from gan_plugin_image_folder.file_index import Files
+from gan_plugin_image_folder.labels.read_table import DATASET, file_at, found_beside, read_table
+from gan_plugin_image_folder.labels.rows import Labels, by_file, by_folder, unlabelled
+from gan_plugin_image_folder.scan import Found, refuse_splits, shown
 from gancore import DataError, UsageError
 
 

@@ -5,8 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_plugin_image_folder.files import spelt
-from gan_plugin_image_folder.folder import is_image, shown
+from gan_plugin_image_folder.file_index import spelt
+from gan_plugin_image_folder.scan import is_image, shown
 from gancore import DataError, UsageError
 
 HEADER = "# images to leave out, seen from their folder, one a line; a line in quotes is a JSON string\n"

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_plugin_image_folder.images import Equal
+from gan_plugin_image_folder.decode.decoded import Equal
 from gancore import LabelSet
 
 

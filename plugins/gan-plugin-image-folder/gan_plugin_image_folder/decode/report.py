@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator, Sequence
 from math import prod
 from typing import Any
 
-from gan_plugin_image_folder.files import spelt
-from gan_plugin_image_folder.folder import Found, shown
-from gan_plugin_image_folder.images import About, Form, How
-from gan_plugin_image_folder.picture import Picture
-from gan_plugin_image_folder.sizing import remarks_of
+from gan_plugin_image_folder.decode.decoded import About, Form, How
+from gan_plugin_image_folder.decode.image_file import Picture
+from gan_plugin_image_folder.decode.target_size import remarks_of
+from gan_plugin_image_folder.file_index import spelt
+from gan_plugin_image_folder.scan import Found, shown
 
 Faults = dict[str, str]  # name of a file → why it cannot be used
 

@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 import numpy as np
 
-from gan_plugin_image_folder.files import Files, spelt, told
+from gan_plugin_image_folder.file_index import Files, spelt, told
 from gancore import DataError, UsageError
 
 READABLE = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")

@@ -13,10 +13,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.lib.format import write_array_header_1_0
 
-from gan_plugin_image_folder.cache import SUM, Place, behind, head_of, header, in_memory, open_cached
-from gan_plugin_image_folder.folder import shown
-from gan_plugin_image_folder.held import Memory
-from gan_plugin_image_folder.images import About, Form, Images
+from gan_plugin_image_folder.decode.decoded import About, Form, Images
+from gan_plugin_image_folder.scan import shown
+from gan_plugin_image_folder.storage.cache_reader import SUM, Place, behind, head_of, header, in_memory, open_cached
+from gan_plugin_image_folder.storage.dataset import Memory
 from gancore import DataError
 
 

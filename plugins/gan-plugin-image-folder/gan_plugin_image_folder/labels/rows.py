@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_plugin_image_folder.classes import Classes
-from gan_plugin_image_folder.columns import agree, choose, classes_of, why_not
-from gan_plugin_image_folder.files import Files
-from gan_plugin_image_folder.folder import find_classes, shown
-from gan_plugin_image_folder.table import Row, Table
+from gan_plugin_image_folder.file_index import Files
+from gan_plugin_image_folder.labels.columns import agree, choose, classes_of, why_not
+from gan_plugin_image_folder.labels.merge import Classes
+from gan_plugin_image_folder.labels.read_table import Row, Table
+from gan_plugin_image_folder.scan import find_classes, shown
 from gancore import LabelSet
 
 FILE_COLUMNS = {"file", "filename", "file_name", "path", "image", "name", "id"}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import sqrt
 from statistics import median
 
-from gan_plugin_image_folder.picture import Picture
+from gan_plugin_image_folder.decode.image_file import Picture
 
 KEPT_SIDE = 96  # pixels of the larger side up to which images keep the size that they share
 AREA = 64 * 64  # pixels of larger images and of sets of many sizes: what two processor cores train in reasonable time

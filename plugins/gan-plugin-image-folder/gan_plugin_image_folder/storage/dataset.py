@@ -11,7 +11,7 @@ import torch
 from attrs import define, field
 from torch import Tensor
 
-from gan_plugin_image_folder.images import About, Form, Images
+from gan_plugin_image_folder.decode.decoded import About, Form, Images
 from gancore import DataError, StoredData, expect_memory
 
 SOME = 1 << 16  # digests that are written out at a time

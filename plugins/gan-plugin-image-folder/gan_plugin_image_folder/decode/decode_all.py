@@ -8,13 +8,13 @@ from math import prod
 
 import numpy as np
 
-from gan_plugin_image_folder.attempts import Room, attempt, quiet, spread
-from gan_plugin_image_folder.files import spelt
-from gan_plugin_image_folder.folder import path_of, shown
-from gan_plugin_image_folder.images import About, Form, How, Images, Store, digest_of
-from gan_plugin_image_folder.picture import MOST_PIXELS, Picture, Unusable, decode, look, stamp_of
-from gan_plugin_image_folder.report import Faults, remarked, report, tally
-from gan_plugin_image_folder.sizing import size_of
+from gan_plugin_image_folder.decode.decoded import About, Form, How, Images, Store, digest_of
+from gan_plugin_image_folder.decode.image_file import MOST_PIXELS, Picture, Unusable, decode, look, stamp_of
+from gan_plugin_image_folder.decode.report import Faults, remarked, report, tally
+from gan_plugin_image_folder.decode.target_size import size_of
+from gan_plugin_image_folder.decode.worker_pool import Room, attempt, quiet, spread
+from gan_plugin_image_folder.file_index import spelt
+from gan_plugin_image_folder.scan import path_of, shown
 from gancore import DataError, progress_bar
 
 BLOCK = 16 << 20  # bytes decoded at a time

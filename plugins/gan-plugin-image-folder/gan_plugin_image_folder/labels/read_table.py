@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gan_plugin_image_folder.files import Files, spelt
-from gan_plugin_image_folder.folder import is_image, shown
+from gan_plugin_image_folder.file_index import Files, spelt
+from gan_plugin_image_folder.scan import is_image, shown
 from gancore import DataError, UsageError
 
 DATASET = "dataset.json"  # of StyleGAN's programs: {"labels": [[file, class], …]}, or null for none

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from gan_plugin_image_folder.sizing import FEW, WIDE
+from gan_plugin_image_folder.decode.target_size import FEW, WIDE
 
 UNEVEN = 10  # times as many images in the largest class as in the smallest
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from gan_plugin_image_folder.picture import Colour
+from gan_plugin_image_folder.decode.image_file import Colour
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,11 +14,11 @@ import platformdirs
 import torch
 from numpy.lib.format import open_memmap, read_array, write_array, write_array_header_1_0
 
-from gan_plugin_image_folder.attempts import attempt, quiet
-from gan_plugin_image_folder.files import Files
-from gan_plugin_image_folder.folder import path_of
-from gan_plugin_image_folder.images import About, Form, How, Images, digest_of, equal_ones
-from gan_plugin_image_folder.picture import decode
+from gan_plugin_image_folder.decode.decoded import About, Form, How, Images, digest_of, equal_ones
+from gan_plugin_image_folder.decode.image_file import decode
+from gan_plugin_image_folder.decode.worker_pool import attempt, quiet
+from gan_plugin_image_folder.file_index import Files
+from gan_plugin_image_folder.scan import path_of
 from gancore import progress_bar
 
 LAYOUT = 4  # raised when decoding or the layout of the file changes

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from gan_plugin_image_folder.advice import advise, warnings_of
-from gan_plugin_image_folder.folder import find_images, folder_at, shown
-from gan_plugin_image_folder.leaving import write_list
-from gan_plugin_image_folder.survey import facts_of, in_words, survey
+from gan_plugin_image_folder.check.advice import advise, warnings_of
+from gan_plugin_image_folder.check.examine import facts_of, in_words, survey
+from gan_plugin_image_folder.exclude_list import write_list
+from gan_plugin_image_folder.scan import find_images, folder_at, shown
 from gancore import UsageError
 
 

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_plugin_image_folder.attempts import attempt, quiet
-from gan_plugin_image_folder.folder import Found, path_of, shown
-from gan_plugin_image_folder.labels import Labels
-from gan_plugin_image_folder.picture import Picture, bands, opened, orientation_of, picture_of, upright
-from gan_plugin_image_folder.report import Faults, by_reason
-from gan_plugin_image_folder.sizing import size_of
-from gan_plugin_image_folder.sources import Wanted, find_labels
+from gan_plugin_image_folder.decode.image_file import Picture, bands, opened, orientation_of, picture_of, upright
+from gan_plugin_image_folder.decode.report import Faults, by_reason
+from gan_plugin_image_folder.decode.target_size import size_of
+from gan_plugin_image_folder.decode.worker_pool import attempt, quiet
+from gan_plugin_image_folder.labels.find import Wanted, find_labels
+from gan_plugin_image_folder.labels.rows import Labels
+from gan_plugin_image_folder.scan import Found, path_of, shown
 from gancore import DataError, GanError, progress_bar
 
 WHITE = (255, 255, 255)

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from PIL import Image, PngImagePlugin
 
-from gan_plugin_image_folder.picture import Unusable
-from gan_plugin_image_folder.stderr import kept_back
+from gan_plugin_image_folder.decode.decoder_output import kept_back
+from gan_plugin_image_folder.decode.image_file import Unusable
 
 TRIES, PAUSE = 3, 0.5  # seconds between them
 MOST_METADATA = 64 << 20  # bytes of a colour profile or a text of a PNG file; Pillow alone refuses more than 1 MiB

@@ -1,0 +1,1 @@
+"""Read image files into uint8 arrays of one shape."""

@@ -1,0 +1,1 @@
+"""Find the labels of the images: class folders or a labels file."""
