@@ -1,69 +1,84 @@
-"""The list of images to leave out: one name a line, seen from the folder of images."""
+"""The list of images to leave out: one name a line, relative to the folder of images.
+
+`gan data check --fix-list` writes it, and the option `leave-out` reads it.
+"""
 
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_plugin_image_folder.file_index import spelt
-from gan_plugin_image_folder.scan import is_image, shown
+from gan_plugin_image_folder.names import encode_name, printable
+from gan_plugin_image_folder.scan import has_image_suffix
 from gancore import DataError, UsageError
 
-HEADER = "# images to leave out, seen from their folder, one a line; a line in quotes is a JSON string\n"
+# A file that begins with this line was written here, and may be overwritten.
+HEADER = (
+    "# images to leave out, seen from their folder, one a line; a line in quotes is a JSON string\n"
+)
 WHERE = "image-folder.leave-out"
 MOST_BYTES = 256 << 20
 
 
-def line_of(name: str) -> str:
-    """Write a name on one line: as it is, or as a JSON string where that would be read otherwise."""
-    plain = name.isprintable() and name == name.strip() and not name.startswith(('"', "#"))
-    return name if plain else json.dumps(name)
-
-
-def write_list(path: Path, names: Sequence[str]) -> None:
-    """Write a list; raises UsageError where it cannot be, and where another file than such a list is in the way."""
+def write_exclude_list(path: Path, names: Sequence[str]) -> None:
+    """Write the list. Raises UsageError where that fails, or would overwrite another file."""
     try:
-        if os.path.lexists(path) and not (path.is_file() and starts_as_list(path)):
-            what, mend = f"{shown(str(path))} is there already, and is no such list", "name a file that is not there"
-            raise UsageError(what, where="--fix-list", mend=mend)
-        if is_image(spelt(path.name)):
-            what = f"{shown(str(path))} is named like an image"
-            raise UsageError(what, where="--fix-list", mend=f"--fix-list {shown(str(path.with_suffix('.txt')))}")
-        path.write_text(HEADER + "".join(f"{line_of(name)}\n" for name in names), encoding="utf-8")
+        refuse_overwriting(path)
+        lines = [encode_line(name) + "\n" for name in names]
+        path.write_text(HEADER + "".join(lines), encoding="utf-8")
     except OSError as error:
-        what = f"{shown(str(path))} cannot be written: {error.strerror}"
-        raise UsageError(what, where="--fix-list", mend="name a file in a folder that you may write to") from None
+        what = f"{printable(str(path))} cannot be written: {error.strerror}"
+        fix = "name a file in a folder that you may write to"
+        raise UsageError(what, where="--fix-list", mend=fix) from None
 
 
-def starts_as_list(path: Path) -> bool:
-    """Whether a file is a list that was written here, or empty."""
+def refuse_overwriting(path: Path) -> None:
+    """Raise UsageError for an existing file that is no such list, and for the name of an image."""
+    if os.path.lexists(path) and not (path.is_file() and is_exclude_list(path)):
+        what = f"{printable(str(path))} already exists and is not such a list"
+        raise UsageError(what, where="--fix-list", mend="name a file that does not exist")
+    if has_image_suffix(encode_name(path.name)):
+        what = f"{printable(str(path))} has the suffix of an image"
+        fix = f"--fix-list {printable(str(path.with_suffix('.txt')))}"
+        raise UsageError(what, where="--fix-list", mend=fix)
+
+
+def is_exclude_list(path: Path) -> bool:
+    """Return whether a file is a list that was written here, or empty."""
     with path.open("rb") as file:
         return file.read(len(HEADER)) in (HEADER.encode(), b"")
 
 
-def read_list(given: str, base: Path) -> frozenset[str]:
-    """Return the names in a list, whose path is seen from `base`.
+def encode_line(name: str) -> str:
+    """Return the line of a name: as it is, or as a JSON string if it would be read otherwise."""
+    plain = name.isprintable() and name == name.strip() and not name.startswith(('"', "#"))
+    return name if plain else json.dumps(name)
 
-    Raises UsageError where there is no such file, DataError for one that cannot be read.
+
+def read_exclude_list(given: str, base: Path) -> frozenset[str]:
+    """Return the names in a list; its path is relative to `base`.
+
+    Raises UsageError where there is no such file, DataError where it cannot be read.
     """
     path = base / os.path.expanduser(given)
+    name = printable(str(path))
     if not os.path.isfile(path):
-        raise UsageError(f"the file {shown(str(path))} does not exist", where=WHERE, mend=f"--{WHERE} FILE")
+        raise UsageError(f"the file {name} does not exist", where=WHERE, mend=f"--{WHERE} FILE")
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{shown(str(path))} is larger than {MOST_BYTES >> 20} MiB", where=WHERE)
-        lines = path.read_bytes().decode("utf-8-sig", "surrogateescape").splitlines()
+            raise DataError(f"{name} is larger than {MOST_BYTES >> 20} MiB", where=WHERE)
+        raw = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{shown(str(path))} cannot be read: {error.strerror}", where=WHERE) from None
-    return frozenset(
-        name_of(line.strip(), f"{shown(str(path))}, line {number}")
-        for number, line in enumerate(lines, 1)
-        if line.strip() and not line.startswith("#")
-    )
+        raise DataError(f"{name} cannot be read: {error.strerror}", where=WHERE) from None
+    names = set()
+    for number, line in enumerate(raw.decode("utf-8-sig", "surrogateescape").splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            names.add(decode_line(line.strip(), f"{name}, line {number}"))
+    return frozenset(names)
 
 
-def name_of(line: str, where: str) -> str:
-    """Read one line. Raises DataError for a quoted one that is no JSON string."""
+def decode_line(line: str, where: str) -> str:
+    """Read one line of the list. Raises DataError for a quoted one that is not a JSON string."""
     if not line.startswith('"'):
         return line.removeprefix("./")
     try:
@@ -71,7 +86,6 @@ def name_of(line: str, where: str) -> str:
     except ValueError:
         name = None
     if not isinstance(name, str):
-        raise DataError(
-            f"{shown(line)} is no JSON string", where=where, mend="write the name as it is, or mend the quotes"
-        )
+        what = f"{printable(line)} is not a JSON string"
+        raise DataError(what, where=where, mend="write the name as it is, or correct the quotes")
     return name

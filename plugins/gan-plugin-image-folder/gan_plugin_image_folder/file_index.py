@@ -1,4 +1,4 @@
-"""Many files in little memory: a million names as one block of bytes, not as a million objects."""
+"""A compact index of many files: a million names in one block of bytes, not a million objects."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -7,64 +7,62 @@ from typing import overload
 
 import numpy as np
 
-
-def spelt(name: str) -> bytes:
-    """Return the bytes of a name, which are the same in every locale."""
-    return name.encode("utf-8", "surrogateescape")
+from gan_plugin_image_folder.names import decode_name, encode_name
 
 
-def told(name: bytes | bytearray) -> str:
-    """Return the name that is spelt so."""
-    return name.decode("utf-8", "surrogateescape")
+class FileIndex(Sequence[str]):
+    """Names of N files below a folder, sorted by their bytes, with `/` between folders.
 
-
-class Files(Sequence[str]):
-    """Names of files, in the order of their bytes, with `/` between folders.
-
-    `spelling` is all names on end; `bounds`, int64 `[N + 1]`, is where each begins and the last ends; `stamps`, int64
-    `[N, 3]`, the bytes of each file and the times of its last changes (mtime, ctime) in nanoseconds, -1 without any.
+    `encoded` holds the bytes of all names without a separator. `offsets`, int64 `[N + 1]`, says
+    where each name begins and the last one ends. `stamps`, int64 `[N, 3]`, holds size in bytes,
+    mtime and ctime in nanoseconds of each file; -1 where they cannot be read.
     """
 
-    def __init__(self, spelling: bytes | bytearray, bounds: np.ndarray, stamps: np.ndarray) -> None:
-        self.spelling, self.bounds, self.stamps = spelling, bounds, stamps
+    def __init__(self, encoded: bytes | bytearray, offsets: np.ndarray, stamps: np.ndarray) -> None:
+        self.encoded = encoded
+        self.offsets = offsets
+        self.stamps = stamps
 
     def __len__(self) -> int:
         return len(self.stamps)
 
     @overload
-    def __getitem__(self, place: int) -> str: ...
+    def __getitem__(self, index: int) -> str: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, index: slice) -> list[str]: ...
 
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            return [self[each] for each in range(len(self))[place]]
-        begin = range(len(self))[place]
-        return told(self.spelling[self.bounds[begin] : self.bounds[begin + 1]])
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(len(self))[index]]
+        index = range(len(self))[index]  # raises IndexError, and counts from the end below 0
+        return decode_name(self.encoded[self.offsets[index] : self.offsets[index + 1]])
 
     def __iter__(self) -> Iterator[str]:
-        for begin, end in pairwise(memoryview(self.bounds)):
-            yield told(self.spelling[begin:end])
+        # A memoryview yields plain integers: faster than numpy's scalars.
+        for begin, end in pairwise(memoryview(self.offsets)):
+            yield decode_name(self.encoded[begin:end])
 
     def __repr__(self) -> str:
         return repr(list(self))
 
     @property
-    def slashes(self) -> int:
-        """Count the `/` in all names together."""
-        return self.spelling.count(b"/")
+    def slash_count(self) -> int:
+        """The number of `/` in all names together."""
+        return self.encoded.count(b"/")
 
-    def below(self, folder: str) -> range:
-        """Return the places of the files in a folder: they lie side by side."""
-        first = bisect_left(self, spelt(folder) + b"/", key=spelt)
-        return range(first, bisect_left(self, spelt(folder) + b"0", first, key=spelt))  # 0 comes next to /
+    def span_of(self, folder: str) -> range:
+        """Return the indices of the files below a folder: adjacent, since names are sorted."""
+        prefix = encode_name(folder)
+        first = bisect_left(self, prefix + b"/", key=encode_name)
+        # "0" is the byte after "/", so that everything below the folder sorts before it.
+        return range(first, bisect_left(self, prefix + b"0", first, key=encode_name))
 
-    def only(self, wanted: np.ndarray) -> "Files":
-        """Return the files that are wanted, bool `[N]`."""
+    def select(self, wanted: np.ndarray) -> "FileIndex":
+        """Return the index of the files where the mask `wanted`, bool `[N]`, is true."""
         if wanted.all():
             return self
-        lengths = np.diff(self.bounds)
-        letters = np.frombuffer(self.spelling, np.uint8)[np.repeat(wanted, lengths)]
-        bounds = np.concatenate([[0], lengths[wanted].cumsum()]).astype(np.int64)
-        return Files(letters.tobytes(), bounds, self.stamps[wanted])
+        lengths = np.diff(self.offsets)
+        letters = np.frombuffer(self.encoded, np.uint8)[np.repeat(wanted, lengths)]
+        offsets = np.concatenate([[0], lengths[wanted].cumsum()]).astype(np.int64)
+        return FileIndex(letters.tobytes(), offsets, self.stamps[wanted])

@@ -1,1 +1,1 @@
-"""`gan data check`: examine a folder of images before a run."""
+"""The command `gan data check`: examine a folder of images before a run."""

@@ -1,76 +1,93 @@
-"""Which options of `gan run` fit a set of images."""
+"""Suggest options of `gan run` that fit a set of images, and warn of what no option solves."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from gan_plugin_image_folder.decode.target_size import FEW, WIDE
+from gan_plugin_image_folder.decode.report import FEW
+from gan_plugin_image_folder.decode.target_size import WIDE
 
 UNEVEN = 10  # times as many images in the largest class as in the smallest
 
 
-class Advice(NamedTuple):
-    """An option as one would type it, and why."""
+class Suggestion(NamedTuple):
+    """An option as one types it, and the reason for it."""
 
     words: tuple[str, ...]
     reason: str
 
 
-def advise(facts: Mapping[str, Any], fix_list: str) -> Iterator[Advice]:
-    """Yield the options that fit; `fix_list` is the file that lists what cannot be used, if one was written."""
+def suggest(facts: Mapping[str, Any], fix_list: str) -> Iterator[Suggestion]:
+    """Yield the options that fit; `fix_list` is the list of unusable files, if one was written."""
     images = facts["images"]
     if not images["usable"]:
         return
     if images["unusable"] and fix_list:
-        yield Advice(("--image-folder.leave-out", fix_list), f"{images['unusable']} files cannot be used")
-    yield from of_size(facts)
+        reason = f"{images['unusable']} files cannot be used"
+        yield Suggestion(("--image-folder.leave-out", fix_list), reason)
+    yield from suggest_size(facts)
+    no_labels = ("--image-folder.labels", "none")
     if facts["labels_refused"]:
-        yield Advice(("--image-folder.labels", "none"), "the labels are refused; or mend what is said of them")
+        yield Suggestion(no_labels, "the labels are refused; or correct what the message names")
     elif any(len(counts) == 1 for counts in facts["labels"].values()):
-        yield Advice(("--image-folder.labels", "none"), "one class alone tells nothing apart")
+        yield Suggestion(no_labels, "a single class gives a network nothing to learn")
     if facts["equal"]:
-        yield of_equal(facts)
+        yield suggest_duplicates(facts)
     if 1 < images["usable"] < FEW:
-        few = f"{images['usable']} images are few, and a critic soon knows each of them"
-        yield Advice(("--reg", "augment-views"), few)
+        reason = f"{images['usable']} images are few, and a critic can memorize each of them"
+        yield Suggestion(("--reg", "augment-views"), reason)
 
 
-def of_size(facts: Mapping[str, Any]) -> Iterator[Advice]:
-    """Yield the size that `gan run` takes by itself, where it is not the images' own, and how to fit them into it."""
-    sizes, (high, wide) = facts["sizes"], facts["size"]
-    height, width = sizes["height"], sizes["width"]
+def suggest_size(facts: Mapping[str, Any]) -> Iterator[Suggestion]:
+    """Yield the size that `gan run` chooses, where it is not the images' own, and how to fit it."""
+    sizes = facts["sizes"]
+    height, width = facts["size"]
+    own = (sizes["height"][0], sizes["width"][0])
     several = sizes["different"] > 1
-    if several or (height[0], width[0]) != (high, wide):
-        why = f"{sizes['different']} sizes" if several else f"{height[0]:g}×{width[0]:g} pixels"
-        text = f"{high}" if high == wide else f"{high}x{wide}"
-        yield Advice(("--size", text), f"{why}; `gan run` takes this size by itself, and any other that you name")
-    if several and sizes["aspect"][2] > WIDE * sizes["aspect"][0]:
-        yield Advice(("--image-folder.fit", "pad"), "the shapes differ so much that cropping would cut off a lot")
+    if several or own != (height, width):
+        given = f"{sizes['different']} sizes" if several else f"{own[0]:g}×{own[1]:g} pixels"
+        size = f"{height}" if height == width else f"{height}x{width}"
+        reason = f"{given}; `gan run` chooses this size itself, and takes any other that you give"
+        yield Suggestion(("--size", size), reason)
+    narrowest, _, widest = sizes["aspect"]
+    if several and widest > WIDE * narrowest:
+        reason = "the shapes differ so much that cropping would cut off a lot"
+        yield Suggestion(("--image-folder.fit", "pad"), reason)
 
 
-def of_equal(facts: Mapping[str, Any]) -> Advice:
-    """Return what to do with images that are there more than once: keep one, with all its classes if it has several."""
-    owners = [{name.partition("/")[0] for name in names} for names in facts["equal"]]
-    several = "class" in facts["labels"] and any(len(each) > 1 for each in owners)
-    again = sum(map(len, facts["equal"])) - len(facts["equal"])
-    how = "merge" if several else "first"
-    why = f"{again} images repeat another" + (", some of another class" if several else "")
-    return Advice(("--image-folder.duplicates", how), why)
+def suggest_duplicates(facts: Mapping[str, Any]) -> Suggestion:
+    """Return the option that keeps duplicates once, with all classes if they have several."""
+    repeats = 0
+    several = False
+    for names in facts["equal"]:
+        repeats += len(names) - 1
+        folders = {name.partition("/")[0] for name in names}
+        several |= "class" in facts["labels"] and len(folders) > 1
+    reason = f"{repeats} images repeat another" + (", some of another class" if several else "")
+    return Suggestion(("--image-folder.duplicates", "merge" if several else "first"), reason)
 
 
 def warnings_of(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what no option mends."""
+    """Yield what no option solves."""
     images = facts["images"]
-    if images["unusable"] > images["usable"]:
-        yield "more than half of the images cannot be used: `gan run` refuses the set until they are left out"
+    usable = images["usable"]
+    if images["unusable"] > usable:
+        refuses = "`gan run` refuses the set until they are left out"
+        yield f"more than half of the images cannot be used: {refuses}"
     for name, counts in facts["labels"].items():
-        few, many = min(counts.values()), max(counts.values())
-        if not few:
-            empty = next(each for each, count in counts.items() if not count)
-            yield f"the class {empty} of {name} has no usable image: `gan run` leaves it out"
-        elif many > UNEVEN * few:
-            yield f"the classes of {name} are uneven: the largest has {many / few:.0f} times the images of the smallest"
-    plain = facts["remarks"].get("of one colour", 0)
-    if images["usable"] > 1 and (
-        plain == images["usable"] or facts["equal"][:1] and len(facts["equal"][0]) == images["usable"]
-    ):
+        yield from class_warnings(name, counts)
+    uniform = facts["remarks"].get("of one colour", 0) == usable
+    same = any(len(names) == usable for names in facts["equal"])
+    if usable > 1 and (uniform or same):
         yield "all images are the same or of one colour: there is no variance to learn"
+
+
+def class_warnings(name: str, counts: Mapping[str, int]) -> Iterator[str]:
+    """Yield a line on a class without a usable image, else on classes of uneven size."""
+    fewest = min(counts.values())
+    most = max(counts.values())
+    if not fewest:
+        empty = min(counts, key=counts.__getitem__)
+        yield f"the class {empty} of {name} has no usable image: `gan run` leaves it out"
+    elif most > UNEVEN * fewest:
+        times = f"the largest has {most / fewest:.0f} times the images of the smallest"
+        yield f"the classes of {name} are uneven: {times}"

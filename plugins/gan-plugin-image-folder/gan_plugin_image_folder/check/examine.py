@@ -1,159 +1,97 @@
-"""A set of images, examined file by file: what each is, and what they are together."""
+"""Examine every image of a folder, one at a time, and its labels, as a run would read them."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from gan_plugin_image_folder.decode.image_file import Picture, bands, opened, orientation_of, picture_of, upright
-from gan_plugin_image_folder.decode.report import Faults, by_reason
-from gan_plugin_image_folder.decode.target_size import size_of
-from gan_plugin_image_folder.decode.worker_pool import attempt, quiet
-from gan_plugin_image_folder.labels.find import Wanted, find_labels
-from gan_plugin_image_folder.labels.rows import Labels
-from gan_plugin_image_folder.scan import Found, path_of, shown
+from gan_plugin_image_folder.decode.decoded import Faults
+from gan_plugin_image_folder.decode.image_file import (
+    ImageInfo,
+    describe,
+    open_image,
+    orientation_of,
+)
+from gan_plugin_image_folder.decode.pixels import rgb_bands, upright
+from gan_plugin_image_folder.decode.retry import attempt
+from gan_plugin_image_folder.decode.stderr_capture import silence_decoders
+from gan_plugin_image_folder.labels.find import LabelOptions, find_labels
+from gan_plugin_image_folder.labels.image_labels import ImageLabels
+from gan_plugin_image_folder.names import path_below
+from gan_plugin_image_folder.scan import ScanResult
 from gancore import DataError, GanError, progress_bar
 
 WHITE = (255, 255, 255)
-DESCRIBED = 20  # classes at most, whose counts are printed
+TURNED = range(2, 9)  # orientations of EXIF that turn or flip the stored image
 
 
-class Seen(NamedTuple):
-    """One usable file: its picture, its mode in words of Pillow, a digest of its upright pixels on white."""
+class ExaminedFile(NamedTuple):
+    """A usable file: its header, Pillow's mode, a digest of its upright pixels over white."""
 
-    picture: Picture
+    info: ImageInfo
     mode: str
     digest: str
 
 
-class Survey(NamedTuple):
-    """The usable images, why others are not, what decoders said, and the labels or why there are none."""
+class Examination(NamedTuple):
+    """The usable files, the faults of the others, and the labels or why a run would refuse them."""
 
-    found: Found
-    seen: list[Seen]
+    found: ScanResult
+    files: list[ExaminedFile]
     faults: Faults
-    said: list[str]
-    labels: Labels | None
-    without: str  # why `gan run` would refuse the labels
-    code: int  # that `gan run` would exit with
+    stderr_lines: list[str]  # that decoders wrote
+    labels: ImageLabels | None
+    labels_refused: str
+    exit_code: int  # of `gan run` on this folder
 
 
-def examine(root: str, name: str) -> Seen:
-    """Decode one file and describe it. Raises Unusable."""
-    digest = blake2b(digest_size=16)
-    with opened(path_of(root, name)) as image:
-        picture, mode = picture_of(image, WHITE, name), image.mode
-        turned = orientation_of(image) in range(2, 9)
-        profiled = "icc_profile" in image.info
-        image.load()
-        straight = upright(image)
-        digest.update(repr(straight.size).encode())
-        extremes = []
-        for band in bands(straight, WHITE):
-            digest.update(band.tobytes())
-            extremes += band.getextrema()
-    low, high = zip(*extremes, strict=True)
-    plain = all(len(set(low[k::3] + high[k::3])) == 1 for k in range(3))
-    remarks = {"turned by EXIF": turned, "with a colour profile, which is ignored": profiled, "of one colour": plain}
-    more = (remark for remark, holds in remarks.items() if holds)
-    return Seen(picture._replace(remarks=(*picture.remarks, *more)), mode, digest.hexdigest())
-
-
-def survey(root: str, found: Found) -> Survey:
-    """Examine every image of a folder, one at a time."""
-    seen: list[Seen] = []
+def examine_folder(root: str, found: ScanResult) -> Examination:
+    """Examine the images of a folder."""
+    files: list[ExaminedFile] = []
     faults: Faults = {}
-    with quiet() as said:
-        for name in progress_bar(found.names, len(found.names), "examining images"):
-            result = attempt(examine, root, name)
-            if isinstance(result, Seen):
-                seen.append(result)
+    with silence_decoders() as stderr_lines:
+        for name in progress_bar(found.files, len(found.files), "examining images"):
+            result = attempt(examine_file, root, name)
+            if isinstance(result, ExaminedFile):
+                files.append(result)
             else:
                 faults[name] = str(result)
-        lines = said()
-    labels, without = None, ""
-    code = DataError.exit_code if len(faults) > len(seen) else 0
-    try:
-        labels = find_labels(root, found, Wanted(), Path(), faults) if seen else None
-    except GanError as error:
-        without, code = str(error), error.exit_code
-    return Survey(found, seen, faults, lines, labels, without, code)
+        lines = stderr_lines()
+    labels = None
+    refused = ""
+    exit_code = DataError.exit_code if len(faults) > len(files) else 0
+    if files:
+        try:
+            labels = find_labels(root, found, LabelOptions(), Path(), faults)
+        except GanError as error:
+            refused = str(error)
+            exit_code = error.exit_code
+    return Examination(found, files, faults, lines, labels, refused, exit_code)
 
 
-def facts_of(about: Survey) -> dict[str, Any]:
-    """Put a survey into words and numbers of JSON."""
-    pictures = [each.picture for each in about.seen]
-    groups: dict[str, list[str]] = {}
-    for each in about.seen:
-        groups.setdefault(each.digest, []).append(each.picture.name)
-    return {
-        "images": {"found": len(about.found.names), "usable": len(pictures), "unusable": len(about.faults)},
-        "unusable": by_reason(about.faults),
-        "sizes": sizes_of(pictures),
-        "size": list(size_of(pictures)) if pictures else [],
-        "modes": dict(Counter(each.mode for each in about.seen).most_common()),
-        "grey": sum(each.grey for each in pictures),
-        "remarks": dict(Counter(remark for each in pictures for remark in each.remarks)),
-        "equal": [names for names in groups.values() if len(names) > 1],
-        "labels": classes_of(about.labels),
-        "labels_refused": about.without,
-        "passed_over": {
-            "hidden": about.found.hidden,
-            "other_files": about.found.others,
-            "runs": about.found.runs,
-            "lines_of_decoders": len(about.said),
-        },
-    }
+def examine_file(root: str, name: str) -> ExaminedFile:
+    """Decode one file and describe it. Raises UnusableFile."""
+    digest = blake2b(digest_size=16)
+    extremes: list[tuple[int, int]] = []  # (least, largest) of red, green, blue of each band
+    with open_image(path_below(root, name)) as image:
+        info = describe(image, WHITE, name)
+        mode = image.mode
+        remarks = list(info.remarks)
+        if orientation_of(image) in TURNED:
+            remarks.append("turned by EXIF")
+        if "icc_profile" in image.info:
+            remarks.append("with a colour profile, which is ignored")
+        image.load()
+        turned = upright(image)
+        digest.update(repr(turned.size).encode())
+        for band in rgb_bands(turned, WHITE):
+            digest.update(band.tobytes())
+            extremes += band.getextrema()
+    if all(is_constant(extremes[channel::3]) for channel in range(3)):
+        remarks.append("of one colour")
+    return ExaminedFile(info._replace(remarks=tuple(remarks)), mode, digest.hexdigest())
 
 
-def sizes_of(pictures: Sequence[Picture]) -> dict[str, Any]:
-    """Return how many sizes there are, and least, median and largest height, width and ratio of width to height."""
-    if not pictures:
-        return {"different": 0}
-    heights, widths = zip(*(each.size for each in pictures), strict=True)
-    ratios = [width / height for height, width in zip(heights, widths, strict=True)]
-    spread = {"height": heights, "width": widths, "aspect": ratios}
-    figures = {name: [round(figure(values), 3) for figure in (min, median, max)] for name, values in spread.items()}
-    return {"different": len({each.size for each in pictures}), **figures}
-
-
-def classes_of(labels: Labels | None) -> dict[str, dict[str, int]]:
-    """Count the usable images of each class of each label set."""
-    if labels is None:
-        return {}
-    counts = (np.bincount(column, minlength=len(each)) for each, column in zip(labels.sets, labels.of.T, strict=True))
-    named = zip(labels.sets, counts, strict=True)
-    return {each.name: dict(zip(each.classes, found.tolist(), strict=True)) for each, found in named}
-
-
-def in_words(facts: Mapping[str, Any]) -> list[str]:
-    """Describe a set in lines for people."""
-    images, equal = facts["images"], facts["equal"]
-    lines = [f"images: {images['found']} found, {images['usable']} usable, {images['unusable']} not"]
-    lines += [f"  {len(names)} {reason}: {shown(*names)}" for reason, names in facts["unusable"].items()]
-    if images["usable"]:
-        spread = facts["sizes"].items()
-        spread = "; ".join(f"{key} {' / '.join(f'{x:g}' for x in each)}" for key, each in spread if key != "different")
-        lines.append(f"sizes:  {facts['sizes']['different']} different; least / median / largest {spread}")
-        lines.append(f"modes:  {', '.join(f'{mode} {count}' for mode, count in facts['modes'].items())}")
-    lines += [f"  {count} {remark}" for remark, count in facts["remarks"].items()]
-    lines += [f"labels: {name}, {listed(counts)}" for name, counts in facts["labels"].items()]
-    if facts["labels_refused"]:
-        lines.append(f"labels: refused by `gan run`: {facts['labels_refused'].splitlines()[0]}")
-    if equal:
-        lines.append(f"equal:  {sum(map(len, equal))} images show {len(equal)} pictures; first: {shown(*equal[0])}")
-    passed = {name.replace("_", " "): len(n) if isinstance(n, list) else n for name, n in facts["passed_over"].items()}
-    if any(passed.values()):
-        lines.append(f"passed over: {', '.join(f'{n} {name}' for name, n in passed.items() if n)}")
-    return lines
-
-
-def listed(counts: Mapping[str, int]) -> str:
-    """List classes by falling number of images: `2 classes: fire 30, water 12`."""
-    common = sorted(counts, key=counts.__getitem__, reverse=True)
-    more = f" and {len(common) - DESCRIBED} more" if len(common) > DESCRIBED else ""
-    return f"{len(counts)} classes: {', '.join(f'{name} {counts[name]}' for name in common[:DESCRIBED])}{more}"
+def is_constant(extremes: Iterable[tuple[int, int]]) -> bool:
+    """Return whether bands with these (least, largest) values hold a single value."""
+    return len({value for pair in extremes for value in pair}) == 1

@@ -1,1 +1,1 @@
-"""Find the labels of the images: class folders or a labels file."""
+"""Find the labels of images: from a labels file or from class folders."""

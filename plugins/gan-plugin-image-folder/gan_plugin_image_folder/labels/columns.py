@@ -1,84 +1,122 @@
-"""Which columns of a labels file are label sets, and what their classes are."""
+"""Choose the columns of a labels file that are label sets, and their classes."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from gan_plugin_image_folder.labels.read_table import Row, Table
-from gan_plugin_image_folder.scan import alike, shown
+from gan_plugin_image_folder.labels.class_folders import alike
+from gan_plugin_image_folder.labels.table import Row, Table
+from gan_plugin_image_folder.names import printable
 from gancore import DataError
 
-MOST_WORDS, MOST_NUMBERS = 100, 20  # different values of a column that is taken unasked
+MOST_WORDS = 100  # different values of a column that is chosen automatically
+MOST_NUMBERS = 20  # the same, where all values are whole numbers
+NO_COLUMN = "there is no such column"
+NEVER_LABELS = (NO_COLUMN, "no value", "one value", "lists")  # even where the user names the column
 WITHOUT = "--image-folder.labels folders to do without the file"
 
 
-def number(text: str) -> float | None:
-    """Read a number, or return None."""
+def parse_number(text: str) -> float | None:
+    """Return the number that a text spells, or None."""
     try:
         return float(text)
     except ValueError:
         return None
 
 
-def why_not(cells: Sequence[str | None]) -> str:
-    """Say why a column is not taken unasked; nothing for one that is.
+def reason_against(cells: Sequence[str | None]) -> str:
+    """Return why a column is not chosen automatically; an empty text for one that is.
 
-    It is taken if it has two values or more, each on two images or more on average: at most 100, or 20 if all of them
-    are whole numbers. Fractions, and lists of JSON, are no classes.
+    A column is chosen if it has two values or more, each on two images or more on average: at most
+    100, or 20 if all are whole numbers. Fractions, and lists of JSON, are not classes.
     """
     if None in cells:
         return "lists"
     values = {cell for cell in cells if cell}
-    numbers = [number(value) for value in values]
-    if len(values) < 2:
-        return "one value" if values else "no value"
-    if None not in numbers and (len(values) > MOST_NUMBERS or not all(each.is_integer() for each in numbers)):
+    if not values:
+        return "no value"
+    if len(values) == 1:
+        return "one value"
+    if are_measurements(values):
         return "numbers"
-    return f"{len(values)} different values" if len(values) > min(MOST_WORDS, len(cells) / 2) else ""
+    if len(values) > min(MOST_WORDS, len(cells) / 2):
+        return f"{len(values)} different values"
+    return ""
 
 
-def choose(table: Table, unfit: Mapping[int, str], wanted: Sequence[str]) -> list[int]:
-    """Return the label columns: those wanted, else all that are not unfit.
+def are_measurements(values: set[str]) -> bool:
+    """Return whether all values are numbers, but too many or not whole, so no classes."""
+    numbers = [parse_number(value) for value in values]
+    known = [number for number in numbers if number is not None]
+    if len(known) < len(numbers):
+        return False
+    return len(known) > MOST_NUMBERS or not all(number.is_integer() for number in known)
 
-    Raises DataError where there is none, and for a wanted one that is not there or has less than two values.
+
+def choose_columns(table: Table, reasons: Mapping[int, str], wanted: Sequence[str]) -> list[int]:
+    """Return the label columns: those wanted, else all without a reason against them.
+
+    Raises DataError where there is none, and for a wanted one that is missing or has fewer than two
+    values.
     """
-    names = {table.columns[place]: place for place in unfit}
+    indices = {table.columns[index]: index for index in reasons}
     for name in wanted:
-        why = unfit[names[name]] if name in names else "there is no such column"
-        if why in ("there is no such column", "no value", "one value", "lists"):
-            what = f"{shown(name)} cannot be a label column: {why}; the columns are {shown(*names) or 'none'}"
-            near = get_close_matches(name, names, n=1)
-            mend = f"--image-folder.label-columns {shown(*near)}" if near and name not in names else "leave it out"
-            raise DataError(what, where=f"{shown(table.path)}, image-folder.label-columns", mend=mend)
-    chosen = [names[name] for name in dict.fromkeys(wanted)] or [place for place, why in unfit.items() if not why]
+        reason = reasons[indices[name]] if name in indices else NO_COLUMN
+        if reason in NEVER_LABELS:
+            refuse_column(table, name, reason, list(indices))
+    if wanted:
+        return [indices[name] for name in dict.fromkeys(wanted)]
+    chosen = [index for index, reason in reasons.items() if not reason]
     if not chosen:
-        about = shown(*(f"{table.columns[place]} ({why})" for place, why in unfit.items())) or "there is none"
-        mend = f"--image-folder.label-columns COLUMN,… takes some of them, {WITHOUT}"
-        raise DataError(f"no column holds categories: {about}", where=shown(table.path), mend=mend)
+        rejected = [f"{table.columns[index]} ({reason})" for index, reason in reasons.items()]
+        what = f"no column holds categories: {printable(*rejected) or 'there is none'}"
+        fix = f"--image-folder.label-columns COLUMN,… takes some of them, {WITHOUT}"
+        raise DataError(what, where=printable(table.path), mend=fix)
     return chosen
 
 
-def agree(table: Table, rows: Mapping[str, Sequence[Row]], columns: Sequence[int]) -> None:
+def refuse_column(table: Table, name: str, reason: str, names: Sequence[str]) -> None:
+    """Raise DataError for a column that the user names and that cannot be a label set."""
+    columns = f"the columns are {printable(*names) or 'none'}"
+    what = f"{printable(name)} cannot be a label column: {reason}; {columns}"
+    near = get_close_matches(name, names, n=1)
+    fix = "leave it out"
+    if near and name not in names:
+        fix = f"--image-folder.label-columns {printable(*near)}"
+    raise DataError(what, where=f"{printable(table.path)}, image-folder.label-columns", mend=fix)
+
+
+def refuse_contradictions(
+    table: Table, rows: Mapping[str, Sequence[Row]], columns: Sequence[int]
+) -> None:
     """Raise DataError where the rows of one image differ in a label column."""
-    for name, (first, *others) in rows.items():
+    for image, (first, *others) in rows.items():
         for row in others:
             for column in columns:
-                one, other = first.cells[column], row.cells[column]
+                one = first.cells[column]
+                other = row.cells[column]
                 if one != other:
-                    what = f"{shown(name)} is labelled twice: {shown(f'{table.columns[column]} is {one}, and {other}')}"
-                    raise DataError(what, where=table.at([first, row]), mend="leave one of the rows out")
+                    values = printable(f"{table.columns[column]} is {one}, and {other}")
+                    what = f"{printable(image)} is labelled twice: {values}"
+                    where = table.place_of([first, row])
+                    raise DataError(what, where=where, mend="leave one of the rows out")
 
 
 def classes_of(table: Table, column: int, rows: Mapping[str, Row]) -> list[str]:
-    """Return the classes of a column in order: numbers by value, words by their letters.
+    """Return the classes of a column in order: numbers by value, words by code point.
 
-    Raises DataError for images with an empty cell, and for classes that differ in case or accents alone.
+    Raises DataError for images with an empty cell, and for classes that differ only in case or
+    accents.
     """
-    name = shown(table.columns[column])
+    name = printable(table.columns[column])
     empty = [(row, image) for image, row in rows.items() if not row.cells[column]]
-    mend = f"fill them in, --image-folder.label-columns COLUMN,… names the columns to use, or {WITHOUT}"
-    table.refuse(f"have an empty cell in the column {name}", empty, mend)
-    values = sorted({row.cells[column] for row in rows.values()})
-    if twins := alike(values):
-        what = f"classes of {name} are named alike but for case or accents: {shown(*twins)}"
-        raise DataError(what, where=shown(table.path), mend="spell each class in one way")
-    return values if None in map(number, values) else sorted(values, key=float)
+    other = "--image-folder.label-columns COLUMN,… names the columns to use"
+    fix = f"fill them in, {other}, or {WITHOUT}"
+    table.refuse(f"have an empty cell in the column {name}", empty, fix)
+    values = sorted({row.cells[column] or "" for row in rows.values()})
+    twins = alike(values)
+    if twins:
+        what = f"classes of {name} differ only in case or accents: {printable(*twins)}"
+        raise DataError(what, where=printable(table.path), mend="spell each class in one way")
+    if None in map(parse_number, values):
+        return values
+    return sorted(values, key=float)

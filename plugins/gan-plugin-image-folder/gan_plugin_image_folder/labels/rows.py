@@ -1,159 +1,175 @@
-"""Which labels the images bear: by their class folders, or by the rows of a labels file."""
+"""Match the rows of a labels file to images, and label the images by them."""
 
 import os
 import posixpath
-import re
-from collections.abc import Container, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from gan_plugin_image_folder.file_index import Files
-from gan_plugin_image_folder.labels.columns import agree, choose, classes_of, why_not
-from gan_plugin_image_folder.labels.merge import Classes
-from gan_plugin_image_folder.labels.read_table import Row, Table
-from gan_plugin_image_folder.scan import find_classes, shown
+from gan_plugin_image_folder.file_index import FileIndex
+from gan_plugin_image_folder.labels.columns import (
+    choose_columns,
+    classes_of,
+    reason_against,
+    refuse_contradictions,
+)
+from gan_plugin_image_folder.labels.image_labels import ImageLabels
+from gan_plugin_image_folder.labels.table import Row, Table
+from gan_plugin_image_folder.names import printable
 from gancore import LabelSet
 
 FILE_COLUMNS = {"file", "filename", "file_name", "path", "image", "name", "id"}
+Matches = Sequence[Sequence[str]]  # for each row the images that it may mean
 
 
-class Labels(NamedTuple):
-    """The N images to read, the L label sets, the classes of the images as int64 `[N, L]`, and what to note.
+def labels_from_table(
+    table: Table, root: str, files: FileIndex, wanted: Sequence[str], allow_missing: bool
+) -> ImageLabels | None:
+    """Label images by the rows of a table; those without a row are left out.
 
-    A class of -1 is that of a file which is no image after all.
+    None where the table names no image at all. Raises DataError for rows that name no image (unless
+    allowed) or several, for rows of one image that contradict each other, for empty cells, and for
+    columns that cannot be a label set.
     """
-
-    names: Files
-    sets: tuple[LabelSet, ...]
-    of: np.ndarray
-    notes: Sequence[str] = ()
-    settled: bool = False  # whether there are no labels because a file says so, so that folders are not asked
-
-    def only(self, wanted: np.ndarray) -> "Labels":
-        """Return what is said of the images that are wanted, bool `[N]`."""
-        return self._replace(names=self.names.only(wanted), of=self.of[wanted])
-
-    def without(self, names: Container[str]) -> Classes:
-        """Return the classes of the images but those."""
-        return Classes(self.sets, self.of[[name not in names for name in self.names]] if names else self.of)
-
-
-def unlabelled(names: Files, notes: Sequence[str] = ()) -> Labels:
-    """Label images by nothing."""
-    return Labels(names, (), np.empty((len(names), 0), np.int64), notes)
-
-
-def by_folder(names: Files, folders: Sequence[str]) -> Labels:
-    """Label images by the folder in which they lie; where all lie at the top level, by nothing. Raises DataError."""
-    classes = find_classes(names, folders)
-    if not classes:
-        return unlabelled(names)
-    of = np.full((len(names), 1), -1, np.int64)
-    for number, name in enumerate(classes):
-        span = names.below(name)
-        of[span.start : span.stop] = number
-    notes = []
-    if empty := [name for name in folders if name not in set(classes)]:
-        notes.append(f"class folders without an image are left out: {shown(*empty)}")
-    if all(re.fullmatch(r"0\d{4,}", name) for name in classes):
-        numbered = "are numbered like parts of one set; if they are, --image-folder.labels none"
-        notes.append(f"the class folders {shown(*classes)} {numbered}")
-    return Labels(names, (LabelSet("class", tuple(map(shown, classes))),), of, notes)
+    if not table.columns:
+        return None
+    file_column, matches = match_rows(table, root, files)
+    if not any(matches):
+        return None
+    rows = rows_by_image(table, root, file_column, matches, allow_missing)
+    first_rows = {name: rows[name][0] for name in files if name in rows}
+    reasons = reasons_against(table, file_column, first_rows)
+    columns = choose_columns(table, reasons, wanted)
+    refuse_contradictions(table, rows, columns)
+    classes = {column: classes_of(table, column, first_rows) for column in columns}
+    sets = []
+    for column, values in classes.items():
+        sets.append(LabelSet(printable(table.columns[column]), tuple(map(printable, values))))
+    unused = {column: reason for column, reason in reasons.items() if column not in columns}
+    labelled = np.array([name in first_rows for name in files])
+    notes = [columns_note(table, sets, unused), *rows_notes(table, matches, labelled)]
+    numbers = class_numbers(classes, first_rows)
+    return ImageLabels(files.select(labelled), tuple(sets), numbers, notes)
 
 
-def stem(name: str) -> str:
-    """Leave out the extension."""
-    return posixpath.splitext(name)[0]
+def match_rows(table: Table, root: str, files: FileIndex) -> tuple[int, Matches]:
+    """Return the column that names files, and the images that each row means.
+
+    Of the columns with a usual name, and the first one, it is the one whose cells name most images.
+    A cell may be a path relative to the folder of images or to that of the labels file.
+    """
+    known = names_of_images(files)
+    folder = os.path.relpath(root, os.path.dirname(table.path)).replace(os.sep, "/") + "/"
+
+    def images_of(cell: str | None) -> list[str]:
+        path = posixpath.normpath((cell or "").replace("\\", "/"))
+        for spelling in (cell, path, path.removeprefix(folder)):
+            if spelling in known:
+                return known[spelling]
+        return []
+
+    usual = [index for index, name in enumerate(table.columns) if name.casefold() in FILE_COLUMNS]
+    best: tuple[int, Matches] = (0, [])
+    most = -1
+    for index in dict.fromkeys([*usual, 0]):
+        matches = [images_of(row.cells[index]) for row in table.rows]
+        count = sum(map(bool, matches))
+        if count > most:
+            best = (index, matches)
+            most = count
+    return best
 
 
-def spellings(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the images by what a row may call them: path or bare name, either without extension; the exact wins."""
-    known: dict[str, list[str]] = {}
-    for spell in (str, stem, posixpath.basename, lambda name: stem(posixpath.basename(name))):
-        spelt: dict[str, list[str]] = {}
-        for name in names:
-            spelt.setdefault(spell(name), []).append(name)
-        known = spelt | known
+def names_of_images(files: FileIndex) -> dict[str | None, list[str]]:
+    """Return the images by all names that a row may use: path or bare name, with or without suffix.
+
+    A name that several of these give belongs to the first: a whole path wins over a bare name.
+    """
+    spellings: list[Callable[[str], str]] = [str, stem, posixpath.basename, bare_stem]
+    known: dict[str | None, list[str]] = {}
+    for spell in spellings:
+        spelled: dict[str | None, list[str]] = {}
+        for name in files:
+            spelled.setdefault(spell(name), []).append(name)
+        known = spelled | known
     return known
 
 
-def match(table: Table, root: str, names: Sequence[str]) -> tuple[int, list[list[str]]]:
-    """Return the column that names files, and the images that each row's cell in it means.
+def stem(path: str) -> str:
+    """Return a path without the suffix."""
+    return posixpath.splitext(path)[0]
 
-    Of the columns called like it, and the first, it is the one whose cells name most images. A cell may be a path seen
-    from the folder of images or from that of the labels file.
-    """
-    known = spellings(names)
-    above = os.path.relpath(root, os.path.dirname(table.path)).replace(os.sep, "/") + "/"
 
-    def images(cell: str | None) -> list[str]:
-        path = posixpath.normpath((cell or "").replace("\\", "/"))
-        return next((known[each] for each in (cell, path, path.removeprefix(above)) if each in known), [])
-
-    called = [place for place, name in enumerate(table.columns) if name.casefold() in FILE_COLUMNS]
-    found = [(place, [images(row.cells[place]) for row in table.rows]) for place in dict.fromkeys([*called, 0])]
-    return max(found, key=lambda each: sum(map(bool, each[1])))
+def bare_stem(path: str) -> str:
+    """Return the name of a file without folder and suffix."""
+    return stem(posixpath.basename(path))
 
 
 def rows_by_image(
-    table: Table, root: str, column: int, images: Sequence[Sequence[str]], allow_missing: bool
+    table: Table, root: str, column: int, matches: Matches, allow_missing: bool
 ) -> dict[str, list[Row]]:
-    """Return the rows of each image. Raises DataError for rows that name several, or none unless that is allowed."""
-    named = [(row, row.cells[column] or "(empty)", each) for row, each in zip(table.rows, images, strict=True)]
-    several = [(row, cell) for row, cell, each in named if len(each) > 1]
-    table.refuse("name several images each", several, "write the path of one, seen from the folder of images")
-    missing = [] if allow_missing else [(row, cell) for row, cell, each in named if not each]
-    mend = "put the files there, or --image-folder.allow-missing true to train without those rows"
-    table.refuse("name files that are not there", missing, mend, f"; looked for in {shown(root)}")
+    """Return the rows of each image.
+
+    Raises DataError for rows that name several images, or none unless that is allowed.
+    """
+    several = []
+    missing = []
     rows: dict[str, list[Row]] = {}
-    for row, _, each in named:
-        for name in each:
+    for row, images in zip(table.rows, matches, strict=True):
+        cell = row.cells[column] or "(empty)"
+        if len(images) > 1:
+            several.append((row, cell))
+        if not images:
+            missing.append((row, cell))
+        for name in images:
             rows.setdefault(name, []).append(row)
+    fix = "write the path of one, relative to the folder of images"
+    table.refuse("name several images each", several, fix)
+    if not allow_missing:
+        fix = (
+            "put the files there, or --image-folder.allow-missing true to train without those rows"
+        )
+        where = f"; looked for in {printable(root)}"
+        table.refuse("name files that are not there", missing, fix, where)
     return rows
 
 
-def by_file(table: Table, root: str, names: Files, wanted: Sequence[str], allow_missing: bool) -> Labels | None:
-    """Label images by the rows of a table; those without a row are left out. None where it names no image at all.
-
-    Raises DataError for rows that name no image (unless allowed) or several, for rows of one image that contradict
-    each other, for empty cells, and for columns that cannot be a label set.
-    """
-    column, images = match(table, root, names) if table.columns else (0, [])
-    if not any(images):
-        return None
-    rows = rows_by_image(table, root, column, images, allow_missing)
-    firsts = {name: rows[name][0] for name in names if name in rows}
-    unfit = {
-        place: why_not([row.cells[place] for row in firsts.values()])
-        for place in range(len(table.columns))
-        if place != column
-    }
-    columns = choose(table, unfit, wanted)
-    agree(table, rows, columns)
-    classes = {place: classes_of(table, place, firsts) for place in columns}
-    sets = [LabelSet(shown(table.columns[place]), tuple(map(shown, each))) for place, each in classes.items()]
-    numbers = [(place, {value: number for number, value in enumerate(each)}) for place, each in classes.items()]
-    of = [[known[row.cells[place]] for place, known in numbers] for row in firsts.values()]
-    left = [
-        f"{table.columns[place]} ({why or 'not asked for'})" for place, why in unfit.items() if place not in columns
-    ]
-    notes = list(remarks(table, sets, left, images, len(names) - len(firsts)))
-    labelled = np.array([name in firsts for name in names])
-    return Labels(names.only(labelled), tuple(sets), np.array(of, np.int64), notes)
+def reasons_against(table: Table, file_column: int, rows: Mapping[str, Row]) -> dict[int, str]:
+    """Return for each column but that of files why it is not chosen automatically."""
+    reasons = {}
+    for column in range(len(table.columns)):
+        if column != file_column:
+            reasons[column] = reason_against([row.cells[column] for row in rows.values()])
+    return reasons
 
 
-def remarks(
-    table: Table, sets: Sequence[LabelSet], left: Sequence[str], images: Sequence[Sequence[str]], without: int
-) -> Iterator[str]:
-    """Yield a line on the columns that are used, and one on images without a row and rows without an image."""
+def class_numbers(classes: Mapping[int, Sequence[str]], rows: Mapping[str, Row]) -> np.ndarray:
+    """Return the class of each image in each column, int64 `[N, L]`."""
+    numbers = np.empty((len(rows), len(classes)), np.int64)
+    for place, (column, values) in enumerate(classes.items()):
+        number_of = {value: number for number, value in enumerate(values)}
+        numbers[:, place] = [number_of[row.cells[column]] for row in rows.values()]
+    return numbers
+
+
+def columns_note(table: Table, sets: Sequence[LabelSet], unused: Mapping[int, str]) -> str:
+    """Return a line on the columns that are label sets, and on those that are not."""
     used = ", ".join(f"{each.name} ({len(each)} classes)" for each in sets)
-    yield f"labels from {shown(table.path)}: {used}" + (f"; columns left out: {shown(*left)}" if left else "")
-    absent, named = sum(not each for each in images), [each[0] for each in images if each]
+    note = f"labels from {printable(table.path)}: {used}"
+    if unused:
+        names = [f"{table.columns[at]} ({why or 'not asked for'})" for at, why in unused.items()]
+        note += f"; columns left out: {printable(*names)}"
+    return note
+
+
+def rows_notes(table: Table, matches: Matches, labelled: np.ndarray) -> Iterator[str]:
+    """Yield a line on images without a row, rows without an image, and repeated rows."""
+    named = [images[0] for images in matches if images]
     counts = {
-        "images without a row left out": without,
-        "rows without an image left out": absent,
+        "images without a row left out": int((~labelled).sum()),
+        "rows without an image left out": len(matches) - len(named),
         "rows repeat another": len(named) - len(set(named)),
     }
-    if any(counts.values()):
-        yield f"{shown(os.path.basename(table.path))}: " + "; ".join(f"{n} {what}" for what, n in counts.items() if n)
+    parts = [f"{count} {what}" for what, count in counts.items() if count]
+    if parts:
+        yield f"{printable(os.path.basename(table.path))}: " + "; ".join(parts)

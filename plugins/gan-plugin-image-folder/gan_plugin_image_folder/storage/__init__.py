@@ -1,1 +1,1 @@
-"""Hold decoded images in memory or in a cache file, and serve batches of them."""
+"""Hold decoded images in memory or in a cache file, and take batches of them."""
