@@ -70,6 +70,7 @@ def read_exclude_list(given: str, base: Path) -> frozenset[str]:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error.strerror}", where=WHERE) from None
+    # Names in other encodings than UTF-8 are written as JSON strings, or as raw bytes by hand.
     names = set()
     for number, line in enumerate(raw.decode("utf-8-sig", "surrogateescape").splitlines(), 1):
         if line.strip() and not line.startswith("#"):

@@ -63,6 +63,7 @@ class FileIndex(Sequence[str]):
         if wanted.all():
             return self
         lengths = np.diff(self.offsets)
+        # The mask of files becomes one of letters, so that no name is decoded.
         letters = np.frombuffer(self.encoded, np.uint8)[np.repeat(wanted, lengths)]
         offsets = np.concatenate([[0], lengths[wanted].cumsum()]).astype(np.int64)
         return FileIndex(letters.tobytes(), offsets, self.stamps[wanted])

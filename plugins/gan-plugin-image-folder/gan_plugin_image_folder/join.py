@@ -35,6 +35,7 @@ def join_labels(images: DecodedImages, classes: ClassNumbers, mode: str) -> Hash
     if duplicates is not None:
         warn_of_lost_classes(classes.sets, sets)
         digests = digests[duplicates.firsts]
+    # Images in a cache file are an array, those in memory a tensor.
     mapped = isinstance(images.samples, np.ndarray)
     kind = MappedData if mapped else HashedData
     return kind(images.samples, torch.from_numpy(labels), sets, digests=digests)

@@ -1,6 +1,8 @@
 """File names: as bytes that are the same in every locale, and as text that is safe to print."""
 
 import os
+from difflib import get_close_matches
+from pathlib import Path
 
 MOST_PRINTED = 5  # names in one message; the others are counted
 
@@ -26,3 +28,12 @@ def printable(*names: str) -> str:
     if len(names) > MOST_PRINTED:
         text += f" and {len(names) - MOST_PRINTED} more"
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def nearest_sibling(path: Path, files_only: bool = False) -> str | None:
+    """Return the path beside `path` with the most similar name, to suggest it; None for none."""
+    siblings = list(path.parent.glob("*"))
+    if files_only:
+        siblings = list(filter(Path.is_file, siblings))
+    near = get_close_matches(path.name, [each.name for each in siblings], n=1)
+    return printable(str(path.parent / near[0])) if near else None

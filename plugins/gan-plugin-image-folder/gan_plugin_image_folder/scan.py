@@ -4,14 +4,13 @@ import os
 import struct
 from array import array
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from gan_plugin_image_folder.file_index import FileIndex
-from gan_plugin_image_folder.names import decode_name, path_below, printable
+from gan_plugin_image_folder.names import decode_name, nearest_sibling, path_below, printable
 from gancore import DataError, UsageError
 
 READABLE_SUFFIXES = (
@@ -68,9 +67,7 @@ def resolve_folder(given: str, base: Path) -> str:
         what = f"the folder {printable(str(path))} does not exist"
         if not given:
             what = "image-folder.path is empty"
-        siblings = {each.name: str(each) for each in path.parent.glob("*")}
-        near = get_close_matches(path.name, siblings, n=1)
-        fix = f"--data {printable(siblings[near[0]]) if near else 'FOLDER'}"
+        fix = f"--data {nearest_sibling(path) or 'FOLDER'}"
     raise UsageError(what, where="image-folder.path", mend=fix)
 
 
@@ -86,7 +83,8 @@ def walk(
     """
     if ignored is None:
         ignored = {}
-    # Depth first with a stack of our own: recursion would end at some hundred levels.
+    # Depth first with a stack of our own: recursion would end at some hundred levels. Each item is
+    # a path, a zero byte, which no path holds, and the stamp.
     stack = [b"\0"]
     while stack:
         path, _, stamp = stack.pop().partition(b"\0")
@@ -99,7 +97,7 @@ def walk(
             refuse_run(root, path)
             ignored.setdefault("runs", []).append(decode_name(path))
             continue
-        hidden = {entry for entry in entries if is_hidden(entry)}
+        hidden = set(filter(is_hidden, entries))
         if hidden:
             names = [decode_name(path + entry.partition(b"\0")[0]) for entry in hidden]
             ignored.setdefault("hidden", []).extend(names)
@@ -170,6 +168,7 @@ def has_readable_suffix(name: str) -> bool:
 def scan_folder(root: str) -> ScanResult:
     """Return the images below `root`. Raises DataError for none, UsageError for a run directory."""
     ignored: dict[str, list[str]] = {}
+    # Growing buffers, not lists: a million small objects would take ten times the memory.
     encoded = bytearray()
     offsets = array("q", [0])
     stamps = bytearray()

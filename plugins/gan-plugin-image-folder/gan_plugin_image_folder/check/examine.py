@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,6 +83,7 @@ def examine_file(root: str, name: str) -> ExaminedFile:
         if "icc_profile" in image.info:
             remarks.append("with a colour profile, which is ignored")
         image.load()
+        # Digests of upright RGB, so that copies in other formats and orientations are found.
         turned = upright(image)
         digest.update(repr(turned.size).encode())
         for band in rgb_bands(turned, WHITE):
@@ -94,4 +96,4 @@ def examine_file(root: str, name: str) -> ExaminedFile:
 
 def is_constant(extremes: Iterable[tuple[int, int]]) -> bool:
     """Return whether bands with these (least, largest) values hold a single value."""
-    return len({value for pair in extremes for value in pair}) == 1
+    return len(set(chain.from_iterable(extremes))) == 1

@@ -58,11 +58,12 @@ def describe_sizes(infos: Sequence[ImageInfo]) -> dict[str, Any]:
     """Return the number of sizes, and least, median and largest height, width and aspect ratio."""
     if not infos:
         return {"different": 0}
+    sizes = [info.size for info in infos]
     return {
-        "different": len({info.size for info in infos}),
-        "height": three_numbers([info.size[0] for info in infos]),
-        "width": three_numbers([info.size[1] for info in infos]),
-        "aspect": three_numbers([aspect_of(info) for info in infos]),
+        "different": len(set(sizes)),
+        "height": three_numbers([height for height, _ in sizes]),
+        "width": three_numbers([width for _, width in sizes]),
+        "aspect": three_numbers(list(map(aspect_of, infos))),
     }
 
 

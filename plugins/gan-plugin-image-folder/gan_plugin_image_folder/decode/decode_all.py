@@ -112,7 +112,7 @@ class BlockDecoder:
                 if isinstance(result, bytes) and not repeats:
                     seen.add(result)
                     kept.append(row)
-                yield result
+                yield result  # one at a time, so that the progress bar moves within a block
             store.append(block[kept])
 
     def decode_into(self, block: np.ndarray, row: int, info: ImageInfo) -> bytes:
@@ -121,6 +121,7 @@ class BlockDecoder:
         with self.budget.reserve(prod(info.size)):
             options = self.options
             block[row] = decode_file(path, self.shape, options.fit, options.background)
+        # Every pixel equals the one at the top left.
         if (block[row] == block[row, :, :1, :1]).all():
             self.uniform.add(info.name)
         return pixel_digest(block[row])

@@ -22,12 +22,14 @@ def group_duplicates(digests: np.ndarray) -> DuplicateGroups | None:
     By sorting arrays: a dictionary of a million digests would take far more memory.
     """
     high, low = digests.view(np.uint64).T
+    # Where the first halves all differ, the digests do: this spares the common case the rest.
     if np.diff(np.sort(high)).all():
         return None
     order = np.lexsort((low, high))  # stable: equal digests are adjacent, in their own order
     starts_group = np.ones(len(order), bool)
     starts_group[1:] = (np.diff(high[order]) != 0) | (np.diff(low[order]) != 0)
     firsts = order[starts_group]
+    # Groups come in the order of digests so far; number them by their first files.
     rank_of_first = np.argsort(np.argsort(firsts))
     groups = np.empty_like(order)
     groups[order] = rank_of_first[np.cumsum(starts_group) - 1]

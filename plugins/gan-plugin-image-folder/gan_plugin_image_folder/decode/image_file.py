@@ -68,7 +68,7 @@ def open_image(path: bytes) -> Iterator[Image.Image]:
             with Image.open(file, formats=FORMATS) as image:
                 check_header(image)
                 image.info[INVERTED] = is_inverted(image)
-                yield image
+                yield image  # within try: decoding in the caller's block raises here too
     except UnusableFile:
         raise
     except Exception as error:  # decoders raise nearly anything for corrupt files

@@ -27,7 +27,7 @@ def upright(image: Image.Image) -> Image.Image:
     """Apply the orientation in EXIF to a decoded image; corrupt EXIF leaves it unchanged."""
     try:
         ImageOps.exif_transpose(image, in_place=True)
-    except Exception:
+    except Exception:  # Pillow raises nearly anything for corrupt EXIF
         pass
     return image
 

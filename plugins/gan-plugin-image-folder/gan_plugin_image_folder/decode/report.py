@@ -64,7 +64,8 @@ def size_notes(shape: Shape, infos: Collection[ImageInfo], options: DecodeOption
     """Yield a line where sizes differ, or where images are reduced to a size that nobody gave."""
     _, height, width = shape
     sizes = sorted({info.size for info in infos}, key=prod)
-    smallest, largest = (f"{high}×{wide}" for high, wide in (sizes[0], sizes[-1]))
+    smallest = "{}×{}".format(*sizes[0])
+    largest = "{}×{}".format(*sizes[-1])
     if len(sizes) > 1:
         resized = f"become {height}×{width} by {options.fit}"
         yield f"{len(sizes)} sizes from {smallest} to {largest} {resized}"

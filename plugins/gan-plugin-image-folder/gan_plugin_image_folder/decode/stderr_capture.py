@@ -53,6 +53,7 @@ def capture_stderr() -> Iterator[Callable[[], list[str]]]:
         if python_uses_it:
             sys.stderr.flush()
         os.dup2(file.fileno(), STDERR)
+        # From here on descriptor 2 is the file, for C and Python alike: give Python the terminal.
         try:
             with redirect_stderr(terminal_text if python_uses_it else sys.stderr):
                 yield partial(read_lines, file)

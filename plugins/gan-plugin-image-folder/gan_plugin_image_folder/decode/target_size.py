@@ -1,7 +1,7 @@
 """Choose the size of all images where the user gives none."""
 
 from collections.abc import Sequence
-from math import sqrt
+from math import prod, sqrt
 from statistics import median
 
 from gan_plugin_image_folder.decode.image_file import ImageInfo
@@ -26,8 +26,8 @@ def choose_size(infos: Sequence[ImageInfo]) -> Size:
     sizes = {info.size for info in infos}
     if len(sizes) == 1 and max(infos[0].size) <= KEPT_SIDE:
         return infos[0].size
-    area = min(AREA, median(info.size[0] * info.size[1] for info in infos))
-    aspect = median(aspect_of(info) for info in infos)
+    area = min(AREA, median(prod(info.size) for info in infos))
+    aspect = median(map(aspect_of, infos))
     if 1 / SQUARE < aspect < SQUARE:
         aspect = 1.0
     height = sqrt(area / aspect)
@@ -47,5 +47,5 @@ def round_side(side: float) -> int:
 
 def aspects_vary(infos: Sequence[ImageInfo]) -> bool:
     """Return whether cropping all images to one shape would cut off a lot."""
-    aspects = [aspect_of(info) for info in infos]
+    aspects = list(map(aspect_of, infos))
     return bool(aspects) and max(aspects) > WIDE * min(aspects)

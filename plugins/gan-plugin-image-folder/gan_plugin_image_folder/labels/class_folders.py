@@ -88,6 +88,7 @@ def refuse_splits(root: str, folders: Sequence[str]) -> None:
 
 def alike(names: Sequence[str]) -> list[str]:
     """Return the names that differ from another only in case or in the encoding of accents."""
+    # macOS writes an accent as a letter of its own, Linux usually as part of the letter.
     normalized = [normalize("NFC", name).casefold() for name in names]
     counts = Counter(normalized)
     return [name for name, same in zip(names, normalized, strict=True) if counts[same] > 1]

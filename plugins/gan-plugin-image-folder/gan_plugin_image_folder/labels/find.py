@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from gan_plugin_image_folder.labels.image_labels import ImageLabels, unlabelled
 from gan_plugin_image_folder.labels.read_table import read_table
 from gan_plugin_image_folder.labels.rows import labels_from_table
 from gan_plugin_image_folder.labels.table import Table
-from gan_plugin_image_folder.names import printable
+from gan_plugin_image_folder.names import nearest_sibling, printable
 from gan_plugin_image_folder.scan import ScanResult
 from gancore import DataError, UsageError
 
@@ -54,6 +53,7 @@ def find_labels(
     if not labels.sets and options.labels != "none" and not labels.final:
         if options.labels == "auto":
             refuse_splits(root, [name for name in found.folders if labels.files.span_of(name)])
+        # After excluding, so that a class folder whose images are all excluded is no class.
         by_folder = labels_from_folders(labels.files, found.folders)
         labels = by_folder._replace(notes=[*labels.notes, *by_folder.notes])
     single = [each for each in labels.sets if len(each) == 1]
@@ -119,9 +119,7 @@ def resolve_file(given: str, base: Path) -> str:
     path = base / os.path.expanduser(given)
     if os.path.isfile(path):
         return str(path)
-    siblings = {each.name: str(each) for each in path.parent.glob("*") if each.is_file()}
-    near = get_close_matches(path.name, siblings, n=1)
-    fix = f"--image-folder.labels-file {printable(siblings[near[0]]) if near else 'FILE'}"
+    fix = f"--image-folder.labels-file {nearest_sibling(path, files_only=True) or 'FILE'}"
     what = f"the file {printable(str(path))} does not exist"
     raise UsageError(what, where="image-folder.labels-file", mend=fix)
 

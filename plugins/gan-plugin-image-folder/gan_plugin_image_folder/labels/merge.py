@@ -55,6 +55,7 @@ def rank_classes(column: np.ndarray, duplicates: DuplicateGroups) -> np.ndarray:
     by_image = np.argsort(duplicates.groups[first_files], kind="stable")
     first_files = first_files[by_image]
     images = duplicates.groups[first_files]
+    # The files of an image are adjacent: their rank is the distance to the first of them.
     rank = np.arange(len(images)) - np.searchsorted(images, images)
     ranked = np.full((len(duplicates.firsts), rank.max() + 1), -1)
     ranked[images, rank] = column[first_files]

@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -87,7 +88,9 @@ def matches_files(entry: CacheEntry, images: DecodedImages, probes: int) -> bool
     """Return whether image files, decoded now, have the pixels in the cache file."""
     faults = images.summary.faults
     digests = images.summary.digests
-    usable = [name for name in entry.files if name not in faults] if faults else entry.files
+    usable: Sequence[str] = entry.files
+    if faults:
+        usable = [name for name in entry.files if name not in faults]
     if not len(usable):
         return True
     chosen = np.unique(np.linspace(0, len(usable) - 1, probes).astype(int))

@@ -45,6 +45,7 @@ class CacheWriter:
         with os_errors_as_data_errors(self.path), self.lock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.lock.enter_context(exclusive(self.path))
+            # Now that no other process writes: one may have finished while this one waited.
             self.existing = open_cached(self.entry)
             self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115
                 dir=self.path.parent, prefix=f"{self.path.stem}.", delete=False
@@ -80,6 +81,7 @@ class CacheWriter:
             self.file.seek(0)
             self.file.write(header)
             self.file.flush()
+            # On the disk before it has its name: a power cut must not leave a part under it.
             os.fsync(self.file.fileno())
             self.file.close()
             os.replace(self.file.name, self.path)

@@ -26,7 +26,7 @@ class HashedData(StoredData):
     def fingerprint(self) -> str:
         digest = blake2b(repr((self.shape, self.label_sets)).encode(), digest_size=16)
         for chunk in np.array_split(self.digests, len(self) // CHUNK + 1):
-            digest.update(hexlify(chunk))
+            digest.update(hexlify(chunk))  # as text: runs have recorded this fingerprint
         digest.update(self.labels.contiguous().numpy())
         return digest.hexdigest()
 
