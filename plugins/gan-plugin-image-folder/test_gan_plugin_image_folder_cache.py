@@ -156,7 +156,7 @@ def test_nothing_is_left_behind_when_decoding_ends_in_an_error(folder, kept):
     assert files(kept) == []
 
 
-def test_rotten_image_of_another_size_does_not_change_the_common_one_in_a_file(folder, kept):
+def test_corrupt_image_of_another_size_does_not_change_the_common_one_in_a_file(folder, kept):
     paint(folder / "x" / "z.png", 9, side=50)
     file = folder / "x" / "z.png"
     file.write_bytes(file.read_bytes()[:200])

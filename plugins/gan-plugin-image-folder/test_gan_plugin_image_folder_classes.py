@@ -62,9 +62,9 @@ def test_D33_class_folder_without_images_is_left_out_by_name_and_the_other_label
     assert data.labels.tolist() == [[0], [1]]
 
 
-def test_D33_class_folder_whose_images_are_all_rotten_is_left_out_by_name(tmp_path, caplog):
+def test_D33_class_folder_whose_images_are_all_corrupt_is_left_out_by_name(tmp_path, caplog):
     put(tmp_path / "cat", a_png=noise(), b_png=noise())
-    put(tmp_path / "dog", a_png=b"rotten")
+    put(tmp_path / "dog", a_png=b"corrupt")
     put(tmp_path / "zebra", a_png=noise(seed=1))
     assert "classes without a usable image are left out: dog" in read_and_notes(tmp_path, caplog)[1]
     data = read(tmp_path)

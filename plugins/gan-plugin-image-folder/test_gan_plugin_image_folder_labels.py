@@ -319,9 +319,9 @@ def test_classes_that_differ_in_case_alone_are_refused(folder):
     )
 
 
-def test_class_whose_images_are_all_rotten_is_left_out_by_name(folder, caplog):
+def test_class_whose_images_are_all_corrupt_is_left_out_by_name(folder, caplog):
     for name in "bd":
-        (folder / f"{name}.png").write_bytes(b"rotten")
+        (folder / f"{name}.png").write_bytes(b"corrupt")
     (folder / "labels.csv").write_text(TYPES)
     data = read(folder)
     assert data.label_sets[0].classes == ("fire",)

@@ -79,12 +79,12 @@ def test_run_says_in_one_line_what_the_check_would_suggest(tmp_path, caplog):
     assert "2 images are few: --reg augment-views" in line
 
 
-def test_rotten_image_of_another_size_does_not_change_the_common_one(tmp_path):
+def test_corrupt_image_of_another_size_does_not_change_the_common_one(tmp_path):
     put(good(tmp_path), bad_png=encoded(noise(size=(90, 90)), "PNG")[:2000])
     assert read(tmp_path).samples.shape == (3, 3, 16, 16)
 
 
-def test_rotten_colour_image_does_not_make_grey_images_colour(tmp_path):
+def test_corrupt_colour_image_does_not_make_grey_images_colour(tmp_path):
     put(tmp_path, a_png=noise("L"), b_png=noise("L"), c_png=encoded(noise(), "PNG")[:500])
     assert read(tmp_path).samples.shape == (2, 1, 16, 16)
 

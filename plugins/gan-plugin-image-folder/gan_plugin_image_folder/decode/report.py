@@ -61,7 +61,7 @@ def decode_notes(
 
 
 def size_notes(shape: Shape, infos: Collection[ImageInfo], options: DecodeOptions) -> Iterator[str]:
-    """Yield a line where sizes differ, or where images are reduced to a size that nobody gave."""
+    """Yield a line where sizes differ, or where images are reduced without `--size`."""
     _, height, width = shape
     sizes = sorted({info.size for info in infos}, key=prod)
     smallest = "{}×{}".format(*sizes[0])
