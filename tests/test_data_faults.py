@@ -17,10 +17,10 @@ import rotten
 from PIL import Image
 from rotten import blank, encoded, noise
 
-from gan_plugin_image_folder import attempts, picture, reading
 from gan_plugin_image_folder.component import ImageFolder
-from gan_plugin_image_folder.held import Memory
-from gan_plugin_image_folder.images import How
+from gan_plugin_image_folder.decode import decode_all, image_file, retry
+from gan_plugin_image_folder.decode.decoded import DecodeOptions
+from gan_plugin_image_folder.storage.memory_store import MemoryStore
 from gancore import DataError, DataSpec, Settings, UsageError
 
 TINY = ("--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--steps", "2", "--device", "cpu")
@@ -120,9 +120,9 @@ def test_what_is_no_regular_file_is_never_opened(corpus, checked, name):
 
 def test_check_counts_what_is_odd_about_images_and_what_is_passed_over_D36(checked):
     remarks = checked["remarks"]
-    assert remarks["of several frames, the first used"] >= 4
+    assert remarks["with several frames, the first used"] >= 4
     assert remarks["turned by EXIF"] == 1
-    assert remarks["laid on the background"] >= 3
+    assert remarks["composited on the background"] >= 3
     assert {"CMYK", "LA", "P", "1", "L"} <= checked["modes"].keys()
     assert checked["passed_over"]["hidden"] == 2
 
@@ -159,7 +159,7 @@ def test_run_closes_its_files_so_that_64_at_once_are_enough_D64(ran):
 
 def test_what_decoders_write_to_stderr_is_counted_and_not_shown_raw_D67(checked, ran):
     assert checked["passed_over"]["lines_of_decoders"] >= 1
-    assert "decoders of rotten images wrote" in ran[0].stderr
+    assert "image decoders wrote" in ran[0].stderr
     assert len(re.findall("ZIPDecode|tempfile.tif", ran[0].stderr)) == 1  # the first line, within ours
 
 
@@ -254,14 +254,14 @@ def test_run_inside_its_data_is_never_trained_on_and_can_be_resumed_D61(gan_here
     gan_here("run", *words)
     assert (tmp_path / "runs/first/samples/final.png").exists()
     gan_here("run", "--resume", "runs/first", "--steps", "3")
-    assert "folders of runs are passed over: runs/first/" in caplog.text
+    assert "run directories are skipped: runs/first/" in caplog.text
     assert json.loads((tmp_path / "runs/first/data-report.json").read_text())["used"] == 6
 
 
 def test_folder_of_a_run_is_no_data_D61(gan_here, tmp_path):
     gan_here("run", "--data", good(tmp_path / "set"), "--out", "run", *TINY)
     said = gan_here("run", "--data", "./run", check=2).stderr
-    assert "is the folder of a run: its samples would be trained on" in said
+    assert "is a run directory: its samples would be used as training data" in said
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -305,7 +305,7 @@ def test_path_longer_than_the_system_bears_is_an_error_that_names_the_folder_D26
 
 def test_one_class_alone_is_said_D35(tmp_path, caplog):
     good(tmp_path / "cat")
-    assert "class has one class alone, cat" in told(tmp_path, caplog)
+    assert "label set class has only one class, cat" in told(tmp_path, caplog)
 
 
 @pytest.mark.parametrize(("fill", "said"), [((7, 7), "the same"), ((7, 9), "of one colour")])
@@ -328,11 +328,11 @@ def test_file_that_changes_while_it_is_read_is_an_error_that_names_it_D39(tmp_pa
     def store(count, form):  # asked for between looking and decoding
         file = tmp_path / "good2.png"
         file.write_bytes(encoded(noise(seed=9, size=(31, 31)))) if change == "write" else file.unlink()
-        return Memory(count, form)
+        return MemoryStore(count, form)
 
-    how = How(None, None, "crop", (255, 255, 255), "skip", False)
+    options = DecodeOptions(None, None, "crop", (255, 255, 255), "skip", False)
     with pytest.raises(DataError, match=r"images changed while they were read: good2\.png"):
-        reading.read(str(tmp_path), sorted(os.listdir(tmp_path)), how, store)
+        decode_all.decode_files(str(tmp_path), sorted(os.listdir(tmp_path)), options, store)
 
 
 @pytest.mark.parametrize("fails", [2, 99])
@@ -345,13 +345,13 @@ def test_disk_that_fails_is_tried_three_times_and_then_named_D63(tmp_path, monke
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return open(path, *more)
 
-    monkeypatch.setattr(picture, "open", failing, raising=False)
-    monkeypatch.setattr(attempts, "PAUSE", 0)
+    monkeypatch.setattr(image_file, "open", failing, raising=False)
+    monkeypatch.setattr(retry, "PAUSE", 0)
     good(tmp_path)
     if fails == 2:
         assert len(read(tmp_path)) == 3
         return
-    with pytest.raises(DataError, match="good1.png cannot be read, though tried again and again: input/output error"):
+    with pytest.raises(DataError, match="good1.png cannot be read after 3 attempts: input/output error"):
         read(tmp_path)
     assert left == [fails - 3]
 
@@ -360,10 +360,10 @@ LOCALES = [{"LC_ALL": "C", "PYTHONUTF8": "0"}, {"LC_ALL": "tr_TR.UTF-8"}, {"LC_A
 INDEX = """
 import sys
 from pathlib import Path
-from gan_plugin_image_folder.folder import find_images
-from gan_plugin_image_folder.survey import survey
-about = survey(sys.argv[1], find_images(sys.argv[1]))
-print(ascii((about.labels, [(each.picture.name, each.digest) for each in about.seen])))
+from gan_plugin_image_folder.check.examine import examine_folder
+from gan_plugin_image_folder.scan import scan_folder
+found = examine_folder(sys.argv[1], scan_folder(sys.argv[1]))
+print(ascii((found.labels, [(each.info.name, each.digest) for each in found.files])))
 """
 
 

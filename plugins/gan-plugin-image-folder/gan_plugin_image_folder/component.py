@@ -1,180 +1,176 @@
-"""Images from a folder, decoded once: each file is either read right, or left out, counted and named."""
+"""The component `image-folder`: its options, and the hooks that read a folder of images."""
 
 from contextlib import suppress
 from itertools import islice
-from logging import getLogger
-from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from PIL import ImageColor
 
-from gan_plugin_image_folder.cache import in_memory, open_cached, place_for
-from gan_plugin_image_folder.classes import Classes, count_contradicted, numbers_of
-from gan_plugin_image_folder.files import Files
-from gan_plugin_image_folder.folder import find_images, folder_at, is_image, shown, walk
-from gan_plugin_image_folder.held import Hashed, Mapped, Memory
-from gan_plugin_image_folder.images import Form, How, Images, Store, equal_ones
-from gan_plugin_image_folder.leaving import read_list
-from gan_plugin_image_folder.picture import Colour
-from gan_plugin_image_folder.reading import read
-from gan_plugin_image_folder.report import passed_over, report_of
-from gan_plugin_image_folder.sources import Wanted, find_labels
-from gan_plugin_image_folder.storing import Copied, Disk
+from gan_plugin_image_folder.decode.decoded import Colour, DecodedImages, DecodeOptions
+from gan_plugin_image_folder.decode.report import json_report, scan_notes
+from gan_plugin_image_folder.exclude_list import read_exclude_list
+from gan_plugin_image_folder.file_index import FileIndex
+from gan_plugin_image_folder.join import join_labels
+from gan_plugin_image_folder.labels.find import LabelOptions, find_labels
+from gan_plugin_image_folder.labels.image_labels import ClassNumbers
+from gan_plugin_image_folder.log import warn
+from gan_plugin_image_folder.names import printable
+from gan_plugin_image_folder.scan import has_image_suffix, resolve_folder, scan_folder, walk
+from gan_plugin_image_folder.storage.dataset import HashedData
+from gan_plugin_image_folder.storage.load import CacheOptions, load_images
 from gancore import DataError, DataSpec, UsageError, component, hookimpl, memory, option
 
-
-def tell(*lines: str) -> None:
-    """Tell the user what is no reason to stop."""
-    for line in lines:
-        getLogger("gancore").warning("%s", line)
+MOST_LOOKED_AT = 2000  # entries of a folder that are listed to recognize it
 
 
 @component(
-    source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434, section 4: images scaled to [-1, 1]",
+    source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434, section 4: images scaled to"
+    " [-1, 1]",
     known_as={"folder": "", "photos": "", "imagefolder": ""},
 )
 class ImageFolder:
-    """Read the images of a folder: PNG, JPEG, WebP, GIF, BMP, TIFF, PPM; sub-folders or a labels file give the classes.
+    """Read a folder of images: PNG, JPEG, WebP, GIF, BMP, TIFF, PPM; folders or a file give labels.
 
-    Each is decoded once into uint8 `[C, H, W]`: turned upright by its EXIF, laid over the background where it is
-    transparent, 16 bits divided by 257, CMYK converted, resized by Lanczos; of several frames the first is used.
-    Without a size given, images keep the one they share up to 96 pixels a side, else get the median shape with at most
-    as many pixels as 64×64. Their order is that of their paths as
-    bytes. Colour profiles are ignored. Files that cannot be used, among them images of more than 50 megapixels, are
-    left out, counted and named, all of them in `data-report.json` of the run; more than half of them is an error. `gan
-    data check FOLDER` examines a set beforehand. Folders of runs among the images are passed over.
+    Each image is decoded once into uint8 `[C, H, W]`: turned upright by its EXIF orientation,
+    composited on the background where it is transparent, 16 bits divided by 257, CMYK converted,
+    resized by Lanczos; of several frames the first is used. Without a size given, images keep the
+    one they share up to 96 pixels a side, else get the median shape with at most as many pixels as
+    64×64. They are sorted by the bytes of their paths. Colour profiles are ignored. Files that
+    cannot be used, among them images of more than 50 megapixels, are left out, counted and named,
+    all of them in `data-report.json` of the run; more than half of them is an error. `gan data
+    check FOLDER` examines a set beforehand. Run directories among the images are skipped.
 
-    Sub-folders become the label set `class`. A labels file, CSV (`,` `;` or tab, with a header) or JSON, gives a label
-    set for each of its columns that holds categories: two values or more, each on two images or more on average, at
-    most 100, or 20 if all are whole numbers; no fractions. Images without a row are left out; rows without an image,
-    empty cells and rows that contradict each other are errors. Sets that are large, or take more than some
-    two seconds to decode, are kept in a file of the user's cache folder. A sum over the whole file is compared when it
-    is opened; it is used again until an image or an option changes, and may be deleted at any time.
+    Sub-folders become the label set `class`. A labels file, CSV (`,` `;` or tab, with a header) or
+    JSON, gives a label set for each of its columns that holds categories: two values or more, each
+    on two images or more on average, at most 100, or 20 if all are whole numbers; no fractions.
+    Images without a row are left out; rows without an image, empty cells and rows that contradict
+    each other are errors. Sets that are large, or take more than some two seconds to decode, are
+    kept in a file of the user's cache folder. Its checksum is verified when it is opened; it is
+    used again until an image or an option changes, and may be deleted at any time.
     """
 
     path: str = option("", help="folder of images, or of one folder for each class")
-    background: str = option("white", help="colour under transparent pixels and around padded images: name or #rrggbb")
-    fit: str = option("crop", choices=("crop", "pad", "stretch"), help="how an image of another shape is made to fit")
-    channels: int | None = option(None, choices=(1, 3), help="1 grey, 3 colour; none: 1 if all images are grey, else 3")
-    bad_images: str = option("skip", choices=("skip", "stop"), help="leave out files that cannot be used, or stop")
+    background: str = option(
+        "white",
+        help="colour under transparent pixels and around padded images: name or #rrggbb",
+    )
+    fit: str = option(
+        "crop",
+        choices=("crop", "pad", "stretch"),
+        help="how an image of another shape is fitted to the size",
+    )
+    channels: int | None = option(
+        None,
+        choices=(1, 3),
+        help="1 grey, 3 colour; none: 1 if all images are grey, else 3",
+    )
+    bad_images: str = option(
+        "skip",
+        choices=("skip", "stop"),
+        help="leave out files that cannot be used, or stop",
+    )
     leave_out: str = option(
         "",
-        help="file that lists images to leave out, one a line, as `gan data check --fix-list` writes it; empty: none",
+        help="file that lists images to leave out, one a line, as `gan data check --fix-list`"
+        " writes it; empty: none",
     )
     labels: str = option(
         "auto",
         choices=("auto", "folders", "none"),
         help="auto: labels.csv, labels.json or dataset.json if there is one, else folders",
     )
-    labels_file: str = option("", help="CSV or JSON file that labels the images; empty: as labels says")
-    label_columns: tuple[str, ...] = option((), help="columns of that file to use; empty: all that hold categories")
-    allow_missing: bool = option(False, help="leave out rows of the labels file that name no image, or stop")
+    labels_file: str = option(
+        "", help="CSV or JSON file that labels the images; empty: as set by labels"
+    )
+    label_columns: tuple[str, ...] = option(
+        (), help="columns of that file to use; empty: all that hold categories"
+    )
+    allow_missing: bool = option(
+        False, help="leave out rows of the labels file that name no image, or stop"
+    )
     duplicates: str = option(
         "keep",
         choices=("keep", "first", "merge"),
-        help="of images with the same pixels keep all; one with its first class; one with all, the next in class-2, …",
+        help="of images with the same pixels keep all; one with its first class; one with all, the"
+        " next in class-2, …",
     )
     cache: str = option(
         "auto",
         choices=("auto", "memory", "file"),
-        help="where decoded images are held; auto keeps a copy on disk where it pays",
+        help="where decoded images are held; auto also writes a cache file where decoding is slow",
     )
-    cache_memory: int = option(1024, ge=0, help="MiB of decoded images above which auto takes a file")
-    report: dict[str, Any] | None = memory()  # what became of the files, once they are read
+    cache_memory: int = option(
+        1024, ge=0, help="MiB of decoded images above which auto maps a cache file"
+    )
+    # Set by make_data, for describe_data.
+    report: dict[str, Any] | None = memory()
 
     def __attrs_post_init__(self) -> None:
-        self.colour()
+        self.background_colour()
         if (self.labels_file or self.label_columns) and self.labels != "auto":
             what = f"image-folder.labels is {self.labels}, so a labels file would not be read"
-            fix = "--image-folder.labels auto, or leave labels-file and label-columns out"
+            fix = "--image-folder.labels auto, or leave out labels-file and label-columns"
             raise UsageError(what, where="image-folder.labels", fix=fix)
 
-    def colour(self) -> Colour:
-        """Return the background as (red, green, blue). Raises UsageError where it is no opaque colour."""
+    def background_colour(self) -> Colour:
+        """Return the background as (red, green, blue). Raises UsageError for any other value."""
         with suppress(ValueError):
             colour = ImageColor.getrgb(self.background)
-            if len(colour) == 3:
+            if len(colour) == 3:  # four with an alpha value
                 return colour
-        what = f"image-folder.background is {shown(self.background)!r}, which is no opaque colour"
+        name = printable(self.background)
+        what = f"image-folder.background is {name!r}, which is not an opaque colour"
         raise UsageError(what, where="image-folder.background", fix="white, black, … or #rrggbb")
 
     @hookimpl
     def recognizes(self, path: Path) -> int:
         try:
-            return int(any(is_image(name) for name, _ in islice(walk(str(path)), 2000)))
+            entries = islice(walk(str(path)), MOST_LOOKED_AT)
+            return int(any(has_image_suffix(name) for name, _ in entries))
         except UsageError:
-            return 1  # a run: so that the refusal is spoken
+            return 1  # a run directory: make_data then refuses it with this reason
         except DataError:
             return 0
 
     @hookimpl
-    def make_data(self, spec: DataSpec) -> Hashed:
-        return self.assemble(*self.read_folder(spec))
+    def make_data(self, spec: DataSpec) -> HashedData:
+        images, classes = self.read_folder(spec)
+        return join_labels(images, classes, self.duplicates)
 
     @hookimpl
     def describe_data(self) -> dict[str, Any] | None:
         return self.report
 
-    def read_folder(self, spec: DataSpec) -> tuple[Images, Classes]:
-        """Find and decode the images, and report what became of the files. Raises UsageError or DataError."""
-        root = folder_at(self.path, spec.folder)
-        found = find_images(root)
-        left = read_list(self.leave_out, spec.folder) if self.leave_out else frozenset()
-        absent = left.difference(found.names) if left else left
-        wanted = Wanted(self.labels, self.labels_file, self.label_columns, self.allow_missing)
-        labels = find_labels(root, found, wanted, spec.folder, left)
-        notes = [*passed_over(found, left, absent), *labels.notes]
-        tell(*notes)
-        images = self.decode(root, labels.names, spec.size)
-        tell(*images.about.lines)
-        self.report = report_of(images.about, len(left) - len(absent), found, [*notes, *images.about.lines])
-        classes = labels.without(images.about.faults)
-        for each, column in zip(classes.sets, classes.of.T, strict=True):
-            unused = np.flatnonzero(np.bincount(column, minlength=len(each)) == 0)
-            if len(unused):
-                tell(f"classes without a usable image are left out: {shown(*(each.classes[k] for k in unused))}")
-        return images, classes
+    def read_folder(self, spec: DataSpec) -> tuple[DecodedImages, ClassNumbers]:
+        """Scan, label and decode the images, and report the files. Raises UsageError, DataError."""
+        root = resolve_folder(self.path, spec.folder)
+        found = scan_folder(root)
+        excluded: frozenset[str] = frozenset()
+        absent: frozenset[str] = frozenset()
+        if self.leave_out:
+            excluded = read_exclude_list(self.leave_out, spec.folder)
+            absent = excluded.difference(found.files)
+        options = LabelOptions(
+            self.labels, self.labels_file, self.label_columns, self.allow_missing
+        )
+        labels = find_labels(root, found, options, spec.folder, excluded)
+        notes = [*scan_notes(found, excluded, absent), *labels.notes]
+        warn(notes)
+        images = self.decode(root, labels.files, spec.size)
+        warn(images.summary.notes)
+        notes += images.summary.notes
+        self.report = json_report(images.summary, len(excluded) - len(absent), found, notes)
+        return images, labels.without(images.summary.faults)
 
-    def decode(self, root: str, names: Files, size: tuple[int, int] | None) -> Images:
-        """Return the decoded images, from the cache folder if they are there. Raises DataError."""
-        once = self.duplicates != "keep"
-        how = How(size, self.channels, self.fit, self.colour(), self.bad_images, once)
-        if self.cache == "memory":
-            return read(root, names, how, Memory)
-        place = place_for(root, names, how)
-
-        def small(count: int, form: Form) -> bool:
-            return self.cache == "auto" and count * prod(form) <= self.cache_memory << 20
-
-        def store(count: int, form: Form) -> Store:
-            if not small(count, form):
-                return Disk(place, form)
-            memory = Memory(count, form)
-            return Copied(memory, Disk(place, form)) if place.pays() else memory
-
-        kept = open_cached(place)
-        if kept is None:
-            return read(root, names, how, store)
-        count, *form = kept.samples.shape
-        return in_memory(kept) if small(count, (form[0], form[1], form[2])) else kept
-
-    def assemble(self, images: Images, classes: Classes) -> Hashed:
-        """Join images and labels, and tell which classes share images."""
-        digests = images.about.digests
-        equal = equal_ones(digests)
-        if shared := count_contradicted(classes, equal):
-            fix = "; --image-folder.duplicates merge keeps each once" if self.duplicates == "keep" else ""
-            tell(f"{shared} different images stand in several classes{fix}")
-        if self.duplicates == "keep":
-            equal = None
-        numbers, sets = numbers_of(classes, equal, all_classes=self.duplicates == "merge")
-        kept = {(each.name, name) for each in sets for name in each.classes}
-        lost = [name for each in classes.sets for name in each.classes if (each.name, name) not in kept]
-        if lost and equal is not None:
-            tell(f"classes that are no image's first: {shown(*lost)}")
-        kind = Mapped if isinstance(images.samples, np.ndarray) else Hashed
-        digests = digests if equal is None else digests[equal.firsts]
-        return kind(images.samples, torch.from_numpy(numbers), sets, digests=digests)
+    def decode(self, root: str, files: FileIndex, size: tuple[int, int] | None) -> DecodedImages:
+        """Return the images, decoded or from the cache file. Raises DataError."""
+        options = DecodeOptions(
+            size=size,
+            channels=self.channels,
+            fit=self.fit,
+            background=self.background_colour(),
+            bad_images=self.bad_images,
+            unique=self.duplicates != "keep",
+        )
+        return load_images(root, files, options, CacheOptions(self.cache, self.cache_memory))

@@ -1,0 +1,1 @@
+"""The command `gan data check`: examine a folder of images before a run."""

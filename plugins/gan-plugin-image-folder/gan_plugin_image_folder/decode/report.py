@@ -1,0 +1,136 @@
+"""Report the files that a run uses, skips and changes, as lines and as `data-report.json`."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import prod
+from typing import Any
+
+from gan_plugin_image_folder.decode.decoded import DecodeOptions, DecodeSummary, Faults, Shape
+from gan_plugin_image_folder.decode.image_file import ImageInfo
+from gan_plugin_image_folder.decode.target_size import aspects_vary
+from gan_plugin_image_folder.names import encode_name, printable
+from gan_plugin_image_folder.scan import ScanResult
+
+FEW = 1000  # images below which a critic can memorize each of them
+
+
+def names_by_reason(faults: Faults) -> dict[str, list[str]]:
+    """Return the names of files under each reason why they cannot be used."""
+    names: dict[str, list[str]] = {}
+    for name in sorted(faults, key=encode_name):
+        names.setdefault(faults[name], []).append(name)
+    return names
+
+
+def count_by_reason(faults: Faults) -> str:
+    """Count faults, with first names: `2 truncated (a.png, b.png); 1 empty (c.png)`."""
+    groups = names_by_reason(faults).items()
+    return "; ".join(f"{len(names)} {reason} ({printable(*names)})" for reason, names in groups)
+
+
+def decode_notes(
+    shape: Shape,
+    digests: Mapping[ImageInfo, bytes],
+    faults: Faults,
+    options: DecodeOptions,
+    uniform: int,
+) -> Iterator[str]:
+    """Yield lines on skipped files, sizes, missing variance, changed images, and fitting options.
+
+    `digests` holds the pixel digest of each usable image; `uniform` counts those of one colour.
+    """
+    if faults:
+        skipped = f"{len(faults)} skipped: {count_by_reason(faults)}"
+        yield f"{len(digests)} images used, {skipped}"
+    yield from size_notes(shape, digests, options)
+    different = len(set(digests.values()))
+    if len(digests) > 1 and uniform == len(digests):
+        yield "all images are of one colour: there is no variance to learn"
+    elif len(digests) > 1 and different == 1:
+        yield "all images are the same: there is no variance to learn"
+    counts = count_changes(shape, digests)
+    counts["of one colour"] = uniform
+    duplicate = "equal to another image" + (" and left out" if options.unique else "")
+    counts[duplicate] = len(digests) - different
+    remarks = [f"{count} {remark}" for remark, count in counts.items() if count]
+    if remarks:
+        yield f"of {len(digests)} images, " + "; ".join(remarks)
+    advice = list(suggest_options(list(digests), shape, options))
+    if advice:
+        yield "advice: " + "; ".join(advice)
+
+
+def size_notes(shape: Shape, infos: Collection[ImageInfo], options: DecodeOptions) -> Iterator[str]:
+    """Yield a line where sizes differ, or where images are reduced without `--size`."""
+    _, height, width = shape
+    sizes = sorted({info.size for info in infos}, key=prod)
+    smallest = "{}×{}".format(*sizes[0])
+    largest = "{}×{}".format(*sizes[-1])
+    if len(sizes) > 1:
+        resized = f"become {height}×{width} by {options.fit}"
+        yield f"{len(sizes)} sizes from {smallest} to {largest} {resized}"
+    elif sizes[0] != (height, width) and not options.size:
+        yield f"images of {smallest} pixels become {height}×{width}, which is quick to train"
+
+
+def count_changes(shape: Shape, infos: Collection[ImageInfo]) -> Counter[str]:
+    """Count what decoding changes about images."""
+    channels, height, width = shape
+    counts: Counter[str] = Counter()
+    for info in infos:
+        counts.update(info.remarks)
+    smaller = [info for info in infos if info.size[0] < height or info.size[1] < width]
+    counts[f"enlarged to {height}×{width}"] = len(smaller)
+    if channels == 1:
+        counts["converted from colour to grey"] = sum(not info.grey for info in infos)
+    return counts
+
+
+def suggest_options(
+    infos: Sequence[ImageInfo], shape: Shape, options: DecodeOptions
+) -> Iterator[str]:
+    """Yield options of `gan run` that fit: size, fit, augmentation."""
+    _, height, width = shape
+    sizes = {info.size for info in infos}
+    if options.size is None and sizes != {(height, width)}:
+        yield f"--size HxW chooses another size than {height}x{width}"
+    if options.fit == "crop" and aspects_vary(infos):
+        yield "--image-folder.fit pad avoids cropping shapes that differ so much"
+    if 1 < len(infos) < FEW:
+        keeps = "keeps the critic from memorizing each of them"
+        yield f"{len(infos)} images are few: --reg augment-views {keeps}"
+
+
+def stderr_notes(lines: Sequence[str]) -> Iterator[str]:
+    """Yield a line on what decoders wrote to stderr, if anything."""
+    if lines:
+        first = printable(lines[0][:200])
+        yield f"image decoders wrote {len(lines)} lines to stderr, not shown; the first: {first}"
+
+
+def scan_notes(
+    found: ScanResult, excluded: Collection[str], absent: Collection[str]
+) -> Iterator[str]:
+    """Yield a line on run directories, and one on `absent` names among those to leave out."""
+    if found.runs:
+        yield f"run directories are skipped: {printable(*found.runs)}"
+    if absent:
+        names = printable(*sorted(absent, key=encode_name))
+        of_list = f"{len(absent)} of {len(excluded)} names to leave out"
+        yield f"{of_list} are not images of the folder: {names}"
+
+
+def json_report(
+    summary: DecodeSummary, left_out: int, found: ScanResult, notes: Sequence[str]
+) -> dict[str, Any]:
+    """Return a JSON-serialisable report of the files used and skipped."""
+    return {
+        "used": len(summary.digests),
+        "skipped": len(summary.faults),
+        "left_out": left_out,
+        "hidden": found.hidden,
+        "other_files": found.other_files,
+        "runs": found.runs,
+        "skipped_files": names_by_reason(summary.faults),
+        "notes": list(notes),
+    }

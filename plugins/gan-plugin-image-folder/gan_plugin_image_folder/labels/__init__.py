@@ -1,0 +1,1 @@
+"""Find the labels of images: from a labels file or from class folders."""
