@@ -150,12 +150,12 @@ def test_a_name_cannot_hold_an_equals_sign_P11(gan_here, shelf):
 def test_a_name_published_by_two_distributions_must_be_told_apart_P09(gan_here, refused, shelf):
     shelf.publish(FINE, name="he", kind="init", dist="gan-twin")
     rows = [row for row in json.loads(gan_here("plugins", "init", "--json").stdout) if row["name"] == "he"]
-    assert {row["distribution"] for row in rows} == {"gan-twin", "gan-plugin-he"}
+    assert {row["distribution"] for row in rows} == {"gan-twin", "gan-plugin-initializers"}
     assert {row["status"] for row in rows} == {"the name is published twice"}
     said = refused(*RUN, "--init", "he", code=2)
     assert "gan-twin:he" in said
-    assert "gan-plugin-he:he" in said
-    gan_here(*RUN, "--init", "gan-plugin-he:he")
+    assert "gan-plugin-initializers:he" in said
+    gan_here(*RUN, "--init", "gan-plugin-initializers:he")
 
 
 def test_a_name_published_twice_by_one_distribution_is_refused_P09(gan_here, refused, shelf):
