@@ -15,7 +15,7 @@ from benchmarks import large_data, memory, peers, penalty, processes, scaling, s
 from benchmarks.contestants import field_of, scratch
 from benchmarks.tasks import TASKS, quick
 from benchmarks.timing import CLOCKS, append, claim, described, in_turn, machine, median_of, ratio
-from gancore.run.device import saves_time
+from gancore.hardware.device import saves_time
 
 PAIRS = [("textbook", "composed"), ("composed", "twin"), ("textbook", "twin")]  # slower ÷ faster, as one would hope
 OF_THE_TOY = "toy-2d"

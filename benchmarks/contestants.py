@@ -69,9 +69,9 @@ def composition(task, idle: int = 0) -> Composition:
 def composed(task, folder: Path, idle: int = 0) -> Contestant:
     """Start a run in an empty folder; a step is one of its own loop, logging as runs do by default."""
     run = Run.start(composition(task, idle), folder / f"composed-{idle}")
-    game = run.training.game
-    game.data.place = 0  # what networks took while they were built is no batch
-    return Contestant("composed", partial(next, run.steps()), game.gan.generator.network, game.gan.critic.network)
+    context = run.training.context
+    context.data.place = 0  # what networks took while they were built is no batch
+    return Contestant("composed", partial(next, run.steps()), context.gan.generator.network, context.gan.critic.network)
 
 
 def written(task, kind: str, draws: Draws | None = None, start: Contestant | None = None) -> Contestant:

@@ -6,8 +6,8 @@ import sys
 def imports() -> None:
     """Import what `gan run` imports until it trains, its components included."""
     from gancore.cli import main  # noqa: F401
-    from gancore.composition import compose
-    from gancore.run.run import Run  # noqa: F401
+    from gancore.recipe.compose import compose
+    from gancore.run.session import Run  # noqa: F401
 
     compose()
 
@@ -15,16 +15,16 @@ def imports() -> None:
 def run() -> None:
     """Run the command itself, and end it after the first step, before anything is saved or drawn."""
     from gancore.cli import main
-    from gancore.loop import Training
+    from gancore.train.loop import Training
 
-    advance = Training.advance
+    advance = Training.train_step
 
     def once(training):
         advance(training)
         sys.stdout.flush()
         raise KeyboardInterrupt
 
-    Training.advance = once
+    Training.train_step = once
     try:
         main(["run", "--out", "run"])
     except (KeyboardInterrupt, SystemExit):

@@ -18,8 +18,8 @@ import torch
 
 from gan_plugin_image_folder.component import ImageFolder
 from gancore import DataSpec
-from gancore.data import DataOrder
-from gancore.rng import Streams
+from gancore.train.data import DataOrder
+from gancore.train.rng import Streams
 
 COUNTS, MILLION = (1_000, 10_000, 100_000), 1_000_000
 EACH, SIDE, BATCH, BLOCKS = 10_000, 8, 64, 61  # files of a folder; pixels; images of a batch; blocks of 16 batches

@@ -32,7 +32,7 @@ def peak() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def resident() -> int:
+def data_on_device() -> int:
     """Return the resident size of this process now, in bytes; the largest so far where the system does not tell."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -1,4 +1,4 @@
-"""What does a penalty on slopes cost? `gancore.slopes` against double backward as everyone writes it, in turn."""
+"""Time a penalty on gradients: `gancore.input_gradients` against the usual double backward, in turn."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from benchmarks.timing import CLOCKS, in_turn, ratio, tell_ratio
-from gancore import slopes
+from gancore import input_gradients
 
 ROUNDS, BATCH, WIDTH = 15, 64, 64
 
@@ -39,7 +39,7 @@ def compare(norm, layout, rounds, clock):
     torch.manual_seed(0)
     critic = make_critic(norm).to(memory_format=layout)
     images = torch.randn(BATCH, 3, 64, 64).to(memory_format=layout)
-    ways = {"double backward": double_backward, "slopes": slopes}
+    ways = {"double backward": double_backward, "input_gradients": input_gradients}
     steps = {name: partial(take, how, critic, images) for name, how in ways.items()}
     return in_turn(steps, rounds, warmup=1, clock=CLOCKS[clock])
 
@@ -49,6 +49,6 @@ def main(given) -> None:
     for norm in (False, True):
         for name, layout in (("channels first", torch.contiguous_format), ("channels last", torch.channels_last)):
             seconds = compare(norm, layout, given.rounds or (3 if given.quick else ROUNDS), given.clock)
-            found = ratio(seconds["double backward"], seconds["slopes"])
+            found = ratio(seconds["double backward"], seconds["input_gradients"])
             label = f"{'layer norm' if norm else 'no norm'}, {name}: double backward ÷ slopes"
             tell_ratio(given, "penalty", label, found, given.clock)

@@ -94,6 +94,6 @@ def lengths(given) -> None:
             for _ in range(100):
                 step()
             middle, made = (clock() - begun) / 100, count
-            resident = memory.resident()
-            text = f"{middle * 1e6:8.0f} µs a step over the last 100  {resident / 2**20:6.0f} MiB resident"
-            row(given, "steps", count, text, seconds=middle, resident_bytes=resident)
+            data_on_device = memory.data_on_device()
+            text = f"{middle * 1e6:8.0f} µs a step over the last 100  {data_on_device / 2**20:6.0f} MiB resident"
+            row(given, "steps", count, text, seconds=middle, resident_bytes=data_on_device)

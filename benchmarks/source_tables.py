@@ -9,7 +9,7 @@ import re
 import statistics
 from pathlib import Path
 
-from gancore.run.claims import Claim, decide, line_of, paired_differences
+from gancore.tools.claims import Claim, decide, line_of, paired_differences
 
 NAMES = {  # figure: what the table of recipes calls it
     "frechet/ratio": "Fréchet/floor",

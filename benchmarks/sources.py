@@ -21,9 +21,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import source_tables
-from gancore import discovery, read_rows
-from gancore.recipe import read_recipe
-from gancore.run.sweep import final_figures
+from gancore import read_rows
+from gancore.recipe import lookup
+from gancore.recipe.toml import read_recipe
+from gancore.tools.sweep import final_figures
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "sources"
@@ -77,7 +78,7 @@ def measure_sweep(name, folder):
     found = circumstances(f"gan sweep {name} --small")
     gan("sweep", name, "--small", "--device", "cpu", "--out", folder / "sweep")
     content = json.loads((folder / "sweep" / "sweep.json").read_text())
-    table = discovery.recipe_chain(name)[-1].sweep
+    table = lookup.recipe_chain(name)[-1].sweep
     claims = [dict(each) for each in table.get("claims", [])]
     wanted = dict.fromkeys(["seconds/step", *table.get("figures", []), *(each["figure"] for each in claims)])
     figures = {
@@ -101,7 +102,7 @@ def rounded(figures):
 
 def measure(name):
     """Measure a recipe or a sweep and store it. Raises CalledProcessError where a command fails."""
-    is_sweep = bool(discovery.recipe_chain(name)[-1].sweep)
+    is_sweep = bool(lookup.recipe_chain(name)[-1].sweep)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
         found = (measure_sweep if is_sweep else measure_recipe)(name, Path(folder))

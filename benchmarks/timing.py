@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from attrs import frozen
 
-from gancore.run.device import cpu_facts, processor_name
+from gancore.hardware.device import cpu_facts, processor_name
 
 CLOCKS = {"processor time": time.process_time, "wall": time.perf_counter}
 

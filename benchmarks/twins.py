@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 
 from benchmarks.draws import in_order
 from benchmarks.nets import FastCritic, fast_generator
-from gancore import slopes
+from gancore import input_gradients
 
 LOG_EVERY = 10  # as in a run
 
@@ -71,9 +71,9 @@ class Loop:
         scores = self.critic.net(samples)
         return scores.float() if scores.dtype == torch.bfloat16 else scores
 
-    def view(self, samples, *moment):
+    def view(self, samples, *update_id):
         """Return what the critic is shown."""
-        return samples + self.task.noise * self.draws.noise(*moment) if self.task.noise else samples
+        return samples + self.task.noise * self.draws.noise(*update_id) if self.task.noise else samples
 
     def pairs(self, figures, name):
         """Note how close samples lie to each other, where the critic compares them."""
@@ -129,7 +129,7 @@ def update_critic(loop, step, k):
         real, fake = -real_scores.mean(), fake_scores.mean()
     share = loop.draws.shares(step, k)
     fakes = fakes.to(torch.promote_types(fakes.dtype, torch.float32))
-    gradients = slopes(loop.critic.net, share * reals + (1 - share) * fakes)
+    gradients = input_gradients(loop.critic.net, share * reals + (1 - share) * fakes)
     norms = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
     penalty = 10 * (norms - 1).square().mean()
     figures = {"real": real.detach(), "fake": fake.detach(), "penalty": penalty.detach()}

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import click
 
-from gancore import discovery, hookspecs
+from gancore import hookspecs
 from gancore.cli import gan
 from gancore.cli.plugins import show_type
 from gancore.cli.published import commands
-from gancore.component import SPECS, card_of, options_of
-from gancore.options import show
-from gancore.recipe import KINDS
+from gancore.plugins import discovery, loading
+from gancore.plugins.component import SPECS, info_of, options_of
+from gancore.plugins.slots import KINDS
+from gancore.recipe import lookup
+from gancore.recipe.options import show
 
 REFERENCE = Path(__file__).parent / "reference"
 FAULTS = (
@@ -49,8 +51,8 @@ def components_page() -> str:
 
 def component_section(row: discovery.Row) -> str:
     """Write the section of one component."""
-    cls = discovery.load(row)
-    card, options = card_of(cls), options_of(cls)
+    cls = loading.load(row)
+    card, options = info_of(cls), options_of(cls)
     lines = [
         f"### `{row.name}`\n",
         f"{inspect.getdoc(cls)}\n",
@@ -83,7 +85,7 @@ def component_section(row: discovery.Row) -> str:
 def commands_page() -> str:
     """Write the page of all commands, from their own help."""
     parts = [f"# Commands\n\n{NOTICE}"]
-    published = {row.name: discovery.load_object(row) for row in commands().values()}
+    published = {row.name: loading.load_object(row) for row in commands().values()}
     shown = {**gan.commands, **published}
     for name, command in list(shown.items()):
         shown |= {f"{name} {each}": one for each, one in getattr(command, "commands", {}).items()}
@@ -99,8 +101,8 @@ def recipes_page() -> str:
     parts = [
         f"# Recipes\n\n{NOTICE}`gan run --recipe NAME [--small] [--compat]`, and `gan sweep NAME` for the sweeps.\n"
     ]
-    for name in discovery.recipe_files():
-        chain = discovery.recipe_chain(name)
+    for name in lookup.recipe_files():
+        chain = lookup.recipe_chain(name)
         about = {key: value for each in chain for key, value in each.about.items()}
         parts.append(f"## `{name}`\n\n{chain[-1].summary}.\n")
         lines = [f"- {key}: {'; '.join(value) if isinstance(value, list) else value}" for key, value in about.items()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gancore.component import component, hookimpl, memory, name_of, needs, option, refuses, wary_of, wary_without
 from gancore.errors import (
     CheckpointError,
     CompositionError,
@@ -16,47 +15,109 @@ from gancore.errors import (
     PluginError,
     UsageError,
 )
-from gancore.plan import Head, LabelSet, Plan, Tail, Update, pyramid
+from gancore.plugins.component import (
+    component,
+    conflicts,
+    hookimpl,
+    memory,
+    name_of,
+    option,
+    requires,
+    warns_with,
+    warns_without,
+)
+from gancore.train.plan import Head, LabelSet, Plan, Tail, Update, pyramid
 
 if TYPE_CHECKING:
-    from gancore.bar import progress_bar
-    from gancore.batch import Batch, Judgement, Sample
-    from gancore.composition import Composition, compose
-    from gancore.data import Data, DataSpec, StoredData, expect_memory, resize_images
-    from gancore.derivatives import slopes
-    from gancore.networks import GAN, Critic, Crop
-    from gancore.rng import draw_rows, fork_state
+    from gancore.autograd import input_gradients
+    from gancore.distributed.group import average, gather, peers
+    from gancore.progressbar import progress_bar
+    from gancore.recipe.compose import Composition, compose
+    from gancore.recipe.settings import Settings
     from gancore.run.directory import RowReader, read_rows
-    from gancore.run.progress import Progress
-    from gancore.run.run import Run
-    from gancore.run.samples import grid, save_picture
-    from gancore.settings import Settings
-    from gancore.world import average, gather, peers
+    from gancore.run.pictures import grid, save_picture
+    from gancore.run.session import Run
+    from gancore.train.batch import Batch, Sample
+    from gancore.train.data import Data, DataSpec, StoredData, expect_memory, resize_images
+    from gancore.train.networks import GAN, Critic, CriticOutput, Crop
+    from gancore.train.progress import Progress
+    from gancore.train.rng import draw_rows, fork_state
 
-_LATER = {
-    "Batch": "batch", "Judgement": "batch", "Sample": "batch", "Composition": "composition",
-    "compose": "composition", "Data": "data", "DataSpec": "data", "StoredData": "data", "resize_images": "data",
-    "expect_memory": "data", "progress_bar": "bar",
-    "GAN": "networks", "Critic": "networks", "Crop": "networks", "Run": "run.run", "read_rows": "run.directory",
-    "RowReader": "run.directory",
-    "grid": "run.samples", "save_picture": "run.samples", "Progress": "run.progress", "Settings": "settings",
-    "average": "world", "gather": "world", "peers": "world", "draw_rows": "rng", "fork_state": "rng",
-    "slopes": "derivatives",
-}  # fmt: skip
+# where the names that need torch are defined; importing gancore alone takes no time
+_MODULES = {
+    "autograd": ["input_gradients"],
+    "distributed.group": ["average", "gather", "peers"],
+    "progressbar": ["progress_bar"],
+    "recipe.compose": ["Composition", "compose"],
+    "recipe.settings": ["Settings"],
+    "run.directory": ["RowReader", "read_rows"],
+    "run.pictures": ["grid", "save_picture"],
+    "run.session": ["Run"],
+    "train.batch": ["Batch", "Sample"],
+    "train.data": ["Data", "DataSpec", "StoredData", "expect_memory", "resize_images"],
+    "train.networks": ["GAN", "Critic", "Crop", "CriticOutput"],
+    "train.progress": ["Progress"],
+    "train.rng": ["draw_rows", "fork_state"],
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
-    "GAN", "Batch", "CheckpointError", "Composition", "CompositionError", "Critic", "Crop", "Data", "DataError",
-    "DataSpec", "GanError", "Head", "Judgement", "LabelSet", "NumbersError", "PeerError", "Plan", "PluginError",
-    "Progress", "RowReader", "Run", "Sample", "Settings", "StoredData", "Tail", "Update", "UsageError", "average",
-    "component", "compose", "draw_rows", "expect_memory", "fork_state", "gather", "grid", "hookimpl", "memory",
-    "name_of", "needs", "option", "peers", "progress_bar", "pyramid", "read_rows", "refuses", "resize_images",
-    "save_picture", "slopes", "wary_of", "wary_without",
-]  # fmt: skip
+    "GAN",
+    "Batch",
+    "CheckpointError",
+    "Composition",
+    "CompositionError",
+    "Critic",
+    "CriticOutput",
+    "Crop",
+    "Data",
+    "DataError",
+    "DataSpec",
+    "GanError",
+    "Head",
+    "LabelSet",
+    "NumbersError",
+    "PeerError",
+    "Plan",
+    "PluginError",
+    "Progress",
+    "RowReader",
+    "Run",
+    "Sample",
+    "Settings",
+    "StoredData",
+    "Tail",
+    "Update",
+    "UsageError",
+    "average",
+    "component",
+    "compose",
+    "conflicts",
+    "draw_rows",
+    "expect_memory",
+    "fork_state",
+    "gather",
+    "grid",
+    "hookimpl",
+    "input_gradients",
+    "memory",
+    "name_of",
+    "option",
+    "peers",
+    "progress_bar",
+    "pyramid",
+    "read_rows",
+    "requires",
+    "resize_images",
+    "save_picture",
+    "warns_with",
+    "warns_without",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _HOMES:
         raise AttributeError(f"module 'gancore' has no attribute {name!r}")
-    found = getattr(import_module(f"gancore.{_LATER[name]}"), name)
+    found = getattr(import_module(f"gancore.{_HOMES[name]}"), name)
     globals()[name] = found
     return found

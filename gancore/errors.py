@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one small tree. Each error says what, where and how to mend it.
+"""Everything that can go wrong, as one small tree. Each error says what, where and how to fix it.
 
 GanError                 the run failed; exit code 1
 ├── UsageError           refused before anything is built: command line, recipe, option; exit code 2
@@ -17,20 +17,20 @@ from collections.abc import Iterable
 
 
 class GanError(Exception):
-    """A run that failed: `what` is wrong, `where` it was given, how to `mend` it, and any `unknown` option."""
+    """A run that failed: `what` is wrong, `where` it was given, how to `fix` it, and any `unknown` option."""
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "", unknown: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", fix: str = "", unknown: str = "") -> None:
         super().__init__(what)
-        self.what, self.where, self.mend, self.unknown = what, where, mend, unknown
+        self.what, self.where, self.fix, self.unknown = what, where, fix, unknown
 
     def __str__(self) -> str:
         lines = [self.what]
         if self.where:
             lines.append(f"where: {self.where}")
-        if self.mend:
-            lines.append(f" mend: {self.mend}")
+        if self.fix:
+            lines.append(f"  fix: {self.fix}")
         return "\n".join(lines)
 
 
@@ -69,7 +69,7 @@ class PeerError(GanError):
         return cls(
             "another process of this run is gone, so no step can be finished",
             where=str(why).partition("\n")[0],
-            mend="look at what that process said, then go on with --resume",
+            fix="look at what that process said, then go on with --resume",
         )
 
 

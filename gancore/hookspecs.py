@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from gancore.batch import Batch
-    from gancore.data import Data, DataSpec
-    from gancore.networks import GAN
-    from gancore.plan import Head, Plan, Tail, Update
-    from gancore.run.progress import Progress
+    from gancore.train.batch import Batch
+    from gancore.train.data import Data, DataSpec
+    from gancore.train.networks import GAN
+    from gancore.train.plan import Head, Plan, Tail, Update
+    from gancore.train.progress import Progress
 
 hookspec = pluggy.HookspecMarker("gancore")
 
@@ -73,7 +73,7 @@ def recognizes(path: Path) -> int | None:
 
 @hookspec
 def make_data(spec: DataSpec) -> Data | None:
-    """Open or draw the real samples (first). See `gancore.data.Data` for what to return.
+    """Open or draw the real samples (first). See `gancore.Data` for what to return.
 
     Raises DataError where nothing usable is found.
     """
@@ -180,7 +180,7 @@ def adapt_generator(net: nn.Module, plan: Plan) -> nn.Module | None:
 def adapt_critic(net: nn.Module, plan: Plan) -> nn.Module | None:
     """Wrap or edit the critic, after it was initialised (fold).
 
-    `net` is a `gancore.networks.Critic`; replace `net.body` to change what the body sees, or edit layers anywhere.
+    `net` is a `gancore.Critic`; replace `net.body` to change what the body sees, or edit layers anywhere.
     """
 
 
@@ -322,7 +322,7 @@ def select_samples(
 
 @hookspec
 def measure(progress: Progress, rng: torch.Generator) -> dict[str, float | Tensor] | None:
-    """Measure figures for the metrics row about to be written (all). See `gancore.run.progress.Progress`."""
+    """Measure figures for the metrics row about to be written (all). See `gancore.Progress`."""
 
 
 @hookspec

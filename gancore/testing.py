@@ -25,25 +25,29 @@ from attrs import evolve
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from gancore.batch import Batch, Judgement, Moment, Sample
-from gancore.component import Option, card_of, component, hookimpl, kebab, option, options_of
-from gancore.composition import option_values
-from gancore.data import Data, DataOrder, DataSpec, StoredData
 from gancore.errors import PluginError
-from gancore.hooks import Chosen, Hooks
-from gancore.loop import Training
-from gancore.networks import build, make_plan
-from gancore.options import Given, read_options
-from gancore.plan import LabelSet, Plan, Update
-from gancore.rng import Streams
-from gancore.run.answers import shown
+from gancore.guard.hooks import Guarded, GuardedHooks
+from gancore.guard.results import shown
+from gancore.plugins.calling import Component, Hooks
+from gancore.plugins.component import Option, component, hookimpl, info_of, kebab, option, options_of
+from gancore.recipe.compose import option_values
+from gancore.recipe.options import Given, read_options
+from gancore.run.checkpoint.state import Snapshot, capture, restore
 from gancore.run.directory import RECIPE
-from gancore.run.guard import Guarded, GuardedHooks
-from gancore.run.progress import Progress
-from gancore.run.samples import draw_samples, grid, save_picture
-from gancore.run.snapshot import Snapshot, capture, restore
-from gancore.runtime import Runtime
-from gancore.step import Game, draw_fakes, make_batch
+from gancore.run.pictures import grid, save_picture
+from gancore.train.batch import Batch, Sample, UpdateId
+from gancore.train.build import build, make_plan
+from gancore.train.context import TrainingContext
+from gancore.train.data import Data, DataOrder, DataSpec, StoredData
+from gancore.train.fakes import draw_fakes
+from gancore.train.loop import Training
+from gancore.train.networks import CriticOutput
+from gancore.train.plan import LabelSet, Plan, Update
+from gancore.train.precision import Runtime
+from gancore.train.progress import Progress
+from gancore.train.rng import Streams
+from gancore.train.sampling import draw_samples
+from gancore.train.step import make_batch
 
 STAND_IN = "a stand-in for tests"
 
@@ -159,14 +163,14 @@ def train(
     batch: int = 8,
     seed: int = 0,
     stand_ins: Sequence[Any] | None = None,
-    hooks: Callable[[Sequence[Chosen]], Hooks] = Hooks,
+    hooks: Callable[[Sequence[Component]], Hooks] = Hooks,
 ) -> Training:
-    """Put components (in calling order) into a tiny game on the CPU; call `.advance()` to make a step.
+    """Put components (in calling order) into a tiny game on the CPU; call `.train_step()` to make a step.
 
     Open slots are filled by stand-ins; a component that provides a tag `loss.…` is the loss. Components go by the name
-    of their class, in kebab-case; pass a `Chosen` to give one another name, or to one player alone.
+    of their class, in kebab-case; pass a `Component` to give one another name, or to one player alone.
     """
-    given = [each if isinstance(each, Chosen) else _choose(each) for each in components]
+    given = [each if isinstance(each, Component) else _choose(each) for each in components]
     if stand_ins is None:
         has_loss = any(_is_loss(each.component) for each in given)
         stand_ins = [StandIn(dim=3)] if has_loss else [StandIn(dim=3), StandInLoss()]
@@ -177,24 +181,26 @@ def train(
     assert data is not None
     plan = make_plan(bound, streams, data.shape, data.label_sets, batch, data)
     gan = build(bound, plan, streams, device)
-    return Training(Game(gan, bound, plan, streams, Runtime(device), data), DataOrder(len(data), batch, streams))
+    return Training(
+        TrainingContext(gan, bound, plan, streams, Runtime(device), data), DataOrder(len(data), batch, streams)
+    )
 
 
-def _choose(each: Any) -> Chosen:
+def _choose(each: Any) -> Component:
     kind = "loss" if _is_loss(each) else "test"
-    return Chosen(kebab(type(each).__name__), kind, each, component_name=type(each).__name__)
+    return Component(kebab(type(each).__name__), kind, each, component_name=type(each).__name__)
 
 
 def _is_loss(each: Any) -> bool:
-    return any(tag.startswith("loss.") for tag in card_of(each).provides)
+    return any(tag.startswith("loss.") for tag in info_of(each).provides)
 
 
 def some_batch(training: Training, role: str = "critic", step: int = 0) -> Batch:
     """Draw one update's batch, reals and fakes, without making the update."""
-    game = training.game
-    moment = Moment(step, "critic" if role == "critic" else "generator")
+    context = training.context
+    update_id = UpdateId(step, "critic" if role == "critic" else "generator")
     reals = training.reals(0)
-    return make_batch(game, moment, reals, *draw_fakes(game, moment, reals))
+    return make_batch(context, update_id, reals, *draw_fakes(context, update_id, reals))
 
 
 def scores_batch(real: Tensor, fake: Tensor, *components: Any, role: str = "critic") -> Batch:
@@ -216,12 +222,17 @@ def critic_batch(critic: Callable[[Tensor], Tensor], reals: Tensor, fakes: Tenso
 
     class Given(nn.Module):
         def forward(self, view: Tensor, labels: Tensor) -> Any:
-            return Judgement(critic(view), view.flatten(1), {})
+            return CriticOutput(critic(view), view.flatten(1), {})
 
-    training.game.gan.critic.network = Given()
+    training.context.gan.critic.network = Given()
     nobody = torch.empty(len(reals), 0, dtype=torch.int64)
     return make_batch(
-        training.game, Moment(0, "critic"), lambda: (reals, nobody), torch.zeros(len(fakes), 1), nobody, Sample(fakes)
+        training.context,
+        UpdateId(0, "critic"),
+        lambda: (reals, nobody),
+        torch.zeros(len(fakes), 1),
+        nobody,
+        Sample(fakes),
     )
 
 
@@ -229,7 +240,7 @@ def terms(each: Any, hook: str, batch: Batch) -> dict[str, Tensor]:
     """Ask one component for its terms of a batch."""
     figures: dict[str, Any] = {}
     placed = [chosen for chosen in batch.hooks.chosen if chosen.component is each]
-    chosen = placed[0] if placed else Chosen("it", "test", each)
+    chosen = placed[0] if placed else Component("it", "test", each)
     batch.hooks = Hooks([chosen])
     found = batch.terms(hook, figures)
     return {name.removeprefix(f"{chosen.name}/"): value for name, value in found.items()}
@@ -269,7 +280,7 @@ def shared_data(cls: type) -> dict[str, str]:
 
 def check_help(cls: type) -> None:
     """Check that docstring, source and the help of every option are there."""
-    assert card_of(cls).source.strip(), f"{cls.__name__} cites no source"
+    assert info_of(cls).source.strip(), f"{cls.__name__} cites no source"
     first = (cls.__doc__ or "").partition("\n")[0]
     assert 0 < len(first) < 120, f"{cls.__name__}: the first line of its docstring must hold 1 to 119 characters"
     for name, each in options_of(cls).items():
@@ -286,9 +297,9 @@ def check_options(cls: type, options: Mapping[str, Any]) -> None:
             except ValueError:
                 continue
             raise AssertionError(f"{cls.__name__}.{each.name} takes {value!r}, though it must be {each.range}")
-    written = option_values(Chosen("it", "test", made))
+    written = option_values(Component("it", "test", made))
     again = cls(**read_options("it", options_of(cls), {name: Given(value, "TOML") for name, value in written.items()}))
-    assert option_values(Chosen("it", "test", again)) == written, f"{cls.__name__} does not survive TOML"
+    assert option_values(Component("it", "test", again)) == written, f"{cls.__name__} does not survive TOML"
 
 
 def _out_of_range(each: Option) -> list[Any]:
@@ -309,8 +320,8 @@ def _check_training(make: Callable[[], Sequence[Any]], *, data: Data | None = No
     """Do what `check_exact_resume` says, and return the training that never stopped."""
     try:
         whole = train(*make(), data=data, hooks=WatchedHooks)
-        before = {each.name: memories(each.component) for each in whole.game.hooks.chosen}
-        figures = [whole.advance() for _ in range(2 * steps)]
+        before = {each.name: memories(each.component) for each in whole.context.hooks.chosen}
+        figures = [whole.train_step() for _ in range(2 * steps)]
     except PluginError as error:
         raise AssertionError(str(error)) from error
     for row in figures:
@@ -318,18 +329,18 @@ def _check_training(make: Callable[[], Sequence[Any]], *, data: Data | None = No
             assert math.isfinite(float(value)), f"{name} is {float(value)}"
     again = train(*make(), data=data)
     for _ in range(2 * steps):
-        again.advance()
+        again.train_step()
     assert_equal(capture(whole), capture(again), "two runs in one process differ: something is kept on class or module")
     first = train(*make(), data=data)
     for _ in range(steps):
-        first.advance()
+        first.train_step()
     second = train(*make(), data=data)
     restore(second, through_files(capture(first)))
     for _ in range(steps):
-        second.advance()
+        second.train_step()
     forgotten = [
         f"{each.name} changes {name} while training, but has no state()"
-        for each in whole.game.hooks.chosen
+        for each in whole.context.hooks.chosen
         if not hasattr(each.component, "state")
         for name, value in memories(each.component).items()
         if before[each.name][name] != value
@@ -343,24 +354,24 @@ def check_records(training: Training) -> None:
 
     `draw` is given the folder `samples` of a run's folder, which holds a `metrics.jsonl` of one row.
     """
-    game, before = training.game, capture(training)
+    context, before = training.context, capture(training)
     row: dict[str, Any] = {"step": training.step, "epoch": training.epoch, "critic/total": 0.5, "generator/total": 0.5}
-    progress = Progress(game, training.step, training.epoch)
+    progress = Progress(context, training.step, training.epoch)
     try:
         with TemporaryDirectory() as place:
             folder = Path(place) / "run" / "samples"
             folder.mkdir(parents=True)
             save_picture(grid(torch.zeros(1, 3, 8, 8)), folder / "final.png")
-            _check_data_hooks(game.hooks, Path(place))
-            _check_samples(game)
-            row |= _measured(game, progress)
+            _check_data_hooks(context.hooks, Path(place))
+            _check_samples(context)
+            row |= _measured(context, progress)
             (folder.parent / RECIPE).write_text("")
             (folder.parent / "metrics.jsonl").write_text(json.dumps(row) + "\n")
             given = dict(row)
-            game.hooks.all("record", row=given)
-            game.hooks.first("stop", row=given)
+            context.hooks.all("record", row=given)
+            context.hooks.first("stop", row=given)
             assert given == row, "record or stop writes into the row, which all components share"
-            game.hooks.all("draw", progress=progress, folder=folder)
+            context.hooks.all("draw", progress=progress, folder=folder)
             outside = [path.name for path in Path(place).iterdir() if path.name != "run"]
             assert not outside, f"draw writes {', '.join(outside)} outside the run's folder"
     except PluginError as error:
@@ -382,22 +393,24 @@ def _check_data_hooks(hooks: Hooks, place: Path) -> None:
             raise AssertionError(f"{name}.describe_data gave what JSON cannot hold: {error}") from error
 
 
-def _check_samples(game: Game) -> None:
-    if not any(map(game.hooks.any, ("sampling_generator", "select_samples"))):
+def _check_samples(context: TrainingContext) -> None:
+    if not any(map(context.hooks.any, ("sampling_generator", "select_samples"))):
         return
-    images, labels = draw_samples(game, 4, "check")
-    again, _ = draw_samples(game, 4, "check")
+    images, labels = draw_samples(context, 4, "check")
+    again, _ = draw_samples(context, 4, "check")
     assert len(images) == len(labels) <= 4, f"4 samples became {len(images)} with {len(labels)} rows of labels"
-    assert images.shape[1:] == game.plan.shape, f"samples are {list(images.shape[1:])}, not {list(game.plan.shape)}"
+    assert images.shape[1:] == context.plan.shape, (
+        f"samples are {list(images.shape[1:])}, not {list(context.plan.shape)}"
+    )
     assert torch.equal(images, again), "sampling_generator or select_samples does not repeat itself"
 
 
-def _measured(game: Game, progress: Progress) -> dict[str, float]:
+def _measured(context: TrainingContext, progress: Progress) -> dict[str, float]:
     found: dict[str, float] = {}
-    for name, figures in game.hooks.all(
+    for name, figures in context.hooks.all(
         "measure",
         progress=progress,
-        rng=lambda name: game.streams.generator(f"component/{name}", progress.step, "measure"),
+        rng=lambda name: context.streams.generator(f"component/{name}", progress.step, "measure"),
     ):
         for key, value in figures.items():
             scalar = isinstance(value, int | float) or (isinstance(value, Tensor) and value.dim() == 0)
@@ -436,7 +449,7 @@ QUIET = {"critic_view", "critic_targets", "critic_fakes", "draw_latent", "draw_l
 class WatchedHooks(GuardedHooks):
     """Hooks that check what every call takes, gives, and changes around it."""
 
-    def __init__(self, chosen: Sequence[Chosen]) -> None:
+    def __init__(self, chosen: Sequence[Component]) -> None:
         super().__init__(chosen, watch=_Watched)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from hostile import cases
 
 from gancore import GanError, Run
-from gancore.run import checkpoint
+from gancore.run.checkpoint import writer
 
 FORBIDDEN = (
     "exec", "compile", "import", "code.", "marshal.", "pickle.", "os.system", "os.exec", "os.fork",
@@ -64,12 +64,12 @@ def misbehave(run):
 
 def main(finished, place):
     finished = Path(shutil.copytree(finished, place / "good"))
-    for each in checkpoint.steps(finished / "checkpoints")[:-1]:
+    for each in writer.steps(finished / "checkpoints")[:-1]:
         shutil.rmtree(each)
     runs = []
     for name, (spoil, _) in cases().items():
         runs.append(Path(shutil.copytree(finished, place / name)))
-        spoil(checkpoint.steps(runs[-1] / "checkpoints")[-1])
+        spoil(writer.steps(runs[-1] / "checkpoints")[-1])
     audit = Audit()
     for action in (load, Run.resume):  # whatever is imported late is imported now
         assert audit.of(finished, action) == ""

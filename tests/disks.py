@@ -11,7 +11,7 @@ from itertools import combinations, product
 
 import torch
 
-from gancore.run.snapshot import Snapshot
+from gancore.run.checkpoint.state import Snapshot
 
 # ── checkpoints ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -242,11 +242,11 @@ def power_cuts(folder):
         yield folder.after(torn, kept, below)
 
 
-def lay_out(content, path):
+def use_channels_last(content, path):
     """Write nested tables as folders and files."""
     path.mkdir()
     for name, each in content.items():
         if isinstance(each, dict):
-            lay_out(each, path / name)
+            use_channels_last(each, path / name)
         else:
             (path / name).write_bytes(each)

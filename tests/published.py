@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from textwrap import dedent, indent
 
-from gancore import discovery
 from gancore.cli.published import commands, executors
+from gancore.plugins import discovery, inspection
 
 HEAD = """\
 import os, sys, torch
@@ -30,7 +30,7 @@ def looked_up(entry):
     return look(entry)
 
 
-look = discovery._look
+look = inspection._look
 
 
 class Shelf:
@@ -77,6 +77,6 @@ class Shelf:
             discovery.named,
             commands,
             executors,
-            discovery._importable,
+            inspection._importable,
         ):
             cached.cache_clear()

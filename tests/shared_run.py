@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from gancore import compose
-from gancore.run.device import choose_runtime
-from gancore.run.run import open_data, prepare
-from gancore.run.shared_memory import SharedMemory
+from gancore.distributed.shared_memory import SharedMemory
+from gancore.hardware.device import choose_runtime
+from gancore.run.session import open_data, prepare
 
 SIZES = {
     "sprites.count": 64, "dcgan.width": 4, "dcgan-critic.width": 4, "sgd.lr": 1e-3,
@@ -69,19 +69,19 @@ def train(chosen, steps=3):
     composition = compose(**chosen, settings=settings)
     training = prepare(composition, Doubles(open_data(composition)), choose_runtime(composition.settings))
     for _ in range(steps):
-        training.advance()
+        training.train_step()
     return training
 
 
 def tensors(training):
     """Return every weight and every tensor of a component, by name."""
-    gan = training.game.gan
+    gan = training.context.gan
     found = {
         f"{role}/{name}": each
         for role in ("generator", "critic")
         for name, each in gan.player(role).state_dict().items()
     }
-    for chosen in training.game.hooks.chosen:
+    for chosen in training.context.hooks.chosen:
         if hasattr(chosen.component, "state"):
             state = chosen.component.state()
             found |= {f"{chosen.name}/{name}": each for name, each in state.items() if isinstance(each, torch.Tensor)}
@@ -94,6 +94,6 @@ if __name__ == "__main__":
         os.environ.pop("LOCAL_WORLD_SIZE")  # torchrun says with it who is on this machine
     for name, chosen in COMPOSITIONS.items():
         training = train(chosen)
-        assert (sys.argv[2] == "memory") == isinstance(training.game.runtime.world.exchange, SharedMemory)
-        if training.game.runtime.world.leads:
+        assert (sys.argv[2] == "memory") == isinstance(training.context.runtime.group.exchange, SharedMemory)
+        if training.context.runtime.group.is_main:
             save_file(tensors(training), Path(sys.argv[1]) / f"{name}.safetensors")

@@ -167,7 +167,7 @@ def test_a_critic_that_sums_over_pixels_passes_the_kit():
 
 def test_a_component_finds_its_latent_under_the_name_that_it_goes_by():
     from gancore import name_of
-    from gancore.hooks import Chosen
+    from gancore.plugins.calling import Component
     from gancore.testing import train
 
     seen = []
@@ -176,7 +176,7 @@ def test_a_component_finds_its_latent_under_the_name_that_it_goes_by():
         seen.append(batch.plan.latent_slices[name_of(self)])
 
     cls = bad(latent_width=lambda self: 2, draw_latent=lambda self, n: torch.zeros(n, 2), critic_terms=critic_terms)
-    train(Chosen("published-so", "reg", cls())).advance()
+    train(Component("published-so", "reg", cls())).train_step()
     assert seen[0] == slice(0, 2)
 
 

@@ -6,13 +6,13 @@ from itertools import count
 
 import pytest
 
-from gancore import bar
+from gancore import progressbar
 
 
 def lines_of(total, seconds_each):
     """The plain lines for so many items, each of which takes so many seconds."""
     lines, ticks = [], count(0, seconds_each)
-    assert list(bar._told(range(total), total, "decoding images", 1, lines.append, lambda: next(ticks))) == [
+    assert list(progressbar._told(range(total), total, "decoding images", 1, lines.append, lambda: next(ticks))) == [
         *range(total)
     ]
     return lines
@@ -20,7 +20,7 @@ def lines_of(total, seconds_each):
 
 def test_the_first_of_many_items_is_announced_before_it_is_done():
     lines, items = [], iter(range(24_000))
-    first = next(iter(bar._told(items, 24_000, "decoding images", 1, lines.append, lambda: 0.0)))
+    first = next(iter(progressbar._told(items, 24_000, "decoding images", 1, lines.append, lambda: 0.0)))
     assert first == 0
     assert lines == ["decoding images: 24,000"]
 
@@ -53,5 +53,5 @@ def test_of_several_processes_only_the_first_prints(rank, expected):
 
 def test_items_that_stand_for_several_are_counted_as_such():
     lines, ticks = [], count(0, 4)
-    list(bar._told(range(3), 2500, "drawing", 1000, lines.append, lambda: next(ticks)))
+    list(progressbar._told(range(3), 2500, "drawing", 1000, lines.append, lambda: next(ticks)))
     assert lines == ["drawing: 1,000 of 2,500, 250 a second, 00:06 left"]

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from gancore import PluginError, compose
-from gancore.run.bench import begin, bench, limits, spread
-from gancore.run.memory import most_kept
-from gancore.run.stopwatch import Stopwatch, TimedHooks, plain_step, timed_step
+from gancore.hardware.memory import most_kept
+from gancore.tools.bench.measure import begin, bench, limits, spread
+from gancore.tools.bench.stopwatch import Stopwatch, TimedHooks, plain_step, timed_step
 
 POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
 NARROW = {"mlp.hidden": [8], "mlp-critic.hidden": [8], "dcgan.width": 2, "dcgan-critic.width": 2, "sprites.count": 32}
@@ -100,7 +100,7 @@ def test_timing_changes_no_bit_and_leaves_nothing_behind():
         plain_step(plain)
     assert (timed.step, timed.batches) == (plain.step, plain.batches)
     for role in ("generator", "critic"):
-        one, other = timed.game.gan.player(role), plain.game.gan.player(role)
+        one, other = timed.context.gan.player(role), plain.context.gan.player(role)
         assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
         assert not one.network._forward_hooks
         assert not one.network._forward_pre_hooks
@@ -158,7 +158,7 @@ def test_what_a_component_adds_is_seen_by_leaving_it_out_where_that_is_allowed(t
 
 
 PAIR = '''
-from gancore import component, hookimpl, needs
+from gancore import component, hookimpl, requires
 
 
 @component(source="a test", provides=["base-of-a-test"])
@@ -169,7 +169,7 @@ class Base:
     def after_step(self, step): ...
 
 
-@component(source="a test", rules=[needs("base-of-a-test", "it leans on it")])
+@component(source="a test", rules=[requires("base-of-a-test", "it leans on it")])
 class Leaning:
     """Lean."""
 

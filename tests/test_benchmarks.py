@@ -16,9 +16,9 @@ from benchmarks.contestants import Contestant, composition, gap, written
 from benchmarks.draws import Draws
 from benchmarks.tasks import DCGAN_64, TASKS
 from benchmarks.timing import append, claim, in_turn, median_of, ratio
-from gancore.rng import Streams
-from gancore.run.device import choose_runtime
-from gancore.run.run import open_data, prepare
+from gancore.hardware.device import choose_runtime
+from gancore.run.session import open_data, prepare
+from gancore.train.rng import Streams
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 3
@@ -48,7 +48,7 @@ def training(task):
     chosen = composition(task)
     made = prepare(chosen, data := open_data(chosen), choose_runtime(chosen.settings))
     data.place = 0
-    return Contestant("composed", made.advance, made.game.gan.generator.network, made.game.gan.critic.network)
+    return Contestant("composed", made.train_step, made.context.gan.generator.network, made.context.gan.critic.network)
 
 
 @pytest.mark.parametrize("batch", [8, 32])  # with channels first and last

@@ -15,9 +15,11 @@ from disks import reseal, snapshot
 from PIL import Image
 
 from gancore import CheckpointError, PluginError, Run, component, compose, hookimpl, memory
-from gancore.recipe import layer_of
-from gancore.run import checkpoint, directory, sealed
-from gancore.run.snapshot import capture, compare, restore
+from gancore.recipe.toml import layer_of
+from gancore.run import atomic, directory
+from gancore.run.checkpoint import reader, verified, writer
+from gancore.run.checkpoint.compare import compare
+from gancore.run.checkpoint.state import capture, restore
 from gancore.testing import assert_equal, check_exact_resume, train
 
 
@@ -29,13 +31,13 @@ def snapshot_of(training, **more):
 @pytest.fixture
 def saved(tmp_path):
     training = train(Average())
-    training.advance()
-    return training, checkpoint.write(tmp_path, snapshot_of(training), {})
+    training.train_step()
+    return training, writer.write(tmp_path, snapshot_of(training), {})
 
 
 def test_what_is_written_is_read_back_bit_for_bit(saved):
     training, folder = saved
-    assert_equal(snapshot_of(training), checkpoint.read(folder).snapshot)
+    assert_equal(snapshot_of(training), reader.read(folder).snapshot)
 
 
 def test_a_checkpoint_holds_the_files_that_the_format_names(saved):
@@ -56,9 +58,9 @@ def test_equal_trainings_write_equal_bytes(tmp_path):
     sums = []
     for name in ("a", "b"):
         training = train(Average())
-        training.advance()
+        training.train_step()
         (tmp_path / name).mkdir()
-        sums.append((checkpoint.write(tmp_path / name, snapshot_of(training), {}) / "SHA256SUMS").read_bytes())
+        sums.append((writer.write(tmp_path / name, snapshot_of(training), {}) / "SHA256SUMS").read_bytes())
     assert sums[0] == sums[1]
 
 
@@ -71,14 +73,14 @@ def test_any_flipped_byte_is_noticed_and_named(saved, name):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="damaged|cannot be read"):
-        checkpoint.read(saved[1])
+        reader.read(saved[1])
 
 
 @pytest.mark.parametrize("name", ["critic.safetensors", "state.json", "SHA256SUMS"])
 def test_a_missing_file_is_noticed_and_named(saved, name):
     (saved[1] / name).unlink()
     with pytest.raises(CheckpointError, match=name):
-        checkpoint.read(saved[1])
+        reader.read(saved[1])
 
 
 def test_a_link_in_place_of_a_file_is_not_followed(saved):
@@ -87,15 +89,15 @@ def test_a_link_in_place_of_a_file_is_not_followed(saved):
     path.rename(elsewhere)
     path.symlink_to(elsewhere)
     with pytest.raises(CheckpointError, match="state.json"):
-        checkpoint.read(saved[1])
+        reader.read(saved[1])
 
 
 def test_the_newest_that_verifies_is_taken_and_the_damage_is_told(saved):
     training, first = saved
-    training.advance()
-    second = checkpoint.write(first.parent, snapshot_of(training), {})
+    training.train_step()
+    second = writer.write(first.parent, snapshot_of(training), {})
     (second / "critic.safetensors").write_bytes(b"torn")
-    found, warnings = checkpoint.newest(first.parent)
+    found, warnings = reader.newest(first.parent)
     assert found.folder == first
     assert len(warnings) == 1
     assert warnings[0].startswith("step-000000002: critic.safetensors is damaged (it has 4 bytes, not ")
@@ -104,24 +106,24 @@ def test_the_newest_that_verifies_is_taken_and_the_damage_is_told(saved):
 def test_an_intact_checkpoint_of_the_same_step_is_kept(saved):
     training, folder = saved
     before = os.stat(folder).st_ino
-    assert checkpoint.write(folder.parent, snapshot_of(training), {}) == folder
+    assert writer.write(folder.parent, snapshot_of(training), {}) == folder
     assert os.stat(folder).st_ino == before
 
 
 def test_a_damaged_checkpoint_of_the_same_step_is_replaced(saved):
     training, folder = saved
     (folder / "state.json").write_text("{}")
-    checkpoint.write(folder.parent, snapshot_of(training), {})
-    assert not checkpoint.problem(folder)
+    writer.write(folder.parent, snapshot_of(training), {})
+    assert not reader.problem(folder)
 
 
 def test_pruning_keeps_the_newest_and_sweeps_what_crashes_left(saved):
     training, first = saved
     (first.parent / ".tmp-step-000000009-1-00").mkdir()
     for _ in range(3):
-        training.advance()
-        checkpoint.write(first.parent, snapshot_of(training), {})
-    checkpoint.prune(first.parent, 2)
+        training.train_step()
+        writer.write(first.parent, snapshot_of(training), {})
+    writer.prune(first.parent, 2)
     left = sorted(path.name for path in first.parent.iterdir())
     assert left == ["latest", "step-000000003", "step-000000004"]
 
@@ -129,16 +131,16 @@ def test_pruning_keeps_the_newest_and_sweeps_what_crashes_left(saved):
 @pytest.mark.parametrize("operation", ["write_new", "commit"])
 def test_a_save_that_fails_leaves_the_old_checkpoint_and_nothing_else(saved, monkeypatch, operation):
     training, first = saved
-    training.advance()
+    training.train_step()
 
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint._fs, operation, fail)
+    monkeypatch.setattr(atomic, operation, fail)
     with pytest.raises(CheckpointError, match="step 2 was not saved: No space left on device"):
-        checkpoint.write(first.parent, snapshot_of(training), {})
+        writer.write(first.parent, snapshot_of(training), {})
     assert sorted(path.name for path in first.parent.iterdir()) == ["latest", first.name]
-    assert not checkpoint.problem(first)
+    assert not reader.problem(first)
 
 
 # ── formats ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -146,18 +148,18 @@ def test_a_save_that_fails_leaves_the_old_checkpoint_and_nothing_else(saved, mon
 
 def test_a_newer_format_is_refused_with_both_numbers(saved, monkeypatch):
     training, folder = saved
-    monkeypatch.setattr(checkpoint, "FORMAT", 2)
-    training.advance()
-    newer = checkpoint.write(folder.parent, snapshot_of(training), {})
-    monkeypatch.setattr(checkpoint, "FORMAT", 1)
+    monkeypatch.setattr(writer, "FORMAT", 2)
+    training.train_step()
+    newer = writer.write(folder.parent, snapshot_of(training), {})
+    monkeypatch.setattr(writer, "FORMAT", 1)
     with pytest.raises(CheckpointError, match=r"a newer gancore \(format 2\); this one reads 1"):
-        checkpoint.read(newer)
+        reader.read(newer)
 
 
 @pytest.fixture
 def ancient(tmp_path):
     """A checkpoint as format 0 might have had it: with another name for the counter of batches."""
-    folder = checkpoint.write(tmp_path / "checkpoints", snapshot(1), {})
+    folder = writer.write(tmp_path / "checkpoints", snapshot(1), {})
     state, manifest = (json.loads((folder / name).read_text()) for name in ("state.json", "manifest.json"))
     state["shown"] = state.pop("batches")
     (folder / "state.json").write_text(json.dumps(state))
@@ -168,7 +170,7 @@ def ancient(tmp_path):
 
 def test_an_older_format_without_a_migration_is_refused_with_both_numbers(ancient):
     with pytest.raises(CheckpointError, match=r"an older gancore \(format 0\); this one reads 1"):
-        checkpoint.read(ancient)
+        reader.read(ancient)
 
 
 def test_an_older_format_is_migrated_in_memory_and_its_files_stay_as_they_are(ancient, monkeypatch):
@@ -180,12 +182,12 @@ def test_an_older_format_is_migrated_in_memory_and_its_files_stay_as_they_are(an
         return evolve(old, state={("batches" if key == "shown" else key): each for key, each in old.state.items()})
 
     before = {path.name: path.read_bytes() for path in ancient.iterdir()}
-    monkeypatch.setitem(sealed.MIGRATIONS, 0, rename_well)
-    assert_equal(checkpoint.read(ancient).snapshot, snapshot(1))
+    monkeypatch.setitem(verified.MIGRATIONS, 0, rename_well)
+    assert_equal(reader.read(ancient).snapshot, snapshot(1))
     assert {path.name: path.read_bytes() for path in ancient.iterdir()} == before
-    monkeypatch.setitem(sealed.MIGRATIONS, 0, rename)
+    monkeypatch.setitem(verified.MIGRATIONS, 0, rename)
     with pytest.raises(CheckpointError, match="unknown key 'shown'"):
-        checkpoint.read(ancient)
+        reader.read(ancient)
 
 
 # ── keeping ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,9 +200,9 @@ def names(folder):
 def keep(folder, steps, **how):
     """Save and prune at each of some steps; return the steps that are left."""
     for step in steps:
-        checkpoint.write(folder, snapshot(step), {})
-        checkpoint.prune(folder, **how)
-    return [sealed.step_of(path) for path in checkpoint.steps(folder)]
+        writer.write(folder, snapshot(step), {})
+        writer.prune(folder, **how)
+    return [verified.step_of(path) for path in writer.steps(folder)]
 
 
 def test_the_first_checkpoint_of_each_stretch_is_kept_for_good(tmp_path):
@@ -211,7 +213,7 @@ def test_a_run_keeps_what_it_is_told_to(tmp_path, gan_here):
     tiny = "--data mixture --gen mlp --critic mlp-critic --batch 4 --save-every 1 --keep 1 --keep-every 3"
     gan_here("run", *tiny.split(), "--steps", "5", "--out", "r")
     gan_here("run", "--resume", "r", "--steps", "8", "--keep-every", "4")
-    left = [sealed.step_of(path) for path in checkpoint.steps(tmp_path / "r" / "checkpoints")]
+    left = [verified.step_of(path) for path in writer.steps(tmp_path / "r" / "checkpoints")]
     assert left == [0, 5, 8]  # 5 is the first from 4 on: what is between 4 and 5 had gone before
 
 
@@ -223,8 +225,8 @@ def test_a_sound_checkpoint_stays_until_a_newer_one_is_sound(tmp_path):
     folder = tmp_path / "c"
     keep(folder, [1], keep=1)
     for step in (2, 3):
-        (checkpoint.write(folder, snapshot(step), {}) / "state.json").write_bytes(b"")
-        checkpoint.prune(folder, 1)
+        (writer.write(folder, snapshot(step), {}) / "state.json").write_bytes(b"")
+        writer.prune(folder, 1)
     assert names(folder) == ["latest", "step-000000001", "step-000000003"]
     assert keep(folder, [4], keep=1) == [4]
 
@@ -232,7 +234,7 @@ def test_a_sound_checkpoint_stays_until_a_newer_one_is_sound(tmp_path):
 @pytest.mark.parametrize("content", [None, b"", b"step-000000009\n", b"\xff" * 99, "folder", "fifo", "link"])
 def test_latest_is_only_a_hint_whatever_becomes_of_it(tmp_path, content):
     folder = tmp_path / "c"
-    checkpoint.write(folder, snapshot(1), {})
+    writer.write(folder, snapshot(1), {})
     hint = folder / "latest"
     hint.unlink()
     outside = tmp_path / "outside"
@@ -245,7 +247,7 @@ def test_latest_is_only_a_hint_whatever_becomes_of_it(tmp_path, content):
         hint.symlink_to(outside)
     elif content is not None:
         hint.write_bytes(content)
-    found, warnings = checkpoint.newest(folder)
+    found, warnings = reader.newest(folder)
     assert (found.snapshot.state["step"], warnings) == (1, [])
     assert keep(folder, [2], keep=1) == [2]
     assert content == "folder" or hint.read_text() == "step-000000002\n"
@@ -256,7 +258,7 @@ def test_what_belongs_to_no_checkpoint_is_told_and_never_opened(saved):
     _, folder = saved
     os.mkfifo(folder / "notes.txt")  # opening it would wait for ever
     (folder / ".DS_Store").write_bytes(b"of a desktop")
-    found = checkpoint.read(folder)
+    found = reader.read(folder)
     assert found.notes == ["step-000000001 holds what is no part of it: notes.txt"]
 
 
@@ -278,14 +280,14 @@ def test_a_checkpoints_folder_that_vanished_is_made_again(tmp_path):
 )
 def test_what_could_not_be_read_again_is_not_saved(tmp_path, state, what):
     with pytest.raises(CheckpointError, match=f"step 1 was not saved: .*{what}"):
-        checkpoint.write(tmp_path / "c", snapshot(1, **state), {})
+        writer.write(tmp_path / "c", snapshot(1, **state), {})
     assert names(tmp_path / "c") == []
 
 
 def test_tensors_that_could_not_be_read_again_are_not_saved(tmp_path):
     odd = evolve(snapshot(1), files={**snapshot(1).files, "critic": {"weight": torch.zeros(2, dtype=torch.complex64)}})
     with pytest.raises(CheckpointError, match="weight is of type 'C64'"):
-        checkpoint.write(tmp_path / "c", odd, {})
+        writer.write(tmp_path / "c", odd, {})
 
 
 def test_a_checkpoint_is_readable_by_whoever_may_read_the_run_and_writable_by_nobody_else(tmp_path):
@@ -293,7 +295,7 @@ def test_a_checkpoint_is_readable_by_whoever_may_read_the_run_and_writable_by_no
         folder = tmp_path / f"{mode:o}"
         folder.mkdir()
         folder.chmod(mode)
-        assert checkpoint.write(folder, snapshot(1), {}).stat().st_mode & 0o777 == wanted
+        assert writer.write(folder, snapshot(1), {}).stat().st_mode & 0o777 == wanted
 
 
 # ── gan checkpoint ────────────────────────────────────────────────────────────────────────────────────────────
@@ -305,7 +307,7 @@ def run(tmp_path):
     folder = tmp_path / "run"
     directory.create(folder, {"run": {"keep-every": 10}})
     for step in (0, 6, 12, 18):
-        checkpoint.write(folder / "checkpoints", snapshot(step), {})
+        writer.write(folder / "checkpoints", snapshot(step), {})
     return folder
 
 
@@ -357,7 +359,7 @@ def test_pruning_leaves_the_newest_what_is_kept_for_good_and_what_is_sound(run, 
 def test_a_run_that_trains_is_not_pruned(run, gan_here):
     with directory.locked(run):
         assert "in use by process" in gan_here("checkpoint", "prune", "run", "--keep", "1", check=1).stderr
-    assert len(checkpoint.steps(run / "checkpoints")) == 4
+    assert len(writer.steps(run / "checkpoints")) == 4
 
 
 @pytest.mark.parametrize(
@@ -398,7 +400,7 @@ for words in (["list"], ["verify"], ["prune", "--keep", "1"]):
 
 
 def test_optimiser_state_is_named_after_its_weight(saved):
-    names = checkpoint.read(saved[1]).snapshot.files["optim"]
+    names = reader.read(saved[1]).snapshot.files["optim"]
     assert "critic/score.weight/momentum_buffer" in names
 
 
@@ -461,11 +463,11 @@ def test_tensors_may_be_kept_under_any_text(tmp_path):
             self.shares = state
 
     training = train(Odd())
-    training.advance()
+    training.train_step()
     before = snapshot_of(training)
-    folder = checkpoint.write(tmp_path, before, {})
-    assert not sealed.faults(folder)
-    found = checkpoint.read(folder).snapshot
+    folder = writer.write(tmp_path, before, {})
+    assert not verified.faults(folder)
+    found = reader.read(folder).snapshot
     assert_equal(before, found)
     again = train(Odd())
     restore(again, found)
@@ -477,7 +479,7 @@ def test_weights_and_their_moments_may_have_any_name(tmp_path):
     weights = {f"heads.{name}.weight": torch.full((2,), float(place)) for place, name in enumerate(NAMES)}
     moments = {f"critic/{name}/exp_avg": weight for name, weight in weights.items()}
     odd = evolve(whole, files={**whole.files, "critic": weights, "optim": moments})
-    assert_equal(odd, checkpoint.read(checkpoint.write(tmp_path, odd, {})).snapshot)
+    assert_equal(odd, reader.read(writer.write(tmp_path, odd, {})).snapshot)
 
 
 def test_a_run_on_classes_with_spaces_is_saved_and_gone_on_with(tmp_path):

@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from gancore import UsageError
-from gancore.run.claims import Claim, as_json, holm, judge, line_of, read_claims, t_test
+from gancore.tools.claims import Claim, as_json, holm, judge, line_of, read_claims, t_test
 
 BELOW = Claim("", "f", "a", "b")
 ALIKE = Claim("", "f", "a", "b", same=True, margin=0.5)

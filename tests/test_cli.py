@@ -86,7 +86,7 @@ def test_plugins_checks_by_importing(gan_here):
         (["sample", "nowhere"], "is no run"),
     ],
 )  # fmt: skip
-def test_a_users_mistake_exits_2_and_says_how_to_mend_it(gan_here, words, expected):
+def test_a_users_mistake_exits_2_and_says_how_to_fix_it(gan_here, words, expected):
     done = gan_here(*words, check=2)
     assert done.stderr.startswith("error: ")
     assert expected in done.stderr
@@ -240,7 +240,7 @@ for words, what in (
 def test_a_name_that_is_too_long_is_refused_before_anything_is_done(gan_here, tmp_path, words):
     name = "x" * 300 + (".py" if words[-1] == "--reg" else "")
     done = gan_here(*words, name, check=2)
-    assert "mend:" in done.stderr
+    assert "fix:" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,8 +5,8 @@ import pluggy
 import pytest
 
 from gancore import PluginError, component, hookimpl, hookspecs, memory, name_of, option
-from gancore.component import card_of, options_of
-from gancore.hooks import Chosen, Hooks
+from gancore.plugins.calling import Component, Hooks
+from gancore.plugins.component import info_of, options_of
 
 
 def decorate(body, **card):
@@ -20,7 +20,7 @@ def test_components_are_hashable_and_equal_only_to_themselves():
 
 def test_two_equal_components_may_be_registered_side_by_side():
     Trick = decorate({"schedule": hookimpl(lambda self: [])})
-    assert len(Hooks([Chosen("a", "reg", Trick()), Chosen("b", "reg", Trick())]).implementations("schedule")) == 2
+    assert len(Hooks([Component("a", "reg", Trick()), Component("b", "reg", Trick())]).implementations("schedule")) == 2
 
 
 def test_a_method_named_like_a_hook_without_the_mark_is_refused():
@@ -31,13 +31,13 @@ def test_a_method_named_like_a_hook_without_the_mark_is_refused():
 def test_a_misspelt_method_without_the_mark_is_refused_with_the_right_name():
     with pytest.raises(PluginError) as caught:
         decorate({"critic_veiw": lambda self, images: images})
-    assert "def critic_view(self, images, labels, step, rng, shared_rng)" in caught.value.mend
+    assert "def critic_view(self, images, labels, step, rng, shared_rng)" in caught.value.fix
 
 
 def test_a_misspelt_hook_with_the_mark_is_refused_with_the_right_name():
     with pytest.raises(PluginError) as caught:
         decorate({"critic_term": hookimpl(lambda self, batch: {})})
-    assert "critic_terms" in caught.value.mend
+    assert "critic_terms" in caught.value.fix
 
 
 def test_overriding_an_inherited_hook_without_the_mark_is_refused():
@@ -64,7 +64,7 @@ def test_an_argument_that_the_hook_does_not_give_is_refused_with_those_it_does()
     with pytest.raises(PluginError) as caught:
         decorate({"critic_view": hookimpl(lambda self, pictures: pictures)})
     assert "pictures" in caught.value.what
-    assert "images, labels, step, rng, shared_rng" in caught.value.mend
+    assert "images, labels, step, rng, shared_rng" in caught.value.fix
 
 
 def test_a_default_on_a_hook_argument_is_refused():
@@ -131,13 +131,13 @@ def test_an_undeclared_attribute_cannot_be_set():
 
 def test_only_decorated_classes_have_a_card():
     with pytest.raises(PluginError, match="no component"):
-        card_of(attrs.define(type("Plain", (), {})))
+        info_of(attrs.define(type("Plain", (), {})))
 
 
 def test_a_hook_without_self_is_refused_with_its_definition():
     with pytest.raises(PluginError, match=r"Trick\.critic_view has no self") as caught:
         decorate({"critic_view": hookimpl(lambda images: images)})
-    assert caught.value.mend == "def critic_view(self, images, labels, step, rng, shared_rng)"
+    assert caught.value.fix == "def critic_view(self, images, labels, step, rng, shared_rng)"
     with pytest.raises(PluginError, match="has no self"):
         decorate({"schedule": hookimpl(lambda: [])})
 
@@ -151,14 +151,14 @@ def test_a_hook_that_is_no_method_of_an_object_is_refused(kind):
 def test_a_decorator_without_parentheses_is_refused_with_its_form():
     with pytest.raises(PluginError, match="Trick is decorated with @component without parentheses") as caught:
         component(type("Trick", (), {"schedule": hookimpl(lambda self: [])}))
-    assert "@component(source=" in caught.value.mend
+    assert "@component(source=" in caught.value.fix
 
 
 @pytest.mark.parametrize("card", [{}, {"source": ""}, {"source": " "}])
 def test_a_component_without_a_source_is_refused_with_its_form(card):
     with pytest.raises(PluginError, match="Trick cites no source") as caught:
         component(**card)(type("Trick", (), {"schedule": hookimpl(lambda self: [])}))
-    assert "@component(source=" in caught.value.mend
+    assert "@component(source=" in caught.value.fix
 
 
 @pytest.mark.parametrize("more", [{}, {"help": ""}])
@@ -166,7 +166,7 @@ def test_an_option_without_help_is_refused_by_name(more):
     body = {"weight": option(0.5, **more), "__annotations__": {"weight": float}, "schedule": hookimpl(lambda self: [])}
     with pytest.raises(PluginError, match=r"Trick\.weight has no help") as caught:
         decorate(body)
-    assert "option(0.5, help=" in caught.value.mend
+    assert "option(0.5, help=" in caught.value.fix
 
 
 def test_an_undeclared_attribute_is_refused_with_the_declaration_it_needs():
@@ -184,16 +184,16 @@ def test_a_component_of_an_older_supported_version_works_and_a_newer_one_is_refu
         decorate(body, api=api)
     with pytest.raises(PluginError, match="version 5, but this gancore supports versions 2 to 4") as newer:
         decorate(body, api=5)
-    assert newer.value.mend == "upgrade gancore"
+    assert newer.value.fix == "upgrade gancore"
     with pytest.raises(PluginError, match="version 1, but") as older:
         decorate(body, api=1)
-    assert older.value.mend == "upgrade the plugin"
+    assert older.value.fix == "upgrade the plugin"
 
 
 def test_a_component_learns_the_name_it_goes_by():
     trick = decorate({"schedule": hookimpl(lambda self: [])})()
     assert name_of(trick) == "trick"
-    Hooks([Chosen("published-so", "reg", trick)])
+    Hooks([Component("published-so", "reg", trick)])
     assert name_of(trick) == "published-so"
 
 

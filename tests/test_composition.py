@@ -4,10 +4,10 @@ import pytest
 import tomli_w
 
 from gancore import CompositionError, PluginError, UsageError, compose
-from gancore.component import card_of
-from gancore.composition import resolve
-from gancore.options import Given
-from gancore.recipe import layer_of
+from gancore.plugins.component import info_of
+from gancore.recipe.compose import resolve
+from gancore.recipe.options import Given
+from gancore.recipe.toml import layer_of
 
 
 def component(made, name):
@@ -98,7 +98,7 @@ def test_one_alias_for_two_components_is_refused():
 def test_leaving_out_what_nobody_asks_for_is_refused_with_the_nearest():
     with pytest.raises(UsageError) as caught:
         compose(loss="wgan-gp", without=["gradient-penlty"])
-    assert caught.value.mend == "did you mean gradient-penalty?"
+    assert caught.value.fix == "did you mean gradient-penalty?"
 
 
 def test_a_resolved_recipe_leaves_out_what_was_left_out(tmp_path):
@@ -137,7 +137,7 @@ def test_every_option_says_where_it_came_from():
 
 
 @pytest.mark.parametrize(
-    ("slots", "mend"),
+    ("slots", "fix"),
     [
         ({"gen": "colorpiker"}, "did you mean colorpicker?"),
         ({"loss": "wgangp"}, "did you mean wgan-gp?"),
@@ -145,23 +145,23 @@ def test_every_option_says_where_it_came_from():
         ({"data": "sprits"}, "did you mean sprites?"),
     ],
 )
-def test_a_misspelt_name_is_refused_with_its_neighbour_C02(slots, mend):
+def test_a_misspelt_name_is_refused_with_its_neighbour_C02(slots, fix):
     with pytest.raises(UsageError) as caught:
         compose(**slots)
-    assert mend in caught.value.mend
-    assert "gan plugins" in caught.value.mend
+    assert fix in caught.value.fix
+    assert "gan plugins" in caught.value.fix
 
 
 def test_a_component_of_another_kind_is_refused_with_its_own_flag_C03():
     with pytest.raises(UsageError, match="is of kind regularizer, not loss") as caught:
         compose(loss="instance-noise")
-    assert caught.value.mend == "--reg instance-noise"
+    assert caught.value.fix == "--reg instance-noise"
 
 
 def test_options_of_what_is_not_chosen_are_refused():
     with pytest.raises(UsageError, match="'instance-noise', which is not chosen") as caught:
         compose(options={"instance-noise.sigma": 0.1})
-    assert caught.value.mend == "--reg instance-noise chooses it"
+    assert caught.value.fix == "--reg instance-noise chooses it"
 
 
 def test_a_recipes_table_for_what_an_override_replaced_is_fine():
@@ -173,7 +173,7 @@ def test_a_recipes_table_for_what_an_override_replaced_is_fine():
 def test_an_unknown_setting_is_refused_with_its_neighbour():
     with pytest.raises(UsageError) as caught:
         compose(settings={"batc": 3})
-    assert caught.value.mend == "did you mean batch?"
+    assert caught.value.fix == "did you mean batch?"
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "3", "100000", "64x", "x", "12x2000"])
@@ -195,7 +195,7 @@ def test_a_penalty_under_batch_norm_is_refused_with_citation_and_remedy():
         compose(loss="wgan-gp", critic_norm="batch")
     assert "'gradient-penalty' and 'batch' cannot be composed" in caught.value.what
     assert "Gulrajani et al. 2017, section 4" in caught.value.what
-    assert "--critic-norm layer" in caught.value.mend
+    assert "--critic-norm layer" in caught.value.fix
     assert "asked by wgan-gp" in caught.value.where
 
 
@@ -224,9 +224,9 @@ def test_a_rule_about_the_data_waits_for_the_data():
 
 
 def test_a_rule_may_depend_on_the_components_own_options():
-    from gancore.component import wary_of
+    from gancore.plugins.component import warns_with
 
-    rule = wary_of("x", "because", when=lambda component: component.on)
+    rule = warns_with("x", "because", when=lambda component: component.on)
     assert rule.when(type("It", (), {"on": True})()) is True
 
 
@@ -281,15 +281,15 @@ def test_a_class_of_a_file_may_be_named(tmp_path):
 
 
 def test_every_first_party_component_says_what_it_provides_and_why():
-    from gancore import discovery
+    from gancore.plugins import discovery, loading
 
     for row in discovery.installed():
-        card = card_of(discovery.load(row))
+        card = info_of(loading.load(row))
         assert card.source
         for rule in card.rules:
             assert rule.reason
             if rule.hard:
-                assert rule.mend, f"{row.name}: a refusal says how to mend it"
+                assert rule.fix, f"{row.name}: a refusal says how to fix it"
 
 
 def test_given_values_remember_their_origin():

@@ -15,9 +15,10 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gancore import compose, discovery
-from gancore.composition import resolve
-from gancore.recipe import layer_of, read_recipe
+from gancore import compose
+from gancore.plugins import discovery
+from gancore.recipe.compose import resolve
+from gancore.recipe.toml import layer_of, read_recipe
 
 TINY = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4")
 DRIVER = """
@@ -162,7 +163,7 @@ def answers(tmp_path_factory):
 
 
 @pytest.mark.parametrize("row", TABLE, ids=[row[0] for row in TABLE])
-def test_a_fault_of_recipe_or_words_exits_2_and_says_what_where_and_how_to_mend_it(answers, row):
+def test_a_fault_of_recipe_or_words_exits_2_and_says_what_where_and_how_to_fix_it(answers, row):
     name, words, expected, _ = row
     answer = answers[name]
     assert answer["code"] == 2, answer["err"]

@@ -12,10 +12,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from disks import CrashError, Disk, Folder, lay_out, power_cuts, snapshot
+from disks import CrashError, Disk, Folder, power_cuts, snapshot, use_channels_last
 
 from gancore import CheckpointError
-from gancore.run import _fs, checkpoint, directory
+from gancore.run import atomic, directory
+from gancore.run.checkpoint import reader, writer
 from gancore.testing import assert_equal
 
 TESTS = Path(__file__).resolve().parent
@@ -42,17 +43,17 @@ def old(swift):
     """A folder with a checkpoint of step 1, and with what two crashed saves left behind."""
     folder = swift / "old" / "checkpoints"
     folder.parent.mkdir()
-    checkpoint.write(folder, snapshot(1), {})
-    lay_out({"state.json": b"{"}, folder / ".tmp-step-000000002-1-abcdef12")
-    lay_out({"state.json": b"{}"}, folder / ".trash-step-000000000-abcdef12")
+    writer.write(folder, snapshot(1), {})
+    use_channels_last({"state.json": b"{"}, folder / ".tmp-step-000000002-1-abcdef12")
+    use_channels_last({"state.json": b"{}"}, folder / ".trash-step-000000000-abcdef12")
     (folder / ".latest.tmp").write_bytes(b"step-")
     return folder
 
 
 def save(folder, step=2):
     """Save and prune as a run does that keeps one checkpoint."""
-    checkpoint.write(folder, snapshot(step), {})
-    checkpoint.prune(folder, 1)
+    writer.write(folder, snapshot(step), {})
+    writer.prune(folder, 1)
 
 
 def left(folder):
@@ -61,7 +62,7 @@ def left(folder):
 
 def step_that_loads(folder):
     """Return the step of the newest checkpoint that verifies, having compared every bit with what was saved."""
-    found, _ = checkpoint.newest(folder)
+    found, _ = reader.newest(folder)
     assert found is not None
     assert_equal(found.snapshot, snapshot(found.snapshot.state["step"]))
     return found.snapshot.state["step"]
@@ -114,7 +115,7 @@ def test_a_save_that_fails_once_takes_its_temporary_folder_away(old, monkeypatch
 
 @pytest.mark.parametrize("kind", ["crash", "ENOSPC", "EIO"])
 def test_whichever_operation_fails_a_damaged_checkpoint_of_that_step_costs_none(old, monkeypatch, kind):
-    checkpoint.write(old, snapshot(2), {})
+    writer.write(old, snapshot(2), {})
     (old / "step-000000002" / "state.json").write_bytes(b"{}")
     for folder, claimed in faulty_saves(old, monkeypatch, kind):
         assert step_that_loads(folder) in ((2,) if claimed else (1, 2))
@@ -127,7 +128,7 @@ def test_whichever_operation_fails_a_replaced_file_is_the_old_or_the_new(fast, t
         path.write_bytes(b"old")
         disk = Disk(tmp_path, monkeypatch, n, kind)
         with disk.watched(), contextlib.suppress(OSError, CrashError):
-            _fs.replace(path, b"new content")
+            atomic.replace(path, b"new content")
         assert path.read_bytes() in (b"old", b"new content")
         if kind != "crash":
             assert left(tmp_path) == ["recipe.toml"]
@@ -144,9 +145,9 @@ def recorded(folder, monkeypatch):
     """Save under watch; return the trace and the number of operations after which the new checkpoint was written."""
     disk = Disk(folder, monkeypatch)
     with disk.watched():
-        checkpoint.write(folder, snapshot(2), {})
+        writer.write(folder, snapshot(2), {})
         written = len(disk.trace)
-        checkpoint.prune(folder, 1)
+        writer.prune(folder, 1)
     return disk.trace, written
 
 
@@ -159,7 +160,7 @@ def check_every_power_cut(old, swift, monkeypatch):
             if (repr(content), place >= written) not in seen:
                 seen.add((repr(content), place >= written))
                 folder = swift / "cut"
-                lay_out(content, folder)
+                use_channels_last(content, folder)
                 assert step_that_loads(folder) in ((2,) if place >= written else (1, 2)), trace[:place]
                 shutil.rmtree(folder)
         if place < len(trace):
@@ -172,7 +173,7 @@ def test_wherever_the_power_is_cut_a_finished_checkpoint_loads(old, swift, monke
 
 
 def test_wherever_the_power_is_cut_over_a_damaged_checkpoint_a_finished_one_loads(old, swift, monkeypatch):
-    checkpoint.write(old, snapshot(2), {})
+    writer.write(old, snapshot(2), {})
     (old / "step-000000002" / "state.json").write_bytes(b"{}")
     assert check_every_power_cut(old, swift, monkeypatch) > 40
 
@@ -180,14 +181,14 @@ def test_wherever_the_power_is_cut_over_a_damaged_checkpoint_a_finished_one_load
 @pytest.mark.parametrize("forgotten", ["sync_folder", "write_new"])
 def test_the_power_cut_would_tell_of_a_save_that_does_not_sync(old, swift, monkeypatch, forgotten):
     lazy = {"sync_folder": lambda folder: None, "write_new": write_unsynced}
-    monkeypatch.setattr(_fs, forgotten, lazy[forgotten])
+    monkeypatch.setattr(atomic, forgotten, lazy[forgotten])
     with pytest.raises(AssertionError):
         check_every_power_cut(old, swift, monkeypatch)
 
 
 def write_unsynced(path, content):
-    descriptor = os.open(path, _fs.NEW)
-    _fs.append(descriptor, content)
+    descriptor = os.open(path, atomic.NEW)
+    atomic.append(descriptor, content)
     os.close(descriptor)
 
 
@@ -210,7 +211,7 @@ def test_a_limit_on_the_size_of_files_costs_no_checkpoint_EFBIG(old):
     resource.setrlimit(resource.RLIMIT_FSIZE, (400, before[1]))
     try:
         with pytest.raises(CheckpointError, match="step 2 was not saved: File too large"):
-            checkpoint.write(old, snapshot(2), {})
+            writer.write(old, snapshot(2), {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert step_that_loads(old) == 1
@@ -265,7 +266,7 @@ def test_an_fsync_that_fails_is_told_and_not_asked_again_of_the_same_file(old, m
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         with pytest.raises(CheckpointError, match=f"step 2 was not saved: {os.strerror(number)}"):
-            checkpoint.write(old, snapshot(2), {})
+            writer.write(old, snapshot(2), {})
     assert len(asked) == 1
     assert left(old) == ["latest", "step-000000001"]
 
@@ -273,13 +274,13 @@ def test_an_fsync_that_fails_is_told_and_not_asked_again_of_the_same_file(old, m
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CheckpointError, match="step 1 was not saved: Not a directory"):
-        checkpoint.write(tmp_path / "file" / "checkpoints", snapshot(1), {})
+        writer.write(tmp_path / "file" / "checkpoints", snapshot(1), {})
 
 
 @pytest.mark.parametrize("out", ["file/run", "file/deep/run"])
 def test_a_run_below_a_file_is_refused_before_anything_is_built(gan_here, tmp_path, out, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr("gancore.run.run.open_data", lambda composition: pytest.fail("the data was opened"))
+    monkeypatch.setattr("gancore.run.session.open_data", lambda composition: pytest.fail("the data was opened"))
     assert "cannot be made" in gan_here("run", "--out", out, check=2).stderr
     assert left(tmp_path) == ["file"]
 
@@ -341,7 +342,7 @@ def test_a_reader_always_finds_a_checkpoint_though_each_save_prunes_the_one_befo
     writer.start()
     seen = []
     while not ended.is_set():
-        found, warnings = checkpoint.newest(folder)
+        found, warnings = reader.newest(folder)
         assert found is not None
         assert warnings == []
         seen.append(found.snapshot.state["step"])

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gancore import CompositionError, LabelSet, StoredData, UsageError, component, compose, hookimpl
-from gancore.data import DataOrder
-from gancore.hooks import Chosen, Hooks
-from gancore.rng import Streams
+from gancore.plugins.calling import Component, Hooks
 from gancore.run.failure import expect_weights_fit
-from gancore.run.run import open_data, prepare
-from gancore.runtime import Runtime
+from gancore.run.session import open_data, prepare
 from gancore.testing import some_data
+from gancore.train.data import DataOrder
+from gancore.train.precision import Runtime
+from gancore.train.rng import Streams
 
 ANY = torch.Generator()
 
@@ -71,7 +71,7 @@ def test_bytes_become_numbers_between_minus_one_and_one():
 
 
 def test_every_byte_survives_the_round_trip():
-    from gancore.run.samples import to_pixels
+    from gancore.run.pictures import to_pixels
 
     bytes_ = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1)
     images, _ = StoredData(bytes_).take(torch.arange(256), ANY)
@@ -114,7 +114,7 @@ def test_every_player_trains_on_small_images_or_states_its_own_limit(size):
         composition = compose(gen=gen, critic=critic, settings={"batch": 2}, options={"sprites.count": 1})
         data = StoredData(torch.zeros(4, 3, *size, dtype=torch.uint8))
         try:
-            prepare(composition, data, Runtime(torch.device("cpu"))).advance()
+            prepare(composition, data, Runtime(torch.device("cpu"))).train_step()
         except CompositionError as error:
             assert error.what.startswith("dcgan")
             assert "at least 8 pixels a side" in error.what
@@ -130,10 +130,10 @@ def test_images_larger_than_any_size_that_may_be_asked_for_are_refused_with_the_
         def make_data(self):
             return StoredData(torch.zeros(2, 1, 4, 2000, dtype=torch.uint8))
 
-    composition = evolve(compose(), hooks=Hooks([Chosen("poster", "data", Poster())]))
+    composition = evolve(compose(), hooks=Hooks([Component("poster", "data", Poster())]))
     with pytest.raises(UsageError, match="4×2000 pixels, more than 1024 a side") as told:
         open_data(composition)
-    assert told.value.mend.startswith("--size 64")
+    assert told.value.fix.startswith("--size 64")
 
 
 def test_memory_that_a_component_cannot_have_names_the_options_that_ask_for_it():
@@ -142,7 +142,7 @@ def test_memory_that_a_component_cannot_have_names_the_options_that_ask_for_it()
     data = StoredData(torch.zeros(4, 3, 16, 16, dtype=torch.uint8))
     with pytest.raises(UsageError, match="out of memory while the networks were built: [0-9,.]+ GiB") as told:
         prepare(composition, data, Runtime(torch.device("cpu")))
-    assert told.value.mend.startswith("smaller values: --normal.dim 1000000000000")
+    assert told.value.fix.startswith("smaller values: --normal.dim 1000000000000")
 
 
 def test_weights_that_no_machine_holds_are_refused_before_the_first_step():

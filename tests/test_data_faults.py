@@ -205,7 +205,7 @@ READERS = "--data NAME --NAME.path PATH; readers are cifar10, "
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"),
+    ("name", "fix"),
     [
         pytest.param("set.zip", "unpack it first, and give the folder", id="D58-zip"),
         pytest.param("set.tar.gz", "unpack it first, and give the folder", id="D58-tar-gz"),
@@ -215,10 +215,10 @@ READERS = "--data NAME --NAME.path PATH; readers are cifar10, "
         pytest.param("colours.json", READERS, id="D62-names-of-colours"),
     ],
 )
-def test_file_that_no_reader_knows_is_refused_unopened_with_what_to_do(gan_here, tmp_path, name, mend):
+def test_file_that_no_reader_knows_is_refused_unopened_with_what_to_do(gan_here, tmp_path, name, fix):
     (tmp_path / name).write_bytes(b"\x93NUMPY or anything else")
     said = gan_here("run", "--data", f"./{name}", check=2).stderr
-    assert f" mend: {mend}" in said
+    assert f"  fix: {fix}" in said
 
 
 def test_held_out_part_is_nothing_that_gan_run_knows_D65(gan_here):

@@ -7,11 +7,12 @@ from shared_run import Doubles
 from torch import nn
 
 from gancore import Settings, UsageError, component, compose, hookimpl
-from gancore.run import device
-from gancore.run.device import choose_runtime, choose_scalers, lay_out, precision_note, resident, saves_time
-from gancore.run.run import Run, open_data, prepare
-from gancore.runtime import Runtime
+from gancore.hardware import device
+from gancore.hardware.device import choose_runtime, choose_scalers, data_on_device, precision_note, saves_time
+from gancore.hardware.layout import use_channels_last
+from gancore.run.session import Run, open_data, prepare
 from gancore.testing import some_data, train
+from gancore.train.precision import Runtime
 
 SMALL = {"sprites.count": 96, "dcgan.width": 8, "dcgan-critic.width": 8}
 CPU = torch.device("cpu")
@@ -26,10 +27,10 @@ def test_channels_last_reaches_the_weights_of_channels_first_in_float64(loss):
     found = []
     for layout in (False, True):
         training = prepare(composition, data, Runtime(CPU, channels_last=layout))
-        assert training.game.runtime.channels_last == layout
+        assert training.context.runtime.channels_last == layout
         for _ in range(3):
-            training.advance()
-        found.append({**training.game.gan.generator.state_dict(), **training.game.gan.critic.state_dict()})
+            training.train_step()
+        found.append({**training.context.gan.generator.state_dict(), **training.context.gan.critic.state_dict()})
     gaps = [(found[0][name] - found[1][name]).abs().max().item() for name in found[0]]
     assert max(gaps) < 1e-13
     assert max(gaps) > 0  # the sums were made in another order: the layout was indeed another
@@ -38,7 +39,7 @@ def test_channels_last_reaches_the_weights_of_channels_first_in_float64(loss):
 def test_weights_and_batches_lie_with_their_channels_last():
     composition = compose(gen="dcgan", loss="bce", settings={"batch": 32, "size": "16"}, options=SMALL)
     training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
-    maps = [weight for weight in training.game.gan.critic.parameters if weight.dim() == 4 and min(weight.shape) > 1]
+    maps = [weight for weight in training.context.gan.critic.parameters if weight.dim() == 4 and min(weight.shape) > 1]
     assert maps
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in maps)
     assert training.reals(0)()[0].is_contiguous(memory_format=torch.channels_last)
@@ -69,18 +70,18 @@ class View(nn.Module):
 
 def test_a_critic_that_views_maps_keeps_its_layout_where_auto_is_asked_and_refuses_where_it_is_not():
     training = train(Viewing(), data=some_data())
-    gan, plan = training.game.gan, training.game.plan
-    wanted = evolve(training.game.runtime, channels_last=True)
-    assert not lay_out(gan, plan, wanted, "auto").channels_last
+    gan, plan = training.context.gan, training.context.plan
+    wanted = evolve(training.context.runtime, channels_last=True)
+    assert not use_channels_last(gan, plan, wanted, "auto").channels_last
     assert all(weight.is_contiguous() for weight in gan.critic.parameters)
     with pytest.raises(UsageError, match="does not bear channels last"):
-        lay_out(gan, plan, wanted, "true")
+        use_channels_last(gan, plan, wanted, "true")
 
 
 def test_networks_without_convolutions_stay_as_they_are():
     composition = compose(data="mixture", gen="mlp", critic="mlp-critic", loss="bce", settings={"batch": 64})
     training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
-    assert not training.game.runtime.channels_last
+    assert not training.context.runtime.channels_last
 
 
 def test_a_run_with_channels_last_resumes_to_the_same_bits(tmp_path):
@@ -95,7 +96,7 @@ def test_a_run_with_channels_last_resumes_to_the_same_bits(tmp_path):
     assert resumed.training.step == 3
     resumed.fit()
     for role in ("generator", "critic"):
-        pairs = [run.training.game.gan.player(role).state_dict().values() for run in (whole, resumed)]
+        pairs = [run.training.context.gan.player(role).state_dict().values() for run in (whole, resumed)]
         assert all(torch.equal(*pair) for pair in zip(*pairs, strict=True))
 
 
@@ -118,8 +119,8 @@ def composed(precision, **settings):
 def test_half_precision_keeps_weights_and_figures_whole(precision):
     composition = composed(precision)
     training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
-    figures = training.advance()
-    gan = training.game.gan
+    figures = training.train_step()
+    gan = training.context.gan
     assert all(weight.dtype == torch.float32 for weight in (*gan.generator.parameters, *gan.critic.parameters))
     assert all(value.dtype == torch.float32 and value.isfinite() for value in figures.values())
 
@@ -127,10 +128,10 @@ def test_half_precision_keeps_weights_and_figures_whole(precision):
 def test_an_fp16_gradient_that_overflows_moves_nothing_and_halves_the_scale():
     composition = composed("fp16")
     training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
-    scaler, gan = torch.amp.GradScaler("cpu", init_scale=2.0**127), training.game.gan
-    training.game.runtime.scalers["critic"] = scaler
+    scaler, gan = torch.amp.GradScaler("cpu", init_scale=2.0**127), training.context.gan
+    training.context.runtime.scalers["critic"] = scaler
     before = [weight.clone() for weight in gan.critic.parameters]
-    figures = training.advance()
+    figures = training.train_step()
     assert scaler.get_scale() < 2.0**127
     assert figures["critic/grad_norm"] == 0
     assert all(torch.equal(*pair) for pair in zip(before, gan.critic.parameters, strict=True))
@@ -141,7 +142,7 @@ def test_unscaled_gradients_of_fp16_are_those_of_fp32_up_to_its_digits():
     for precision in ("fp32", "fp16"):
         composition = composed(precision)
         training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
-        norms.append(training.advance()["critic/grad_norm"].item())
+        norms.append(training.train_step()["critic/grad_norm"].item())
     assert norms[1] == pytest.approx(norms[0], rel=0.02)
     assert norms[0] != norms[1]
 
@@ -150,12 +151,12 @@ def test_a_run_in_fp16_resumes_with_its_scale(tmp_path):
     whole = Run.start(composed("fp16", steps=4), tmp_path / "whole").fit()
     begun = Run.start(composed("fp16", steps=4), tmp_path / "begun")
     for _ in begun.steps():
-        begun.training.game.runtime.scalers["critic"]._scale.fill_(512.0)
+        begun.training.context.runtime.scalers["critic"]._scale.fill_(512.0)
         begun.stop_after_step = begun.training.step == 2
     resumed = Run.resume(tmp_path / "begun")
-    assert resumed.training.game.runtime.scalers["critic"].get_scale() == 512.0
+    assert resumed.training.context.runtime.scalers["critic"].get_scale() == 512.0
     resumed.fit()
-    scales = [run.training.game.runtime.scalers["generator"].get_scale() for run in (whole, resumed)]
+    scales = [run.training.context.runtime.scalers["generator"].get_scale() for run in (whole, resumed)]
     assert scales[0] == scales[1]
 
 
@@ -190,7 +191,7 @@ def test_where_the_processor_is_unknown_half_precision_is_told(monkeypatch):
 
 def test_data_of_a_run_on_the_processor_stay_where_they_are():
     data = some_data()
-    assert resident(data, Runtime(CPU)) is data
+    assert data_on_device(data, Runtime(CPU)) is data
 
 
 @pytest.mark.slow
@@ -201,7 +202,7 @@ def test_compiled_networks_reach_the_weights_of_plain_ones():
         composition = composed("fp32", compile=mode)
         training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
         for _ in range(2):
-            training.advance()
-        found.append(training.game.gan.critic.state_dict())
+            training.train_step()
+        found.append(training.context.gan.critic.state_dict())
     assert found[0].keys() == found[1].keys()
     assert all(torch.allclose(found[0][name], found[1][name], atol=1e-3) for name in found[0])

@@ -52,7 +52,7 @@ def test_generated_pages_are_fresh():
 
 
 def test_the_readme_is_short_and_names_every_first_party_component():
-    from gancore import discovery
+    from gancore.plugins import discovery
 
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) < 150

@@ -10,9 +10,10 @@ from published import Shelf
 
 from gancore import GanError, PluginError, UsageError
 from gancore.cli import executors
-from gancore.recipe import Layer, layer_of
-from gancore.run import sweep
-from gancore.run.run import Run
+from gancore.recipe.toml import Layer, layer_of
+from gancore.run import session
+from gancore.run.session import Run
+from gancore.tools import sweep
 
 HERE = socket.gethostname()
 WORDS = ["--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", 4, "--steps", 3]
@@ -103,7 +104,7 @@ def test_an_engine_that_needs_what_is_not_installed_says_what_to_install(shelf):
     publish(shelf, "import not_there\n" + THREADS)
     with pytest.raises(PluginError, match="threads cannot be imported") as told:
         executors.find_executor("threads")
-    assert told.value.mend == "pip install not_there"
+    assert told.value.fix == "pip install not_there"
 
 
 def test_an_engine_that_opens_no_executor_is_refused_by_name(shelf):
@@ -213,7 +214,7 @@ def test_runs_that_share_a_process_are_trained_one_after_another(trials, monkeyp
             return done
 
     under_way, together = [], []
-    monkeypatch.setattr(sweep, "Run", Watched)
+    monkeypatch.setattr(session, "Run", Watched)
     with ThreadPoolExecutor(3) as engine:
         assert [told for _, told in sweep.train_all(trials, engine, jobs=3)] == [""] * 4
     assert together == [1, 1, 1, 1]

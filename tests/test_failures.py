@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from gancore import CheckpointError, GanError, NumbersError, PluginError, Run, UsageError, compose, read_rows
-from gancore.recipe import layer_of
-from gancore.run import _fs, checkpoint, directory
-from gancore.run.records import MetricsLog
+from gancore.recipe.toml import layer_of
+from gancore.run import atomic, directory
+from gancore.run.checkpoint import reader, writer
+from gancore.run.metrics_log import MetricsLog
 
 UNLUCKY = f"{Path(__file__).parent / 'companions.py'}:Unlucky"
 POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
@@ -33,11 +34,11 @@ def start(folder, how="", **more):
 
 
 def steps(folder):
-    return [int(path.name.removeprefix("step-")) for path in checkpoint.steps(folder / "checkpoints")]
+    return [int(path.name.removeprefix("step-")) for path in writer.steps(folder / "checkpoints")]
 
 
 def sums(folder):
-    return (checkpoint.steps(folder / "checkpoints")[-1] / "SHA256SUMS").read_text()
+    return (writer.steps(folder / "checkpoints")[-1] / "SHA256SUMS").read_text()
 
 
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -56,7 +57,7 @@ def test_what_is_no_longer_finite_ends_the_run_within_its_step_and_is_named(tmp_
         start(tmp_path / "r", how).fit()
     assert f"last checkpoint: step-{last:09d}" in ended.value.where
     assert steps(tmp_path / "r")[-1] == last
-    assert checkpoint.problem(checkpoint.steps(tmp_path / "r" / "checkpoints")[-1]) == ""
+    assert reader.problem(writer.steps(tmp_path / "r" / "checkpoints")[-1]) == ""
 
 
 def test_a_buffer_that_is_not_finite_is_never_saved(tmp_path):
@@ -77,7 +78,7 @@ def test_the_post_mortem_holds_the_broken_weights_the_reals_and_a_report(tmp_pat
     with pytest.raises(NumbersError):
         start(tmp_path / "r", "weight").fit()
     kept = tmp_path / "r" / "failed" / "step-000000004"
-    found = checkpoint.read(kept)
+    found = reader.read(kept)
     assert not all(tensor.isfinite().all() for tensor in found.snapshot.files["critic"].values())
     assert (kept / "batch.safetensors").stat().st_size > 4 * 2 * 4
     report = (kept / "report.txt").read_text()
@@ -114,7 +115,7 @@ def test_a_run_that_rolled_back_is_repeated_and_resumed_to_the_same_bits(tmp_pat
     for row in first.rows():
         first.stop_after_step = row["step"] == 7
     again = Run.resume(tmp_path / "c", files=lambda _: True).fit()
-    assert again.training.game.streams.attempt == 1
+    assert again.training.context.streams.attempt == 1
     assert sums(tmp_path / "c") == sums(tmp_path / "a")
 
 
@@ -140,14 +141,14 @@ def test_a_component_that_raises_is_named_with_hook_and_step_and_its_traceback_k
         start(tmp_path / "r", "error").fit()
     assert str(tmp_path / "r") in ended.value.where
     kept = tmp_path / "r" / "failed" / "step-000000003" / "traceback.txt"
-    assert f"read {kept}; `gan run --resume {tmp_path / 'r'}` goes on from step-000000002" in ended.value.mend
+    assert f"read {kept}; `gan run --resume {tmp_path / 'r'}` goes on from step-000000002" in ended.value.fix
     assert 'raise KeyError("out of luck")' in kept.read_text()
 
 
 def test_memory_that_ends_is_told_with_phase_batch_and_what_to_try(tmp_path):
     with pytest.raises(GanError, match=r"out of memory in the critic's update at step 3, with 4 samples of 2") as ended:
         start(tmp_path / "r", "memory").fit()
-    assert "--batch 2" in ended.value.mend
+    assert "--batch 2" in ended.value.fix
     assert "GiB were used" in ended.value.what
     assert steps(tmp_path / "r")[-1] == 2
     Run.resume(tmp_path / "r", files=lambda _: True)
@@ -163,7 +164,9 @@ def test_every_phase_that_runs_out_of_memory_is_named(tmp_path, monkeypatch, nam
         raise kind("no more")
 
     fail.__code__ = fail.__code__.replace(co_name=name)
-    monkeypatch.setattr("gancore.run.run.draw_samples" if name == "draw_samples" else f"gancore.loop.{name}", fail)
+    monkeypatch.setattr(
+        "gancore.train.sampling.draw_samples" if name == "draw_samples" else f"gancore.train.loop.{name}", fail
+    )
     with pytest.raises(GanError, match=f"out of memory in {phase}"):
         start(tmp_path / "r").fit()
 
@@ -187,7 +190,7 @@ def break_between(monkeypatch, run, module, name, first, last):
 
 def test_a_save_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
     run = start(tmp_path / "r")
-    break_between(monkeypatch, run, _fs, "commit", 2, 4)
+    break_between(monkeypatch, run, atomic, "commit", 2, 4)
     run.fit()
     assert steps(tmp_path / "r") == [0, 6, 8]
     assert sum("training goes on" in text for text in run.notes) == 2
@@ -196,7 +199,7 @@ def test_a_save_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
 
 def test_a_third_save_that_fails_ends_the_run(tmp_path, monkeypatch):
     run = start(tmp_path / "r", steps=20)
-    break_between(monkeypatch, run, _fs, "commit", 4, 99)
+    break_between(monkeypatch, run, atomic, "commit", 4, 99)
     with pytest.raises(CheckpointError, match="of step 8 was not saved: No space left on device") as ended:
         run.fit()
     assert "last checkpoint: step-000000002" in ended.value.where
@@ -205,14 +208,14 @@ def test_a_third_save_that_fails_ends_the_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("at", [0, 8])
 def test_a_first_or_last_save_that_fails_ends_the_run(tmp_path, monkeypatch, at):
     run = start(tmp_path / "r")
-    break_between(monkeypatch, run, _fs, "commit", at, at)
+    break_between(monkeypatch, run, atomic, "commit", at, at)
     with pytest.raises(CheckpointError, match=f"of step {at} was not saved"):
         run.fit()
 
 
 def test_rows_wait_in_memory_while_the_disk_takes_none(tmp_path, monkeypatch):
     run = start(tmp_path / "r")
-    break_between(monkeypatch, run, _fs, "append", 3, 5)
+    break_between(monkeypatch, run, atomic, "append", 3, 5)
     run.fit()
     assert [row["step"] for row in read_rows(tmp_path / "r")] == list(range(1, 9))
     assert sum("rows of the log wait in memory" in text for text in run.notes) == 1
@@ -228,7 +231,7 @@ def test_a_row_is_never_in_the_log_in_part(tmp_path, monkeypatch):
         full()
 
     with monkeypatch.context() as patch:
-        patch.setattr(_fs, "append", tear)
+        patch.setattr(atomic, "append", tear)
         assert "No space left" in log.write({"step": 2})
         assert log.write({"step": 3}) == ""  # told once
         with pytest.raises(OSError, match="No space left"):
@@ -244,13 +247,13 @@ def test_a_log_that_takes_nothing_keeps_its_rows(tmp_path):
         pytest.skip("this system has no /dev/full")
     descriptor = os.open("/dev/full", os.O_WRONLY)
     with pytest.raises(OSError, match="No space left"):
-        _fs.append(descriptor, b"{}\n")
+        atomic.append(descriptor, b"{}\n")
     os.close(descriptor)
 
 
 def test_pictures_that_cannot_be_written_do_not_stop_a_run(tmp_path, monkeypatch):
     run = start(tmp_path / "r")
-    monkeypatch.setattr("gancore.run.run.save_picture", full)
+    monkeypatch.setattr("gancore.run.pictures.save_picture", full)
     with pytest.raises(GanError, match="samples of step 8 were not drawn: No space left on device"):
         run.fit()  # all is trained and saved, but who waits for the final picture must hear of it
     assert any("samples of step 7 were not drawn: No space left on device" in text for text in run.notes)
@@ -364,7 +367,7 @@ def test_a_second_ctrl_c_stops_at_once_and_harms_nothing(tmp_path):
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert steps(tmp_path / "r") == [5]
-    assert checkpoint.problem(checkpoint.steps(tmp_path / "r" / "checkpoints")[0]) == ""
+    assert reader.problem(writer.steps(tmp_path / "r" / "checkpoints")[0]) == ""
 
 
 def test_a_run_in_which_no_step_ends_is_ended_and_every_thread_told(tmp_path):

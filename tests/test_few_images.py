@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from gancore import DataError, UsageError, compose
-from gancore.run.run import Run
+from gancore.run.session import Run
 
 WORDS = {"dcgan.width": 4, "dcgan-critic.width": 4}
 LEAST = {"frechet": 4, "mmd": 4, "sliced-wasserstein": 4, "collapse": 2}
@@ -34,7 +34,7 @@ def test_a_metric_on_few_images_is_measured_or_refused_by_name_before_the_folder
     with pytest.raises(DataError) as caught:
         Run.start(chosen, tmp_path / "r")
     assert metric in caught.value.what and f"the data hold {count}" in caught.value.what
-    assert caught.value.where == f"metric {metric}" and f"--without {metric}" in caught.value.mend
+    assert caught.value.where == f"metric {metric}" and f"--without {metric}" in caught.value.fix
     assert not (tmp_path / "r").exists()
 
 
@@ -56,7 +56,7 @@ class Refuser:
     @hookimpl
     def before_step(self, step):
         if step == {step}:
-            raise UsageError("it is refused", mend="leave it out")
+            raise UsageError("it is refused", fix="leave it out")
 """
 
 

@@ -28,17 +28,20 @@ from gan_plugin_idx import Idx
 from gan_plugin_image_folder.component import ImageFolder
 from gan_plugin_pictures.gif import find_frames, load
 from gan_plugin_plots.series import Series
-from gancore import DataSpec, discovery, read_rows
+from gancore import DataSpec, read_rows
 from gancore.cli import main
 from gancore.cli.recipes import as_object, explain
-from gancore.component import options_of
-from gancore.composition import make, option_values, recipe_layers, resolve
 from gancore.errors import GanError
-from gancore.options import Given, Text, read_value
-from gancore.recipe import LISTS, ONE_OF, SHORTHANDS, Layer, read_recipe
-from gancore.run import sweep
-from gancore.run.claims import read_claims
-from gancore.settings import Settings
+from gancore.plugins import discovery, loading
+from gancore.plugins.component import options_of
+from gancore.plugins.slots import LISTS, ONE_OF, SHORTHANDS
+from gancore.recipe import lookup
+from gancore.recipe.compose import make, option_values, recipe_layers, resolve
+from gancore.recipe.options import Given, Text, read_value
+from gancore.recipe.settings import Settings
+from gancore.recipe.toml import Layer, read_recipe
+from gancore.tools import sweep
+from gancore.tools.claims import read_claims
 
 CASES, CASES_OF_ALL = 200, 10_000
 SLOW_ONES = {"other commands": 40, "recipe text": 120, "recipe tables": 120}  # of them fewer in the ordinary suite
@@ -48,7 +51,7 @@ NAMES = [row.name for row in TOGETHER]
 
 @cache
 def option_names():
-    return sorted({name for row in TOGETHER for name in options_of(discovery.load(row))} | set(options_of(Settings)))
+    return sorted({name for row in TOGETHER for name in options_of(loading.load(row))} | set(options_of(Settings)))
 
 
 # ── what a file may hold ──────────────────────────────────────────────────────────────────────────────────────
@@ -72,7 +75,7 @@ recipes = st.dictionaries(
     components | st.lists(components, max_size=3) | tables | values,
     max_size=5,
 )
-published = st.deferred(lambda: st.sampled_from([path.read_text() for path in discovery.recipe_files().values()]))
+published = st.deferred(lambda: st.sampled_from([path.read_text() for path in lookup.recipe_files().values()]))
 
 
 @st.composite
@@ -98,7 +101,7 @@ def look_at_recipe(folder, content):
     """Do with a recipe all that is done before anything is built."""
     path = folder / "it.toml"
     path.write_bytes(content)
-    chain = discovery.recipe_chain(str(path))
+    chain = lookup.recipe_chain(str(path))
     json.dumps(as_object(chain[-1], "it"), default=str)
     list(explain(chain))
     made = resolve(recipe_layers(str(path)), lambda name: False)
@@ -128,14 +131,14 @@ typed = st.text(max_size=9) | numbers.map(lambda value: repr(value)[:500]) | st.
 @st.composite
 def options_typed(draw):
     row = draw(st.sampled_from(TOGETHER))
-    declared = options_of(discovery.load(row))
+    declared = options_of(loading.load(row))
     chosen = draw(st.lists(st.sampled_from(sorted(declared)), max_size=3, unique=True)) if declared else []
     return row, {name: draw(typed | st.sampled_from([*map(str, declared[name].choices), "true"])) for name in chosen}
 
 
 def option_of_a_component(folder, case):
     row, given_words = case
-    cls = discovery.load(row)
+    cls = loading.load(row)
     declared = options_of(cls)
     taken = {declared[k].name: read_value(k, declared[k], Given(Text(v), "here")) for k, v in given_words.items()}
     values = plain_of(make(row.name, cls, taken, "here"))
@@ -145,10 +148,10 @@ def option_of_a_component(folder, case):
 
 
 def plain_of(component):
-    class Chosen:
+    class Component:
         pass
 
-    chosen = Chosen()
+    chosen = Component()
     chosen.component = component
     return option_values(chosen)
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from gancore import PluginError, component, compose, hookimpl
-from gancore.run.gradients import UPDATES, FirstGradients, passes_gradient
-from gancore.run.run import Run
+from gancore.guard.gradients import UPDATES, FirstGradients, passes_gradient
+from gancore.run.session import Run
 from gancore.testing import check_component, train
 
 SMALL = {"sprites.count": 24, "dcgan.width": 4, "dcgan-critic.width": 4, "n-critic.critic": 6}
@@ -77,7 +77,7 @@ def test_the_kit_refuses_a_view_that_cuts_the_gradient_off():
 @pytest.mark.parametrize("components", [[Detached()], [CutGenerator()]], ids=["view", "generator"])
 def test_an_update_in_which_no_gradient_reaches_the_weights_is_refused(components):
     with pytest.raises(PluginError, match="gradient"):
-        train(*components).advance()
+        train(*components).train_step()
 
 
 @pytest.mark.parametrize("view", [lambda x: x, lambda x: x - x.mean(), lambda x: x.flip(-1), lambda x: x[::2]])

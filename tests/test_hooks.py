@@ -20,15 +20,15 @@ from companions import (
 from torch import nn
 
 from gancore import CompositionError, Head, LabelSet, PluginError, Tail, Update, component, hookimpl, memory
-from gancore.hooks import Chosen, Hooks
-from gancore.run.samples import draw_samples
+from gancore.plugins.calling import Component, Hooks
 from gancore.testing import StandIn, some_batch, some_data, train
+from gancore.train.sampling import draw_samples
 
 IMAGES = torch.zeros(2, 1, 2, 2)
 
 
 def hooks(*components):
-    return Hooks([Chosen(f"c{place}", "reg", each) for place, each in enumerate(components)])
+    return Hooks([Component(f"c{place}", "reg", each) for place, each in enumerate(components)])
 
 
 def view(bound):
@@ -61,7 +61,7 @@ def test_a_fold_that_answers_none_changes_nothing():
 def test_components_chosen_for_one_player_are_asked_for_that_player_alone():
     one, other = StandIn(), StandIn()
     bound = Hooks(
-        [Chosen("g", "norm", one, frozenset({"generator"})), Chosen("c", "norm", other, frozenset({"critic"}))]
+        [Component("g", "norm", one, frozenset({"generator"})), Component("c", "norm", other, frozenset({"critic"}))]
     )
     assert [each.chosen.name for each in bound.implementations("make_norm", "critic")] == ["c"]
 
@@ -83,11 +83,11 @@ def test_an_error_in_a_hook_names_component_hook_and_step():
 
 
 def test_adapt_data_wraps_the_data():
-    assert len(train(Doubled()).game.data) == 80
+    assert len(train(Doubled()).context.data) == 80
 
 
 def test_latent_width_and_draw_latent_give_each_component_its_own_columns():
-    plan = train(Codes()).game.plan
+    plan = train(Codes()).context.plan
     assert plan.latent == 5
     assert plan.latent_slices == {"codes": slice(0, 2), "stand-in": slice(2, 5)}
     assert plan.latents(50)[:, :2].abs().unique().tolist() == [1.0]
@@ -120,8 +120,8 @@ def test_generator_inputs_and_adapt_generator_let_a_component_append_to_the_late
             return _Append(net)
 
     training = train(Appends())
-    assert training.game.plan.inputs == training.game.plan.latent + 2
-    training.advance()
+    assert training.context.plan.inputs == training.context.plan.latent + 2
+    training.train_step()
 
 
 class _Append(nn.Module):
@@ -135,11 +135,11 @@ class _Append(nn.Module):
 
 def test_critic_shape_and_view_let_the_critic_see_packs():
     training = train(Packing(m=2))
-    assert training.game.plan.critic_shape == (6, 16, 16)
+    assert training.context.plan.critic_shape == (6, 16, 16)
     batch = some_batch(training)
     assert batch.real.view.shape == (4, 6, 16, 16)
     assert batch.real.score.shape == (4,)
-    training.advance()
+    training.train_step()
 
 
 # ── networks ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,7 +191,7 @@ def test_make_generator_make_critic_make_upsample_make_norm_and_make_score_are_a
 
 def test_make_optimizer_receives_every_weight_by_name():
     training = train()
-    named = {name for name, _ in training.game.gan.critic.named_parameters()}
+    named = {name for name, _ in training.context.gan.critic.named_parameters()}
     assert named == {"body.layers.0.weight", "body.layers.0.bias", "score.weight", "score.bias"}
 
 
@@ -227,14 +227,14 @@ def test_extend_critic_shows_a_head_the_features_of_the_tails_before_it():
 
 def test_extend_player_refuses_two_networks_of_one_name():
     with pytest.raises(CompositionError, match="'encoder'"):
-        train(Chosen("a", "reg", Encoder()), Chosen("b", "reg", Encoder()))
+        train(Component("a", "reg", Encoder()), Component("b", "reg", Encoder()))
 
 
 def test_extend_player_joins_the_players_weights_optimiser_and_checkpoint():
     training = train(Encoder())
-    before = training.game.gan.generator.state_dict()["extras.encoder.weight"].clone()
-    training.advance()
-    after = training.game.gan.generator.state_dict()["extras.encoder.weight"]
+    before = training.context.gan.generator.state_dict()["extras.encoder.weight"].clone()
+    training.train_step()
+    after = training.context.gan.generator.state_dict()["extras.encoder.weight"]
     assert not torch.equal(before, after)
 
 
@@ -277,7 +277,7 @@ def test_initialize_is_asked_for_each_part_with_its_own_numbers():
 
 
 def test_adding_a_tail_does_not_move_the_weights_of_the_body():
-    plain, extended = (train(*more).game.gan.critic.network.body for more in ((), (Bias(),)))
+    plain, extended = (train(*more).context.gan.critic.network.body for more in ((), (Bias(),)))
     assert all(torch.equal(*pair) for pair in zip(plain.parameters(), extended.parameters(), strict=True))
 
 
@@ -295,14 +295,14 @@ def test_schedule_names_the_updates_and_their_order():
 
     diary = Diary()
     training = train(Odd(), diary)
-    training.advance()
+    training.train_step()
     assert diary.happened == [("before", 0), ("critic", 0), ("critic", 0), ("generator", 0), ("after", 0)]
     assert training.batches == 1
 
 
 def test_before_step_and_after_step_frame_the_updates():
     diary = Diary()
-    train(diary).advance()
+    train(diary).train_step()
     assert diary.happened[0] == ("before", 0)
     assert diary.happened[-1] == ("after", 0)
 
@@ -322,15 +322,15 @@ def test_after_critic_update_and_after_generator_update_see_no_gradient_mode():
         def after_generator_update(self):
             modes.append(torch.is_grad_enabled())
 
-    train(Watches()).advance()
+    train(Watches()).train_step()
     assert modes == [False, False]
 
 
 def test_skip_update_keeps_the_weights_but_gives_the_figures():
     training = train(Diary(skip="critic"))
-    before = {name: value.clone() for name, value in training.game.gan.critic.state_dict().items()}
-    figures = training.advance()
-    after = training.game.gan.critic.state_dict()
+    before = {name: value.clone() for name, value in training.context.gan.critic.state_dict().items()}
+    figures = training.train_step()
+    after = training.context.gan.critic.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert "critic/total" in figures
 
@@ -338,8 +338,8 @@ def test_skip_update_keeps_the_weights_but_gives_the_figures():
 def test_learning_rate_folds_over_the_optimisers_own():
     training = train(Diary())
     for _ in range(3):
-        training.advance()
-    assert training.game.gan.critic.optimizer.param_groups[0]["lr"] == pytest.approx(0.05 / 3)
+        training.train_step()
+    assert training.context.gan.critic.optimizer.param_groups[0]["lr"] == pytest.approx(0.05 / 3)
 
 
 def test_critic_fakes_replaces_images_and_labels_in_the_critics_update_alone():
@@ -365,7 +365,7 @@ def test_critic_fakes_replaces_images_and_labels_in_the_critics_update_alone():
         def generator_terms(self, batch):
             seen["generator"] = batch.fake.images.abs().sum().item()
 
-    train(Zeros(), Watches()).advance()
+    train(Zeros(), Watches()).train_step()
     assert seen["critic"] == 0
     assert seen["generator"] > 0
 
@@ -408,7 +408,7 @@ def test_sample_weights_are_not_asked_for_in_the_critics_updates_nor_of_reals():
 
 
 def test_critic_terms_and_generator_terms_are_summed():
-    figures = train(Relativistic()).advance()
+    figures = train(Relativistic()).train_step()
     for role in ("critic", "generator"):
         terms = [value for name, value in figures.items() if name.startswith(role) and name.count("/") == 2]
         assert len(terms) >= 1
@@ -422,14 +422,14 @@ def test_sampling_generator_is_what_samples_come_from():
     average = Average()
     training = train(average)
     for _ in range(3):
-        training.advance()
-    drawn, _ = draw_samples(training.game, 4, "x")
-    average.mean = training.game.gan.generator.state_dict()
-    assert not torch.equal(drawn, draw_samples(training.game, 4, "x")[0])
+        training.train_step()
+    drawn, _ = draw_samples(training.context, 4, "x")
+    average.mean = training.context.gan.generator.state_dict()
+    assert not torch.equal(drawn, draw_samples(training.context, 4, "x")[0])
 
 
 def test_select_samples_chooses_among_them():
-    images, labels = draw_samples(train(Diary()).game, 8, "x")
+    images, labels = draw_samples(train(Diary()).context, 8, "x")
     assert len(images) == len(labels) == 4
 
 
@@ -454,7 +454,7 @@ def test_adapt_schedule_changes_the_updates_of_an_iteration():
             return [*updates, Update("critic", reals=False)] if step == 1 else None
 
     training = train(Extra())
-    shown = [sum(key.startswith("critic/") for key in training.advance()) for _ in range(3)]
+    shown = [sum(key.startswith("critic/") for key in training.train_step()) for _ in range(3)]
     assert training.batches == 3  # the extra update met no reals
     assert shown[0] == shown[1] == shown[2]
 
@@ -469,7 +469,7 @@ def test_the_figures_of_an_update_without_reals_do_not_stand_for_those_of_an_ord
             return [*updates, Update("critic", reals=False)]
 
     plain, more = train(), train(Extra())
-    assert more.advance()["critic/total"] == plain.advance()["critic/total"]
+    assert more.train_step()["critic/total"] == plain.train_step()["critic/total"]
 
 
 def test_fakes_that_were_exchanged_have_no_latents():
@@ -489,7 +489,7 @@ def test_fakes_that_were_exchanged_have_no_latents():
         def generator_terms(self, batch):
             assert batch.fake.z is not None
 
-    train(Older()).advance()
+    train(Older()).train_step()
 
 
 def test_schedule_may_show_the_batch_that_was_shown_last_once_more():
@@ -509,8 +509,8 @@ def test_schedule_may_show_the_batch_that_was_shown_last_once_more():
 
     twice = Twice()
     training = train(twice)
-    training.advance()
-    training.advance()
+    training.train_step()
+    training.train_step()
     assert training.batches == 2
     assert torch.equal(twice.seen[0], twice.seen[1])
     assert not torch.equal(twice.seen[1], twice.seen[2])

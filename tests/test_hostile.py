@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 
 from gancore import CheckpointError, Run, UsageError, component, compose, hookimpl
-from gancore.run import checkpoint, directory, forms, sealed, strict_json, tensor_header
-from gancore.run.snapshot import capture, restore
+from gancore.run import directory, strict_json
+from gancore.run.checkpoint import reader, safetensors_header, schema, verified, writer
+from gancore.run.checkpoint.state import capture, restore
 from gancore.testing import assert_equal, train
 
 TESTS = Path(__file__).resolve().parent
@@ -27,7 +28,7 @@ CASES = hostile.cases()
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory):
-    return checkpoint.write(tmp_path_factory.mktemp("pristine"), snapshot(1), {})
+    return writer.write(tmp_path_factory.mktemp("pristine"), snapshot(1), {})
 
 
 @pytest.fixture
@@ -44,8 +45,8 @@ def test_a_checkpoint_that_breaks_a_rule_is_refused_with_the_reason(folder, name
     spoil, what = CASES[name]
     spoil(folder)
     with pytest.raises(CheckpointError, match=what):
-        checkpoint.read(folder)
-    assert sealed.faults(folder)
+        reader.read(folder)
+    assert verified.faults(folder)
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "pipe", "dangling-link", "nothing"])
@@ -60,20 +61,20 @@ def test_a_checkpoint_must_be_a_real_folder_item1(folder, kind):
     }
     make[kind]()
     with pytest.raises(CheckpointError, match="step-000000002 is no folder"):
-        checkpoint.read(place)
-    found, _ = checkpoint.newest(folder.parent)
+        reader.read(place)
+    found, _ = reader.newest(folder.parent)
     assert found.folder == folder
-    checkpoint.prune(folder.parent, 1)
+    writer.prune(folder.parent, 1)
     assert folder.exists()
 
 
 def test_a_checkpoint_under_the_name_of_another_step_is_refused(folder):
     with pytest.raises(CheckpointError, match="it is of step 1"):
-        checkpoint.read(folder.rename(folder.with_name("step-000000009")))
+        reader.read(folder.rename(folder.with_name("step-000000009")))
 
 
 def test_a_checkpoint_may_be_moved_to_a_folder_of_any_other_name(folder):
-    assert checkpoint.read(folder.rename(folder.with_name("backup"))).snapshot.state["step"] == 1
+    assert reader.read(folder.rename(folder.with_name("backup"))).snapshot.state["step"] == 1
 
 
 def test_weights_of_other_names_shapes_and_types_are_refused_item6(tmp_path):
@@ -128,7 +129,7 @@ class Adam:
 
 def trained(optimizer):
     training = train(optimizer)
-    training.advance()
+    training.train_step()
     return training
 
 
@@ -187,18 +188,18 @@ MOVED = {
 @pytest.mark.parametrize("change", MOVED)
 @pytest.mark.parametrize("part", ["generator", "critic", "optim", "components"])
 def test_a_tensor_that_was_not_saved_so_is_found_and_named_without_torch(tmp_path, part, change):
-    folder = checkpoint.write(tmp_path, whole_state(trained(Average())), {})
+    folder = writer.write(tmp_path, whole_state(trained(Average())), {})
     path = folder / f"{part}.safetensors"
     tensors = load(path.read_bytes())
     name = max(tensors, key=lambda each: tensors[each].dim())
     MOVED[change][0](tensors, name)
     path.write_bytes(save(tensors))
     reseal(folder)
-    (fault,) = sealed.faults(folder)
+    (fault,) = verified.faults(folder)
     assert f"{part}.safetensors does not hold what was saved: {name}" in fault or change == "more"
     assert MOVED[change][1] in fault
     with pytest.raises(CheckpointError, match="does not hold what was saved"):
-        checkpoint.read(folder)
+        reader.read(folder)
 
 
 # ── whole runs ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -316,7 +317,7 @@ def test_a_log_of_a_TiB_of_nothing_is_not_read_into_memory(run):
 
 
 def test_a_hostile_newest_checkpoint_is_passed_over_for_the_one_before(run, gan_here):
-    newest = checkpoint.steps(run / "checkpoints")[-1]
+    newest = writer.steps(run / "checkpoints")[-1]
     CASES["item5-name-up-and-away"][0](newest)
     done = gan_here("run", "--resume", "run", "--steps", "3")
     assert "step-000000002: critic.safetensors is refused: '../../x' is no name of a tensor" in done.stderr
@@ -399,11 +400,11 @@ def believed(pristine, tmp_path):
             (place / each).write_bytes((pristine / each).read_bytes())
         hostile.write(place, name, content)
         try:
-            checkpoint.read(place)
+            reader.read(place)
         except CheckpointError:
-            assert sealed.faults(place)
+            assert verified.faults(place)
             return False
-        assert not sealed.faults(place)
+        assert not verified.faults(place)
         return True
 
     return check
@@ -442,7 +443,7 @@ def test_any_header_is_refused_or_of_a_file_that_the_library_reads_alike(search)
     def check(raw):
         content = hostile.tensors(raw, bytes(7))
         try:
-            tensor_header.check(content)
+            safetensors_header.check(content)
         except ValueError:
             return
         found, wanted = load(content), strict_json.parse(raw)
@@ -462,19 +463,19 @@ def test_whatever_tensors_are_saved_pass_our_own_check(search):
     names = st.builds(str.join, st.sampled_from("./"), st.lists(words, min_size=1, max_size=3))
     shapes = st.lists(st.integers(0, 4), max_size=4)
     some = st.dictionaries(names, st.builds(torch.ones, shapes, dtype=dtypes), max_size=5)
-    search(some, lambda tensors: tensor_header.check(save(tensors)))
+    search(some, lambda tensors: safetensors_header.check(save(tensors)))
 
 
 def test_any_state_of_the_right_form_is_taken_whole_or_not_at_all(search):
     training = train()
-    training.advance()
+    training.train_step()
     whole = capture(training)
     form = {**snapshot(1).state, **whole.state}
 
     def check(state):
         before = capture(training)
         try:
-            forms.check_state(strict_json.parse(json.dumps(state).encode()))
+            schema.check_state(strict_json.parse(json.dumps(state).encode()))
         except ValueError:
             return
         try:

@@ -14,13 +14,15 @@ from multiprocessing import get_context
 import pytest
 import torch
 
-from gancore import CheckpointError, GanError, Run, compose, discovery
+from gancore import CheckpointError, GanError, Run, compose
 from gancore.cli import main
-from gancore.recipe import layer_of
-from gancore.run import checkpoint, directory, sealed
+from gancore.plugins import discovery, loading
+from gancore.recipe.toml import layer_of
+from gancore.run import directory
+from gancore.run.checkpoint import reader, verified, writer
 from gancore.run.directory import read_rows, rows_in
-from gancore.run.records import MetricsLog
-from gancore.run.verify import Interrupted, differences
+from gancore.run.metrics_log import MetricsLog
+from gancore.tools.verify_resume import Interrupted, differences
 
 WORDS = [
     *("--cond", "acgan", "--reg", "experience-replay", "--reg", "ema", "--schedule", "monitored"),
@@ -39,7 +41,7 @@ pytestmark = pytest.mark.xdist_group("kills")  # they share one warm process
 def warm():
     """Return a starter of `gan …` in a process of its own that need not import torch first."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["gancore.run.run", "torch._dynamo", "gancore.cli"])
+    context.set_forkserver_preload(["gancore.run.session", "torch._dynamo", "gancore.cli"])
 
     def start(*words):
         process = context.Process(target=main, args=(list(map(str, words)),))
@@ -50,11 +52,11 @@ def warm():
 
 
 def newest_step(folder):
-    return max((int(path.name[5:]) for path in checkpoint.steps(folder / "checkpoints")), default=-1)
+    return max((int(path.name[5:]) for path in writer.steps(folder / "checkpoints")), default=-1)
 
 
 def sums(folder):
-    return (checkpoint.steps(folder / "checkpoints")[-1] / "SHA256SUMS").read_bytes()
+    return (writer.steps(folder / "checkpoints")[-1] / "SHA256SUMS").read_bytes()
 
 
 def in_plain(steps=4, **settings):
@@ -70,13 +72,13 @@ MOMENTS = {  # what is there at such a moment only
 AT_MOST = 4  # steps that a process may live, so that the run does not end before its last kill
 
 
-def kill(process, folder, moment, dice):
+def kill(process, folder, update_id, dice):
     """Kill a process at a moment, or when it has saved some steps; return whether it was still alive."""
     until, delay = newest_step(folder) + dice.randint(1, AT_MOST), dice.uniform(0, 0.02)
-    before = set(folder.glob(MOMENTS[moment]))  # left by those killed earlier
-    while process.is_alive() and newest_step(folder) < until and not set(folder.glob(MOMENTS[moment])) - before:
+    before = set(folder.glob(MOMENTS[update_id]))  # left by those killed earlier
+    while process.is_alive() and newest_step(folder) < until and not set(folder.glob(MOMENTS[update_id])) - before:
         pass
-    time.sleep(delay if moment == "any" else 0)
+    time.sleep(delay if update_id == "any" else 0)
     process.kill()
     process.join()
     return process.exitcode == -9
@@ -97,14 +99,14 @@ def test_a_run_killed_at_any_moment_ends_with_the_bits_of_one_that_was_not(warm,
     words = [*WORDS, *OFTEN, "--steps", steps]
     alone = warm("run", *words, "--out", whole)
     moments = ["at once", *[list(MOMENTS)[number % 4] for number in range(kills - 2)], "at once"]
-    for moment in moments:
+    for update_id in moments:
         started = (parts / directory.RECIPE).exists()
         command = ["run", "--resume", parts] if started else ["run", *words, "--out", parts]
-        if moment == "at once":
+        if update_id == "at once":
             assert kill_within_100_ms(list(map(str, command)), dice)
         else:
-            assert kill(warm(*command), parts, moment, dice)
-        assert not checkpoint.newest(parts / "checkpoints")[1]  # whatever is there is whole
+            assert kill(warm(*command), parts, update_id, dice)
+        assert not reader.newest(parts / "checkpoints")[1]  # whatever is there is whole
     last = warm("run", "--resume", parts)
     last.join()
     alone.join()
@@ -186,7 +188,7 @@ def test_a_run_whose_folder_stays_away_ends_with_its_new_place_and_what_to_do(tm
         rename_at_step_3()
     assert run.training.step == 8
     assert f"was renamed to {tmp_path / 'moved'} while it trained" in ended.value.what
-    assert ended.value.mend == "give the folder its name back, then --resume"
+    assert ended.value.fix == "give the folder its name back, then --resume"
     assert [path.name for path in tmp_path.iterdir()] == ["moved"]
     assert Run.resume(tmp_path / "moved").training.step == 2
 
@@ -226,9 +228,9 @@ def test_readers_of_a_run_that_saves_every_step_and_keeps_one_checkpoint_never_f
 
 def test_a_checkpoint_that_is_pruned_while_it_is_read_gives_way_to_the_newer_one(tmp_path, monkeypatch):
     Run.start(in_plain(3, save_every=3), tmp_path / "r").fit()
-    older, newer = checkpoint.steps(tmp_path / "r" / "checkpoints")
+    older, newer = writer.steps(tmp_path / "r" / "checkpoints")
     newer.rename(tmp_path / "newer")
-    read, calls = sealed.read_file, count()
+    read, calls = verified.read_file, count()
 
     def read_late(*arguments, **more):
         if next(calls) == 3:
@@ -236,8 +238,8 @@ def test_a_checkpoint_that_is_pruned_while_it_is_read_gives_way_to_the_newer_one
             shutil.rmtree(older)
         return read(*arguments, **more)
 
-    monkeypatch.setattr(sealed, "read_file", read_late)
-    found, warnings = checkpoint.newest(tmp_path / "r" / "checkpoints")
+    monkeypatch.setattr(verified, "read_file", read_late)
+    found, warnings = reader.newest(tmp_path / "r" / "checkpoints")
     assert (found.snapshot.state["step"], warnings) == (3, [])
 
 
@@ -291,7 +293,7 @@ def test_a_log_that_lacks_rows_of_the_checkpoint_is_told_and_no_step_is_in_it_tw
     second = Interrupted.resume(parts)
     second.last = 6
     assert second.fit().notes == [f"metrics.jsonl holds {left} of the 4 rows up to step 4; the others are lost"]
-    shutil.rmtree(checkpoint.steps(parts / "checkpoints")[-1])  # so that it goes back to step 4, with rows after it
+    shutil.rmtree(writer.steps(parts / "checkpoints")[-1])  # so that it goes back to step 4, with rows after it
     again = Run.resume(parts).fit()
     assert len(again.notes) == 1
     assert [row["step"] for row in read_rows(parts)] == [*range(1, left + 1), 5, 6, 7, 8]
@@ -353,17 +355,17 @@ def test_whatever_measures_and_draws_leaves_the_weights_as_they_were(tmp_path, p
     more = {key: value for key, value in FEW.items() if key.partition(".")[0] in sum(looking.values(), [])}
     seeing = compose(**base, **looking, options={**few, **images, **more}, settings={**settings, "sample_every": 2})
     one, other = (Run.start(each, tmp_path / name).fit() for each, name in ((blind, "blind"), (seeing, "seeing")))
-    files = [checkpoint.newest(run.folder / "checkpoints")[0].snapshot.files for run in (one, other)]
+    files = [reader.newest(run.folder / "checkpoints")[0].snapshot.files for run in (one, other)]
     for part in ("generator", "critic", "optim"):
         assert files[0][part].keys() == files[1][part].keys()
         assert all(torch.equal(tensor, files[1][part][name]) for name, tensor in files[0][part].items())
 
 
 def options_of_metric(name):
-    from gancore.component import options_of
+    from gancore.plugins.component import options_of
 
     (row,) = [row for row in FIRST_PARTY if row.name == name]
-    return options_of(discovery.load(row))
+    return options_of(loading.load(row))
 
 
 # ── another machine, other versions ───────────────────────────────────────────────────────────────────────────

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gancore import compose
-from gancore.run.run import open_data, prepare
-from gancore.runtime import Runtime
+from gancore.run.session import open_data, prepare
+from gancore.train.precision import Runtime
 
 SMALL = {"sprites.count": 32, "dcgan.width": 4, "dcgan-critic.width": 4, "latent.dim": 4}
 
@@ -15,8 +15,8 @@ def weights_after(steps=20, **more):
     composition = compose(options=options, settings={"batch": 8, "size": "16"}, **more)
     training = prepare(composition, open_data(composition), Runtime(torch.device("cpu")))
     for _ in range(steps):
-        training.advance()
-    gan = training.game.gan
+        training.train_step()
+    gan = training.context.gan
     return [*gan.generator.parameters, *gan.critic.parameters]
 
 

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from gancore import component, hookimpl, option
-from gancore.plan import Update
-from gancore.rng import fork_state
-from gancore.run.progress import Progress
-from gancore.run.samples import draw_samples
 from gancore.testing import StandIn, StandInLoss, capture, some_batch, train
+from gancore.train.plan import Update
+from gancore.train.progress import Progress
+from gancore.train.rng import fork_state
+from gancore.train.sampling import draw_samples
 
 
 @component(source="a test")
@@ -59,7 +59,7 @@ class Curious:
         sides = [side for side in (batch.real, batch.fake) if side is not None]
         for side in reversed(sides) if self.reversed else sides:
             side.score.sum().item()
-            batch.critic(side.see(side.images), side.labels)
+            batch.critic(side.apply_view(side.images), side.labels)
         batch.generator(torch.randn(len(batch.fake.labels), batch.plan.inputs), batch.fake.labels)
 
     @hookimpl
@@ -119,10 +119,10 @@ class Often:
 def advanced(*components, steps=3):
     training = train(*components)
     for _ in range(steps):
-        training.advance()
-        progress = Progress(training.game, training.step, training.epoch)
-        training.game.hooks.all("measure", progress=progress, rng=lambda name: torch.Generator())
-        draw_samples(training.game, 5, "grid")
+        training.train_step()
+        progress = Progress(training.context, training.step, training.epoch)
+        training.context.hooks.all("measure", progress=progress, rng=lambda name: torch.Generator())
+        draw_samples(training.context, 5, "grid")
     return capture(training)
 
 
@@ -194,6 +194,6 @@ def test_dropout_draws_other_numbers_for_each_update_and_each_side():
             net.body.add_module("dropout", dropout)
 
     training = train(Masks(), StandIn(), StandInLoss(), stand_ins=[])
-    training.advance()
-    training.advance()
+    training.train_step()
+    training.train_step()
     assert len(masks) == 6 == len({tuple(mask.tolist()) for mask in masks})

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gancore import UsageError, component, hookimpl, option
-from gancore.component import options_of
-from gancore.composition import plain
-from gancore.options import Given, Text, convert, read_options, show
+from gancore.plugins.component import options_of
+from gancore.recipe.compose import plain
+from gancore.recipe.options import Given, Text, convert, read_options, show
 
 
 @component(source="a test")
@@ -91,7 +91,7 @@ def test_a_value_out_of_range_is_refused_with_the_range_C05(name, value):
 def test_an_unknown_option_is_refused_with_the_nearest_C01():
     with pytest.raises(UsageError) as caught:
         read_options("it", options_of(Everything), {"cuont": Given(1, "here")})
-    assert caught.value.mend == "did you mean count?"
+    assert caught.value.fix == "did you mean count?"
 
 
 def test_an_int_is_fine_where_a_number_is_wanted_C04():

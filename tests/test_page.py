@@ -7,9 +7,9 @@ import sys
 import pytest
 from attrs import evolve
 
-from gancore import discovery
 from gancore.cli.page import NotPlain, Page, Source, _from_source, page_of
-from gancore.component import card_of, options_of
+from gancore.plugins import discovery, loading
+from gancore.plugins.component import info_of, options_of
 
 OURS = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-") and row.status == "ok"]
 
@@ -22,8 +22,8 @@ def comparable(page):
 def test_the_page_of_every_component_is_the_same_from_source_as_when_imported():
     different, imported = [], []
     for row in OURS:
-        cls = discovery.load(row)
-        wanted = Page(inspect.cleandoc(cls.__doc__), card_of(cls), options_of(cls))
+        cls = loading.load(row)
+        wanted = Page(inspect.cleandoc(cls.__doc__), info_of(cls), options_of(cls))
         try:
             if comparable(_from_source(row)) != comparable(wanted):
                 different.append(row.name)

@@ -5,9 +5,10 @@ from itertools import product
 import pytest
 import torch
 
-from gancore import CompositionError, compose, discovery
-from gancore.run.run import open_data, prepare
-from gancore.runtime import Runtime
+from gancore import CompositionError, compose
+from gancore.plugins import discovery
+from gancore.run.session import open_data, prepare
+from gancore.train.precision import Runtime
 
 NAMES = {
     kind: [row.name for row in discovery.installed() if row.kind == kind and row.distribution.startswith("gan-plugin-")]
@@ -50,14 +51,14 @@ def test_every_composition_trains_two_steps_or_is_refused_with_a_remedy(gen, nor
         if is_refused(loss, reg, norm):
             with pytest.raises(CompositionError) as caught:
                 composed(gen, loss, reg, norm)
-            assert caught.value.mend
+            assert caught.value.fix
             assert reg in SHAPES_TARGETS or "(Gulrajani et al. 2017, section 4)" in caught.value.what
             continue
         composition = composed(gen, loss, reg, norm)
         data = data or open_data(composition)
         training = prepare(composition, data, Runtime(torch.device("cpu")))
         for _ in range(2):
-            figures = training.advance()
+            figures = training.train_step()
         assert all(torch.as_tensor(value).isfinite() for value in figures.values()), (gen, loss, reg, norm)
 
 
@@ -68,6 +69,6 @@ def test_every_image_size_comes_out_exact(gen, size):
     composition = compose(gen=gen, options=options, settings={"batch": 4, "size": size})
     data = open_data(composition)
     training = prepare(composition, data, Runtime(torch.device("cpu")))
-    training.advance()
-    z, labels = training.game.plan.latents(1), torch.zeros(1, 2, dtype=torch.int64)
-    assert training.game.gan.generator.network.eval()(z, labels).shape[1:] == data.shape
+    training.train_step()
+    z, labels = training.context.plan.latents(1), torch.zeros(1, 2, dtype=torch.int64)
+    assert training.context.gan.generator.network.eval()(z, labels).shape[1:] == data.shape

@@ -15,10 +15,12 @@ import torch
 from PIL import Image
 from published import Shelf, looked_up, trick
 
-from gancore import CheckpointError, PluginError, component, discovery, hookimpl, memory, option
+from gancore import CheckpointError, PluginError, component, hookimpl, memory, option
 from gancore.cli import main
-from gancore.run import checkpoint, guard, process
-from gancore.run.snapshot import capture, restore
+from gancore.guard import global_state, hooks
+from gancore.plugins import inspection
+from gancore.run.checkpoint import reader, writer
+from gancore.run.checkpoint.state import capture, restore
 from gancore.testing import check_component, check_exact_resume, train
 
 TINY = (
@@ -45,9 +47,9 @@ FINE = trick(VIEW)
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
     made = Shelf(tmp_path / "site")
-    own = discovery._look
+    own = inspection._look
     monkeypatch.setattr(
-        discovery, "_look", lambda entry: (looked_up if entry.value.startswith("gan_plugin_") else own)(entry)
+        inspection, "_look", lambda entry: (looked_up if entry.value.startswith("gan_plugin_") else own)(entry)
     )
     monkeypatch.syspath_prepend(str(made.folder))
     yield made
@@ -66,12 +68,12 @@ def debugged(tmp_path, monkeypatch, capsys):
     """Return a runner of `gan --debug …` in this process that expects a failure and returns what stderr says."""
 
     def run(*words):
-        monkeypatch.setattr(guard, "every_call", False)
+        monkeypatch.setattr(hooks, "every_call", False)
         monkeypatch.chdir(tmp_path)
-        handlers = process.settings()
+        handlers = global_state.settings()
         with pytest.raises(SystemExit) as ended:
             main(["--debug", *words])
-        process.put_back(handlers)
+        global_state.put_back(handlers)
         assert ended.value.code == 1
         return capsys.readouterr().err
 
@@ -189,9 +191,9 @@ def test_of_a_distribution_installed_twice_the_first_on_the_path_is_used_with_a_
 @pytest.fixture
 def same_process():
     """Fail where a test leaves the settings of the process changed, and put them back."""
-    before = process.settings()
+    before = global_state.settings()
     yield before
-    assert process.put_back(before) == []
+    assert global_state.put_back(before) == []
 
 
 def foreign_locale():
@@ -290,7 +292,7 @@ def test_what_plugins_print_comes_on_stderr_under_their_name_and_json_stays_json
 
 
 def test_a_slow_import_says_what_is_waited_for_P05(gan_here, shelf, monkeypatch):
-    monkeypatch.setattr(process, "PATIENCE", 0.01)
+    monkeypatch.setattr(global_state, "PATIENCE", 0.01)
     shelf.publish(trick(VIEW, head="import time\ntime.sleep(0.5)"))
     assert "importing faulty …" in gan_here("run", "--help", "--reg", "faulty").stderr
 
@@ -410,7 +412,7 @@ def test_a_faulty_reader_that_nobody_chose_is_passed_over_when_a_path_finds_its_
 
 
 @pytest.mark.parametrize(
-    ("code", "what", "mend"),
+    ("code", "what", "fix"),
     [
         pytest.param(
             trick("@hookimpl\ndef critic_term(self, batch):\n    return {}\n"),
@@ -441,11 +443,11 @@ def test_a_faulty_reader_that_nobody_chose_is_passed_over_when_a_path_finds_its_
         ),
     ],
 )  # fmt: skip
-def test_a_class_that_could_never_act_is_refused_with_its_mending(refused, shelf, code, what, mend):
+def test_a_class_that_could_never_act_is_refused_with_its_mending(refused, shelf, code, what, fix):
     shelf.publish(code)
     said = refused(*RUN, "--reg", "faulty")
     assert what in said
-    assert mend in said
+    assert fix in said
     assert "gan-faulty 1.0.0" in said
 
 
@@ -791,7 +793,7 @@ def paused(gan_here, shelf, code, **more):
 
 
 def newest(folder, root):
-    found, _ = checkpoint.newest(root / folder / "checkpoints")
+    found, _ = reader.newest(root / folder / "checkpoints")
     return found
 
 
@@ -865,7 +867,7 @@ def test_no_component_is_changed_where_one_does_not_take_its_state_P21():
             raise ValueError("no")
 
     first = train(Good(), Bad())
-    first.advance()
+    first.train_step()
     good = Good()
     second = train(good, Bad())
     weights = capture(second)
@@ -947,7 +949,7 @@ def test_a_run_goes_on_with_the_distribution_that_replaces_the_former_one_P22(ga
 
 def trained(run):
     """Return the sums of the last checkpoint's tensors, and what its components remember beside them."""
-    folder = checkpoint.steps(run / "checkpoints")[-1]
+    folder = writer.steps(run / "checkpoints")[-1]
     sums = [line for line in (folder / "SHA256SUMS").read_text().splitlines() if line.endswith(".safetensors")]
     components = json.loads((folder / "state.json").read_text())["components"]
     return sums, {name: each["state"] for name, each in components.items()}
@@ -1062,9 +1064,9 @@ def test_components_that_ask_for_each_other_in_a_circle_are_named_P26(refused, s
 @pytest.mark.parametrize(
     ("card", "said"),
     [
-        pytest.param('rules=[needs("a.thing", "it stands on it")]', "it stands on it", id="P26-missing"),
+        pytest.param('rules=[requires("a.thing", "it stands on it")]', "it stands on it", id="P26-missing"),
         pytest.param(
-            'provides=["own"], rules=[needs("other", "it stands on it")]', "it stands on it", id="P26-not-by-itself"
+            'provides=["own"], rules=[requires("other", "it stands on it")]', "it stands on it", id="P26-not-by-itself"
         ),
         pytest.param('asks={"reg": ["nowhere"]}', "is called 'nowhere'", id="P26-asks-for-nobody"),
     ],
@@ -1080,11 +1082,11 @@ def test_a_component_that_asks_for_itself_is_chosen_once_P26(gan_here, shelf):
 
 
 def test_components_that_refuse_each_other_are_named_and_wary_ones_noted_P27(gan_here, refused, shelf):
-    shelf.publish(trick(VIEW, card='source="a test", rules=[refuses("a.thing", "they pull apart")]'))
+    shelf.publish(trick(VIEW, card='source="a test", rules=[conflicts("a.thing", "they pull apart")]'))
     shelf.publish(trick(VIEW, card='source="a test", provides=["a.thing"]'), name="other")
     said = refused(*RUN, "--reg", "faulty", "--reg", "other", code=2)
     assert "'faulty' and 'other' cannot be composed: they pull apart" in said
-    shelf.publish(trick(VIEW, card='source="a test", rules=[wary_of("a.thing", "they pull apart")]'))
+    shelf.publish(trick(VIEW, card='source="a test", rules=[warns_with("a.thing", "they pull apart")]'))
     assert "unusual pair: they pull apart" in gan_here(*RUN, "--reg", "faulty", "--reg", "other").stderr
 
 

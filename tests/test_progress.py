@@ -7,10 +7,10 @@ import torch
 
 from gancore import Progress, compose
 from gancore.run.directory import read_rows
-from gancore.run.run import Run
-from gancore.run.show import duration, plain_steps
-from gancore.run.verify import differences
+from gancore.run.display import duration, plain_steps
+from gancore.run.session import Run
 from gancore.testing import train
+from gancore.tools.verify_resume import differences
 
 OPTIONS = {"mlp.hidden": (4,), "mlp-critic.hidden": (4,)}
 
@@ -22,19 +22,19 @@ def start(folder, **settings):
 
 
 def test_what_is_due_every_so_many_steps_is_due_once_in_each_span_of_rows():
-    game = train().game
-    due = [Progress(game, step, 0.0, step - 3, False).due(5) for step in range(3, 31, 3)]
+    context = train().context
+    due = [Progress(context, step, 0.0, step - 3, False).due(5) for step in range(3, 31, 3)]
     assert due == [step // 5 > (step - 3) // 5 for step in range(3, 31, 3)]
     assert sum(due) == 6
 
 
 @pytest.mark.parametrize("drawing", [True, False])
 def test_what_is_due_every_0_steps_is_due_when_the_run_draws(drawing):
-    assert Progress(train().game, 7, 0.0, 6, drawing).due(0) is drawing
+    assert Progress(train().context, 7, 0.0, 6, drawing).due(0) is drawing
 
 
 def test_samples_are_those_made_of_the_latents():
-    progress = Progress(train().game, 0, 0.0)
+    progress = Progress(train().context, 0, 0.0)
     images, labels = progress.samples(5)
     made = progress.make(progress.latents(5), labels)
     assert torch.equal(images, made.images)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gancore import UsageError, compose
-from gancore.composition import recipe_layers
-from gancore.recipe import layer_of, read_recipe
+from gancore.recipe.compose import recipe_layers
+from gancore.recipe.toml import layer_of, read_recipe
 
 
 def read(tmp_path, text):
@@ -58,7 +58,7 @@ def test_a_wrong_recipe_is_refused(tmp_path, text, what):
 def test_a_key_is_mended_by_its_neighbour_C01(tmp_path):
     with pytest.raises(UsageError) as caught:
         read(tmp_path, 'critc-norm = "layer"')
-    assert caught.value.mend == "did you mean critic-norm?"
+    assert caught.value.fix == "did you mean critic-norm?"
 
 
 def test_missing_and_too_large_files_are_refused_C12(tmp_path):

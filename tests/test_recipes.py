@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from gancore import Run, UsageError, compose, discovery
-from gancore.composition import recipe_layers
-from gancore.recipe import Layer
-from gancore.run import sweep
-from gancore.run.claims import read_claims
+from gancore import Run, UsageError, compose
+from gancore.recipe import lookup
+from gancore.recipe.compose import recipe_layers
+from gancore.recipe.toml import Layer
+from gancore.tools import sweep
+from gancore.tools.claims import read_claims
 
-FILES = discovery.recipe_files()
-CHAINS = {name: discovery.recipe_chain(name) for name in FILES}
+FILES = lookup.recipe_files()
+CHAINS = {name: lookup.recipe_chain(name) for name in FILES}
 SWEEPS = [name for name, chain in CHAINS.items() if chain[-1].sweep]
 RUNS = [name for name in FILES if name not in SWEEPS]
 

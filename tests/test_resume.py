@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gancore import CheckpointError, CompositionError, Run, compose, discovery
-from gancore.run import checkpoint
-from gancore.run.verify import Interrupted, differences
+from gancore import CheckpointError, CompositionError, Run, compose
+from gancore.plugins import discovery, loading
+from gancore.run.checkpoint import writer
+from gancore.tools.verify_resume import Interrupted, differences
 
 FIRST_PARTY = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
 
@@ -167,7 +168,7 @@ def test_every_component_goes_on_as_if_it_had_never_stopped(row, own, tmp_path):
 REMEMBERING = [
     case
     for case in CASES  # but tensorboard, which then writes every row anew to the same end
-    if hasattr(discovery.load(case.values[0]), "load_state") and case.values[0].name != "tensorboard"
+    if hasattr(loading.load(case.values[0]), "load_state") and case.values[0].name != "tensorboard"
 ]
 
 
@@ -177,11 +178,11 @@ def test_a_component_that_forgets_would_be_found(row, own, tmp_path, monkeypatch
     whole, make = start_around(row, own, tmp_path)
     whole.fit()
     with monkeypatch.context() as patch:
-        patch.setattr(discovery.load(row), "load_state", lambda self, state: None)
+        patch.setattr(loading.load(row), "load_state", lambda self, state: None)
         with pytest.raises(CheckpointError, match="does not take its stored state"):
             train_in_two_goes(make, tmp_path / "refused")
     with monkeypatch.context() as patch:
-        patch.delattr(discovery.load(row), "load_state")
+        patch.delattr(loading.load(row), "load_state")
         with pytest.raises(CheckpointError, match="unexpected"):
             train_in_two_goes(make, tmp_path / "stray")
     untrained = component_of(Run.start(make(), tmp_path / "untrained"), row)
@@ -196,7 +197,7 @@ def component_of(run, row):
 
 
 def sums(run):
-    return (checkpoint.steps(run.folder / "checkpoints")[-1] / "SHA256SUMS").read_bytes()
+    return (writer.steps(run.folder / "checkpoints")[-1] / "SHA256SUMS").read_bytes()
 
 
 def test_the_options_of_this_page_speak_of_components_that_are_there():
@@ -211,7 +212,7 @@ from gancore import component, hookimpl, memory
 
 
 @component(source="a test")
-class Keeper:
+class Checkpoints:
     \"\"\"Grow the generator's weights a little more in each step, and keep the count to itself.\"\"\"
 
     seen: int = memory(0)

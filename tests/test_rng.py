@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gancore.rng import Streams, derive
+from gancore.train.rng import Streams, derive
 
 
 @given(st.integers(0, 2**63 - 1), st.text(max_size=20), st.integers(0, 10**9))

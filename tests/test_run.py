@@ -17,11 +17,13 @@ from disks import reseal
 from PIL import Image
 
 from gancore import CheckpointError, DataError, GanError, NumbersError, Run, UsageError, compose
-from gancore.composition import read_settings
-from gancore.recipe import layer_of
-from gancore.run import checkpoint, directory
+from gancore.recipe.compose import read_settings
+from gancore.recipe.toml import layer_of
+from gancore.run import directory
+from gancore.run.checkpoint import reader, writer
 from gancore.run.directory import read_rows, rows_in
-from gancore.run.records import MetricsLog, check_finite
+from gancore.run.finite import check_finite
+from gancore.run.metrics_log import MetricsLog
 
 SMALL = {"sprites.count": 48, "dcgan.width": 4, "dcgan-critic.width": 4, "normal.dim": 4}
 QUICK = {"batch": 8, "log_every": 1, "save_every": 2, "size": "16"}
@@ -37,12 +39,12 @@ def start(out, *, steps=4, settings=None, options=None, **slots):
 
 
 def newest(folder):
-    found, _ = checkpoint.newest(folder / "checkpoints")
+    found, _ = reader.newest(folder / "checkpoints")
     return found
 
 
 def sums(folder):
-    return (checkpoint.steps(folder / "checkpoints")[-1] / "SHA256SUMS").read_bytes()
+    return (writer.steps(folder / "checkpoints")[-1] / "SHA256SUMS").read_bytes()
 
 
 def test_a_run_leaves_recipe_metrics_checkpoints_and_samples(tmp_path):
@@ -50,7 +52,7 @@ def test_a_run_leaves_recipe_metrics_checkpoints_and_samples(tmp_path):
     names = {path.name for path in (tmp_path / "r").iterdir()}
     assert names == {"recipe.toml", "run.json", "metrics.jsonl", "lock", "samples", "checkpoints"}
     assert (tmp_path / "r" / "samples" / "final.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert [path.name for path in checkpoint.steps(tmp_path / "r" / "checkpoints")] == [
+    assert [path.name for path in writer.steps(tmp_path / "r" / "checkpoints")] == [
         "step-000000000", "step-000000002", "step-000000004",
     ]  # fmt: skip
 
@@ -103,7 +105,7 @@ def test_samples_of_one_checkpoint_are_the_same_bytes(tmp_path):
 def test_sampling_needs_no_data(tmp_path):
     start(tmp_path / "r").fit()
     opened = Run.load(tmp_path / "r")
-    assert opened.training.game.data is None
+    assert opened.training.context.data is None
     images, labels = opened.sample(5)
     assert images.shape == (5, 3, 16, 16)
     assert labels.shape == (5, 2)
@@ -142,10 +144,10 @@ def test_a_file_in_the_way_is_left_alone(tmp_path):
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     run = start(tmp_path / "r", steps=0)
     with torch.no_grad():
-        run.training.game.gan.critic.parameters[0][0] = torch.inf
+        run.training.context.gan.critic.parameters[0][0] = torch.inf
     with pytest.raises(NumbersError, match=r"critic: body.* is no longer finite at step 0"):
         run.fit()
-    assert checkpoint.steps(tmp_path / "r" / "checkpoints") == []
+    assert writer.steps(tmp_path / "r" / "checkpoints") == []
 
 
 def test_epochs_without_reals_are_refused(tmp_path):
@@ -160,11 +162,11 @@ def test_a_batch_that_a_norm_cannot_take_ends_the_run_with_a_sentence(tmp_path):
 
 def test_a_sealed_checkpoint_that_lacks_its_parts_is_refused(tmp_path):
     start(tmp_path / "r", steps=1).fit()
-    folder = checkpoint.steps(tmp_path / "r" / "checkpoints")[-1]
+    folder = writer.steps(tmp_path / "r" / "checkpoints")[-1]
     (folder / "state.json").write_text("{}")
     reseal(folder)
     with pytest.raises(CheckpointError, match="lacks a part"):
-        checkpoint.read(folder)
+        reader.read(folder)
 
 
 def test_resuming_what_is_no_run_is_refused(tmp_path):
@@ -203,7 +205,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused(tmp_path):
 
 def test_a_damaged_newest_checkpoint_is_passed_over_and_told(tmp_path):
     start(tmp_path / "r").fit()
-    newest_folder = checkpoint.steps(tmp_path / "r" / "checkpoints")[-1]
+    newest_folder = writer.steps(tmp_path / "r" / "checkpoints")[-1]
     whole = sums(tmp_path / "r")
     (newest_folder / "critic.safetensors").write_bytes(b"")
     run = Run.resume(tmp_path / "r")
@@ -302,7 +304,7 @@ def test_a_signal_ends_the_run_after_its_step_saved_and_resumable(tmp_path, numb
 
 
 def test_a_stretch_without_reals_does_not_end_a_run_by_epochs_but_a_schedule_without_any_does(tmp_path, monkeypatch):
-    monkeypatch.setattr("gancore.run.run.PATIENCE", 5)
+    monkeypatch.setattr("gancore.run.session.PATIENCE", 5)
     points = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
     by_epochs = {"epochs": 1, "batch": 4096}
     boosted = {"boosted.generator-chance": 1.0, "boosted.critic-chance": 0.0, "boosted.length": 3}
@@ -311,7 +313,7 @@ def test_a_stretch_without_reals_does_not_end_a_run_by_epochs_but_a_schedule_wit
     none = {"n-critic.critic": 0, "n-critic.pretrain": 1}
     with pytest.raises(UsageError, match="shows no reals"):
         start(tmp_path / "none", settings=by_epochs, options=none, **points).fit()
-    monkeypatch.setattr("gancore.run.run.PATIENCE", 200)
+    monkeypatch.setattr("gancore.run.session.PATIENCE", 200)
     sometimes = {"boosted.generator-chance": 0.1, "boosted.critic-chance": 0.0, "boosted.length": 3}
     run = start(tmp_path / "some", settings=by_epochs, schedule="boosted", options=sometimes, **points).fit()
     assert run.training.epoch >= 1
@@ -361,7 +363,7 @@ def test_what_a_command_line_may_change_may_be_edited_too(edited):
 
 
 def test_an_option_that_a_plugin_had_not_then_may_have_its_default(edited):
-    folder = checkpoint.steps(edited / "checkpoints")[-1]
+    folder = writer.steps(edited / "checkpoints")[-1]
     state = json.loads((folder / "state.json").read_text())
     del state["recipe"]["adam"]["beta2"]
     state["recipe"]["adam"]["gone"] = 1
@@ -425,12 +427,12 @@ def test_a_run_of_epochs_goes_on_for_steps_where_the_user_says_so(tmp_path):
 
 def spoil(folder, change):
     """Change the newest checkpoint through our own writer, so that sums and list of tensors are right."""
-    old = checkpoint.steps(folder / "checkpoints")[-1]
-    found = checkpoint.read(old)
+    old = writer.steps(folder / "checkpoints")[-1]
+    found = reader.read(old)
     files = {name: dict(tensors) for name, tensors in found.snapshot.files.items()}
     change(files)
     shutil.rmtree(old)
-    checkpoint.write(folder / "checkpoints", evolve(found.snapshot, files=files), found.manifest["plugins"])
+    writer.write(folder / "checkpoints", evolve(found.snapshot, files=files), found.manifest["plugins"])
 
 
 MOMENT = "critic/score.weight/exp_avg"
@@ -470,7 +472,7 @@ def test_verify_tells_of_an_edited_recipe(edited, gan_here):
 
 def test_a_run_opened_for_samples_has_no_optimiser_and_builds_its_critic_when_asked(of_one_step):
     opened = Run.load(of_one_step)
-    gan = opened.training.game.gan
+    gan = opened.training.context.gan
     images, _ = opened.sample(2, seed=1)
     assert "critic" not in vars(gan)
     assert not hasattr(gan.generator, "optimizer")

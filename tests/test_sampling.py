@@ -11,10 +11,10 @@ from companions import Average
 from torch import nn
 
 from gancore import PluginError, component, compose, hookimpl, option
-from gancore.run.progress import Progress
-from gancore.run.run import Run
-from gancore.run.samples import draw_samples, sampling_network
+from gancore.run.session import Run
 from gancore.testing import train
+from gancore.train.progress import Progress
+from gancore.train.sampling import draw_samples, sampling_network
 
 SMALL = {"sprites.count": 24, "dcgan.width": 4, "dcgan-critic.width": 4}
 
@@ -47,27 +47,27 @@ def test_the_noise_of_a_sample_depends_neither_on_how_many_are_drawn_nor_on_the_
     run = load(noisy_run)
     many = run.sample(40, seed=3)[0]
     assert torch.allclose(run.sample(12, seed=3)[0], many[:12], atol=1e-6)
-    game = run.training.game
-    run.training.game = evolve(game, plan=evolve(game.plan, batch=7))
+    context = run.training.context
+    run.training.context = evolve(context, plan=evolve(context.plan, batch=7))
     assert torch.allclose(run.sample(40, seed=3)[0], many, atol=1e-6)
 
 
 def test_no_two_samples_of_a_drawing_wear_the_same_noise():
-    game = train(noise_layers.NoiseLayers()).game
-    z = torch.zeros(40, game.plan.latent)
-    made = Progress(game, 0, 0.0).make(z, torch.zeros(40, 1, dtype=torch.int64)).images
+    context = train(noise_layers.NoiseLayers()).context
+    z = torch.zeros(40, context.plan.latent)
+    made = Progress(context, 0, 0.0).make(z, torch.zeros(40, 1, dtype=torch.int64)).images
     assert len({tuple(image.flatten().tolist()) for image in made}) == 40
 
 
 def test_grids_figures_and_judgements_repeat_themselves_and_leave_the_global_numbers_alone():
     training = train(noise_layers.NoiseLayers())
-    progress = Progress(training.game, 0, 0.0)
+    progress = Progress(training.context, 0, 0.0)
     z = progress.latents(5)
     labels = torch.zeros(5, 1, dtype=torch.int64)
     numbers, other = torch.get_rng_state(), random.getstate()
 
     def drawn():
-        grid = draw_samples(training.game, 5, "grid", labels=labels)[0]
+        grid = draw_samples(training.context, 5, "grid", labels=labels)[0]
         return [grid, progress.samples(5)[0], progress.make(z, labels).images]
 
     first = drawn()
@@ -85,9 +85,9 @@ def test_drawing_samples_changes_no_bit_of_a_training_whose_generator_draws():
     trainings = [train(noise_layers.NoiseLayers()), train(noise_layers.NoiseLayers())]
     for _ in range(3):
         for training in trainings:
-            training.advance()
-        draw_samples(trainings[0].game, 5, "grid")
-    pairs = [training.game.gan.generator.parameters for training in trainings]
+            training.train_step()
+        draw_samples(trainings[0].context, 5, "grid")
+    pairs = [training.context.gan.generator.parameters for training in trainings]
     assert all(map(torch.equal, *pairs))
 
 
@@ -128,25 +128,25 @@ def test_averaged_weights_and_truncated_latents_both_act_in_either_order(truncat
     average, truncation = Average(), Truncation(bound=0.1)
     components = [truncation, average] if truncation_first else [average, truncation]
     training = train(*components)
-    training.advance()
-    training.advance()
-    game = training.game
-    plain = deepcopy(game.gan.generator.network).eval()
+    training.train_step()
+    training.train_step()
+    context = training.context
+    plain = deepcopy(context.gan.generator.network).eval()
     plain.load_state_dict(average.mean)
     z, labels = torch.randn(4, 3), torch.zeros(4, 1, dtype=torch.int64)
     with torch.no_grad():
         wanted = plain(z.clamp(-0.1, 0.1), labels)
-    assert torch.equal(Progress(game, 2, 0.0).make(z, labels).images, wanted)
-    assert not torch.equal(game.gan.generator.network.eval()(z.clamp(-0.1, 0.1), labels), wanted)
+    assert torch.equal(Progress(context, 2, 0.0).make(z, labels).images, wanted)
+    assert not torch.equal(context.gan.generator.network.eval()(z.clamp(-0.1, 0.1), labels), wanted)
 
 
 def test_a_component_that_drops_the_network_of_another_is_refused_by_name():
-    game = train(Truncation(), Forgetful()).game
+    context = train(Truncation(), Forgetful()).context
     with pytest.raises(PluginError) as caught:
-        draw_samples(game, 4, "x")
+        draw_samples(context, 4, "x")
     assert "forgetful.sampling_generator drops the network that truncation returned" in str(caught.value)
-    assert "tryfirst" in caught.value.mend
+    assert "tryfirst" in caught.value.fix
 
 
 def test_a_component_that_is_asked_first_may_return_any_network():
-    assert isinstance(sampling_network(train(Forgetful()).game), nn.Flatten)
+    assert isinstance(sampling_network(train(Forgetful()).context), nn.Flatten)

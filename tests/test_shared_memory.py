@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gancore import PeerError
-from gancore.run import shared_memory
-from gancore.run.shared_memory import PLACE, SharedMemory
+from gancore.distributed import shared_memory
+from gancore.distributed.shared_memory import PLACE, SharedMemory
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def test_all_processes_get_what_each_has_and_its_sum(size, shape, kind):
     given = torch.randint(0, 9, (size, *shape), generator=torch.Generator().manual_seed(0)).to(kind)
 
     def exchange(end, own):
-        return end.every(own), end.total(own), end.every(own + 1)
+        return end.all_gather(own), end.all_reduce(own), end.all_gather(own + 1)
 
     with neighbours(size) as ends:
         for every, total, more in at_once(exchange, ends, given):
@@ -58,14 +58,14 @@ def test_what_lies_in_another_order_is_exchanged_as_it_reads():
     given = torch.arange(48.0).view(2, 2, 3, 2, 2)
     with neighbours(2) as ends:
         totals = at_once(
-            lambda end, own: end.total(own.contiguous(memory_format=torch.channels_last)), ends, given.unbind()
+            lambda end, own: end.all_reduce(own.contiguous(memory_format=torch.channels_last)), ends, given.unbind()
         )
     assert all(torch.equal(total, given.sum(0)) for total in totals)
 
 
 def test_what_was_received_stays_when_more_is_sent():
     def exchange(end):
-        found = [end.every(torch.tensor([step, end.rank])) for step in range(50)]
+        found = [end.all_gather(torch.tensor([step, end.rank])) for step in range(50)]
         return torch.stack(found)
 
     with neighbours(3) as ends:
@@ -79,20 +79,20 @@ def test_a_lost_process_is_told():
         for peer in ends[2].peers:
             peer.close()
         with pytest.raises(PeerError, match="another process of this run is gone") as caught:
-            ends[0].every(torch.ones(2))
-        assert "--resume" in caught.value.mend
+            ends[0].all_gather(torch.ones(2))
+        assert "--resume" in caught.value.fix
 
 
 def test_a_process_that_never_answers_is_told():
     with neighbours(2, patience=0.05) as ends, pytest.raises(PeerError, match="is gone") as caught:
-        ends[0].every(torch.ones(2))
+        ends[0].all_gather(torch.ones(2))
     assert "timed out" in caught.value.where
 
 
 def test_processes_that_do_different_things_are_told():
     def exchange(end):
         with pytest.raises(PeerError, match="no longer do the same"):
-            end.every(torch.ones(2 + end.rank))
+            end.all_gather(torch.ones(2 + end.rank))
 
     with neighbours(2) as ends:
         at_once(exchange, ends)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from gancore import StoredData, compose
-from gancore.run.run import open_data, prepare
-from gancore.run.samples import draw_samples
-from gancore.runtime import Runtime
+from gancore.run.session import open_data, prepare
+from gancore.train.precision import Runtime
+from gancore.train.sampling import draw_samples
 
 
 def distance_after(steps, size="16", **slots):
@@ -16,10 +16,10 @@ def distance_after(steps, size="16", **slots):
     data = open_data(composition)
     training = prepare(composition, StoredData(data.samples), Runtime(torch.device("cpu")))
     target, _ = data.take(torch.tensor([0]), torch.Generator())
-    start = (draw_samples(training.game, 16, "test")[0] - target).square().mean().sqrt()
+    start = (draw_samples(training.context, 16, "test")[0] - target).square().mean().sqrt()
     for _ in range(steps):
-        training.advance()
-    end = (draw_samples(training.game, 16, "test")[0] - target).square().mean().sqrt()
+        training.train_step()
+    end = (draw_samples(training.context, 16, "test")[0] - target).square().mean().sqrt()
     return (start / target.std()).item(), (end / target.std()).item()
 
 

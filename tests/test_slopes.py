@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gancore import compose, slopes
-from gancore.run.run import open_data, prepare
-from gancore.runtime import Runtime
+from gancore import compose, input_gradients
+from gancore.run.session import open_data, prepare
+from gancore.train.precision import Runtime
 
 torch.set_num_threads(1)
 CLOSE = 1e-13  # of the largest number of a tensor, in float64; each is a sum of some thousand products
@@ -158,7 +158,7 @@ def prepared(name):
 def test_slopes_and_what_is_derived_from_them_equal_double_backward(name, layout):
     critic, images = prepared(name)
     critic, images = critic.to(memory_format=layout), images.to(memory_format=layout)
-    assert_alike(*(weight_gradients(how, critic, images) for how in (slopes, plain)))
+    assert_alike(*(weight_gradients(how, critic, images) for how in (input_gradients, plain)))
 
 
 @pytest.mark.parametrize("name", ["chain", "group norm and tanh", "a weight made of the sample"])
@@ -172,14 +172,14 @@ def test_slopes_can_be_differentiated_a_third_time(name):
         found = torch.autograd.grad(total, weights, allow_unused=True)
         return [torch.zeros_like(w) if each is None else each for w, each in zip(weights, found, strict=True)]
 
-    assert_alike(third(slopes), third(plain))
+    assert_alike(third(input_gradients), third(plain))
 
 
 def test_slopes_of_a_perceptron_on_points_equal_double_backward():
     torch.manual_seed(0)
     critic = nn.Sequential(nn.Linear(2, 8), nn.LeakyReLU(0.2), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1)).double()
     points = torch.randn(16, 2, dtype=torch.double)
-    assert_alike(*(weight_gradients(how, critic, points) for how in (slopes, plain)))
+    assert_alike(*(weight_gradients(how, critic, points) for how in (input_gradients, plain)))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -191,7 +191,10 @@ def test_a_convolution_of_any_kernel_stride_padding_and_side_has_its_slopes(kern
     layer = nn.Conv2d(2, 3, kernel, stride, padding, bias=bias).double()
     images = torch.randn(2, 2, *(k + each for k, each in zip(kernel, more, strict=True)), dtype=torch.double)
     assert_alike(
-        *(weight_gradients(how, nn.Sequential(layer, nn.LeakyReLU(), nn.Tanh()), images) for how in (slopes, plain))
+        *(
+            weight_gradients(how, nn.Sequential(layer, nn.LeakyReLU(), nn.Tanh()), images)
+            for how in (input_gradients, plain)
+        )
     )
 
 
@@ -200,7 +203,7 @@ def test_three_steps_of_training_end_at_the_weights_of_double_backward(monkeypat
     import gan_plugin_gradient_penalty
 
     def weights(how):
-        monkeypatch.setattr(gan_plugin_gradient_penalty, "slopes", how)
+        monkeypatch.setattr(gan_plugin_gradient_penalty, "input_gradients", how)
         composition = compose(
             loss="wgan-gp", gen_optim="sgd", critic_optim="sgd", critic_norm="none",
             options={"dcgan.width": 4, "dcgan-critic.width": 4, "sprites.count": 40, "sgd.lr": 0.05},
@@ -209,15 +212,17 @@ def test_three_steps_of_training_end_at_the_weights_of_double_backward(monkeypat
         data = open_data(composition)
         data = evolve(data, samples=data.samples.double().div(127.5).sub(1))
         training = prepare(composition, data, Runtime(torch.device("cpu")))
-        for player in (training.game.gan.generator, training.game.gan.critic):
+        for player in (training.context.gan.generator, training.context.gan.critic):
             player.network.double()
-        start = training.game.gan.critic.network.score.weight.detach().clone()
+        start = training.context.gan.critic.network.score.weight.detach().clone()
         for _ in range(3):
-            training.advance()
-        assert not torch.equal(start, training.game.gan.critic.network.score.weight)
-        return [tensor for player in ("generator", "critic") for tensor in training.game.gan.player(player).parameters]
+            training.train_step()
+        assert not torch.equal(start, training.context.gan.critic.network.score.weight)
+        return [
+            tensor for player in ("generator", "critic") for tensor in training.context.gan.player(player).parameters
+        ]
 
-    assert_alike(weights(slopes), weights(plain), bound=1e-12)
+    assert_alike(weights(input_gradients), weights(plain), bound=1e-12)
 
 
 # ── what is computed ──────────────────────────────────────────────────────────────────────────────────────────
@@ -248,7 +253,7 @@ def convolutions(how, critic, images):
 def test_a_penalty_on_four_convolutions_runs_fifteen_where_double_backward_runs_twentyone():
     critic, images = prepared("chain")
     # forward 4, their slopes 4, and of the slopes 3 gradients by what came from above and 4 by weights
-    assert convolutions(slopes, critic, images) == {
+    assert convolutions(input_gradients, critic, images) == {
         "plain": 4, "transposed": 4, "backward": 4, "by input": 3, "by weight": 4,
     }  # fmt: skip
     # four in the slopes; then zeros go down through the lower three
@@ -258,7 +263,7 @@ def test_a_penalty_on_four_convolutions_runs_fifteen_where_double_backward_runs_
 def test_convolutions_below_a_norm_or_a_curve_are_walked_through_once_more_but_not_into_the_images():
     critic, images = prepared("group norm and tanh")
     # the third convolution lies above the tanh; the first one's gradient by the images is wanted by nobody
-    assert convolutions(slopes, critic, images) == {
+    assert convolutions(input_gradients, critic, images) == {
         "plain": 3, "transposed": 3, "backward": 3 + 2, "by input": 3 + 1, "by weight": 3 + 2,
     }  # fmt: skip
     assert convolutions(plain, critic, images) == {"plain": 9, "backward": 6, "by input": 5, "by weight": 3}
@@ -274,7 +279,7 @@ def test_slopes_under_autocast_are_finite_and_as_near_to_float32_as_double_backw
     weights = [weight for weight in critic.parameters() if weight.requires_grad]
     whole = plain(critic, images)
     with torch.autocast("cpu", torch.bfloat16):
-        gradient, other = slopes(critic, images), plain(critic, images)
+        gradient, other = input_gradients(critic, images), plain(critic, images)
         term = penalty(gradient)
     found = torch.autograd.grad(term, weights, allow_unused=True)
     assert all(each is None or (each.isfinite().all() and each.dtype == torch.float32) for each in found)
@@ -286,14 +291,14 @@ def test_slopes_in_a_block_without_autocast_are_those_in_float32():
     critic, images = prepared("chain")
     critic, images = critic.float(), images.float()
     with torch.autocast("cpu", torch.bfloat16), torch.autocast("cpu", enabled=False):
-        found = slopes(critic, images)
-    assert torch.equal(found, slopes(critic, images))
+        found = input_gradients(critic, images)
+    assert torch.equal(found, input_gradients(critic, images))
 
 
 def test_a_float64_convolution_stays_float64_under_autocast():
     critic, images = prepared("chain")
     with torch.autocast("cpu", torch.bfloat16):
-        assert_alike([slopes(critic, images)], [plain(critic, images)])
+        assert_alike([input_gradients(critic, images)], [plain(critic, images)])
 
 
 def test_slopes_of_a_compiled_critic_are_those_of_the_critic():
@@ -301,17 +306,17 @@ def test_slopes_of_a_compiled_critic_are_those_of_the_critic():
     wanted = weight_gradients(plain, critic, images)
     critic.compile(backend="aot_eager")
     critic(images).sum().backward()  # compiled by now
-    assert_alike(weight_gradients(slopes, critic, images), wanted)
+    assert_alike(weight_gradients(input_gradients, critic, images), wanted)
     with pytest.raises(RuntimeError, match="double backward"):  # of compiled code, so the fact above is one
         weight_gradients(plain, critic, images)
 
 
 def test_the_inputs_are_left_as_they_are():
     critic, images = prepared("chain")
-    slopes(critic, images)
+    input_gradients(critic, images)
     assert not images.requires_grad
     images.requires_grad_()
-    penalty(slopes(critic, images)).backward()
+    penalty(input_gradients(critic, images)).backward()
     assert images.grad is None
 
 
@@ -322,7 +327,7 @@ def test_a_function_that_fails_leaves_convolutions_as_they_were():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        slopes(fails, images)
+        input_gradients(fails, images)
     with Counted() as counted:
         torch.autograd.grad(critic(images).sum(), critic[0].weight)
     assert counted.calls["transposed"] == 0

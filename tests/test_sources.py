@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import source_tables, sources
-from gancore import compose, discovery
+from gancore import compose
+from gancore.recipe import lookup
 from gancore.testing import some_data, train
 
 SOURCES = Path(__file__).resolve().parent.parent / "docs" / "sources"
@@ -15,7 +16,7 @@ TEXT = "\n".join(page.read_text() for page in SOURCES.glob("*.md"))
 ARMS_OF_SWEEPS = ("journey-width-", "journey-z-", "journey-init-", "guide-kernel-", "guide-compare-")
 
 
-@pytest.mark.parametrize("name", sorted(discovery.recipe_files()))
+@pytest.mark.parametrize("name", sorted(lookup.recipe_files()))
 def test_a_recipe_has_its_place_on_the_pages_of_the_sources(name):
     family = next((prefix for prefix in ARMS_OF_SWEEPS if name.startswith(prefix)), None)
     assert name == "default" or name in TEXT or (family and f"{family}*" in TEXT)
@@ -39,7 +40,7 @@ def test_no_verdict_and_no_table_of_arms_is_written_by_hand(page):
 @pytest.mark.parametrize("name", sorted(RESULTS))
 def test_a_stored_result_says_with_what_it_was_measured(name):
     result = RESULTS[name]
-    assert name in discovery.recipe_files()
+    assert name in lookup.recipe_files()
     assert result["command"].split()[1] == {"recipe": "run", "sweep": "sweep"}[result["kind"]]
     assert {"date", "commit", "seeds"} <= set(result)
     if "figures" in result:
@@ -47,7 +48,7 @@ def test_a_stored_result_says_with_what_it_was_measured(name):
 
 
 def test_every_sweep_has_its_table_on_a_page():
-    sweeps = {name for name in discovery.recipe_files() if discovery.recipe_chain(name)[-1].sweep}
+    sweeps = {name for name in lookup.recipe_files() if lookup.recipe_chain(name)[-1].sweep}
     shown = {name for page in SOURCES.glob("*.md") for _, name, _ in source_tables.BLOCK.findall(page.read_text())}
     assert shown == sweeps | {"recipes", "sweeps"}
 
@@ -106,7 +107,7 @@ def resolved(name, *variants):
 def weights(name, *variants, size=(3, 32, 32), classes=(10,), options=None):
     """Count the trained weights of generator and critic of a recipe on images of this size."""
     composition = compose(recipe=name, variants=list(variants), options=options or {})
-    gan = train(*composition.chosen, data=some_data(size, classes, count=16), stand_ins=[], batch=2).game.gan
+    gan = train(*composition.chosen, data=some_data(size, classes, count=16), stand_ins=[], batch=2).context.gan
     return [sum(weight.numel() for weight in player.parameters) for player in (gan.generator, gan.critic)]
 
 

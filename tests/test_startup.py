@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-IDLE = {  # what no run of the default recipe needs, and `import torch` does not bring along
+IDLE = {  # what no run of the default recipe requires, and `import torch` does not bring along
     "torchvision", "matplotlib", "scipy", "sympy", "tensorboard", "torch._dynamo", "torch._inductor", "torch.onnx",
     "torch.distributed.fsdp", "cProfile", "rich",
 }  # fmt: skip

@@ -6,9 +6,10 @@ from companions import Diary, Noise, Packing, Relativistic
 from torch import nn
 
 from gancore import CompositionError, PluginError, Update, component, hookimpl
-from gancore.batch import Moment
-from gancore.step import draw_fakes, update_both, update_critic, update_generator, update_in_turn
 from gancore.testing import StandIn, some_batch, train
+from gancore.train.batch import UpdateId
+from gancore.train.fakes import draw_fakes
+from gancore.train.step import update_both, update_critic, update_generator, update_in_turn
 
 
 def weights(player):
@@ -25,18 +26,18 @@ def reals(training):
 
 def test_critic_update_moves_the_critic_alone():
     training = train()
-    gan = training.game.gan
+    gan = training.context.gan
     before = weights(gan.critic), weights(gan.generator)
-    update_critic(training.game, Moment(0, "critic"), reals(training))
+    update_critic(training.context, UpdateId(0, "critic"), reals(training))
     assert not same(before[0], weights(gan.critic))
     assert same(before[1], weights(gan.generator))
 
 
 def test_generator_update_moves_the_generator_alone():
     training = train()
-    gan = training.game.gan
+    gan = training.context.gan
     before = weights(gan.critic), weights(gan.generator)
-    update_generator(training.game, Moment(0, "generator"), reals(training))
+    update_generator(training.context, UpdateId(0, "generator"), reals(training))
     assert same(before[0], weights(gan.critic))
     assert not same(before[1], weights(gan.generator))
 
@@ -44,7 +45,7 @@ def test_generator_update_moves_the_generator_alone():
 def test_a_step_on_the_processor_notes_no_call_stack_to_seed_devices_that_are_not_used(monkeypatch):
     training, noted = train(), []
     monkeypatch.setattr("traceback.format_stack", lambda *_: noted.append(1) or [])
-    training.advance()
+    training.train_step()
     assert not noted
 
 
@@ -52,10 +53,10 @@ def test_a_step_on_the_processor_notes_no_call_stack_to_seed_devices_that_are_no
 def test_an_update_leaves_no_gradient_behind(role):
     training = train()
     update = update_critic if role == "critic" else update_generator
-    update(training.game, Moment(0, role), reals(training))
+    update(training.context, UpdateId(0, role), reals(training))
     assert all(
         weight.grad is None
-        for player in (training.game.gan.critic, training.game.gan.generator)
+        for player in (training.context.gan.critic, training.context.gan.generator)
         for weight in player.parameters
     )
 
@@ -74,10 +75,10 @@ def test_generator_update_computes_no_critic_weight_gradient():
         @hookimpl
         def learning_rate(self, rate, role):
             if role == "generator":
-                seen.extend(weight.grad for weight in training.game.gan.critic.parameters)
+                seen.extend(weight.grad for weight in training.context.gan.critic.parameters)
 
     training = train(Watches())
-    update_generator(training.game, Moment(0, "generator"), reals(training))
+    update_generator(training.context, UpdateId(0, "generator"), reals(training))
     assert seen == [None] * len(seen)
     assert seen
 
@@ -95,7 +96,7 @@ def test_fakes_of_a_critic_update_carry_no_graph():
             return {"score": batch.fake.score.mean()}
 
     training = train(Watches())
-    update_critic(training.game, Moment(0, "critic"), reals(training))
+    update_critic(training.context, UpdateId(0, "critic"), reals(training))
     assert not kept[0].requires_grad
 
 
@@ -105,7 +106,7 @@ def test_a_generator_update_that_ignores_the_reals_never_gathers_them():
     def gather():
         raise AssertionError("the reals were gathered")
 
-    update_generator(training.game, Moment(0, "generator"), gather)
+    update_generator(training.context, UpdateId(0, "generator"), gather)
 
 
 def test_real_scores_in_the_generators_update_carry_no_graph():
@@ -117,7 +118,7 @@ def test_real_scores_in_the_generators_update_carry_no_graph():
 def test_a_side_is_judged_once_however_often_it_is_asked():
     training = train()
     calls = []
-    training.game.gan.critic.network.register_forward_hook(lambda *_: calls.append(1))
+    training.context.gan.critic.network.register_forward_hook(lambda *_: calls.append(1))
     batch = some_batch(training)
     assert batch.real.score is batch.real.score
     assert batch.real.features is not None
@@ -126,13 +127,13 @@ def test_a_side_is_judged_once_however_often_it_is_asked():
 
 def test_see_passes_other_images_through_the_very_draw_of_the_view():
     batch = some_batch(train(Noise()))
-    assert torch.equal(batch.real.see(batch.real.images), batch.real.view)
+    assert torch.equal(batch.real.apply_view(batch.real.images), batch.real.view)
 
 
 def test_a_penalty_may_differentiate_what_lies_before_the_view():
     batch = some_batch(train(Packing(m=2)))
     images = batch.real.images.clone().requires_grad_()
-    score = batch.critic(batch.real.see(images), batch.real.labels[::2]).score
+    score = batch.critic(batch.real.apply_view(images), batch.real.labels[::2]).score
     (gradient,) = torch.autograd.grad(score.sum(), images)
     assert gradient.shape == images.shape
     assert gradient.abs().sum() > 0
@@ -140,7 +141,7 @@ def test_a_penalty_may_differentiate_what_lies_before_the_view():
 
 def test_an_update_without_reals_shows_fakes_alone():
     training = train()
-    figures = update_critic(training.game, Moment(0, "critic"), None)
+    figures = update_critic(training.context, UpdateId(0, "critic"), None)
     assert "critic/score_fake" in figures
     assert "critic/score_real" not in figures
 
@@ -163,28 +164,28 @@ def test_both_take_their_gradients_at_the_old_weights():
             return torch.optim.SGD(params, lr=0.5)
 
     training = train(Bilinear())
-    x, y = _corner(training.game.gan.generator), _corner(training.game.gan.critic)
+    x, y = _corner(training.context.gan.generator), _corner(training.context.gan.critic)
     with torch.no_grad():
         x.fill_(1.0)
         y.fill_(1.0)
-    update_both(training.game, Moment(0, "critic"), reals(training))
+    update_both(training.context, UpdateId(0, "critic"), reals(training))
     assert (x.flatten()[0].item(), y.flatten()[0].item()) == (0.5, 1.5)  # x²+y² grew by the factor 1 + h²
 
 
 def test_in_turn_makes_the_fakes_once_and_moves_the_generator_through_the_moved_critic():
     training, seen = train(), []
-    network = training.game.gan.generator.network
+    network = training.context.gan.generator.network
     network.register_forward_hook(lambda module, given, made: seen.append(made))
-    before = [weight.clone() for weight in training.game.gan.critic.parameters]
-    z, labels, made = draw_fakes(training.game, Moment(0, "critic"), reals(training))
+    before = [weight.clone() for weight in training.context.gan.critic.parameters]
+    z, labels, made = draw_fakes(training.context, UpdateId(0, "critic"), reals(training))
     seen.clear()
-    figures = update_in_turn(training.game, Moment(0, "critic"), reals(training))
+    figures = update_in_turn(training.context, UpdateId(0, "critic"), reals(training))
     assert len(seen) == 1
     assert torch.equal(seen[0], made.images)
-    scores = training.game.gan.critic.network(made.images, labels).score
+    scores = training.context.gan.critic.network(made.images, labels).score
     assert torch.allclose(figures["generator/score_fake"], scores.mean())
     assert not torch.allclose(figures["critic/score_fake"], scores.mean())
-    assert any(not torch.equal(*pair) for pair in zip(before, training.game.gan.critic.parameters, strict=True))
+    assert any(not torch.equal(*pair) for pair in zip(before, training.context.gan.critic.parameters, strict=True))
 
 
 def _corner(player):
@@ -205,14 +206,14 @@ def test_both_may_be_scheduled():
             return [Update("both")]
 
     diary = Diary()
-    figures = train(Simultaneous(), diary).advance()
+    figures = train(Simultaneous(), diary).train_step()
     assert {"critic/total", "generator/total"} <= figures.keys()
     assert [what for what, _ in diary.happened] == ["before", "critic", "generator", "after"]
 
 
 def test_without_terms_an_update_is_refused():
     with pytest.raises(CompositionError, match="no component gives the critic a term"):
-        train(stand_ins=[StandIn()]).advance()
+        train(stand_ins=[StandIn()]).train_step()
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_a_term_that_is_no_scalar_with_a_gradient_is_refused_by_name(term, what)
             return {"it": term}
 
     with pytest.raises(PluginError, match=what):
-        train(Odd()).advance()
+        train(Odd()).train_step()
 
 
 def test_a_schedule_of_words_is_refused():
@@ -248,12 +249,12 @@ def test_a_schedule_of_words_is_refused():
             return ["critic"]
 
     with pytest.raises(PluginError) as caught:
-        train(Words()).advance()
-    assert caught.value.mend == "return a list of gancore.Update"
+        train(Words()).train_step()
+    assert caught.value.fix == "return a list of gancore.Update"
 
 
 def test_figures_hold_terms_totals_scores_and_gradient_norms():
-    figures = train().advance()
+    figures = train().train_step()
     assert {
         f"{role}/{name}" for role in ("critic", "generator") for name in ("total", "grad_norm", "score_fake")
     } <= figures.keys()
@@ -277,7 +278,7 @@ def test_the_graph_of_an_update_is_freed_without_the_collector():
     training = train(Watches())
     gc.disable()
     try:
-        training.advance()
+        training.train_step()
         assert kept[0]() is None
     finally:
         gc.enable()
@@ -286,15 +287,15 @@ def test_the_graph_of_an_update_is_freed_without_the_collector():
 def test_two_trainings_of_one_seed_are_equal_and_of_two_seeds_are_not():
     one, two, other = train(), train(), train(seed=1)
     for training in (one, two, other):
-        training.advance()
-    assert same(weights(one.game.gan.critic), weights(two.game.gan.critic))
-    assert not same(weights(one.game.gan.critic), weights(other.game.gan.critic))
+        training.train_step()
+    assert same(weights(one.context.gan.critic), weights(two.context.gan.critic))
+    assert not same(weights(one.context.gan.critic), weights(other.context.gan.critic))
 
 
 def test_points_train_as_images_do():
     from gancore.testing import some_data
 
-    assert train(data=some_data((2,), ())).advance()["critic/total"].isfinite()
+    assert train(data=some_data((2,), ())).train_step()["critic/total"].isfinite()
 
 
 class Extras(nn.Module):

@@ -4,23 +4,24 @@ import json
 
 import pytest
 
-from gancore import UsageError, compose, discovery
+from gancore import UsageError, compose
 from gancore.cli import main
 from gancore.errors import did_you_mean, nearest
+from gancore.plugins import discovery
 
 TINY = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4")
 
 
 @pytest.fixture
 def refused(capsys, tmp_path, monkeypatch):
-    """What `gan` says how to mend of words that it refuses."""
+    """What `gan` says how to fix of words that it refuses."""
     monkeypatch.chdir(tmp_path)
 
     def ask(*words):
         with pytest.raises(SystemExit) as ended:
             main(list(words))
         assert ended.value.code == 2
-        return capsys.readouterr().err.partition(" mend: ")[2].rstrip("\n")
+        return capsys.readouterr().err.partition(" fix: ")[2].rstrip("\n")
 
     return ask
 
@@ -54,7 +55,7 @@ def test_several_equally_near_words_are_all_named():
 
 
 @pytest.mark.parametrize(
-    ("words", "mend"),
+    ("words", "fix"),
     [
         (["run", "mnist"], "did you mean --data mnist?"),
         (["run", "--gpu"], "did you mean --device cuda?"),
@@ -82,8 +83,8 @@ def test_several_equally_near_words_are_all_named():
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
-def test_a_word_of_other_programs_is_answered_by_what_was_meant(refused, words, mend):
-    assert refused(*words) == mend
+def test_a_word_of_other_programs_is_answered_by_what_was_meant(refused, words, fix):
+    assert refused(*words) == fix
 
 
 @pytest.mark.parametrize(
@@ -103,17 +104,17 @@ def test_a_word_of_other_programs_is_answered_by_what_was_meant(refused, words, 
 def test_a_component_that_is_not_there_is_answered_within_its_slot_or_by_the_flag_of_another(slot, name, meant):
     with pytest.raises(UsageError) as caught:
         compose(**{slot: [name] if slot in ("metric", "reg") else name})
-    assert f"{caught.value.mend} ".startswith(meant)
+    assert f"{caught.value.fix} ".startswith(meant)
 
 
 @pytest.mark.parametrize("word", ["export", "report"])
 def test_a_command_that_nothing_is_near_is_answered_by_those_there_are(refused, word):
-    mend = refused(word)
-    assert mend.startswith("one of bench, checkpoint, ") and "sample" in mend
+    fix = refused(word)
+    assert fix.startswith("one of bench, checkpoint, ") and "sample" in fix
 
 
 @pytest.mark.parametrize(
-    ("slot", "mend"),
+    ("slot", "fix"),
     [
         ("steps", 'settings={"steps": …}'),
         ("critic_nrom", "did you mean critic_norm?"),
@@ -121,10 +122,10 @@ def test_a_command_that_nothing_is_near_is_answered_by_those_there_are(refused, 
         ("extends_it", "one of data, gen, "),
     ],
 )
-def test_a_keyword_of_compose_that_is_no_slot_is_answered_by_where_it_belongs(slot, mend):
+def test_a_keyword_of_compose_that_is_no_slot_is_answered_by_where_it_belongs(slot, fix):
     with pytest.raises(UsageError, match=f"no slot '{slot}'") as caught:
         compose(**{slot: "20"})
-    assert caught.value.mend.startswith(mend)
+    assert caught.value.fix.startswith(fix)
 
 
 def test_a_run_that_is_not_there_is_answered_by_a_near_name_or_the_newest_runs(refused, tmp_path):
@@ -172,7 +173,7 @@ def test_a_component_chosen_twice_at_once_is_refused_and_an_alias_is_not(slot):
     name = {"reg": "ema", "metric": "collapse", "track": "curves"}[slot]
     with pytest.raises(UsageError, match="twice") as caught:
         compose(**{slot: [name, name]})
-    assert caught.value.mend == f"choose it once, or give one an alias: --{slot} other={name}"
+    assert caught.value.fix == f"choose it once, or give one an alias: --{slot} other={name}"
     assert compose(**{slot: [name, f"other={name}"]}).slots[slot][-2:] == (name, f"other={name}")
 
 

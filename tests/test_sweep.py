@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from gancore import UsageError
-from gancore.options import Text
-from gancore.recipe import Layer, layer_of
-from gancore.run import sweep
+from gancore.recipe.options import Text
+from gancore.recipe.toml import Layer, layer_of
+from gancore.tools import sweep
 
 TINY = layer_of(
     "test",

@@ -33,9 +33,9 @@ def run(*command, **more):
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def group(tmp_path_factory):
     """Make a fresh environment that sees gancore and its plugins as installed here, and nothing else of this folder."""
-    folder = tmp_path_factory.mktemp("world")
+    folder = tmp_path_factory.mktemp("group")
     venv.create(folder / "env", with_pip=False)
     python = folder / "env" / "bin" / "python"
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
@@ -43,26 +43,26 @@ def world(tmp_path_factory):
     return python, site, folder
 
 
-def install(world, project):
+def install(group, project):
     """Build a wheel with the project's own build backend, without the network, and unpack it as an installer does."""
-    _, site, folder = world
+    _, site, folder = group
     shutil.copytree(project, folder / project.name)
     code = "import hatchling.build as b; print(b.build_wheel('.'))"
     name = run(sys.executable, "-c", code, cwd=folder / project.name).stdout.split()[-1]
     run(sys.executable, "-m", "zipfile", "-e", folder / project.name / name, site)
 
 
-def rows(world):
-    python, _, folder = world
+def rows(group):
+    python, _, folder = group
     return {
         row["name"]: row for row in json.loads(run(python, "-m", "gancore", "plugins", "--json", cwd=folder).stdout)
     }
 
 
 @pytest.fixture(scope="module")
-def published(world):
-    install(world, ROOT / "examples" / "third-party-plugin")
-    return world
+def published(group):
+    install(group, ROOT / "examples" / "third-party-plugin")
+    return group
 
 
 def test_a_wheel_from_somebody_else_is_listed_with_its_distribution(published):
@@ -99,17 +99,17 @@ def test_the_published_plugin_passes_the_conformance_kit(published):
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_plugin_is_a_row_with_its_reason_and_harms_only_who_chooses_it(world, fault):
-    python, site, folder = world
+def test_a_broken_plugin_is_a_row_with_its_reason_and_harms_only_who_chooses_it(group, fault):
+    python, site, folder = group
     text, reason = BROKEN[fault]
     about = site / f"gan_broken_{fault}-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: gan-broken-{fault}\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(f"[gancore.reg]\nbroken-{fault} = gan_broken_{fault}:Trick\n")
     (site / f"gan_broken_{fault}.py").write_text(text)
-    row = rows(world)[f"broken-{fault}"]
+    row = rows(group)[f"broken-{fault}"]
     assert reason in row["status"]
-    assert rows(world)["instance-noise"]["status"] == "ok"
+    assert rows(group)["instance-noise"]["status"] == "ok"
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     command = [python, "-m", "gancore", "run", "--reg", f"broken-{fault}", "--dry-run"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
@@ -118,8 +118,8 @@ def test_a_broken_plugin_is_a_row_with_its_reason_and_harms_only_who_chooses_it(
     assert f"gan-broken-{fault} 1.0" in done.stderr
 
 
-def test_two_distributions_of_one_name_are_told_apart_by_their_distribution(world):
-    python, site, folder = world
+def test_two_distributions_of_one_name_are_told_apart_by_their_distribution(group):
+    python, site, folder = group
     about = site / "gan_twin-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: gan-twin\nVersion: 1.0\n")

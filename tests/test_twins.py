@@ -8,8 +8,8 @@ import torch
 from attrs import evolve
 
 from gancore import compose
-from gancore.run.run import open_data, prepare
-from gancore.runtime import Runtime
+from gancore.run.session import open_data, prepare
+from gancore.train.precision import Runtime
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -28,9 +28,9 @@ def pairs(name, loss, steps, prepare_data=lambda data: data):
     data = open_data(composition)
     training = prepare(composition, prepare_data(data), Runtime(torch.device("cpu")))
     for _ in range(steps):
-        training.advance()
+        training.train_step()
     generator, body, score = twin(name).train(data.samples, steps, batch=16, width=8, log=None)
-    gan = training.game.gan
+    gan = training.context.gan
     for composed, plain in (
         (gan.generator.network, generator), (gan.critic.network.body, body), (gan.critic.network.score, score),
     ):  # fmt: skip

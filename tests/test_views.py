@@ -9,7 +9,7 @@ import torch
 from companions import Packing as Unlabelled
 
 from gancore import CompositionError, PluginError, component, compose, hookimpl
-from gancore.run.run import Run
+from gancore.run.session import Run
 from gancore.testing import check_component, some_batch, train
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -52,7 +52,7 @@ def test_labels_that_a_view_returns_are_those_of_scores_heads_and_terms(packing)
     assert len(real.view) == len(real.score) == len(real.targets) == len(real.view_labels) == 4
     assert torch.equal(real.view[:, :3], real.images[::2])
     assert torch.equal(real.view_labels, real.labels[::2])
-    assert train(packing(m=2), Classes()).advance()["critic/total"].isfinite()
+    assert train(packing(m=2), Classes()).train_step()["critic/total"].isfinite()
 
 
 def test_without_a_view_of_other_rows_the_labels_are_the_samples_own():
@@ -87,7 +87,7 @@ def test_a_view_that_leaves_labels_behind_is_refused_before_training_where_they_
     with pytest.raises(CompositionError, match="makes 4 views of 8 samples and returns no labels") as caught:
         Run.start(chosen, tmp_path / "run")
     assert "acgan needs labels" in str(caught.value)
-    assert "(images, labels)" in caught.value.mend
+    assert "(images, labels)" in caught.value.fix
     assert not (tmp_path / "run").exists()
 
 

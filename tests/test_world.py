@@ -19,12 +19,13 @@ from shared_run import COMPOSITIONS
 from torch import nn
 
 from gancore import UsageError, average, draw_rows, gather, peers, read_rows
-from gancore.networks import GAN, Player
-from gancore.rng import Streams
-from gancore.run import checkpoint
-from gancore.run.peers import expect_same, expect_shares
-from gancore.run.snapshot import STORED
-from gancore.world import ALONE, World
+from gancore.distributed.group import SINGLE_PROCESS, ProcessGroup
+from gancore.distributed.launch import expect_shares
+from gancore.run.checkpoint import verified, writer
+from gancore.run.checkpoint.state import STORED
+from gancore.train.networks import GAN, Player
+from gancore.train.replicas import expect_same
+from gancore.train.rng import Streams
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 TINY = [
@@ -79,12 +80,12 @@ def test_two_processes_reach_the_weights_of_one_in_float64(name, exchange, weigh
 @given(st.integers(1, 6), st.integers(1, 5))
 def test_own_rows_partition_what_can_be_shared_out(size, share):
     rows = torch.arange(size * share)
-    assert torch.equal(torch.cat([World(rank, size).own(rows) for rank in range(size)]), rows)
+    assert torch.equal(torch.cat([ProcessGroup(rank, size).local_rows(rows) for rank in range(size)]), rows)
 
 
 def test_rows_that_cannot_be_shared_out_are_everyones():
     rows = torch.arange(7)
-    assert all(torch.equal(World(rank, 2).own(rows), rows) for rank in range(2))
+    assert all(torch.equal(ProcessGroup(rank, 2).local_rows(rows), rows) for rank in range(2))
 
 
 @given(st.integers(1, 5), st.integers(1, 4), st.sampled_from([(), (3,), (2, 2)]))
@@ -110,15 +111,15 @@ def test_alone_nothing_is_sent_and_nothing_is_copied():
     rows = torch.ones(2, 3)
     assert gather(rows) is rows
     assert average(rows) is rows
-    assert peers() == ALONE
-    assert ALONE.own(rows).data_ptr() == rows.data_ptr()
+    assert peers() == SINGLE_PROCESS
+    assert SINGLE_PROCESS.local_rows(rows).data_ptr() == rows.data_ptr()
 
 
 def test_a_batch_that_cannot_be_shared_out_evenly_is_refused():
-    expect_shares(9, World(0, 3))
+    expect_shares(9, ProcessGroup(0, 3))
     with pytest.raises(UsageError, match="batch of 9 cannot be shared out among 2 processes") as caught:
-        expect_shares(9, World(0, 2))
-    assert caught.value.mend == "--batch 10"
+        expect_shares(9, ProcessGroup(0, 2))
+    assert caught.value.fix == "--batch 10"
 
 
 # ── whether they still agree ──────────────────────────────────────────────────────────────────────────────────
@@ -131,7 +132,7 @@ class Threads:
         self.barrier = threading.Barrier(2)
         self.given = {}
 
-    def every(self, values):
+    def all_gather(self, values):
         self.given[threading.get_ident()] = values
         self.barrier.wait(10)
         found = torch.stack(list(self.given.values()))
@@ -143,8 +144,8 @@ def compared(*gans):
     """Compare two GANs as two processes do; return what each of them raises, or None."""
     exchange = Threads()
     with ThreadPoolExecutor(2) as pool:
-        worlds = [World(rank, 2, exchange) for rank in range(2)]
-        jobs = [pool.submit(expect_same, gan, world, 7) for gan, world in zip(gans, worlds, strict=True)]
+        worlds = [ProcessGroup(rank, 2, exchange) for rank in range(2)]
+        jobs = [pool.submit(expect_same, gan, group, 7) for gan, group in zip(gans, worlds, strict=True)]
         return [job.exception(timeout=30) for job in jobs]
 
 
@@ -197,8 +198,8 @@ def test_a_batch_norm_that_sees_one_processs_rows_is_named_with_what_to_use_inst
     other.generator.network(torch.randn(4, 2))  # moves its running mean and counts a batch
     error = compared(one, other)[0]
     assert "the generator's layer 1 (BatchNorm1d) computes over the rows of one process" in error.what
-    assert "plan.norm(…), with --norm batch" in error.mend
-    assert "gancore.gather(…)" in error.mend
+    assert "plan.norm(…), with --norm batch" in error.fix
+    assert "gancore.gather(…)" in error.fix
 
 
 def test_a_batch_norm_without_running_statistics_is_named_too():
@@ -295,7 +296,7 @@ def alive(pid):
 
 
 def saved(folder):
-    return checkpoint.steps(folder / "checkpoints") if (folder / "checkpoints").exists() else []
+    return writer.steps(folder / "checkpoints") if (folder / "checkpoints").exists() else []
 
 
 ENDLESS = ["run", *TINY, "--steps", 1_000_000, "--save-every", 20, "--log-every", 20]
@@ -342,7 +343,7 @@ def test_one_signal_to_the_whole_group_saves_once_and_ends_all(number, tmp_path)
     assert told.count("saved; go on with") == 1
     assert "Traceback" not in told
     step = json.loads((tmp_path / "r" / "run.json").read_text())["step"]
-    assert saved(tmp_path / "r")[-1].name == checkpoint.name_of(step)
+    assert saved(tmp_path / "r")[-1].name == verified.name_of(step)
 
 
 @pytest.mark.slow
@@ -358,7 +359,7 @@ def test_the_death_of_the_launcher_ends_its_processes_saved(tmp_path):
     assert not any(alive(pid) for pid in ranks.values())
     about = json.loads((tmp_path / "r" / "run.json").read_text())
     assert about["ended"] is not None
-    assert saved(tmp_path / "r")[-1].name == checkpoint.name_of(about["step"])
+    assert saved(tmp_path / "r")[-1].name == verified.name_of(about["step"])
 
 
 @pytest.mark.slow

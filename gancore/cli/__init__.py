@@ -14,10 +14,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
 
-from gancore import discovery
 from gancore.cli.bench import bench
 from gancore.cli.checkpoint import checkpoint
-from gancore.cli.choices import at_home, mend_unknown, unknown_variables
+from gancore.cli.choices import at_home, fix_unknown, unknown_variables
 from gancore.cli.console import clean, complain, note, show_traceback
 from gancore.cli.plugins import plugins
 from gancore.cli.published import commands
@@ -28,8 +27,9 @@ from gancore.cli.sweep import sweep
 from gancore.cli.verify_resume import verify_resume
 from gancore.cli.words import meant_command, meant_option
 from gancore.errors import GanError, PluginError, UsageError, spelt
-from gancore.recipe import hyphened
-from gancore.run.terminal import keep_streams, silence
+from gancore.guard.standard_streams import keep_streams, silence
+from gancore.plugins import discovery, loading
+from gancore.plugins.slots import hyphened
 
 GRACE = 5.0  # seconds that what plugins left running may take to end, once we are done
 
@@ -55,7 +55,7 @@ class _Gan(click.Group):
         """Refuse an unknown command in our own words."""
         known = self.list_commands(context)
         if spelt(words[0]) not in known and not words[0].startswith("-"):
-            raise UsageError(f"`gan` has no command {words[0]!r}", mend=meant_command(words[0], known))
+            raise UsageError(f"`gan` has no command {words[0]!r}", fix=meant_command(words[0], known))
         return super().resolve_command(context, words)
 
 
@@ -66,10 +66,10 @@ class _Published(click.Command):
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
         """Hand over to the command itself. Raises PluginError where its module is broken."""
-        command = discovery.load_object(self.row)
+        command = loading.load_object(self.row)
         if not isinstance(command, click.Command):
             what = f"{self.row.name} is {command!r}, no click command"
-            raise PluginError(what, where=self.row.origin, mend="@click.command()")
+            raise PluginError(what, where=self.row.origin, fix="@click.command()")
         context = command.make_context(*args, **more)
         context.command = command
         return context
@@ -100,14 +100,14 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in words
     words = [at_home(word) for word in words if word != "--debug"]
     if debug:
-        from gancore.run import guard
+        from gancore.guard import hooks
 
-        guard.every_call = True
+        hooks.every_call = True
     try:
         code = gan.main(args=words, prog_name="gan", standalone_mode=False, obj=["--debug", *words] if debug else words)
     except GanError as error:
         if error.unknown:
-            error.mend = mend_unknown(error.unknown, error.mend)
+            error.fix = fix_unknown(error.unknown, error.fix)
         code = _report(error, error.exit_code, debug)
     except click.UsageError as error:
         code = _report(_in_our_words(error), 2, debug)
@@ -125,12 +125,12 @@ def main(arguments: list[str] | None = None) -> None:
         made = GanError(
             f"{error.strerror or error}",
             where=str(error.filename or ""),
-            mend="give a shorter name" if too_long else "",
+            fix="give a shorter name" if too_long else "",
         )
         code = _report(made, 2 if too_long else 1, debug)
     except Exception as error:  # a fault of ours or of a component: say so without a page of traceback
         what = f"unexpected {type(error).__name__}: {error}"
-        code = _report(GanError(what, mend="--debug shows the traceback"), 1, debug)
+        code = _report(GanError(what, fix="--debug shows the traceback"), 1, debug)
     code = code if isinstance(code, int) else 0
     if arguments is None:
         leave_soon(code)
@@ -142,10 +142,10 @@ def _in_our_words(error: click.UsageError) -> GanError:
     context = error.ctx
     path = context.command_path if context else "gan"
     if not isinstance(error, click.NoSuchOption) or context is None:
-        return GanError(error.format_message(), mend=f"{path} --help")
+        return GanError(error.format_message(), fix=f"{path} --help")
     flags = [each.lstrip("-") for part in context.command.params for each in part.opts if each.startswith("--")]
-    mend = meant_option(error.option_name.lstrip("-"), flags, {}) or f"{path} --help"
-    return GanError(f"`{path}` has no option {error.option_name!r}", mend=mend)
+    fix = meant_option(error.option_name.lstrip("-"), flags, {}) or f"{path} --help"
+    return GanError(f"`{path}` has no option {error.option_name!r}", fix=fix)
 
 
 def leave_soon(code: int) -> None:

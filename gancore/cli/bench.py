@@ -19,7 +19,7 @@ from gancore.cli.verify_resume import composition_of_run
 from gancore.errors import UsageError
 
 if TYPE_CHECKING:
-    from gancore.run.bench import Cost, Report, Spread
+    from gancore.tools.bench.measure import Cost, Report, Spread
 
 OWN_FLAGS = ("recipe", "small", "compat", "rounds", "without-each", "json", "help")
 COLUMNS = ("ms", "quartiles", "share", "calls")
@@ -60,14 +60,13 @@ def bench(
         extra, composition = (composition, *extra), None
     words, variants = layer_of_words(given, extra, OWN_FLAGS, "gan bench"), variants_of(small=small, compat=compat)
     if composition is not None and recipe is not None:
-        raise UsageError("a composition is given twice", where=f"{composition}, --recipe {recipe}", mend="give one")
+        raise UsageError("a composition is given twice", where=f"{composition}, --recipe {recipe}", fix="give one")
     if composition is not None and Path(composition).is_dir():
         chosen = composition_of_run(Path(composition), words, variants)
     else:
         chosen = compose_words(words, composition or recipe, variants)
-    from gancore.run.bench import bench as measure
-    from gancore.run.compiler import leave_compiler_out
-    from gancore.run.memory import keep_freed_memory
+    from gancore.hardware.startup import keep_freed_memory, leave_compiler_out
+    from gancore.tools.bench.measure import bench as measure
 
     leave_compiler_out()
     keep_freed_memory()

@@ -12,11 +12,12 @@ from typing import Any
 import click
 
 from gancore.cli.console import clean, note, say, show_table
-from gancore.discovery import split_file
 from gancore.errors import CheckpointError, GanError, UsageError
-from gancore.recipe import read_recipe
-from gancore.run import checkpoint as checkpoints
-from gancore.run import directory, sealed
+from gancore.plugins.loading import split_file
+from gancore.recipe.toml import read_recipe
+from gancore.run import directory
+from gancore.run.checkpoint import verified
+from gancore.run.checkpoint import writer as checkpoints
 
 
 @click.group()
@@ -61,14 +62,14 @@ def about(folder: Path, for_good: bool) -> dict[str, Any]:
     manifest: dict[str, Any] = {}
     problem, size = "", 0
     try:
-        manifest = dict(sealed.unseal(folder).manifest)
+        manifest = dict(verified.unseal(folder).manifest)
     except CheckpointError as error:
         problem = error.what
     with contextlib.suppress(OSError):  # a run that is training may prune it meanwhile
         size = sum(path.lstat().st_size for path in folder.iterdir())
     return {
         "name": folder.name,
-        "step": sealed.step_of(folder),
+        "step": verified.step_of(folder),
         "bytes": size,
         "for_good": for_good,
         "versions": manifest.get("versions", {}),
@@ -87,10 +88,10 @@ def verify(path: Path, files: tuple[str, ...], as_json: bool) -> None:
     Those of a RUN are also compared with the networks, optimisers and components that its recipe makes.
     """
     named = {split_file(name)[0] for name in files}
-    alone = sealed.step_of(path.absolute()) >= 0 or os.path.exists(path / sealed.SUMS)
+    alone = verified.step_of(path.absolute()) >= 0 or os.path.exists(path / verified.SUMS)
     found = [path.absolute()] if alone else of_run(path)
     rows: list[dict[str, Any]] = [
-        {"name": each.name, "faults": sealed.faults(each), "notes": notes_of(each)} for each in found
+        {"name": each.name, "faults": verified.faults(each), "notes": notes_of(each)} for each in found
     ]
     if not alone:
         sound = [each for each, row in zip(found, rows, strict=True) if not row["faults"]]
@@ -109,7 +110,7 @@ def verify(path: Path, files: tuple[str, ...], as_json: bool) -> None:
         raise CheckpointError(
             f"{len(damaged)} of {len(rows)} checkpoints cannot be used: {', '.join(map(str, damaged))}",
             where=str(path),
-            mend="`gan run --resume` and `gan sample` take the newest that is sound",
+            fix="`gan run --resume` and `gan sample` take the newest that is sound",
         )
 
 
@@ -121,22 +122,22 @@ def compared(run: Path, sound: list[Path], files: Callable[[str], bool]) -> tupl
     if not sound:
         return {}, ""
     try:
-        from gancore.run.compiler import leave_compiler_out
-        from gancore.run.misfits import misfits
+        from gancore.hardware.startup import leave_compiler_out
+        from gancore.tools.verify_checkpoints import misfits
 
         leave_compiler_out()
         return misfits(run, sound, files), ""
     except ImportError as error:
         why = str(error)
     except GanError as error:
-        why = "; ".join(filter(None, (error.what, error.mend)))
+        why = "; ".join(filter(None, (error.what, error.fix)))
     return {}, f"the checkpoints were read, but not compared with the run's networks: {why}"
 
 
 def notes_of(folder: Path) -> list[str]:
     """Name what lies in a checkpoint and is no part of it."""
     try:
-        return sealed.unseal(folder).notes()
+        return verified.unseal(folder).notes()
     except CheckpointError:
         return []
 
@@ -162,7 +163,7 @@ def of_run(run: Path) -> list[Path]:
     directory.expect(run)
     found = checkpoints.steps(run / directory.CHECKPOINTS)
     if not found:
-        raise UsageError(f"{run} has no checkpoint yet", where=str(run), mend=f"gan run --resume {run}")
+        raise UsageError(f"{run} has no checkpoint yet", where=str(run), fix=f"gan run --resume {run}")
     return found
 
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import attrs
 
-from gancore import discovery
-from gancore.component import options_of
-from gancore.discovery import Row
 from gancore.errors import GanError, UsageError
-from gancore.options import convert
+from gancore.plugins import discovery, loading
+from gancore.plugins.component import options_of
+from gancore.plugins.discovery import Row
+from gancore.recipe.options import convert
 
 LIMIT = 60.0  # seconds an import may take
 FAREWELL = ""  # told last, by a child that ends of itself
@@ -56,8 +56,8 @@ def checked(rows: Sequence[Row]) -> list[Row]:
 def _child(objects: Sequence[str]) -> tuple[dict[str, str], str]:
     """Let a child import objects; return the verdicts it told, and how it ended where it did not tell them all."""
     command = [sys.executable, "-P", "-m", "gancore.cli.checkup", str(LIMIT), *objects]
-    world = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=world, check=False)
+    group = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=group, check=False)
     told = dict(json.loads(line) for line in done.stdout.splitlines())
     if told.pop(FAREWELL, None):
         return told, ""
@@ -70,11 +70,11 @@ def _child(objects: Sequence[str]) -> tuple[dict[str, str], str]:
 
 def main(limit: str, *objects: str) -> None:
     """Import objects and tell each verdict, until one changed what others rely on: those after it need a new child."""
-    from gancore.run import process
+    from gancore.guard import global_state
 
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever is printed below python must not mix with the verdicts
-    known, before = key_functions(), process.settings()
+    known, before = key_functions(), global_state.settings()
     for each in objects:
         faulthandler.dump_traceback_later(float(limit), exit=True)
         verdict = examine(each)
@@ -84,7 +84,7 @@ def main(limit: str, *objects: str) -> None:
             verdict = f"its import replaces {', '.join(patched)}"
         out.write(json.dumps([each, verdict]) + "\n")
         out.flush()
-        if patched or process.put_back(before):
+        if patched or global_state.put_back(before):
             break
     out.write(json.dumps([FAREWELL, "ok"]) + "\n")
     out.flush()
@@ -106,7 +106,7 @@ def examine(named: str) -> str:
     """Import one component, make it with its defaults and read its options; return `ok` or what is wrong."""
     row = next(row for row in discovery.installed() if row.object == named)
     try:
-        cls = discovery.load(row)
+        cls = loading.load(row)
         for name, option in options_of(cls).items():
             try:
                 convert(option.default, option.type)

@@ -12,13 +12,14 @@ from typing import Any
 
 import click
 
-from gancore import discovery
 from gancore.cli.words import SLOTS, meant_argument, meant_option
-from gancore.component import options_of
 from gancore.errors import UsageError, did_you_mean, nearest
-from gancore.options import Given, Text
-from gancore.recipe import LISTS, SHORTHANDS, Layer, hyphened, put
-from gancore.settings import Settings
+from gancore.plugins import discovery, inspection, loading
+from gancore.plugins.component import options_of
+from gancore.plugins.slots import LISTS, SHORTHANDS, hyphened
+from gancore.recipe.options import Given, Text
+from gancore.recipe.settings import Settings
+from gancore.recipe.toml import Layer, put
 
 ORIGIN = "command line"
 PREFIX = "GAN_"  # of environment variables that somebody may have hoped would count
@@ -42,7 +43,7 @@ def once(context: click.Context, parameter: click.Parameter, values: Sequence[An
     if len(values) > 1:
         flag = parameter.opts[0]
         raise UsageError(
-            f"{flag} is given twice", where=" ".join(f"{flag} {each}" for each in values), mend=f"give {flag} once"
+            f"{flag} is given twice", where=" ".join(f"{flag} {each}" for each in values), fix=f"give {flag} once"
         )
     return values[0] if values else None
 
@@ -52,8 +53,8 @@ def unknown_variables() -> list[str]:
     return sorted(name for name in os.environ if name.startswith(PREFIX))
 
 
-def mend_unknown(option: str, mend: str) -> str:
-    """Return how to mend an option that was given to the wrong owner: whose it is, where that is known, else `mend`.
+def fix_unknown(option: str, fix: str) -> str:
+    """Return how to fix an option that was given to the wrong owner: whose it is, where that is known, else `fix`.
 
     Options of other components are looked up in their sources; the same name elsewhere counts more than a similar one
     at hand, and that more than a similar one elsewhere.
@@ -62,9 +63,9 @@ def mend_unknown(option: str, mend: str) -> str:
         return f"{option} is a setting of the run: --{option} VALUE, or [run] in a recipe"
     found = owners_of_options()
     similar = nearest(option, found)
-    lists = mend.startswith(("one of ", "it has ")) or mend.endswith("--help")  # nothing better is known
+    lists = fix.startswith(("one of ", "it has ")) or fix.endswith("--help")  # nothing better is known
     if len(similar) != 1 or (similar[0] != option and not lists):
-        return mend
+        return fix
     rows, name = found[similar[0]], similar[0]
     if len(rows) > 1:
         return f"{name} belongs to {', '.join(row.name for row in rows)}: choose one, then --NAME.{name} VALUE"
@@ -85,7 +86,7 @@ def owners_of_options() -> dict[str, list[discovery.Row]]:
 def declared_options(row: discovery.Row) -> list[str]:
     """List the options that a component's class declares, read from its source: nothing is imported."""
     module, _, attribute = row.object.partition(":")
-    spec = discovery.spec_of(module)
+    spec = inspection.spec_of(module)
     tree = ast.parse(Path(spec.origin).read_bytes()) if spec and spec.origin else ast.Module([], [])
     return [
         field.target.id.replace("_", "-")
@@ -125,8 +126,8 @@ def layer_of_words(
     layer = path_as_data(Layer(ORIGIN, slots, options))
     for each in [*layer.slots.values(), *(each for table in layer.options.values() for each in table.values())]:
         if re.search("[\ud800-\udfff]", str(each.value)):
-            mend = "rename it: what is chosen is written into a recipe"
-            raise UsageError("bytes that are no UTF-8 cannot be kept", where=each.where, mend=mend)
+            fix = "rename it: what is chosen is written into a recipe"
+            raise UsageError("bytes that are no UTF-8 cannot be kept", where=each.where, fix=fix)
     return layer
 
 
@@ -136,7 +137,7 @@ def refuse_downloads(recipe: Mapping[str, Any], words: Layer) -> None:
     for table, options in recipe.items():
         if isinstance(options, dict) and options.get("download") is True and not allowed & {table, "data"}:
             what = f"the recipe has {table} fetch its files from the network"
-            raise UsageError(what, where=f"{table}.download", mend=f"--{table}.download true, if that is wanted")
+            raise UsageError(what, where=f"{table}.download", fix=f"--{table}.download true, if that is wanted")
 
 
 def split_words(words: Sequence[str], flags: Sequence[str], command: str = "gan run") -> Iterator[tuple[str, str, str]]:
@@ -159,11 +160,11 @@ def split_words(words: Sequence[str], flags: Sequence[str], command: str = "gan 
 def unknown_word(word: str, flags: Sequence[str], command: str) -> UsageError:
     """Make the error for a word that means nothing."""
     if not word.startswith("-"):
-        mend = meant_argument(word) or f"{command} --help"
-        return UsageError(f"`{command}` has no argument {word!r}", where=ORIGIN, mend=mend)
+        fix = meant_argument(word) or f"{command} --help"
+        return UsageError(f"`{command}` has no argument {word!r}", where=ORIGIN, fix=fix)
     name = word.partition("=")[0].lstrip("-")
-    mend = meant_option(name, flags, owners_of_options()) or f"{command} --help"
-    return UsageError(f"`{command}` has no option {word!r}", where=ORIGIN, mend=mend, unknown=name)
+    fix = meant_option(name, flags, owners_of_options()) or f"{command} --help"
+    return UsageError(f"`{command}` has no option {word!r}", where=ORIGIN, fix=fix, unknown=name)
 
 
 def path_as_data(layer: Layer) -> Layer:
@@ -179,8 +180,8 @@ def path_as_data(layer: Layer) -> Layer:
         names = [row.name for row in discovery.installed() if row.kind == "data"]
         beside = [entry.name for entry in path.parent.iterdir()] if os.path.isdir(path.parent) else []
         near = did_you_mean(path.name, beside) or did_you_mean(given.value, names)
-        mend = near or f"one of {', '.join(names)}, or a path"
-        raise UsageError(f"there is no file or folder {given.value}", where=given.where, mend=mend)
+        fix = near or f"one of {', '.join(names)}, or a path"
+        raise UsageError(f"there is no file or folder {given.value}", where=given.where, fix=fix)
     reader = find_reader(path, given.where)
     options = {**layer.options, reader: {"path": Given(str(path), given.where), **layer.options.get(reader, {})}}
     return Layer(layer.origin, {**layer.slots, "data": Given(reader, given.where)}, options)
@@ -189,7 +190,7 @@ def path_as_data(layer: Layer) -> Layer:
 def looks_like_path(name: str) -> bool:
     """Whether `--data` names a path rather than a component."""
     known = {row.name for row in discovery.installed() if row.kind == "data"}
-    if name in known or not name or discovery.is_file(name):
+    if name in known or not name or loading.is_file(name):
         return False
     return "/" in name or "\\" in name or name.startswith((".", "~")) or os.path.exists(name)
 
@@ -202,7 +203,7 @@ def find_reader(path: Path, where: str) -> str:
         if row.kind != "data" or row.status != "ok":
             continue
         try:
-            component = discovery.load(row)()
+            component = loading.load(row)()
             fit = component.recognizes(path) if hasattr(component, "recognizes") else None
         except Exception:  # a reader that fails here was not chosen by anybody
             continue
@@ -213,14 +214,14 @@ def find_reader(path: Path, where: str) -> str:
     best = [name for name, fit in fits.items() if fit == max(fits.values())]
     if len(best) != 1:
         what = "nothing that a reader knows" if not best else f"what {' and '.join(best)} both read"
-        mend = (
+        fix = (
             f"--data {best[0]} --{best[0]}.path {path}"
             if best
             else f"--data NAME --NAME.path PATH; readers are {', '.join(readers)}"
         )
         if not best and path.is_file() and path.name.lower().endswith(ARCHIVES):
-            what, mend = "an archive", "unpack it first, and give the folder"
-        raise UsageError(f"{path} holds {what}", where=where, mend=mend)
+            what, fix = "an archive", "unpack it first, and give the folder"
+        raise UsageError(f"{path} holds {what}", where=where, fix=fix)
     return best[0]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gancore.cli.console import say
 
 if TYPE_CHECKING:
-    from gancore.run.run import Run
+    from gancore.run.session import Run
 
 SLOW = 1.0  # seconds of a first step above which the cost is said
 

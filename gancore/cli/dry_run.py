@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gancore.cli.console import clean, note, show_table
-from gancore.composition import option_values
-from gancore.options import show
-from gancore.plan import ROLES
-from gancore.run.device import choose_runtime
-from gancore.run.guard import guarded
-from gancore.run.run import data_tags, open_data, prepare
+from gancore.guard.hooks import guarded
+from gancore.hardware.device import choose_runtime
+from gancore.plugins.slots import ROLES
+from gancore.recipe.compose import option_values
+from gancore.recipe.options import show
+from gancore.run.session import data_tags, open_data, prepare
 
 if TYPE_CHECKING:
-    from gancore.composition import Composition
+    from gancore.recipe.compose import Composition
 
 
 def show_composition(composition: Composition, as_json: bool) -> None:
@@ -25,7 +25,7 @@ def show_composition(composition: Composition, as_json: bool) -> None:
     runtime = choose_runtime(composition.settings)
     data = open_data(composition)
     training = prepare(composition, data, runtime)
-    gan, plan = training.game.gan, training.game.plan
+    gan, plan = training.context.gan, training.context.plan
     weights = {role: sum(weight.numel() for weight in gan.player(role).parameters) for role in ROLES}
     notes = [*composition.notes, *composition.check(data_tags(data))]
     facts = {"samples": len(data), "shape": list(plan.shape), "latent": plan.latent, "weights": weights}

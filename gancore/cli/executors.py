@@ -10,9 +10,9 @@ from functools import partial
 from multiprocessing import active_children, get_context
 from typing import Any
 
-from gancore import discovery
 from gancore.cli.published import executors
 from gancore.errors import PluginError, UsageError, did_you_mean
+from gancore.plugins import discovery, loading
 
 PROCESS = "process"
 Opener = Callable[[int], AbstractContextManager[Executor]]
@@ -28,16 +28,16 @@ def find_executor(given: str) -> Opener:
     where = f"--executor {given}"
     if name == PROCESS:
         if colon:
-            raise UsageError(f"{PROCESS} is this machine and has no address", where=where, mend=f"--executor {PROCESS}")
+            raise UsageError(f"{PROCESS} is this machine and has no address", where=where, fix=f"--executor {PROCESS}")
         return open_processes
     if name not in executors():
         known = [PROCESS, *executors()]
-        mend = did_you_mean(name, known) or "a plugin may publish it"
+        fix = did_you_mean(name, known) or "a plugin may publish it"
         raise UsageError(
-            f"no executor is called {name!r}", where=where, mend=f"{mend}    (installed: {', '.join(known)})"
+            f"no executor is called {name!r}", where=where, fix=f"{fix}    (installed: {', '.join(known)})"
         )
     row = executors()[name]
-    return partial(_open_published, row, discovery.load_object(row), address)
+    return partial(_open_published, row, loading.load_object(row), address)
 
 
 def share_cores(processes: int) -> None:
@@ -48,7 +48,7 @@ def share_cores(processes: int) -> None:
 @contextmanager
 def open_processes(jobs: int) -> Iterator[Executor]:
     """Open a pool of processes that share the cores of this machine and end when this process does."""
-    from gancore.run.sweep import end_with_parent
+    from gancore.tools.sweep import end_with_parent
 
     share_cores(jobs)
     context, own = get_context("spawn"), os.getpid()
@@ -67,5 +67,5 @@ def _open_published(row: discovery.Row, open_executor: Any, address: str, jobs: 
     with open_executor(address, jobs) as pool:
         if not isinstance(pool, Executor):
             what = f"{row.name} opens {pool!r}, no concurrent.futures.Executor"
-            raise PluginError(what, where=row.origin, mend="yield an Executor")
+            raise PluginError(what, where=row.origin, fix="yield an Executor")
         yield pool

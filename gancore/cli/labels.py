@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gancore.errors import UsageError, did_you_mean
-from gancore.plan import LabelSet
+from gancore.train.plan import LabelSet
 
 QUOTED = re.compile(r"""(["'])((?:(?!\1).|\1\1)*)\1(?=\s*(?:,|$))""", re.DOTALL)
 QUOTED_PART = re.compile(r"""(?<![^\s,=])(["'])(?:(?!\1).)*\1""", re.DOTALL)
@@ -20,7 +20,7 @@ def chosen_classes(text: str, label_sets: Sequence[LabelSet]) -> dict[int, list[
     set that has them all. Raises UsageError for a set or class that is not there.
     """
     if not label_sets:
-        raise UsageError("the run has no labels", where=f"--labels {text}", mend="leave --labels out")
+        raise UsageError("the run has no labels", where=f"--labels {text}", fix="leave --labels out")
     names = [each.name for each in label_sets]
     wanted: dict[int, list[int]] = {}
     for name, classes in _by_set(text, names):
@@ -28,7 +28,7 @@ def chosen_classes(text: str, label_sets: Sequence[LabelSet]) -> dict[int, list[
         number = _set_that_has(classes, label_sets, numbers)
         if number in wanted:
             what = f"classes of {names[number]} are asked for twice"
-            raise UsageError(what, where=f"--labels {text}", mend=f"--labels '{names[number]}=ONE,OTHER'")
+            raise UsageError(what, where=f"--labels {text}", fix=f"--labels '{names[number]}=ONE,OTHER'")
         labels = label_sets[number]
         wanted[number] = [_class_number(word, labels, names, text) for word in _words(classes, labels)]
     return wanted
@@ -100,7 +100,7 @@ def _class_number(word: str, labels: LabelSet, names: Sequence[str], text: str) 
     where = f"--labels {text}"
     named = re.search(r"(?:^|\s)([^\s=]+)=", word)
     if named and named[1] not in names:
-        mend = did_you_mean(named[1], names) or ", ".join(names)
-        raise UsageError(f"no label set is called {named[1]!r}", where=where, mend=mend)
-    mend = did_you_mean(word, labels.classes) or f"one of {', '.join(labels.classes)}"
-    raise UsageError(f"{labels.name} has no class {word!r}", where=where, mend=mend)
+        fix = did_you_mean(named[1], names) or ", ".join(names)
+        raise UsageError(f"no label set is called {named[1]!r}", where=where, fix=fix)
+    fix = did_you_mean(word, labels.classes) or f"one of {', '.join(labels.classes)}"
+    raise UsageError(f"{labels.name} has no class {word!r}", where=where, fix=fix)

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from gancore.cli.console import complain
 from gancore.cli.executors import share_cores
 from gancore.cli.signals import Signals
-from gancore.composition import Composition
 from gancore.errors import GanError
+from gancore.recipe.compose import Composition
 from gancore.run import directory
 
 if TYPE_CHECKING:
-    from gancore.run.run import Run
+    from gancore.run.session import Run
 
 LAUNCHER = "GANCORE_LAUNCHER"  # the variable that tells each process which process started it
 GRACE = 30.0  # seconds that the others have to end by themselves once one has failed
@@ -30,11 +30,11 @@ LOOK = 0.1  # seconds between two looks at the processes
 
 def expect_run(composition: Composition, out: Path | None, overwrite: bool, nproc: int) -> None:
     """Refuse, before any process is started, what each of them would refuse. Raises UsageError."""
-    from gancore.run.peers import expect_shares
-    from gancore.world import World
+    from gancore.distributed.group import ProcessGroup
+    from gancore.distributed.launch import expect_shares
 
     directory.expect_free(out, overwrite=overwrite)
-    expect_shares(composition.settings.batch, World(0, nproc))
+    expect_shares(composition.settings.batch, ProcessGroup(0, nproc))
 
 
 def launch(nproc: int, words: Sequence[str]) -> int:
@@ -102,7 +102,7 @@ def _exit_code(ranks: Sequence[subprocess.Popen[bytes]], failures: Sequence[int]
     if codes[0] > 0:
         return codes[0]
     what = f"process {failures[0]} of {len(ranks)} was ended by {signal.Signals(-codes[0]).name}"
-    complain(GanError(what, mend="go on with --resume"))
+    complain(GanError(what, fix="go on with --resume"))
     return 1
 
 

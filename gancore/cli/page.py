@@ -11,11 +11,21 @@ from typing import Any
 
 from attrs import frozen
 
-from gancore import discovery, hookspecs
-from gancore.component import Card, Option, card_of, needs, options_of, refuses, wary_of, wary_without
-from gancore.discovery import Row
+from gancore import hookspecs
+from gancore.plugins import inspection, loading
+from gancore.plugins.component import (
+    ComponentInfo,
+    Option,
+    conflicts,
+    info_of,
+    options_of,
+    requires,
+    warns_with,
+    warns_without,
+)
+from gancore.plugins.discovery import Row
 
-RULES = {"needs": needs, "refuses": refuses, "wary_of": wary_of, "wary_without": wary_without}
+RULES = {"requires": requires, "conflicts": conflicts, "warns_with": warns_with, "warns_without": warns_without}
 TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple, "frozenset": frozenset}
 OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -36,7 +46,7 @@ class Page:
     """The documentation, the card and the options of a component."""
 
     doc: str
-    card: Card
+    card: ComponentInfo
     options: Mapping[str, Option]
 
 
@@ -45,8 +55,8 @@ def page_of(row: Row) -> Page:
     try:
         return _from_source(row)
     except (NotPlain, ArithmeticError, LookupError, OSError, RecursionError, SyntaxError, TypeError, ValueError):
-        cls = discovery.load(row)
-        return Page(inspect.cleandoc(cls.__doc__ or ""), card_of(cls), options_of(cls))
+        cls = loading.load(row)
+        return Page(inspect.cleandoc(cls.__doc__ or ""), info_of(cls), options_of(cls))
 
 
 def _from_source(row: Row) -> Page:
@@ -56,7 +66,7 @@ def _from_source(row: Row) -> Page:
     if not isinstance(found, ast.ClassDef) or found.bases or len(found.decorator_list) != 1:
         raise NotPlain(name)
     made = source.value(found.decorator_list[0])
-    if not isinstance(made, Card):
+    if not isinstance(made, ComponentInfo):
         raise NotPlain(name)
     return Page(ast.get_docstring(found) or "", made, dict(source.options(found)))
 
@@ -65,7 +75,7 @@ class Source:
     """A module's source, in which expressions are read and never run."""
 
     def __init__(self, module: str, depth: int = 0) -> None:
-        spec = discovery.spec_of(module)
+        spec = inspection.spec_of(module)
         if spec is None or spec.origin is None or depth > DEEPEST:
             raise NotPlain(module)
         self.depth = depth
@@ -163,7 +173,7 @@ class Source:
         if name == "tuple" and len(given) == 1 and not named:
             return tuple(given[0])
         declared = self.definition(name)
-        if not isinstance(declared, ast.ImportFrom) or declared.module not in ("gancore", "gancore.component"):
+        if not isinstance(declared, ast.ImportFrom) or declared.module not in ("gancore", "gancore.plugins.component"):
             raise NotPlain(name)
         if name in RULES:
             return RULES[name](*given, **named)
@@ -178,10 +188,10 @@ def _option(default: Any, **given: Any) -> dict[str, Any]:
     return {**given, "default": default, "choices": tuple(given.get("choices", ()))}
 
 
-def _card(source: str, **given: Any) -> Card:
+def _card(source: str, **given: Any) -> ComponentInfo:
     if given.pop("api", hookspecs.API) != hookspecs.API:
         raise NotPlain("importing it says what is wrong")
-    return Card(
+    return ComponentInfo(
         source=source,
         provides=frozenset(given.get("provides", ())),
         rules=tuple(given.get("rules", ())),

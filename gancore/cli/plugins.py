@@ -10,14 +10,14 @@ from typing import Any, Union, get_args, get_origin
 
 import click
 
-from gancore import discovery
 from gancore.cli.console import note, show_table, tell
 from gancore.cli.page import page_of
-from gancore.component import Option
-from gancore.discovery import Row
 from gancore.errors import UsageError, did_you_mean
-from gancore.options import show
-from gancore.recipe import IN_WORDS, KINDS, hyphened
+from gancore.plugins import discovery
+from gancore.plugins.component import Option
+from gancore.plugins.discovery import Row
+from gancore.plugins.slots import IN_WORDS, KINDS, hyphened
+from gancore.recipe.options import show
 
 
 @click.command()
@@ -76,8 +76,8 @@ def describe(name: str, rows: list[Row], as_json: bool) -> None:
         known = [row.name for row in rows]
         kinds = {word: kind for kind, word in IN_WORDS.items()}
         near = did_you_mean(kinds.get(name, name), [*known, *KINDS]) or discovery.meant(name)
-        mend = near or f"`gan plugins` lists the {len(rows)} there are; kinds are {', '.join(KINDS)}"
-        raise UsageError(f"no plugin is called {name!r}", mend=mend)
+        fix = near or f"`gan plugins` lists the {len(rows)} there are; kinds are {', '.join(KINDS)}"
+        raise UsageError(f"no plugin is called {name!r}", fix=fix)
     if as_json:
         click.echo(json.dumps([_object(row) for row in found], indent=1))
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from gancore.discovery import Row, entries, row_of
+from gancore.plugins.discovery import Row, entries, row_of
 
 COMMANDS, EXECUTORS = "gancore.commands", "gancore.executor"
 

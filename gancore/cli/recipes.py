@@ -10,12 +10,13 @@ from typing import Any
 import click
 from attrs import evolve
 
-from gancore import discovery
 from gancore.cli.console import clean, show_table
-from gancore.composition import default_layers, pick
 from gancore.errors import UsageError, did_you_mean
-from gancore.options import show
-from gancore.recipe import LISTS, SHORTHANDS, Layer, Recipe, layer_of, read_recipe
+from gancore.plugins.slots import LISTS, SHORTHANDS
+from gancore.recipe import lookup
+from gancore.recipe.compose import default_layers, pick
+from gancore.recipe.options import show
+from gancore.recipe.toml import Layer, Recipe, layer_of, read_recipe
 
 
 @click.command()
@@ -25,12 +26,12 @@ from gancore.recipe import LISTS, SHORTHANDS, Layer, Recipe, layer_of, read_reci
 )
 def recipes(name: str | None, as_json: bool) -> None:
     """List the installed recipes, or explain the one called NAME: its source, what it shows, the same by flags."""
-    files = discovery.recipe_files()
-    name = name and discovery.recipe_name(name)
+    files = lookup.recipe_files()
+    name = name and lookup.recipe_name(name)
     if name is not None and name not in files and not name.endswith(".toml"):
         near = did_you_mean(name, files) or f"`gan recipes` lists the {len(files)} there are"
-        raise UsageError(f"no recipe is called {name!r}", mend=near)
-    chain = discovery.recipe_chain(name) if name is not None else []
+        raise UsageError(f"no recipe is called {name!r}", fix=near)
+    chain = lookup.recipe_chain(name) if name is not None else []
     found = chain[-1:] or [read_recipe(path, f"recipe {key}") for key, path in files.items()]
     if as_json:
         objects = [as_object(each, str(files.get(each.name, each.name))) for each in found]
@@ -59,7 +60,7 @@ def arms_of(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Return the arms of a recipe's sweep by name. Raises UsageError where they are no tables."""
     arms = recipe.sweep.get("arms", {})
     if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
-        raise UsageError("an arm of the sweep is no table", where=recipe.name, mend="[sweep.arms.NAME]")
+        raise UsageError("an arm of the sweep is no table", where=recipe.name, fix="[sweep.arms.NAME]")
     return arms
 
 

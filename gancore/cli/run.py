@@ -16,16 +16,17 @@ from gancore.cli.console import say, tell
 from gancore.cli.cost import cost_said
 from gancore.cli.signals import Signals
 from gancore.cli.stall import stall_watch
-from gancore.component import options_of
 from gancore.errors import UsageError
-from gancore.options import show
-from gancore.recipe import LISTS, Layer
+from gancore.plugins.component import options_of
+from gancore.plugins.slots import LISTS
+from gancore.recipe.options import show
+from gancore.recipe.settings import Settings
+from gancore.recipe.toml import Layer
 from gancore.run import directory
-from gancore.settings import Settings
 
 if TYPE_CHECKING:
-    from gancore.composition import Composition
-    from gancore.run.run import Run
+    from gancore.recipe.compose import Composition
+    from gancore.run.session import Run
 
 SLOT_HELP = {
     "data": "Data set by name, or a path to files of your own.",
@@ -61,7 +62,7 @@ class SettingFlag(click.Option):
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return flag and help, with the value of the default recipe where that has one."""
-        from gancore.composition import default_layers
+        from gancore.recipe.compose import default_layers
 
         name = self.opts[0].removeprefix("--")
         given = [layer.options["run"][name] for layer in default_layers() if name in layer.options.get("run", {})]
@@ -158,15 +159,14 @@ def run(
     if wants_help:
         show_help(context, words)
         return
-    from gancore.run.compiler import leave_compiler_out
-    from gancore.run.memory import keep_freed_memory
+    from gancore.hardware.startup import keep_freed_memory, leave_compiler_out
 
     leave_compiler_out()
     keep_freed_memory()
     if resume is not None:
         if recipe is not None or small or compat or out is not None or overwrite or dry_run:
             what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"
-            raise UsageError(what, mend="leave them out")
+            raise UsageError(what, fix="leave them out")
         directory.expect(resume)
         directory.refuse_in_use(resume)
     else:
@@ -194,9 +194,9 @@ def run(
 
 def begin(composition: Composition, words: Layer, out: Path | None, overwrite: bool) -> Run:
     """Start a run; where torchrun starts its processes again after one was lost, take it up."""
-    from gancore.composition import may_run
-    from gancore.run.peers import restarts
-    from gancore.run.run import Run
+    from gancore.distributed.launch import restarts
+    from gancore.recipe.compose import may_run
+    from gancore.run.session import Run
 
     if out is not None and restarts() and (out / directory.RECIPE).exists():
         return Run.resume(out, files=may_run(words))
@@ -205,18 +205,18 @@ def begin(composition: Composition, words: Layer, out: Path | None, overwrite: b
 
 def take_up(folder: Path, words: Layer, changed_data: bool) -> Run:
     """Resume a run with the settings of a command line."""
-    from gancore.composition import may_run
-    from gancore.run.run import Run
+    from gancore.recipe.compose import may_run
+    from gancore.run.session import Run
 
     return Run.resume(folder, [words], may_run(words), changed_data=changed_data)
 
 
 def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()) -> Composition:
     """Resolve the command line over a recipe and its variants. Raises UsageError for variants of nothing."""
-    from gancore.composition import may_run, recipe_layers, resolve
+    from gancore.recipe.compose import may_run, recipe_layers, resolve
 
     if recipe is None and variants:
-        raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", mend="--recipe NAME")
+        raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", fix="--recipe NAME")
     layers = recipe_layers(recipe, variants) if recipe is not None else []
     composition = resolve([*layers, words], may_run(words))
     refuse_downloads(composition.recipe(), words)
@@ -239,14 +239,14 @@ def show_help(context: click.Context, words: Layer) -> None:
 
 def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     """Train a run to its end, telling how it goes; a signal ends it after the step, saved."""
-    from gancore.run.show import shown, with_notes
+    from gancore.run.display import shown, with_notes
 
     first = run.training.step
     signals = stop_by_signal(run)
     row: dict[str, Any] = {}
 
     settings = run.composition.settings
-    if run.world.size > 1:
+    if run.group.size > 1:
         from gancore.cli.nproc import end_with_launcher
 
         end_with_launcher(run)
@@ -257,11 +257,11 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     if signals.caught:
         if (stopped := run.folder / "samples" / "stopped.png").exists():
             say(f"samples in {stopped}, figures in {run.folder / 'metrics.jsonl'}")
-        shared = f" --nproc {run.world.size}" if run.world.size > 1 else ""
+        shared = f" --nproc {run.group.size}" if run.group.size > 1 else ""
         say(f"stopped at step {run.training.step}, saved; go on with: gan run --resume {run.folder}{shared}")
         sys.exit(128 + signals.caught[0])
     samples = run.folder / "samples" / "final.png"
-    if as_json and run.world.leads:
+    if as_json and run.group.is_main:
         click.echo(json.dumps({"run": str(run.folder), "samples": str(samples), "seed": settings.seed, "last": row}))
     last = run.training.step
     done = f"done: {last} steps" if last > first or not first else f"nothing was trained: the run is at {run.position}"
@@ -270,10 +270,10 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
 
 def describe(run: Run) -> str:
     """Say in one line what a run is made of."""
-    gan, game = run.training.game.gan, run.training.game
+    gan, context = run.training.context.gan, run.training.context
     count = {role: sum(weight.numel() for weight in gan.player(role).parameters) for role in ("generator", "critic")}
-    shape = "x".join(map(str, game.plan.shape))
-    images = f"{len(game.data):,} samples of {shape}" if game.data is not None else shape
+    shape = "x".join(map(str, context.plan.shape))
+    images = f"{len(context.data):,} samples of {shape}" if context.data is not None else shape
     memory = sum(count.values()) * 16 / 2**20  # float32 weight, gradient, two moments
     settings = run.composition.settings
     length = f"{settings.epochs:,} epochs" if settings.epochs else f"{settings.steps:,} steps"
@@ -293,6 +293,6 @@ def stop_by_signal(run: Run) -> Signals:
     def stop(number: int) -> None:
         run.stop_after_step = True
 
-    signals = Signals(on_first=stop, on_repeat=(lambda _: None) if run.world.size > 1 else None)
+    signals = Signals(on_first=stop, on_repeat=(lambda _: None) if run.group.size > 1 else None)
     signals.__enter__()  # for the rest of the process, which ends with the run
     return signals

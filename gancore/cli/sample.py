@@ -10,10 +10,11 @@ import click
 
 from gancore.cli.console import note, say
 from gancore.cli.labels import chosen_classes
-from gancore.discovery import split_file
 from gancore.errors import CheckpointError, UsageError
-from gancore.plan import LabelSet
-from gancore.run import checkpoint, directory, sealed
+from gancore.plugins.loading import split_file
+from gancore.run import directory
+from gancore.run.checkpoint import verified, writer
+from gancore.train.plan import LabelSet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,14 +51,14 @@ def sample(
     if labels and known is not None:
         wanted = chosen_classes(labels, known)
 
-    from gancore.run.run import Run
+    from gancore.run.session import Run
 
     opened = Run.load(run, device=device, files=lambda name: split_file(name)[0] in named)
     for text in opened.notes:
         note(text)
     if labels and "cond" not in opened.composition.slots:
         note("nothing in this run conditions the generator on labels, so --labels changes nothing")
-    chosen = labels_of(wanted, opened.training.game.plan.label_sets, count) if labels else None
+    chosen = labels_of(wanted, opened.training.context.plan.label_sets, count) if labels else None
     images, _ = opened.sample(count, chosen, seed)
     if overwrite and not out.suffix and holds_something(out):
         directory.set_aside(out)
@@ -65,7 +66,7 @@ def sample(
         write(images, out)
     except OSError as error:
         raise UsageError(
-            f"{out} cannot be written: {error.strerror}", where="-o", mend="name another file or folder"
+            f"{out} cannot be written: {error.strerror}", where="-o", fix="name another file or folder"
         ) from None
     say(f"{len(images)} samples of step {opened.training.step} in {out}")
 
@@ -73,18 +74,18 @@ def sample(
 def expect_place(out: Path, *, overwrite: bool) -> None:
     """Raise UsageError unless samples can be written there: into a `.png`, or into a folder that holds nothing yet."""
     if out.suffix and out.suffix.lower() != ".png":
-        raise UsageError(f"{out} is neither a .png nor a folder", where="-o", mend=f"-o {out.with_suffix('.png')}")
+        raise UsageError(f"{out} is neither a .png nor a folder", where="-o", fix=f"-o {out.with_suffix('.png')}")
     if out.suffix and os.path.isdir(out):
-        raise UsageError(f"{out} is a folder", where="-o", mend="name a file, or a folder without .png")
+        raise UsageError(f"{out} is a folder", where="-o", fix="name a file, or a folder without .png")
     if not out.suffix and os.path.lexists(out) and not os.path.isdir(out):
-        raise UsageError(f"{out} is a file", where="-o", mend=f"-o {out}.png, or name a folder")
+        raise UsageError(f"{out} is a file", where="-o", fix=f"-o {out}.png, or name a folder")
     if not out.suffix and holds_something(out) and not overwrite:
         what = f"{out} is not empty, and two sets of samples would be mixed"
-        raise UsageError(what, where="-o", mend="name a folder that is new or empty, or --overwrite")
+        raise UsageError(what, where="-o", fix="name a folder that is new or empty, or --overwrite")
     try:
         directory.probe(out.parent if out.suffix else out)
     except UsageError as error:
-        raise UsageError(error.what, where="-o", mend="name another file or folder") from None
+        raise UsageError(error.what, where="-o", fix="name another file or folder") from None
 
 
 def holds_something(folder: Path) -> bool:
@@ -94,9 +95,9 @@ def holds_something(folder: Path) -> bool:
 
 def stored_labels(run: Path) -> tuple[LabelSet, ...] | None:
     """Read the label sets of a run from its newest checkpoint, without torch; None where none can be read."""
-    for folder in reversed(checkpoint.steps(run / directory.CHECKPOINTS)):
+    for folder in reversed(writer.steps(run / directory.CHECKPOINTS)):
         try:
-            found = sealed.unseal(folder).state()["label_sets"]
+            found = verified.unseal(folder).state()["label_sets"]
         except (CheckpointError, KeyError):  # damaged, or of an older format: `Run.load` says so
             continue
         return tuple(LabelSet(each["name"], tuple(each["classes"])) for each in found)
@@ -107,7 +108,7 @@ def labels_of(wanted: dict[int, list[int]], label_sets: tuple[LabelSet, ...], co
     """Return labels `[n, L]` that repeat the wanted classes; sets without any run through all their classes."""
     import torch
 
-    from gancore.run.samples import class_labels
+    from gancore.train.sampling import class_labels
 
     found = class_labels([len(each) for each in label_sets], count)
     for number, classes in wanted.items():
@@ -117,7 +118,7 @@ def labels_of(wanted: dict[int, list[int]], label_sets: tuple[LabelSet, ...], co
 
 def write(images: Tensor, out: Path) -> None:
     """Write a grid into a `.png`, or each image into a folder; points become a scatter, or a CSV in a folder."""
-    from gancore.run.samples import grid, save_picture, scatter, to_picture, to_pixels
+    from gancore.run.pictures import grid, save_picture, scatter, to_picture, to_pixels
 
     if out.suffix:
         save_picture(grid(images) if images.dim() == 4 else scatter(images, None), out)

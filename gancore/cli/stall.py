@@ -13,7 +13,7 @@ from gancore.cli.console import complain
 from gancore.errors import GanError
 
 if TYPE_CHECKING:
-    from gancore.run.run import Run
+    from gancore.run.session import Run
 
 STACKS = "stalled.txt"
 
@@ -34,7 +34,7 @@ def stall_watch(run: Run, seconds: int) -> Iterator[None]:
             GanError(
                 f"no step has ended for {seconds} seconds; the last was step {run.training.step}",
                 where=f"{run.folder / STACKS} tells what every thread was doing",
-                mend=f"gan run --resume {run.folder}, with a longer --stall-timeout where steps are that slow",
+                fix=f"gan run --resume {run.folder}, with a longer --stall-timeout where steps are that slow",
             )
         )
         os._exit(1)  # a thread that hangs would never let the interpreter end

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from gancore import discovery
 from gancore.cli.choices import layer_of_words, once, path_as_data, refuse_downloads
 from gancore.cli.console import clean, note, say
 from gancore.cli.executors import PROCESS, find_executor
 from gancore.cli.run import PLACE, variants_of, with_slots, with_variants
 from gancore.cli.signals import Signals
 from gancore.errors import UsageError
+from gancore.recipe import lookup
 
 if TYPE_CHECKING:
-    from gancore.run.claims import Claim
-    from gancore.run.sweep import Trial
+    from gancore.tools.claims import Claim
+    from gancore.tools.sweep import Trial
 
 OWN_FLAGS = ("vary", "seeds", "jobs", "executor", "figures", "small", "compat", "out", "json", "help")
 Table = Mapping[str, Mapping[int, Mapping[str, float]]]
@@ -82,20 +82,20 @@ def sweep(
     if recipe is not None and recipe.startswith("--"):  # `gan sweep --vary A=1,2 --my-trick.weight 2` names no recipe
         extra = (recipe, *extra)
         recipe = None
-    from gancore.composition import may_run, recipe_layers
-    from gancore.run import claims as claiming
-    from gancore.run import sweep as sweeps
+    from gancore.recipe.compose import may_run, recipe_layers
+    from gancore.tools import claims as claiming
+    from gancore.tools import sweep as sweeps
 
     words = layer_of_words(given, extra, OWN_FLAGS, "gan sweep")
     open_executor = find_executor(executor or PROCESS)
     variants = variants_of(small=small, compat=compat)
     base = recipe_layers(recipe, variants) if recipe is not None else []
-    table = discovery.recipe_chain(recipe)[-1].sweep if recipe is not None else {}
+    table = lookup.recipe_chain(recipe)[-1].sweep if recipe is not None else {}
     if vary:
         arms, table = sweeps.arms_of_words(vary, base, words), {}
         arms = {name: [path_as_data(layer) for layer in layers] for name, layers in arms.items()}
     elif recipe is None:
-        raise UsageError("nothing is varied", mend="gan sweep RECIPE, or --vary KEY=A,B")
+        raise UsageError("nothing is varied", fix="gan sweep RECIPE, or --vary KEY=A,B")
     else:
         arms = sweeps.arms_of_recipe(table, base, variants)
     claims = claiming.read_claims(table, list(arms))
@@ -106,7 +106,7 @@ def sweep(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder") from None
+        raise UsageError(f"{folder} cannot be made: {error.strerror}", where="--out", fix="name a folder") from None
     failures = carry_out(trials, open_executor(jobs), jobs)
     wanted = figures.split(",") if figures else list(table.get("figures", []))
     report(folder, recipe, trials, failures, wanted, claims, as_json)
@@ -121,7 +121,7 @@ def carry_out(trials: Sequence[Trial], executor: AbstractContextManager[Executor
 
     A signal ends the sweep with the words to go on, and the exit code of that signal.
     """
-    from gancore.run.sweep import train_all
+    from gancore.tools.sweep import train_all
 
     failures = {}
     with Signals(on_first=_stop) as signals, Forecast(trials) as forecast:
@@ -160,20 +160,20 @@ class Forecast:
 
     def shares(self) -> list[float]:
         """Return how much of each run is done."""
-        from gancore.run.sweep import share_of
+        from gancore.tools.sweep import share_of
 
         return [share_of(trial) for trial in self.trials]
 
     def left(self) -> str:
         """Return the words for the time left, nothing where it is not known or nothing is left."""
-        from gancore.run.show import duration
-        from gancore.run.sweep import time_left
+        from gancore.run.display import duration
+        from gancore.tools.sweep import time_left
 
         seconds = time_left(self.before, self.shares(), time.monotonic() - self.began)
         return f"  {duration(seconds)} left" if seconds else ""
 
     def _tell(self) -> None:
-        from gancore.run.show import PAUSE, RARER
+        from gancore.run.display import PAUSE, RARER
 
         while not self.over.wait(max(PAUSE, (time.monotonic() - self.began) / RARER)):
             shares = self.shares()
@@ -191,11 +191,11 @@ def report(
     as_json: bool,
 ) -> None:
     """Write `sweep.md`, `sweep.json` and `comparison.png`, and print the table."""
-    from gancore.run import _fs
-    from gancore.run.claims import as_json as claim_as_json
-    from gancore.run.claims import judge, line_of
-    from gancore.run.samples import save_picture
-    from gancore.run.sweep import compare, tabulate
+    from gancore.run import atomic
+    from gancore.run.pictures import save_picture
+    from gancore.tools.claims import as_json as claim_as_json
+    from gancore.tools.claims import judge, line_of
+    from gancore.tools.sweep import compare, tabulate
 
     table = tabulate(trials, failures)
     found = list(dict.fromkeys(key for seeds in table.values() for row in seeds.values() for key in row))
@@ -216,8 +216,8 @@ def report(
         "failures": {str(path): why for path, why in failures.items()},
         "claims": [claim_as_json(claim, verdict) for claim, verdict in verdicts],
     }
-    _fs.replace(folder / "sweep.md", text.encode())
-    _fs.replace(folder / "sweep.json", (json.dumps(content, indent=1) + "\n").encode())
+    atomic.replace(folder / "sweep.md", text.encode())
+    atomic.replace(folder / "sweep.json", (json.dumps(content, indent=1) + "\n").encode())
     save_picture(compare(trials), folder / "comparison.png")
     for line in (json.dumps(content) if as_json else text).splitlines():
         click.echo(clean(line))
@@ -226,7 +226,7 @@ def report(
 
 def markdown(table: Table, figures: Sequence[str], trials: Sequence[Trial], failures: Mapping[Path, str]) -> list[str]:
     """Write the table: an arm a row, mean ± standard deviation over the seeds that finished."""
-    from gancore.run.sweep import spread
+    from gancore.tools.sweep import spread
 
     lines = ["| arm | seeds | " + " | ".join(figures) + " |", "| --- | --- |" + " --- |" * len(figures)]
     for arm, seeds in table.items():

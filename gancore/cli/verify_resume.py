@@ -17,9 +17,9 @@ from gancore.cli.run import compose_words, variants_of, with_slots, with_variant
 from gancore.run import directory
 
 if TYPE_CHECKING:
-    from gancore.composition import Composition
-    from gancore.recipe import Layer
-    from gancore.run.verify import Verdict
+    from gancore.recipe.compose import Composition
+    from gancore.recipe.toml import Layer
+    from gancore.tools.verify_resume import Verdict
 
 OWN_FLAGS = ("steps", "small", "compat", "json", "help")
 SET_BY_TRIAL = ("steps", "epochs", "log-every", "sample-every", "sample-epochs", "save-every", "keep")
@@ -52,7 +52,7 @@ def verify_resume(
         chosen = composition_of_run(Path(composition), words, variants)
     else:
         chosen = compose_words(words, composition, variants)
-    from gancore.run.verify import verify
+    from gancore.tools.verify_resume import verify
 
     with TemporaryDirectory(prefix="gan-verify-resume-") as folder:
         verdict = verify(chosen, steps, Path(folder), say)
@@ -63,12 +63,12 @@ def verify_resume(
 def composition_of_run(folder: Path, words: Layer, variants: list[str]) -> Composition:
     """Resolve a run's own recipe; a component file of it must be named by the user, as for resuming it."""
     directory.expect(folder)
-    from gancore.composition import may_run
     from gancore.errors import UsageError
-    from gancore.run.run import reopen
+    from gancore.recipe.compose import may_run
+    from gancore.run.session import reopen
 
     if variants:
-        raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", mend="leave it out")
+        raise UsageError(f"--{variants[0]} belongs to a recipe", where=f"--{variants[0]}", fix="leave it out")
     return reopen(folder, [words], may_run(words))
 
 

@@ -6,12 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gancore import discovery
-from gancore.component import options_of
 from gancore.errors import did_you_mean, nearest, spelt
-from gancore.recipe import IN_WORDS, LISTS, ONE_OF, SHORTHANDS
+from gancore.plugins import discovery, loading
+from gancore.plugins.component import options_of
+from gancore.plugins.slots import IN_WORDS, LISTS, ONE_OF, SHORTHANDS
+from gancore.recipe import lookup
+from gancore.recipe.settings import Settings
 from gancore.run import directory
-from gancore.settings import Settings
 
 SLOTS = (*ONE_OF, *SHORTHANDS, *LISTS)
 THEIR_OPTIONS = {  # ours, and how other programs call it
@@ -86,23 +87,23 @@ def meant_argument(word: str) -> str:
         return f"did you mean --{spelt(name)} {value}?"
     if Path(word).suffix == ".toml":
         return f"did you mean --recipe {word}?"
-    if discovery.is_file(word):
+    if loading.is_file(word):
         return f"did you mean --reg {word}? (--SLOT FILE.py, whichever slot it fills)"
     if found := discovery.meant(word, guess=False):
         return found
-    recipe = discovery.recipe_name(word)
-    if recipe in discovery.recipe_files():
+    recipe = lookup.recipe_name(word)
+    if recipe in lookup.recipe_files():
         return f"did you mean {_run_recipe(recipe)}?"
     if (Path(word) / directory.RECIPE).is_file():
         return f"did you mean --resume {word}?"
     if os.path.exists(word):
         return f"did you mean --data {word}?"
-    near = nearest(word, discovery.recipe_files())
+    near = nearest(word, lookup.recipe_files())
     return discovery.meant(word) or (f"did you mean {_run_recipe(near[0])}?" if near else "")
 
 
 def _run_recipe(name: str) -> str:
-    return f"gan sweep {name}" if discovery.recipe_chain(name)[-1].sweep else f"--recipe {name}"
+    return f"gan sweep {name}" if lookup.recipe_chain(name)[-1].sweep else f"--recipe {name}"
 
 
 def meant_command(word: str, known: Sequence[str]) -> str:
@@ -113,7 +114,7 @@ def meant_command(word: str, known: Sequence[str]) -> str:
         return near
     if found := discovery.meant(word, guess=False):
         return found.replace("did you mean --", "did you mean gan run --", 1)
-    recipe = discovery.recipe_name(word)
-    if recipe in discovery.recipe_files():
+    recipe = lookup.recipe_name(word)
+    if recipe in lookup.recipe_files():
         return f"did you mean gan {_run_recipe(recipe).replace('--recipe', 'run --recipe').removeprefix('gan ')}?"
     return f"one of {', '.join(known)}"

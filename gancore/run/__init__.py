@@ -1,16 +1,19 @@
-"""A run and its directory. From here on the import of a component is a watched one: see `gancore.run.process`."""
+"""A run and its directory.
+
+Importing this package puts a guard around the import of components: see `gancore.guard.global_state`.
+"""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from gancore import discovery
+from gancore.plugins import loading
 
 
 def _watched(name: str, origin: str) -> AbstractContextManager[object]:
-    from gancore.run.process import importing  # here, for it needs torch
+    from gancore.guard.global_state import importing  # here, for it requires torch
 
     return importing(name, origin)
 
 
-discovery.importing = _watched
+loading.importing = _watched

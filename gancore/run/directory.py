@@ -20,7 +20,7 @@ import tomli_w
 from attrs import frozen
 
 from gancore.errors import GanError, UsageError, nearest
-from gancore.run import _fs
+from gancore.run import atomic
 
 Row = dict[str, Any]
 
@@ -49,12 +49,12 @@ def claim(name: str, root: Path = RUNS) -> Path:
 def refuse_taken(folder: Path) -> None:
     """Raise UsageError where something is in the way of a new run, or the disk does not take it."""
     if os.path.exists(folder / RECIPE):
-        raise UsageError(f"{folder} already holds a run", where="--out", mend=f"--resume {folder}, or another --out")
+        raise UsageError(f"{folder} already holds a run", where="--out", fix=f"--resume {folder}, or another --out")
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise UsageError(f"{folder} is a file", where="--out", mend="name a folder that is new or empty")
+        raise UsageError(f"{folder} is a file", where="--out", fix="name a folder that is new or empty")
     left = f".{RECIPE}.tmp"  # by a run that was killed before it had a recipe
     if os.path.exists(folder) and any(path.name != left for path in folder.iterdir()):
-        raise UsageError(f"{folder} is not empty", where="--out", mend="name a folder that is new or empty")
+        raise UsageError(f"{folder} is not empty", where="--out", fix="name a folder that is new or empty")
 
 
 def expect_free(out: Path | None, *, overwrite: bool = False) -> None:
@@ -81,7 +81,7 @@ def probe(folder: Path) -> None:
     place = next((path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), folder)
     trial = place / f".trial-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        _fs.write_new(trial, b"gancore")
+        atomic.write_new(trial, b"gancore")
         trial.unlink()
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -90,9 +90,7 @@ def probe(folder: Path) -> None:
 
 
 def _not_made(folder: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"{folder} cannot be made: {error.strerror}", where="--out", mend="name a folder you may write to"
-    )
+    return UsageError(f"{folder} cannot be made: {error.strerror}", where="--out", fix="name a folder you may write to")
 
 
 def set_aside(folder: Path) -> Path:
@@ -124,12 +122,12 @@ def create(folder: Path, recipe: dict[str, Any]) -> None:
 def withdraw(folder: Path) -> None:
     """Remove a run that was refused before its first step, so that the next try may have its name."""
     with contextlib.suppress(OSError):  # what cannot be removed stays, and the refusal is what the user needs to read
-        _fs.remove(folder)
+        atomic.remove(folder)
 
 
 def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
     """Write a run's resolved recipe; a resumed run may have another length than it began with."""
-    _fs.replace(folder / RECIPE, tomli_w.dumps(recipe).encode())
+    atomic.replace(folder / RECIPE, tomli_w.dumps(recipe).encode())
 
 
 def expect(folder: Path) -> None:
@@ -138,10 +136,10 @@ def expect(folder: Path) -> None:
         near = runs_like(folder)
         if around := _run_around(folder):
             what = f"{folder} is a part of the run {around}, not a run"
-            raise UsageError(what, where=str(folder), mend=f"name the run: {around}")
+            raise UsageError(what, where=str(folder), fix=f"name the run: {around}")
         why = f"it has no {RECIPE}" if os.path.isdir(folder) else "there is no such folder"
         raise UsageError(
-            f"{folder} is no run: {why}", where=str(folder), mend=near or "name a folder that `gan run` made"
+            f"{folder} is no run: {why}", where=str(folder), fix=near or "name a folder that `gan run` made"
         )
 
 
@@ -174,7 +172,7 @@ def read_rows(folder: Path | str) -> list[Row]:
     path = Path(folder) / METRICS
     rows = rows_in(path) if path.is_file() else []
     if not rows:
-        raise UsageError(f"{folder} has no metrics row yet", where=str(path), mend=f"gan run --resume {folder}")
+        raise UsageError(f"{folder} has no metrics row yet", where=str(path), fix=f"gan run --resume {folder}")
     return rows
 
 
@@ -204,21 +202,21 @@ def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
     """Read rows from a byte on; also return the byte after the last."""
     rows: list[Row] = []
     try:
-        with os.fdopen(_fs.open_regular(path), "rb") as file:
+        with os.fdopen(atomic.open_regular(path), "rb") as file:
             file.seek(start)
             while (row := _row_of(line := file.readline(LONGEST_ROW))) is not None:
                 rows.append(row)
                 start += len(line)
     except OSError as error:
         why = "it is a link" if path.is_symlink() else error.strerror
-        raise UsageError(f"{path} cannot be read: {why}", where=str(path), mend="give back the run's own log") from None
+        raise UsageError(f"{path} cannot be read: {why}", where=str(path), fix="give back the run's own log") from None
     return rows, start
 
 
 def last_row(folder: Path) -> Row | None:
     """Return the newest whole row of a run, which may be training; None where there is none yet."""
     try:
-        with os.fdopen(_fs.open_regular(folder / METRICS), "rb") as file:
+        with os.fdopen(atomic.open_regular(folder / METRICS), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_ROW))
             lines = file.read().splitlines(keepends=True)
     except OSError:
@@ -275,10 +273,10 @@ def locked(folder: Path) -> Iterator[Held]:
     """
     refuse_links(folder)
     try:
-        descriptor = _fs.open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT)
+        descriptor = atomic.open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         what = f"{folder} cannot be written: {error.strerror}"
-        raise UsageError(what, where=str(folder / LOCK), mend="make it a folder you may write to") from None
+        raise UsageError(what, where=str(folder / LOCK), fix="make it a folder you may write to") from None
     try:
         if holder := _take(descriptor):
             raise _in_use(folder, holder)
@@ -298,7 +296,7 @@ def refuse_in_use(folder: Path, *, by_others: bool = False) -> None:
     for pattern in LOCKS:
         for path in folder.glob(pattern):
             try:
-                descriptor = _fs.open_regular(path, os.O_RDWR)
+                descriptor = atomic.open_regular(path, os.O_RDWR)
             except OSError:
                 continue
             try:
@@ -326,7 +324,7 @@ def _take(descriptor: int) -> list[str]:
 
 def _in_use(folder: Path, holder: Sequence[str]) -> GanError:
     by = "process {} on {}, since {}".format(*holder) if len(holder) == 3 else "another process"
-    return GanError(f"{folder} is in use by {by}", where=str(folder / LOCK), mend="wait for it, or end it")
+    return GanError(f"{folder} is in use by {by}", where=str(folder / LOCK), fix="wait for it, or end it")
 
 
 def refuse_links(folder: Path) -> None:
@@ -336,20 +334,20 @@ def refuse_links(folder: Path) -> None:
             mode = path.lstat().st_mode
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 what = f"{path} is {'a link' if stat.S_ISLNK(mode) else 'neither file nor folder'}"
-                raise UsageError(what, where=str(folder), mend="a run keeps its files in its own folder: remove it")
+                raise UsageError(what, where=str(folder), fix="a run keeps its files in its own folder: remove it")
         folders[:] = [name for name in folders if name != CHECKPOINTS]  # which checks its files itself
 
 
 def note(folder: Path, **facts: Any) -> None:
     """Write facts into `run.json`, which serves people; nothing is decided by it, so no trouble with it matters."""
     with contextlib.suppress(OSError):
-        _fs.replace(folder / ABOUT, (json.dumps({**noted(folder), **facts}, indent=1) + "\n").encode())
+        atomic.replace(folder / ABOUT, (json.dumps({**noted(folder), **facts}, indent=1) + "\n").encode())
 
 
 def noted(folder: Path) -> dict[str, Any]:
     """Read the facts of `run.json`; none where it cannot be read."""
     try:
-        with os.fdopen(_fs.open_regular(folder / ABOUT), "rb") as file:
+        with os.fdopen(atomic.open_regular(folder / ABOUT), "rb") as file:
             about = json.loads(file.read(LARGEST_ABOUT))
     except (OSError, ValueError, RecursionError):
         return {}
@@ -358,7 +356,7 @@ def noted(folder: Path) -> dict[str, Any]:
 
 def describe_data(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write what became of the files of a data set, for people."""
-    _fs.replace(folder / DATA, (json.dumps(facts, indent=1) + "\n").encode())
+    atomic.replace(folder / DATA, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def now() -> str:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import torch
 
-from gancore.data import machine_memory
 from gancore.errors import GanError, PluginError, UsageError
-from gancore.hooks import Chosen
-from gancore.loop import Training
-from gancore.run import _fs, checkpoint, directory
-from gancore.run.guard import culprit_of, origin
-from gancore.run.memory import MIB, peak_memory
+from gancore.guard.hooks import culprit_of, origin
+from gancore.hardware.memory import MIB, peak_memory
+from gancore.plugins.calling import Component
+from gancore.run import atomic, directory
+from gancore.run.checkpoint import verified, writer
+from gancore.train.data import machine_memory
+from gancore.train.loop import Training
 
 OF_A_FLAG = re.compile(r"--\S+ [\d,x]+$")  # where a number was given on the command line
 UPDATES = {
@@ -30,7 +31,7 @@ UPDATES = {
 }
 
 
-def report(error: Exception, folder: Path, training: Training, chosen: Sequence[Chosen]) -> Exception:
+def report(error: Exception, folder: Path, training: Training, chosen: Sequence[Component]) -> Exception:
     """Keep the traceback in `failed/step-N/` and return what to tell; our own errors, which have no cause, stay.
 
     So do those of the disk, which name their file themselves.
@@ -40,26 +41,26 @@ def report(error: Exception, folder: Path, training: Training, chosen: Sequence[
     if short is None and (own or isinstance(error, OSError)):
         return error
     kept = keep_traceback(error, folder, step)
-    saved = checkpoint.steps(folder / directory.CHECKPOINTS)
-    mend = f"read {kept}; " if kept else ""
-    mend += f"`gan run --resume {folder}` goes on from {saved[-1].name}" if saved else "--debug shows the traceback"
+    saved = writer.steps(folder / directory.CHECKPOINTS)
+    fix = f"read {kept}; " if kept else ""
+    fix += f"`gan run --resume {folder}` goes on from {saved[-1].name}" if saved else "--debug shows the traceback"
     if short is not None:
-        return GanError(short.what, where=str(folder), mend=f"{short.mend}; {mend}")
+        return GanError(short.what, where=str(folder), fix=f"{short.fix}; {fix}")
     if isinstance(error, PluginError):
-        return PluginError(error.what, where=f"{error.where}, {folder}", mend=mend)
+        return PluginError(error.what, where=f"{error.where}, {folder}", fix=fix)
     culprit, line = culprit_of(error, chosen)
     what = f"step {step} failed: {type(error).__name__}: {error}"
     if culprit is None:
-        return GanError(what, where=str(folder), mend=mend)
-    return PluginError(f"{culprit.name} failed: {what}", where=f"{origin(culprit)}, {line}, {folder}", mend=mend)
+        return GanError(what, where=str(folder), fix=fix)
+    return PluginError(f"{culprit.name} failed: {what}", where=f"{origin(culprit)}, {line}, {folder}", fix=fix)
 
 
 def keep_traceback(error: Exception, folder: Path, step: int) -> Path | None:
     """Write the traceback of a failed step; None where even that cannot be written."""
-    path = folder / directory.FAILED / checkpoint.name_of(step) / "traceback.txt"
+    path = folder / directory.FAILED / verified.name_of(step) / "traceback.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _fs.replace(path, "".join(traceback.format_exception(error)).encode(errors="replace"))
+        atomic.replace(path, "".join(traceback.format_exception(error)).encode(errors="replace"))
     except OSError:
         return None
     return path
@@ -73,14 +74,14 @@ def explain_memory(error: BaseException, training: Training) -> GanError | None:
     causes = list(_causes(error))
     if not any(_is_memory(cause) for cause in causes):
         return None
-    plan, device = training.game.plan, training.game.gan.device
+    plan, device = training.context.plan, training.context.gan.device
     frames = [frame.name for cause in causes for frame in traceback.extract_tb(cause.__traceback__)]
     phase = next((UPDATES[name] for name in reversed(frames) if name in UPDATES), "this step")
     sides = "×".join(map(str, plan.shape))
     smaller = f"--batch {max(1, plan.batch // 2)}" + (", or a smaller --size" if plan.images else "")
     return GanError(
         f"out of memory in {phase} at step {training.step}, with {plan.batch} samples of {sides} ({_memory(device)})",
-        mend=f"{smaller} (in a new run), or end other programs and --resume",
+        fix=f"{smaller} (in a new run), or end other programs and --resume",
     )
 
 
@@ -98,7 +99,7 @@ def memory_explained(doing: str, origins: Mapping[str, str]) -> Iterator[None]:
             raise
         asked = re.search(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)", str(causes[-1]))
         amount = f": {_readable(asked[1], asked[2])} were asked for at once" if asked else ""
-        raise UsageError(f"out of memory while {doing}{amount}", where=_machine(), mend=_smaller(origins)) from error
+        raise UsageError(f"out of memory while {doing}{amount}", where=_machine(), fix=_smaller(origins)) from error
 
 
 def expect_weights_fit(weights: int, origins: Mapping[str, str]) -> None:
@@ -106,7 +107,7 @@ def expect_weights_fit(weights: int, origins: Mapping[str, str]) -> None:
     needed, total = 8 * weights, machine_memory()  # float32 each
     if total and needed > total:
         what = f"the networks have {weights:,} weights, which take {needed / 2**30:,.0f} GiB with their gradients"
-        raise UsageError(what, where=_machine(), mend=_smaller(origins))
+        raise UsageError(what, where=_machine(), fix=_smaller(origins))
 
 
 def _readable(amount: str, unit: str) -> str:

@@ -9,27 +9,28 @@ from typing import Any
 
 from attrs import evolve
 
-from gancore import discovery
-from gancore.composition import Composition, Pick, pick
 from gancore.errors import CheckpointError, PluginError
-from gancore.options import Given
-from gancore.recipe import Layer
-from gancore.run import checkpoint, directory
+from gancore.plugins import discovery, loading
+from gancore.recipe.compose import Choice, Composition, pick
+from gancore.recipe.options import Given
+from gancore.recipe.toml import Layer
+from gancore.run import directory
+from gancore.run.checkpoint import reader
 
 OF_THE_GENERATOR = ("gen", "latent", "upsample", "gen-norm")  # slots without which there is no generator
 
 
-def absent(layer: Layer) -> list[Pick]:
+def absent(layer: Layer) -> list[Choice]:
     """List what a recipe chooses and nobody publishes any more."""
-    picks = [each for each in pick([layer]) if not discovery.is_file(each.wanted)]
+    picks = [each for each in pick([layer]) if not loading.is_file(each.wanted)]
     return [each for each in picks if not discovery.named(each.wanted.rpartition(":")[2])]
 
 
-def require(lost: Sequence[Pick], folder: Path) -> None:
+def require(lost: Sequence[Choice], folder: Path) -> None:
     """Raise PluginError naming what is not installed and what to install, as the newest checkpoint tells it."""
     if not lost:
         return
-    found, _ = checkpoint.newest(folder / directory.CHECKPOINTS)
+    found, _ = reader.newest(folder / directory.CHECKPOINTS)
     written: Mapping[str, Any] = found.manifest.get("plugins", {}) if found else {}
     about = [written.get(each.alias or each.wanted.rpartition(":")[2], {}) for each in lost]
     wanted = {f"{each['distribution']}=={each['version']}": None for each in about if each.get("distribution")}
@@ -37,11 +38,11 @@ def require(lost: Sequence[Pick], folder: Path) -> None:
     raise PluginError(
         f"the run was trained with {names}, which is not installed",
         where=", ".join(f"{each.slot} = {each.name} ({each.where})" for each in lost),
-        mend=f"pip install {' '.join(wanted)}" if wanted else "install the plugin that publishes it",
+        fix=f"pip install {' '.join(wanted)}" if wanted else "install the plugin that publishes it",
     )
 
 
-def spare(layer: Layer, lost: Sequence[Pick], folder: Path) -> Layer:
+def spare(layer: Layer, lost: Sequence[Choice], folder: Path) -> Layer:
     """Leave out of a recipe what is lost, to draw samples. Raises PluginError where the generator itself is."""
     require([each for each in lost if each.slot in OF_THE_GENERATOR], folder)
     if not lost:
@@ -85,8 +86,8 @@ def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
 
 def _other(name: str, was: Mapping[str, Any], why: str) -> CheckpointError:
     source = f"{was['distribution'] or 'a file'} {was['version']}".strip()
-    mend = f"pip install {was['distribution']}=={was['version']}" if was["distribution"] else "choose the file again"
-    return CheckpointError(f"the run was trained with {name} of {source}; {why}", where=name, mend=mend)
+    fix = f"pip install {was['distribution']}=={was['version']}" if was["distribution"] else "choose the file again"
+    return CheckpointError(f"the run was trained with {name} of {source}; {why}", where=name, fix=fix)
 
 
 def _numbers(version: str) -> list[int]:

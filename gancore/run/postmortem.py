@@ -13,12 +13,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from gancore.errors import GanError, NumbersError
-from gancore.loop import Training
-from gancore.plan import ROLES
-from gancore.run import _fs, checkpoint, directory
-from gancore.run.samples import draw_samples
-from gancore.run.snapshot import Snapshot
-from gancore.runtime import HALF
+from gancore.plugins.slots import ROLES
+from gancore.run import atomic, directory
+from gancore.run.checkpoint import verified, writer
+from gancore.run.checkpoint.state import Snapshot
+from gancore.train.loop import Training
+from gancore.train.precision import HALF
+from gancore.train.sampling import draw_samples
 
 LARGE = 1e4  # scores beyond this come of a critic that runs away
 
@@ -33,24 +34,24 @@ def keep_numbers(
 
     The networks are used once more, in training mode: whoever goes on restores them from a checkpoint first.
     """
-    place = folder / directory.FAILED / checkpoint.name_of(training.step)
+    place = folder / directory.FAILED / verified.name_of(training.step)
     with suppress(OSError):
         place.parent.mkdir(exist_ok=True)
         if place.exists():
-            _fs.remove(place)
+            atomic.remove(place)
         with suppress(GanError):  # a component's state may be what cannot be stored
-            checkpoint.write(place.parent, capture(), plugins)
+            writer.write(place.parent, capture(), plugins)
         place.mkdir(exist_ok=True)
         samples, labels = last_reals(training)
-        _fs.write_new(place / "batch.safetensors", save({"samples": samples.contiguous(), "labels": labels}))
-        _fs.write_new(place / "report.txt", "\n".join([str(error), "", *findings(training), ""]).encode())
+        atomic.write_new(place / "batch.safetensors", save({"samples": samples.contiguous(), "labels": labels}))
+        atomic.write_new(place / "report.txt", "\n".join([str(error), "", *findings(training), ""]).encode())
         return place
     return None
 
 
 def last_reals(training: Training) -> tuple[Tensor, Tensor]:
     """Gather the reals of the newest batch again, on the CPU: samples `[N, *shape]`, labels `[N, L]`."""
-    if training.game.data is None:
+    if training.context.data is None:
         return torch.empty(0), torch.empty(0, 0)
     samples, labels = training.reals(max(0, training.batches - 1))()
     return samples.cpu(), labels.cpu()
@@ -58,7 +59,7 @@ def last_reals(training: Training) -> tuple[Tensor, Tensor]:
 
 def findings(training: Training) -> Iterator[str]:
     """Say what a person would look for: rates, ranges, and in each player the first thing that is not finite."""
-    gan, broken = training.game.gan, False
+    gan, broken = training.context.gan, False
     for role in ROLES:
         rates = ", ".join(f"{group['lr']:.4g}" for group in gan.player(role).optimizer.param_groups)
         yield f"{role}: learning rate {rates}"
@@ -69,7 +70,7 @@ def findings(training: Training) -> Iterator[str]:
     samples, labels = last_reals(training)
     yield f"reals: {_range(samples)}"
     with torch.no_grad():
-        made = draw_samples(training.game, training.game.plan.batch, "measure")[0]
+        made = draw_samples(training.context, training.context.plan.batch, "measure")[0]
         yield f"samples: {_range(made)}"
         reals = samples.to(gan.device), labels.to(gan.device)
         yield f"critic: first module whose output is not finite: {first_wrong(gan.critic.network, *reals)}"
@@ -84,8 +85,8 @@ def likely_cause(training: Training, broken: bool, scores: Tensor) -> str:
         return "an update took a weight out of range: a learning rate that is too high"
     if _finite(scores) and scores.abs().max() > LARGE:
         return "the critic runs away: a constraint on its slope, or a lower learning rate of the critic"
-    if training.game.runtime.precision in HALF:
-        return f"{training.game.runtime.precision} overflowed: --precision fp32"
+    if training.context.runtime.precision in HALF:
+        return f"{training.context.runtime.precision} overflowed: --precision fp32"
     return "a term itself: the logarithm of 0 (use logits), or the slope of a root at 0 (add ε inside it)"
 
 
@@ -125,7 +126,7 @@ def _range(values: Tensor) -> str:
 
 def room_note(folder: Path, training: Training) -> list[str]:
     """Warn where a disk has no room for two checkpoints: float32 weights and two moments each."""
-    weights = sum(weight.numel() for role in ROLES for weight in training.game.gan.player(role).parameters)
+    weights = sum(weight.numel() for role in ROLES for weight in training.context.gan.player(role).parameters)
     free, needed = shutil.disk_usage(folder).free, 2 * 12 * weights
     if free >= needed:
         return []

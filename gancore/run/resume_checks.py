@@ -8,11 +8,11 @@ from pathlib import Path
 from reprlib import repr as shortly
 from typing import Any
 
-from gancore.component import options_of
-from gancore.composition import Composition, plain
 from gancore.errors import UsageError
-from gancore.recipe import LISTS, WITHOUT
-from gancore.settings import RESUMABLE, Settings
+from gancore.plugins.component import options_of
+from gancore.plugins.slots import LISTS, WITHOUT
+from gancore.recipe.compose import Composition, plain
+from gancore.recipe.settings import RESUMABLE, Settings
 
 SHOWN = 5  # changes that are named
 NOT_FIXED = {"format", WITHOUT}  # keys of a recipe that choose nothing
@@ -58,7 +58,7 @@ def expect_recipe(composition: Composition, state: Mapping[str, Any], where: str
         raise UsageError(
             f"the recipe was changed since the run was trained: {'; '.join(changes[:SHOWN])}{more}",
             where=where,
-            mend="put it back, or start a new run with the changed recipe: gan run --recipe FILE",
+            fix="put it back, or start a new run with the changed recipe: gan run --recipe FILE",
         )
 
 

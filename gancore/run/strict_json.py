@@ -1,4 +1,4 @@
-"""JSON as we write it and nothing beyond: what a parser may silently mend or blow up is refused."""
+"""JSON as we write it and nothing beyond: what a parser may silently fix or blow up is refused."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, nll_loss, one_hot
 
-from gancore import CompositionError, Head, component, hookimpl, needs, option
+from gancore import CompositionError, Head, component, hookimpl, option, requires
 
 
 class Classifier(nn.Module):
@@ -33,10 +33,10 @@ class Conditional(nn.Module):
 @component(
     source="Odena, Olah and Shlens, ICML 2017, arXiv:1610.09585",
     rules=[
-        needs(
+        requires(
             "data.labels",
             "there is no class to name in data without labels",
-            mend="a data set with class folders or labels, e.g. --data sprites",
+            fix="a data set with class folders or labels, e.g. --data sprites",
         ),
     ],
 )
@@ -73,12 +73,12 @@ class ACGAN:
         try:
             chosen = {column: plan.label_sets[column] for column in map(plan.column, self.labels or ("",))}
         except KeyError as error:
-            raise CompositionError(error.args[0], where="acgan.labels", mend="--acgan.labels NAME,…") from None
+            raise CompositionError(error.args[0], where="acgan.labels", fix="--acgan.labels NAME,…") from None
         if single := [each for each in chosen.values() if len(each) < 2]:
             raise CompositionError(
                 f"every sample's {single[0].name} is {', '.join(single[0].classes)}, and one class says nothing",
                 where="acgan.labels",
-                mend="leave acgan out, or name another label set",
+                fix="leave acgan out, or name another label set",
             )
         return chosen
 

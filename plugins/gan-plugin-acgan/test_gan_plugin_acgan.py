@@ -123,10 +123,10 @@ def test_type_and_body_at_once_are_each_judged_by_their_own_head_and_column(role
 
 def test_the_generator_receives_type_and_body_at_once():
     training = train(ACGAN(labels=("type", "body")), data=pokemon())
-    assert training.game.plan.inputs == training.game.plan.latent + 18 + 10
+    assert training.context.plan.inputs == training.context.plan.latent + 18 + 10
     seen = []
-    training.game.gan.generator.network.net.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    training.game.gan.generator.network(torch.zeros(1, 3), torch.tensor([[17, 2]]))
+    training.context.gan.generator.network.net.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    training.context.gan.generator.network(torch.zeros(1, 3), torch.tensor([[17, 2]]))
     assert seen[0][0].nonzero().flatten().tolist() == [3 + 17, 3 + 18 + 2]
 
 
@@ -139,7 +139,7 @@ def test_accuracy_is_the_share_named_rightly():
 
 
 def test_removing_the_head_leaves_every_other_initial_weight_bit_identical():
-    one, other = train(ACGAN(**OFF)).game.gan, train().game.gan
+    one, other = train(ACGAN(**OFF)).context.gan, train().context.gan
     assert_same_weights(one.critic, other.critic, ("body", "score"))
     assert_same_weights(one.generator, other.generator, "")
 
@@ -154,9 +154,9 @@ def test_a_head_of_weight_zero_changes_no_bit_of_training():
     one, other = train(ACGAN(weight=0, generator_weight=0, **OFF)), train()
     for training in (one, other):
         for _ in range(4):
-            training.advance()
-    assert_same_weights(one.game.gan.critic, other.game.gan.critic, ("body", "score"))
-    assert_same_weights(one.game.gan.generator, other.game.gan.generator, "")
+            training.train_step()
+    assert_same_weights(one.context.gan.critic, other.context.gan.critic, ("body", "score"))
+    assert_same_weights(one.context.gan.generator, other.context.gan.generator, "")
 
 
 def test_generator_makes_other_samples_for_other_labels():
@@ -167,10 +167,10 @@ def test_generator_makes_other_samples_for_other_labels():
 
 def test_generator_receives_the_latent_and_one_column_a_class():
     training = train(ACGAN(labels=("set1",)), data=some_data(classes=(3, 2)))
-    assert training.game.plan.inputs == training.game.plan.latent + 2
+    assert training.context.plan.inputs == training.context.plan.latent + 2
     seen = []
-    training.game.gan.generator.network.net.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    training.game.gan.generator.network(torch.zeros(2, 3), torch.tensor([[2, 0], [0, 1]]))
+    training.context.gan.generator.network.net.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    training.context.gan.generator.network(torch.zeros(2, 3), torch.tensor([[2, 0], [0, 1]]))
     assert torch.equal(seen[0][:, 3:], torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
 
 
@@ -181,22 +181,24 @@ def test_conditioning_can_be_left_to_other_components():
 
 
 def test_labels_of_fakes_are_drawn_uniformly():
-    plan, n = train(ACGAN()).game.plan, 30_000
+    plan, n = train(ACGAN()).context.plan, 30_000
     counts = ACGAN().draw_labels(n, plan, torch.Generator().manual_seed(0))[:, 0].bincount()
     # each of the 3 counts is Binomial(n, 1/3)
     assert (counts - n / 3).abs().max() < 4 * (n * (1 / 3) * (2 / 3)) ** 0.5
 
 
 def test_empirical_labels_are_left_to_the_data():
-    plan = train(ACGAN()).game.plan
+    plan = train(ACGAN()).context.plan
     assert ACGAN(draw="empirical").draw_labels(5, plan, torch.Generator()) is None
 
 
 def test_gradient_of_the_generators_term_reaches_the_generator():
     training = train(ACGAN())
-    acgan = training.game.hooks.chosen[0].component
+    acgan = training.context.hooks.chosen[0].component
     terms(acgan, "generator_terms", some_batch(training, "generator"))["aux"].backward()
-    assert all(weight.grad.abs().max() > 0 for weight in training.game.gan.generator.network.net.project.parameters())
+    assert all(
+        weight.grad.abs().max() > 0 for weight in training.context.gan.generator.network.net.project.parameters()
+    )
 
 
 def test_a_single_class_is_refused():

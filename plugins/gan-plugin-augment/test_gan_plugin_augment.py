@@ -9,7 +9,7 @@ from torch.nn.functional import affine_grid, grid_sample
 from gan_plugin_augment import transforms
 from gan_plugin_augment.reals import Augment
 from gan_plugin_augment.views import AugmentViews, part
-from gancore.component import card_of
+from gancore.plugins.component import info_of
 from gancore.testing import check_component, some_batch, some_data, train
 
 torch.set_num_threads(1)
@@ -203,7 +203,7 @@ def test_reals_and_fakes_are_transformed_by_one_law(option):
     batch = some_batch(train(AugmentViews(**{**OFF, option: 0.5}, fill=1.0), data=data, batch=n))
     marks = torch.zeros(n, 1, 4, 4)
     marks[:, :, 1, 1] = -1  # the same images in either place: how bright a mark becomes, or where it goes
-    seen = [side.see(marks).flatten(1) for side in (batch.real, batch.fake)]
+    seen = [side.apply_view(marks).flatten(1) for side in (batch.real, batch.fake)]
     found = [each.amin(1) if option == "brightness" else each.argmin(1) for each in seen]
     assert not torch.equal(*found)  # drawn for each side alone
     shares = [torch.searchsorted(each.sort()[0], torch.cat(found), right=True) / n for each in found]
@@ -221,11 +221,11 @@ def test_without_any_change_the_view_is_the_very_tensor_given():
 def test_without_any_change_no_bit_of_training_changes():
     one, *others = train(), train(AugmentViews(**OFF)), train(Augment(flip=0))
     for training in (one, *others):
-        training.advance()
-        training.advance()
-    weights = one.game.gan.critic.state_dict()
+        training.train_step()
+        training.train_step()
+    weights = one.context.gan.critic.state_dict()
     for other in others:
-        assert all(torch.equal(each, weights[name]) for name, each in other.game.gan.critic.state_dict().items())
+        assert all(torch.equal(each, weights[name]) for name, each in other.context.gan.critic.state_dict().items())
 
 
 @pytest.mark.parametrize("option", [*COLOURS, "flip", "rotate", "translation", "cutout"])
@@ -243,7 +243,7 @@ def test_gradients_pass_once_and_twice():
 def test_the_slope_at_the_images_can_be_penalised_through_the_view():
     batch = some_batch(train(AugmentViews(**ALL)))
     images = batch.real.images.clone().requires_grad_()
-    score = batch.critic(batch.real.see(images), batch.real.labels).score.square().sum()
+    score = batch.critic(batch.real.apply_view(images), batch.real.labels).score.square().sum()
     (slope,) = torch.autograd.grad(score, images, create_graph=True)
     slope.square().sum().backward()
     assert any(each.grad is not None and each.grad.any() for each in batch.gan.critic.network.parameters())
@@ -336,7 +336,7 @@ def test_fingerprint_changes_with_every_option_and_with_the_data(option, value):
 
 
 def test_what_leaks_is_noted_and_a_flip_is_not():
-    (note,) = (rule for rule in card_of(Augment).rules if not rule.hard)
+    (note,) = (rule for rule in info_of(Augment).rules if not rule.hard)
     assert note.present
     assert not note.when(Augment(flip=0.5))
     for option in (*COLOURS, "rotate", "shift"):
@@ -345,4 +345,4 @@ def test_what_leaks_is_noted_and_a_flip_is_not():
 
 @pytest.mark.parametrize("cls", [Augment, AugmentViews])
 def test_points_are_refused(cls):
-    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in card_of(cls).rules)
+    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in info_of(cls).rules)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, leaky_relu, mse_loss, softplus
 
-from gancore import component, hookimpl, needs, option, pyramid, wary_without
+from gancore import component, hookimpl, option, pyramid, requires, warns_without
 
 
 class Encoder(nn.Module):
@@ -55,30 +55,30 @@ def fake_cost(scores: Tensor) -> Tensor:
 
 def judge(batch, images: Tensor) -> Tensor:
     """Score `[N]` images rebuilt from the reals, in the very view that the reals have."""
-    return batch.critic(batch.real.see(images), batch.real.view_labels).score
+    return batch.critic(batch.real.apply_view(images), batch.real.view_labels).score
 
 
 def draw_latents(batch) -> Tensor:
     """Draw latents `[N, Z]` of the prior, for an update whose fakes were replaced and came without any."""
-    moment = batch.moment
-    key = (moment.step, moment.role, moment.index, "autoencoding")
+    update_id = batch.update_id
+    key = (update_id.step, update_id.role, update_id.index, "autoencoding")
     drawn = batch.hooks.all(
         "draw_latent",
         n=batch.plan.batch,
         plan=batch.plan,
         rng=lambda name: batch.streams.generator(f"latent/{name}", *key),  # on the CPU, as the core draws them
     )
-    return batch.world.own(torch.cat([columns for _, columns in drawn], 1)).to(batch.gan.device)
+    return batch.group.local_rows(torch.cat([columns for _, columns in drawn], 1)).to(batch.gan.device)
 
 
 @component(
     source="Lazarou, AEGAN, arXiv:2004.05472; weights and formulas of github.com/ConorLazarou/PokeGAN, aegan.py",
     rules=[
-        needs("data.images", "the encoder is made of convolutions", mend="a data set of images, or leave it out"),
-        wary_without(
+        requires("data.images", "the encoder is made of convolutions", fix="a data set of images, or leave it out"),
+        warns_without(
             "loss.absolute-scores",
             "its image-critic terms take a score of zero for undecided, which such a loss does not teach",
-            mend="--autoencoding.image-critic 0",
+            fix="--autoencoding.image-critic 0",
             when=lambda component: component.image_critic > 0,
         ),
     ],

@@ -6,11 +6,12 @@ from torch import nn
 from torch.nn.functional import one_hot, softplus
 
 from gan_plugin_autoencoding import Autoencoding, Encoder, LatentCritic, draw_latents
-from gancore import Head, Judgement, StoredData, Update, component, hookimpl
-from gancore.batch import Moment
-from gancore.component import card_of
-from gancore.step import draw_fakes, exchange_fakes, make_batch, update_critic, update_generator
+from gancore import CriticOutput, Head, StoredData, Update, component, hookimpl
+from gancore.plugins.component import info_of
 from gancore.testing import check_component, some_batch, some_data, terms, train
+from gancore.train.batch import UpdateId
+from gancore.train.fakes import draw_fakes, exchange_fakes
+from gancore.train.step import make_batch, update_critic, update_generator
 
 torch.set_num_threads(1)
 
@@ -126,11 +127,11 @@ def test_data_without_labels_will_do():
 
 
 def test_points_are_refused():
-    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in card_of(Autoencoding).rules)
+    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in info_of(Autoencoding).rules)
 
 
 def test_a_loss_without_a_zero_is_noted_while_the_image_critic_has_a_word():
-    (rule,) = (each for each in card_of(Autoencoding).rules if each.tag == "loss.absolute-scores")
+    (rule,) = (each for each in info_of(Autoencoding).rules if each.tag == "loss.absolute-scores")
     assert (rule.present, rule.hard) == (False, False)
     assert rule.when(Autoencoding())
     assert not rule.when(Autoencoding(image_critic=0))
@@ -155,7 +156,7 @@ def test_latent_critic_gives_one_score_a_latent_whatever_its_neighbours():
 
 
 def test_extras_carry_their_names_in_the_checkpoint():
-    gan = train(Autoencoding(**SMALL)).game.gan
+    gan = train(Autoencoding(**SMALL)).context.gan
     assert {"extras.encoder.project.weight", "extras.encoder.maps.0.weight"} <= gan.generator.state_dict().keys()
     assert {"extras.latent-critic.score.weight"} <= gan.critic.state_dict().keys()
     assert gan.generator.extras.keys() == {"encoder"}
@@ -163,7 +164,7 @@ def test_extras_carry_their_names_in_the_checkpoint():
 
 
 def test_the_encoder_joins_the_generators_optimiser_and_the_latent_critic_the_critics():
-    gan = train(Autoencoding(**SMALL)).game.gan
+    gan = train(Autoencoding(**SMALL)).context.gan
     for player in (gan.generator, gan.critic):
         optimised = {id(weight) for group in player.optimizer.param_groups for weight in group["params"]}
         assert all(id(weight) in optimised for weight in player.extras.parameters())
@@ -187,14 +188,14 @@ class Scaled(nn.Module):
 
 class Judge(Scaled):
     def forward(self, given, labels):
-        return Judgement(super().forward(given), given.flatten(1), {})
+        return CriticOutput(super().forward(given), given.flatten(1), {})
 
 
 def simple_batch(role, *beside, **options):
     """A batch of stand-ins: E(x) = A·mean x in each column, G(z) = B·z₀ in each pixel, D(x) = D·mean x, L(z) = L·z₀."""
     it = Autoencoding(**SMALL, **options)
     training = train(it, *beside, data=some_data((1, 8, 8), ()), batch=8)
-    gan = training.game.gan
+    gan = training.context.gan
     gan.generator.network = Scaled(B, lambda z: z[:, :1, None, None].expand(-1, 1, 8, 8))
     gan.critic.network = Judge(D, lambda view: view.mean((1, 2, 3)))
     gan.generator.extras["encoder"] = Scaled(A, lambda images: images.mean((1, 2, 3))[:, None].expand(-1, 3))
@@ -300,8 +301,8 @@ def test_400_times_the_weights_beside_cross_entropy_are_400_times_the_sources_ob
     wanted, _ = source_objective(batch, batch.gan)
     torch.testing.assert_close(total, 400 * wanted)
     players = [batch.gan.generator.network.factor, batch.gan.generator.extras["encoder"].factor]
-    slopes = torch.autograd.grad(total, players), torch.autograd.grad(400 * wanted, players)
-    torch.testing.assert_close(*slopes)
+    input_gradients = torch.autograd.grad(total, players), torch.autograd.grad(400 * wanted, players)
+    torch.testing.assert_close(*input_gradients)
 
 
 def test_beside_averaged_cross_entropy_the_image_critic_minimises_twice_the_sources_loss():
@@ -326,9 +327,9 @@ def weights_of(gan):
 )
 def test_an_update_moves_its_own_player_alone(update, role, moved):
     training = train(Autoencoding(**SMALL))
-    gan = training.game.gan
+    gan = training.context.gan
     before = weights_of(gan)
-    update(training.game, Moment(0, role), training.reals(0))
+    update(training.context, UpdateId(0, role), training.reals(0))
     after = weights_of(gan)
     changed = [part for part in before if not all(map(torch.equal, before[part], after[part]))]
     assert sorted(changed) == list(moved)
@@ -337,9 +338,9 @@ def test_an_update_moves_its_own_player_alone(update, role, moved):
 
 def test_no_critic_term_has_a_graph_to_the_generator_or_the_encoder():
     training = train(Autoencoding(**SMALL))
-    total = sum(terms(training.game.hooks.chosen[0].component, "critic_terms", some_batch(training)).values())
-    slopes = torch.autograd.grad(total, training.game.gan.generator.parameters, allow_unused=True)
-    assert all(slope is None for slope in slopes)
+    total = sum(terms(training.context.hooks.chosen[0].component, "critic_terms", some_batch(training)).values())
+    input_gradients = torch.autograd.grad(total, training.context.gan.generator.parameters, allow_unused=True)
+    assert all(slope is None for slope in input_gradients)
 
 
 @pytest.mark.parametrize("option", EVERY)
@@ -359,7 +360,7 @@ def test_images_are_rebuilt_with_the_labels_of_their_reals(role):
     training = train(it, Classes(), data=some_data(classes=(3,)))
     batch, seen = some_batch(training, role), []
     assert not torch.equal(batch.fake.labels, batch.real.labels)
-    training.game.gan.generator.network.register_forward_pre_hook(lambda _, given: seen.append(given))
+    training.context.gan.generator.network.register_forward_pre_hook(lambda _, given: seen.append(given))
     terms(it, f"{role}_terms", batch)
     ((codes, labels),) = seen
     assert torch.equal(labels, batch.real.labels)
@@ -392,15 +393,15 @@ def test_without_weights_no_bit_of_training_changes():
     one, other = train(Autoencoding(**OFF)), train()
     for training in (one, other):
         for _ in range(4):
-            training.advance()
+            training.train_step()
     for role in ("generator", "critic"):
-        found, wanted = one.game.gan.player(role).state_dict(), other.game.gan.player(role).state_dict()
+        found, wanted = one.context.gan.player(role).state_dict(), other.context.gan.player(role).state_dict()
         assert found.keys() == wanted.keys()
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
 def test_networks_of_the_players_begin_as_without_it():
-    one, other = train(Autoencoding(**SMALL)).game.gan, train().game.gan
+    one, other = train(Autoencoding(**SMALL)).context.gan, train().context.gan
     for role in ("generator", "critic"):
         found, wanted = one.player(role).network.state_dict(), other.player(role).network.state_dict()
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
@@ -408,9 +409,9 @@ def test_networks_of_the_players_begin_as_without_it():
 
 def replaced_batch(training, step=0):
     """A critic's batch whose fakes are others than those just made, as a run makes it."""
-    moment, reals = Moment(step, "critic"), training.reals(0)
-    made = draw_fakes(training.game, moment, reals)
-    return make_batch(training.game, moment, reals, *exchange_fakes(training.game, moment, *made))
+    update_id, reals = UpdateId(step, "critic"), training.reals(0)
+    made = draw_fakes(training.context, update_id, reals)
+    return make_batch(training.context, update_id, reals, *exchange_fakes(training.context, update_id, *made))
 
 
 def test_replaced_fakes_leave_the_latent_critic_fresh_latents_of_the_prior():
@@ -436,7 +437,7 @@ def test_after_training_images_are_rebuilt_better_than_by_any_one_image():
     levels = torch.arange(0, 256, 8, dtype=torch.uint8)  # 32 shades of grey, all of which 4 batches show
     data = StoredData(levels[:, None, None, None].expand(-1, 3, 16, 16), torch.empty(32, 0, dtype=torch.int64))
     training = train(Autoencoding(**{**OFF, **SMALL, "image": 400}), Adam(), data=data)
-    errors = [training.advance()["generator/autoencoding/image-error"].item() for _ in range(60)]
+    errors = [training.train_step()["generator/autoencoding/image-error"].item() for _ in range(60)]
     shades = levels / 127.5 - 1
     best = (shades - shades.median()).abs().mean().item()  # 0.5: what rebuilding all as the median costs
     assert sum(errors[-8:]) / 8 < best

@@ -30,14 +30,14 @@ def shown(path: Path | str) -> str:
 
 def broken(path: Path, what: str) -> DataError:
     """Say what is wrong with a file."""
-    mend = f"get {ARCHIVE} again from {PAGE}/cifar.html"
-    return DataError(f"{shown(path.name)} {what}", where=shown(path), mend=mend)
+    fix = f"get {ARCHIVE} again from {PAGE}/cifar.html"
+    return DataError(f"{shown(path.name)} {what}", where=shown(path), fix=fix)
 
 
 def pickled(path: Path) -> DataError:
     """Refuse the Python version, whatever it holds."""
     what = f"{shown(path)} is CIFAR-10's Python version, pickles: opening them runs code"
-    return DataError(what, where="cifar10.path", mend=f"get {ARCHIVE} from {PAGE}/cifar.html")
+    return DataError(what, where="cifar10.path", fix=f"get {ARCHIVE} from {PAGE}/cifar.html")
 
 
 def find(path: Path) -> Path | None:
@@ -63,12 +63,12 @@ def fetch(folder: Path) -> Path:
         from torchvision.datasets.utils import download_url
     except ImportError as error:
         what = f"torchvision, which fetches the archive, cannot be imported: {error}"
-        raise UsageError(what, where=where, mend=f"pip install torchvision, or {by_hand}") from error
+        raise UsageError(what, where=where, fix=f"pip install torchvision, or {by_hand}") from error
     try:
         download_url(f"{PAGE}/{ARCHIVE}", folder, md5=MD5)
     except (OSError, RuntimeError, HTTPException) as error:
         what = f"{PAGE}/{ARCHIVE} cannot be fetched (is this machine online?): {error}"
-        raise DataError(what, where=where, mend=f"try again, or {by_hand}") from error
+        raise DataError(what, where=where, fix=f"try again, or {by_hand}") from error
     return folder / ARCHIVE
 
 
@@ -143,8 +143,8 @@ class Cifar10:
             return fetch(path)  # leaves an archive alone whose MD5 is right
         if place is None:
             what = f"{shown(path)} holds no CIFAR-10; looked for {ARCHIVE} and {', '.join(SPLITS[self.split])}"
-            mend = f"--cifar10.download true, or put {ARCHIVE} from {PAGE}/cifar.html there by hand"
-            raise DataError(what, where="cifar10.path", mend=mend)
+            fix = f"--cifar10.download true, or put {ARCHIVE} from {PAGE}/cifar.html there by hand"
+            raise DataError(what, where="cifar10.path", fix=fix)
         return place
 
     @hookimpl

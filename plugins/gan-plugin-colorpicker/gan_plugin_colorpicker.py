@@ -23,7 +23,7 @@ def shuffle_conv(before: int, after: int, kernel: int) -> nn.Module:
     if before % 4:
         raise CompositionError(
             f"a pixel shuffle takes channels by fours, but a map with its copy of h has {before}",
-            mend="--colorpicker.shuffle false, or a width of the latent that is a multiple of 4",
+            fix="--colorpicker.shuffle false, or a width of the latent that is a multiple of 4",
         )
     pad = nn.ZeroPad2d(((kernel - 1) // 2, kernel // 2) * 2)
     return nn.Sequential(nn.PixelShuffle(2), pad, nn.Conv2d(before // 4, after, kernel))
@@ -151,12 +151,12 @@ class ColorPicker:
     @hookimpl
     def make_generator(self, plan):
         if not plan.images:
-            raise CompositionError(f"colorpicker makes images, but a sample has shape {plan.shape}", mend="--gen mlp")
+            raise CompositionError(f"colorpicker makes images, but a sample has shape {plan.shape}", fix="--gen mlp")
         return Generator(plan, self)
 
     @hookimpl
     def measure(self, progress):
-        nets = progress.game.gan.generator.network.modules()
+        nets = progress.context.gan.generator.network.modules()
         return {"palette-usage": next(net.usage for net in nets if isinstance(net, Generator))}
 
     def map_widths(self, count: int) -> list[int]:
@@ -183,7 +183,7 @@ class PaletteStrip:
     def adapt_generator(self, net):
         painters = [module for module in net.modules() if isinstance(module, Generator)]
         if not painters:
-            raise CompositionError("this generator has no palettes for palette-strip to show", mend="--gen colorpicker")
+            raise CompositionError("this generator has no palettes for palette-strip to show", fix="--gen colorpicker")
         for painter in painters:
             painter.tells = True
 

@@ -27,7 +27,7 @@ def build(shape=(3, 16, 16), latent=8, beside=(), **options):
     stand_ins = [StandIn(dim=latent), StandInLoss()]
     training = train(ColorPicker(**options), *beside, data=some_data(shape, (), 4), batch=4, stand_ins=stand_ins)
     z = torch.randn(4, latent, generator=torch.Generator().manual_seed(0))
-    return training.game.gan.generator.network, z, torch.empty(4, 0, dtype=torch.int64)
+    return training.context.gan.generator.network, z, torch.empty(4, 0, dtype=torch.int64)
 
 
 def some_mixture(colors=16):
@@ -143,8 +143,8 @@ def test_palette_usage_lies_between_one_and_the_number_of_colours():
 
 def test_measure_gives_the_palette_usage_of_the_last_update():
     training = train(picker := ColorPicker(width=4))
-    training.advance()
-    assert 1 <= picker.measure(Progress(training.game, 1, 0.0))["palette-usage"] <= 16.001
+    training.train_step()
+    assert 1 <= picker.measure(Progress(training.context, 1, 0.0))["palette-usage"] <= 16.001
 
 
 def test_doublings_are_those_of_the_chosen_upsampler():
@@ -212,7 +212,7 @@ def test_a_wrong_number_of_widths_is_refused():
 def strip_of(folder, images=3, colors=5, **options):
     """Draw a palette strip of 8×8 samples; return its picture as bytes `[rows, columns, 3, 8, 8]` and its progress."""
     training = train(ColorPicker(width=4, colors=colors, **options), strip := PaletteStrip(images=images), data=TINY)
-    strip.draw(progress := Progress(training.game, 7, 0.0), folder)
+    strip.draw(progress := Progress(training.context, 7, 0.0), folder)
     wide, high = (10 * each + 2 for each in (colors + 1, images))
     with Image.open(folder / "palette-strip" / "step-000000007.png") as enlarged:
         assert enlarged.size == (wide * (factor := 1024 // max(wide, high)), high * factor)
@@ -274,12 +274,12 @@ def test_the_strip_changes_no_bit_of_training(tmp_path):
     one = train(ColorPicker(width=4), strip := PaletteStrip(), data=TINY)
     other = train(ColorPicker(width=4), data=TINY)
     for step in range(3):
-        strip.draw(Progress(one.game, step, 0.0), tmp_path)
-        one.advance()
-        other.advance()
+        strip.draw(Progress(one.context, step, 0.0), tmp_path)
+        one.train_step()
+        other.train_step()
     for role in ("generator", "critic"):
-        weights = other.game.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.game.gan.player(role).state_dict().items())
+        weights = other.context.gan.player(role).state_dict()
+        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
 
 
 def test_a_generator_without_palettes_is_refused_before_training():
@@ -303,5 +303,5 @@ def test_the_strip_finds_the_palettes_of_a_wrapped_generator(tmp_path):
             return Wrapped(net)
 
     training = train(ColorPicker(width=4), Wrapper(), strip := PaletteStrip(), data=TINY)
-    strip.draw(Progress(training.game, 1, 0.0), tmp_path)
+    strip.draw(Progress(training.context, 1, 0.0), tmp_path)
     assert (tmp_path / "palette-strip" / "step-000000001.png").exists()

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from gancore import CompositionError, Tail, component, hookimpl, needs, option
+from gancore import CompositionError, Tail, component, hookimpl, option, requires
 
-LABELS = needs(
+LABELS = requires(
     "data.labels",
     "there is no class to condition on in data without labels",
-    mend="a data set with class folders or labels, e.g. --data sprites",
+    fix="a data set with class folders or labels, e.g. --data sprites",
 )
 
 
@@ -21,7 +21,7 @@ def find_set(plan, name: str, owner: str) -> tuple[int, int]:
     try:
         column = plan.column(name)
     except KeyError as error:
-        raise CompositionError(error.args[0], where=f"{owner}.labels", mend=f"--{owner}.labels NAME") from None
+        raise CompositionError(error.args[0], where=f"{owner}.labels", fix=f"--{owner}.labels NAME") from None
     return column, len(plan.label_sets[column])
 
 
@@ -149,7 +149,7 @@ class EmbedLabel:
     source="Mirza and Osindero 2014, arXiv:1411.1784; as maps: Garrido, github.com/garridoq/gan-guide",
     rules=[
         LABELS,
-        needs("data.images", "points have no height and width to fill with a map", mend="--cond concat-label"),
+        requires("data.images", "points have no height and width to fill with a map", fix="--cond concat-label"),
     ],
     known_as={"cgan": ""},
 )

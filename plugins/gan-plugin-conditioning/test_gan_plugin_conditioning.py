@@ -7,7 +7,7 @@ from gan_plugin_acgan import ACGAN
 from gan_plugin_conditioning import ConcatLabel, EmbedLabel, LabelMaps
 from gan_plugin_minibatch_discrimination import MinibatchDiscrimination
 from gancore import CompositionError, component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import info_of
 from gancore.testing import check_component, some_batch, some_data, train
 
 torch.set_num_threads(1)
@@ -58,11 +58,11 @@ def test_concat_label_of_one_player_conforms(to):
 
 @pytest.mark.parametrize("cls", ALL)
 def test_data_without_labels_are_refused(cls):
-    assert any(rule.tag == "data.labels" and rule.hard and not rule.present for rule in card_of(cls).rules)
+    assert any(rule.tag == "data.labels" and rule.hard and not rule.present for rule in info_of(cls).rules)
 
 
 def test_label_maps_refuse_points():
-    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in card_of(LabelMaps).rules)
+    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in info_of(LabelMaps).rules)
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -76,10 +76,10 @@ def test_a_label_set_that_is_not_there_is_named(cls):
 
 def test_generator_receives_the_latent_and_the_one_hot_label():
     training = train(ConcatLabel())
-    net, z = training.game.gan.generator.network, torch.randn(2, 3)
+    net, z = training.context.gan.generator.network, torch.randn(2, 3)
     given, _ = seen_by(net.net, lambda: net(z, torch.tensor([[2], [0]])))
     assert torch.equal(given, torch.cat([z, torch.tensor([[0.0, 0, 1], [1, 0, 0]])], 1))
-    assert training.game.plan.inputs == training.game.plan.latent + K
+    assert training.context.plan.inputs == training.context.plan.latent + K
 
 
 def test_another_label_makes_another_sample():
@@ -88,7 +88,7 @@ def test_another_label_makes_another_sample():
 
 
 def test_zero_weights_of_the_label_give_the_unconditional_generator():
-    one, other = train(ConcatLabel()).game.gan.generator.network, train().game.gan.generator.network
+    one, other = train(ConcatLabel()).context.gan.generator.network, train().context.gan.generator.network
     weights = {name.removeprefix("net."): weight for name, weight in one.state_dict().items()}
     weights["project.weight"][:, 3:] = 0
     other.load_state_dict({**weights, "project.weight": weights["project.weight"][:, :3]})
@@ -99,7 +99,7 @@ def test_zero_weights_of_the_label_give_the_unconditional_generator():
 def test_label_is_appended_after_the_critics_first_dense_layer():
     training = train(ConcatLabel(before=5, after=4))
     batch = some_batch(training)
-    (tail,) = training.game.gan.critic.network.parts.values()
+    (tail,) = training.context.gan.critic.network.parts.values()
     (given,) = seen_by(tail.after, lambda: batch.critic(batch.real.view, labels_of(2)))
     assert given.shape == (8, 5 + K)
     assert torch.equal(given[:, 5:], torch.tensor([0.0, 0, 1]).expand(8, -1))
@@ -112,7 +112,7 @@ def test_another_label_gives_another_score():
 
 def test_zero_weights_of_the_label_make_the_score_forget_it():
     training = train(ConcatLabel(before=5))
-    (tail,) = training.game.gan.critic.network.parts.values()
+    (tail,) = training.context.gan.critic.network.parts.values()
     with torch.no_grad():
         tail.after[0].weight[:, 5:] = 0
     batch = some_batch(training)
@@ -121,7 +121,7 @@ def test_zero_weights_of_the_label_make_the_score_forget_it():
 
 def test_the_score_has_one_path_and_it_goes_through_the_labelled_layer():
     training = train(ConcatLabel(before=5))
-    (tail,) = training.game.gan.critic.network.parts.values()
+    (tail,) = training.context.gan.critic.network.parts.values()
     with torch.no_grad():
         tail.after[0].weight[:, :5] = 0  # from here on only the label is left
     batch = some_batch(training)
@@ -131,7 +131,7 @@ def test_the_score_has_one_path_and_it_goes_through_the_labelled_layer():
 
 @pytest.mark.parametrize(("after", "features"), [(4, 4), (0, 5 + K)])
 def test_what_follows_in_the_critic_gets_the_labelled_features(after, features):
-    critic = train(ConcatLabel(before=5, after=after)).game.gan.critic.network
+    critic = train(ConcatLabel(before=5, after=after)).context.gan.critic.network
     assert critic.score.in_features == features
 
 
@@ -155,11 +155,11 @@ def test_a_class_head_stands_before_the_label_whatever_the_order_of_choice():
 
 
 def test_label_of_the_generator_alone_leaves_the_critic_as_it_is():
-    assert_same_weights(train(ConcatLabel(to="generator")).game.gan.critic, train().game.gan.critic)
+    assert_same_weights(train(ConcatLabel(to="generator")).context.gan.critic, train().context.gan.critic)
 
 
 def test_label_of_the_critic_alone_leaves_the_generator_as_it_is():
-    assert_same_weights(train(ConcatLabel(to="critic")).game.gan.generator, train().game.gan.generator)
+    assert_same_weights(train(ConcatLabel(to="critic")).context.gan.generator, train().context.gan.generator)
 
 
 @pytest.mark.parametrize("to", ["both", "critic"])
@@ -176,13 +176,13 @@ def test_labels_are_left_to_the_data_when_only_the_generator_has_them():
 
 
 def test_a_table_of_ones_is_the_identity():
-    one, other = train(EmbedLabel()).game.gan.generator.network, train().game.gan.generator.network
+    one, other = train(EmbedLabel()).context.gan.generator.network, train().context.gan.generator.network
     z = torch.randn(8, 3)
     assert torch.equal(one(z, labels_of(2)), other(z, labels_of(2)))
 
 
 def test_latent_is_multiplied_by_the_row_of_its_class():
-    net, z = train(EmbedLabel()).game.gan.generator.network, torch.randn(2, 3)
+    net, z = train(EmbedLabel()).context.gan.generator.network, torch.randn(2, 3)
     with torch.no_grad():
         net.table.copy_(torch.arange(9.0).view(K, 3))
     given, _ = seen_by(net.net, lambda: net(z, torch.tensor([[2], [1]])))
@@ -190,7 +190,7 @@ def test_latent_is_multiplied_by_the_row_of_its_class():
 
 
 def test_a_latent_of_zero_hides_the_label():
-    net = train(EmbedLabel()).game.gan.generator.network
+    net = train(EmbedLabel()).context.gan.generator.network
     with torch.no_grad():
         net.table.copy_(torch.randn(K, 3))
     assert torch.equal(*(net(torch.zeros(8, 3), labels_of(k)) for k in (0, 1)))
@@ -198,19 +198,19 @@ def test_a_latent_of_zero_hides_the_label():
 
 def test_table_is_trained():
     training = train(EmbedLabel())
-    training.advance()
-    assert not torch.equal(training.game.gan.generator.network.table, torch.ones(K, 3))
+    training.train_step()
+    assert not torch.equal(training.context.gan.generator.network.table, torch.ones(K, 3))
 
 
 def test_only_the_rows_of_labels_in_the_batch_get_a_gradient():
-    net = train(EmbedLabel()).game.gan.generator.network
+    net = train(EmbedLabel()).context.gan.generator.network
     net(torch.randn(8, 3), labels_of(1)).sum().backward()
     assert net.table.grad.abs().amax(1).ne(0).tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize("components", [(EmbedLabel(), ConcatLabel()), (ConcatLabel(), EmbedLabel())])
 def test_appended_columns_are_not_multiplied_in_whatever_order(components):
-    net, z = train(*components).game.gan.generator.network, torch.randn(8, 3)
+    net, z = train(*components).context.gan.generator.network, torch.randn(8, 3)
     embedded = net if hasattr(net, "table") else net.net
     with torch.no_grad():
         embedded.table.fill_(2.0)
@@ -223,12 +223,12 @@ def test_appended_columns_are_not_multiplied_in_whatever_order(components):
 
 def body_input(labels, *components):
     """What the body inside the maps is given for a batch of black images."""
-    critic = train(LabelMaps(), *components).game.gan.critic.network
+    critic = train(LabelMaps(), *components).context.gan.critic.network
     return seen_by(critic.body.body, lambda: critic(torch.zeros(len(labels), 3, 16, 16), labels))[0]
 
 
 def test_body_receives_one_channel_more_for_each_class():
-    assert train(LabelMaps()).game.plan.critic_shape == (3 + K, 16, 16)
+    assert train(LabelMaps()).context.plan.critic_shape == (3 + K, 16, 16)
     assert body_input(labels_of(0)).shape == (8, 3 + K, 16, 16)
 
 
@@ -242,7 +242,7 @@ def test_exactly_the_map_of_the_label_is_one():
 
 
 def test_images_come_first_and_unchanged():
-    critic, images = train(LabelMaps()).game.gan.critic.network, torch.randn(8, 3, 16, 16)
+    critic, images = train(LabelMaps()).context.gan.critic.network, torch.randn(8, 3, 16, 16)
     given, _ = seen_by(critic.body.body, lambda: critic(images, labels_of(1)))
     assert torch.equal(given[:, :3], images)
 
@@ -256,7 +256,7 @@ def test_maps_are_not_touched_by_views():
 
     training = train(LabelMaps(), Doubled())
     batch = some_batch(training)
-    given, _ = seen_by(training.game.gan.critic.network.body.body, lambda: batch.real.score)
+    given, _ = seen_by(training.context.gan.critic.network.body.body, lambda: batch.real.score)
     assert torch.equal(given[:, :3], 2 * batch.real.images)
     assert given[:, 3:].max() == 1
 
@@ -283,4 +283,4 @@ def test_labels_are_left_to_the_data_without_reals():
 
 
 def test_generator_is_left_as_it_is():
-    assert_same_weights(train(LabelMaps()).game.gan.generator, train().game.gan.generator)
+    assert_same_weights(train(LabelMaps()).context.gan.generator, train().context.gan.generator)

@@ -53,5 +53,5 @@ def _connected(address: str) -> Client:
         raise UsageError(
             f"no Dask scheduler answers: {error}",
             where=f"--executor dask:{address}",
-            mend=f"dask:tcp://HOST:8786, where `dask scheduler` runs, or dask:{LOCAL}",
+            fix=f"dask:tcp://HOST:8786, where `dask scheduler` runs, or dask:{LOCAL}",
         ) from error

@@ -86,7 +86,7 @@ def test_an_address_where_no_scheduler_answers_is_refused(address, why, monkeypa
     with pytest.raises(UsageError, match=f"no Dask scheduler answers: .*{why}") as told:
         open_executor(address, 1).__enter__()
     assert told.value.where == f"--executor dask:{address}"
-    assert "dask:local" in told.value.mend
+    assert "dask:local" in told.value.fix
 
 
 @collected

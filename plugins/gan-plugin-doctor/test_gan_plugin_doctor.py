@@ -34,7 +34,7 @@ def rows(n=200, every=1, sparse=None, **figures):
     return found
 
 
-def game(n=200, sparse=None, more=None, **changes):
+def context(n=200, sparse=None, more=None, **changes):
     """Rows of a healthy logistic game, with changes."""
     usual = {
         "real": lambda i: 0.3 + 0.15 * noise(i),
@@ -77,23 +77,23 @@ FROZEN_SCORES = {"critic/score_real": rough(0.02, 0.01), "critic/score_fake": ro
 STILL = {"real": rough(0.35, 0.002), "fake": rough(0.45, 0.002), "loss": rough(0.5, 0.002)}
 ACGAN = {"critic/acgan/accuracy-real": rough(0.9, 0.05)}
 SICK = [
-    ("critic-loss-to-zero", game(real=0.001, fake=lambda i: 0.002 + 0.001 * noise(i), loss=8)),
-    ("generator-too-strong", game(**STILL, **FROZEN_SCORES)),
-    ("critic-too-strong", game(real=0.01, fake=0.02, loss=lambda i: 1.5 + 0.02 * i + 0.3 * noise(i))),
+    ("critic-loss-to-zero", context(real=0.001, fake=lambda i: 0.002 + 0.001 * noise(i), loss=8)),
+    ("generator-too-strong", context(**STILL, **FROZEN_SCORES)),
+    ("critic-too-strong", context(real=0.01, fake=0.02, loss=lambda i: 1.5 + 0.02 * i + 0.3 * noise(i))),
     (
         "sudden-noise",
-        game(
+        context(
             real=late(rough(0.3, 0.01), rough(0.6, 0.3)),
             fake=late(rough(0.3, 0.01), rough(0.6, 0.3)),
             loss=late(rough(1.0, 0.05), rough(2, 1)),
         ),
     ),
-    ("generator-rate-too-high", game(loss=lambda i: 1.5 + 0.4 * noise(i) + 9 * (i % 50 > 30 and i > 90))),
-    ("critic-loss-unsteady", game(real=rough(2, 2), fake=rough(2, 2))),
-    ("generator-gradient-explodes", game(more={"generator/grad_norm": lambda i: 5 if i < 180 else 4000 * (i % 2)})),
-    ("generator-gradient-explodes", game(more={"gradient-flow/generator-max": lambda i: 1 if i < 150 else 300})),
-    ("frozen-player", game(more={"critic/grad_norm": lambda i: 3 if i < 100 else 0})),
-    ("frozen-player", game(more={"monitored/skipped": lambda i: min(0.99, i / 50)})),
+    ("generator-rate-too-high", context(loss=lambda i: 1.5 + 0.4 * noise(i) + 9 * (i % 50 > 30 and i > 90))),
+    ("critic-loss-unsteady", context(real=rough(2, 2), fake=rough(2, 2))),
+    ("generator-gradient-explodes", context(more={"generator/grad_norm": lambda i: 5 if i < 180 else 4000 * (i % 2)})),
+    ("generator-gradient-explodes", context(more={"gradient-flow/generator-max": lambda i: 1 if i < 150 else 300})),
+    ("frozen-player", context(more={"critic/grad_norm": lambda i: 3 if i < 100 else 0})),
+    ("frozen-player", context(more={"monitored/skipped": lambda i: min(0.99, i / 50)})),
     ("frozen-player", rows(200, **{"critic/grad_norm": 1, "critic/score_real": 1})),
     (
         "bounded-wasserstein-scores",
@@ -103,14 +103,14 @@ SICK = [
     ("penalty-not-met", wgan(**{"critic/gradient-penalty/gradient-norm": lambda i: 1 + 0.02 * i})),
     ("penalty-not-met", wgan(**{"critic/gradient-penalty/gradient-norm": rough(0.4, 0.1)})),
     ("weights-at-bound", wgan(**{"weight-clipping/at-bound": lambda i: min(0.95, i / 100)})),
-    ("class-ignored", game(more={**ACGAN, "critic/acgan/accuracy-fake": rough(0.12, 0.1)})),
-    ("class-ignored", game(sparse={"class-accuracy/real": 0.9, "class-accuracy/fake": 0.1})),
-    ("class-ignored", game(sparse={"recognition/classifier": 0.95, "recognition/accuracy": 0.11})),
-    ("mode-collapse", game(sparse={"collapse/ratio": lambda k: 0.8 if k < 10 else 0.1})),
-    ("mode-collapse", game(sparse={"collapse/ratio": 0.05})),
+    ("class-ignored", context(more={**ACGAN, "critic/acgan/accuracy-fake": rough(0.12, 0.1)})),
+    ("class-ignored", context(sparse={"class-accuracy/real": 0.9, "class-accuracy/fake": 0.1})),
+    ("class-ignored", context(sparse={"recognition/classifier": 0.95, "recognition/accuracy": 0.11})),
+    ("mode-collapse", context(sparse={"collapse/ratio": lambda k: 0.8 if k < 10 else 0.1})),
+    ("mode-collapse", context(sparse={"collapse/ratio": 0.05})),
     (
         "mode-collapse",
-        game(
+        context(
             more={
                 "critic/minibatch-discrimination/closeness-fake": rough(6, 1),
                 "critic/minibatch-discrimination/closeness-real": rough(0.5, 0.2),
@@ -119,8 +119,8 @@ SICK = [
     ),
     ("palette-dead", wgan(sparse={"colorpicker/palette-usage": lambda k: max(2, 16 - k)})),
     ("palette-dead", wgan(sparse={"colorpicker/palette-usage": 1})),
-    ("late-divergence", game(sparse={"frechet/ratio": lambda k: 20 - k if k < 12 else 40})),
-    ("late-divergence", game(sparse={"frechet/distance": lambda k: abs(k - 8) + 1})),
+    ("late-divergence", context(sparse={"frechet/ratio": lambda k: 20 - k if k < 12 else 40})),
+    ("late-divergence", context(sparse={"frechet/distance": lambda k: abs(k - 8) + 1})),
 ]
 
 
@@ -153,18 +153,18 @@ CLOSE = {
     "critic/minibatch-discrimination/closeness-real": 1.0,
 }
 WELL = {
-    "a healthy game": game(sparse=METRICS, more={**CLOSE, **ACGAN, "critic/acgan/accuracy-fake": rough(0.6, 0.3)}),
+    "a healthy game": context(sparse=METRICS, more={**CLOSE, **ACGAN, "critic/acgan/accuracy-fake": rough(0.6, 0.3)}),
     "a healthy Wasserstein game": wgan(sparse={**METRICS, "weight-clipping/at-bound": 0.5}),
-    "a young game": game(n=30, real=0.001, fake=0.001, loss=9, more={"generator/grad_norm": 0}),
-    "a critic that wins at first and then loses": game(
+    "a young game": context(n=30, real=0.001, fake=0.001, loss=9, more={"generator/grad_norm": 0}),
+    "a critic that wins at first and then loses": context(
         real=lambda i: 0.001 * (i + 1), fake=lambda i: 0.0005 * (i + 1), loss=lambda i: 5 * math.exp(-i / 50) + 1
     ),
-    "a generator whose losses are still, with good samples": game(**STILL, **FROZEN_SCORES, sparse=METRICS),
-    "one wild row": game(real=lambda i: 90 if i == 150 else 0.3 + 0.1 * noise(i)),
-    "one wild gradient": game(more={"generator/grad_norm": lambda i: 1e5 if i == 190 else 5}),
+    "a generator whose losses are still, with good samples": context(**STILL, **FROZEN_SCORES, sparse=METRICS),
+    "one wild row": context(real=lambda i: 90 if i == 150 else 0.3 + 0.1 * noise(i)),
+    "one wild gradient": context(more={"generator/grad_norm": lambda i: 1e5 if i == 190 else 5}),
     "a boosted schedule": [
         {key: value for key, value in row.items() if not (60 <= i < 160 and key.startswith("critic"))}
-        for i, row in enumerate(game())
+        for i, row in enumerate(context())
     ],
     "a critic that is slow at first": wgan(
         **{"critic/wgan-gp/wasserstein": lambda i: 0.03 * i - 2, "critic/score_fake": 3}
@@ -189,12 +189,12 @@ def test_findings_come_with_the_step_at_which_they_began():
 
 
 def test_rules_that_lack_figures_say_which():
-    lacking = unchecked(Log(game()))
+    lacking = unchecked(Log(context()))
     assert lacking["late-divergence"].startswith("no frechet/ratio or frechet/distance in the log; --metric frechet")
     assert lacking["wasserstein-estimate-negative"] == "only for Wasserstein losses"
     assert unchecked(Log(wgan()))["critic-loss-to-zero"] == "not for Wasserstein losses"
     assert "critic-loss-to-zero" not in lacking
-    few = unchecked(Log(game(n=10)))["critic-loss-to-zero"]
+    few = unchecked(Log(context(n=10)))["critic-loss-to-zero"]
     assert few == "10 of 40 values of critic/*/real: from step 400 on"
 
 
@@ -237,7 +237,7 @@ def test_a_finding_is_told_once():
 @pytest.mark.parametrize(("quiet", "times"), [(500, 2), (5000, 1)])
 def test_a_finding_is_told_again_only_after_it_was_gone_for_long(quiet, times):
     zero = lambda i: 0.001 if i < 60 or i > 140 else 0.3  # noqa: E731
-    log = game(real=zero, fake=zero)
+    log = context(real=zero, fake=zero)
     said = [text for _, text in told(Doctor(quiet=quiet), log) if "critic-loss-to-zero" in text]
     assert len(said) == times
 
@@ -273,8 +273,8 @@ def test_a_doctor_that_was_stored_goes_on_as_if_it_had_not_been(rule):
 
 def test_the_doctor_takes_part_in_a_run():
     training = train(doctor := Doctor())
-    figures = {name: float(value) for name, value in training.advance().items()}
-    assert training.game.hooks.all("record", row={"step": 1, **figures}) == []
+    figures = {name: float(value) for name, value in training.train_step().items()}
+    assert training.context.hooks.all("record", row={"step": 1, **figures}) == []
     assert doctor.log.find("critic/grad_norm").steps == [1]
 
 
@@ -305,7 +305,7 @@ def test_diagnose_lays_a_finding_out(run):
 
 
 def test_diagnose_without_findings_says_what_it_could_check(run):
-    text = run(game())
+    text = run(context())
     assert text.startswith("nothing found up to step 2000\nchecked: critic-loss-to-zero, ")
     assert "cannot be checked here: mode-collapse (no collapse/ratio or critic/*/closeness-fake* in the log" in text
 

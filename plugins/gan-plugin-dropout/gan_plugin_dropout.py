@@ -18,7 +18,7 @@ def drop_after_activations(net: nn.Module, p: float, role: str) -> None:
         raise CompositionError(
             f"the {role} has no activation module such as ReLU or LeakyReLU to put dropout after",
             where=f"dropout.{role}",
-            mend=f"--dropout.{role} 0",
+            fix=f"--dropout.{role} 0",
         )
     for name, each in places:
         parent, _, child = name.rpartition(".")

@@ -107,7 +107,7 @@ def test_a_final_tanh_is_not_followed_by_dropout():
 
 
 def test_by_default_only_the_critic_has_dropout():
-    gan = train(Dropout(), Leaky()).game.gan
+    gan = train(Dropout(), Leaky()).context.gan
     assert (count(gan.generator.network), count(gan.critic.network)) == (0, 1)
 
 
@@ -121,13 +121,13 @@ def test_probability_zero_changes_no_bit_of_training():
     one, other = train(Dropout(critic=0), Leaky()), train(Leaky())
     for training in (one, other):
         for _ in range(3):
-            training.advance()
-    weights = other.game.gan.critic.state_dict()
-    assert all(torch.equal(each, weights[name]) for name, each in one.game.gan.critic.state_dict().items())
+            training.train_step()
+    weights = other.context.gan.critic.state_dict()
+    assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.critic.state_dict().items())
 
 
 def test_initial_weights_are_bit_identical_to_those_without():
-    one, other = train(Dropout(), Leaky()).game.gan.critic, train(Leaky()).game.gan.critic
+    one, other = train(Dropout(), Leaky()).context.gan.critic, train(Leaky()).context.gan.critic
     assert all(torch.equal(*pair) for pair in zip(one.parameters, other.parameters, strict=True))
 
 

@@ -119,10 +119,10 @@ def test_share_zero_changes_no_bit_of_training():
     one, other = train(ExperienceReplay(share=0)), train()
     for training in (one, other):
         for _ in range(3):
-            training.advance()
+            training.train_step()
     for role in ("generator", "critic"):
-        weights = other.game.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.game.gan.player(role).state_dict().items())
+        weights = other.context.gan.player(role).state_dict()
+        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
 
 
 def test_restored_buffer_goes_on_as_the_old_one():
@@ -180,7 +180,7 @@ def watch(steps, *components, **options):
     witness, replay = Witness(), ExperienceReplay(**options)
     training = train(replay, witness, *components, data=some_data((3, 4, 4), (5,)))
     for _ in range(steps):
-        training.advance()
+        training.train_step()
     return witness.shown, replay
 
 

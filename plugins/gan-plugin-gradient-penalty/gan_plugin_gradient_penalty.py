@@ -2,7 +2,7 @@
 
 import torch
 
-from gancore import CompositionError, component, draw_rows, hookimpl, option, refuses, slopes, wary_of
+from gancore import CompositionError, component, conflicts, draw_rows, hookimpl, input_gradients, option, warns_with
 
 SOURCE = "Gulrajani et al., NeurIPS 2017, arXiv:1704.00028"
 
@@ -11,22 +11,22 @@ SOURCE = "Gulrajani et al., NeurIPS 2017, arXiv:1704.00028"
     source=SOURCE,
     provides=["lipschitz", "critic.gradient-penalty"],
     rules=[
-        refuses(
+        conflicts(
             "critic.batch-statistics",
             "the penalty is one number for each sample, but with batch statistics a score depends on every sample",
             cite="Gulrajani et al. 2017, section 4",
-            mend="--critic-norm layer or none",
+            fix="--critic-norm layer or none",
         ),
-        wary_of(
+        warns_with(
             "critic.cross-sample",
             "a score then depends on the other samples, so the penalty no longer bounds one sample's own slope",
             cite="Gulrajani et al. 2017, section 4",
         ),
-        wary_of(
+        warns_with(
             "weights.clipped",
             "both hold the slope down, and the penalty was proposed to replace clipping",
             cite="Gulrajani et al. 2017, section 3",
-            mend="leave weight-clipping out",
+            fix="leave weight-clipping out",
         ),
     ],
     known_as={"gp": ""},
@@ -61,7 +61,7 @@ class GradientPenalty:
         share = draw_rows(torch.rand, (len(real), *[1] * (real.dim() - 1)), rng)  # [N, 1, …]
         between, labels = share * real + (1 - share) * fake, batch.real.view_labels
         with torch.autocast(real.device.type, enabled=False):
-            norms = self.norms(slopes(lambda views: batch.critic(views, labels).score, between))
+            norms = self.norms(input_gradients(lambda views: batch.critic(views, labels).score, between))
         log("gradient-norm", norms.mean())
         excess = norms - self.target
         if self.one_sided:
@@ -79,6 +79,6 @@ class GradientPenalty:
             raise CompositionError(
                 "points have no rows whose norms could be taken",
                 where="gradient-penalty.norm",
-                mend="--gradient-penalty.norm image",
+                fix="--gradient-penalty.norm image",
             )
         return torch.linalg.vector_norm(gradients[0], dim=(0, 2))  # of [C, H, W]

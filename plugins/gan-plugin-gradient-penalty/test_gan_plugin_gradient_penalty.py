@@ -183,7 +183,7 @@ def test_no_gradient_reaches_the_generator():
     training = train()
     batch = some_batch(training)
     asked(GradientPenalty(), batch)[0]["penalty"].backward()
-    assert all(weight.grad is None for weight in training.game.gan.generator.parameters)
+    assert all(weight.grad is None for weight in training.context.gan.generator.parameters)
 
 
 def test_labels_of_the_reals_go_with_the_interpolates():

@@ -758,7 +758,7 @@ def test_D28_equal_images_are_used_and_counted(tmp_path, caplog):
 
 def test_D29_missing_path_file_and_empty_path_are_refused_before_anything_is_read(tmp_path):
     put(tmp_path / "pokemon", a_png=noise())
-    with pytest.raises(UsageError, match=r"/pokemno does not exist\nwhere: .*\n mend: --data .*/pokemon$"):
+    with pytest.raises(UsageError, match=r"/pokemno does not exist\nwhere: .*\n fix: --data .*/pokemon$"):
         read(tmp_path / "pokemno")
     with pytest.raises(UsageError, match=r"a\.png is no folder"):
         read(tmp_path / "pokemon" / "a.png")
@@ -807,7 +807,7 @@ def test_path_is_seen_from_the_folder_of_the_run(tmp_path):
 
 @pytest.mark.parametrize("background", ["", "nope", "#12", "#ff000080", "white\x1b"])
 def test_background_that_is_no_opaque_colour_is_refused(background):
-    with pytest.raises(UsageError, match="which is no opaque colour\nwhere: image-folder.background\n mend: white"):
+    with pytest.raises(UsageError, match="which is no opaque colour\nwhere: image-folder.background\n fix: white"):
         ImageFolder(background=background)
 
 

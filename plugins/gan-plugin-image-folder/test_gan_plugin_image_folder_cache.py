@@ -18,7 +18,7 @@ from gan_plugin_image_folder.files import Files
 from gan_plugin_image_folder.folder import find_images
 from gan_plugin_image_folder.held import Hashed, Mapped
 from gan_plugin_image_folder.images import How
-from gancore import DataError, DataSpec, bar
+from gancore import DataError, DataSpec, progressbar
 from gancore.testing import check_component
 
 RNG = torch.Generator()
@@ -180,7 +180,7 @@ def test_rotten_image_of_another_size_does_not_change_the_common_one_in_a_file(f
 
 def test_cache_that_cannot_be_written_is_an_error_with_a_way_out(folder, kept):
     kept.parent.write_bytes(b"a file where the folder should be")
-    with pytest.raises(DataError, match="cannot be kept in .*\nwhere: image-folder.cache\n mend: .*cache memory"):
+    with pytest.raises(DataError, match="cannot be kept in .*\nwhere: image-folder.cache\n fix: .*cache memory"):
         read(folder, cache="file")
 
 
@@ -199,7 +199,7 @@ class Screen(io.StringIO):
 @pytest.mark.parametrize("screen", [Screen, io.StringIO])
 def test_progress_is_shown_as_a_bar_on_a_terminal_and_as_lines_for_many_elsewhere(folder, monkeypatch, screen):
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(bar, "MANY", 4)
+    monkeypatch.setattr(progressbar, "MANY", 4)
     monkeypatch.setattr(sys, "stderr", screen())
     assert len(read(folder)) == 5
     assert "decoding images" in sys.stderr.getvalue()

@@ -232,7 +232,7 @@ def test_D41_rows_for_absent_files_are_refused_with_names_and_lines_and_left_out
         in message
     )
     assert f"labels.csv, lines 6, 7, 8, 9, 10, …; looked for in {folder}\n" in message
-    assert " mend: put the files there, or --image-folder.allow-missing true to train without those rows" in message
+    assert " fix: put the files there, or --image-folder.allow-missing true to train without those rows" in message
     with caplog.at_level(logging.WARNING, "gancore"):
         assert classes(labelled(folder, text, allow_missing=True)) == RIGHT
     assert "7 rows without an image left out" in caplog.text
@@ -262,7 +262,7 @@ def test_D47_empty_cells_are_refused_with_their_line_unless_the_column_is_not_us
     text = f"file,type,more\na,x,p\nb,y,{cell}\nc,x,q\nd,y,q\n"
     message = refused(folder, text)
     assert "1 rows of the labels have an empty cell in the column more: b.png\n" in message
-    assert "labels.csv, line 3\n mend: fill them in, " in message
+    assert "labels.csv, line 3\n fix: fill them in, " in message
     assert len(labelled(folder, text, label_columns=("type",)).label_sets) == 1
 
 
@@ -283,7 +283,7 @@ def test_column_of_one_value_is_refused_when_wanted_and_a_file_without_categorie
 def test_D44_unknown_column_names_those_that_are_there(folder):
     message = refused(folder, TYPES, label_columns=("typ",))
     assert "typ cannot be a label column: there is no such column; the columns are type\n" in message
-    assert " mend: --image-folder.label-columns type" in message
+    assert " fix: --image-folder.label-columns type" in message
 
 
 def test_row_that_fits_several_images_is_refused(tmp_path):
@@ -417,7 +417,7 @@ def test_D49_paths_that_lead_outside_name_no_image(folder, name):
 def test_labels_file_that_is_not_there_is_refused_with_the_nearest(folder):
     (folder / "types.csv").write_text(TYPES)
     with pytest.raises(
-        UsageError, match=r"type\.csv does not exist\nwhere: image-folder.labels-file\n mend: .*/types\.csv$"
+        UsageError, match=r"type\.csv does not exist\nwhere: image-folder.labels-file\n fix: .*/types\.csv$"
     ):
         read(folder, labels_file=str(folder / "type.csv"))
     with pytest.raises(UsageError, match=r"there is no labels\.csv or labels\.json"):

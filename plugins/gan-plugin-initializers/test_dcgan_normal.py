@@ -61,6 +61,6 @@ def test_norms_without_a_scale_are_left_alone():
 
 
 def test_initialize_reaches_both_players():
-    gan = train(DCGANNormal(std=1e-6)).game.gan
+    gan = train(DCGANNormal(std=1e-6)).context.gan
     for player in (gan.generator, gan.critic):
         assert max(weight.abs().max() for weight in player.parameters) < 1e-5  # ten deviations

@@ -81,7 +81,7 @@ def test_parameters_of_other_modules_are_left_alone():
 
 
 def test_initialize_reaches_both_players():
-    gan = train(He()).game.gan
+    gan = train(He()).context.gan
     for player in (gan.generator, gan.critic):
         biases = [weight for name, weight in player.named_parameters() if name.endswith("bias")]
         assert biases

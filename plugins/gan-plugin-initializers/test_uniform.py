@@ -124,7 +124,7 @@ def test_numbers_come_from_the_generator_given(cls):
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_initialize_reaches_both_players(cls):
-    one, other = train(cls()).game.gan, train().game.gan
+    one, other = train(cls()).context.gan, train().context.gan
     for role in ("generator", "critic"):
         ours, plain = (gan.player(role).state_dict() for gan in (one, other))
         assert all(not torch.equal(ours[name], plain[name]) for name in ours if name.endswith("weight"))

@@ -82,6 +82,6 @@ def test_zero_sigma_changes_no_bit_of_training():
     one, other = train(InstanceNoise(sigma=0)), train()
     for training in (one, other):
         for _ in range(3):
-            training.advance()
-    weights = other.game.gan.critic.state_dict()
-    assert all(torch.equal(each, weights[name]) for name, each in one.game.gan.critic.state_dict().items())
+            training.train_step()
+    weights = other.context.gan.critic.state_dict()
+    assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.critic.state_dict().items())

@@ -34,6 +34,6 @@ def test_the_same_seed_gives_the_same_latents():
 
 
 def test_latent_width_is_the_option_dim():
-    plan = train(Normal(dim=7)).game.plan
+    plan = train(Normal(dim=7)).context.plan
     columns = plan.latent_slices["normal"]
     assert columns.stop - columns.start == 7

@@ -45,6 +45,6 @@ def test_the_same_seed_gives_the_same_latents():
 
 
 def test_latent_width_is_the_option_dim():
-    plan = train(Uniform(dim=7)).game.plan
+    plan = train(Uniform(dim=7)).context.plan
     columns = plan.latent_slices["uniform"]
     assert columns.stop - columns.start == 7

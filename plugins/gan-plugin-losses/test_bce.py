@@ -102,8 +102,8 @@ def test_value_and_slope_are_finite_for_huge_scores(mode, score):
     real, fake = torch.tensor([score], requires_grad=True), torch.tensor([-score], requires_grad=True)
     total = sum(terms(BCE(mode=mode), "critic_terms", scores_batch(real, fake)).values())
     total += terms(BCE(mode=mode), "generator_terms", scores_batch(real, fake, role="generator"))["fake"]
-    slopes = torch.autograd.grad(total, [real, fake])
-    assert all(value.isfinite().all() for value in (total, *slopes))
+    input_gradients = torch.autograd.grad(total, [real, fake])
+    assert all(value.isfinite().all() for value in (total, *input_gradients))
 
 
 @pytest.mark.parametrize("target", [0.0, 0.25, 0.9, 1.0])

@@ -6,7 +6,7 @@ from torch import nn
 
 from gan_plugin_losses.sigmoid_score import SigmoidScore
 from gancore import Head, component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import info_of
 from gancore.testing import check_component, some_batch, train
 
 torch.set_num_threads(1)
@@ -53,7 +53,7 @@ def batches(*components, scale=1.0):
     for more in ((SigmoidScore(),), ()):
         training = train(*components, *more)
         with torch.no_grad():
-            training.game.gan.critic.network.score.weight.mul_(scale)
+            training.context.gan.critic.network.score.weight.mul_(scale)
         found.append(some_batch(training))
     return found
 
@@ -97,13 +97,15 @@ def test_without_the_fault_the_wasserstein_critics_loss_knows_no_such_bound():
 
 def test_every_gradient_is_multiplied_by_p_times_one_less_p():
     with_it, without = batches(scale=10.0)
-    slopes = []
+    input_gradients = []
     for batch in (with_it, without):
         view = batch.real.images.clone().requires_grad_()
-        slopes.append(torch.autograd.grad(batch.critic(view, batch.real.labels).score.sum(), view)[0].flatten(1))
+        input_gradients.append(
+            torch.autograd.grad(batch.critic(view, batch.real.labels).score.sum(), view)[0].flatten(1)
+        )
     p = with_it.real.score
-    torch.testing.assert_close(slopes[0], (p * (1 - p))[:, None] * slopes[1])
-    assert (slopes[0].norm(dim=1) <= slopes[1].norm(dim=1) / 4 + 1e-6).all()
+    torch.testing.assert_close(input_gradients[0], (p * (1 - p))[:, None] * input_gradients[1])
+    assert (input_gradients[0].norm(dim=1) <= input_gradients[1].norm(dim=1) / 4 + 1e-6).all()
 
 
 def test_the_gradient_vanishes_at_large_scores():
@@ -113,7 +115,7 @@ def test_the_gradient_vanishes_at_large_scores():
 
 
 def test_it_is_noted_beside_losses_and_penalties_that_want_raw_scores():
-    rules = {(rule.tag, rule.present, rule.hard) for rule in card_of(SigmoidScore).rules}
+    rules = {(rule.tag, rule.present, rule.hard) for rule in info_of(SigmoidScore).rules}
     tags = ("loss.wasserstein", "loss.absolute-scores", "critic.gradient-penalty")
     assert rules == {(tag, True, False) for tag in tags}
-    assert card_of(SigmoidScore).provides == {"critic.bounded-score"}
+    assert info_of(SigmoidScore).provides == {"critic.bounded-score"}

@@ -3,7 +3,7 @@ import torch
 
 from gan_plugin_losses.wasserstein import WGAN, WGANGP, Wasserstein
 from gancore import component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import info_of
 from gancore.testing import check_component, critic_batch, scores_batch, some_batch, terms, train
 
 CLASSES = (Wasserstein, WGAN, WGANGP)
@@ -87,17 +87,17 @@ def test_the_generator_heeds_the_weights_of_its_samples():
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_scores_have_no_targets_that_could_be_shaped(cls):
-    assert "loss.targets" not in card_of(cls).provides
+    assert "loss.targets" not in info_of(cls).provides
 
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_critic_without_a_bound_on_its_slope_is_noted(cls):
-    assert [(rule.tag, rule.present, rule.hard) for rule in card_of(cls).rules] == [("lipschitz", False, False)]
+    assert [(rule.tag, rule.present, rule.hard) for rule in info_of(cls).rules] == [("lipschitz", False, False)]
 
 
 @pytest.mark.parametrize(("cls", "bound"), [(WGAN, "weight-clipping"), (WGANGP, "gradient-penalty")])
 def test_the_named_compositions_ask_for_their_bound_and_five_critic_updates(cls, bound):
-    asks = card_of(cls).asks
+    asks = info_of(cls).asks
     assert asks["reg"] == [bound]
     assert asks["schedule"] == "n-critic"
     assert asks["n-critic"] == {"critic": 5}

@@ -8,9 +8,9 @@ from torch import nn
 
 from gan_plugin_metrics.classes import ClassAccuracy, ClassEntropy, entropy
 from gancore import CompositionError, Head, Progress, StoredData, component, hookimpl
-from gancore.component import card_of
-from gancore.plan import LabelSet
+from gancore.plugins.component import info_of
 from gancore.testing import check_component, some_data, train
+from gancore.train.plan import LabelSet
 
 torch.set_num_threads(1)
 
@@ -70,7 +70,7 @@ class Moody:
 
 
 def now(training, **more):
-    return Progress(training.game, training.step, training.epoch, **more)
+    return Progress(training.context, training.step, training.epoch, **more)
 
 
 def measured(metric, *components, data=None):
@@ -92,10 +92,10 @@ def test_measuring_changes_no_bit_of_training(cls):
     metric = cls(images=20)
     one, other = train(metric, Heads(), Moody()), train(Heads(), Moody())
     for _ in range(3):
-        one.advance(), other.advance()
+        one.train_step(), other.train_step()
         assert metric.measure(now(one))
     for role in ("generator", "critic"):
-        found, wanted = (each.game.gan.player(role).state_dict() for each in (one, other))
+        found, wanted = (each.context.gan.player(role).state_dict() for each in (one, other))
         assert found.keys() == wanted.keys()
         for name in wanted:
             assert torch.equal(found[name], wanted[name]), name
@@ -105,10 +105,10 @@ def test_measuring_changes_no_bit_of_training(cls):
 def test_every_modules_mode_is_put_back(cls):
     metric = cls(images=20)
     training = train(metric, Heads(), Moody())
-    modes = [module.training for module in training.game.gan.critic.network.modules()]
+    modes = [module.training for module in training.context.gan.critic.network.modules()]
     assert {True, False} == set(modes)
     metric.measure(now(training))
-    assert [module.training for module in training.game.gan.critic.network.modules()] == modes
+    assert [module.training for module in training.context.gan.critic.network.modules()] == modes
 
 
 @pytest.mark.parametrize("cls", BOTH)
@@ -122,7 +122,7 @@ def test_it_measures_when_the_run_draws_or_every_so_many_steps(cls):
     training = train(cls(), Heads())
     assert cls(images=8).measure(now(training, drawing=False)) is None
     for step, due in ((9, False), (10, True), (11, True)):
-        progress = Progress(training.game, step, 0.0, before=8, drawing=False)
+        progress = Progress(training.context, step, 0.0, before=8, drawing=False)
         assert (cls(images=8, every=10).measure(progress) is not None) == due
 
 
@@ -130,12 +130,12 @@ def test_it_measures_when_the_run_draws_or_every_so_many_steps(cls):
 def test_a_critic_without_class_head_is_refused_before_training(cls):
     with pytest.raises(CompositionError, match="no component gives it a head") as refused:
         train(cls(), data=some_data())
-    assert refused.value.where and refused.value.mend
+    assert refused.value.where and refused.value.fix
 
 
 @pytest.mark.parametrize("cls", BOTH)
 def test_data_without_labels_are_refused(cls):
-    (rule,) = card_of(cls).rules
+    (rule,) = info_of(cls).rules
     assert (rule.tag, rule.present, rule.hard) == ("data.labels", False, True)
 
 
@@ -176,7 +176,7 @@ def test_accuracy_on_fakes_is_against_the_class_that_was_asked_for():
     training = train(metric, Heads(), data=some_data())
     images, labels = now(training).samples(24)
     with torch.no_grad():
-        named = training.game.gan.critic.network.eval()(images, labels).heads["class-set0"].argmax(1)
+        named = training.context.gan.critic.network.eval()(images, labels).heads["class-set0"].argmax(1)
     assert metric.measure(now(training))["fake"] == pytest.approx((named == labels[:, 0]).float().mean().item())
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from gan_plugin_metrics.critic import CriticAccuracy, CriticOutput, GradientFlow, rank_accuracy
 from gancore import Update, component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import info_of
 from gancore.testing import check_component, scores_batch, some_batch, train
 
 torch.set_num_threads(1)
@@ -66,9 +66,9 @@ def accuracy(real, fake, **options):
 
 def assert_trained_alike(one, other):
     for _ in range(4):
-        one.advance(), other.advance()
+        one.train_step(), other.train_step()
     for role in ("generator", "critic"):
-        found, wanted = (each.game.gan.player(role).state_dict() for each in (one, other))
+        found, wanted = (each.context.gan.player(role).state_dict() for each in (one, other))
         assert found.keys() == wanted.keys()
         for name in wanted:
             assert torch.equal(found[name], wanted[name]), name
@@ -86,7 +86,7 @@ def test_looking_changes_no_bit_of_training(cls):
 
 @pytest.mark.parametrize("cls", [CriticAccuracy, CriticOutput])
 def test_a_loss_without_absolute_scores_is_noted_not_refused(cls):
-    (rule,) = card_of(cls).rules
+    (rule,) = info_of(cls).rules
     assert (rule.tag, rule.present, rule.hard) == ("loss.absolute-scores", False, False)
 
 
@@ -129,7 +129,7 @@ def test_rank_alone_ignores_a_number_added_to_every_score():
 
 
 def test_figures_carry_the_names_of_player_and_component():
-    row = train(CriticAccuracy(), CriticOutput()).advance()
+    row = train(CriticAccuracy(), CriticOutput()).train_step()
     for figure in ("real", "fake", "rank"):
         assert f"critic/critic-accuracy/{figure}" in row
     assert {"critic/critic-output/real", "critic/critic-output/fake", "generator/critic-output/fake"} < row.keys()
@@ -137,7 +137,7 @@ def test_figures_carry_the_names_of_player_and_component():
 
 @pytest.mark.parametrize("cls", [CriticAccuracy, CriticOutput])
 def test_an_update_without_reals_logs_fakes_alone(cls):
-    row = train(cls(), FakesAlone()).advance()
+    row = train(cls(), FakesAlone()).train_step()
     name = "critic-accuracy" if cls is CriticAccuracy else "critic-output"
     assert [key for key in row if key.startswith(f"critic/{name}/")] == [f"critic/{name}/fake"]
 
@@ -174,8 +174,8 @@ def flow_of(*components, steps=1):
     flow = GradientFlow()
     training = train(flow, *components)
     for _ in range(steps):
-        training.advance()
-    return flow.measure(), training.game.gan
+        training.train_step()
+    return flow.measure(), training.context.gan
 
 
 @component(source="a test")
@@ -191,10 +191,10 @@ def test_flow_is_the_mean_and_maximum_of_the_gradient_of_each_weight():
     flow = GradientFlow()
     training = train(flow, PlainDescent())
     plain = train(PlainDescent())
-    before = {name: weight.detach().clone() for name, weight in plain.game.gan.critic.named_parameters()}
-    training.advance(), plain.advance()
+    before = {name: weight.detach().clone() for name, weight in plain.context.gan.critic.named_parameters()}
+    training.train_step(), plain.train_step()
     found = flow.measure()
-    for name, weight in plain.game.gan.critic.named_parameters():
+    for name, weight in plain.context.gan.critic.named_parameters():
         gradient = (before[name] - weight.detach()).abs() / 0.05
         if weight.dim() > 1:
             assert found[f"critic/{name}/mean"] == pytest.approx(gradient.mean().item(), abs=1e-5)
@@ -232,16 +232,16 @@ def test_a_player_that_was_not_updated_has_no_figure(updated, other):
 def test_figures_are_those_since_the_row_before():
     flow = GradientFlow()
     training = train(flow, OnlyThe(role="critic", start=1))
-    training.advance()
+    training.train_step()
     assert "generator-max" in flow.measure()
-    training.advance()
+    training.train_step()
     assert "generator-max" not in flow.measure()
 
 
 def test_a_weight_that_no_gradient_reaches_has_zero():
     flow = GradientFlow()
     training = train(flow)
-    flow.before_step(training.game.gan)
+    flow.before_step(training.context.gan)
     assert flow.skip_update("critic") is None  # gradients are still None
     assert set(flow.measure().values()) == {0.0}
 
@@ -253,6 +253,6 @@ def test_gradients_of_a_skipped_update_are_seen():
 
 def test_figures_of_an_open_row_survive_a_resume():
     flow, again = GradientFlow(), GradientFlow()
-    train(flow).advance()
+    train(flow).train_step()
     again.load_state(flow.state())
     assert again.measure() == flow.measure() != {}

@@ -44,7 +44,7 @@ class Shown:
 
 
 def measured(metric, data, *others, seed=0):
-    return metric.measure(Progress(train(metric, *others, data=data, seed=seed).game, 1, 0.0))
+    return metric.measure(Progress(train(metric, *others, data=data, seed=seed).context, 1, 0.0))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -253,16 +253,16 @@ def test_floor_follows_from_the_data_and_not_from_the_run(metric):
 @pytest.mark.parametrize("metric", METRICS)
 def test_measuring_twice_gives_the_same_figures(metric):
     asked = metric()
-    progress = Progress(train(asked, data=POINTS).game, 1, 0.0)
+    progress = Progress(train(asked, data=POINTS).context, 1, 0.0)
     assert asked.measure(progress) == asked.measure(progress) == metric().measure(progress)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_nothing_is_measured_before_it_is_due(metric):
     asked = metric(every=10)
-    game = train(asked, data=POINTS).game
-    assert asked.measure(Progress(game, 9, 0.0, before=5)) is None
-    assert asked.measure(Progress(game, 11, 0.0, before=9)) is not None
+    context = train(asked, data=POINTS).context
+    assert asked.measure(Progress(context, 9, 0.0, before=5)) is None
+    assert asked.measure(Progress(context, 11, 0.0, before=9)) is not None
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -289,11 +289,11 @@ def test_measuring_changes_no_bit_of_training(metric):
     asked = metric(images=8)
     one, other = train(asked), train()
     for _ in range(3):
-        one.advance()
+        one.train_step()
         numbers = torch.get_rng_state()
-        asked.measure(Progress(one.game, one.step, 0.0))
+        asked.measure(Progress(one.context, one.step, 0.0))
         assert torch.equal(torch.get_rng_state(), numbers)
-        other.advance()
+        other.train_step()
     for role in ("generator", "critic"):
-        weights = other.game.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.game.gan.player(role).state_dict().items())
+        weights = other.context.gan.player(role).state_dict()
+        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())

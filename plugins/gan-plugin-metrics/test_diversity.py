@@ -72,7 +72,7 @@ class Wrapped:
 
 
 def progress(metric, *others, data=None, seed=0):
-    return Progress(train(metric, *others, data=data, seed=seed).game, 1, 0.0)
+    return Progress(train(metric, *others, data=data, seed=seed).context, 1, 0.0)
 
 
 def measured(metric, *others, data=None):
@@ -268,9 +268,9 @@ def test_data_without_known_modes_are_refused_before_training():
 @pytest.mark.parametrize("metric", [Collapse, Modes])
 def test_nothing_is_measured_before_it_is_due(metric):
     asked = metric(every=10)
-    game = train(asked, data=KNOWN).game
-    assert asked.measure(Progress(game, 9, 0.0, before=5)) is None
-    assert asked.measure(Progress(game, 11, 0.0, before=9)) is not None
+    context = train(asked, data=KNOWN).context
+    assert asked.measure(Progress(context, 9, 0.0, before=5)) is None
+    assert asked.measure(Progress(context, 11, 0.0, before=9)) is not None
 
 
 @pytest.mark.parametrize("metric", [Collapse, Modes])
@@ -285,11 +285,11 @@ def test_measuring_changes_no_bit_of_training(metric):
     asked = metric(images=20)
     one, other = train(asked, data=KNOWN), train(data=KNOWN)
     for _ in range(3):
-        one.advance()
+        one.train_step()
         numbers = torch.get_rng_state()
-        asked.measure(Progress(one.game, one.step, 0.0))
+        asked.measure(Progress(one.context, one.step, 0.0))
         assert torch.equal(torch.get_rng_state(), numbers)
-        other.advance()
+        other.train_step()
     for role in ("generator", "critic"):
-        weights = other.game.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.game.gan.player(role).state_dict().items())
+        weights = other.context.gan.player(role).state_dict()
+        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())

@@ -75,6 +75,6 @@ def test_measuring_changes_no_bit_of_training(data):
     weights = []
     for components in ((), (Nearest(images=8),)):
         training = train(*components, data=data)
-        training.advance()
-        weights.append(torch.cat([w.detach().flatten() for w in training.game.gan.generator.parameters]))
+        training.train_step()
+        weights.append(torch.cat([w.detach().flatten() for w in training.context.gan.generator.parameters]))
     assert torch.equal(*weights)

@@ -8,7 +8,7 @@ from torch import nn
 
 from gan_plugin_metrics.recognition import Recognition, first_of_each, shrink
 from gancore import CompositionError, DataError, LabelSet, Progress, StoredData, component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import info_of
 from gancore.testing import check_component, some_data, train
 
 torch.set_num_threads(1)
@@ -55,7 +55,7 @@ class Painter:
 
 
 def now(training, **more):
-    return Progress(training.game, training.step, training.epoch, **more)
+    return Progress(training.context, training.step, training.epoch, **more)
 
 
 def measured(turn, data=None, **options):
@@ -133,7 +133,7 @@ def test_a_resumed_run_trains_the_classifier_to_the_same_bits():
     one, other = Recognition(**SMALL), Recognition(**SMALL)
     first, second = train(one, data=easy()), train(other, data=easy())
     found = one.measure(now(first))
-    second.advance()  # the numbers of another step
+    second.train_step()  # the numbers of another step
     other.measure(now(second))
     weights = other.net.state_dict()
     assert all(torch.equal(weight, weights[name]) for name, weight in one.net.state_dict().items())
@@ -152,10 +152,10 @@ def test_measuring_changes_no_bit_of_training():
     metric = Recognition(**SMALL)
     one, other = train(metric, data=easy()), train(data=easy())
     for _ in range(3):
-        one.advance(), other.advance()
+        one.train_step(), other.train_step()
         metric.measure(now(one))
     for role in ("generator", "critic"):
-        found, wanted = (each.game.gan.player(role).state_dict() for each in (one, other))
+        found, wanted = (each.context.gan.player(role).state_dict() for each in (one, other))
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
@@ -170,7 +170,7 @@ def test_it_measures_when_the_run_draws_or_every_so_many_steps():
     training = train(Recognition(), data=easy())
     assert Recognition().measure(now(training, drawing=False)) is None
     for step, due in ((9, False), (11, True)):
-        progress = Progress(training.game, step, 0.0, before=8, drawing=False)
+        progress = Progress(training.context, step, 0.0, before=8, drawing=False)
         assert (Recognition(**SMALL, every=10).measure(progress) is not None) == due
 
 
@@ -194,7 +194,7 @@ def test_too_few_different_images_are_refused():
 
 @pytest.mark.parametrize("tag", ["data.labels", "data.images"])
 def test_points_and_data_without_labels_are_refused(tag):
-    assert any(rule.tag == tag and rule.hard and not rule.present for rule in card_of(Recognition).rules)
+    assert any(rule.tag == tag and rule.hard and not rule.present for rule in info_of(Recognition).rules)
 
 
 def test_a_label_set_that_is_not_there_is_named_before_the_run():

@@ -226,8 +226,8 @@ def test_a_pass_keeps_no_more_than_its_rows_and_one_number_a_pair():
 def test_collapsed_fakes_are_closer_than_reals():
     training = train(MinibatchDiscrimination(kernels=4))
     batch = some_batch(training)
-    closeness = training.game.gan.critic.network.parts["minibatch-discrimination-0"][0].closeness
-    body = training.game.gan.critic.network.body
+    closeness = training.context.gan.critic.network.parts["minibatch-discrimination-0"][0].closeness
+    body = training.context.gan.critic.network.body
     one = batch.fake.images[:1].expand_as(batch.fake.images)
     means = [closeness(body(images, batch.fake.labels).flatten(1)).mean() for images in (one, batch.real.images)]
     assert means[0] > means[1]
@@ -240,7 +240,7 @@ def test_collapsed_fakes_are_closer_than_reals():
     "options", [{"dense": each} for each in ("none", "before", "after", "both")] + [{"spatial": 1}]
 )
 def test_mean_closeness_of_reals_and_fakes_is_logged_in_each_critic_update_without_graph(options):
-    row = train(MinibatchDiscrimination(kernels=4, **options)).advance()
+    row = train(MinibatchDiscrimination(kernels=4, **options)).train_step()
     for side in ("real", "fake"):
         logged = row[f"critic/minibatch-discrimination/closeness-{side}"]
         assert 0 < logged <= 1
@@ -269,7 +269,7 @@ def test_fakes_that_collapsed_have_the_closeness_one(options):
 
 
 def test_what_is_logged_has_no_weights_of_its_own():
-    critic = train(MinibatchDiscrimination(dense="after")).game.gan.critic
+    critic = train(MinibatchDiscrimination(dense="after")).context.gan.critic
     assert len(critic.state_dict()) == len({tensor.data_ptr() for tensor in critic.state_dict().values()})
 
 
@@ -322,7 +322,7 @@ def test_spatial_lets_one_samples_maps_depend_on_the_others():
 
 
 def test_spatial_stands_behind_the_first_activation_and_appends_no_feature():
-    one, other = (train(*each).game.gan.critic.network for each in ([MinibatchDiscrimination(spatial=2)], []))
+    one, other = (train(*each).context.gan.critic.network for each in ([MinibatchDiscrimination(spatial=2)], []))
     stage = one.body.layers[2]
     assert [type(each) for each in stage] == [nn.Tanh, SpatialMinibatch]
     assert one.score.in_features == other.score.in_features
@@ -330,9 +330,9 @@ def test_spatial_stands_behind_the_first_activation_and_appends_no_feature():
 
 def test_spatial_weights_are_trained():
     training = train(MinibatchDiscrimination(spatial=2))
-    layer = training.game.gan.critic.network.body.layers[2][1].layer
+    layer = training.context.gan.critic.network.body.layers[2][1].layer
     before = layer.weight.detach().clone()
-    training.advance()
+    training.train_step()
     assert not torch.equal(layer.weight, before)
 
 
@@ -359,7 +359,7 @@ class _Doubled(nn.Module):
 
 
 def test_spatial_goes_with_wrappers_that_append_to_the_view():
-    train(Doubled(), MinibatchDiscrimination(spatial=2)).advance()
+    train(Doubled(), MinibatchDiscrimination(spatial=2)).train_step()
 
 
 def test_spatial_is_refused_where_the_critic_has_no_maps():

@@ -33,7 +33,7 @@ class Fivefold:
 def play(*components, shape=(3, 32, 32), latent=3, upsampler=Fourfold):
     """Both players; what is not among the components is the plainest stand-in."""
     stand_ins = [StandIn(dim=latent), StandInLoss()]
-    return train(*components, upsampler(), data=some_data(shape, (), 4), batch=2, stand_ins=stand_ins).game.gan
+    return train(*components, upsampler(), data=some_data(shape, (), 4), batch=2, stand_ins=stand_ins).context.gan
 
 
 def make(net, n=2, latent=3):

@@ -20,7 +20,7 @@ class CountedNorm:
 
 def play(*components, shape=(2,), latent=3):
     stand_ins = [StandIn(dim=latent), StandInLoss()]
-    return train(*components, data=some_data(shape, ()), stand_ins=stand_ins).game.gan
+    return train(*components, data=some_data(shape, ()), stand_ins=stand_ins).context.gan
 
 
 def count(net):

@@ -19,7 +19,7 @@ def test_the_shape_is_kept_whether_or_not_there_are_pixels(shape):
 
 
 def test_batch_norm_serves_points():
-    train(BatchNorm(), data=some_data((2,), ())).advance()
+    train(BatchNorm(), data=some_data((2,), ())).train_step()
 
 
 def test_training_output_has_the_shift_as_its_mean_and_the_scale_squared_as_its_variance():
@@ -56,6 +56,6 @@ def test_eps_is_added_to_the_variance():
 
 
 def test_make_norm_serves_both_players():
-    gan = train(BatchNorm()).game.gan
+    gan = train(BatchNorm()).context.gan
     for player in (gan.generator, gan.critic):
         assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in player.network.modules()) == 1

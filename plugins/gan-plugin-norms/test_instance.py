@@ -7,7 +7,7 @@ from gan_plugin_norms.instance import InstanceNorm
 from gancore import CompositionError
 from gancore.testing import check_component, some_data, train
 
-PLAN = train().game.plan
+PLAN = train().context.plan
 
 
 def norm(channels=6, **options):
@@ -76,14 +76,14 @@ def test_scale_and_shift_are_one_number_a_channel():
     assert [list(weight.shape) for weight in norm(6).parameters()] == [[6], [6]]
 
 
-@pytest.mark.parametrize(("role", "mend"), [("critic", "--critic-norm layer"), ("generator", "--gen-norm layer")])
-def test_points_are_refused_with_a_way_out(role, mend):
-    plan = train(data=some_data((2,), ())).game.plan
-    with pytest.raises(CompositionError, match=mend):
+@pytest.mark.parametrize(("role", "fix"), [("critic", "--critic-norm layer"), ("generator", "--gen-norm layer")])
+def test_points_are_refused_with_a_way_out(role, fix):
+    plan = train(data=some_data((2,), ())).context.plan
+    with pytest.raises(CompositionError, match=fix):
         InstanceNorm().make_norm(6, role, plan)
 
 
 def test_make_norm_serves_both_players():
-    gan = train(InstanceNorm()).game.gan
+    gan = train(InstanceNorm()).context.gan
     for player in (gan.generator, gan.critic):
         assert sum(isinstance(module, nn.GroupNorm) for module in player.network.modules()) == 1

@@ -48,6 +48,6 @@ def test_scale_and_shift_are_one_number_a_channel():
 
 
 def test_make_norm_serves_both_players():
-    gan = train(LayerNorm()).game.gan
+    gan = train(LayerNorm()).context.gan
     for player in (gan.generator, gan.critic):
         assert [m.num_groups for m in player.network.modules() if isinstance(m, torch.nn.GroupNorm)] == [1]

@@ -33,22 +33,22 @@ def test_the_defaults_are_those_of_dcgan():
 
 
 def test_the_betas_reach_the_optimiser():
-    group = train(Adam(beta1=0.0, beta2=0.9)).game.gan.generator.optimizer.param_groups[0]
+    group = train(Adam(beta1=0.0, beta2=0.9)).context.gan.generator.optimizer.param_groups[0]
     assert group["betas"] == (0.0, 0.9)
 
 
 def test_make_optimizer_moves_the_critic_at_its_own_rate():
-    gan = train(Adam(lr=0.1, critic_lr=0.3)).game.gan
+    gan = train(Adam(lr=0.1, critic_lr=0.3)).context.gan
     assert gan.generator.optimizer.param_groups[0]["lr"] == 0.1
     assert gan.critic.optimizer.param_groups[0]["lr"] == 0.3
 
 
 def test_a_critic_without_a_rate_of_its_own_takes_the_other():
-    assert train(Adam(lr=0.1)).game.gan.critic.optimizer.param_groups[0]["lr"] == 0.1
+    assert train(Adam(lr=0.1)).context.gan.critic.optimizer.param_groups[0]["lr"] == 0.1
 
 
 def test_a_critic_with_rate_zero_never_moves():
     training = train(Adam(critic_lr=0.0))
-    before = [weight.clone() for weight in training.game.gan.critic.parameters]
-    training.advance()
-    assert all(map(torch.equal, before, training.game.gan.critic.parameters))
+    before = [weight.clone() for weight in training.context.gan.critic.parameters]
+    training.train_step()
+    assert all(map(torch.equal, before, training.context.gan.critic.parameters))

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from gan_plugin_optimizers.ema import EMA
-from gancore.run.samples import draw_samples
 from gancore.testing import check_component, train
+from gancore.train.sampling import draw_samples
 
 
 def network(value=0.0):
@@ -124,16 +124,18 @@ def test_ema_changes_no_bit_of_training():
     one, other = train(EMA()), train()
     for training in (one, other):
         for _ in range(3):
-            training.advance()
+            training.train_step()
     for role in ("generator", "critic"):
-        weights = other.game.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.game.gan.player(role).state_dict().items())
+        weights = other.context.gan.player(role).state_dict()
+        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
 
 
 def test_samples_of_a_run_are_drawn_from_the_average():
     training = train(ema := EMA(decay=0.9, ramp=False))
     for _ in range(3):
-        training.advance()
+        training.train_step()
     plain = train()  # the same game without the component, given the average as its weights
-    plain.game.gan.generator.load_state_dict(ema.sampling_generator(training.game.gan.generator.network).state_dict())
-    assert torch.equal(draw_samples(training.game, 4, "test")[0], draw_samples(plain.game, 4, "test")[0])
+    plain.context.gan.generator.load_state_dict(
+        ema.sampling_generator(training.context.gan.generator.network).state_dict()
+    )
+    assert torch.equal(draw_samples(training.context, 4, "test")[0], draw_samples(plain.context, 4, "test")[0])

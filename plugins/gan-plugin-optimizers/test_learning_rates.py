@@ -61,16 +61,16 @@ def test_an_end_before_the_start_drops_the_rate_in_one_step(cls):
 def test_both_players_decay_from_the_own_rate_of_their_optimiser(cls):
     training = train(cls(end=4))
     for _ in range(3):  # the steps 0, 1, 2; of 4 steps the third is the middle
-        training.advance()
-    for player in (training.game.gan.generator, training.game.gan.critic):
+        training.train_step()
+    for player in (training.context.gan.generator, training.context.gan.critic):
         assert player.optimizer.param_groups[0]["lr"] == pytest.approx(0.05 / 2, rel=1e-15)
 
 
 @both
 def test_nothing_moves_at_rate_zero(cls):
     training = train(cls(end=1))
-    training.advance()
-    before = [weight.clone() for weight in training.game.gan.critic.parameters]
-    training.advance()
+    training.train_step()
+    before = [weight.clone() for weight in training.context.gan.critic.parameters]
+    training.train_step()
     # half a cosine ends at (1 + cos π)/2 = 0 exactly
-    assert all(old.equal(new) for old, new in zip(before, training.game.gan.critic.parameters, strict=True))
+    assert all(old.equal(new) for old, new in zip(before, training.context.gan.critic.parameters, strict=True))

@@ -49,17 +49,17 @@ def test_momentum_multiplies_a_constant_gradient_by_its_geometric_sum():
 
 
 def test_make_optimizer_moves_the_critic_at_its_own_rate():
-    gan = train(SGD(lr=0.1, critic_lr=0.3)).game.gan
+    gan = train(SGD(lr=0.1, critic_lr=0.3)).context.gan
     assert gan.generator.optimizer.param_groups[0]["lr"] == 0.1
     assert gan.critic.optimizer.param_groups[0]["lr"] == 0.3
 
 
 def test_a_critic_without_a_rate_of_its_own_takes_the_other():
-    assert train(SGD(lr=0.1)).game.gan.critic.optimizer.param_groups[0]["lr"] == 0.1
+    assert train(SGD(lr=0.1)).context.gan.critic.optimizer.param_groups[0]["lr"] == 0.1
 
 
 def test_a_critic_with_rate_zero_never_moves():
     training = train(SGD(critic_lr=0.0))
-    before = [weight.clone() for weight in training.game.gan.critic.parameters]
-    training.advance()
-    assert all(map(torch.equal, before, training.game.gan.critic.parameters))
+    before = [weight.clone() for weight in training.context.gan.critic.parameters]
+    training.train_step()
+    assert all(map(torch.equal, before, training.context.gan.critic.parameters))

@@ -131,12 +131,12 @@ def test_other_pictures_of_the_run_can_be_animated(tmp_path):
 def test_a_folder_that_is_not_there_is_refused_with_those_there_are(tmp_path):
     error = ask(make_run(tmp_path / "run", under="class-sheet"), "--from", "class-shet").exception
     assert isinstance(error, UsageError)
-    assert error.mend == "--from class-sheet"
+    assert error.fix == "--from class-sheet"
 
 
 def test_where_the_sample_grids_are_all_there_is_that_is_said(tmp_path):
     error = ask(make_run(tmp_path / "run", (1, 2)), "--from", "nope").exception
-    assert error.mend == "no --from, for the sample grids"
+    assert error.fix == "no --from, for the sample grids"
 
 
 def test_a_run_without_pictures_is_refused(tmp_path):
@@ -174,7 +174,7 @@ def test_a_torn_picture_is_refused_by_name(tmp_path):
 def test_a_file_that_cannot_be_written_is_refused(tmp_path, monkeypatch, out, what):
     monkeypatch.chdir(make_run(tmp_path / "run"))
     error = ask(".", "-o", out).exception
-    assert isinstance(error, UsageError) and what in error.what and error.mend
+    assert isinstance(error, UsageError) and what in error.what and error.fix
 
 
 def test_a_film_that_fails_leaves_the_old_one_and_no_part(tmp_path, monkeypatch):

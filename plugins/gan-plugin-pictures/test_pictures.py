@@ -9,7 +9,7 @@ from gan_plugin_pictures.latents import ClassSheet, Interpolation, Neighbourhood
 from gan_plugin_pictures.milestones import Milestones, crowded
 from gan_plugin_pictures.reals import NearestReals, Reals, nearest
 from gancore import CompositionError, Progress, StoredData, component, hookimpl
-from gancore.component import card_of, kebab
+from gancore.plugins.component import info_of, kebab
 from gancore.testing import check_component, some_data, train
 
 torch.set_num_threads(1)
@@ -27,7 +27,7 @@ def training_of(*components, classes=(3,)):
 
 
 def progress_of(training=None, step=5):
-    return Progress((training or training_of()).game, step, 0.5)
+    return Progress((training or training_of()).context, step, 0.5)
 
 
 def draw(picture, folder, progress):
@@ -81,16 +81,16 @@ def test_drawing_changes_no_bit_of_training(cls, tmp_path):
     picture = cls()
     one, other = training_of(picture), training_of()
     for step in range(3):
-        one.advance(), other.advance()
+        one.train_step(), other.train_step()
         picture.draw(progress_of(one, step), tmp_path)
     for role in ("generator", "critic"):
-        weights = other.game.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.game.gan.player(role).state_dict().items())
+        weights = other.context.gan.player(role).state_dict()
+        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
 
 
 @pytest.mark.parametrize("cls", ALL)
 def test_points_are_refused(cls):
-    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in card_of(cls).rules)
+    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in info_of(cls).rules)
 
 
 @pytest.mark.parametrize("cls", [each for each in ALL if each is not ClassSheet])
@@ -165,7 +165,7 @@ def test_an_unknown_label_set_is_refused_before_training():
 
 
 def test_data_without_labels_are_refused_by_the_class_sheet():
-    assert any(rule.tag == "data.labels" and rule.hard and not rule.present for rule in card_of(ClassSheet).rules)
+    assert any(rule.tag == "data.labels" and rule.hard and not rule.present for rule in info_of(ClassSheet).rules)
 
 
 # ── interpolation ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -275,7 +275,7 @@ def test_a_row_is_a_sample_and_its_nearest_reals(tmp_path):
     sheet = cells(draw(NearestReals(images=3, neighbours=2), tmp_path, progress), 3)
     samples, _ = progress.samples(3)
     assert torch.equal(sheet[:, 0], bytes_of(samples))
-    found = nearest(samples, [progress.game.data.take(torch.arange(40), torch.Generator())[0]], 2)
+    found = nearest(samples, [progress.context.data.take(torch.arange(40), torch.Generator())[0]], 2)
     assert torch.equal(sheet[:, 1:], bytes_of(found))
 
 
@@ -289,7 +289,7 @@ def test_the_search_is_spread_evenly_over_the_data():
 @pytest.mark.parametrize("cls", [Reals, NearestReals])
 def test_without_data_no_reals_are_drawn(cls, tmp_path):
     training = training_of()
-    training.game = evolve(training.game, data=None)
+    training.context = evolve(training.context, data=None)
     assert not draw(cls(), tmp_path, progress_of(training)).exists()
 
 
@@ -300,7 +300,7 @@ def advance(strip, training, folder, steps):
     """Train to each of some steps and draw there; return the last file."""
     for step in steps:
         while training.step < step:
-            training.advance()
+            training.train_step()
         file = draw(strip, folder, progress_of(training, step))
     return file
 
@@ -352,7 +352,7 @@ def test_chosen_steps_are_kept_from_the_first_drawing_that_reaches_them(tmp_path
     strip = Milestones(at=(3, 4, 8))
     progress = progress_of()
     for step in (2, 4, 6, 10, 12):
-        strip.draw(Progress(progress.game, step, 0.0), tmp_path)
+        strip.draw(Progress(progress.context, step, 0.0), tmp_path)
     assert strip.steps == [4, 10]
 
 

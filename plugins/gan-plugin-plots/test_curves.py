@@ -188,14 +188,14 @@ def test_what_makes_no_sense_is_refused(tmp_path, monkeypatch, words, what):
     monkeypatch.chdir(make_run(tmp_path / "run"))
     error = ask(".", *words).exception
     assert isinstance(error, UsageError)
-    assert what in error.what and error.mend
+    assert what in error.what and error.fix
 
 
 def test_rows_without_a_figure_to_draw_are_refused(tmp_path):
     run = make_run(tmp_path / "run")
     (run / "metrics.jsonl").write_text('{"step": 1, "epoch": 0.5}\n')
     error = ask(run, "-o", tmp_path / "c.png").exception
-    assert isinstance(error, UsageError) and error.mend == "--figures epoch"
+    assert isinstance(error, UsageError) and error.fix == "--figures epoch"
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

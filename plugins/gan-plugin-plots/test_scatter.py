@@ -19,7 +19,7 @@ def points(d=2):
 
 def draw(folder, training, **options):
     scatter = Scatter(count=20, **options)
-    progress = Progress(training.game, training.step, training.epoch)
+    progress = Progress(training.context, training.step, training.epoch)
     scatter.draw(progress, folder)
     return folder / "scatter" / f"step-{training.step:09d}.png"
 
@@ -69,7 +69,7 @@ def test_same_points_give_the_same_bytes(tmp_path, d):
 def test_film_has_one_frame_a_drawing(tmp_path):
     training = train(data=points())
     for count in (1, 2, 3):
-        training.advance()
+        training.train_step()
         draw(tmp_path, training, seconds=0.5)
         with Image.open(tmp_path / "scatter.gif") as film:
             assert (film.n_frames, film.info["duration"]) == (count, 500)
@@ -91,8 +91,8 @@ def test_no_seconds_make_no_film(tmp_path):
 def test_drawing_changes_no_bit_of_training(tmp_path):
     one, other = train(data=points()), train(data=points())
     for _ in range(3):
-        one.advance()
-        other.advance()
+        one.train_step()
+        other.train_step()
         draw(tmp_path, one)
-    weights = other.game.gan.generator.state_dict()
-    assert all(torch.equal(each, weights[name]) for name, each in one.game.gan.generator.state_dict().items())
+    weights = other.context.gan.generator.state_dict()
+    assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.generator.state_dict().items())

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gancore import Crop, component, hookimpl, needs, option, pyramid, wary_without
+from gancore import Crop, component, hookimpl, option, pyramid, requires, warns_without
 
 SOURCE = "Karras et al., ICLR 2018, arXiv:1710.10196, section 2"
-IMAGES = needs("data.images", "points have no height and width to double", mend="--gen mlp --critic mlp-critic")
+IMAGES = requires("data.images", "points have no height and width to double", fix="--gen mlp --critic mlp-critic")
 
 
 class Growing(nn.Module):
@@ -119,8 +119,8 @@ class Critic(Growing):
     provides=["growing.generator"],
     rules=[
         IMAGES,
-        needs(
-            "growing.critic", "any other critic knows fakes by their coarse pixels", mend="--critic progressive-critic"
+        requires(
+            "growing.critic", "any other critic knows fakes by their coarse pixels", fix="--critic progressive-critic"
         ),
     ],
     asks={"critic": "progressive-critic", "upsample": "nearest-conv", "init": "he", "critic-norm": "none"},
@@ -169,7 +169,7 @@ class Progressive:
 @component(
     source=SOURCE,
     provides=["growing.critic"],
-    rules=[IMAGES, wary_without("growing.generator", "nothing makes the critic grow", mend="--gen progressive")],
+    rules=[IMAGES, warns_without("growing.generator", "nothing makes the critic grow", fix="--gen progressive")],
 )
 class ProgressiveCritic:
     """Judge images at the size the generator `progressive` has grown to, finer detail averaged away.

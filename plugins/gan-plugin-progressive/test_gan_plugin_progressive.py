@@ -7,11 +7,11 @@ from torch.nn.functional import avg_pool2d
 
 from gan_plugin_progressive import Growing, Progressive, ProgressiveCritic
 from gancore import CompositionError, component, hookimpl
-from gancore.composition import check_rules
-from gancore.hooks import Chosen
-from gancore.run.samples import draw_samples
-from gancore.run.snapshot import capture, restore
+from gancore.plugins.calling import Component
+from gancore.recipe.rules import check_rules
+from gancore.run.checkpoint.state import capture, restore
 from gancore.testing import StandIn, StandInLoss, check_component, some_batch, some_data, through_files, train
+from gancore.train.sampling import draw_samples
 
 SIZES = [(16, 16), (28, 28), (48, 32), (50, 30), (9, 21)]
 MIXED = [0, 0.5, 1, 1.25, 2]  # level + α for images of 16 pixels, whose levels are 4, 8 and 16
@@ -24,7 +24,7 @@ def play(size=(16, 16), beside=(), **options):
 
 def players(size=(16, 16), growth=None, **more):
     """Both networks, grown so far (by default the whole way)."""
-    gan = play(size, **more).game.gan
+    gan = play(size, **more).context.gan
     for player in (gan.generator, gan.critic):
         for net in growing(player.network):
             net.grow(net.top if growth is None else growth)
@@ -190,7 +190,7 @@ def test_critics_of_levels_and_of_their_fades_join_without_a_jump():
 
 
 def test_a_critic_without_the_growing_generator_judges_whole_images():
-    gan = train(ProgressiveCritic(width=2), data=some_data((3, 28, 28)), batch=4).game.gan
+    gan = train(ProgressiveCritic(width=2), data=some_data((3, 28, 28)), batch=4).context.gan
     assert growths(gan) == [2]
 
 
@@ -209,8 +209,8 @@ def test_progressive_critic_conforms():
 def test_both_players_grow_by_the_steps_done_and_the_figure_says_how_far():
     training = play(steps_per_level=1, fade=2)
     for wanted in (0, 0, 0.5, 1, 1, 1.5, 2, 2):
-        assert training.advance()["generator/progressive/growth"] == wanted
-        assert growths(training.game.gan) == [wanted, wanted]
+        assert training.train_step()["generator/progressive/growth"] == wanted
+        assert growths(training.context.gan) == [wanted, wanted]
 
 
 def unused(net, level):
@@ -227,20 +227,20 @@ def unused(net, level):
 def test_layers_that_do_not_run_get_no_gradient_and_the_others_do(level):
     training = play(steps_per_level=1, fade=0)
     for _ in range(level + 1):
-        training.advance()
+        training.train_step()
     batch = some_batch(training, "generator")
     batch.fake.score.sum().backward()
-    for player in (training.game.gan.generator, training.game.gan.critic):
+    for player in (training.context.gan.generator, training.context.gan.critic):
         without = [name for name, weight in player.named_parameters() if weight.grad is None]
         assert without == unused(player.network, level)
 
 
 def test_training_leaves_layers_of_levels_to_come_as_they_are_and_moves_the_others():
     training = play(steps_per_level=5)
-    for player in (training.game.gan.generator, training.game.gan.critic):
+    for player in (training.context.gan.generator, training.context.gan.critic):
         before = {name: weight.detach().clone() for name, weight in player.named_parameters()}
         for _ in range(2):
-            training.advance()
+            training.train_step()
         same = [name for name, weight in player.named_parameters() if torch.equal(weight, before[name])]
         assert same == unused(player.network, 0)
         trained = {id(weight) for weight in player.optimizer.state}
@@ -250,10 +250,10 @@ def test_training_leaves_layers_of_levels_to_come_as_they_are_and_moves_the_othe
 def test_a_checkpoint_is_sampled_as_it_was_trained_though_no_step_is_made():
     training, fresh = (play(steps_per_level=1, fade=4) for _ in range(2))
     for _ in range(4):
-        training.advance()
+        training.train_step()
     restore(fresh, through_files(capture(training)))
-    assert growths(fresh.game.gan) == [0.5, 0.5]
-    assert torch.equal(draw_samples(fresh.game, 4, "test")[0], draw_samples(training.game, 4, "test")[0])
+    assert growths(fresh.context.gan) == [0.5, 0.5]
+    assert torch.equal(draw_samples(fresh.context, 4, "test")[0], draw_samples(training.context, 4, "test")[0])
 
 
 def test_torchs_own_state_dict_carries_the_growth():
@@ -293,8 +293,8 @@ class Wraps:
 def test_players_grow_inside_the_wrappers_of_other_components():
     training = play(beside=[Wraps()], steps_per_level=1, fade=2)
     for _ in range(3):
-        training.advance()
-    assert growths(training.game.gan) == [0.5, 0.5]
+        training.train_step()
+    assert growths(training.context.gan) == [0.5, 0.5]
 
 
 @component(source="a test")
@@ -311,8 +311,8 @@ class Packs:
 def test_the_critic_reads_as_many_channels_as_it_is_shown():
     training = play(beside=[Packs()], steps_per_level=1, fade=2)
     for _ in range(3):
-        training.advance()
-    assert training.game.gan.critic.network.body.readers[0][0].in_channels == 6
+        training.train_step()
+    assert training.context.gan.critic.network.body.readers[0][0].in_channels == 6
 
 
 @pytest.mark.parametrize("growth", MIXED)
@@ -350,7 +350,9 @@ def test_a_gradient_penalty_can_be_taken_through_the_critic_while_a_level_fades_
 
 
 def test_channels_double_with_each_smaller_level_up_to_the_limit():
-    gan = train(Progressive(width=3, limit=10), ProgressiveCritic(width=3, limit=10), data=some_data((3, 32, 32))).game
+    gan = train(
+        Progressive(width=3, limit=10), ProgressiveCritic(width=3, limit=10), data=some_data((3, 32, 32))
+    ).context
     painters, readers = gan.gan.generator.network.painters, gan.gan.critic.network.body.readers
     assert [each[0].in_channels for each in painters] == [10, 10, 6, 3]
     assert [each[0].out_channels for each in readers] == [10, 10, 6, 3]
@@ -365,8 +367,8 @@ class BatchNorms:
 
 def test_norms_of_levels_to_come_keep_their_statistics():
     training = play(beside=[BatchNorms()], steps_per_level=5)
-    training.advance()
-    for net in growing(training.game.gan.generator.network) + growing(training.game.gan.critic.network):
+    training.train_step()
+    for net in growing(training.context.gan.generator.network) + growing(training.context.gan.critic.network):
         counts = [
             [int(x.num_batches_tracked) for x in b.modules() if isinstance(x, nn.BatchNorm2d)] for b in net.blocks
         ]
@@ -378,7 +380,7 @@ def test_norms_of_levels_to_come_keep_their_statistics():
 
 
 def rules_of(*components, tags=("data.images",)):
-    chosen = [Chosen(type(each).__name__, "gen", each) for each in components]
+    chosen = [Component(type(each).__name__, "gen", each) for each in components]
     return check_rules(chosen, tags, False, lambda tag: True)
 
 
@@ -389,7 +391,7 @@ def test_both_together_are_fine():
 def test_progressive_refuses_a_critic_that_does_not_grow_and_names_the_one_that_does():
     with pytest.raises(CompositionError, match="coarse pixels") as caught:
         rules_of(Progressive(), StandIn())
-    assert caught.value.mend == "--critic progressive-critic"
+    assert caught.value.fix == "--critic progressive-critic"
 
 
 def test_progressive_critic_says_that_nothing_makes_it_grow():

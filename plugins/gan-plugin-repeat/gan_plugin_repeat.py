@@ -65,13 +65,13 @@ class Repeat:
 
     @hookimpl
     def adapt_data(self, data):
-        for held, what, mend in (
+        for held, what, fix in (
             (len(data), "the data hold", f"--repeat.images {len(data)}"),
             (self.count, "an epoch shows", f"--repeat.count {self.images}"),
         ):
             if held < self.images:
                 raise CompositionError(
-                    f"{what} {held} samples, fewer than the {self.images} to repeat", where="repeat.images", mend=mend
+                    f"{what} {held} samples, fewer than the {self.images} to repeat", where="repeat.images", fix=fix
                 )
         rng = torch.Generator().manual_seed(self.seed)
         samples, labels = data.take(torch.randperm(len(data), generator=rng)[: self.images], rng)

@@ -26,7 +26,7 @@ def watch(steps=1, **options):
     witness = Witness()
     training = train(NCritic(**options), witness)
     for _ in range(steps):
-        training.advance()
+        training.train_step()
     return witness, training
 
 

@@ -14,7 +14,7 @@ def rng(seed=0):
 
 
 def weights(training, role):
-    return [weight.detach().clone() for weight in training.game.gan.player(role).parameters]
+    return [weight.detach().clone() for weight in training.context.gan.player(role).parameters]
 
 
 # ── wgan-warmup ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -113,24 +113,24 @@ def test_the_last_loss_of_the_generator_counts():
 
 def test_a_skipped_critic_does_not_move():
     training = train(Monitored(threshold=1e9))
-    training.advance()
+    training.train_step()
     before = weights(training, "critic")
-    training.advance()
+    training.train_step()
     assert all(map(torch.equal, before, weights(training, "critic")))
 
 
 def test_the_generator_moves_while_the_critic_is_skipped():
     training = train(Monitored(threshold=1e9))
-    training.advance()
+    training.train_step()
     before = weights(training, "generator")
-    training.advance()
+    training.train_step()
     assert not all(map(torch.equal, before, weights(training, "generator")))
 
 
 def test_skipped_is_the_share_of_the_critic_updates_of_the_run():
     training = train(monitored := Monitored(threshold=1e9))
     for _ in range(4):
-        training.advance()
+        training.train_step()
     assert monitored.measure() == {"skipped": 0.75}  # all but the first
 
 
@@ -210,7 +210,7 @@ def test_a_resumed_boost_ends_where_it_would_have():
 def test_during_a_boost_the_other_player_does_not_move(options, still):
     training = train(Boosted(generator_chance=options[0], critic_chance=options[1]))
     before = weights(training, still)
-    training.advance()
+    training.train_step()
     assert all(map(torch.equal, before, weights(training, still)))
 
 
@@ -333,5 +333,5 @@ def test_simultaneous_steps_spiral_outwards_by_one_plus_h_squared():
 
     before = size()
     for _ in range(50):
-        training.advance()
+        training.train_step()
     assert size() / before == pytest.approx(1.01**50, rel=50 * 4 * 2**-23)  # four roundings of float32 a step

@@ -36,8 +36,8 @@ def open_executor(address: str, jobs: int) -> SubmittedJobs:
         engine.update_parameters(**{"name": "gan", "timeout_min": A_DAY, **parameters})
     except (AssertionError, NameError, OSError, RuntimeError, TypeError, ValueError) as error:
         what = f"submitit refuses it: {_line(error, 0)}"
-        mend = "submitit:FOLDER,cluster=slurm,timeout_min=240,slurm_partition=NAME"
-        raise UsageError(what, where=f"--executor submitit:{address}", mend=mend) from error
+        fix = "submitit:FOLDER,cluster=slurm,timeout_min=240,slurm_partition=NAME"
+        raise UsageError(what, where=f"--executor submitit:{address}", fix=fix) from error
     return SubmittedJobs(engine, jobs)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import softplus
 
 from gan_plugin_targets.label_smoothing import LabelSmoothing
-from gancore.component import card_of
+from gancore.plugins.component import info_of
 from gancore.testing import StandInLoss, check_component, some_batch, terms, train
 
 torch.set_num_threads(1)
@@ -96,10 +96,10 @@ def test_targets_keep_half_precision():
 
 @pytest.mark.parametrize(("fake", "noted"), [(0.0, False), (0.1, True)])
 def test_only_two_sided_smoothing_is_noted(fake, noted):
-    note = next(rule for rule in card_of(LabelSmoothing).rules if not rule.hard)
+    note = next(rule for rule in info_of(LabelSmoothing).rules if not rule.hard)
     assert note.when(LabelSmoothing(fake=fake)) is noted
 
 
 def test_a_loss_without_targets_is_refused():
-    rule = next(rule for rule in card_of(LabelSmoothing).rules if rule.hard)
+    rule = next(rule for rule in info_of(LabelSmoothing).rules if rule.hard)
     assert (rule.tag, rule.present) == ("loss.targets", False)

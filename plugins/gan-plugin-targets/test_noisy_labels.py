@@ -6,7 +6,7 @@ from torch.nn.functional import softplus
 
 from gan_plugin_targets.noisy_labels import NoisyLabels
 from gancore import component, hookimpl
-from gancore.component import card_of
+from gancore.plugins.component import info_of
 from gancore.testing import StandInLoss, check_component, some_batch, terms, train
 
 torch.set_num_threads(1)
@@ -108,5 +108,5 @@ def test_generator_terms_are_unchanged_bit_for_bit():
 
 
 def test_a_loss_without_targets_is_refused():
-    (rule,) = card_of(NoisyLabels).rules
+    (rule,) = info_of(NoisyLabels).rules
     assert (rule.tag, rule.present, rule.hard) == ("loss.targets", False, True)

@@ -32,9 +32,7 @@ class TensorBoard:
 
     def __attrs_post_init__(self):
         if find_spec("tensorboard") is None:
-            raise UsageError(
-                "tensorboard is not installed", where="--track tensorboard", mend="pip install tensorboard"
-            )
+            raise UsageError("tensorboard is not installed", where="--track tensorboard", fix="pip install tensorboard")
 
     @hookimpl
     def draw(self, progress, folder):

@@ -38,7 +38,7 @@ def steps_of(found, tag="critic/total"):
     return [each.step for each in found.Scalars(tag)]
 
 
-GAME = train().game
+GAME = train().context
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_without_the_package_it_cannot_be_chosen(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(UsageError) as caught:
         TensorBoard()
-    assert caught.value.mend == "pip install tensorboard"
+    assert caught.value.fix == "pip install tensorboard"
 
 
 def test_every_figure_is_a_curve_under_its_own_name(board, tmp_path):

@@ -101,6 +101,6 @@ class VirtualBatch:
                 f"virtual-batch keeps real samples of shape {list(plan.shape)}, but here the critic sees "
                 f"{list(plan.critic_shape)}",
                 where="--critic-norm virtual-batch",
-                mend="--critic-norm layer",
+                fix="--critic-norm layer",
             )
         net.body = Referenced(net.body, *plan.reals(self.reference))

@@ -7,7 +7,7 @@ from torch import nn
 
 from gan_plugin_virtual_batch_norm import Referenced, VirtualBatch, VirtualBatchNorm
 from gancore import CompositionError, component, hookimpl
-from gancore.hooks import Hooks
+from gancore.plugins.calling import Hooks
 from gancore.testing import check_component, some_batch, some_data, train
 
 torch.set_num_threads(1)
@@ -31,7 +31,7 @@ def layer(m=M, weight=0.2, eps=1e-5, centre=True):
 def players(**options):
     """Both networks of a game with a small reference, and a batch of its fakes."""
     training = train(VirtualBatch(**{"reference": M, **options}))
-    gan, batch = training.game.gan, some_batch(training)
+    gan, batch = training.context.gan, some_batch(training)
     return gan.generator.network, gan.critic.network, batch
 
 
@@ -179,7 +179,7 @@ def test_references_are_part_of_the_weights():
 def test_loaded_weights_give_the_same_samples():
     generator, _, batch = players()
     training = train(VirtualBatch(reference=M), seed=5)
-    other = training.game.gan.generator.network
+    other = training.context.gan.generator.network
     assert not torch.equal(other(batch.fake.z, batch.fake.labels), batch.fake.images)
     other.load_state_dict(generator.state_dict())
     assert torch.equal(other(batch.fake.z, batch.fake.labels), batch.fake.images)
@@ -233,8 +233,8 @@ def test_columns_appended_by_other_components_reach_the_reference():
             return Widened(net)
 
     training = train(VirtualBatch(reference=M), Appends())  # the norm comes first in the calling order
-    training.advance()
-    assert isinstance(training.game.gan.generator.network, Referenced)
+    training.train_step()
+    assert isinstance(training.context.gan.generator.network, Referenced)
 
 
 def test_a_norm_of_the_generator_alone_leaves_the_critic_as_it_is():
@@ -243,7 +243,7 @@ def test_a_norm_of_the_generator_alone_leaves_the_critic_as_it_is():
             [evolve(each, roles=frozenset({"generator"})) if each.name == "virtual-batch" else each for each in chosen]
         )
 
-    gan = train(VirtualBatch(reference=M), hooks=generator_only).game.gan
+    gan = train(VirtualBatch(reference=M), hooks=generator_only).context.gan
     assert isinstance(gan.generator.network, Referenced)
     assert not isinstance(gan.critic.network.body, Referenced)
 

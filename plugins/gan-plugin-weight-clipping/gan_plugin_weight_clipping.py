@@ -3,17 +3,17 @@
 import torch
 from torch import nn
 
-from gancore import component, hookimpl, option, wary_of
+from gancore import component, hookimpl, option, warns_with
 
 
 @component(
     source="Arjovsky, Chintala and Bottou, ICML 2017, arXiv:1701.07875, algorithm 1",
     provides=["lipschitz", "weights.clipped"],
     rules=[
-        wary_of(
+        warns_with(
             "critic.batch-statistics",
             "batch norm divides by the spread of its input, so small weights no longer bound the critic's slope",
-            mend="--critic-norm layer or none",
+            fix="--critic-norm layer or none",
         ),
     ],
     known_as={"clip": "", "clipping": ""},
@@ -39,7 +39,7 @@ class WeightClipping:
 
     @hookimpl
     def measure(self, progress):
-        return {"at-bound": share_at_bounds(self.clipped(progress.game.gan), self.c)}
+        return {"at-bound": share_at_bounds(self.clipped(progress.context.gan), self.c)}
 
     def clipped(self, gan):
         """List the weights that are kept in the box."""

@@ -7,7 +7,7 @@ from attrs import frozen
 from torch import Tensor
 
 from gan_plugin_augment.transforms import IMAGES, draw, transform
-from gancore import Data, LabelSet, component, hookimpl, option, wary_of
+from gancore import Data, LabelSet, component, hookimpl, option, warns_with
 
 
 def leaks(how: "Augment") -> bool:
@@ -50,12 +50,12 @@ class Augmented:
     "arXiv:2006.06676, and Zhao et al., NeurIPS 2020, arXiv:2006.10738",
     rules=[
         IMAGES,
-        wary_of(
+        warns_with(
             "data.images",
             "the generator learns to draw what only the reals are put through: shifts, turns and odd colours come "
             "back in its samples",
             cite="Zhao et al. 2020, section 3; Karras et al. 2020, section 2",
-            mend="--reg augment-views transforms reals and fakes alike; of the reals alone, flip at most",
+            fix="--reg augment-views transforms reals and fakes alike; of the reals alone, flip at most",
             when=leaks,
         ),
     ],

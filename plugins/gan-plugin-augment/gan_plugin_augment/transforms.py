@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gancore import draw_rows, needs
+from gancore import draw_rows, requires
 
-IMAGES = needs("data.images", "it moves and colours the pixels of images, but the data are points", mend="leave it out")
+IMAGES = requires(
+    "data.images", "it moves and colours the pixels of images, but the data are points", fix="leave it out"
+)
 
 # ── one transformation a function: images [N, C, H, W] and one parameter a sample [N], all differentiable ─────────
 

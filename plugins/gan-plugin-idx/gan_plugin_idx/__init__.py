@@ -51,10 +51,10 @@ def find_splits(root: Path) -> dict[str, Path]:
             first = splits.setdefault(found[1], path)
             if first.parent != path.parent:
                 both = f"{shown(first)} and {shown(path)}"
-                raise DataError(f"one split lies in two folders: {both}", where="idx.path", mend="give one folder")
+                raise DataError(f"one split lies in two folders: {both}", where="idx.path", fix="give one folder")
     if not splits:
         what = f"no …-images-idx3-ubyte or …-images-idx3-ubyte.gz in {shown(root)}"
-        raise DataError(what, where="idx.path", mend="give the folder that holds them")
+        raise DataError(what, where="idx.path", fix="give the folder that holds them")
     return splits
 
 
@@ -65,7 +65,7 @@ def choose(splits: dict[str, Path], split: str) -> list[Path]:
     if len(names) == (2 if split == "both" else 1) and set(names) <= set(splits):
         return [splits[name] for name in names]
     there, near = map(shown, (", ".join(splits), get_close_matches(split, splits, n=1, cutoff=0)[0]))
-    raise DataError(f"split is {shown(split)}, but there is {there}", where="idx.split", mend=f"--idx.split {near}")
+    raise DataError(f"split is {shown(split)}, but there is {there}", where="idx.split", fix=f"--idx.split {near}")
 
 
 def labels_beside(images: Path) -> Path | None:
@@ -119,7 +119,7 @@ def read_idx(path: Path, *wanted: int) -> np.ndarray:
         what = f"is truncated or corrupt: {error}"
     except OSError as error:
         what = f"cannot be read: {error.strerror}"
-    raise DataError(f"{shown(path.name)} {what}", where=shown(path), mend="get the file again")
+    raise DataError(f"{shown(path.name)} {what}", where=shown(path), fix="get the file again")
 
 
 def read_split(images: Path) -> tuple[Tensor, Tensor | None]:
@@ -135,7 +135,7 @@ def read_split(images: Path) -> tuple[Tensor, Tensor | None]:
     labels = None if beside is None else torch.from_numpy(read_idx(beside, 0x801)).long()[:, None]
     if labels is not None and len(labels) != len(pixels):
         where = f"{shown(images)} and {shown(beside.name)}"
-        raise DataError(f"{len(pixels)} images, but {len(labels)} labels", where=where, mend="get both files again")
+        raise DataError(f"{len(pixels)} images, but {len(labels)} labels", where=where, fix="get both files again")
     return pixels, labels
 
 
@@ -162,7 +162,7 @@ class Idx:
             return CLOTHES if known else tuple(map(str, range(largest + 1)))
         if len(self.classes) <= largest or len(set(self.classes)) < len(self.classes):
             what = f"{len(set(self.classes))} different names are given, but the labels go up to {largest}"
-            raise UsageError(what, where="idx.classes", mend=f"name {largest + 1} classes, or leave it out")
+            raise UsageError(what, where="idx.classes", fix=f"name {largest + 1} classes, or leave it out")
         return self.classes
 
     def files(self, base: Path) -> list[Path]:
@@ -175,7 +175,7 @@ class Idx:
         beside = {each.name: each for each in path.parent.glob("*")}
         near = [shown(beside[name]) for name in get_close_matches(path.name, beside, n=1)]
         what = f"{shown(path)} does not exist" if self.path else "idx.path is empty"
-        raise UsageError(what, where="idx.path", mend=f"--data {(near or ['FOLDER'])[0]}")
+        raise UsageError(what, where="idx.path", fix=f"--data {(near or ['FOLDER'])[0]}")
 
     @hookimpl
     def recognizes(self, path: Path) -> int:
@@ -193,7 +193,7 @@ class Idx:
         labels = [each for _, each in parts if each is not None]
         if len({each.shape[1:] for each in images}) > 1 or len(labels) not in (0, len(parts)):
             what = "the splits differ in the shape of their images, or only one has labels"
-            raise DataError(what, where=shown(self.path), mend="--idx.split auto reads one alone")
+            raise DataError(what, where=shown(self.path), fix="--idx.split auto reads one alone")
         if not labels:
             return StoredData(torch.cat(images))
         column = torch.cat(labels)

@@ -44,8 +44,8 @@ def missing(known: Known, folder: Path, parts: tuple[str, ...]) -> DataError:
     """Say which files were looked for, where they may be put, and what fetches them."""
     names = ", ".join(f"{part}-{what}-ubyte.gz" for part in parts for what in ("images-idx3", "labels-idx1"))
     what = f"{shown(folder)} lacks files of {known.name}; looked for {names}, zipped or not"
-    mend = f"--{known.name}.download true, or put the files into that folder by hand"
-    return DataError(what, where=f"{known.name}.path", mend=mend)
+    fix = f"--{known.name}.download true, or put the files into that folder by hand"
+    return DataError(what, where=f"{known.name}.path", fix=fix)
 
 
 def fetch(known: Known, folder: Path, parts: tuple[str, ...]) -> None:
@@ -56,7 +56,7 @@ def fetch(known: Known, folder: Path, parts: tuple[str, ...]) -> None:
         from torchvision.datasets.utils import download_url
     except ImportError as error:
         what = f"torchvision, which fetches the files, cannot be imported: {error}"
-        raise UsageError(what, where=where, mend=f"pip install torchvision, or {by_hand}") from error
+        raise UsageError(what, where=where, fix=f"pip install torchvision, or {by_hand}") from error
     source, faults = getattr(datasets, known.torchvision), []
     for name, md5 in source.resources:
         if not name.startswith(parts) or os.path.isfile(folder / name.removesuffix(".gz")):
@@ -69,7 +69,7 @@ def fetch(known: Known, folder: Path, parts: tuple[str, ...]) -> None:
                 faults.append(f"{mirror}{name}: {error}")
         else:
             what = f"{name} cannot be fetched (is this machine online?): {'; '.join(faults)}"
-            raise DataError(what, where=where, mend=f"try again, or {by_hand}")
+            raise DataError(what, where=where, fix=f"try again, or {by_hand}")
 
 
 def read_part(known: Known, images: Path) -> tuple[Tensor, Tensor]:
@@ -77,10 +77,10 @@ def read_part(known: Known, images: Path) -> tuple[Tensor, Tensor]:
     pixels, labels = read_split(images)
     if pixels.shape[1:] != (1, 28, 28):
         what = f"{images.name} holds images of {'×'.join(map(str, pixels.shape[1:]))}, but {known.name}'s are 1×28×28"
-        raise DataError(what, where=shown(images), mend="--data idx reads images of any size")
+        raise DataError(what, where=shown(images), fix="--data idx reads images of any size")
     if labels is None or labels.max() > 9:
         what = "has no labels beside it" if labels is None else f"has a label {labels.max()}, but 0 to 9 are known"
-        raise DataError(f"{images.name} {what}", where=shown(images), mend="get both files again")
+        raise DataError(f"{images.name} {what}", where=shown(images), fix="get both files again")
     return pixels, labels
 
 

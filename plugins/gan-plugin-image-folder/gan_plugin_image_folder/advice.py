@@ -24,7 +24,7 @@ def advise(facts: Mapping[str, Any], fix_list: str) -> Iterator[Advice]:
         yield Advice(("--image-folder.leave-out", fix_list), f"{images['unusable']} files cannot be used")
     yield from of_size(facts)
     if facts["labels_refused"]:
-        yield Advice(("--image-folder.labels", "none"), "the labels are refused; or mend what is said of them")
+        yield Advice(("--image-folder.labels", "none"), "the labels are refused; or fix what is said of them")
     elif any(len(counts) == 1 for counts in facts["labels"].values()):
         yield Advice(("--image-folder.labels", "none"), "one class alone tells nothing apart")
     if facts["equal"]:
@@ -58,7 +58,7 @@ def of_equal(facts: Mapping[str, Any]) -> Advice:
 
 
 def warnings_of(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what no option mends."""
+    """Yield what no option fixes."""
     images = facts["images"]
     if images["unusable"] > images["usable"]:
         yield "more than half of the images cannot be used: `gan run` refuses the set until they are left out"

@@ -47,13 +47,13 @@ def choose(table: Table, unfit: Mapping[int, str], wanted: Sequence[str]) -> lis
         if why in ("there is no such column", "no value", "one value", "lists"):
             what = f"{shown(name)} cannot be a label column: {why}; the columns are {shown(*names) or 'none'}"
             near = get_close_matches(name, names, n=1)
-            mend = f"--image-folder.label-columns {shown(*near)}" if near and name not in names else "leave it out"
-            raise DataError(what, where=f"{shown(table.path)}, image-folder.label-columns", mend=mend)
+            fix = f"--image-folder.label-columns {shown(*near)}" if near and name not in names else "leave it out"
+            raise DataError(what, where=f"{shown(table.path)}, image-folder.label-columns", fix=fix)
     chosen = [names[name] for name in dict.fromkeys(wanted)] or [place for place, why in unfit.items() if not why]
     if not chosen:
         about = shown(*(f"{table.columns[place]} ({why})" for place, why in unfit.items())) or "there is none"
-        mend = f"--image-folder.label-columns COLUMN,… takes some of them, {WITHOUT}"
-        raise DataError(f"no column holds categories: {about}", where=shown(table.path), mend=mend)
+        fix = f"--image-folder.label-columns COLUMN,… takes some of them, {WITHOUT}"
+        raise DataError(f"no column holds categories: {about}", where=shown(table.path), fix=fix)
     return chosen
 
 
@@ -65,7 +65,7 @@ def agree(table: Table, rows: Mapping[str, Sequence[Row]], columns: Sequence[int
                 one, other = first.cells[column], row.cells[column]
                 if one != other:
                     what = f"{shown(name)} is labelled twice: {shown(f'{table.columns[column]} is {one}, and {other}')}"
-                    raise DataError(what, where=table.at([first, row]), mend="leave one of the rows out")
+                    raise DataError(what, where=table.at([first, row]), fix="leave one of the rows out")
 
 
 def classes_of(table: Table, column: int, rows: Mapping[str, Row]) -> list[str]:
@@ -75,10 +75,10 @@ def classes_of(table: Table, column: int, rows: Mapping[str, Row]) -> list[str]:
     """
     name = shown(table.columns[column])
     empty = [(row, image) for image, row in rows.items() if not row.cells[column]]
-    mend = f"fill them in, --image-folder.label-columns COLUMN,… names the columns to use, or {WITHOUT}"
-    table.refuse(f"have an empty cell in the column {name}", empty, mend)
+    fix = f"fill them in, --image-folder.label-columns COLUMN,… names the columns to use, or {WITHOUT}"
+    table.refuse(f"have an empty cell in the column {name}", empty, fix)
     values = sorted({row.cells[column] for row in rows.values()})
     if twins := alike(values):
         what = f"classes of {name} are named alike but for case or accents: {shown(*twins)}"
-        raise DataError(what, where=shown(table.path), mend="spell each class in one way")
+        raise DataError(what, where=shown(table.path), fix="spell each class in one way")
     return values if None in map(number, values) else sorted(values, key=float)

@@ -35,8 +35,8 @@ def check(context: click.Context, path: str, as_json: bool, fix_list: str | None
     try:
         root = folder_at(path, Path())
     except UsageError as error:
-        mend = error.mend.replace("--data", "gan data check")
-        raise UsageError(error.what, where="gan data check PATH", mend=mend) from None
+        fix = error.fix.replace("--data", "gan data check")
+        raise UsageError(error.what, where="gan data check PATH", fix=fix) from None
     found = find_images(root)
     about = survey(root, found)
     facts = {"path": root, **facts_of(about)}

@@ -89,8 +89,8 @@ class ImageFolder:
         self.colour()
         if (self.labels_file or self.label_columns) and self.labels != "auto":
             what = f"image-folder.labels is {self.labels}, so a labels file would not be read"
-            mend = "--image-folder.labels auto, or leave labels-file and label-columns out"
-            raise UsageError(what, where="image-folder.labels", mend=mend)
+            fix = "--image-folder.labels auto, or leave labels-file and label-columns out"
+            raise UsageError(what, where="image-folder.labels", fix=fix)
 
     def colour(self) -> Colour:
         """Return the background as (red, green, blue). Raises UsageError where it is no opaque colour."""
@@ -99,7 +99,7 @@ class ImageFolder:
             if len(colour) == 3:
                 return colour
         what = f"image-folder.background is {shown(self.background)!r}, which is no opaque colour"
-        raise UsageError(what, where="image-folder.background", mend="white, black, … or #rrggbb")
+        raise UsageError(what, where="image-folder.background", fix="white, black, … or #rrggbb")
 
     @hookimpl
     def recognizes(self, path: Path) -> int:
@@ -166,8 +166,8 @@ class ImageFolder:
         digests = images.about.digests
         equal = equal_ones(digests)
         if shared := count_contradicted(classes, equal):
-            mend = "; --image-folder.duplicates merge keeps each once" if self.duplicates == "keep" else ""
-            tell(f"{shared} different images stand in several classes{mend}")
+            fix = "; --image-folder.duplicates merge keeps each once" if self.duplicates == "keep" else ""
+            tell(f"{shared} different images stand in several classes{fix}")
         if self.duplicates == "keep":
             equal = None
         numbers, sets = numbers_of(classes, equal, all_classes=self.duplicates == "merge")

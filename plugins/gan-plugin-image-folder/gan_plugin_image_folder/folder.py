@@ -59,13 +59,13 @@ def folder_at(given: str, base: Path) -> str:
     if given and os.path.isdir(path):
         return str(path)
     if given and os.path.lexists(path):
-        what, mend = f"{shown(str(path))} is no folder", "give the folder in which the images lie; unpack an archive"
+        what, fix = f"{shown(str(path))} is no folder", "give the folder in which the images lie; unpack an archive"
     else:
         what = f"the folder {shown(str(path))} does not exist" if given else "image-folder.path is empty"
         beside = {each.name: str(each) for each in path.parent.glob("*")}
         near = get_close_matches(path.name, beside, n=1)
-        mend = f"--data {shown(beside[near[0]]) if near else 'FOLDER'}"
-    raise UsageError(what, where="image-folder.path", mend=mend)
+        fix = f"--data {shown(beside[near[0]]) if near else 'FOLDER'}"
+    raise UsageError(what, where="image-folder.path", fix=fix)
 
 
 def walk(root: str, passed: dict[str, list[str]] | None = None, stamped: bool = False) -> Iterator[tuple[bytes, bytes]]:
@@ -85,8 +85,8 @@ def walk(root: str, passed: dict[str, list[str]] | None = None, stamped: bool = 
         entries = listed(root, told(path), stamped)
         if len(OF_A_RUN.intersection(entries)) == 2:
             if not path:
-                what, mend = f"{shown(root)} is the folder of a run", "give the folder of the images it was trained on"
-                raise UsageError(f"{what}: its samples would be trained on", where="image-folder.path", mend=mend)
+                what, fix = f"{shown(root)} is the folder of a run", "give the folder of the images it was trained on"
+                raise UsageError(f"{what}: its samples would be trained on", where="image-folder.path", fix=fix)
             passed.setdefault("runs", []).append(told(path))
             continue
         if litter := {each for each in entries if each.startswith(b".") or each.lower() in LITTER}:
@@ -111,7 +111,7 @@ def listed(root: str, folder: str, stamped: bool) -> list[bytes]:
             ]
     except OSError as error:
         what = f"the folder {shown(os.path.join(root, folder)[:400])} cannot be listed: {error.strerror}"
-        raise DataError(what, where="image-folder.path", mend="make it readable, or move it away") from None
+        raise DataError(what, where="image-folder.path", fix="make it readable, or move it away") from None
 
 
 def stamp_of(entry: os.DirEntry[bytes]) -> bytes:
@@ -149,7 +149,7 @@ def find_images(root: str) -> Found:
             folders.append(name.removesuffix(b"/"))
     if not spelling:
         what = f"no images in {shown(root)}; looked for {' '.join(READABLE)}"
-        raise DataError(what, where="image-folder.path", mend="give the folder that holds them")
+        raise DataError(what, where="image-folder.path", fix="give the folder that holds them")
     files = Files(spelling, np.frombuffer(bounds, np.int64), np.frombuffer(stamps, np.int64).reshape(-1, 3))
     runs = passed.get("runs", [])
     of_runs = {top for top in {run.partition("/")[0] for run in runs} if not files.below(top)}
@@ -182,8 +182,8 @@ def refuse_splits(root: str, folders: Sequence[str]) -> None:
     if folders and all(name.casefold() in SPLITS for name in folders):
         training = next((name for name in folders if name.casefold() in SPLITS[:3]), folders[0])
         what = f"{shown(*folders)} are parts of a data set, not classes"
-        mend = f"--data {shown(os.path.join(root, training))}, or --image-folder.labels none for all without classes"
-        raise DataError(what, where="image-folder.path", mend=mend)
+        fix = f"--data {shown(os.path.join(root, training))}, or --image-folder.labels none for all without classes"
+        raise DataError(what, where="image-folder.path", fix=fix)
 
 
 def alike(names: Sequence[str]) -> list[str]:
@@ -196,5 +196,5 @@ def alike(names: Sequence[str]) -> list[str]:
 def refuse(fault: str, names: Iterable[str]) -> None:
     """Raise DataError if any names are at fault."""
     if names := list(names):
-        mend = "move or rename them, or --image-folder.labels none to use all images without labels"
-        raise DataError(f"{fault}: {shown(*names)}", where="image-folder.path", mend=mend)
+        fix = "move or rename them, or --image-folder.labels none to use all images without labels"
+        raise DataError(f"{fault}: {shown(*names)}", where="image-folder.path", fix=fix)

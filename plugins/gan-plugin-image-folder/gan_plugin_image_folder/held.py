@@ -25,13 +25,13 @@ class Memory:
     def __init__(self, count: int, form: Form) -> None:
         gigabytes = count * prod(form) / 1e9
         what = f"{count} images of {'×'.join(map(str, form))}"
-        mend = "--image-folder.cache file, --size with fewer pixels, or fewer images"
-        expect_memory(count * prod(form), what, where="image-folder.path", mend=mend)
+        fix = "--image-folder.cache file, --size with fewer pixels, or fewer images"
+        expect_memory(count * prod(form), what, where="image-folder.path", fix=fix)
         try:
             self.samples, self.used = torch.empty(count, *form, dtype=torch.uint8), 0
         except RuntimeError:
             raise DataError(
-                f"{what} take {gigabytes:.1f} GB, more than there is", where="image-folder.path", mend=mend
+                f"{what} take {gigabytes:.1f} GB, more than there is", where="image-folder.path", fix=fix
             ) from None
 
     def __enter__(self) -> Memory:

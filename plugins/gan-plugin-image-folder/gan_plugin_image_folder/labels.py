@@ -104,8 +104,8 @@ def rows_by_image(
     several = [(row, cell) for row, cell, each in named if len(each) > 1]
     table.refuse("name several images each", several, "write the path of one, seen from the folder of images")
     missing = [] if allow_missing else [(row, cell) for row, cell, each in named if not each]
-    mend = "put the files there, or --image-folder.allow-missing true to train without those rows"
-    table.refuse("name files that are not there", missing, mend, f"; looked for in {shown(root)}")
+    fix = "put the files there, or --image-folder.allow-missing true to train without those rows"
+    table.refuse("name files that are not there", missing, fix, f"; looked for in {shown(root)}")
     rows: dict[str, list[Row]] = {}
     for row, _, each in named:
         for name in each:

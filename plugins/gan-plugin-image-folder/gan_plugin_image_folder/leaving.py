@@ -24,15 +24,15 @@ def write_list(path: Path, names: Sequence[str]) -> None:
     """Write a list; raises UsageError where it cannot be, and where another file than such a list is in the way."""
     try:
         if os.path.lexists(path) and not (path.is_file() and starts_as_list(path)):
-            what, mend = f"{shown(str(path))} is there already, and is no such list", "name a file that is not there"
-            raise UsageError(what, where="--fix-list", mend=mend)
+            what, fix = f"{shown(str(path))} is there already, and is no such list", "name a file that is not there"
+            raise UsageError(what, where="--fix-list", fix=fix)
         if is_image(spelt(path.name)):
             what = f"{shown(str(path))} is named like an image"
-            raise UsageError(what, where="--fix-list", mend=f"--fix-list {shown(str(path.with_suffix('.txt')))}")
+            raise UsageError(what, where="--fix-list", fix=f"--fix-list {shown(str(path.with_suffix('.txt')))}")
         path.write_text(HEADER + "".join(f"{line_of(name)}\n" for name in names), encoding="utf-8")
     except OSError as error:
         what = f"{shown(str(path))} cannot be written: {error.strerror}"
-        raise UsageError(what, where="--fix-list", mend="name a file in a folder that you may write to") from None
+        raise UsageError(what, where="--fix-list", fix="name a file in a folder that you may write to") from None
 
 
 def starts_as_list(path: Path) -> bool:
@@ -48,7 +48,7 @@ def read_list(given: str, base: Path) -> frozenset[str]:
     """
     path = base / os.path.expanduser(given)
     if not os.path.isfile(path):
-        raise UsageError(f"the file {shown(str(path))} does not exist", where=WHERE, mend=f"--{WHERE} FILE")
+        raise UsageError(f"the file {shown(str(path))} does not exist", where=WHERE, fix=f"--{WHERE} FILE")
     try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{shown(str(path))} is larger than {MOST_BYTES >> 20} MiB", where=WHERE)
@@ -72,6 +72,6 @@ def name_of(line: str, where: str) -> str:
         name = None
     if not isinstance(name, str):
         raise DataError(
-            f"{shown(line)} is no JSON string", where=where, mend="write the name as it is, or mend the quotes"
+            f"{shown(line)} is no JSON string", where=where, fix="write the name as it is, or fix the quotes"
         )
     return name

@@ -57,8 +57,8 @@ def faults_of(root: str, results: Iterable[tuple[str, object]]) -> Faults:
     found = {name: each for name, each in results if isinstance(each, Unusable)}
     if failed := [name for name, each in found.items() if each.passing]:
         what = f"{shown(failed[0])} cannot be read, though tried again and again: {found[failed[0]]}"
-        mend = "mend the disk or the connection, or --image-folder.leave-out FILE with its name on a line"
-        raise DataError(what, where=shown(root), mend=mend)
+        fix = "fix the disk or the connection, or --image-folder.leave-out FILE with its name on a line"
+        raise DataError(what, where=shown(root), fix=fix)
     return {name: str(each) for name, each in found.items()}
 
 
@@ -67,7 +67,7 @@ def refuse_changed(root: str, pictures: Sequence[Picture]) -> None:
     changed = [each.name for each in pictures if stamp_of(root, each.name) != each.stamp]
     if changed:
         what = f"images changed while they were read: {shown(*changed)}"
-        raise DataError(what, where=shown(root), mend="wait until nothing writes there, and start again")
+        raise DataError(what, where=shown(root), fix="wait until nothing writes there, and start again")
 
 
 def decoded(
@@ -108,8 +108,8 @@ def judge(root: str, used: int, faults: Faults, how: How) -> None:
     """Raise DataError for a fault where the user wants none, and where more than half of the files have one."""
     if faults and how.bad_images == "stop":
         name = min(faults, key=spelt)
-        mend = "mend it or move it away, or --image-folder.bad-images skip; `gan data check` lists all of them"
-        raise DataError(f"{shown(name)} cannot be used: {faults[name]}", where=shown(root), mend=mend)
+        fix = "fix it or move it away, or --image-folder.bad-images skip; `gan data check` lists all of them"
+        raise DataError(f"{shown(name)} cannot be used: {faults[name]}", where=shown(root), fix=fix)
     if len(faults) > used:
         what = f"{len(faults)} of {len(faults) + used} images cannot be used: {tally(faults)}"
-        raise DataError(what, where=shown(root), mend="get them again, or move them away; `gan data check` lists them")
+        raise DataError(what, where=shown(root), fix="get them again, or move them away; `gan data check` lists them")

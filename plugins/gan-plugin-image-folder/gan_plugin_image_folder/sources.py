@@ -33,7 +33,7 @@ def find_labels(root: str, found: Found, wanted: Wanted, base: Path, left: Colle
         kept = np.array([name not in left for name in labels.names])
         if not kept.any():
             what = f"all {len(kept)} images are left out"
-            raise DataError(what, where="image-folder.leave-out", mend="name fewer of them in the list")
+            raise DataError(what, where="image-folder.leave-out", fix="name fewer of them in the list")
         labels = labels.only(kept)
     if not labels.sets and wanted.labels != "none" and not labels.settled:
         if wanted.labels == "auto":
@@ -52,7 +52,7 @@ def from_file(root: str, names: Files, wanted: Wanted, base: Path) -> Labels | N
     path = file_at(wanted.file, base) if wanted.file else path
     if path is None and asked:
         what = f"label-columns names columns, but there is no labels.csv or labels.json in {shown(root)}"
-        raise UsageError(what, where="image-folder.label-columns", mend="--image-folder.labels-file FILE")
+        raise UsageError(what, where="image-folder.label-columns", fix="--image-folder.labels-file FILE")
     if path is None:
         return None
     try:
@@ -69,6 +69,6 @@ def from_file(root: str, names: Files, wanted: Wanted, base: Path) -> Labels | N
     labels = by_file(table, root, names, columns, wanted.allow_missing)
     if labels is None and asked:
         what = f"the labels name none of the {len(names)} images; the columns are {shown(*table.columns) or 'none'}"
-        mend = "a column called file with their paths, separated by , ; or tab"
-        raise DataError(what, where=f"{shown(path)}; looked for in {shown(root)}", mend=mend)
+        fix = "a column called file with their paths, separated by , ; or tab"
+        raise DataError(what, where=f"{shown(path)}; looked for in {shown(root)}", fix=fix)
     return labels or unlabelled(names, [f"{shown(path)} names none of the images, so it is not used"])

@@ -82,8 +82,8 @@ def told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what = f"decoded images cannot be kept in {shown(str(path.parent))}: {error.strerror}"
-        mend = "make room there, or --image-folder.cache memory"
-        raise DataError(what, where="image-folder.cache", mend=mend) from None
+        fix = "make room there, or --image-folder.cache memory"
+        raise DataError(what, where="image-folder.cache", fix=fix) from None
 
 
 @contextmanager

@@ -41,12 +41,12 @@ class Table(NamedTuple):
         places = ", ".join(str(row.place) for row in rows[:5]) + (", …" if len(rows) > 5 else "")
         return f"{shown(self.path)}, {self.unit[len(rows) > 1]} {places}"
 
-    def refuse(self, fault: str, found: Sequence[tuple[Row, str]], mend: str, where: str = "") -> None:
+    def refuse(self, fault: str, found: Sequence[tuple[Row, str]], fix: str, where: str = "") -> None:
         """Raise DataError if any rows, each with what it names, are at fault."""
         if found:
             rows, names = zip(*found, strict=True)
             what = f"{len(rows)} rows of the labels {fault}: {shown(*names)}"
-            raise DataError(what, where=self.at(rows) + where, mend=mend)
+            raise DataError(what, where=self.at(rows) + where, fix=fix)
 
 
 def file_at(given: str, base: Path) -> str:
@@ -56,8 +56,8 @@ def file_at(given: str, base: Path) -> str:
         return str(path)
     beside = {each.name: str(each) for each in path.parent.glob("*") if each.is_file()}
     near = get_close_matches(path.name, beside, n=1)
-    mend = f"--image-folder.labels-file {shown(beside[near[0]]) if near else 'FILE'}"
-    raise UsageError(f"the file {shown(str(path))} does not exist", where="image-folder.labels-file", mend=mend)
+    fix = f"--image-folder.labels-file {shown(beside[near[0]]) if near else 'FILE'}"
+    raise UsageError(f"the file {shown(str(path))} does not exist", where="image-folder.labels-file", fix=fix)
 
 
 def found_beside(root: str, files: Files) -> str | None:
@@ -69,8 +69,8 @@ def found_beside(root: str, files: Files) -> str | None:
 
 def broken(path: str, what: str, where: str = "") -> DataError:
     """Say what is wrong with a labels file."""
-    mend = "mend the file, or --image-folder.labels folders to do without it"
-    return DataError(f"{shown(os.path.basename(path))} {what}", where=f"{shown(path)}{where}", mend=mend)
+    fix = "fix the file, or --image-folder.labels folders to do without it"
+    return DataError(f"{shown(os.path.basename(path))} {what}", where=f"{shown(path)}{where}", fix=fix)
 
 
 def read_table(path: str) -> Table:

@@ -51,7 +51,7 @@ class BCE:
             raise CompositionError(
                 f"the saturating form has no target, but one of {self.generator_target:g} is asked for",
                 where="bce.generator-target",
-                mend="--bce.mode non-saturating",
+                fix="--bce.mode non-saturating",
             )
         return {"fake": batch.fake.mean(-softplus(scores))}
 

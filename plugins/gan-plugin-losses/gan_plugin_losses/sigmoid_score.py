@@ -1,6 +1,6 @@
 """Sigmoid score: what happens to a critic that answers with a probability where a score is wanted."""
 
-from gancore import Judgement, component, hookimpl, wary_of
+from gancore import CriticOutput, component, hookimpl, warns_with
 
 
 @component(
@@ -8,21 +8,21 @@ from gancore import Judgement, component, hookimpl, wary_of
     "against it Arjovsky, Chintala and Bottou, ICML 2017, arXiv:1701.07875, section 3",
     provides=["critic.bounded-score"],
     rules=[
-        wary_of(
+        warns_with(
             "loss.wasserstein",
             "scores in (0, 1) differ by less than 1 however far reals and fakes lie apart, and estimate no distance",
             cite="Arjovsky et al. 2017, section 3",
-            mend="leave sigmoid-score out",
+            fix="leave sigmoid-score out",
         ),
-        wary_of(
+        warns_with(
             "loss.absolute-scores",
             "this loss takes raw scores and passes them through a sigmoid of its own, and two saturate twice",
-            mend="leave sigmoid-score out",
+            fix="leave sigmoid-score out",
         ),
-        wary_of(
+        warns_with(
             "critic.gradient-penalty",
             "a score in (0, 1) can rise with slope 1 over a length of less than 1, and then no further",
-            mend="leave sigmoid-score out",
+            fix="leave sigmoid-score out",
         ),
     ],
 )
@@ -41,4 +41,4 @@ class SigmoidScore:
 
 def bounded(critic, given, out):
     """Return a critic's answer with its score in (0, 1)."""
-    return Judgement(out.score.sigmoid(), out.features, out.heads)
+    return CriticOutput(out.score.sigmoid(), out.features, out.heads)

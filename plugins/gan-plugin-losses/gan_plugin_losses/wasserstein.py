@@ -1,12 +1,12 @@
 """The Wasserstein loss, alone and with the company that made it known: WGAN and WGAN-GP."""
 
-from gancore import component, hookimpl, wary_without
+from gancore import component, hookimpl, warns_without
 
-UNBOUNDED = wary_without(
+UNBOUNDED = warns_without(
     "lipschitz",
     "nothing bounds the critic's slope, so its scores can grow without end and estimate no distance",
     cite="Arjovsky et al., ICML 2017, section 3",
-    mend="--reg gradient-penalty, or --reg weight-clipping",
+    fix="--reg gradient-penalty, or --reg weight-clipping",
 )
 
 

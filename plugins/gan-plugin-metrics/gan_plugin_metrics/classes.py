@@ -4,12 +4,12 @@ import math
 
 import torch
 
-from gancore import CompositionError, component, hookimpl, needs, option
+from gancore import CompositionError, component, hookimpl, option, requires
 
-LABELS = needs(
+LABELS = requires(
     "data.labels",
     "there is no class to name in data without labels",
-    mend="a data set with class folders or labels, e.g. --data sprites",
+    fix="a data set with class folders or labels, e.g. --data sprites",
 )
 
 
@@ -24,7 +24,7 @@ def expect_head(net, plan, metric):
         raise CompositionError(
             f"{metric} asks the critic for classes, but no component gives it a head that names them",
             where=f"metric {metric}",
-            mend="--cond acgan, or leave the metric out",
+            fix="--cond acgan, or leave the metric out",
         )
 
 

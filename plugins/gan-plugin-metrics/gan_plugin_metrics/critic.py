@@ -2,7 +2,7 @@
 
 import torch
 
-from gancore import GAN, component, hookimpl, memory, option, wary_without
+from gancore import GAN, component, hookimpl, memory, option, warns_without
 
 
 def share_above(scores, level):
@@ -20,7 +20,7 @@ def rank_accuracy(real, fake):
 @component(
     source="Leguay, github.com/BenoitLeguay/GAN_IconClass (threshold 0.5 on logits); rank: Hanley and McNeil 1982",
     rules=[
-        wary_without(
+        warns_without(
             "loss.absolute-scores",
             "the loss gives scores no zero between reals and fakes, so of the three figures only rank means something",
         ),
@@ -48,7 +48,7 @@ class CriticAccuracy:
 @component(
     source="D(x), D(G(z)) 1/2 of github.com/Edouard99/GAN; why 0.5: Goodfellow et al., NeurIPS 2014, arXiv:1406.2661",
     rules=[
-        wary_without(
+        warns_without(
             "loss.absolute-scores",
             "the loss gives scores no zero between reals and fakes, so their logistic is no probability",
         ),

@@ -54,7 +54,7 @@ class Collapse:
             raise DataError(
                 f"collapse compares distances between samples, which needs 2, but the data hold {len(data)}",
                 where="metric collapse",
-                mend="more data, or leave it out: --without collapse",
+                fix="more data, or leave it out: --without collapse",
             )
 
     @hookimpl
@@ -74,7 +74,7 @@ class Collapse:
 
 def take_reals(progress: Progress, n: int) -> Tensor:
     """Take n different reals `[n, *shape]`, or all there are; they follow from the data alone."""
-    data, rng = progress.game.data or (), torch.Generator().manual_seed(0)
+    data, rng = progress.context.data or (), torch.Generator().manual_seed(0)
     return data.take(torch.randperm(len(data), generator=rng)[:n], rng)[0]
 
 
@@ -172,7 +172,7 @@ class Modes:
             raise CompositionError(
                 "the data has no known modes to count",
                 where="--metric modes",
-                mend="--data mixture, or leave modes out",
+                fix="--data mixture, or leave modes out",
             )
 
     @hookimpl

@@ -63,7 +63,7 @@ def expect_halves(count: int, metric: str) -> None:
         raise DataError(
             f"{metric} compares halves of the data, which needs 4 samples, but the data hold {count}",
             where=f"metric {metric}",
-            mend=f"more data, or leave it out: --without {metric}",
+            fix=f"more data, or leave it out: --without {metric}",
         )
 
 
@@ -91,7 +91,7 @@ class Reference:
     @classmethod
     def draw(cls, progress: Progress, n: int, features: str, distance: Distance) -> "Reference":
         """Take 2n different reals, or as many as there are. Raises DataError where there are fewer than 4."""
-        data, rng = progress.game.data or (), torch.Generator().manual_seed(0)
+        data, rng = progress.context.data or (), torch.Generator().manual_seed(0)
         n = min(n, len(data) // 2)
         expect_halves(len(data), "reference")
         reals = extract(data.take(torch.randperm(len(data), generator=rng)[: 2 * n], rng)[0], features)

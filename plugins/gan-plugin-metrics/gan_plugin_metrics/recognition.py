@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
-from gancore import CompositionError, DataError, component, hookimpl, memory, needs, option
+from gancore import CompositionError, DataError, component, hookimpl, memory, option, requires
 
 SIDE = 32  # pixels: larger images are averaged down to it
 LEAST = 5  # different images, of which a fifth tests the classifier
@@ -32,7 +32,7 @@ def expect_different(count):
         raise DataError(
             f"recognition trains a classifier, which needs {LEAST} different images, but the data give {count}",
             where="metric recognition, recognition.reals",
-            mend="more images, a larger --recognition.reals, or leave it out: --without recognition",
+            fix="more images, a larger --recognition.reals, or leave it out: --without recognition",
         )
 
 
@@ -82,12 +82,12 @@ def hears_labels(progress, labels, column, classes):
 @component(
     source="Ravuri and Vinyals, NeurIPS 2019, arXiv:1905.10887; Shmelkov et al., ECCV 2018, arXiv:1807.09499",
     rules=[
-        needs(
+        requires(
             "data.labels",
             "there is no class to recognise in data without labels",
-            mend="a data set with class folders or labels, e.g. --data sprites",
+            fix="a data set with class folders or labels, e.g. --data sprites",
         ),
-        needs("data.images", "its classifier looks at images, not at points", mend="leave recognition out"),
+        requires("data.images", "its classifier looks at images, not at points", fix="leave recognition out"),
     ],
 )
 class Recognition:
@@ -155,14 +155,14 @@ class Recognition:
         try:
             column = plan.column(self.labels)
         except KeyError as error:
-            mend = "--recognition.labels NAME"
-            raise CompositionError(error.args[0], where="recognition.labels", mend=mend) from None
+            fix = "--recognition.labels NAME"
+            raise CompositionError(error.args[0], where="recognition.labels", fix=fix) from None
         chosen = plan.label_sets[column]
         if len(chosen) < 2:
             raise CompositionError(
                 f"every sample's {chosen.name} is {', '.join(chosen.classes)}, and there is nothing to tell apart",
                 where="recognition.labels",
-                mend="leave recognition out, or name another label set",
+                fix="leave recognition out, or name another label set",
             )
         return column, chosen.classes
 

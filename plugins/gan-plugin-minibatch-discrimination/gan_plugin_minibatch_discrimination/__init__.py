@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from gan_plugin_minibatch_discrimination.similarity import similarity
-from gancore import CompositionError, Head, Tail, component, gather, hookimpl, option, wary_of
+from gancore import CompositionError, Head, Tail, component, gather, hookimpl, option, warns_with
 
 DENSE = 256  # width of the dense layers before and after
 CELL, PLANES, SPATIAL_DIM = 4, 3, 16  # of the spatial form: pixels a cell, numbers a cell, numbers compared by a kernel
@@ -89,7 +89,7 @@ def insert_spatial(body: nn.Module, options, plan) -> MinibatchLayer:
         raise CompositionError(
             f"the critic's first activation gives {shapes or 'nothing'}, but maps of at least {CELL}×{CELL} are wanted",
             where="minibatch-discrimination.spatial",
-            mend="--minibatch-discrimination.spatial 0, which compares the critic's features",
+            fix="--minibatch-discrimination.spatial 0, which compares the critic's features",
         )
     parent, _, child = name.rpartition(".")
     inserted = SpatialMinibatch(shapes[0], options)
@@ -101,12 +101,12 @@ def insert_spatial(body: nn.Module, options, plan) -> MinibatchLayer:
     source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.2; spatial: github.com/Edouard99/GAN",
     provides=["critic.cross-sample"],
     rules=[
-        wary_of(
+        warns_with(
             "data.images",
             "its spatial form has 48·B·t⁴ weights more, where t is an eighth of the image's side: 393,216 for 64 "
             "pixels and B = 2, but 201,326,592 for 256 pixels and B = 4",
             when=lambda chosen: chosen.spatial > 0,
-            mend="--minibatch-discrimination.spatial 0 compares features",
+            fix="--minibatch-discrimination.spatial 0 compares features",
         )
     ],
     known_as={"mbd": "", "minibatch": ""},

@@ -25,7 +25,7 @@ def refuse_widths(owner: str, options, size: tuple[int, int], most: int) -> None
     raise CompositionError(
         f"{owner}.widths lists {len(options.widths)} maps, but there is room for {most} in {size[0]}×{size[1]} pixels",
         where=f"{owner}.widths",
-        mend=f"--{owner}.widths with at most {most} numbers, or a larger --size",
+        fix=f"--{owner}.widths with at most {most} numbers, or a larger --size",
     )
 
 
@@ -35,7 +35,7 @@ def expect_a_halving(owner: str, size: tuple[int, int]) -> None:
         raise CompositionError(
             f"{owner} needs images of at least {LEAST_SIDE} pixels a side, but these have {size[0]}×{size[1]}",
             where=owner,
-            mend=f"a larger --size, e.g. --size {LEAST_SIDE}, or --{owner}.widths",
+            fix=f"a larger --size, e.g. --size {LEAST_SIDE}, or --{owner}.widths",
         )
 
 
@@ -135,7 +135,7 @@ class DCGAN:
     def make_generator(self, plan):
         if not plan.images:
             raise CompositionError(
-                f"dcgan makes images, but the data are points of shape {plan.shape}", mend="--gen mlp"
+                f"dcgan makes images, but the data are points of shape {plan.shape}", fix="--gen mlp"
             )
         return Generator(plan, self)
 
@@ -186,7 +186,7 @@ class DCGANCritic:
     def make_critic(self, plan):
         if not plan.images:
             raise CompositionError(
-                f"dcgan-critic judges images, but the data are points of shape {plan.shape}", mend="--critic mlp-critic"
+                f"dcgan-critic judges images, but the data are points of shape {plan.shape}", fix="--critic mlp-critic"
             )
         return Critic(plan, self)
 

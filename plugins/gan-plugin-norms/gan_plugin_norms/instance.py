@@ -31,6 +31,6 @@ class InstanceNorm:
         if not plan.images:
             raise CompositionError(
                 f"instance averages over pixels, but a sample has shape {plan.shape}",
-                mend="--critic-norm layer" if role == "critic" else "--gen-norm layer",
+                fix="--critic-norm layer" if role == "critic" else "--gen-norm layer",
             )
         return InstanceNormalization(channels, channels, self.eps)

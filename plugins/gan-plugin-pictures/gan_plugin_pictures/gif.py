@@ -32,7 +32,7 @@ def gif(run: Path, out: Path, frames: str, seconds: float, last: float, name: st
     so that early change shows. A GIF has 256 colours, the same in every frame; the others keep all.
     """
     if out.suffix.lower() not in FORMATS:
-        raise UsageError(f"{out} is no animation", where="-o", mend=f"-o {out.with_suffix('.gif')}")
+        raise UsageError(f"{out} is no animation", where="-o", fix=f"-o {out.with_suffix('.gif')}")
     read_rows(run)  # refuses a folder that holds no run
     paths = find_frames(run / "samples" / (name or ""))
     kept = [paths[i] for i in thin(len(paths))] if frames == "sqrt" else paths
@@ -41,7 +41,7 @@ def gif(run: Path, out: Path, frames: str, seconds: float, last: float, name: st
         out.parent.mkdir(parents=True, exist_ok=True)
         write(pictures, out, [round(1000 * seconds)] * (len(pictures) - 1) + [round(1000 * last)])
     except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror}", where="-o", mend="name another file") from None
+        raise UsageError(f"{out} cannot be written: {error.strerror}", where="-o", fix="name another file") from None
     click.echo(f"{len(pictures)} frames of {len(paths)} in {out}")
 
 
@@ -54,7 +54,7 @@ def find_frames(folder):
     found = sorted(path for path in folder.glob("*.png") if path.resolve().parent == inside and path.is_file())
     numbers = {path: int(digits[-1]) for path in found if (digits := re.findall(r"\d+", path.stem))}
     if not found:
-        raise UsageError(f"{folder} holds no pictures", where=str(folder), mend=what_there_is(folder))
+        raise UsageError(f"{folder} holds no pictures", where=str(folder), fix=what_there_is(folder))
     return sorted(numbers, key=numbers.__getitem__) or found
 
 
@@ -88,11 +88,11 @@ def load(paths):
             with Image.open(path) as picture:
                 pictures.append(picture.copy() if picture.mode == "L" else flatten(picture))
         except Exception as error:  # Pillow has many kinds for a rotten file, some of them no OSError
-            raise UsageError(f"{path.name} is no picture: {error}", where=str(path), mend="remove the file") from None
+            raise UsageError(f"{path.name} is no picture: {error}", where=str(path), fix="remove the file") from None
         if pictures[-1].size != pictures[0].size:
             sizes = ["×".join(map(str, each.size)) for each in (pictures[0], pictures[-1])]
             what = f"frames differ in size: {paths[0].name} has {sizes[0]} pixels, {path.name} {sizes[1]}"
-            raise UsageError(what, where=str(path.parent), mend="remove those of one size")
+            raise UsageError(what, where=str(path.parent), fix="remove those of one size")
     grey = all(picture.mode == "L" for picture in pictures)
     return pictures if grey else [picture.convert("RGB") for picture in pictures]
 

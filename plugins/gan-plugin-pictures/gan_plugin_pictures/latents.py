@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from gan_plugin_pictures.sheet import IMAGES, make_rows, save_sheet
-from gancore import CompositionError, component, hookimpl, needs, option
+from gancore import CompositionError, component, hookimpl, option, requires
 
 
 def linear(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ PATHS = {"spherical": spherical, "linear": linear}
     source="Mirza and Osindero 2014, arXiv:1411.1784, figure 2",
     rules=[
         IMAGES,
-        needs("data.labels", "there is no class to sort by in data without labels", mend="leave class-sheet out"),
+        requires("data.labels", "there is no class to sort by in data without labels", fix="leave class-sheet out"),
     ],
 )
 class ClassSheet:
@@ -65,8 +65,8 @@ class ClassSheet:
         try:
             return plan.column(self.labels)
         except KeyError as error:
-            mend = "--class-sheet.labels NAME"
-            raise CompositionError(error.args[0], where="class-sheet.labels", mend=mend) from None
+            fix = "--class-sheet.labels NAME"
+            raise CompositionError(error.args[0], where="class-sheet.labels", fix=fix) from None
 
     @hookimpl
     def adapt_generator(self, plan):

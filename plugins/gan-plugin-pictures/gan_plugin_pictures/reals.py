@@ -39,7 +39,7 @@ class Reals:
 
     @hookimpl
     def draw(self, progress, folder):
-        if progress.game.data is None:
+        if progress.context.data is None:
             return
         reals, labels = progress.reals(self.rows * self.columns)
         samples, _ = progress.samples(len(reals), labels)
@@ -64,7 +64,7 @@ class NearestReals:
 
     @hookimpl
     def draw(self, progress, folder):
-        if progress.game.data is None:
+        if progress.context.data is None:
             return
         samples, _ = progress.samples(self.images)
         found = nearest(samples, self.reals(progress), self.neighbours)
@@ -72,7 +72,7 @@ class NearestReals:
 
     def reals(self, progress: Progress) -> Iterable[Tensor]:
         """Yield the reals looked through, `[n, C, H, W]` with n at most the batch size."""
-        data, streams = progress.game.data, progress.game.streams
+        data, streams = progress.context.data, progress.context.streams
         count = min(self.search, len(data))
         places = torch.arange(count) * len(data) // count
         for part, indices in enumerate(places.split(progress.plan.batch)):

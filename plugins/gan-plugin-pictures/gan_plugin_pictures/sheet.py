@@ -4,10 +4,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from gancore import Progress, grid, needs, save_picture
+from gancore import Progress, grid, requires, save_picture
 
-IMAGES = needs(
-    "data.images", "a sheet shows images, but the data are points", mend="leave it out; samples/ shows points already"
+IMAGES = requires(
+    "data.images", "a sheet shows images, but the data are points", fix="leave it out; samples/ shows points already"
 )
 
 

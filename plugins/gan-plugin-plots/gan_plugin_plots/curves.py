@@ -103,16 +103,16 @@ class Curves:
 def curves(run: Path, out: Path, figures: str | None, window: int) -> None:
     """Draw the curves of RUN's losses, scores and accuracies."""
     if out.suffix.lower() not in FORMATS:
-        raise UsageError(f"{out} is neither a .png nor a .svg", where="-o", mend=f"-o {out.with_suffix('.png')}")
+        raise UsageError(f"{out} is neither a .png nor a .svg", where="-o", fix=f"-o {out.with_suffix('.png')}")
     rows = read_rows(run)
     series = Series(chosen(figures, rows) if figures else None).add(rows)
     if not series.shown():
-        raise UsageError(f"{run} has no figure to draw", where=str(run), mend=f"--figures {','.join(series.names)}")
+        raise UsageError(f"{run} has no figure to draw", where=str(run), fix=f"--figures {','.join(series.names)}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         save([out], series, window or window_of(series.step), run.resolve().name)
     except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror}", where="-o", mend="name another file") from None
+        raise UsageError(f"{out} cannot be written: {error.strerror}", where="-o", fix="name another file") from None
     click.echo(f"{len(series.shown())} panels of {len(rows)} rows in {out}")
 
 
@@ -123,5 +123,5 @@ def chosen(text, rows):
     for name in wanted:
         if name not in names:
             what = f"no row holds a figure {name!r}"
-            raise UsageError(what, where=f"--figures {text}", mend=f"any of {', '.join(names)}")
+            raise UsageError(what, where=f"--figures {text}", fix=f"any of {', '.join(names)}")
     return wanted

@@ -6,7 +6,7 @@ import os
 from PIL import Image
 from torch.nn.functional import pad
 
-from gancore import component, hookimpl, needs, option, save_picture
+from gancore import component, hookimpl, option, requires, save_picture
 
 MARGIN = 1.2  # of the reals' largest distance from their middle, in any coordinate
 
@@ -59,7 +59,7 @@ def animate(frames, path, seconds):
 @component(
     source="gancore; 1000 fakes over the reals, as is customary for toy mixtures",
     rules=[
-        needs("data.points", "only points can be scattered", mend="the sample grid shows images already"),
+        requires("data.points", "only points can be scattered", fix="the sample grid shows images already"),
     ],
 )
 class Scatter:

@@ -23,8 +23,8 @@ class NCritic:
 
     def __attrs_post_init__(self):
         if not (self.critic or self.pretrain and self.generator):
-            what, mend = "n-critic.critic is 0: the critic would never learn", "--n-critic.critic 1, or some pretrain"
-            raise UsageError(what, where="n-critic.critic", mend=mend)
+            what, fix = "n-critic.critic is 0: the critic would never learn", "--n-critic.critic 1, or some pretrain"
+            raise UsageError(what, where="n-critic.critic", fix=fix)
 
     @hookimpl
     def schedule(self, step):

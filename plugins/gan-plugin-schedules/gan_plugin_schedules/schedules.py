@@ -2,7 +2,7 @@
 
 import torch
 
-from gancore import Update, component, hookimpl, memory, option, wary_without
+from gancore import Update, component, hookimpl, memory, option, warns_without
 
 
 @component(source="Arjovsky et al., ICML 2017, arXiv:1701.07875; the rule is that of their program, main.py")
@@ -27,10 +27,10 @@ class WGANWarmup:
 @component(
     source="Edouard99/GAN, the DCGAN program: step the critic only if its loss exceeds 0.8 of the generator's",
     rules=[
-        wary_without(
+        warns_without(
             "loss.targets",
             "monitored compares the sizes of the two losses, which says who is ahead only where both are at least 0",
-            mend="--loss bce",
+            fix="--loss bce",
         )
     ],
 )

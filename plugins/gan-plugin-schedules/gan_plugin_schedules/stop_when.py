@@ -29,8 +29,8 @@ class StopWhen:
 
     def __attrs_post_init__(self):
         if not self.figure or (self.above is None and self.below is None):
-            mend = "--stop-when.figure class-accuracy/fake --stop-when.above 0.7"
-            raise UsageError("stop-when needs a figure and a bound", where="--track stop-when", mend=mend)
+            fix = "--stop-when.figure class-accuracy/fake --stop-when.above 0.7"
+            raise UsageError("stop-when needs a figure and a bound", where="--track stop-when", fix=fix)
 
     @hookimpl
     def record(self, row):

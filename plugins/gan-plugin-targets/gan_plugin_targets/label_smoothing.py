@@ -1,22 +1,22 @@
 """Label smoothing: targets a little below certainty, so that the critic does not grow ever more sure of itself."""
 
-from gancore import component, hookimpl, needs, option, wary_of
+from gancore import component, hookimpl, option, requires, warns_with
 
 
 @component(
     source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.4; Szegedy et al., CVPR 2016, arXiv:1512.00567",
     provides=["targets.smoothed"],
     rules=[
-        needs(
+        requires(
             "loss.targets",
             "a loss without targets has nothing to smooth",
-            mend="--loss bce",
+            fix="--loss bce",
         ),
-        wary_of(
+        warns_with(
             "loss.targets",
             "with targets of fakes above 0 the best critic no longer pushes away fakes where there are no reals",
             cite="Salimans et al. 2016, section 3.4",
-            mend="--label-smoothing.fake 0",
+            fix="--label-smoothing.fake 0",
             when=lambda chosen: chosen.fake > 0,
         ),
     ],

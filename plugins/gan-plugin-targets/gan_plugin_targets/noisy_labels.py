@@ -2,17 +2,17 @@
 
 import torch
 
-from gancore import component, draw_rows, hookimpl, needs, option
+from gancore import component, draw_rows, hookimpl, option, requires
 
 
 @component(
     source="Chintala et al., How to train a GAN?, NeurIPS 2016 workshop, github.com/soumith/ganhacks; no paper",
     provides=["targets.noisy"],
     rules=[
-        needs(
+        requires(
             "loss.targets",
             "a loss without targets has nothing to flip",
-            mend="--loss bce",
+            fix="--loss bce",
         ),
     ],
 )

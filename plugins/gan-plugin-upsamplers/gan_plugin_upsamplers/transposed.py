@@ -2,18 +2,18 @@
 
 from torch import nn
 
-from gancore import component, hookimpl, option, wary_of
+from gancore import component, hookimpl, option, warns_with
 
 
 @component(
     source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434; arithmetic: Dumoulin and Visin, arXiv:1603.07285",
     rules=[
-        wary_of(
+        warns_with(
             "data.images",
             "a kernel whose side is odd meets its stride of 2 unevenly and draws a checkerboard",
             cite="Odena, Dumoulin and Olah, Distill 2016",
             when=lambda chosen: chosen.kernel % 2 == 1,
-            mend="--transposed.kernel 4",
+            fix="--transposed.kernel 4",
         )
     ],
     known_as={"deconv": "", "conv-transpose": "", "convtranspose": ""},

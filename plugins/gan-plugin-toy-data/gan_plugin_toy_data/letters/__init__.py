@@ -44,7 +44,7 @@ class Letters:
     def make_data(self, spec: DataSpec) -> StoredData:
         size, alphabet = spec.size or (64, 64), parse_alphabet(self.alphabet)
         needed = self.count * (size[0] * size[1] + 8 * ROLLS)
-        expect_memory(needed, f"{self.count:,} initials", where="letters.count", mend="a smaller --letters.count")
+        expect_memory(needed, f"{self.count:,} initials", where="letters.count", fix="a smaller --letters.count")
         side = 2 * min(size)  # drawn twice as large
         fonts = find_fonts(self.fonts, spec.folder, max(64, 2 * side), alphabet)
         glyphs = Glyphs(fonts, side * (60 if self.letters == 1 else 34) // 100, side * 60 // 100)

@@ -25,12 +25,12 @@ def parse_alphabet(text: str) -> tuple[str, ...]:
     def spell(found: re.Match[str]) -> str:
         first, last = map(ord, found.groups())
         if first > last:
-            raise UsageError(f"alphabet holds {found[0]}, which runs backwards", where="letters.alphabet", mend="A-Z")
+            raise UsageError(f"alphabet holds {found[0]}, which runs backwards", where="letters.alphabet", fix="A-Z")
         return "".join(map(chr, range(first, last + 1)))
 
     letters = tuple(dict.fromkeys(re.sub("(.)-(.)", spell, text)))
     if not letters:
-        raise UsageError("the alphabet is empty", where="letters.alphabet", mend="A-Z")
+        raise UsageError("the alphabet is empty", where="letters.alphabet", fix="A-Z")
     return letters
 
 
@@ -52,11 +52,11 @@ def load(path: Path | None, size: int, letters: tuple[str, ...]) -> Font:
         drawn = {letter: bytes(font.getmask(letter)) for letter in (*letters, NOBODYS)}
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{name} cannot be used: {error}", where=str(path or "letters.alphabet"), mend="leave it out"
+            f"{name} cannot be used: {error}", where=str(path or "letters.alphabet"), fix="leave it out"
         ) from error
     if lacking := [each for each in letters if not any(drawn[each]) or drawn[each] == drawn[NOBODYS]]:
         what = f"{name} draws no {', '.join(map(repr, lacking[:5]))}"
-        raise DataError(what, where=str(path or "letters.alphabet"), mend="another font, or --letters.alphabet A-Z")
+        raise DataError(what, where=str(path or "letters.alphabet"), fix="another font, or --letters.alphabet A-Z")
     return font
 
 
@@ -67,16 +67,14 @@ def find_fonts(fonts: str, base: Path, size: int, letters: tuple[str, ...]) -> l
     """
     if not features.check("freetype2"):
         raise UsageError(
-            "Pillow was built without FreeType, which draws letters", where="letters", mend="pip install pillow"
+            "Pillow was built without FreeType, which draws letters", where="letters", fix="pip install pillow"
         )
     if not fonts:
         return [load(None, size, letters)]
     if fonts != "system":
         place = base / os.path.expanduser(fonts)
         if not (files := font_files(place)):
-            raise UsageError(
-                f"{place} holds no .ttf or .otf file", where="letters.fonts", mend="--letters.fonts system"
-            )
+            raise UsageError(f"{place} holds no .ttf or .otf file", where="letters.fonts", fix="--letters.fonts system")
         return [load(path, size, letters) for path in files]
     places = [Path(os.path.expandvars(os.path.expanduser(name))) for name in FOLDERS.get(sys.platform, ())]
     found = [font for place in places for path in font_files(place) if (font := serves(path, size, letters))]

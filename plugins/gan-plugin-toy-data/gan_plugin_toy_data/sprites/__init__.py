@@ -107,8 +107,8 @@ class Sprites:
         """Images at the size asked for, or 32x32, with a type and a body each."""
         height, width = spec.size or (FRAME, FRAME)
         needed = self.count * (3 * height * width + 8 * len(CHOICES))
-        mend = "--sprites.count with a smaller number, or a smaller --size"
-        expect_memory(needed, f"{self.count:,} creatures", where="sprites.count", mend=mend)
+        fix = "--sprites.count with a smaller number, or a smaller --size"
+        expect_memory(needed, f"{self.count:,} creatures", where="sprites.count", fix=fix)
         pixels, types, bodies = draw_creatures(self.count, height, width, self.seed)
         label_sets = (LabelSet("type", TYPES), LabelSet("body", BODIES))
         both = torch.from_numpy(np.stack([types, bodies], 1).astype(np.int64))

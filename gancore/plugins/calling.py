@@ -1,0 +1,137 @@
+"""The chosen components' hooks, bound once and called in the order given by the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pluggy
+from attrs import frozen
+
+from gancore import hookspecs
+from gancore.errors import GanError, PluginError
+from gancore.plugins.component import SPECS, set_name
+from gancore.plugins.slots import ROLES
+
+PER_COMPONENT = frozenset({"rng", "shared_rng", "log"})  # given as makers: a component's name → its own object
+
+FIRST_ALONE = frozenset({"critic_view"})  # folds over several values whose answer may be the first of them alone
+
+TERMS = frozenset({"critic_terms", "generator_terms"})  # of which the loss is asked first
+
+OF_ONE_PLAYER = {"adapt_generator": "generator", "adapt_critic": "critic"}
+
+
+@frozen(eq=False)
+class Component:
+    """One component in its place: the name it goes by, its kind, the players it serves, where it came from."""
+
+    name: str
+    kind: str
+    component: Any
+    roles: frozenset[str] = frozenset(ROLES)
+    component_name: str = ""
+    distribution: str = ""
+    version: str = ""
+    chosen_by: str = ""
+
+
+@frozen(eq=False)
+class Implementation:
+    """One component's method for one hook, with the arguments it wants."""
+
+    chosen: Component
+    function: Callable[..., Any]
+    wants: tuple[str, ...]
+
+    def ask(self, given: Mapping[str, Any]) -> Any:
+        """Call the method with what it wants."""
+        if PER_COMPONENT.isdisjoint(self.wants):
+            return self.function(*map(given.__getitem__, self.wants))
+        name = self.chosen.name
+        return self.function(*[given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants])
+
+    def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
+        """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""
+        try:
+            return self.ask(given)
+        except GanError:
+            raise
+        except (Exception, SystemExit) as error:
+            update_id = f", step {given['step']}" if "step" in given else ""
+            raise PluginError(
+                f"{self.chosen.name} failed in {hook}{update_id}: {type(error).__name__}: {error}",
+                where=f"{self.chosen.distribution or 'file'} {self.chosen.version}".strip(),
+                fix="--debug shows the traceback",
+            ) from error
+
+
+class Hooks:
+    """Calls hooks on the chosen components and joins their answers: `first`, `fold`, `all`."""
+
+    def __init__(self, chosen: Iterable[Component]) -> None:
+        self.chosen = tuple(chosen)
+        self.asked: Component | None = None  # whose method is running now
+        manager = pluggy.PluginManager("gancore")
+        manager.add_hookspecs(hookspecs)
+        for each in reversed(self.chosen):  # pluggy calls the last registered first
+            manager.register(each.component, name=each.name)
+            set_name(each.component, each.name)
+        manager.check_pending()
+        by_name = {each.name: each for each in self.chosen}
+        self._implementations = {
+            hook: tuple(
+                Implementation(by_name[impl.plugin_name], impl.function, tuple(impl.argnames))
+                for impl in reversed(getattr(manager.hook, hook).get_hookimpls())
+            )
+            for hook in SPECS
+        }
+        for hook in TERMS:
+            # whatever else reads the scores, they are then computed in the order of the loss
+            self._implementations[hook] = tuple(
+                sorted(self._implementations[hook], key=lambda each: each.chosen.kind != "loss")
+            )
+
+    def implementations(self, hook: str, role: str | None = None) -> tuple[Implementation, ...]:
+        """List who answers a hook, in calling order; with a role, only components chosen for that player."""
+        role = OF_ONE_PLAYER.get(hook, role)
+        found = self._implementations[hook]
+        return found if role is None else tuple(each for each in found if role in each.chosen.roles)
+
+    def any(self, hook: str) -> bool:
+        """Whether any component implements the hook."""
+        return bool(self._implementations[hook])
+
+    def ask(self, implementation: Implementation, hook: str, given: Mapping[str, Any]) -> Any:
+        """Call one component's method; `asked` says meanwhile which component that is."""
+        before = self.asked
+        self.asked = implementation.chosen
+        try:
+            return implementation(hook, given)
+        finally:
+            self.asked = before
+
+    def first(self, hook: str, *, only: str | None = None, **given: Any) -> Any:
+        """Return the first answer that is not None. `only` asks one player's components."""
+        for implementation in self.implementations(hook, only):
+            if (answer := self.ask(implementation, hook, given)) is not None:
+                return answer
+        return None
+
+    def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
+        """Pass `values` through every component; an answer replaces them (a tuple where there are several)."""
+        given |= values
+        for implementation in self.implementations(hook):
+            answer = self.ask(implementation, hook, given)
+            if answer is None:
+                continue
+            if len(values) == 1 or (hook in FIRST_ALONE and not isinstance(answer, tuple)):
+                answer = (answer, *list(values.values())[1:])
+            values = dict(zip(values, answer, strict=True))
+            given |= values
+        return values
+
+    def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
+        """Collect every answer that is not None, as (component's name, answer), in calling order."""
+        answers = [(each.chosen.name, self.ask(each, hook, given)) for each in self.implementations(hook)]
+        return [each for each in answers if each[1] is not None]

@@ -1,0 +1,353 @@
+"""What makes a class a component: `@component`, `option()`, `memory()`, and the rules it states about its company."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, TypeVar, dataclass_transform, get_type_hints
+from weakref import WeakKeyDictionary
+
+import attrs
+import pluggy
+
+from gancore import hookspecs
+from gancore.errors import PluginError, nearest
+
+T = TypeVar("T")
+
+hookimpl = pluggy.HookimplMarker("gancore")
+
+INFO = "__gancore__"
+
+
+@attrs.frozen
+class Rule:
+    """One thing a component knows about its company. `tag` is what another component `provides`.
+
+    `present`: the rule is broken when the tag is there (True) or missing (False). `hard`: refused, else noted. It holds
+    only `when` the component's own options say so.
+    """
+
+    tag: str
+    present: bool
+    hard: bool
+    reason: str
+    cite: str = ""
+    fix: str = ""
+    when: Callable[[Any], bool] = lambda component: True
+
+
+def requires(tag: str, reason: str, **more: Any) -> Rule:
+    """Refuse a composition in which nobody provides `tag`. `more` is any of cite, fix, and when(component)."""
+    return Rule(tag, False, True, reason, **more)
+
+
+def conflicts(tag: str, reason: str, **more: Any) -> Rule:
+    """Refuse a composition in which somebody else provides `tag`."""
+    return Rule(tag, True, True, reason, **more)
+
+
+def warns_with(tag: str, reason: str, **more: Any) -> Rule:
+    """Note before the run that somebody else provides `tag`."""
+    return Rule(tag, True, False, reason, **more)
+
+
+def warns_without(tag: str, reason: str, **more: Any) -> Rule:
+    """Note before the run that nobody provides `tag`."""
+    return Rule(tag, False, False, reason, **more)
+
+
+@attrs.frozen
+class ComponentInfo:
+    """What a component says of itself: its source, its tags, its rules, and what it asks of the composition."""
+
+    source: str
+    provides: frozenset[str]
+    rules: tuple[Rule, ...]
+    asks: Mapping[str, Any]
+    asks_with: Mapping[str, Mapping[str, Any]]
+    state_version: int
+    known_as: Mapping[str, str]
+
+
+@attrs.frozen
+class Option:
+    """One option of a component, as its declaration states it."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    choices: tuple[Any, ...] = ()
+
+    @property
+    def range(self) -> str:
+        """The allowed values in words, e.g. `at least 0`; empty where any will do."""
+        if self.choices:
+            return "one of " + ", ".join(map(str, self.choices))
+        words = {"at least": self.ge, "above": self.gt, "at most": self.le, "below": self.lt}
+        return " and ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
+
+    def allows(self, value: Any) -> bool:
+        """Whether a value (or every item of a tuple) lies in the allowed range."""
+        if isinstance(value, tuple):
+            return all(self.allows(item) for item in value)
+        if value is None or (self.choices and value in self.choices):
+            return True
+        if self.choices:
+            return False
+        return (
+            (self.ge is None or value >= self.ge)
+            and (self.gt is None or value > self.gt)
+            and (self.le is None or value <= self.le)
+            and (self.lt is None or value < self.lt)
+        )
+
+
+def option(
+    default: Any,
+    *,
+    help: str = "",
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    choices: Iterable[Any] = (),
+) -> Any:
+    """Declare an option: default, allowed range, and a help text that states the unit.
+
+    Types are int, float, bool, str, a tuple of one of these, or any of them `| None`. `help` may not be empty.
+    """
+    if isinstance(default, list | dict | set):
+        what = f"an option's default is {default!r}, which all objects would share"
+        raise PluginError(what, fix=f"a tuple, e.g. option({tuple(default)!r})")
+    about = {"help": help, "ge": ge, "gt": gt, "le": le, "lt": lt, "choices": tuple(choices)}
+    return attrs.field(default=default, validator=_check, metadata={"option": about})
+
+
+def memory(default: Any = None, *, factory: Callable[[], Any] | None = None) -> Any:
+    """Declare a field that changes while training. It is kept across a resume only if `state()` returns it."""
+    if factory is not None:
+        return attrs.field(factory=factory, init=False, repr=False)
+    return attrs.field(default=default, init=False, repr=False)
+
+
+# the names that components go by in the composition that they were last bound into
+_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def name_of(component: Any) -> str:
+    """Return the name that a component goes by in its composition: as it was published, or the user's alias.
+
+    With it a component finds what is filed under its name, such as `plan.latent_slices[name_of(self)]`. Before it is
+    in a composition its name is that of its class in kebab-case.
+    """
+    return _names.get(component) or kebab(type(component).__name__)
+
+
+def set_name(component: Any, name: str) -> None:
+    """Set what `name_of` returns."""
+    _names[component] = name
+
+
+def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    about = Option(attribute.name, attribute.type, attribute.default, **attribute.metadata["option"])
+    if not about.allows(value):
+        raise ValueError(f"{attribute.name.replace('_', '-')} is {value!r}, but must be {about.range} ({about.help})")
+
+
+@cache
+def options_of(cls: Any) -> dict[str, Option]:
+    """Return the options of a component class by their kebab-case names, in order of declaration."""
+    fields = [field for field in attrs.fields(cls) if "option" in field.metadata]
+    annotations = {field.name: field.type for field in fields}  # those of other fields may name what is not there
+    types = get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": cls.__module__}))
+    return {
+        field.name.replace("_", "-"): Option(field.name, types[field.name], field.default, **field.metadata["option"])
+        for field in fields
+    }
+
+
+def kebab(name: str) -> str:
+    """Spell a class's name as a component's: `MyOwnTrick` → `my-own-trick`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", name).strip("-").lower()
+
+
+def info_of(thing: Any) -> ComponentInfo:
+    """Return the card of a component or component class. Raises PluginError for anything else."""
+    card = getattr(thing, INFO, None)
+    if not isinstance(card, ComponentInfo):
+        raise PluginError(f"{thing!r} is no component", fix="decorate its class with @gancore.plugins.component")
+    return card
+
+
+@dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(option, memory))
+def component(
+    bare: object = None,
+    /,
+    *,
+    source: str = "",
+    provides: Iterable[str] = (),
+    rules: Iterable[Rule] = (),
+    asks: Mapping[str, Any] | None = None,
+    asks_with: Mapping[str, Mapping[str, Any]] | None = None,
+    state_version: int = 1,
+    known_as: Mapping[str, str] | None = None,
+    api: int | None = None,
+) -> Callable[[type[T]], type[T]]:
+    """Make a class a component: its fields are options, its `@hookimpl` methods are where it acts.
+
+    `source` cites the paper and may not be empty. `provides` lists tags that other components' `rules` may speak of.
+    `asks` is a recipe
+    fragment of defaults it wants, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`; the user's own choice wins.
+    `asks_with` maps a tag to what it asks beside a component that provides it, and wins over `asks`.
+    `state_version` is raised when `state()` changes its form; `migrate(state, from_version)`, where a component has it,
+    returns a state of an older form in the present one. `known_as` holds words by which users may look for it, each
+    with what they should know then, or "": whoever asks for one of them is pointed to this component. It is read from
+    the source, so it must be a literal. `api` is the version of the hooks that it was written for: any from
+    `gancore.hookspecs.OLDEST_API` to `API` works, and the present one stands where none is given.
+
+    Raises PluginError for a class that could never act as it seems to: see `check_hooks`.
+    """
+    if bare is not None:
+        raise PluginError(
+            f"{getattr(bare, '__name__', bare)} is decorated with @component without parentheses", fix=EXAMPLE
+        )
+    card = ComponentInfo(
+        source, frozenset(provides), tuple(rules), dict(asks or {}), dict(asks_with or {}), state_version,
+        dict(known_as or {}),
+    )  # fmt: skip
+
+    def decorate(cls: type[T]) -> type[T]:
+        if not source.strip():
+            raise PluginError(f"{cls.__name__} cites no source", fix=EXAMPLE)
+        check_api(cls, hookspecs.API if api is None else api)
+        check_hooks(cls)
+        defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
+        if defined.__hash__ is None:
+            raise PluginError(f"{cls.__name__} cannot be hashed", fix="leave __eq__ out, or define __hash__ beside it")
+        check_fields(defined)
+        explain_undeclared(defined)
+        setattr(defined, INFO, card)
+        return defined
+
+    return decorate
+
+
+EXAMPLE = '@component(source="Authors, venue and year, arXiv number")'
+
+
+def check_api(cls: type, api: int) -> None:
+    """Refuse a class made for newer hooks than these, or for older ones than are supported. Raises PluginError."""
+    oldest, newest = hookspecs.OLDEST_API, hookspecs.API
+    if not oldest <= api <= newest:
+        versions = f"versions {oldest} to {newest}" if oldest < newest else f"version {newest}"
+        raise PluginError(
+            f"{cls.__name__} is made for hooks of version {api}, but this gancore supports {versions}",
+            fix="upgrade gancore" if api > newest else "upgrade the plugin",
+        )
+
+
+def check_fields(cls: Any) -> None:
+    """Refuse options without a help text. Raises PluginError."""
+    for each in attrs.fields(cls):
+        if "option" in each.metadata and not each.metadata["option"]["help"].strip():
+            raise PluginError(
+                f"{cls.__name__}.{each.name} has no help",
+                fix=f'{each.name} = option({each.default!r}, help="what it is, and its unit")',
+            )
+
+
+def explain_undeclared(cls: Any) -> None:
+    """Let an assignment to an attribute that is no declared field say how to declare one."""
+    assign = cls.__setattr__
+    declared = {each.name for each in attrs.fields(cls)}
+
+    def set_attribute(self: Any, name: str, value: Any) -> None:
+        try:
+            assign(self, name, value)
+        except AttributeError as error:
+            if name in declared or isinstance(inspect.getattr_static(type(self), name, None), property):
+                raise
+            raise AttributeError(
+                f"{cls.__name__} declares no field {name!r}: write `{name}: {type(value).__name__} = memory(…)` in the "
+                "class, and return it from state() if a resumed run needs it"
+            ) from error
+
+    cls.__setattr__ = set_attribute
+
+
+SPECS: dict[str, tuple[str, ...]] = {
+    name: tuple(inspect.signature(spec).parameters)
+    for name, spec in vars(hookspecs).items()
+    if callable(spec) and hasattr(spec, "gancore_spec")
+}
+
+
+def check_hooks(cls: type) -> None:
+    """Refuse a class whose methods pluggy would silently ignore.
+
+    Raises PluginError for a method named like a hook, or nearly so, without `@hookimpl`; a marked method that is no
+    hook; an argument that the hook does not have, or that has a default; a hook wrapper; a class without any hook.
+    """
+    marked = 0
+    for name in dir(cls):
+        method = inspect.getattr_static(cls, name)
+        if isinstance(method, staticmethod | classmethod) and name in SPECS:
+            what = f"{cls.__name__}.{name} is a {type(method).__name__}, but hooks are methods of an object"
+            raise PluginError(what, fix=_definition(name))
+        if name.startswith("_") or not inspect.isfunction(method):
+            continue
+        where = f"{inspect.getsourcefile(cls) or cls.__module__}, line {method.__code__.co_firstlineno}"
+        if hasattr(method, "gancore_impl"):
+            _check_marked(cls, name, method, where)
+            marked += 1
+        elif near := get_close_matches(name, SPECS, n=1, cutoff=0.85):
+            raise PluginError(
+                f"{cls.__name__}.{name} acts on no hook, so it would never run",
+                where=where,
+                fix=f"{_definition(near[0])}    with @hookimpl above it",
+            )
+    if hasattr(cls, "state") != hasattr(cls, "load_state"):
+        raise PluginError(f"{cls.__name__} has one of state() and load_state() without the other", fix="define both")
+    if not marked:
+        raise PluginError(
+            f"{cls.__name__} implements no hook, so it would do nothing", fix="mark its methods @hookimpl"
+        )
+
+
+def _definition(hook: str) -> str:
+    return f"def {hook}({', '.join(('self', *SPECS[hook]))})"
+
+
+def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) -> None:
+    label = f"{cls.__name__}.{name}"
+    if name not in SPECS:
+        near = nearest(name.replace("_", "-"), SPECS)
+        raise PluginError(
+            f"{label} is marked @hookimpl, but gancore has no such hook",
+            where=where,
+            fix=_definition(near[0]) if near else "see gancore/hookspecs.py",
+        )
+    parameters = list(inspect.signature(method).parameters.values())
+    if not parameters or parameters[0].name in SPECS[name]:
+        raise PluginError(f"{label} has no self", where=where, fix=_definition(name))
+    del parameters[0]
+    if unknown := [p.name for p in parameters if p.name not in SPECS[name]]:
+        raise PluginError(
+            f"{label} takes {', '.join(unknown)}, which the hook does not give",
+            where=where,
+            fix=f"any of {', '.join(SPECS[name])}",
+        )
+    if any(p.default is not inspect.Parameter.empty for p in parameters):
+        raise PluginError(f"{label} gives a hook argument a default", where=where, fix="leave the default out")
+    mark = method.gancore_impl  # type: ignore[attr-defined]
+    if mark.get("wrapper") or mark.get("hookwrapper"):
+        raise PluginError(f"{label} is a hook wrapper; components are only called", where=where, fix="@hookimpl alone")

@@ -1,0 +1,193 @@
+"""What is installed, read from metadata alone: nothing is imported before it is chosen."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
+
+from attrs import evolve, frozen
+
+from gancore.errors import UsageError, did_you_mean, nearest, spelt
+from gancore.plugins.inspection import _look
+from gancore.plugins.slots import IN_WORDS, KINDS, hyphened
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+PREFIX = "gancore."
+REPLACES = "gancore.replaces"
+
+
+@frozen
+class Row:
+    """One published component, as `gan plugins` shows it. `status` is `ok` or the reason why it cannot be used.
+
+    `known_as` holds the words by which users may look for it, each with what they should know then.
+    """
+
+    name: str
+    kind: str
+    distribution: str
+    version: str
+    summary: str
+    status: str
+    object: str
+    known_as: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """Where its code comes from, for messages: distribution, version, module and name."""
+        return f"{self.distribution} {self.version}, {self.object}"
+
+
+@cache
+def installed() -> tuple[Row, ...]:
+    """List every component that installed distributions publish, by kind and name."""
+    published = [(entry, entry.group.removeprefix(PREFIX), distribution) for entry, distribution in entries()]
+    rows = [row_of(entry, kind, distribution) for entry, kind, distribution in published if kind in KINDS]
+    counts = Counter(row.name for row in rows)
+    twice = [evolve(row, status="the name is published twice") if counts[row.name] > 1 else row for row in rows]
+    return tuple(sorted(twice, key=lambda row: (KINDS.index(row.kind), row.name, row.distribution)))
+
+
+@cache
+def named(name: str) -> tuple[Row, ...]:
+    """List the components of one name. The sources of all others are left unread, which takes a third of a second."""
+    found = [(entry, distribution) for entry, distribution in entries() if entry.name == name]
+    kinds = [entry.group.removeprefix(PREFIX) for entry, _ in found]
+    rows = [
+        row_of(entry, kind, distribution)
+        for (entry, distribution), kind in zip(found, kinds, strict=True)
+        if kind in KINDS
+    ]
+    return tuple(sorted(rows, key=lambda row: (KINDS.index(row.kind), row.distribution)))
+
+
+@cache
+def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
+    """List our entry points of each installed distribution: the first on `sys.path` is the one that is imported."""
+    seen, ours = set[str](), list[tuple[metadata.EntryPoint, metadata.Distribution]]()
+    for distribution in metadata.distributions():
+        try:
+            name, found = normalized(distribution.name or ""), distribution.entry_points
+        except Exception:  # metadata that nobody can read publish nothing
+            continue
+        if name not in seen:
+            ours += [(entry, distribution) for entry in found if entry.group.startswith(PREFIX)]
+        seen.add(name)
+    return tuple(ours)
+
+
+def normalized(distribution: str) -> str:
+    """Spell a distribution's name as package indexes compare it: `Gan_Plugin` is `gan-plugin`."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def replaces(distribution: str, former: str) -> bool:
+    """Return whether a distribution declares that it replaces a former one.
+
+    The declaration is an entry point of group `gancore.replaces`: the name of the former
+    distribution, and the module that now holds its components.
+    """
+    return any(
+        entry.group == REPLACES
+        and normalized(entry.name) == normalized(former)
+        and normalized(publisher.name or "") == normalized(distribution)
+        for entry, publisher in entries()
+    )
+
+
+def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
+    """Describe one entry point, without running what it names."""
+    summary, status, words = _look(entry)
+    told = distribution.metadata  # which raises for what is not there, where a backport of it was imported
+    about = {key: told[key] for key in told}
+    name, version = about.get("Name") or "?", about.get("Version") or "?"
+    summary = summary or about.get("Summary") or ""
+    return Row(entry.name, kind, name, version, summary, refusal(entry.name, kind) or status, entry.value, words)
+
+
+def refusal(name: str, kind: str = "") -> str:
+    """Say why a component, or a command, cannot have a name, or nothing."""
+    if not NAME.fullmatch(name) or len(name) > 64:
+        return f"the name {name!r} is not lower-case words joined by hyphens, 64 letters at most"
+    taken = kind != "command" and name in (*KINDS, "run", "format")  # the tables of a recipe
+    return f"the name {name!r} is a word of gancore's own" if taken else ""
+
+
+def find(name: str, kind: str) -> Row:
+    """Find an installed component by name, or by `distribution:name`. Raises UsageError where it cannot be used.
+
+    The name of a replaced distribution finds the components of the one that replaces it.
+    """
+    distribution, _, bare = name.rpartition(":")
+    found = named(bare)
+    if not found:
+        # a plugin may be published under a name with `_`, to be refused with the reason
+        found = tuple(row for row in installed() if hyphened(row.name) == bare)
+    rows = list(found)
+    if distribution:
+        rows = [row for row in found if normalized(row.distribution) == normalized(distribution)]
+        rows = rows or [row for row in found if replaces(row.distribution, distribution)]
+    where = f"{kind} {name}"
+    if not rows:
+        of_kind = [row.name for row in installed() if row.kind == kind]
+        fix = meant(bare, kind) or (f"one of {', '.join(of_kind)}" if of_kind else "none is installed")
+        raise UsageError(
+            f"no {IN_WORDS.get(kind, kind)} is called {name!r}",
+            where=where,
+            fix=f"{fix}    (`gan plugins {kind}` lists {len(of_kind)})",
+        )
+    if len(rows) > 1:
+        names = dict.fromkeys(f"{row.distribution}:{row.name}" for row in rows)
+        fix = " or ".join(names) if len(names) > 1 else f"uninstall {rows[0].distribution}, which publishes them all"
+        raise UsageError(f"{len(rows)} components are called {name!r}", where=where, fix=fix)
+    row = rows[0]
+    if refused := refusal(row.name):
+        raise UsageError(refused, where=f"{where}, {row.origin}", fix="its author must rename it")
+    if row.kind != kind:
+        one, other = IN_WORDS.get(row.kind, row.kind), IN_WORDS.get(kind, kind)
+        fix = next(meant_by_word(bare, kind), f"--{row.kind} {name}")
+        raise UsageError(f"{name!r} is of kind {one}, not {other}", where=where, fix=fix)
+    return row
+
+
+def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
+    """Say which component a user may have meant by a word: of this kind first, else by the flag that chooses it.
+
+    It is known by the words of `known_as`, by its name, by its name joined with its kind's, and, where we may `guess`,
+    by a name that is near. Nothing for a word that is none of these.
+    """
+    wanted = spelt(word)
+    rows = sorted((row for row in installed() if row.status == "ok"), key=lambda row: row.kind != kind)
+    if found := [*meant_by_word(word, kind)]:
+        return found[0]
+    for row in rows:
+        names = [row.name, *(f"{row.name}-{each}" for each in (row.kind, IN_WORDS.get(row.kind)) if each)]
+        if wanted in (*names, *(each.replace("-", "") for each in names)):
+            return f"did you mean {_chosen(row, kind)}?"
+    if found := [each for other in KINDS for each in meant_by_word(word, other, kind)]:
+        return found[0]
+    if not guess:
+        return ""
+    if kind and (near := did_you_mean(word, [row.name for row in rows if row.kind == kind])):
+        return near
+    near_rows = [row for name in nearest(word, [row.name for row in rows]) for row in rows if row.name == name]
+    names = list(dict.fromkeys(_chosen(row, kind) for row in near_rows))
+    return f"did you mean {' or '.join(names)}?" if names else ""
+
+
+def meant_by_word(word: str, kind: str, wanted: str | None = None) -> Iterator[str]:
+    """Yield `did you mean NAME?` for components of a kind known by a word, with what to know of each.
+
+    NAME stands with its flag where another kind, or none, was `wanted`.
+    """
+    for row in installed():
+        for other, remark in row.known_as if row.kind == kind and row.status == "ok" else ():
+            if spelt(word) == other:
+                yield f"did you mean {_chosen(row, kind if wanted is None else wanted)}? {remark}".rstrip()
+
+
+def _chosen(row: Row, kind: str) -> str:
+    return row.name if row.kind == kind else f"--{row.kind} {row.name}"

@@ -1,0 +1,122 @@
+"""Import a component from an installed distribution or from a file."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gancore.errors import PluginError, UsageError
+from gancore.plugins.component import INFO, kebab
+from gancore.plugins.discovery import Row
+from gancore.plugins.slots import FILE, KINDS
+
+
+def _plainly(name: str, origin: str) -> AbstractContextManager[object]:
+    return contextlib.redirect_stdout(sys.stderr)
+
+
+# what surrounds the import of a component, given its name and origin; `gancore.run` puts a watchful one here
+importing: Callable[[str, str], AbstractContextManager[object]] = _plainly
+
+
+def load(row: Row) -> type:
+    """Import a component's class. Raises PluginError naming its origin."""
+    found = load_object(row)
+    if not isinstance(found, type) or INFO not in vars(found):
+        what = f"{row.name} is {found!r}, no component class"
+        raise PluginError(what, where=row.origin, fix="decorate it with @component")
+    return found
+
+
+def load_object(row: Row) -> Any:
+    """Import what a row names; what its module prints goes to stderr. Raises PluginError naming its origin."""
+    module, _, attribute = row.object.partition(":")
+    with _foreign(row.name, row.origin, module, f"fix or uninstall {row.distribution}", row.kind in KINDS):
+        return getattr(importlib.import_module(module), attribute)
+
+
+@contextmanager
+def _foreign(name: str, origin: str, module: str, fix: str, watched: bool = True) -> Iterator[None]:
+    """Run a plugin's module. Raises PluginError with the plugin's own last line for whatever it raises."""
+    try:
+        with (importing if watched else _plainly)(name, origin):
+            yield
+    except PluginError as error:
+        where = error.where if origin in error.where else ", ".join(filter(None, (origin, error.where)))
+        raise PluginError(error.what, where=where, fix=error.fix) from error
+    except (Exception, SystemExit) as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name != module else ""
+        raise PluginError(
+            f"{name} cannot be imported: {type(error).__name__}: {error}",
+            where=", ".join(filter(None, (origin, last_line(error, {module.partition(".")[0]})))),
+            fix=f"pip install {missing}" if missing else fix,
+        ) from error
+
+
+def last_line(error: BaseException, modules: set[str]) -> str:
+    """Say which line of these top-level modules an error came from, `file.py, line 3`; nothing where from none."""
+    lines = [
+        f"{frame.f_code.co_filename}, line {line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in modules
+    ]
+    return lines[-1] if lines else ""
+
+
+def load_file(given: str) -> tuple[str, type]:
+    """Load the component of a file that the user named, `./file.py` or `./file.py:Class`; return its name and class.
+
+    Raises UsageError for a missing file, or one that does not hold exactly one component.
+    """
+    path, wanted = split_file(given)
+    classes = {
+        name: thing
+        for name, thing in vars(_run_file(path)).items()
+        if isinstance(thing, type) and INFO in vars(thing) and thing.__module__ == _module_name(path)
+    }
+    held = ", ".join(classes) or "none"
+    if wanted and wanted not in classes:
+        raise UsageError(f"{path} holds no component {wanted}", where=given, fix=f"it holds {held}")
+    if not wanted and len(classes) != 1:
+        raise UsageError(f"{path} holds {len(classes)} components ({held})", where=given, fix=f"{path}:NAME")
+    name = wanted or next(iter(classes))
+    return kebab(name), classes[name]
+
+
+def is_file(name: str) -> bool:
+    """Whether a name, perhaps with an alias, is a component file: `./file.py` or `again=./file.py:Class`."""
+    return FILE.search(name) is not None
+
+
+def split_file(given: str) -> tuple[Path, str]:
+    """Split `./file.py:Class` into resolved path and class. Raises UsageError where there is no such file."""
+    location, _, wanted = given.rpartition("=")[2].partition(".py:")
+    path = Path(f"{location}.py" if wanted else location).absolute()
+    if not os.path.isfile(path):
+        raise UsageError(f"there is no file {path}", where=given, fix="name a Python file that holds a component")
+    return path.resolve(), wanted
+
+
+def _module_name(path: Path) -> str:
+    return f"gancore_file_{path.stem}"
+
+
+def _run_file(path: Path) -> ModuleType:
+    name = _module_name(path)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is no Python file", where=str(path), fix="name a Python file that holds a component")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    with _foreign(str(path), str(path), name, "fix the file"):
+        spec.loader.exec_module(module)
+    return module

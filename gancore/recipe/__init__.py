@@ -1,0 +1,1 @@
+"""A recipe: which components are composed, with which options."""

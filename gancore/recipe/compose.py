@@ -1,0 +1,378 @@
+"""Choose, order, check, freeze: from layers of choices to one composition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, evolve, field, frozen
+
+from gancore.errors import CompositionError, UsageError, did_you_mean
+from gancore.plugins import discovery, loading
+from gancore.plugins.calling import Component, Hooks
+from gancore.plugins.component import info_of, options_of
+from gancore.plugins.slots import ANY, BOTH, KINDS, LISTS, ONE_OF, SHORTHANDS, WITHOUT, hyphened
+from gancore.recipe import lookup
+from gancore.recipe.options import Given, read_options
+from gancore.recipe.rules import check_rules
+from gancore.recipe.settings import Settings
+from gancore.recipe.toml import FORMAT, Layer, layer_of
+
+RESERVED = frozenset({*ONE_OF, *SHORTHANDS, *LISTS, *KINDS, "run", "format"})
+DEFAULT = "default"  # the recipe that fills every slot that nobody else filled
+OF_THE_DATA = "data."  # tags that are known only once the data is open
+
+
+@frozen
+class Choice:
+    """One name in one slot, before it is loaded."""
+
+    slot: str
+    kind: str
+    roles: frozenset[str]
+    name: str
+    where: str
+
+    @property
+    def alias(self) -> str:
+        """The name before `=` in `again=my-trick`, or nothing."""
+        return self.name.partition("=")[0] if "=" in self.name else ""
+
+    @property
+    def wanted(self) -> str:
+        """The component's own name, or its file."""
+        return self.name.rpartition("=")[2]
+
+
+@frozen
+class Found:
+    """A component class and where it comes from."""
+
+    name: str
+    cls: type
+    distribution: str = ""
+    version: str = ""
+
+
+@frozen(eq=False)
+class Composition:
+    """The chosen components of a run in calling order, its settings, and where each choice came from."""
+
+    chosen: tuple[Component, ...]
+    settings: Settings
+    slots: Mapping[str, tuple[str, ...]]
+    origins: Mapping[str, str]
+    notes: tuple[str, ...]
+    hooks: Hooks = field(repr=False)
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the resolved recipe: every slot, every setting, every option, ready for TOML."""
+        slots: dict[str, Any] = {slot: names[0] for slot, names in self.slots.items() if slot in ONE_OF}
+        slots |= {slot: list(names) for slot, names in self.slots.items() if slot in LISTS}
+        tables = {"run": plain(asdict(self.settings)), **{each.name: option_values(each) for each in self.chosen}}
+        return {"format": FORMAT, **slots, **{name: table for name, table in tables.items() if table}}
+
+    def check(self, tags: Iterable[str]) -> tuple[str, ...]:
+        """Check the rules that speak of the data, now that its tags are known; return notes.
+
+        Raises CompositionError for a broken rule, unless the run is forced.
+        """
+        return check_rules(self.chosen, tags, self.settings.force, lambda tag: tag.startswith(OF_THE_DATA))
+
+
+def compose(
+    *,
+    recipe: str | Path | None = None,
+    variants: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **slots: str | Sequence[str],
+) -> Composition:
+    """Compose a run in Python as `gan run` does: `compose(gen="painter", reg=["my-trick"])`.
+
+    Slots are spelled with underscores (`critic_norm`). `variants` of the recipe are `small` and `compat`. `options` go
+    by `component.option`, e.g. `{"my-trick.weight": 0.2}`; `settings` are those of `gancore.Settings`.
+    Raises UsageError for anything that cannot be understood and CompositionError for what cannot be combined.
+    """
+    refuse_unknown_slots(slots)
+    chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in plain_names(slots).items()}
+    tables: dict[str, dict[str, Any]] = {"run": plain_names(settings or {})}
+    for address, value in (options or {}).items():
+        table, _, name = address.rpartition(".")
+        tables.setdefault(table, {})[name] = value
+    own = evolve(layer_of("compose()", chosen), options=layer_of("compose()", tables).options)
+    layers = recipe_layers(str(recipe), variants) if recipe is not None else []
+    return resolve([*layers, own], may_run(own))
+
+
+def refuse_unknown_slots(names: Iterable[str]) -> None:
+    """Raise UsageError for a keyword of `compose` that is no slot: a setting, a component, or nothing that we know."""
+    slots = [*ONE_OF, *SHORTHANDS, *LISTS]
+    for name in names:
+        word = hyphened(name)
+        if word in slots:
+            continue
+        spelled = [slot.replace("-", "_") for slot in slots]
+        fix = (
+            f'settings={{"{word}": …}}' if word in options_of(Settings)
+            else did_you_mean(name, spelled) or discovery.meant(word, guess=False) or f"one of {', '.join(spelled)}"
+        )  # fmt: skip
+        raise UsageError(f"compose() has no slot {name!r}", where=f"compose({name}=…)", fix=fix)
+
+
+def plain_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Spell names in kebab-case."""
+    return {name.replace("_", "-"): value for name, value in values.items()}
+
+
+def may_run(layer: Layer) -> Callable[[str], bool]:
+    """Return the test for component files: those that a layer of the user's own names may run."""
+    names = [name for slot in layer.slots for name in layer.names(slot)]
+    named = {loading.split_file(name)[0] for name in names if loading.is_file(name)}
+    return lambda name: loading.split_file(name)[0] in named
+
+
+def recipe_layers(given: str, variants: Iterable[str] = ()) -> list[Layer]:
+    """List the layers of a recipe, those it extends first, then those of its variants. Raises UsageError."""
+    chain = lookup.recipe_chain(given)
+    layers = [each.layer for each in chain]
+    for variant in variants:
+        found = [each.variants[variant] for each in chain if variant in each.variants]
+        if not found:
+            fix = "leave it out; `gan recipes` says which have one"
+            raise UsageError(f"recipe {given} has no [{variant}] table", where=f"--{variant}", fix=fix)
+        layers += found
+    return layers
+
+
+def default_layers() -> list[Layer]:
+    """List the layers of the recipe that fills every slot nobody else filled, where one is installed."""
+    return recipe_layers(DEFAULT) if DEFAULT in lookup.recipe_files() else []
+
+
+def resolve(
+    user: Sequence[Layer], files: Callable[[str], bool] = lambda name: True, *, exact: bool = False
+) -> Composition:
+    """Settle the layers, lowest first: the default recipe, what components ask, a recipe, the command line.
+
+    `files` says whether a component file may be run. `exact` takes the layers alone: a resolved recipe is complete.
+    Raises UsageError and CompositionError.
+    """
+    base = [] if exact else default_layers()
+    asked: list[Layer] = []
+    for _ in range(10):
+        layers = [*base, *asked, *user]
+        picks = pick(layers)
+        rows = [locate(each, files) for each in picks]  # every name, before any module is imported
+        found = {each.name: load(each, row) for each, row in zip(picks, rows, strict=True)}
+        asks = [] if exact else asks_of(list(found.values()))
+        if [layer.origin for layer in asks] == [layer.origin for layer in asked]:
+            break
+        asked = asks
+    else:
+        raise CompositionError(
+            "components ask for each other in a circle: " + ", ".join(found), fix="choose the slots yourself"
+        )
+    dropped = dropped_names(layers, exact)
+    chosen, origins, read = instantiate(picks, found, layers)
+    refuse_strangers(layers, user, read)
+    settings, run_origins = read_settings(layers)
+    notes = check_rules(chosen, (), settings.force, lambda tag: not tag.startswith(OF_THE_DATA))
+    slots = {slot: tuple(each.name for each in picks if each.slot == slot) for slot in (*ONE_OF, *ANY)}
+    slots[WITHOUT] = dropped
+    taken = {each.slot: each.where for each in picks}
+    return Composition(
+        chosen, settings, {slot: names for slot, names in slots.items() if names},
+        {**taken, **origins, **run_origins}, notes, Hooks(chosen),
+    )  # fmt: skip
+
+
+def asks_of(found: Sequence[Found]) -> list[Layer]:
+    """List what components ask, in calling order; what they ask beside a certain other comes after, and so wins."""
+    tags = {tag for each in found for tag in info_of(each.cls).provides}
+    plain_asks = [layer_of(f"asked by {each.name}", info_of(each.cls).asks) for each in found]
+    special = [(each.name, tag, fragment) for each in found for tag, fragment in info_of(each.cls).asks_with.items()]
+    return plain_asks + [layer_of(f"asked by {name} with {tag}", part) for name, tag, part in special if tag in tags]
+
+
+def pick(layers: Sequence[Layer]) -> list[Choice]:
+    """Fill the slots: the highest layer wins a slot that holds one; lists are joined, and `without` taken out."""
+    picks = []
+    for slot, (kind, roles) in ONE_OF.items():
+        given = [layer.slots[slot] for layer in layers if slot in layer.slots]
+        if given:
+            picks.append(Choice(slot, kind, roles, _whole(hyphened(given[-1].value)), given[-1].where))
+    dropped = {name for layer in layers for name in layer.names(WITHOUT)}
+    for slot in ANY:
+        for layer in layers:
+            refuse_twice(layer, slot)
+            for name in layer.names(slot):
+                if name not in dropped and _whole(name) not in [each.name for each in picks]:
+                    picks.append(Choice(slot, slot, BOTH, _whole(name), layer.slots[slot].where))
+    return picks
+
+
+def refuse_twice(layer: Layer, slot: str) -> None:
+    """Raise UsageError where one layer chooses the same component twice under one name."""
+    names = [_whole(name) for name in layer.names(slot)]
+    for name in names:
+        if names.count(name) > 1:
+            alias = "other=" + name.rpartition("=")[2]
+            fix = f"choose it once, or give one an alias: --{slot} {alias}"
+            raise CompositionError(f"{slot} chooses {name!r} twice", where=layer.slots[slot].where, fix=fix)
+
+
+def _whole(name: str) -> str:
+    """Make the path of a component file absolute, so that a recipe means the same in every folder."""
+    alias, equals, wanted = name.rpartition("=")
+    return f"{alias}{equals}{Path(wanted).absolute()}" if loading.is_file(name) else name
+
+
+def dropped_names(layers: Sequence[Layer], exact: bool) -> tuple[str, ...]:
+    """List what `without` leaves out. Raises UsageError for a name that nobody asks for."""
+    asked = {name for layer in layers for slot in ANY for name in layer.names(slot)}
+    for layer in layers:
+        for name in layer.names(WITHOUT):
+            if name not in asked and not exact:
+                fix = did_you_mean(name, asked) or f"one of {', '.join(sorted(asked)) or 'none'}"
+                raise UsageError(f"nobody asks for {name!r}", where=layer.slots[WITHOUT].where, fix=fix)
+    return tuple(dict.fromkeys(name for layer in layers for name in layer.names(WITHOUT)))
+
+
+def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
+    """Look a pick up without importing it; None for a component file. Raises UsageError where there is none."""
+    try:
+        if pick.alias and (not discovery.NAME.fullmatch(pick.alias) or pick.alias in RESERVED):
+            raise UsageError(f"{pick.alias!r} cannot be an alias", fix="lower-case words joined by hyphens")
+        if not loading.is_file(pick.wanted):
+            return discovery.find(pick.wanted, pick.kind)
+        loading.split_file(pick.wanted)
+        if not files(pick.wanted):
+            raise UsageError(
+                f"the recipe names a component file, {pick.wanted}, which would run code",
+                fix=f"--{pick.slot} {pick.wanted} on the command line, if you trust it",
+            )
+    except UsageError as error:
+        raise UsageError(error.what, where=f"{pick.slot} = {pick.name} ({pick.where})", fix=error.fix) from None
+    return None
+
+
+def load(pick: Choice, row: discovery.Row | None) -> Found:
+    """Load the component of a pick that was located. Raises PluginError where it is broken."""
+    if row is None:
+        return Found(*loading.load_file(pick.wanted))
+    return Found(row.name, loading.load(row), row.distribution, row.version)
+
+
+def instantiate(
+    picks: Sequence[Choice], found: Mapping[str, Found], layers: Sequence[Layer]
+) -> tuple[tuple[Component, ...], dict[str, str], set[str]]:
+    """Make one object a name, with the options that any layer gives it; also return which tables were read."""
+    chosen: dict[str, Component] = {}
+    origins: dict[str, str] = {}
+    read = {"run"}
+    for each in picks:
+        source = found[each.name]
+        name = each.alias or source.name
+        if name in chosen:
+            shared = [other.name for other in picks if other.slot in ONE_OF and other != each]
+            if each.slot in ANY or each.name not in shared:
+                fix = f"give one an alias: other={name}"
+                raise CompositionError(f"{name!r} is chosen twice", where=each.where, fix=fix)
+            chosen[name] = evolve(chosen[name], roles=chosen[name].roles | each.roles)
+            continue
+        tables = list(dict.fromkeys([source.name, *addresses(picks, each), name]))
+        read |= {*tables, source.name}
+        given = gather(layers, tables)
+        component = make(name, source.cls, read_options(name, options_of(source.cls), given), each.where)
+        origins |= {f"{name}.{option}": value.where for option, value in given.items()}
+        chosen[name] = Component(
+            name, each.kind, component, each.roles, source.name, source.distribution, source.version, each.where
+        )
+    return tuple(chosen.values()), origins, read
+
+
+def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
+    """Make a component. Raises UsageError where the class itself objects to its options."""
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}", where=where, fix=f"gan plugins {name}") from None
+
+
+def addresses(picks: Sequence[Choice], pick: Choice) -> list[str]:
+    """List the slots under whose names a component's options may be given; `optim` where it serves both players."""
+    slots = [each.slot for each in picks if each.name == pick.name and each.slot in ONE_OF]
+    shared = [short for short, long in SHORTHANDS.items() if set(long) <= set(slots)]
+    return shared or slots
+
+
+def gather(layers: Sequence[Layer], tables: Sequence[str]) -> dict[str, Given]:
+    """Merge the options that the layers give under any of these table names; later layers win."""
+    given: dict[str, Given] = {}
+    for layer in layers:
+        for table in tables:
+            given |= layer.options.get(table, {})
+    return given
+
+
+def refuse_strangers(layers: Sequence[Layer], user: Sequence[Layer], read: set[str]) -> None:
+    """Refuse tables of options that no chosen component read. Raises UsageError.
+
+    A recipe may hold tables of components that it or a layer below chose and that a higher layer replaced; the last
+    layer, which nothing replaces, may not.
+    """
+    own: set[str] = set()
+    for layer in layers:
+        names = {name.rpartition("=")[2] for slot in layer.slots for name in layer.names(slot)}
+        own = names if layer is layers[-1] else own | names
+        if layer not in user:
+            continue
+        for table, options in layer.options.items():
+            if table in read or table in own:
+                continue
+            where = next((given.where for given in options.values()), layer.origin)
+            kind = next((row.kind for row in discovery.installed() if row.name == table), None)
+            fix = f"--{kind} {table} chooses it" if kind else did_you_mean(table, read) or discovery.meant(table)
+            fix = fix or f"one of {', '.join(sorted(read))}"
+            if table in (*ONE_OF, *SHORTHANDS):
+                fix = "use the component's own name; one that serves both players may be given an alias for each"
+            raise UsageError(f"options are given for {table!r}, which is not chosen", where=where, fix=fix)
+
+
+def read_settings(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
+    """Read the `[run]` tables. Raises UsageError."""
+    given = settle_length(layers, gather(layers, ["run"]))
+    settings = Settings(**read_options("run", options_of(Settings), given))
+    settings.image_size  # noqa: B018 - refuses a size that is none
+    return settings, {f"run.{name}": value.where for name, value in given.items()}
+
+
+def settle_length(layers: Sequence[Layer], given: dict[str, Given]) -> dict[str, Given]:
+    """Let the highest layer that speaks of the run's length settle it, whether in steps or in epochs.
+
+    Where it gives steps alone, epochs of a layer below are put to 0; where it gives epochs, the origin of the steps
+    says that they do not count.
+    """
+    tables = [layer.options.get("run", {}) for layer in layers]
+    last = next((table for table in reversed(tables) if table.keys() & {"steps", "epochs"}), {})
+    if "epochs" not in last and "steps" in last and "epochs" in given:
+        return {**given, "epochs": Given(0, last["steps"].where)}
+    if "epochs" in last and str(last["epochs"].value) != "0" and "steps" in given and "steps" not in last:
+        return {**given, "steps": evolve(given["steps"], where=f"not used: {last['epochs'].where}")}
+    return given
+
+
+def option_values(each: Component) -> dict[str, Any]:
+    """Return a component's options as they now are, by kebab-case name, ready for TOML."""
+    declared: Any = type(each.component)
+    return plain({option.name: getattr(each.component, option.name) for option in options_of(declared).values()})
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Spell option names in kebab-case and values as TOML can hold them: None becomes `none`, tuples lists."""
+    return {
+        name: "none" if value is None else list(value) if isinstance(value, tuple) else value
+        for name, value in plain_names(values).items()
+    }

@@ -1,0 +1,58 @@
+"""Find recipes: those that distributions publish and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gancore.errors import UsageError, did_you_mean, spelt
+from gancore.plugins.discovery import entries, meant
+from gancore.plugins.inspection import spec_of
+from gancore.recipe.toml import Recipe, read_recipe
+
+RECIPES = "gancore.recipes"
+
+
+def recipe_files() -> dict[str, Path]:
+    """Find the recipes that installed distributions publish: entry points of group `gancore.recipes`.
+
+    The value of an entry point is a package; the `*.toml` files in its folder are its recipes, by stem.
+    """
+    files: dict[str, Path] = {}
+    for entry, _ in entries():
+        if entry.group == RECIPES and (spec := spec_of(entry.module)) and spec.submodule_search_locations:
+            folder = Path(next(iter(spec.submodule_search_locations)))
+            files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return files
+
+
+def recipe_name(given: str) -> str:
+    """Return the published recipe's name that a user wrote with `_` for `-`, or what was given."""
+    files = recipe_files()
+    return given if given in files else next((name for name in files if spelt(name) == spelt(given)), given)
+
+
+def recipe_chain(given: str) -> list[Recipe]:
+    """Read a recipe by file or by published name, and those it extends; the lowest comes first.
+
+    A file that a recipe extends is looked for beside it.
+
+    Raises UsageError where there is none of that name, and for recipes that extend each other in a circle.
+    """
+    published, chain, wanted, seen = recipe_files(), list[Recipe](), given, set[Path]()
+    folder, where = Path(), f"--recipe {given}"
+    while wanted or not chain:
+        name = recipe_name(wanted)
+        if wanted.endswith(".toml"):
+            path, label = folder / wanted, ""
+        elif name in published:
+            path, label = published[name], f"recipe {name}"
+        else:
+            near = did_you_mean(wanted, published) or meant(wanted, guess=False)
+            fix = near or f"`gan recipes` lists the {len(published)} there are; a file ends in .toml"
+            raise UsageError(f"no recipe is called {wanted!r}", where=where, fix=fix)
+        chain.insert(0, read_recipe(path, label))
+        if path.resolve() in seen:
+            raise UsageError(f"recipe {wanted} extends itself", where=where, fix="leave `extends` out")
+        seen.add(path.resolve())
+        wanted, folder, where = chain[0].extends, path.parent, f"extends, in {chain[0].name}"
+    return chain

@@ -1,0 +1,182 @@
+"""Recipes: TOML files that state a composition, its options and the run's settings.
+
+extends = "painting"            # another recipe, by name or file, whose choices come first
+gen  = "painter"                # one component for a slot
+reg  = ["my-trick"]             # any number for `cond`, `reg`, `metric`, `track`, `without`
+
+[run]                           # settings of the run
+steps = 500
+
+[my-trick]                      # options of a component
+sigma = 0.2
+
+[about]                         # for people: what it shows, where it comes from; nothing is decided by it
+source = "Me, 2026"
+
+[small]                         # what `--small` changes, in the form of a recipe; `[compat]` likewise
+run = { steps = 20 }
+
+[sweep.arms.weak]               # what one arm of `gan sweep` changes, in the form of a recipe
+my-trick = { sigma = 0.1 }
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from gancore.errors import UsageError, did_you_mean
+from gancore.plugins.slots import LISTS, ONE_OF, SHORTHANDS, hyphened
+from gancore.recipe.options import Given
+
+FORMAT = 1
+VARIANTS = ("small", "compat")
+LARGEST = 1 << 20  # bytes
+WORD = r"""(?:[\w-]++|"[^"]*"|'[^']*')"""
+KEY = re.compile(rf"(?:^\s*+(?P<opening>\[*+)|[{{,])\s*+(?P<path>{WORD}(?:\s*+\.\s*+{WORD})*+)\s*+[]=]")
+ELSEWHERE = dict.fromkeys(("include", "import", "variables"), 'extends = "NAME"; there are no variables')
+
+
+@frozen
+class Layer:
+    """One origin of choices: a recipe file, the command line, or what a component asks for."""
+
+    origin: str
+    slots: Mapping[str, Given] = field(factory=dict)
+    options: Mapping[str, Mapping[str, Given]] = field(factory=dict)
+
+    def names(self, slot: str) -> list[str]:
+        """List the components that this layer chooses for a slot, however many the slot holds."""
+        value = self.slots[slot].value if slot in self.slots else []
+        return [hyphened(name) for name in ([value] if isinstance(value, str) else value)]
+
+
+@frozen
+class Recipe:
+    """A recipe file: its own layer, the recipe it extends, its variants, and what it says for people and sweeps."""
+
+    name: str
+    layer: Layer
+    extends: str = ""
+    variants: Mapping[str, Layer] = field(factory=dict)
+    about: Mapping[str, Any] = field(factory=dict)
+    sweep: Mapping[str, Any] = field(factory=dict)
+    summary: str = ""
+
+
+def layer_of(origin: str, content: Mapping[str, Any], where: Callable[..., str] = lambda *words: "") -> Layer:
+    """Sort the content of a recipe into slots and options.
+
+    Raises UsageError for an unknown key, or for a slot whose value is no name or list of names.
+    """
+    slots: dict[str, Given] = {}
+    options: dict[str, dict[str, Given]] = {}
+    for written, value in content.items():
+        place, key = where("", written) or origin, hyphened(written)
+        if key == "format":
+            _check_format(value, place)
+        elif isinstance(value, Mapping):
+            for word, each in value.items():
+                put(options.setdefault(key, {}), f"{key}.", word, Given(each, where(written, word) or origin))
+            options.setdefault(key, {})
+        elif key in ONE_OF or key in LISTS or key in SHORTHANDS:
+            _check_names(key, value, place)
+            for slot in SHORTHANDS.get(key, (key,)):
+                slots[slot] = Given(value, place)
+        elif key == "run":
+            raise UsageError(f"run is {value!r}, but must be a table", where=place, fix="[run]")
+        else:
+            known = [*ONE_OF, *SHORTHANDS, *LISTS, "run", "format", "extends"]
+            fix = ELSEWHERE.get(key) or did_you_mean(key, known) or f"one of {', '.join(known)}"
+            raise UsageError(f"a recipe has no key {written!r}", where=place, fix=fix, unknown=key)
+    return Layer(origin, slots, options)
+
+
+def put(table: dict[str, Given], label: str, word: str, given: Given) -> None:
+    """Enter an option under its hyphened name. Raises UsageError where two spellings of it are given at once."""
+    name = hyphened(word)
+    if name in table:
+        raise UsageError(f"{label}{name} is given twice", where=given.where, fix="give it once")
+    table[name] = given
+
+
+def _check_format(value: Any, place: str) -> None:
+    if value != FORMAT:
+        raise UsageError(
+            f"the recipe has format {value!r}; this gancore reads {FORMAT}", where=place, fix="upgrade gancore"
+        )
+
+
+def _check_names(key: str, value: Any, place: str) -> None:
+    names = value if isinstance(value, list) and key in LISTS else [value]
+    if not all(isinstance(name, str) and name for name in names):
+        wanted = "a name or a list of names" if key in LISTS else "one name"
+        raise UsageError(f"{key} is {value!r}, but must be {wanted}", where=place, fix=f'{key} = "NAME"')
+
+
+def read_recipe(path: Path, label: str = "") -> Recipe:
+    """Read a recipe file. Raises UsageError where it is missing, too large, no UTF-8, no TOML, or no recipe."""
+    label = label or str(path)
+    text = _read(path, label)
+    try:
+        content = tomllib.loads(f"{text}\n")  # a fault at the very end has a line and a column then
+        repr(content)  # what no message could show, a number of 4300 digits or lists in lists without end, fails here
+    except (ValueError, RecursionError) as error:
+        what = str(error).partition("; use ")[0]
+        where = ":".join([label, *re.findall(r"\d+", what.partition(" (at ")[2])])
+        raise UsageError(f"recipe {label} is no TOML: {what}", where=where, fix="fix that line") from None
+    at = _places(text, label)
+    extends = content.pop("extends", "")
+    if not isinstance(extends, str):
+        raise UsageError(f"extends is {extends!r}, but must be a name", where=at("extends"), fix='extends = "NAME"')
+    tables = {key: content.pop(key) for key in ("about", "sweep", *VARIANTS) if key in content}
+    for key, table in tables.items():
+        if not isinstance(table, dict):
+            raise UsageError(f"{key} is {table!r}, but must be a table", where=at(key), fix=f"[{key}]")
+    first = text.partition("\n")[0]
+    return Recipe(
+        name=label.removeprefix("recipe "),
+        layer=layer_of(label, content, at),
+        extends=extends,
+        variants={
+            key: layer_of(f"{label}, [{key}]", tables[key], partial(at, key)) for key in VARIANTS if key in tables
+        },
+        about=tables.get("about", {}),
+        sweep=tables.get("sweep", {}),
+        summary=first.removeprefix("#").strip() if first.startswith("#") else "",
+    )
+
+
+def _read(path: Path, label: str) -> str:
+    try:
+        if not os.path.isfile(path):  # a FIFO would be waited for
+            raise ValueError("it is a folder or device" if os.path.exists(path) else "there is no such file")
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+        if len(raw) > LARGEST:
+            raise ValueError("it is larger than 1 MiB")
+        return raw.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        what = f"recipe {label} cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise UsageError(what, where=label, fix="name a TOML file, saved as UTF-8") from None
+
+
+def _places(text: str, label: str) -> Callable[..., str]:
+    """Find line and column of every key; return a finder by the words of its path, which says `pokemon.toml:14:1`."""
+    places: dict[str, str] = {}
+    table = line_key = ""
+    for number, line in enumerate(text.split("\n"), 1):
+        for found in KEY.finditer(line):
+            above = {"": table, None: line_key}.get(found["opening"], "")  # of a header nothing is above
+            path = above + re.sub(r"[\s\"']", "", found["path"])
+            if found["opening"] is not None:
+                table, line_key = (f"{path}.", "") if found["opening"] else (table, f"{path}.")
+            places.setdefault(path, f"{label}:{number}:{found.start('path') + 1}")
+    return lambda *words: places.get(".".join(filter(None, words)), label)

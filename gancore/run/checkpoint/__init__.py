@@ -1,0 +1,1 @@
+"""Write checkpoints, verify them and read them back."""

@@ -1,0 +1,205 @@
+"""A sealed folder: the files that its SHA256SUMS lists, each read once and checked before it is believed.
+
+Nothing here needs torch. Sums tell damage, not malice: whoever changes a file can write its sum anew. So every file is
+held against the limits of the format too, and none is read before its size is known to be right.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from reprlib import repr as shortly
+from typing import Any
+
+from attrs import frozen
+
+from gancore.errors import CheckpointError
+from gancore.run import atomic, strict_json
+from gancore.run.checkpoint import safetensors_header, schema, tensor_table
+
+FORMAT = 1
+KIND = "gancore-checkpoint"
+SUMS, MANIFEST, STATE, TENSORS = "SHA256SUMS", "manifest.json", "state.json", ".safetensors"
+LARGEST = {SUMS: 1 << 16, MANIFEST: 1 << 20, STATE: 1 << 24}  # bytes
+STEM = re.compile(r"step-([0-9]{9,18})")
+SUM_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_-][A-Za-z0-9._-]{0,63})\n")
+OF_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # which appear by themselves
+
+# From the number of an older format to a function that turns a snapshot of it into one of the next; files stay as
+# they are. Format 1 is the first.
+MIGRATIONS: dict[int, Callable[[Any], Any]] = {}
+
+
+@frozen
+class Sealed:
+    """A folder whose sums and manifest are right; its other files are still to be read."""
+
+    folder: Path
+    sums: Mapping[str, str]
+    manifest: Mapping[str, Any]
+
+    def read(self, name: str) -> tuple[bytes, Any]:
+        """Read a listed file, and check its size, its sum and its form. Raises CheckpointError.
+
+        Also return what it says of itself: the forms of its tensors by stored name, or the state.
+        """
+        content = read_file(self.folder, name, self.sums[name], self.manifest["files"][name])
+        try:
+            if name.endswith(TENSORS):
+                return content, safetensors_header.check(content)
+            state = strict_json.parse(content)
+            if self.manifest["format"] == FORMAT:
+                schema.check_state(state, self.manifest["step"])
+        except ValueError as error:
+            raise CheckpointError(f"{self.folder.name}: {name} is refused: {error}", where=str(self.folder)) from None
+        return content, state
+
+    def state(self) -> dict[str, Any]:
+        """Read the state alone. Raises CheckpointError."""
+        return dict(self.read(STATE)[1])
+
+    def compare(self, about: Mapping[str, Any]) -> list[str]:
+        """Say where the tensors are not those that the state lists; `about` is what each file says of itself."""
+        table = about.get(STATE, {}).get("tensors") if self.manifest["format"] == FORMAT else None
+        if table is None:  # written before states had such a list, or damaged itself
+            return []
+        found = {name.removesuffix(TENSORS): each for name, each in about.items() if name != STATE}
+        try:
+            wrong = tensor_table.differences(table, found)
+        except ValueError as error:
+            wrong = [f"{STATE} is refused: {error}"]
+        return [f"{self.folder.name}: {each}" for each in wrong]
+
+    def notes(self) -> list[str]:
+        """Name the files that lie in the folder and belong to nothing; they are never opened."""
+        try:
+            there = set(os.listdir(self.folder))
+        except OSError:  # a training process has pruned it meanwhile
+            there = set()
+        strange = sorted(there - self.sums.keys() - OF_DESKTOPS - {SUMS})
+        more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
+        return [f"{self.folder.name} holds what is no part of it: {', '.join(strange[:5])}{more}"] if strange else []
+
+
+def name_of(step: int) -> str:
+    """Return the folder name of a step."""
+    return f"step-{step:09d}"
+
+
+def step_of(folder: Path) -> int:
+    """Return the step that a checkpoint folder is named after; -1 for another name."""
+    digits = STEM.fullmatch(folder.name)
+    step = int(digits[1]) if digits else -1
+    return step if folder.name == name_of(step) else -1
+
+
+def unseal(folder: Path) -> Sealed:
+    """Read a checkpoint's sums and manifest. Raises CheckpointError naming the file at fault."""
+    where = str(folder)
+    if not _is_folder(folder):
+        raise CheckpointError(f"{folder.name} is no folder", where=where)
+    sums = _read_sums(folder)
+    if not {MANIFEST, STATE} <= sums.keys():
+        raise CheckpointError(f"{folder.name}: {SUMS} is damaged (it lists no {MANIFEST} or {STATE})", where=where)
+    try:
+        manifest = strict_json.parse(read_file(folder, MANIFEST, sums[MANIFEST]))
+        _check_format(folder, manifest)
+        schema.check_manifest(manifest)
+        _check_files(sums, manifest["files"])
+        if manifest["format"] == FORMAT:
+            schema.check_parts(name.removesuffix(TENSORS) for name in manifest["files"] if name != STATE)
+        if step_of(folder) not in (-1, manifest["step"]):
+            raise ValueError(f"it is of step {manifest['step']}")
+    except ValueError as error:
+        raise CheckpointError(f"{folder.name}: {MANIFEST} is refused: {error}", where=where) from None
+    return Sealed(folder, sums, manifest)
+
+
+def faults(folder: Path) -> list[str]:
+    """Say of every file of a checkpoint what is wrong with it; nothing, if it is whole."""
+    try:
+        sealed = unseal(folder)
+    except CheckpointError as error:
+        return [error.what]
+    found = []
+    about: dict[str, Any] = {}
+    for name in sealed.manifest["files"]:
+        try:
+            about[name] = sealed.read(name)[1]
+        except CheckpointError as error:
+            found.append(error.what)
+    return found + sealed.compare(about)
+
+
+def read_file(folder: Path, name: str, digest: str = "", size: int | None = None) -> bytes:
+    """Read a file of a checkpoint once. Raises CheckpointError unless it has the size and the SHA-256 it must have."""
+    where = str(folder)
+    try:
+        with os.fdopen(atomic.open_regular(folder / name), "rb") as file:
+            there = os.fstat(file.fileno()).st_size
+            if there > LARGEST.get(name, there):
+                raise CheckpointError(f"{folder.name}: {name} is larger than {LARGEST[name]:,} bytes", where=where)
+            if size not in (None, there):
+                raise CheckpointError(
+                    f"{folder.name}: {name} is damaged (it has {there:,} bytes, not {size:,})", where=where
+                )
+            content = file.read(there)
+    except OSError as error:
+        why = "it is a link" if (folder / name).is_symlink() else error.strerror
+        raise CheckpointError(f"{folder.name}: {name} cannot be read: {why}", where=where) from None
+    if digest and sha256(content).hexdigest() != digest:
+        raise CheckpointError(f"{folder.name}: {name} is damaged (its SHA-256 differs)", where=where)
+    return content
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _read_sums(folder: Path) -> dict[str, str]:
+    lines = read_file(folder, SUMS).decode("ascii", "replace").splitlines(keepends=True)
+    found = [SUM_LINE.fullmatch(line) for line in lines]
+    sums = {line[2]: line[1] for line in found if line is not None}
+    if len(sums) != len(lines) or list(sums) != sorted(sums):
+        raise CheckpointError(f"{folder.name}: {SUMS} is damaged", where=str(folder))
+    return sums
+
+
+def _check_format(folder: Path, manifest: Any) -> None:
+    """Raise CheckpointError, before the rest is looked at, for what another gancore or another program wrote."""
+    if not isinstance(manifest, dict) or manifest.get("kind") != KIND or type(manifest.get("format")) is not int:
+        raise CheckpointError(f"{folder.name}: {MANIFEST} is not of a gancore checkpoint", where=str(folder))
+    number = manifest["format"]
+    if number > FORMAT:
+        what = f"{folder.name} was written by a newer gancore (format {number}); this one reads {FORMAT}"
+        raise CheckpointError(what, where=str(folder), fix="upgrade gancore")
+    if not all(older in MIGRATIONS for older in range(number, FORMAT)):
+        what = f"{folder.name} was written by an older gancore (format {number}); this one reads {FORMAT}"
+        raise CheckpointError(what, where=str(folder), fix="open it with the gancore that wrote it")
+
+
+def _check_files(sums: Mapping[str, str], files: Mapping[str, int]) -> None:
+    if files.keys() != sums.keys() - {MANIFEST}:
+        strange = sorted(files.keys() ^ (sums.keys() - {MANIFEST}))
+        raise ValueError(f"it and {SUMS} do not list the same files: {shortly(strange)}")
+    for name in files:
+        if name != STATE and not name.endswith(TENSORS):
+            raise ValueError(f"{name} is no part of a checkpoint")
+    memory = _memory()
+    if sum(files.values()) > memory:
+        raise ValueError(f"its files have {sum(files.values()):,} bytes; this machine has {memory:,} of memory")
+
+
+def _memory() -> int:
+    """Return the bytes of memory of this machine; 1 TiB where it does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 1 << 40

@@ -1,0 +1,169 @@
+"""Checkpoints: folders of safetensors and JSON that are complete by construction and verified when read.
+
+checkpoints/step-000001200/   generator, critic, optim, components .safetensors; state.json; manifest.json; SHA256SUMS
+checkpoints/latest            one line, a hint; the truth is which folders verify
+
+torch is imported only where tensors are written or read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import platform
+import secrets
+import shutil
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gancore.errors import CheckpointError
+from gancore.run import atomic, strict_json
+from gancore.run.checkpoint import safetensors_header, schema, tensor_table, verified
+from gancore.run.checkpoint.verified import FORMAT, KIND, LARGEST, MANIFEST, STATE, SUMS, TENSORS, step_of
+from gancore.run.checkpoint.verified import name_of as name_of
+
+if TYPE_CHECKING:
+    from gancore.run.checkpoint.state import Snapshot
+
+
+LEFT_OVER = (".tmp-step-*", f"{atomic.TRASH}*", ".latest.tmp")  # by saves that ended halfway
+
+
+def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
+    """Write one checkpoint below `folder` (a run's `checkpoints/`) and return its path.
+
+    Everything is on the disk in a temporary folder before one rename makes it a checkpoint. No time, host or path is
+    stored, so a resumed run writes the same bytes as one that never stopped. Raises CheckpointError, leaving older
+    checkpoints as they were.
+    """
+    step = snapshot.state["step"]
+    final = folder / name_of(step)
+    temporary = folder / f".tmp-{final.name}-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(exist_ok=True)
+        _sweep(folder)
+        if final.exists() and not verified.faults(final):
+            atomic.sync_folder(folder)  # it may be there by a save that failed after its rename
+        else:
+            temporary.mkdir(mode=0o700)
+            _write_files(temporary, snapshot, plugins)
+            if os.path.lexists(final):
+                atomic.remove(final)
+            atomic.commit(temporary, final)
+    except OSError as error:
+        _discard(temporary)
+        raise _not_saved(step, folder, snapshot, error) from error
+    except (ValueError, TypeError) as error:
+        _discard(temporary)
+        raise CheckpointError(f"the checkpoint of step {step} was not saved: {error}", where=str(folder)) from error
+    with contextlib.suppress(OSError):  # only a hint, and the checkpoint is safe
+        atomic.replace(folder / "latest", f"{final.name}\n".encode())
+    return final
+
+
+def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> None:
+    """Write every file, one in memory at a time, and the sums last. Raises ValueError for what could not be read."""
+    import torch
+    from safetensors.torch import save
+
+    sizes: dict[str, int] = {}
+    sums: dict[str, str] = {}
+
+    def add(name: str, content: bytes) -> None:
+        if len(content) > LARGEST.get(name, len(content)):
+            raise ValueError(f"{name} would have {len(content):,} bytes, more than {LARGEST[name]:,}")
+        atomic.write_new(temporary / name, content)
+        sizes[name], sums[name] = len(content), sha256(content).hexdigest()
+
+    table: dict[str, dict[str, str]] = {}
+    for stem, tensors in snapshot.files.items():
+        stored = tensor_table.stored_names(tensors)
+        content = save({stored[name]: tensor.contiguous() for name, tensor in tensors.items()})
+        found = safetensors_header.check(content)
+        table[stem] = {tensor_table.escaped(name): found[stored[name]] for name in sorted(tensors)}
+        add(f"{stem}{TENSORS}", content)
+    add(STATE, _json({**snapshot.state, "tensors": table}, schema.check_state))
+    manifest = {
+        "format": FORMAT,
+        "kind": KIND,
+        "step": snapshot.state["step"],
+        "files": dict(sorted(sizes.items())),
+        "plugins": plugins,
+        "versions": {
+            "gancore": version("gancore"),
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+    }
+    add(MANIFEST, _json(manifest, schema.check_manifest))
+    add(SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode())
+
+
+def _json(value: Any, check: Any) -> bytes:
+    content = (json.dumps(value, allow_nan=False, indent=1, sort_keys=True) + "\n").encode()
+    check(strict_json.parse(content))
+    return content
+
+
+def _not_saved(step: int, folder: Path, snapshot: Snapshot, error: OSError) -> CheckpointError:
+    what, fix = f"the checkpoint of step {step} was not saved: {error.strerror}", "see that the folder can be written"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        need = sum(tensor.nbytes for tensors in snapshot.files.values() for tensor in tensors.values())
+        fix = "free some space"
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(folder).free
+            what += f" (need {need / 1e6:,.1f} MB, {free / 1e6:,.1f} MB free)"
+    return CheckpointError(what, where=str(folder), fix=fix)
+
+
+def _discard(temporary: Path) -> None:
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what saves that ended halfway left behind; what resists is left to the next save."""
+    for pattern in LEFT_OVER:
+        for path in folder.glob(pattern):
+            with contextlib.suppress(OSError):
+                atomic.remove(path)
+
+
+def steps(folder: Path) -> list[Path]:
+    """List the checkpoint folders below a run's `checkpoints/`, oldest first."""
+    found = {path: step_of(path) for path in folder.glob("step-*") if path.is_dir()}
+    return [path for path, step in sorted(found.items(), key=lambda each: each[1]) if step >= 0]
+
+
+def kept_for_good(found: list[Path], every: int) -> list[Path]:
+    """Return the first checkpoint of each `every` steps, which is kept for good; none for 0."""
+    first: dict[int, Path] = {}
+    for path in found if every else []:
+        first.setdefault(step_of(path) // every, path)
+    return list(first.values())
+
+
+def prune(folder: Path, keep: int, every: int = 0) -> list[Path]:
+    """Remove all but the newest `keep` checkpoints and those kept for good, oldest first; return what was removed.
+
+    The newest that verifies always stays: damaged ones that are newer do not count. Raises CheckpointError where the
+    disk refuses.
+    """
+    found = steps(folder)
+    kept = kept_for_good(found, every)
+    doomed = [path for path in found[:-keep] if path not in kept]
+    if not doomed:
+        return []
+    sound = next((path for path in reversed(found) if not verified.faults(path)), None)
+    doomed = [path for path in doomed if path != sound]
+    for path in doomed:
+        try:
+            atomic.remove(path)
+        except OSError as error:
+            what = f"the old checkpoint {path.name} was not removed: {error.strerror}"
+            raise CheckpointError(what, where=str(folder), fix="see that the folder can be written") from error
+    return doomed

@@ -1,0 +1,97 @@
+"""The metrics log: one JSON object a row, one row a line, each written whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gancore.errors import PluginError
+from gancore.run import atomic
+from gancore.run.directory import Row
+
+MOST_WAITING = 1 << 24  # bytes of rows that are kept in memory while the disk is full
+
+
+class MetricsLog:
+    """A log of so many rows, the last of them at `step`; opened, it forgets what a lost run wrote after them.
+
+    `notes` says so where the file holds fewer rows than that: they are counted on, yet not made again.
+    """
+
+    def __init__(self, path: Path, rows: int, step: float = math.inf) -> None:
+        self.notes = list[str]()
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        self.cut(rows, step)
+
+    def cut(self, rows: int, step: float = math.inf) -> None:
+        """Forget all but the first rows."""
+        with self._path.open("rb") as file:
+            kept = list(islice(file, rows))
+        while kept and (not kept[-1].endswith(b"\n") or _step_of(kept[-1]) > step):
+            kept.pop()
+        self.rows, self.waiting, self._end = rows, b"", sum(map(len, kept))
+        os.ftruncate(self._descriptor, self._end)
+        if len(kept) < rows:
+            what = f"{self._path.name} holds {len(kept)} of the {rows} rows up to step {step}; the others are lost"
+            self.notes.append(what)
+
+    def write(self, row: Row) -> str:
+        """Append one row; where the disk takes none it waits for the next, and the reason is returned, once."""
+        told = bool(self.waiting)
+        self.waiting += (json.dumps(row, allow_nan=False) + "\n").encode()
+        self.rows += 1
+        try:
+            self._flush()
+        except OSError as error:
+            if len(self.waiting) > MOST_WAITING:
+                raise
+            return "" if told else f"rows of the log wait in memory: {error.strerror}"
+        return ""
+
+    def _flush(self) -> None:
+        try:
+            atomic.append(self._descriptor, self.waiting)
+        except OSError:
+            os.ftruncate(self._descriptor, self._end)  # no row is ever there in part
+            raise
+        self._end, self.waiting = self._end + len(self.waiting), b""
+
+    def sync(self) -> None:
+        """Wait until the disk has every row. Raises OSError where it takes none."""
+        self._flush()
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def _step_of(line: bytes) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return -1
+
+
+def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Turn figures into numbers, with one wait for the device."""
+    tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
+    device = max((value.device for value in tensors.values()), key=lambda each: each.type != "cpu", default=None)
+    if device is None or device.type == "cpu":
+        found = {name: float(value) for name, value in tensors.items()}
+    else:
+        gathered = torch.stack([value.double().reshape(()).to(device) for value in tensors.values()])
+        found = dict(zip(tensors, gathered.tolist(), strict=True))
+    try:
+        return {name: found[name] if name in found else float(value) for name, value in figures.items()}
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"a logged figure is no number: {error}", fix="log numbers and 0-d tensors") from None

@@ -1,0 +1,1 @@
+"""Tools over whole runs: benchmarks, sweeps, checks of resume."""

@@ -1,0 +1,362 @@
+"""What a composition costs on this machine: a step and its parts, each component, memory, and what limits it."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from attrs import evolve, frozen
+
+from gancore.errors import UsageError
+from gancore.guard.hooks import guarded
+from gancore.hardware.device import choose_runtime, cpu_facts, precision_note, processor_name, saves_time
+from gancore.hardware.layout import WORTHWHILE
+from gancore.hardware.memory import memory_of, peak_memory
+from gancore.plugins.calling import Component
+from gancore.plugins.component import SPECS
+from gancore.plugins.slots import ANY, ROLES
+from gancore.recipe.compose import Composition, resolve
+from gancore.recipe.toml import layer_of
+from gancore.run import previous_session
+from gancore.run.metrics_log import numbers
+from gancore.run.session import data_tags, open_data, prepare
+from gancore.tools.bench.stopwatch import (  # fmt: skip
+    BACKWARD,
+    CHECK,
+    DATA,
+    REST,
+    Part,
+    SettledHooks,
+    Stopwatch,
+    TimedHooks,
+    plain_step,
+    stopwatch_for,
+    timed_step,
+)
+from gancore.train.context import Figures
+from gancore.train.data import Data
+from gancore.train.loop import Training
+from gancore.train.progress import Progress
+
+WARM_UP, LEAST, SECONDS = 2, 5, 20.0  # steps before any is timed, rounds at least, and how long they may take
+AT_ROWS = frozenset({"measure", "record", "draw", "stop", "describe_data"})  # hooks that no step calls
+BRIEF = 5.0  # milliseconds of a step below which its arithmetic hardly counts
+MUCH = 0.15  # of a step
+
+
+@frozen
+class Spread:
+    """Many figures in three: their median, and the quartiles between which half of them lie."""
+
+    median: float
+    low: float
+    high: float
+    n: int
+
+
+def spread(figures: Sequence[float]) -> Spread:
+    """Return median and quartiles of at least one figure."""
+    if len(figures) == 1:
+        return Spread(figures[0], figures[0], figures[0], 1)
+    low, median, high = statistics.quantiles(figures, n=4, method="inclusive")
+    return Spread(median, low, high, len(figures))
+
+
+@frozen
+class Cost:
+    """What something takes of a step: milliseconds, the share of all time, calls a step, and the hooks called."""
+
+    name: str
+    of: str  # the player whose update it is part of, or a component's kind
+    ms: Spread
+    share: float
+    calls: float
+    hooks: tuple[str, ...] = ()
+
+
+@frozen
+class LeftOut:
+    """Steps with a component, divided by steps without it; or why that could not be had."""
+
+    name: str
+    ratio: Spread | None
+    reason: str = ""
+
+
+@frozen
+class Report:
+    """What was measured. Times are wall milliseconds, memory MiB."""
+
+    machine: Mapping[str, Any]
+    step: Spread
+    timed: Spread
+    samples_per_second: float
+    parts: tuple[Cost, ...]
+    components: tuple[Cost, ...]
+    rows: Mapping[str, Mapping[str, float]]
+    memory: Mapping[str, float]
+    left_out: tuple[LeftOut, ...]
+    limits: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def bench(composition: Composition, rounds: int = 0, *, without_each: bool = False) -> Report:
+    """Measure a composition in steps of its own training, which is then forgotten: nothing is written.
+
+    A round is one plain step and one on the stopwatch; 0 rounds means as many as take about 20 seconds.
+    Raises what preparing and training raise.
+    """
+    device = choose_runtime(composition.settings).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        data, training, before = begin(composition)
+        watch = stopwatch_for(training.context.gan.device)
+        hooks = TimedHooks(composition.chosen, watch)
+        plain, steps, calls = measure_steps(training, hooks, watch, rounds)
+        memory = memory_of(training, before)
+        rows = {name: measure_row(training, composition, watch, name == "full") for name in ("row", "full")}
+        left_out = without(composition, data, training, rounds) if without_each else ()
+    totals = [sum(each.values()) for each in steps]
+    about = machine(training)
+    parts, components = parts_of(steps, calls), components_of(composition.chosen, steps, calls)
+    step = spread([1e3 * each for each in plain])
+    return Report(
+        about, step, spread([1e3 * each for each in totals]), 1e3 * composition.settings.batch / step.median, parts,
+        components, rows, memory, left_out, limits(training, about, step, parts, components, left_out),
+        (*composition.notes, *composition.check(data_tags(data))),
+    )  # fmt: skip
+
+
+def begin(composition: Composition, data: Data | None = None) -> tuple[Data, Training, float]:
+    """Prepare a training and make its first steps, watched as those of a run are; then leave it settled.
+
+    The third of what is returned is the peak of memory before the first of these steps, in MiB.
+    """
+    composition = guarded(composition)
+    data = data or open_data(composition)
+    training = prepare(composition, data, choose_runtime(composition.settings))
+    before = peak_memory()
+    for _ in range(WARM_UP):
+        plain_step(training)
+    training.context = evolve(training.context, hooks=SettledHooks(composition.chosen))
+    return data, training, before
+
+
+def turns(rounds: int, seconds: float = SECONDS) -> Iterator[int]:
+    """Count rounds: as many as are wanted, or for 0 as many as fit, at least 5. No garbage is collected meanwhile."""
+    until = time.monotonic() + seconds
+    with uncollected():
+        for turn in itertools.count():
+            if turn >= rounds if rounds else turn >= LEAST and time.monotonic() > until:
+                return
+            yield turn
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the collector of cycles from running at a moment of its own choice."""
+    gc.collect()
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def measure_steps(
+    training: Training, hooks: TimedHooks, watch: Stopwatch, rounds: int
+) -> tuple[list[float], list[dict[Part, float]], list[dict[Part, int]]]:
+    """Make plain steps and steps on the stopwatch in turn, changing who goes first."""
+    plain, steps, calls = [], [], []
+    for turn in turns(rounds):
+        for timed in (turn % 2 == 0, turn % 2 == 1):
+            if timed:
+                steps.append(timed_step(training, hooks, watch))
+                calls.append(dict(watch.calls))
+            else:
+                plain.append(plain_step(training))
+    return plain, steps, calls
+
+
+def parts_of(steps: Sequence[Mapping[Part, float]], calls: Sequence[Mapping[Part, int]]) -> tuple[Cost, ...]:
+    """Sum up what was done for whom; of components, by hook. The shares sum to 1."""
+
+    def key(part: Part) -> tuple[str, str]:
+        return part.player, f"components in {part.hook}" if part.hook else part.work
+
+    return tuple(cost_of(name, player, key, (player, name), steps, calls) for player, name in keys_of(steps, key))
+
+
+def components_of(
+    chosen: Sequence[Component], steps: Sequence[Mapping[Part, float]], calls: Sequence[Mapping[Part, int]]
+) -> tuple[Cost, ...]:
+    """Sum up each chosen component's own code; what it asks of networks, data and others is theirs."""
+    found = []
+    for each in chosen:
+        cost = cost_of(each.name, each.kind, lambda part: part.component, each.name, steps, calls)
+        own = [hook for hook in SPECS if hasattr(getattr(type(each.component), hook, None), "gancore_impl")]
+        found.append(evolve(cost, hooks=tuple(own)))
+    return tuple(sorted(found, key=lambda cost: -cost.share))
+
+
+def keys_of(steps: Iterable[Mapping[Part, float]], key: Callable[[Part], Any]) -> list[Any]:
+    """List what there is to sum up, players in order, the largest first."""
+    total: dict[Any, float] = {}
+    for step in steps:
+        for part, seconds in step.items():
+            total[key(part)] = total.get(key(part), 0.0) + seconds
+    order = ("critic", "generator", "both")
+    return sorted(total, key=lambda each: (order.index(each[0]), -total[each]))
+
+
+def cost_of(
+    name: str,
+    of: str,
+    key: Callable[[Part], Any],
+    wanted: Any,
+    steps: Sequence[Mapping[Part, float]],
+    calls: Sequence[Mapping[Part, int]],
+) -> Cost:
+    """Sum up the parts whose key is wanted."""
+    own = [sum(seconds for part, seconds in step.items() if key(part) == wanted) for step in steps]
+    times = sum(count for step in calls for part, count in step.items() if key(part) == wanted)
+    whole = sum(sum(step.values()) for step in steps)
+    return Cost(name, of, spread([1e3 * each for each in own]), sum(own) / whole, times / len(steps))
+
+
+# ── beside the steps ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def measure_row(training: Training, composition: Composition, watch: Stopwatch, full: bool) -> dict[str, float]:
+    """Measure what a row of the log costs: milliseconds by component. A full row measures all that is ever due."""
+    hooks, streams, step = TimedHooks(composition.chosen, watch), training.context.streams, training.step
+    before = -1 if full else step - composition.settings.log_every
+    progress = Progress(evolve(training.context, hooks=hooks), step, training.epoch, before, full)
+    figures = training.train_step()
+    watch.start()
+    measured: Figures = {}
+    for name, found in hooks.all(
+        "measure", progress=progress, rng=lambda name: streams.generator(f"component/{name}", step, "measure")
+    ):
+        measured |= {f"{name}/{key}": value for key, value in found.items()}
+    numbers({**figures, **measured})
+    cost: dict[str, float] = {}
+    for part, seconds in watch.stop().items():
+        name = part.component or REST
+        cost[name] = cost.get(name, 0.0) + 1e3 * seconds
+    return cost
+
+
+def without(composition: Composition, data: Data, whole: Training, rounds: int) -> tuple[LeftOut, ...]:
+    """Compare steps with and without each component that may be left out, in turn. Backward passes count too."""
+    return tuple(
+        without_one(composition, each, name, data, whole, rounds)
+        for slot in ANY
+        for name, each in zip(
+            composition.slots.get(slot, ()), (each for each in composition.chosen if each.kind == slot), strict=True
+        )
+    )
+
+
+def without_one(
+    composition: Composition, each: Component, name: str, data: Data, whole: Training, rounds: int
+) -> LeftOut:
+    """Compare steps with and without one component; say why not, where that cannot be."""
+    hooks = {hook for hook in SPECS if any(one.chosen is each for one in composition.hooks.implementations(hook))}
+    if hooks <= AT_ROWS:
+        return LeftOut(each.name, None, "it acts at rows of the log alone")
+    recipe = {key: value for key, value in composition.recipe().items() if key != each.name}
+    recipe[each.kind] = [other for other in recipe[each.kind] if other != name]
+    try:
+        other = resolve([layer_of(f"without {each.name}", recipe)], exact=True)
+        _, rest, _ = begin(other, None if "adapt_data" in hooks else data)
+    except UsageError as error:
+        return LeftOut(each.name, None, error.what)
+    ratios = []
+    for turn in turns(rounds, SECONDS / 2):
+        pair = (whole, rest) if turn % 2 else (rest, whole)
+        seconds = {training: plain_step(training) for training in pair}
+        ratios.append(seconds[whole] / seconds[rest])
+    return LeftOut(each.name, spread(ratios))
+
+
+def machine(training: Training) -> dict[str, Any]:
+    """Say what the figures were measured on and with: they hold nowhere else."""
+    context, facts = training.context, cpu_facts()
+    return {
+        **previous_session.machine(context.gan.device),
+        "processor": processor_name(),
+        "amx": "amx_tile" in facts.get("flags", "").split() if facts else None,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "torch": torch.__version__,
+        "precision": context.runtime.precision,
+        "channels_last": context.runtime.channels_last,
+        "batch": context.plan.batch,
+    }
+
+
+# ── what limits it ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def limits(
+    training: Training,
+    about: Mapping[str, Any],
+    step: Spread,
+    parts: Sequence[Cost],
+    components: Sequence[Cost],
+    left_out: Sequence[LeftOut],
+) -> tuple[str, ...]:
+    """Say what takes most of a step, what else takes much, then what of the runtime could be otherwise."""
+    largest = max(parts, key=lambda part: part.share)
+    told = [f"{in_words(largest)} takes {largest.share:.0%} of a step"]
+    waiting = sum(part.share for part in parts if part.name == DATA)
+    if waiting > MUCH and largest.name != DATA:
+        told.append(f"waiting for data takes {waiting:.0%} of a step")
+    added = {each.name: each.ratio.median - 1 for each in left_out if each.ratio}
+    for each in components:
+        if added.get(each.name, 0.0) > MUCH:
+            told.append(f"{each.name} makes a step {added[each.name]:.0%} longer, backward passes included")
+        elif each.share > MUCH:
+            told.append(f"{each.name} takes {each.share:.0%} of a step in its own code, backward passes not included")
+    if step.median < BRIEF:
+        told.append(f"a step takes {step.median:.2g} ms: Python and the calls of kernels, more than their arithmetic")
+    return (*told, *limits_of_runtime(training, about))
+
+
+def limits_of_runtime(training: Training, about: Mapping[str, Any]) -> Iterator[str]:
+    """Say what of threads, layout and precision could be otherwise."""
+    runtime = training.context.runtime
+    if runtime.device.type == "mps":
+        yield "the parts say when work was handed to the device, not how long it took there"
+    if runtime.device.type != "cpu":
+        return
+    if about["threads"] < about["cores"]:
+        yield f"{about['threads']} of {about['cores']} cores compute: OMP_NUM_THREADS says how many"
+    if not runtime.channels_last and convolves(training) and about["batch"] < WORTHWHILE:
+        yield f"a batch below {WORTHWHILE} has its channels first; from there on channels last was measured to pay"
+    yield from precision_note(runtime)
+    if runtime.precision == "fp32" and saves_time("bf16"):
+        yield "this processor multiplies faster in half precision: --precision bf16"
+
+
+def in_words(part: Cost) -> str:
+    """Name a part of a step."""
+    if part.name == DATA:
+        return "waiting for data"
+    what = {REST: "what lies between the parts", BACKWARD: "the backward pass", CHECK: "checking for finite numbers"}
+    name = what.get(part.name, part.name if part.name.startswith("components") else f"the {part.name}")
+    return f"{name} of the {part.of}'s update" if part.of != "both" else f"{name} for both players"
+
+
+def convolves(training: Training) -> bool:
+    """Whether a network has weights that a layout of images matters to."""
+    gan = training.context.gan
+    return any(weight.dim() == 4 for role in ROLES for weight in gan.player(role).parameters)

@@ -1,0 +1,251 @@
+"""Where the time of a step goes: every moment is charged to the innermost part of the step that is open."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from attrs import asdict, define, evolve, field, frozen
+from torch import Tensor
+
+from gancore.guard.hooks import FEW, Guarded, GuardedHooks
+from gancore.plugins.calling import Component, Implementation
+from gancore.plugins.slots import ROLES
+from gancore.run.finite import check_finite
+from gancore.train.context import Figures
+from gancore.train.loop import Training
+from gancore.train.networks import Player
+from gancore.train.plan import Update
+from gancore.train.precision import Runtime
+
+DATA, MAKING, JUDGING = "data wait", "generator forward", "critic forward"
+BACKWARD, OPTIMIZER, CHECK, REST = "backward", "optimizer", "check for finite numbers", "rest"
+PLAYER_OF = {"critic": "critic", "generator": "generator"}  # of an update; the others move both
+
+
+@frozen
+class Part:
+    """A part of a step: whose update it belongs to, what is done, and the component and hook where it is one's own."""
+
+    player: str
+    work: str
+    component: str = ""
+    hook: str = ""
+
+
+@define(eq=False)
+class Stopwatch:
+    """Charges time to parts that open and close within each other, from `start` to `stop`.
+
+    `now` gives a stamp and `between(earlier, later)` the seconds from one to the other.
+    """
+
+    now: Callable[[], Any] = time.perf_counter
+    between: Callable[[Any, Any], float] = field(default=lambda earlier, later: later - earlier)
+    player: str = "both"  # whose update it is now
+    calls: Counter[Part] = field(factory=Counter)
+    _open: list[Part] = field(factory=list)
+    _marks: list[tuple[Any, Part | None]] = field(factory=list)  # what was innermost from each stamp on
+
+    def start(self) -> None:
+        """Begin a step."""
+        self._open, self._marks = [], []
+        self.calls.clear()
+        self.player = "both"
+        self.enter(REST)
+
+    def stop(self) -> dict[Part, float]:
+        """End the step; return the seconds of each part that was open in it. They sum to the whole of the step."""
+        self.leave()
+        spent: dict[Part, float] = {}
+        for (begun, part), (ended, _) in itertools.pairwise(self._marks):
+            if part is not None:
+                spent[part] = spent.get(part, 0.0) + self.between(begun, ended)
+        return spent
+
+    def enter(self, work: str, component: str = "", hook: str = "") -> None:
+        """Open a part within the one that is open."""
+        part = Part(self.player, work, component, hook)
+        self.calls[part] += 1
+        self._open.append(part)
+        self._marks.append((self.now(), part))
+
+    def leave(self) -> None:
+        """Close the part that was opened last."""
+        self._open.pop()
+        self._marks.append((self.now(), self._open[-1] if self._open else None))
+
+    @contextmanager
+    def part(self, work: str, component: str = "", hook: str = "") -> Iterator[None]:
+        """Hold a part open."""
+        self.enter(work, component, hook)
+        try:
+            yield
+        finally:
+            self.leave()
+
+
+def stopwatch_for(device: torch.device) -> Stopwatch:
+    """Make a stopwatch of wall time; on CUDA of events in the stream, so that nothing waits within a step."""
+    if device.type != "cuda":
+        return Stopwatch()
+
+    def now() -> torch.cuda.Event:
+        event: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
+
+    def between(earlier: torch.cuda.Event, later: torch.cuda.Event) -> float:
+        later.synchronize()
+        return float(earlier.elapsed_time(later)) / 1000
+
+    return Stopwatch(now, between)
+
+
+class SettledHooks(GuardedHooks):
+    """Hooks as they are once their first calls were watched: what all but the first steps of a run are made with."""
+
+    def __init__(self, chosen: Sequence[Component]) -> None:
+        super().__init__(chosen)
+        self._implementations = {hook: tuple(map(settled, found)) for hook, found in self._implementations.items()}
+
+
+def settled(each: Implementation) -> Implementation:
+    """Return a method whose first calls count as watched."""
+    return evolve(each, calls=itertools.count(FEW)) if isinstance(each, Guarded) else each
+
+
+@frozen(eq=False)
+class Timed(Implementation):
+    """One component's method, on the stopwatch."""
+
+    inner: Implementation = field(repr=False)
+    watch: Stopwatch = field(repr=False)
+
+    def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
+        """Call the method; what other parts it calls for are theirs."""
+        with self.watch.part("components", self.chosen.name, hook):
+            return self.inner(hook, given)
+
+
+class TimedHooks(SettledHooks):
+    """Hooks on the stopwatch, which they tell whose turn it is."""
+
+    def __init__(self, chosen: Sequence[Component], watch: Stopwatch) -> None:
+        super().__init__(chosen)
+        self._watch = watch
+        self._implementations = {
+            hook: tuple(Timed(each.chosen, each.function, each.wants, each, watch) for each in found)
+            for hook, found in self._implementations.items()
+        }
+
+    def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
+        """Collect every answer that is not None; terms are asked of one player."""
+        if hook.endswith("_terms"):
+            self._watch.player = hook.removesuffix("_terms")
+        return super().all(hook, **given)
+
+    def first(self, hook: str, *, only: str | None = None, **given: Any) -> Any:
+        """Return the first answer that is not None; before each step of an optimiser its player is named."""
+        if hook == "skip_update":
+            self._watch.player = given["role"]
+        return super().first(hook, only=only, **given)
+
+
+@frozen(eq=False)
+class TimedRuntime(Runtime):
+    """A runtime whose backward passes are on the stopwatch."""
+
+    watch: Stopwatch = field(kw_only=True, repr=False)
+
+    def backward(self, total: Tensor, player: Player) -> None:
+        """Leave the gradient of `total` in the player's own weights, and in no others."""
+        with self.watch.part(BACKWARD):
+            super().backward(total, player)
+
+
+@define(eq=False)
+class TimedTraining(Training):
+    """A training on the stopwatch, for one step."""
+
+    watch: Stopwatch = field(kw_only=True)
+
+    def _schedule(self) -> list[Update]:
+        self.watch.player = "both"
+        return super()._schedule()
+
+    def _make(self, update: Update, index: int) -> Figures:
+        self.watch.player = PLAYER_OF.get(update.role, "both")
+        try:
+            with self.watch.part(REST):
+                return super()._make(update, index)
+        finally:
+            self.watch.player = "both"
+
+    def _gather(self, k: int) -> tuple[Tensor, Tensor]:
+        with self.watch.part(DATA):
+            return super()._gather(k)
+
+
+def plain_step(training: Training) -> float:
+    """Make one step; return its seconds of wall time."""
+    wait_for(training)
+    begun = time.perf_counter()
+    check_finite(training.train_step(), training.step)
+    wait_for(training)
+    return time.perf_counter() - begun
+
+
+def timed_step(training: Training, hooks: TimedHooks, watch: Stopwatch) -> dict[Part, float]:
+    """Make one step on the stopwatch; return the seconds of its parts. The bits are those of a plain step."""
+    runtime = TimedRuntime(**asdict(training.context.runtime, recurse=False), watch=watch)
+    context = evolve(training.context, hooks=hooks, runtime=runtime)
+    timed = TimedTraining(context, training.order, training.step, training.batches, training.source, watch=watch)
+    wait_for(training)
+    with on_the_watch(training, watch):
+        watch.start()
+        figures = timed.train_step()
+        with watch.part(CHECK):
+            check_finite(figures, timed.step)
+        spent = watch.stop()
+    training.step, training.batches = timed.step, timed.batches
+    return spent
+
+
+def wait_for(training: Training) -> None:
+    """Wait until the device has done all it was given."""
+    device = training.context.gan.device
+    if device.type != "cpu":
+        (torch.cuda if device.type == "cuda" else torch.mps).synchronize()
+
+
+@contextmanager
+def on_the_watch(training: Training, watch: Stopwatch) -> Iterator[None]:
+    """Put both networks and both optimisers on the stopwatch inside the block."""
+    gan = training.context.gan
+    with ExitStack() as stack:
+        for role, work in zip(ROLES, (MAKING, JUDGING), strict=True):
+            enter, leave = partial(_enter, watch, work), partial(_leave, watch)
+            network, optimizer = gan.player(role).network, gan.player(role).optimizer
+            for handle in (
+                network.register_forward_pre_hook(enter),
+                network.register_forward_hook(leave, always_call=True),
+                optimizer.register_step_pre_hook(partial(_enter, watch, OPTIMIZER)),
+                optimizer.register_step_post_hook(leave),
+            ):
+                stack.callback(handle.remove)
+        yield
+
+
+def _enter(watch: Stopwatch, work: str, *_: Any) -> None:
+    watch.enter(work)
+
+
+def _leave(watch: Stopwatch, *_: Any) -> None:
+    watch.leave()

@@ -1,0 +1,123 @@
+"""What construction is given: shapes, labels, latent, and the factories of the chosen norm and upsampler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
+
+from attrs import field, frozen
+
+from gancore.plugins.slots import Role
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@frozen
+class LabelSet:
+    """One question that has an answer for every sample, e.g. `type`: the names of its classes, by number."""
+
+    name: str
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+@frozen
+class Tail:
+    """A module of the critic's tail, `[N, F] → [N, F + added]`; with `labels` it is called with labels `[N, L]` too."""
+
+    module: nn.Module
+    added: int
+    labels: bool = False
+
+
+@frozen
+class Head:
+    """A named output of the critic: `module(features [N, F], labels [N, L])`. The name `score` adds to the score."""
+
+    name: str
+    module: nn.Module
+
+
+@frozen
+class Update:
+    """One update of a schedule. `reals=False` shows fakes alone.
+
+    `both` and `in-turn` move both players on the same fakes: `both` takes both gradients before either step, `in-turn`
+    moves the critic first. Reals are `fresh` unless the update is to meet once more the batch that was shown last.
+    """
+
+    role: Literal["generator", "critic", "both", "in-turn"]
+    reals: bool = True
+    fresh: bool = True
+
+
+@frozen(kw_only=True)
+class Plan:
+    """Everything a component may know when networks are built. Frozen; the core fills it in before it asks.
+
+    `shape` is one sample: `(C, H, W)` for images, `(d,)` for points. `latent` is the width Z of `z`,
+    `inputs >= latent` the width the generator's first layer receives, `critic_shape` what the critic's body sees.
+    """
+
+    shape: tuple[int, ...]
+    label_sets: tuple[LabelSet, ...] = ()
+    batch: int = 64
+    latent: int = 0
+    latent_slices: Mapping[str, slice] = field(factory=dict)
+    inputs: int = 0
+    critic_shape: tuple[int, ...] = ()
+    make_norm: Callable[[int, Role], nn.Module] = field(repr=False, eq=False)
+    make_upsample: Callable[[int, int], nn.Module] = field(repr=False, eq=False)
+    draw_reals: Callable[[int], tuple[Tensor, Tensor]] = field(repr=False, eq=False)
+    draw_latents: Callable[[int], Tensor] = field(repr=False, eq=False)
+
+    @property
+    def images(self) -> bool:
+        """Whether samples are images rather than points."""
+        return len(self.shape) == 3
+
+    def norm(self, channels: int, role: Role) -> nn.Module:
+        """Build the normalisation chosen for one player, for `[N, channels, …]`."""
+        return self.make_norm(channels, role)
+
+    def upsample(self, channels_in: int, channels_out: int) -> nn.Module:
+        """Build the chosen upsampler, `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`."""
+        return self.make_upsample(channels_in, channels_out)
+
+    def reals(self, n: int) -> tuple[Tensor, Tensor]:
+        """Draw n real samples `[n, *shape]` and labels `[n, L]` for a module that keeps a reference batch.
+
+        Zeros when networks are built only to receive the weights of a checkpoint.
+        """
+        return self.draw_reals(n)
+
+    def latents(self, n: int) -> Tensor:
+        """Draw n latents `[n, Z]` for a module that keeps a reference batch."""
+        return self.draw_latents(n)
+
+    def column(self, name: str = "") -> int:
+        """Return the column of `labels` that holds the label set `name` (the first set for an empty name).
+
+        Raises KeyError where there is no such set.
+        """
+        names = [labels.name for labels in self.label_sets]
+        if not names or (name and name not in names):
+            raise KeyError(f"no label set is called {name!r}; the data has {', '.join(names) or 'none'}")
+        return names.index(name) if name else 0
+
+
+def pyramid(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]]:
+    """List the sizes of an image pyramid, smallest first: sides are halved, rounding up, while both stay >= `smallest`.
+
+    >>> pyramid(28, 28)
+    [(7, 7), (14, 14), (28, 28)]
+    >>> pyramid(100, 50)
+    [(13, 7), (25, 13), (50, 25), (100, 50)]
+    """
+    sizes = [(height, width)]
+    while min(sizes[0]) >= 2 * smallest:
+        sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
+    return sizes

@@ -1,0 +1,83 @@
+"""What a metric or a picture is given: a run as it is now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import field, frozen
+from torch import Tensor
+
+from gancore.plugins.calling import Component
+from gancore.plugins.slots import ANY, ONE_OF
+from gancore.recipe.compose import option_values
+from gancore.train.batch import Sample
+from gancore.train.context import TrainingContext
+from gancore.train.fakes import draw_latent
+from gancore.train.networks import CriticOutput
+from gancore.train.plan import Plan
+from gancore.train.sampling import draw_samples, judge, make_samples
+
+
+@frozen(eq=False)
+class Progress:
+    """A run after `step` finished iterations and `epoch` passes over the data.
+
+    `before` is the step of the metrics row before this one; `drawing` says whether the run draws its samples now.
+    """
+
+    context: TrainingContext = field(repr=False)
+    step: int
+    epoch: float
+    before: int = 0
+    drawing: bool = True
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What is composed, in the form of a resolved recipe: slots, and a table of options for each component.
+
+        The settings of the run are not part of it, and a component of a file goes by its name alone.
+        """
+        chosen = self.context.hooks.chosen
+        serving = {
+            slot: [spelled(each) for each in chosen if each.kind == kind and roles <= each.roles]
+            for slot, (kind, roles) in ONE_OF.items()
+        }
+        slots: dict[str, Any] = {slot: names[0] for slot, names in serving.items() if names}
+        lists = {slot: [spelled(each) for each in chosen if each.kind == slot] for slot in ANY}
+        tables = {each.name: option_values(each) for each in chosen}
+        return {**slots, **{slot: names for slot, names in lists.items() if names}, **tables}
+
+    @property
+    def plan(self) -> Plan:
+        """Shapes, label sets, latent."""
+        return self.context.plan
+
+    def due(self, every: int) -> bool:
+        """Whether what happens every so many steps happens now; with 0, whenever the run draws its samples."""
+        return self.step // every > self.before // every if every else self.drawing
+
+    def latents(self, n: int) -> Tensor:
+        """Draw n latents `[n, Z]`, the same at every step of the run."""
+        return draw_latent(self.context.hooks, self.context.plan, n, self.context.streams, "measure")
+
+    def make(self, z: Tensor, labels: Tensor) -> Sample:
+        """Make samples of latents `[n, Z]` and labels `[n, L]`, on the CPU, by the network that samples come from."""
+        return make_samples(self.context, z, labels)
+
+    def judge(self, images: Tensor, labels: Tensor) -> CriticOutput:
+        """Let the critic judge plain images `[n, *shape]` with labels `[n, L]` in evaluation mode, on the CPU."""
+        return judge(self.context, images, labels)
+
+    def samples(self, n: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Draw n samples `[n, *shape]` and labels `[n, L]`, with the same latents at every step of the run."""
+        return draw_samples(self.context, n, "measure", labels=labels)
+
+    def reals(self, n: int) -> tuple[Tensor, Tensor]:
+        """Draw n real samples `[n, *shape]` and labels `[n, L]`, the same at every step of the run."""
+        return self.context.plan.reals(n)
+
+
+def spelled(chosen: Component) -> str:
+    """Return how a recipe names a component: `NAME`, or `ALIAS=NAME`."""
+    own = chosen.component_name or chosen.name
+    return chosen.name if chosen.name == own else f"{chosen.name}={own}"
