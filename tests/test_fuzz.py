@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gan_plugin_cifar import Cifar10
-from gan_plugin_curves.series import Series
 from gan_plugin_doctor.command import report
 from gan_plugin_doctor.rules import examine, unchecked
 from gan_plugin_doctor.series import Log
-from gan_plugin_gif import find_frames, load
 from gan_plugin_idx import Idx
 from gan_plugin_image_folder.component import ImageFolder
+from gan_plugin_pictures.gif import find_frames, load
+from gan_plugin_plots.series import Series
 from gancore import DataSpec, read_rows
 from gancore.cli import main
 from gancore.cli.recipes import as_object, explain

@@ -5,6 +5,7 @@ import inspect
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from gancore import hookspecs
 from gancore.errors import GanError
 from gancore.plugins import discovery, loading
 from gancore.plugins.component import SPECS, info_of, options_of
+from gancore.plugins.slots import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "gancore").rglob("*.py"))
@@ -71,9 +73,33 @@ def test_a_plugin_imports_gancores_public_names_and_no_other_plugin():
 def test_every_plugin_passes_the_conformance_kit_in_its_own_tests():
     for folder in sorted((ROOT / "plugins").iterdir()):
         classes = {row.object.partition(":")[2] for row in FIRST_PARTY if row.distribution == folder.name}
-        text = "\n".join(path.read_text() for path in folder.glob("test_*.py"))
-        assert not classes or "check_component(" in text, folder.name
-        assert classes <= set(re.findall(r"\w+", text)), folder.name
+        tests = [path.read_text() for path in folder.glob("test_*.py")]
+        checked = [set(re.findall(r"\w+", text)) for text in tests if "check_component(" in text]
+        assert classes <= set().union(*checked), folder.name
+
+
+# ── distributions ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_gan_plugins_depends_on_every_first_party_plugin():
+    wanted = {path.parent.name for path in (ROOT / "plugins").glob("*/pyproject.toml")}
+    assert set(metadata.requires("gan-plugins")) == wanted - {"gan-plugins"}
+    assert {row.distribution for row in FIRST_PARTY} <= wanted
+
+
+def test_every_replaced_distribution_leads_to_its_components_in_the_one_that_replaces_it():
+    ours = [entry for entry, each in discovery.entries() if each.name.startswith("gan-plugin-")]
+    replaced = [entry for entry in ours if entry.group == discovery.REPLACES]
+    published = [entry for entry in ours if entry not in replaced]
+    assert replaced
+    for former in replaced:
+        assert former.name not in {row.distribution for row in FIRST_PARTY}
+        moved = [each for each in published if f"{each.module}.".startswith(f"{former.value}.")]
+        assert moved, former.name
+        for entry in moved:
+            kind = entry.group.removeprefix("gancore.")
+            if kind in KINDS:
+                assert discovery.find(f"{former.name}:{entry.name}", kind).object == entry.value
 
 
 # ── size and shape ────────────────────────────────────────────────────────────────────────────────────────────
@@ -229,7 +255,10 @@ def test_exported_names_are_sorted_and_importable():
 @pytest.mark.parametrize("row", FIRST_PARTY, ids=lambda row: row.name)
 def test_every_option_is_read_outside_its_declaration(row):
     cls = loading.load(row)
-    text = "\n".join(path.read_text() for path in PLUGINS if row.distribution in path.parts)
+    files = {Path(inspect.getfile(loading.load(each))) for each in FIRST_PARTY}
+    siblings = files - {Path(inspect.getfile(cls))}
+    own = [path for path in PLUGINS if row.distribution in path.parts and path not in siblings]
+    text = "\n".join(path.read_text() for path in own)
     for option in options_of(cls).values():
         assert len(re.findall(rf"\.{option.name}\b|\"{option.name}\"", text)) >= 1, (
             f"{row.name}.{option.name} is never read"

@@ -19,7 +19,7 @@ from gancore import CheckpointError, PluginError, component, hookimpl, memory, o
 from gancore.cli import main
 from gancore.guard import global_state, hooks
 from gancore.plugins import inspection
-from gancore.run.checkpoint import reader
+from gancore.run.checkpoint import reader, writer
 from gancore.run.checkpoint.state import capture, restore
 from gancore.testing import check_component, check_exact_resume, train
 
@@ -152,12 +152,12 @@ def test_a_name_cannot_hold_an_equals_sign_P11(gan_here, shelf):
 def test_a_name_published_by_two_distributions_must_be_told_apart_P09(gan_here, refused, shelf):
     shelf.publish(FINE, name="he", kind="init", dist="gan-twin")
     rows = [row for row in json.loads(gan_here("plugins", "init", "--json").stdout) if row["name"] == "he"]
-    assert {row["distribution"] for row in rows} == {"gan-twin", "gan-plugin-he"}
+    assert {row["distribution"] for row in rows} == {"gan-twin", "gan-plugin-initializers"}
     assert {row["status"] for row in rows} == {"the name is published twice"}
     said = refused(*RUN, "--init", "he", code=2)
     assert "gan-twin:he" in said
-    assert "gan-plugin-he:he" in said
-    gan_here(*RUN, "--init", "gan-plugin-he:he")
+    assert "gan-plugin-initializers:he" in said
+    gan_here(*RUN, "--init", "gan-plugin-initializers:he")
 
 
 def test_a_name_published_twice_by_one_distribution_is_refused_P09(gan_here, refused, shelf):
@@ -923,6 +923,43 @@ def test_a_name_that_another_distribution_now_gives_is_refused_P22(gan_here, ref
     said = refused(*again)
     assert "the run was trained with faulty of gan-faulty 1.0.0; now gan-other gives that name" in said
     assert "pip install gan-faulty==1.0.0" in said
+
+
+REPLACING = """\
+[gancore.reg]
+faulty = gan_tricks:Trick
+
+[gancore.replaces]
+Gan_Faulty = gan_tricks
+"""
+
+
+@pytest.mark.parametrize("chosen", ["faulty", "gan-faulty:faulty", "again=gan-faulty:faulty"])
+def test_a_run_goes_on_with_the_distribution_that_replaces_the_former_one_P22(gan_here, shelf, tmp_path, chosen):
+    shelf.publish(stateful())
+    gan_here("run", *TINY, "--steps", "4", "--out", "whole", "--reg", chosen)
+    gan_here(*RUN, "--reg", chosen)
+    shelf.remove("gan-faulty")
+    shelf.publish(stateful(), dist="gan-tricks", entries=REPLACING)
+    done = gan_here("run", "--resume", "r", "--steps", "4")
+    assert "note" not in done.stderr
+    assert "gan-faulty" not in done.stderr
+    assert trained(tmp_path / "r") == trained(tmp_path / "whole")
+
+
+def trained(run):
+    """Return the sums of the last checkpoint's tensors, and what its components remember beside them."""
+    folder = writer.steps(run / "checkpoints")[-1]
+    sums = [line for line in (folder / "SHA256SUMS").read_text().splitlines() if line.endswith(".safetensors")]
+    components = json.loads((folder / "state.json").read_text())["components"]
+    return sums, {name: each["state"] for name, each in components.items()}
+
+
+def test_a_replacement_of_another_major_version_is_refused_like_a_new_version_P22(gan_here, refused, shelf):
+    again = paused(gan_here, shelf, stateful())
+    shelf.remove("gan-faulty")
+    shelf.publish(stateful(), dist="gan-tricks", entries=REPLACING, version="2.0.0")
+    assert "now 2.0.0 is installed, which need not go on as it did" in refused(*again)
 
 
 @pytest.mark.parametrize(

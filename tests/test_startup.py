@@ -33,7 +33,7 @@ def in_a_process(code, folder, **variables):
 def test_a_run_imports_nothing_that_it_does_not_need(words, tmp_path):
     words = [*words, "--batch", "4", "--sprites.count", "8"]
     imported = set(json.loads(in_a_process(LISTED.format(words=words), tmp_path).splitlines()[-1]))
-    assert {"torch", "gan_plugin_adam"} <= imported
+    assert {"torch", "gan_plugin_optimizers.adam"} <= imported
     assert not IDLE & imported
 
 

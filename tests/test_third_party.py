@@ -123,13 +123,13 @@ def test_two_distributions_of_one_name_are_told_apart_by_their_distribution(grou
     about = site / "gan_twin-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: gan-twin\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[gancore.init]\nhe = gan_plugin_he:He\n")
+    (about / "entry_points.txt").write_text("[gancore.init]\nhe = gan_plugin_initializers.he:He\n")
     listed = [
         row
         for row in json.loads(run(python, "-m", "gancore", "plugins", "init", "--json", cwd=folder).stdout)
         if row["name"] == "he"
     ]
-    assert {row["distribution"] for row in listed} == {"gan-twin", "gan-plugin-he"}
+    assert {row["distribution"] for row in listed} == {"gan-twin", "gan-plugin-initializers"}
     assert {row["status"] for row in listed} == {"the name is published twice"}
     done = subprocess.run(
         [python, "-m", "gancore", "run", "--init", "he", "--dry-run"],
@@ -139,7 +139,7 @@ def test_two_distributions_of_one_name_are_told_apart_by_their_distribution(grou
         check=False,
     )
     assert done.returncode == 2
-    assert "gan-plugin-he:he" in done.stderr
+    assert "gan-plugin-initializers:he" in done.stderr
 
 
 def test_a_component_in_one_file_is_used_by_its_path(gan_here, tmp_path):

@@ -16,6 +16,7 @@ from gancore.plugins.slots import IN_WORDS, KINDS, hyphened
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PREFIX = "gancore."
+REPLACES = "gancore.replaces"
 
 
 @frozen
@@ -69,13 +70,32 @@ def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
     seen, ours = set[str](), list[tuple[metadata.EntryPoint, metadata.Distribution]]()
     for distribution in metadata.distributions():
         try:
-            name, found = re.sub(r"[-_.]+", "-", distribution.name or "").lower(), distribution.entry_points
+            name, found = normalized(distribution.name or ""), distribution.entry_points
         except Exception:  # metadata that nobody can read publish nothing
             continue
         if name not in seen:
             ours += [(entry, distribution) for entry in found if entry.group.startswith(PREFIX)]
         seen.add(name)
     return tuple(ours)
+
+
+def normalized(distribution: str) -> str:
+    """Spell a distribution's name as package indexes compare it: `Gan_Plugin` is `gan-plugin`."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def replaces(distribution: str, former: str) -> bool:
+    """Return whether a distribution declares that it replaces a former one.
+
+    The declaration is an entry point of group `gancore.replaces`: the name of the former
+    distribution, and the module that now holds its components.
+    """
+    return any(
+        entry.group == REPLACES
+        and normalized(entry.name) == normalized(former)
+        and normalized(publisher.name or "") == normalized(distribution)
+        for entry, publisher in entries()
+    )
 
 
 def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
@@ -97,14 +117,19 @@ def refusal(name: str, kind: str = "") -> str:
 
 
 def find(name: str, kind: str) -> Row:
-    """Find an installed component by name, or by `distribution:name`. Raises UsageError where it cannot be used."""
+    """Find an installed component by name, or by `distribution:name`. Raises UsageError where it cannot be used.
+
+    The name of a replaced distribution finds the components of the one that replaces it.
+    """
     distribution, _, bare = name.rpartition(":")
-    wanted = re.sub(r"[-_.]+", "-", distribution).lower()
     found = named(bare)
     if not found:
         # a plugin may be published under a name with `_`, to be refused with the reason
         found = tuple(row for row in installed() if hyphened(row.name) == bare)
-    rows = [row for row in found if wanted in ("", re.sub(r"[-_.]+", "-", row.distribution).lower())]
+    rows = list(found)
+    if distribution:
+        rows = [row for row in found if normalized(row.distribution) == normalized(distribution)]
+        rows = rows or [row for row in found if replaces(row.distribution, distribution)]
     where = f"{kind} {name}"
     if not rows:
         of_kind = [row.name for row in installed() if row.kind == kind]

@@ -64,12 +64,14 @@ def spare(layer: Layer, lost: Sequence[Choice], folder: Path) -> Layer:
 def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
     """Say which components are of another version than `then`, when the checkpoint was written.
 
-    Raises CheckpointError where one comes from another distribution, or of another major version without `migrate`.
+    Raises CheckpointError where one comes from another distribution that does not replace the
+    former one, or of another major version without `migrate`.
     """
     notes = []
     for each in composition.chosen:
         was = then.get(each.name, {"distribution": each.distribution, "version": each.version})
-        if was["distribution"] != each.distribution:
+        former = was["distribution"]
+        if former != each.distribution and not discovery.replaces(each.distribution, former):
             raise _other(each.name, was, f"now {each.distribution or 'a file'} gives that name")
         before, now = _numbers(was["version"]), _numbers(each.version)
         told = f"{each.name} was {was['version']} then and is {each.version} now"

@@ -1,0 +1,1 @@
+"""Initial weights of the generator and the critic."""

@@ -1,0 +1,1 @@
+"""Distributions that latents are drawn from."""

@@ -1,0 +1,1 @@
+"""Metrics of samples, of the critic and of gradients."""

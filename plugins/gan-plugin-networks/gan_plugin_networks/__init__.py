@@ -1,0 +1,1 @@
+"""Generators and critics: strided convolutions as in DCGAN, and fully connected layers."""

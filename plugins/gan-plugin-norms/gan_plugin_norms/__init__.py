@@ -1,0 +1,1 @@
+"""Normalisation layers: batch, instance and layer normalisation, and none."""

@@ -1,0 +1,1 @@
+"""Optimizers, learning rates that fall with the step, and samples from an average of the weights."""

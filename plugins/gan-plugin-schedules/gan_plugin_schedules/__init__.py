@@ -1,0 +1,1 @@
+"""When each player is updated, and when a run ends."""

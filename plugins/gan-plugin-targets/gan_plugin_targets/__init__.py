@@ -1,0 +1,1 @@
+"""Changes of the critic's targets."""
