@@ -4,7 +4,7 @@ import attrs
 import pluggy
 import pytest
 
-from gancore import PluginError, component, hookimpl, hookspecs, memory, name_of, option
+from gancore import PluginError, cached, component, hookimpl, hookspecs, name_of, option
 from gancore.plugins.calling import Component, Hooks
 from gancore.plugins.component import info_of, options_of
 
@@ -99,7 +99,7 @@ def test_options_keep_name_type_default_range_and_help():
     @component(source="a test")
     class Trick:
         weight_of_it: float = option(0.5, ge=0, lt=2, help="a weight")
-        seen: list = memory(factory=list)
+        seen: list = cached(factory=list)
 
         @hookimpl
         def schedule(self):

@@ -11,7 +11,7 @@ from gancore.errors import CheckpointError, UsageError
 from gancore.hardware.device import choose_runtime
 from gancore.run import directory
 from gancore.run.checkpoint import reader
-from gancore.run.checkpoint.state import expect_fit
+from gancore.run.checkpoint.state import expect_loadable
 from gancore.run.load import stored_plan
 from gancore.run.resume_checks import expect_recipe
 from gancore.run.session import reopen
@@ -39,7 +39,7 @@ def misfits(run: Path, found: Sequence[Path], files: Callable[[str], bool]) -> d
         snapshot = reader.read(path).snapshot
         try:
             expect_recipe(composition, snapshot.state, str(run / directory.RECIPE), changed_data=False)
-            expect_fit(training, snapshot)
+            expect_loadable(training, snapshot)
         except (CheckpointError, UsageError) as error:
             told[path.name] = f"{path.name}: {error.what}"
     return told
