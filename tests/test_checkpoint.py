@@ -14,7 +14,7 @@ from companions import Average, Encoder
 from disks import reseal, snapshot
 from PIL import Image
 
-from gancore import CheckpointError, PluginError, Run, component, compose, hookimpl, memory
+from gancore import CheckpointError, PluginError, Run, component, compose, hookimpl, state
 from gancore.recipe.toml import layer_of
 from gancore.run import atomic, directory
 from gancore.run.checkpoint import reader, verified, writer
@@ -423,17 +423,11 @@ def test_state_that_json_cannot_hold_is_refused_with_its_path(value):
     class Odd:
         """Have state that cannot be kept."""
 
-        buffer: list = memory(factory=list)
+        buffer: list = state(factory=lambda: [0, value])
 
         @hookimpl
         def before_step(self):
             return None
-
-        def state(self):
-            return {"buffer": [0, value]}
-
-        def load_state(self, state):
-            pass
 
     with pytest.raises(PluginError, match=r"state\.buffer\[1\]"):
         capture(train(Odd()))
@@ -450,17 +444,11 @@ def test_tensors_may_be_kept_under_any_text(tmp_path):
     class Odd:
         """Keep a number by each name of the user's data."""
 
-        shares: dict = memory(factory=dict)
+        shares: dict = state(factory=dict)
 
         @hookimpl
         def before_step(self):
             self.shares = {name: torch.tensor([float(place)]) for place, name in enumerate(NAMES)}
-
-        def state(self):
-            return dict(self.shares)
-
-        def load_state(self, state):
-            self.shares = state
 
     training = train(Odd())
     training.train_step()

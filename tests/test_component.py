@@ -85,9 +85,9 @@ def test_a_class_without_any_hook_is_refused():
         decorate({"helper": lambda self: 1})
 
 
-def test_state_without_load_state_is_refused():
+def test_state_dict_without_load_state_dict_is_refused():
     with pytest.raises(PluginError, match="without the other"):
-        decorate({"schedule": hookimpl(lambda self: []), "state": lambda self: {}})
+        decorate({"schedule": hookimpl(lambda self: []), "state_dict": lambda self: {}})
 
 
 def test_methods_that_resemble_no_hook_are_left_alone():
@@ -172,7 +172,8 @@ def test_an_option_without_help_is_refused_by_name(more):
 def test_an_undeclared_attribute_is_refused_with_the_declaration_it_needs():
     trick = decorate({"schedule": hookimpl(lambda self: []), "count": 0})()
     for name in ("surprise", "count"):
-        with pytest.raises(AttributeError, match=rf"no declared field|declares no field '{name}'.*int = memory"):
+        said = rf"no field '{name}' that may change; declare one: `{name}: int = state\(0\)`"
+        with pytest.raises(AttributeError, match=said):
             setattr(trick, name, 1)
 
 

@@ -115,9 +115,7 @@ def load_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any
 
 def stored_states(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> States:
     """Return the stored state of every component that has one, in its present form."""
-    return {
-        each.name: _stored(each, tensors, components) for each in hooks.chosen if has_state(each.component)
-    }
+    return {each.name: _stored(each, tensors, components) for each in hooks.chosen if has_state(each.component)}
 
 
 def set_states(hooks: Hooks, states: States) -> None:

@@ -25,6 +25,7 @@ from gancore.run.checkpoint.optimizer_state import expect_optimizer, load_optimi
 if TYPE_CHECKING:
     from gancore.train.loop import Training
 
+
 @frozen
 class Snapshot:
     """`files` maps a file's stem (generator, critic, optim, components) to its tensors; `state` is the rest."""
