@@ -63,7 +63,7 @@ def _flattened(each: Component, state: Mapping[str, Any]) -> tuple[Tensors, dict
     try:
         return flatten(state)
     except ValueError as error:
-        raise _not_storable(each, str(error)) from error
+        raise _not_storable(each, str(error)) from None
 
 
 def _not_storable(each: Component, why: str) -> PluginError:
