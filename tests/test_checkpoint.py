@@ -262,7 +262,7 @@ def test_what_belongs_to_no_checkpoint_is_told_and_never_opened(saved):
     os.mkfifo(folder / "notes.txt")  # opening it would wait for ever
     (folder / ".DS_Store").write_bytes(b"of a desktop")
     found = reader.read(folder)
-    assert found.notes == ["step-000000001 holds what is no part of it: notes.txt"]
+    assert found.notes == ["step-000000001 holds files that do not belong to it: notes.txt"]
 
 
 def test_a_checkpoints_folder_that_vanished_is_made_again(tmp_path):
