@@ -516,7 +516,7 @@ def test_flattening_can_be_undone_without_a_file_too(values):
     ],
 )
 def test_a_state_that_nobody_can_have_stored_is_refused(tensors, stored):
-    with pytest.raises(ValueError, match="tensor|stored twice|name"):
+    with pytest.raises(ValueError, match="tensor|stored twice|not an escaped name"):
         unflatten(tensors, stored)
 
 

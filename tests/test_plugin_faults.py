@@ -963,7 +963,7 @@ def test_state_of_another_form_is_refused_without_migrate_P23(gan_here, refused,
     again = paused(gan_here, shelf, stateful(**OLD))
     shelf.publish(stateful(card='source="a test", state_version=2'))
     said = refused(*again)
-    assert "faulty stored its state in form 1, but now reads form 2" in said
+    assert "faulty stored version 1 of its state, but now reads version 2" in said
     assert "install gan-faulty 1.0.0" in said
 
 

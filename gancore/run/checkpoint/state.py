@@ -1,4 +1,4 @@
-"""Everything that moves in a training, as tensors by name and JSON values, and back."""
+"""Capture the state of a training as tensors by name and JSON values, and restore it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from gancore.run.checkpoint.component_state import (
     load_components,
     set_states,
 )
-from gancore.run.checkpoint.optimizer_state import expect_optimizer, load_optimizer, optimizer_tensors, settings_of
+from gancore.run.checkpoint.optimizer_state import (
+    expect_optimizer,
+    load_optimizer,
+    optimizer_tensors,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from gancore.train.loop import Training
@@ -28,20 +33,21 @@ if TYPE_CHECKING:
 
 @frozen
 class Snapshot:
-    """`files` maps a file's stem (generator, critic, optim, components) to its tensors; `state` is the rest."""
+    """The state of a training: tensors by file (generator, critic, optim, components), and the rest as JSON."""
 
     files: Mapping[str, Tensors]
     state: Mapping[str, Any] = field(factory=dict)
 
 
 def capture(training: Training) -> Snapshot:
-    """Copy out everything that moves. Raises PluginError for component state that cannot be stored."""
+    """Copy the state of a training. Raises PluginError for component state that cannot be stored."""
     gan = training.context.gan
     optim: Tensors = {}
     groups: dict[str, list[dict[str, Any]]] = {}
     for role in ROLES:
-        optim |= {f"{role}/{name}": tensor for name, tensor in optimizer_tensors(gan.player(role)).items()}
-        groups[role] = [settings_of(group) for group in gan.player(role).optimizer.param_groups]
+        player = gan.player(role)
+        optim |= {f"{role}/{name}": tensor for name, tensor in optimizer_tensors(player).items()}
+        groups[role] = [settings_of(group) for group in player.optimizer.param_groups]
     tensors, components = component_state(training.context.hooks)
     files = {
         "generator": gan.generator.state_dict(),
@@ -49,8 +55,10 @@ def capture(training: Training) -> Snapshot:
         "optim": optim,
         "components": tensors,
     }
-    copies = {name: {key: _copy(tensor) for key, tensor in part.items()} for name, part in files.items()}
-    scales = {role: scaler.state_dict() for role, scaler in training.context.runtime.scalers.items()}
+    copies = {name: _copies(part) for name, part in files.items()}
+    scales = {
+        role: scaler.state_dict() for role, scaler in training.context.runtime.scalers.items()
+    }
     state = {
         "step": training.step,
         "batches": training.batches,
@@ -61,8 +69,13 @@ def capture(training: Training) -> Snapshot:
     return Snapshot(copies, state)
 
 
+def _copies(tensors: Tensors) -> Tensors:
+    return {key: _copy(tensor) for key, tensor in tensors.items()}
+
+
 def _copy(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # as files hold them, whatever the layout
+    # files hold contiguous tensors, whatever the layout in memory is
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def expect_loadable(training: Training, snapshot: Snapshot) -> States:
@@ -70,36 +83,47 @@ def expect_loadable(training: Training, snapshot: Snapshot) -> States:
 
     Return the states of the components. Raises CheckpointError naming what is missing, unexpected or different.
     """
-    gan, files, hooks = training.context.gan, snapshot.files, training.context.hooks
+    gan = training.context.gan
+    hooks = training.context.hooks
+    files = snapshot.files
+    components = snapshot.state["components"]
     stray = [name for name in files["optim"] if name.partition("/")[0] not in ROLES]
     refuse_stored("optim", [f"unexpected {name}" for name in stray])
     for role in ROLES:
-        compare(role, gan.player(role).state_dict(), files[role])
-        expect_optimizer(role, gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role])
-    expect_owners(hooks, files["components"], snapshot.state["components"])
-    return expect_components(hooks, files["components"], snapshot.state["components"])
+        player = gan.player(role)
+        compare(role, player.state_dict(), files[role])
+        expect_optimizer(
+            role, player, own(role, files["optim"]), snapshot.state["optimizers"][role]
+        )
+    expect_owners(hooks, files["components"], components)
+    return expect_components(hooks, files["components"], components)
 
 
 def restore(training: Training, snapshot: Snapshot) -> None:
     """Restore everything. Raises CheckpointError, before anything is changed, where `expect_loadable` does."""
-    gan, files = training.context.gan, snapshot.files
+    gan = training.context.gan
+    files = snapshot.files
     set_states(training.context.hooks, expect_loadable(training, snapshot))
     for role in ROLES:
         gan.player(role).load_state_dict(files[role])
-        load_optimizer(gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role])
+        load_optimizer(
+            gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role]
+        )
     for name, scaler in training.context.runtime.scalers.items():
         if scale := snapshot.state.get("scales", {}).get(name):
             scaler.load_state_dict(scale)
-    training.step, training.batches = snapshot.state["step"], snapshot.state["batches"]
+    training.step = snapshot.state["step"]
+    training.batches = snapshot.state["batches"]
 
 
 def restore_generator(training: Training, snapshot: Snapshot, *, whole: bool) -> None:
-    """Put the generator back, and the components that are there: enough to draw samples.
+    """Restore the generator and the components that are chosen: enough to draw samples.
 
     Unless the generator is `whole`, networks that components added to it are left out. The critic is built only where
-    a component does not take its state without. Raises CheckpointError where something does not fit.
+    a component does not take its state without it. Raises CheckpointError where something does not fit.
     """
-    generator, hooks = training.context.gan.generator, training.context.hooks
+    generator = training.context.gan.generator
+    hooks = training.context.hooks
     stored = snapshot.files["generator"]
     if not whole:
         stored = {name: each for name, each in stored.items() if not name.startswith("extras.")}
@@ -110,7 +134,8 @@ def restore_generator(training: Training, snapshot: Snapshot, *, whole: bool) ->
     except CheckpointError:
         if not whole:
             raise
-        _ = training.context.gan.critic  # built now: the component may have taken part in that
+        _ = training.context.gan.critic  # builds it; the component may take part in that
         load_components(*parts)
     generator.load_state_dict(stored)
-    training.step, training.batches = snapshot.state["step"], snapshot.state["batches"]
+    training.step = snapshot.state["step"]
+    training.batches = snapshot.state["batches"]
