@@ -21,7 +21,8 @@ TRASH = ".trash-"
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     """Open a file that another program may have created, and return its descriptor.
 
-    Raises OSError for a link, which is not followed, and for anything but a regular file, so that a pipe cannot block.
+    Raises OSError for a link, which is not followed, and for anything but a regular file, so that a
+    pipe cannot block.
     """
     descriptor = os.open(path, flags | CAREFULLY, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -73,7 +74,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def commit(temporary: Path, final: Path) -> None:
-    """Rename a finished folder to its final name, durably, with the permissions of the folder it lies in."""
+    """Rename a finished folder to its final name, durably.
+
+    It gets the permissions of its parent folder.
+    """
     os.chmod(temporary, os.stat(final.parent).st_mode & 0o2775)  # never writable by everyone
     sync_folder(temporary)
     os.rename(temporary, final)
@@ -81,7 +85,10 @@ def commit(temporary: Path, final: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder: rename it first, durably, so that no crash leaves half of it under its name."""
+    """Remove a file or folder.
+
+    It is renamed first, durably, so that no crash leaves half of it under its name.
+    """
     if not path.name.startswith(TRASH):
         trash = path.with_name(f"{TRASH}{path.name.lstrip('.')}-{secrets.token_hex(4)}")
         os.rename(path, trash)

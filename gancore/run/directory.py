@@ -39,7 +39,10 @@ LARGEST_ABOUT = 1 << 20  # bytes
 
 
 def claim(name: str, root: Path = RUNS) -> Path:
-    """Create and return the first folder `runs/NAME-K` that does not exist; no other process gets the same."""
+    """Create and return the first folder `runs/NAME-K` that does not exist.
+
+    No two processes get the same.
+    """
     try:
         root.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
@@ -73,7 +76,8 @@ def refuse_taken(folder: Path) -> None:
 def expect_free(out: Path | None, *, overwrite: bool = False) -> None:
     """Raise UsageError where no new run can be created, before any work is done for it.
 
-    `overwrite` allows a folder that is not empty, unless a run in it is training: then GanError is raised.
+    `overwrite` allows a folder that is not empty, unless a run in it is training: then GanError is
+    raised.
     """
     if out is not None:
         (refuse_in_use if overwrite else refuse_taken)(out)
@@ -127,7 +131,10 @@ def set_aside(folder: Path) -> Path:
 
 
 def create(folder: Path, recipe: dict[str, Any]) -> None:
-    """Create a run's directory and write its resolved recipe. Raises UsageError where it cannot be written."""
+    """Create a run's directory and write its resolved recipe.
+
+    Raises UsageError where it cannot be written.
+    """
     refuse_taken(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -139,7 +146,10 @@ def create(folder: Path, recipe: dict[str, Any]) -> None:
 
 
 def withdraw(folder: Path) -> None:
-    """Remove a run that was refused before its first step, so that the next attempt can have its name."""
+    """Remove a run that was refused before its first step.
+
+    The next attempt can then have its name.
+    """
     with contextlib.suppress(OSError):  # the user needs to read why the run was refused, not this
         atomic.remove(folder)
 
@@ -167,7 +177,7 @@ def _run_around(folder: Path) -> Path | None:
 
 
 def runs_like(folder: Path) -> str:
-    """Return the runs whose name is near that of a folder without a run, or the newest runs beside it, in words."""
+    """Suggest runs with a name like that of `folder`, or else list the newest runs beside it."""
     found: dict[Path, float] = {}
     try:
         for place in (folder.parent, RUNS):
@@ -197,7 +207,10 @@ def read_rows(folder: Path | str) -> list[Row]:
 
 
 def rows_in(path: Path) -> list[Row]:
-    """Read a metrics log up to the first incomplete line. Raises UsageError for a link or a file that is not regular."""
+    """Read a metrics log up to the first incomplete line.
+
+    Raises UsageError for a link or a file that is not regular.
+    """
     return _rows_from(path, 0)[0]
 
 
@@ -209,7 +222,7 @@ class RowReader:
         self._end = 0
 
     def more(self) -> list[Row]:
-        """Return the rows since the last call, up to the first incomplete line; none where there is no log yet.
+        """Return the rows since the last call, up to the first incomplete line.
 
         Raises UsageError for a link or a file that is not regular.
         """
@@ -239,7 +252,7 @@ def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
 
 
 def last_row(folder: Path) -> Row | None:
-    """Return the newest complete row of a run, which may be training; None where there is none yet."""
+    """Return the newest complete row of a run, which may be training, or None."""
     try:
         with os.fdopen(atomic.open_regular(folder / METRICS), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_ROW))
@@ -273,7 +286,7 @@ def is_row(value: Any) -> bool:
 
 @frozen
 class Held:
-    """The lock of the run that this process trains, with what is needed to notice that its folder was moved."""
+    """The lock of the run that this process trains. It also notices that the folder was moved."""
 
     folder: Path
     line: str
@@ -281,7 +294,7 @@ class Held:
     descriptor: int
 
     def misplaced(self) -> str:
-        """Return what happened if the folder was renamed or removed since it was locked; empty if it is there."""
+        """Return how the folder was renamed or removed since it was locked; empty if it was not."""
         with contextlib.suppress(OSError):
             if os.path.samestat(os.stat(self.folder), self.place):
                 return ""
@@ -300,7 +313,8 @@ class Held:
 def locked(folder: Path) -> Iterator[Held]:
     """Hold a run's lock, which the system releases however the process ends.
 
-    Raises GanError where another process holds it, UsageError where the folder has links or cannot be written.
+    Raises GanError where another process holds it, UsageError where the folder has links or cannot
+    be written.
     """
     refuse_links(folder)
     try:
@@ -322,7 +336,7 @@ def locked(folder: Path) -> Iterator[Held]:
 
 
 def refuse_in_use(folder: Path, *, by_others: bool = False) -> None:
-    """Raise GanError where a process trains the run in a folder, or one of the runs of a sweep in it.
+    """Raise GanError where a process trains the run in a folder, or a run of the sweep in it.
 
     With `by_others` this process itself may.
     """
@@ -343,7 +357,10 @@ def refuse_in_use(folder: Path, *, by_others: bool = False) -> None:
 
 
 def _take(descriptor: int) -> list[str]:
-    """Lock an open file; if another process has locked it, return that process, its host and the time, if known."""
+    """Lock an open file.
+
+    If another process has locked it, return that process, its host and the time, if known.
+    """
     try:
         import fcntl
     except ImportError:  # a system without flock, where the user has to see to it
@@ -365,7 +382,10 @@ def _in_use(folder: Path, holder: Sequence[str]) -> GanError:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise UsageError for a run with links or pipes, by which a downloaded run could make us write elsewhere."""
+    """Raise UsageError for a run with links or pipes.
+
+    A downloaded run could make us write elsewhere by them.
+    """
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(place, name)
@@ -383,7 +403,10 @@ def refuse_links(folder: Path) -> None:
 
 
 def note(folder: Path, **facts: Any) -> None:
-    """Write facts into `run.json`, which is for people; errors are ignored, since nothing depends on it."""
+    """Write facts into `run.json`, which is for people.
+
+    Errors are ignored, since nothing depends on it.
+    """
     content = json.dumps({**noted(folder), **facts}, indent=1) + "\n"
     with contextlib.suppress(OSError):
         atomic.replace(folder / ABOUT, content.encode())

@@ -19,14 +19,20 @@ def to_pixels(images: Tensor) -> Tensor:
 
 
 def to_picture(pixels: Tensor) -> Image.Image:
-    """Turn bytes `[C, H, W]` of 1, 3 or 4 channels into a picture; other counts show their first channel."""
+    """Turn bytes `[C, H, W]` of 1, 3 or 4 channels into a picture.
+
+    Of other counts the first channel is shown.
+    """
     channels = pixels if len(pixels) in (1, 3, 4) else pixels[:1]
     array = channels.permute(1, 2, 0).contiguous().numpy()
     return Image.fromarray(array[..., 0] if len(channels) == 1 else array)
 
 
 def grid(images: Tensor, columns: int = 0, pad: int = 2) -> Image.Image:
-    """Arrange images `[N, C, H, W]` in [-1, 1] in a grid of `rows·(H + pad) + pad` pixels; enlarge a small one."""
+    """Arrange images `[N, C, H, W]` in [-1, 1] in a grid.
+
+    It has `rows·(H + pad) + pad` rows of pixels, or a multiple of that where it is small.
+    """
     n, channels, height, width = images.shape
     columns = min(columns or math.isqrt(n - 1) + 1, n)
     rows = -(-n // columns)
@@ -45,7 +51,10 @@ def grid(images: Tensor, columns: int = 0, pad: int = 2) -> Image.Image:
 
 
 def scatter(fakes: Tensor, reals: Tensor | None, side: int = 512) -> Image.Image:
-    """Plot points `[N, d]` by their first two coordinates: reals as blue dots under fakes as smaller red ones."""
+    """Plot the first two coordinates of points `[N, d]`.
+
+    Reals are blue dots, under fakes as smaller red ones.
+    """
     shown = (
         [(fakes, "#c8402f", 1)] if reals is None else [(reals, "#3b6fb6", 2), (fakes, "#c8402f", 1)]
     )

@@ -32,7 +32,7 @@ def absent(layer: Layer) -> list[Choice]:
 
 
 def require(lost: Sequence[Choice], folder: Path) -> None:
-    """Raise PluginError naming what is not installed and what to install, according to the newest checkpoint."""
+    """Raise PluginError naming what is not installed and what to install, by the checkpoint."""
     if not lost:
         return
     found, _ = reader.newest(folder / directory.CHECKPOINTS)
@@ -49,7 +49,10 @@ def require(lost: Sequence[Choice], folder: Path) -> None:
 
 
 def spare(layer: Layer, lost: Sequence[Choice], folder: Path) -> Layer:
-    """Remove lost components from a recipe, to draw samples. Raises PluginError where one is of the generator."""
+    """Remove lost components from a recipe, to draw samples.
+
+    Raises PluginError where one is of the generator.
+    """
     require([each for each in lost if each.slot in OF_THE_GENERATOR], folder)
     if not lost:
         return layer
@@ -72,9 +75,10 @@ def spare(layer: Layer, lost: Sequence[Choice], folder: Path) -> Layer:
 
 
 def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
-    """List the components whose version differs from that in `then`, the manifest of the checkpoint.
+    """List the components whose version differs from that in `then`, the checkpoint's manifest.
 
-    Raises CheckpointError for one of another distribution, or of another major version without `migrate`.
+    Raises CheckpointError for one of another distribution, or of another major version without
+    `migrate`.
     """
     notes = []
     for each in composition.chosen:

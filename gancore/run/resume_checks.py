@@ -21,8 +21,9 @@ NOT_FIXED = {"format", WITHOUT}  # keys of a recipe that choose nothing
 def fixed_part(composition: Composition) -> dict[str, Any]:
     """Return the part of a resolved recipe that may not change, as JSON.
 
-    The location of files may change. An option that is an absolute path is left out, because the fingerprint of the
-    data covers the content of the files, and a component file goes by its name alone.
+    The location of files may change. An option that is an absolute path is left out, because the
+    fingerprint of the data covers the content of the files, and a component file goes by its name
+    alone.
     """
     found: dict[str, Any] = {}
     for key, value in composition.recipe().items():
@@ -50,7 +51,7 @@ def _without_folder(name: str) -> str:
 def expect_recipe(
     composition: Composition, state: Mapping[str, Any], where: str, *, changed_data: bool
 ) -> None:
-    """Raise UsageError where a run's recipe differs from the one in `state`, the state of its checkpoint.
+    """Raise UsageError where a run's recipe differs from that in `state`, that of its checkpoint.
 
     `changed_data` allows other options of the data.
     """
@@ -67,7 +68,10 @@ def expect_recipe(
 def recipe_changes(
     composition: Composition, state: Mapping[str, Any], *, changed_data: bool = False
 ) -> list[str]:
-    """List where the recipe differs from the one in the state of a checkpoint: `run.seed is 7, not 0`."""
+    """List where the recipe differs from the one in the state of a checkpoint:
+
+    `run.seed is 7, not 0`.
+    """
     then = state.get(
         "recipe", {"run": {"seed": state["seed"]}}
     )  # older checkpoints record the seed alone

@@ -13,8 +13,9 @@ LARGEST = 1 << 63
 def parse(raw: bytes) -> Any:
     """Parse JSON in UTF-8.
 
-    Raises ValueError for a byte order mark, repeated keys, NaN and infinities (written or by overflow), whole numbers
-    beyond 64 bits, text with lone surrogates, and nesting beyond 32 levels.
+    Raises ValueError for a byte order mark, repeated keys, NaN and infinities (written or by
+    overflow), whole numbers beyond 64 bits, text with lone surrogates, and nesting beyond 32
+    levels.
     """
     try:
         value = json.loads(

@@ -25,10 +25,11 @@ from gancore.train.rng import Streams
 def unusable_checkpoints(
     run: Path, found: Sequence[Path], files: Callable[[str], bool]
 ) -> dict[str, str]:
-    """Return why a run could not be resumed from some of its intact checkpoints `found`, by their names.
+    """Return why a run could not be resumed from some of its intact checkpoints, by their names.
 
-    The networks are built on the CPU from the run's recipe and the shape of its data, which need not be there.
-    `files` returns whether a component file may be imported. Raises GanError where the networks cannot be built.
+    The networks are built on the CPU from the run's recipe and the shape of its data, which need
+    not be there. `files` returns whether a component file may be imported. Raises GanError where
+    the networks cannot be built.
     """
     composition = reopen(run, (), files)
     settings = evolve(composition.settings, device="cpu")

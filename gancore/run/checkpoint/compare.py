@@ -18,7 +18,7 @@ def own(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def compare(label: str, wanted: Tensors, found: Tensors) -> None:
-    """Raise CheckpointError where names, shapes or types of stored weights differ from those of the network."""
+    """Raise CheckpointError where names, shapes or types of tensors differ from those wanted."""
     trouble = [f"missing {name}" for name in wanted if name not in found]
     trouble += [f"unexpected {name}" for name in found if name not in wanted]
     common = [name for name in wanted if name in found]

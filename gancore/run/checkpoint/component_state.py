@@ -1,7 +1,7 @@
 """The state of components: read from their fields, compared with what is stored, put back.
 
-A component's state is a dict by field name of the values that its `state()` fields hold, or what its own `state_dict()`
-returns. `nested.py` says how such a dict is stored.
+A component's state is a dict by field name of the values that its `state()` fields hold, or what
+its own `state_dict()` returns. `nested.py` says how such a dict is stored.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ States = dict[str, dict[str, Any]]  # by the component's name
 
 
 def component_state(hooks: Hooks) -> tuple[Tensors, dict[str, Any]]:
-    """Return the state of all components, as tensors named `COMPONENT/NAME` and JSON by the component's name.
+    """Return the state of all components: tensors named `COMPONENT/NAME`, and JSON by component.
 
     Raises PluginError for a value that cannot be stored.
     """
@@ -47,7 +47,10 @@ def component_state(hooks: Hooks) -> tuple[Tensors, dict[str, Any]]:
 
 
 def state_of(each: Component) -> dict[str, Any]:
-    """Return one component's state. Raises PluginError where its `state_dict()` fails or returns no dict."""
+    """Return one component's state.
+
+    Raises PluginError where its `state_dict()` fails or returns no dict.
+    """
     if not hasattr(each.component, "state_dict"):
         return {name: getattr(each.component, name) for name in state_fields(type(each.component))}
     try:
@@ -91,7 +94,7 @@ def set_state(component: Any, state: Mapping[str, Any]) -> None:
 
 
 def expect_owners(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> None:
-    """Raise CheckpointError for the stored state of a component that is not chosen, or that has none now."""
+    """Raise CheckpointError for stored state of a component that is not chosen, or has none now."""
     known = {each.name for each in hooks.chosen if has_state(each.component)}
     stray = [name for name in components if name not in known]
     stray += [name for name in tensors if name.partition("/")[0] not in known]
@@ -99,9 +102,10 @@ def expect_owners(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any])
 
 
 def expect_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> States:
-    """Return the stored states of all components, once it is sure that each takes its own; none is changed.
+    """Return the stored states of all components after checking that each takes its own.
 
-    Raises CheckpointError where one is missing, of a version that cannot be read, or not taken.
+    No component is changed. Raises CheckpointError where a state is missing, of a version that
+    cannot be read, or not taken.
     """
     states = stored_states(hooks, tensors, components)
     for each in hooks.chosen:
@@ -111,7 +115,10 @@ def expect_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, A
 
 
 def load_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> None:
-    """Restore all components. Raises CheckpointError where `expect_components` does; then none is changed."""
+    """Restore all components.
+
+    Raises CheckpointError where `expect_components` does; then none is changed.
+    """
     set_states(hooks, expect_components(hooks, tensors, components))
 
 
@@ -148,8 +155,10 @@ def _stored(each: Component, tensors: Tensors, components: Mapping[str, Any]) ->
     migrate = getattr(each.component, "migrate", None)
     if migrate is None:
         raise CheckpointError(
-            f"{each.name} stored version {stored['state_version']} of its state, but now reads version {version}",
-            where=f"{stored['distribution']} {stored['version']} then, {each.distribution} {each.version} now",
+            f"{each.name} stored version {stored['state_version']} of its state, "
+            f"but now reads version {version}",
+            where=f"{stored['distribution']} {stored['version']} then, "
+            f"{each.distribution} {each.version} now",
             fix=f"install {stored['distribution']} {stored['version']}",
         )
     try:
@@ -162,7 +171,8 @@ def _stored(each: Component, tensors: Tensors, components: Mapping[str, Any]) ->
 def _expect_taken(each: Component, state: Mapping[str, Any]) -> None:
     """Raise CheckpointError unless a copy of a component, given a state, has exactly that state.
 
-    Fields are compared by name alone. `load_state_dict()` is a plugin's own code and may fail, or forget something.
+    Fields are compared by name alone. `load_state_dict()` is a plugin's own code and may fail, or
+    forget something.
     """
     if not hasattr(each.component, "load_state_dict"):
         _expect_keys(each, state, dict.fromkeys(state_fields(type(each.component))), "it")

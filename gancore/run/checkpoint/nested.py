@@ -1,9 +1,10 @@
 """Nested values as tensors by name and JSON, and back, bit for bit.
 
-A value is a tensor, None, a truth value, a finite number, text, or a list or a dict with text keys of such values. A
-tensor at the top keeps its key as its name and does not appear in the JSON. A tensor further inside is named after its
-path, such as `weights/0.bias`, and the JSON has `{"%tensor": NAME}` in its place. Text is stored with `%` doubled, so
-that no text of a user is taken for that mark, and with lone surrogates written out, which JSON files may not hold.
+A value is a tensor, None, a truth value, a finite number, text, or a list or a dict with text keys
+of such values. A tensor at the top keeps its key as its name and does not appear in the JSON. A
+tensor further inside is named after its path, such as `weights/0.bias`, and the JSON has
+`{"%tensor": NAME}` in its place. Text is stored with `%` doubled, so that no text of a user is
+taken for that mark, and with lone surrogates written out, which JSON files may not hold.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ MARK = "%tensor"
 DEEPEST = 16  # levels of lists and dicts; a JSON file of a checkpoint may have 32 in all
 LARGEST = 1 << 63
 STORED = {
-    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
-    torch.uint8, torch.bool,
+    torch.float64, torch.float32, torch.float16, torch.bfloat16,
+    torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
 }  # fmt: skip
 
 
 def flatten(values: Mapping[str, Any], path: str = "state") -> tuple[Tensors, dict[str, Any]]:
     """Return the tensors of `values` by name, and the rest as JSON.
 
-    Raises ValueError for what cannot be stored, with its place in `values`; messages begin with `path`.
+    Raises ValueError for what cannot be stored, with its place in `values`; messages begin with
+    `path`.
     """
     tensors: Tensors = {}
     for key, value in values.items():
@@ -103,7 +105,10 @@ def _check_tensor(tensor: Tensor, path: str) -> None:
 
 
 def unflatten(tensors: Tensors, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that `flatten` was given. Raises ValueError for what it cannot have returned."""
+    """Return the values that `flatten` was given.
+
+    Raises ValueError for what it cannot have returned.
+    """
     left = dict(tensors)
     values = {unescaped(key): _unflatten(value, left) for key, value in stored.items()}
     if clash := values.keys() & left.keys():

@@ -1,4 +1,4 @@
-"""The state of a player's optimizer, as tensors by name: read, compared with what the optimizer keeps, restored."""
+"""Read, compare and restore the state of a player's optimizer, as tensors by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def optimizer_tensors(player: Player) -> Tensors:
-    """Return an optimizer's tensors as `parameter/key`, e.g. `blocks.0.weight/exp_avg`. Numbers become 0-d float64."""
+    """Return an optimizer's tensors as `parameter/key`, e.g. `blocks.0.weight/exp_avg`.
+
+    Numbers become 0-d float64.
+    """
     names = {id(weight): name for name, weight in player.named_parameters()}
     return {
         f"{names[id(weight)]}/{key}": value
@@ -41,8 +44,9 @@ def expect_optimizer(
 ) -> None:
     """Raise CheckpointError where an optimizer's stored tensors or settings do not fit this player.
 
-    The tensors are compared with those that a copy of the optimizer keeps after one step on zeros. For an optimizer
-    that cannot be copied or stepped in this way, a tensor may be anything that is no larger than its weight.
+    The tensors are compared with those that a copy of the optimizer keeps after one step on zeros.
+    For an optimizer that cannot be copied or stepped in this way, a tensor may be anything that is
+    no larger than its weight.
     """
     weights = dict(player.named_parameters())
     here = player.optimizer.param_groups
@@ -70,9 +74,10 @@ def expect_optimizer(
 
 
 def kept_by(optimizer: Optimizer) -> dict[int, Tensors]:
-    """Return the tensors that an optimizer keeps for each weight after one step, by the weight's id.
+    """Return the tensors that an optimizer keeps after one step, by the id of the weight.
 
-    A copy of the optimizer makes the step, on zeros. Return nothing where it cannot be copied or stepped.
+    A copy of the optimizer makes the step, on zeros. Return nothing where it cannot be copied or
+    stepped.
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     try:
@@ -96,14 +101,20 @@ def kept_by(optimizer: Optimizer) -> dict[int, Tensors]:
 
 
 def _is_from_torch(player: Player) -> bool:
-    """Return whether an optimizer is one of torch's, which keep all their tensors from the first step on."""
+    """Return whether an optimizer is torch's own.
+
+    Those keep all their tensors from the first step on.
+    """
     return type(player.optimizer).__module__.startswith("torch.optim")
 
 
 def _differences(
     name: str, weight: Tensor, found: Tensors, wanted: Tensors | None, *, complete: bool
 ) -> list[str]:
-    """List how the tensors stored for one weight differ from those wanted; `complete` allows no other keys."""
+    """List how the tensors stored for one weight differ from those wanted.
+
+    `complete` allows no other keys.
+    """
     large = [key for key, tensor in found.items() if tensor.numel() > max(1, weight.numel())]
     trouble = [f"{name}/{key} is larger than its weight" for key in large]
     if wanted is None:
@@ -121,7 +132,10 @@ def _differences(
 
 
 def _kind(value: Any) -> str:
-    """Return the kind of a setting's value; a setting that is None by default may become anything."""
+    """Return the kind of a setting's value.
+
+    A setting that is None by default may become anything.
+    """
     if isinstance(value, list | tuple):
         return f"list of {', '.join(map(_kind, value))}"
     if value is None:
@@ -150,7 +164,10 @@ def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]
 
 
 def _in_layout_of(weight: Tensor, tensor: Tensor) -> Tensor:
-    """Copy a tensor into the memory layout of its weight: fused optimizers read both in storage order."""
+    """Copy a tensor into the memory layout of its weight.
+
+    Fused optimizers read both in storage order.
+    """
     if tensor.shape != weight.shape:
         return tensor.clone()
     return torch.empty_like(weight, dtype=tensor.dtype, device=tensor.device).copy_(tensor)

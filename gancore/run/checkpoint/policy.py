@@ -1,4 +1,4 @@
-"""Save the checkpoints of a run: when a save may fail, what is stored beside the training, which ones are kept."""
+"""Save the checkpoints of a run: add facts about the run, retry failed saves, remove old ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ MOST_FAILURES = 3  # saves that fail one after another before the run ends
 class Checkpoints:
     """The checkpoints of one run, with the facts that are stored beside the state of the training.
 
-    `rows` is the number of rows of the log when it was last opened, `row_step` the step of the newest.
+    `rows` is the number of rows of the log when it was last opened, `row_step` the step of the
+    newest.
     """
 
     folder: Path
@@ -47,7 +48,9 @@ class Checkpoints:
         return f"last checkpoint: {saved[-1].name if saved else 'none'}"
 
     def save(self, training: Training, log: MetricsLog, *, last: bool = False) -> None:
-        """Write a checkpoint. On a write error warn and retry at the next save; raise after three in a row.
+        """Write a checkpoint.
+
+        On a write error warn and retry at the next save; raise after three in a row.
 
         The first and the last save of a run must succeed. Raises CheckpointError.
         """
@@ -79,7 +82,7 @@ class Checkpoints:
         writer.prune(self.checkpoints, settings.keep, settings.keep_every)
 
     def misplaced(self) -> str:
-        """Return what happened if the run's folder was renamed or removed while it trains; empty if it is there."""
+        """Return how the run's folder was renamed or removed since the start; empty if it was not."""
         return self.held.misplaced() if self.held is not None else ""
 
     def capture(self, training: Training, log: MetricsLog) -> Snapshot:
@@ -113,7 +116,10 @@ class Checkpoints:
         }
 
     def newest(self) -> reader.Checkpoint | None:
-        """Read the newest intact checkpoint, None before the first. Raises CheckpointError if all are damaged."""
+        """Read the newest intact checkpoint, None before the first.
+
+        Raises CheckpointError if all are damaged.
+        """
         found, warnings = reader.newest(self.checkpoints)
         self.notes += [f"passed over a damaged checkpoint: {warning}" for warning in warnings]
         if found is None and warnings:
@@ -126,7 +132,10 @@ class Checkpoints:
 
 
 def check_weights(snapshot: Snapshot, step: int) -> None:
-    """Raise NumbersError naming the first weight or moment that is not finite; such a state is never saved."""
+    """Raise NumbersError naming the first weight or moment that is not finite.
+
+    Such a state is never saved.
+    """
     for part in ("generator", "critic", "optim"):
         for name, tensor in snapshot.files[part].items():
             if tensor.is_floating_point() and not tensor.isfinite().all():

@@ -38,7 +38,8 @@ def problem(folder: Path) -> str:
 def read(folder: Path, parts: Collection[str] = schema.PARTS) -> Checkpoint:
     """Read and verify one checkpoint. Raises CheckpointError naming the damaged file.
 
-    Every file is verified, but only the tensors of these `parts` are loaded; the other parts stay empty.
+    Every file is verified, but only the tensors of these `parts` are loaded; the other parts stay
+    empty.
     """
     from gancore.run.checkpoint.state import Snapshot
 
@@ -75,7 +76,7 @@ def _tensors(folder: Path, name: str, raw: bytes) -> dict[str, Tensor]:
 
 
 def _by_own_names(snapshot: Snapshot) -> Snapshot:
-    """Rename tensors from the names in their files to their own, which a file may not be able to hold."""
+    """Rename tensors from the names in their files to their own. A file cannot hold every name."""
     state = dict(snapshot.state)
     files = dict(snapshot.files)
     for stem, listed in state.pop("tensors", {}).items():
@@ -94,7 +95,7 @@ def newest(
     Return it, or None where there is none, and what is wrong with newer ones.
     """
     damaged: dict[Path, str] = {}
-    # a listing made while a training process renames may show neither the old folder nor the new: list twice
+    # list twice: a listing during a rename by a training process may show neither name
     while left := [path for path in (steps(folder) or steps(folder)) if path not in damaged]:
         try:
             return read(left[-1], parts), list(damaged.values())

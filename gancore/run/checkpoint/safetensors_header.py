@@ -1,7 +1,8 @@
 """Check the header of a safetensors file before the library parses it.
 
-The library (0.8) accepts repeated names (the last wins), unknown keys, names like `../../x` and headers of any number
-of tensors. A file that passes here names each tensor once, and its tensors fill it to the last byte.
+The library (0.8) accepts repeated names (the last wins), unknown keys, names like `../../x` and
+headers of any number of tensors. A file that passes here names each tensor once, and its tensors
+fill it to the last byte.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def is_plain(name: str) -> bool:
 def check(content: bytes) -> dict[str, str]:
     """Return type and shape of each tensor by name, e.g. `F32[64, 3]`.
 
-    Raises ValueError, saying what is wrong, unless `content` is a safetensors file as `writer.py` writes them.
+    Raises ValueError, saying what is wrong, unless `content` is a safetensors file as `writer.py`
+    writes them.
     """
     length = int.from_bytes(content[:8], "little")
     if len(content) < 10 or not 2 <= length <= min(LARGEST_HEADER, len(content) - 8):
@@ -78,7 +80,7 @@ def _check_metadata(notes: Any) -> None:
 
 
 def _end_of(name: str, entry: Any, begin: int) -> int:
-    """Check a tensor that must begin at `begin`, and return where it ends, in bytes after the header."""
+    """Check a tensor that must begin at `begin`, and return its end, in bytes after the header."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{name} has not the keys dtype, shape, data_offsets")
     dtype = entry["dtype"]

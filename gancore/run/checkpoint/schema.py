@@ -21,7 +21,7 @@ def check_manifest(manifest: Any) -> None:
 
 
 def check_state(state: Any, step: int | None = None) -> None:
-    """Raise ValueError unless `state` has the keys and values of a state and no others, and is of a given step."""
+    """Raise ValueError unless `state` has the keys and values of a state, of this step if given."""
     _check(state, STATE, optional={"row_step", "scales", "tensors", "recipe"})
     if step not in (None, state["step"]):
         raise ValueError(f"it is of step {state['step']}, the manifest of step {step}")

@@ -33,14 +33,17 @@ if TYPE_CHECKING:
 
 @frozen
 class Snapshot:
-    """The state of a training: tensors by file (generator, critic, optim, components), and the rest as JSON."""
+    """The state of a training: tensors by file, as in `schema.PARTS`, and the rest as JSON."""
 
     files: Mapping[str, Tensors]
     state: Mapping[str, Any] = field(factory=dict)
 
 
 def capture(training: Training) -> Snapshot:
-    """Copy the state of a training. Raises PluginError for component state that cannot be stored."""
+    """Copy the state of a training.
+
+    Raises PluginError for component state that cannot be stored.
+    """
     gan = training.context.gan
     optim: Tensors = {}
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -79,9 +82,10 @@ def _copy(tensor: Tensor) -> Tensor:
 
 
 def expect_loadable(training: Training, snapshot: Snapshot) -> States:
-    """Compare everything stored with this training, which stays as it is: names, shapes and types of all parts.
+    """Compare names, shapes and types of everything stored with those of this training.
 
-    Return the states of the components. Raises CheckpointError naming what is missing, unexpected or different.
+    Return the states of the components. Raises CheckpointError naming what is missing, unexpected
+    or different.
     """
     gan = training.context.gan
     hooks = training.context.hooks
@@ -100,7 +104,10 @@ def expect_loadable(training: Training, snapshot: Snapshot) -> States:
 
 
 def restore(training: Training, snapshot: Snapshot) -> None:
-    """Restore everything. Raises CheckpointError, before anything is changed, where `expect_loadable` does."""
+    """Restore everything.
+
+    Raises CheckpointError, before anything is changed, where `expect_loadable` does.
+    """
     gan = training.context.gan
     files = snapshot.files
     set_states(training.context.hooks, expect_loadable(training, snapshot))
@@ -119,8 +126,9 @@ def restore(training: Training, snapshot: Snapshot) -> None:
 def restore_generator(training: Training, snapshot: Snapshot, *, whole: bool) -> None:
     """Restore the generator and the components that are chosen: enough to draw samples.
 
-    Unless the generator is `whole`, networks that components added to it are left out. The critic is built only where
-    a component does not take its state without it. Raises CheckpointError where something does not fit.
+    Unless the generator is `whole`, networks that components added to it are left out. The critic
+    is built only where a component does not take its state without it. Raises CheckpointError where
+    something does not fit.
     """
     generator = training.context.gan.generator
     hooks = training.context.hooks

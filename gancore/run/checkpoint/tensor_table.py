@@ -1,7 +1,8 @@
 """The table of tensors in a checkpoint's `state.json`: name, type and shape of each, by file.
 
-The files hold plain names only. A tensor whose name is any other text, such as a class of the data, is stored as
-`text.K`, where K is its place among the sorted names of its file; the table holds its own name.
+The files hold plain names only. A tensor whose name is any other text, such as a class of the data,
+is stored as `text.K`, where K is its place among the sorted names of its file; the table holds its
+own name.
 """
 
 from __future__ import annotations
@@ -28,13 +29,19 @@ def stored_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def escaped(name: str) -> str:
-    """Write a name so that JSON holds it: lone surrogates, as of file names that are no UTF-8, become `%udcff`."""
+    """Escape a name for JSON.
+
+    Lone surrogates, as in file names that are not UTF-8, become `%udcff`.
+    """
     doubled = name.replace("%", "%%")
     return re.sub("[\ud800-\udfff]", lambda found: f"%u{ord(found[0]):04x}", doubled)
 
 
 def unescaped(name: str) -> str:
-    """Return the name that `escaped` was given. Raises ValueError for text that it cannot have returned."""
+    """Return the name that `escaped` was given.
+
+    Raises ValueError for text that it cannot have returned.
+    """
 
     def replaced(found: re.Match[str]) -> str:
         if found[1] is not None:
@@ -47,7 +54,10 @@ def unescaped(name: str) -> str:
 
 
 def differences(table: Table, found: Table) -> list[str]:
-    """List where the files differ from the table; `found` has type and shape of their tensors by stored name."""
+    """List where files differ from the table.
+
+    `found` has type and shape of their tensors by stored name.
+    """
     listed = []
     for stem, tensors in found.items():
         wrong = _differences_of_file(table.get(stem, {}), tensors)

@@ -1,7 +1,8 @@
-"""Verify the folder of a checkpoint: the files that its SHA256SUMS lists, each read once and checked before use.
+"""Verify the folder of a checkpoint: each file that SHA256SUMS lists is checked before it is used.
 
-Nothing here needs torch. Sums show damage, not malice: someone who changes a file can write a new sum. So every file is
-checked against the limits of the format too, and no file is read before its size is known to be right.
+Nothing here needs torch. Sums show damage, not malice: someone who changes a file can write a new
+sum. So every file is checked against the limits of the format too, and no file is read before its
+size is known to be right.
 """
 
 from __future__ import annotations
@@ -34,14 +35,17 @@ OF_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # created by file manag
 
 SHOWN = 5  # files that are named
 
-# From the number of an older format to a function that turns a snapshot of it into one of the next; files stay as
-# they are. Format 1 is the first.
+# From the number of an older format to a function that turns a snapshot of it into one of the next.
+# Files are not rewritten. Format 1 is the first.
 MIGRATIONS: dict[int, Callable[[Any], Any]] = {}
 
 
 @frozen
 class VerifiedFolder:
-    """A folder whose sums and manifest are right; its other files are checked when they are read."""
+    """A folder whose sums and manifest are right.
+
+    Its other files are checked when they are read.
+    """
 
     folder: Path
     sums: Mapping[str, str]
@@ -50,7 +54,8 @@ class VerifiedFolder:
     def read(self, name: str) -> tuple[bytes, Any]:
         """Read a listed file, and check its size, its sum and its format. Raises CheckpointError.
 
-        Return its bytes and its contents: type and shape of its tensors by stored name, or the state.
+        Return its bytes and its contents: type and shape of its tensors by stored name, or the
+        state.
         """
         content = read_file(self.folder, name, self.sums[name], self.manifest["files"][name])
         try:
@@ -70,7 +75,10 @@ class VerifiedFolder:
         return dict(self.read(STATE)[1])
 
     def compare(self, contents: Mapping[str, Any]) -> list[str]:
-        """List where the tensors differ from the table in state.json; `contents` maps files to what `read` found."""
+        """List where tensors differ from the table in state.json.
+
+        `contents` maps files to what `read` returned.
+        """
         table = (
             contents.get(STATE, {}).get("tensors") if self.manifest["format"] == FORMAT else None
         )
@@ -96,7 +104,8 @@ class VerifiedFolder:
             return []
         more = f" and {len(extra) - SHOWN} more" if len(extra) > SHOWN else ""
         return [
-            f"{self.folder.name} holds files that do not belong to it: {', '.join(extra[:SHOWN])}{more}"
+            f"{self.folder.name} holds files that do not belong to it: "
+            f"{', '.join(extra[:SHOWN])}{more}"
         ]
 
 
@@ -157,7 +166,10 @@ def faults(folder: Path) -> list[str]:
 
 
 def read_file(folder: Path, name: str, digest: str = "", size: int | None = None) -> bytes:
-    """Read a file of a checkpoint. Raises CheckpointError unless its size and its SHA-256 are as given."""
+    """Read a file of a checkpoint.
+
+    Raises CheckpointError unless its size and its SHA-256 are as given.
+    """
     where = str(folder)
     try:
         with os.fdopen(atomic.open_regular(folder / name), "rb") as file:
@@ -199,18 +211,19 @@ def _read_sums(folder: Path) -> dict[str, str]:
 
 
 def _check_format(folder: Path, manifest: Any) -> None:
-    """Raise CheckpointError for the manifest of another format or another program, before the rest is checked."""
+    """Raise CheckpointError for a manifest of another format or another program."""
     is_ours = isinstance(manifest, dict) and manifest.get("kind") == KIND
     if not is_ours or type(manifest.get("format")) is not int:
         raise CheckpointError(
             f"{folder.name}: {MANIFEST} is not of a gancore checkpoint", where=str(folder)
         )
     number = manifest["format"]
+    formats = f"(format {number}); this one reads {FORMAT}"
     if number > FORMAT:
-        what = f"{folder.name} was written by a newer gancore (format {number}); this one reads {FORMAT}"
+        what = f"{folder.name} was written by a newer gancore {formats}"
         raise CheckpointError(what, where=str(folder), fix="upgrade gancore")
     if not all(older in MIGRATIONS for older in range(number, FORMAT)):
-        what = f"{folder.name} was written by an older gancore (format {number}); this one reads {FORMAT}"
+        what = f"{folder.name} was written by an older gancore {formats}"
         raise CheckpointError(what, where=str(folder), fix="open it with the gancore that wrote it")
 
 

@@ -43,9 +43,9 @@ LEFT_OVER = (".tmp-step-*", f"{atomic.TRASH}*", ".latest.tmp")  # by saves that 
 def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
     """Write one checkpoint below `folder` (a run's `checkpoints/`) and return its path.
 
-    Everything is synced to disk in a temporary folder before one rename makes it a checkpoint. No time, host or path
-    is stored, so a resumed run writes the same bytes as an uninterrupted one. Raises CheckpointError; older checkpoints
-    stay as they are then.
+    Everything is synced to disk in a temporary folder before one rename makes it a checkpoint. No
+    time, host or path is stored, so a resumed run writes the same bytes as an uninterrupted one.
+    Raises CheckpointError; older checkpoints stay as they are then.
     """
     step = snapshot.state["step"]
     final = folder / name_of(step)
@@ -77,7 +77,10 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
 
 
 def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> None:
-    """Write every file, and the sums last. Raises ValueError for content that `verified.py` would refuse."""
+    """Write every file, and the sums last.
+
+    Raises ValueError for content that `verified.py` would refuse.
+    """
     import torch
     from safetensors.torch import save
 
@@ -167,10 +170,12 @@ def kept_for_good(found: list[Path], every: int) -> list[Path]:
 
 
 def prune(folder: Path, keep: int, every: int = 0) -> list[Path]:
-    """Remove all but the newest `keep` checkpoints and those of `every`, oldest first; return what was removed.
+    """Remove all but the newest `keep` checkpoints and those of `every`.
 
-    The newest that verifies always stays: damaged ones that are newer do not count. Raises CheckpointError where one
-    cannot be removed.
+    Return those removed, oldest first.
+
+    The newest that verifies always stays: damaged ones that are newer do not count. Raises
+    CheckpointError where one cannot be removed.
     """
     found = steps(folder)
     kept = kept_for_good(found, every)
