@@ -981,6 +981,9 @@ def test_a_migration_that_fails_is_named_P23(gan_here, refused, shelf):
     again = paused(gan_here, shelf, stateful())
     shelf.publish(stateful(more=MIGRATE, card='source="a test", state_version=2'))
     assert "migrate() failed: KeyError: 'count'" in refused(*again)
+    forgot = MIGRATE.partition("    return")[0] + "    state.clear()\n"
+    shelf.publish(stateful(more=forgot, card='source="a test", state_version=2'))
+    assert "migrate() returned None, not a dict" in refused(*again)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from gancore.plugins.component import options_of
 from gancore.plugins.slots import LISTS, WITHOUT
 from gancore.recipe.compose import Composition, plain
 from gancore.recipe.settings import RESUMABLE, Settings
+from gancore.run.listing import shortened
 
-SHOWN = 5  # changes that are named
 NOT_FIXED = {"format", WITHOUT}  # keys of a recipe that choose nothing
 
 
@@ -57,9 +57,8 @@ def expect_recipe(
     """
     changes = recipe_changes(composition, state, changed_data=changed_data)
     if changes:
-        more = f"; and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
         raise UsageError(
-            f"the recipe was changed since the run was trained: {'; '.join(changes[:SHOWN])}{more}",
+            f"the recipe was changed since the run was trained: {shortened(changes)}",
             where=where,
             fix="put it back, or start a new run with the changed recipe: gan run --recipe FILE",
         )

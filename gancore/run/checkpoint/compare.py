@@ -5,10 +5,9 @@ from __future__ import annotations
 from torch import Tensor, dtype
 
 from gancore.errors import CheckpointError
+from gancore.run.listing import shortened
 
 Tensors = dict[str, Tensor]
-
-SHOWN = 5  # differences that are named
 
 
 def own(prefix: str, tensors: Tensors) -> Tensors:
@@ -33,9 +32,8 @@ def compare(label: str, wanted: Tensors, found: Tensors) -> None:
 def refuse_stored(label: str, trouble: list[str]) -> None:
     """Raise CheckpointError that lists `trouble`, unless there is none."""
     if trouble:
-        more = f" and {len(trouble) - SHOWN} more" if len(trouble) > SHOWN else ""
         raise CheckpointError(
-            f"the stored {label} does not fit this composition: {'; '.join(trouble[:SHOWN])}{more}",
+            f"the stored {label} does not fit this composition: {shortened(trouble)}",
             fix="resume with the recipe the run was started with",
         )
 

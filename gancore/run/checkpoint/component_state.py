@@ -1,4 +1,4 @@
-"""The state of components: read from their fields, compared with what is stored, put back.
+"""Read, compare and restore the state of components.
 
 A component's state is a dict by field name of the values that its `state()` fields hold, or what
 its own `state_dict()` returns. `nested.py` says how such a dict is stored.
@@ -15,8 +15,9 @@ from attrs import evolve
 
 from gancore.errors import CheckpointError, PluginError
 from gancore.plugins.component import has_state, info_of, state_fields
-from gancore.run.checkpoint.compare import SHOWN, Tensors, own, refuse_stored
+from gancore.run.checkpoint.compare import Tensors, own, refuse_stored
 from gancore.run.checkpoint.nested import copied, flatten, same, unflatten
+from gancore.run.listing import shortened
 
 if TYPE_CHECKING:
     from gancore.plugins.calling import Component, Hooks
@@ -162,9 +163,11 @@ def _stored(each: Component, tensors: Tensors, components: Mapping[str, Any]) ->
             fix=f"install {stored['distribution']} {stored['version']}",
         )
     try:
-        migrated: dict[str, Any] = migrate(state, stored["state_version"])
+        migrated = migrate(state, stored["state_version"])
     except Exception as error:
         raise _not_taken(each, f"migrate() failed: {type(error).__name__}: {error}") from error
+    if not isinstance(migrated, dict):
+        raise _not_taken(each, f"migrate() returned {shortly(migrated)}, not a dict")
     return migrated
 
 
@@ -187,7 +190,7 @@ def _expect_taken(each: Component, state: Mapping[str, Any]) -> None:
     found = state_of(trial)
     _expect_keys(each, state, found, "load_state_dict()")
     if changed := [f"changed {key}" for key in state if not same(state[key], found[key])]:
-        raise _not_taken(each, f"load_state_dict() has {', '.join(changed[:SHOWN])}")
+        raise _not_taken(each, f"load_state_dict() has {shortened(changed, ', ')}")
 
 
 def _expect_keys(
@@ -196,7 +199,7 @@ def _expect_keys(
     trouble = [f"lost {key}" for key in stored if key not in found]
     trouble += [f"added {key}" for key in found if key not in stored]
     if trouble:
-        raise _not_taken(each, f"{who} has {', '.join(trouble[:SHOWN])}")
+        raise _not_taken(each, f"{who} has {shortened(trouble, ', ')}")
 
 
 def _not_taken(each: Component, why: str) -> CheckpointError:

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gancore.run import strict_json
 from gancore.run.checkpoint.compare import Tensors
 from gancore.run.checkpoint.tensor_table import escaped, unescaped
 
 MARK = "%tensor"
-DEEPEST = 16  # levels of lists and dicts; a JSON file of a checkpoint may have 32 in all
-LARGEST = 1 << 63
+MOST_LEVELS = 16  # levels of lists and dicts; a JSON file of a checkpoint may have 32 in all
 STORED = {
     torch.float64, torch.float32, torch.float16, torch.bfloat16,
     torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
@@ -46,8 +46,8 @@ def flatten(values: Mapping[str, Any], path: str = "state") -> tuple[Tensors, di
 
 
 def _flatten_value(value: Any, tensors: Tensors, path: str, name: str, depth: int) -> Any:
-    if depth > DEEPEST:
-        raise ValueError(f"{path} is nested deeper than {DEEPEST} levels")
+    if depth > MOST_LEVELS:
+        raise ValueError(f"{path} is nested deeper than {MOST_LEVELS} levels")
     if isinstance(value, Tensor):
         _check_tensor(value, path)
         while name in tensors:  # {"a/b": …} and {"a": {"b": …}} have the same path
@@ -84,7 +84,7 @@ def _is_plain(value: Any) -> bool:
     if value is None or isinstance(value, bool):
         return True
     if isinstance(value, int):
-        return -LARGEST <= value < LARGEST
+        return -strict_json.LARGEST <= value < strict_json.LARGEST
     return isinstance(value, float) and math.isfinite(value)
 
 

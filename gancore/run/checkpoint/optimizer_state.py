@@ -24,11 +24,11 @@ def optimizer_tensors(player: Player) -> Tensors:
     Numbers become 0-d float64.
     """
     names = {id(weight): name for name, weight in player.named_parameters()}
-    return {
-        f"{names[id(weight)]}/{key}": value
-        for weight, values in player.optimizer.state.items()
-        for key, value in _as_tensors(values).items()
-    }
+    found: Tensors = {}
+    for weight, values in player.optimizer.state.items():
+        name = names[id(weight)]
+        found |= {f"{name}/{key}": value for key, value in _as_tensors(values).items()}
+    return found
 
 
 def _as_tensors(values: Mapping[str, Any]) -> Tensors:
@@ -73,13 +73,21 @@ def expect_optimizer(
     refuse_stored(f"optimizer of the {label}", trouble)
 
 
+def _weights_of(optimizer: Optimizer) -> list[Tensor]:
+    """Return the weights of all groups, in order."""
+    weights: list[Tensor] = []
+    for group in optimizer.param_groups:
+        weights += group["params"]
+    return weights
+
+
 def kept_by(optimizer: Optimizer) -> dict[int, Tensors]:
     """Return the tensors that an optimizer keeps after one step, by the id of the weight.
 
     A copy of the optimizer makes the step, on zeros. Return nothing where it cannot be copied or
     stepped.
     """
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    weights = _weights_of(optimizer)
     try:
         with torch.no_grad():
             stand_ins = [
@@ -151,10 +159,11 @@ def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]
         weight_name, _, key = name.rpartition("/")
         stored.setdefault(weight_name, {})[key] = tensor
     names = {id(weight): name for name, weight in player.named_parameters()}
-    weights = [weight for group in player.optimizer.param_groups for weight in group["params"]]
-    numbers = [number for group in fresh["param_groups"] for number in group["params"]]
+    numbers = []
+    for group in fresh["param_groups"]:
+        numbers += group["params"]
     state = {}
-    for number, weight in zip(numbers, weights, strict=True):
+    for number, weight in zip(numbers, _weights_of(player.optimizer), strict=True):
         if mine := stored.get(names[id(weight)]):
             state[number] = {key: _in_layout_of(weight, tensor) for key, tensor in mine.items()}
     merged = [

@@ -50,9 +50,8 @@ class Checkpoints:
     def save(self, training: Training, log: MetricsLog, *, last: bool = False) -> None:
         """Write a checkpoint.
 
-        On a write error warn and retry at the next save; raise after three in a row.
-
-        The first and the last save of a run must succeed. Raises CheckpointError.
+        On a write error warn and retry at the next save; raise CheckpointError after three in a
+        row. The first and the last save of a run must succeed.
         """
         try:
             self._write(training, log)
@@ -82,7 +81,7 @@ class Checkpoints:
         writer.prune(self.checkpoints, settings.keep, settings.keep_every)
 
     def misplaced(self) -> str:
-        """Return how the run's folder was renamed or removed since the start; empty if it was not."""
+        """Return how the run's folder was moved while the run trains; empty if it was not."""
         return self.held.misplaced() if self.held is not None else ""
 
     def capture(self, training: Training, log: MetricsLog) -> Snapshot:

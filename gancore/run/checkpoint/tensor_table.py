@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Mapping
 
 from gancore.run.checkpoint import safetensors_header
+from gancore.run.listing import shortened
 
 Table = Mapping[str, Mapping[str, str]]  # a file's stem → a tensor's name → e.g. `F32[64, 3]`
 
 RESERVED = re.compile(r"text\.\d+")
-SHOWN = 5  # differences that are named
 
 
 def stored_names(names: Iterable[str]) -> dict[str, str]:
@@ -62,9 +62,7 @@ def differences(table: Table, found: Table) -> list[str]:
     for stem, tensors in found.items():
         wrong = _differences_of_file(table.get(stem, {}), tensors)
         if wrong:
-            more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-            shown = "; ".join(wrong[:SHOWN])
-            listed.append(f"{stem}.safetensors does not hold what was saved: {shown}{more}")
+            listed.append(f"{stem}.safetensors does not hold what was saved: {shortened(wrong)}")
     return listed
 
 

@@ -21,6 +21,7 @@ from attrs import frozen
 from gancore.errors import CheckpointError
 from gancore.run import atomic, strict_json
 from gancore.run.checkpoint import safetensors_header, schema, tensor_table
+from gancore.run.listing import shortened
 
 FORMAT = 1
 KIND = "gancore-checkpoint"
@@ -32,8 +33,6 @@ LARGEST = {SUMS: 1 << 16, MANIFEST: 1 << 20, STATE: 1 << 24}  # bytes
 STEM = re.compile(r"step-([0-9]{9,18})")
 SUM_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_-][A-Za-z0-9._-]{0,63})\n")
 OF_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # created by file managers
-
-SHOWN = 5  # files that are named
 
 # From the number of an older format to a function that turns a snapshot of it into one of the next.
 # Files are not rewritten. Format 1 is the first.
@@ -102,11 +101,8 @@ class VerifiedFolder:
         extra = sorted(there - self.sums.keys() - OF_DESKTOPS - {SUMS})
         if not extra:
             return []
-        more = f" and {len(extra) - SHOWN} more" if len(extra) > SHOWN else ""
-        return [
-            f"{self.folder.name} holds files that do not belong to it: "
-            f"{', '.join(extra[:SHOWN])}{more}"
-        ]
+        names = shortened(extra, ", ")
+        return [f"{self.folder.name} holds files that do not belong to it: {names}"]
 
 
 def name_of(step: int) -> str:
