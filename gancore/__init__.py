@@ -16,13 +16,14 @@ from gancore.errors import (
     UsageError,
 )
 from gancore.plugins.component import (
+    cached,
     component,
     conflicts,
     hookimpl,
-    memory,
     name_of,
     option,
     requires,
+    state,
     warns_with,
     warns_without,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "Update",
     "UsageError",
     "average",
+    "cached",
     "component",
     "compose",
     "conflicts",
@@ -100,7 +102,6 @@ __all__ = [
     "grid",
     "hookimpl",
     "input_gradients",
-    "memory",
     "name_of",
     "option",
     "peers",
@@ -110,6 +111,7 @@ __all__ = [
     "requires",
     "resize_images",
     "save_picture",
+    "state",
     "warns_with",
     "warns_without",
 ]

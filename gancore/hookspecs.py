@@ -10,8 +10,9 @@ How answers join (stated at the end of each first line):
 - **all**: every answer that is not None is collected.
 
 `@hookimpl(trylast=True)` moves a component to the end of one hook's order (a wrapper that must be outermost),
-`tryfirst=True` to its beginning. A component that changes while training keeps what it needs in `memory()` fields and
-offers `state()`, a flat dict of tensors and JSON values, and `load_state(state)`, whose tensors lie on the CPU.
+`tryfirst=True` to its beginning. A component that changes while training declares `updates: int = state(0)`: gancore
+saves the field and restores it, tensors on the CPU. A field by `cached()` is not saved, for what can be computed again.
+Nothing else of a component can be set. `state_dict()` and `load_state_dict(state)` store what needs a form of its own.
 
 Words used below: `N` batch, `C, H, W` channels, height, width, `Z` width of the latent, `L` number of label
 sets, `F` width of the critic's features. Images lie in [-1, 1]. `labels` is int64 `[N, L]`, one column for each

@@ -180,7 +180,7 @@ MOVED = {
     "another-type": (lambda tensors, name: tensors.update({name: tensors[name].int()}), "is I32"),
     "transposed": (lambda tensors, name: tensors.update({name: tensors[name].reshape(1, -1)}), "is F32[1, "),
     "renamed": (lambda tensors, name: tensors.update({f"{name}x": tensors.pop(name)}), "is missing; "),
-    "more": (lambda tensors, name: tensors.update({f"{name}x": tensors[name].clone()}), "is not of it"),
+    "more": (lambda tensors, name: tensors.update({f"{name}x": tensors[name].clone()}), "was not saved"),
     "fewer": (lambda tensors, name: tensors.pop(name), "is missing"),
 }
 

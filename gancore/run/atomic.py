@@ -1,4 +1,4 @@
-"""All writing of files: whole or not at all, and on the disk before anything says so."""
+"""Write files atomically: whole or not at all, and synced to disk before the call returns."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ import shutil
 import stat
 from pathlib import Path
 
-# Where a system lacks one of these, it lacks the danger too, or has no better way.
+# A system that lacks one of these lacks the danger too, or has no better way.
 CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | CAREFULLY
 TRASH = ".trash-"
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Open a file that somebody else may have put there, and return its descriptor.
+    """Open a file that another program may have created, and return its descriptor.
 
-    Raises OSError for a link, which is not followed, and for anything but a regular file: a pipe is never waited for.
+    Raises OSError for a link, which is not followed, and for anything but a regular file, so that a
+    pipe cannot block.
     """
     descriptor = os.open(path, flags | CAREFULLY, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return descriptor
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Create a file that was not there, and wait until the disk has it."""
+    """Create a file, which may not exist, and sync it to disk."""
     descriptor = os.open(path, NEW, 0o666)
     try:
         append(descriptor, content)
         os.fsync(descriptor)
     finally:
-        os.close(descriptor)  # some file systems tell of a full disk only here
+        os.close(descriptor)  # some file systems report a full disk only here
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -53,14 +54,14 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def append(descriptor: int, content: bytes) -> None:
-    """Append by one write; by more only where the system took a part."""
+    """Append by one write; by more only where the system wrote a part."""
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the disk has a folder's entries. Systems that cannot open folders need no such wait."""
+    """Sync a folder's entries to disk. Windows cannot open folders and needs no such sync."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -71,15 +72,21 @@ def sync_folder(folder: Path) -> None:
 
 
 def commit(temporary: Path, final: Path) -> None:
-    """Rename a finished folder to its final name, durably, with the permissions of the folder it lies in."""
-    os.chmod(temporary, os.stat(final.parent).st_mode & 0o2775)  # never writable for everybody
+    """Rename a finished folder to its final name, durably.
+
+    It gets the permissions of its parent folder.
+    """
+    os.chmod(temporary, os.stat(final.parent).st_mode & 0o2775)  # never writable by everyone
     sync_folder(temporary)
     os.rename(temporary, final)
     sync_folder(final.parent)
 
 
 def remove(path: Path) -> None:
-    """Remove a folder: out of sight first, durably, so that no crash leaves half of it; then for good."""
+    """Remove a file or folder.
+
+    It is renamed first, durably, so that no crash leaves half of it under its name.
+    """
     if not path.name.startswith(TRASH):
         trash = path.with_name(f"{TRASH}{path.name.lstrip('.')}-{secrets.token_hex(4)}")
         os.rename(path, trash)

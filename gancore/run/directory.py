@@ -1,4 +1,4 @@
-"""The directory of a run: created once, locked while it trains."""
+"""The directory of a run: create it, lock it while it trains, read its rows and its facts."""
 
 from __future__ import annotations
 
@@ -24,16 +24,25 @@ from gancore.run import atomic
 
 Row = dict[str, Any]
 
-RECIPE, METRICS, ABOUT, LOCK = "recipe.toml", "metrics.jsonl", "run.json", "lock"
-DATA, CHECKPOINTS, FAILED = "data-report.json", "checkpoints", "failed"
-RUNS = Path("runs")  # where runs go unless the user says otherwise
+RECIPE = "recipe.toml"
+METRICS = "metrics.jsonl"
+ABOUT = "run.json"
+LOCK = "lock"
+DATA = "data-report.json"
+CHECKPOINTS = "checkpoints"
+FAILED = "failed"
+RUNS = Path("runs")  # where runs go without --out
 FOLDERS = (CHECKPOINTS, "samples")
 LOCKS = (LOCK, f"*/{LOCK}", f"*/*/{LOCK}")  # of a run, and of the runs of a sweep: OUT/ARM/seed-N
-LONGEST_ROW, LARGEST_ABOUT = 1 << 20, 1 << 20  # bytes
+LONGEST_ROW = 1 << 20  # bytes
+LARGEST_ABOUT = 1 << 20  # bytes
 
 
 def claim(name: str, root: Path = RUNS) -> Path:
-    """Make and return the first folder `runs/NAME-K` that was not there yet; no other process gets the same."""
+    """Create and return the first folder `runs/NAME-K` that does not exist.
+
+    No two processes get the same.
+    """
     try:
         root.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
@@ -43,24 +52,32 @@ def claim(name: str, root: Path = RUNS) -> Path:
                 return folder
     except OSError as error:
         raise _not_made(root / f"{name}-1", error) from None
-    raise AssertionError("the natural numbers ended")
+    raise AssertionError("unreachable")
 
 
 def refuse_taken(folder: Path) -> None:
-    """Raise UsageError where something is in the way of a new run, or the disk does not take it."""
+    """Raise UsageError where a folder is not free for a new run."""
     if os.path.exists(folder / RECIPE):
-        raise UsageError(f"{folder} already holds a run", where="--out", fix=f"--resume {folder}, or another --out")
-    if os.path.exists(folder) and not os.path.isdir(folder):
-        raise UsageError(f"{folder} is a file", where="--out", fix="name a folder that is new or empty")
+        raise UsageError(
+            f"{folder} already holds a run",
+            where="--out",
+            fix=f"--resume {folder}, or another --out",
+        )
+    if not os.path.exists(folder):
+        return
+    fix = "name a folder that is new or empty"
+    if not os.path.isdir(folder):
+        raise UsageError(f"{folder} is a file", where="--out", fix=fix)
     left = f".{RECIPE}.tmp"  # by a run that was killed before it had a recipe
-    if os.path.exists(folder) and any(path.name != left for path in folder.iterdir()):
-        raise UsageError(f"{folder} is not empty", where="--out", fix="name a folder that is new or empty")
+    if any(path.name != left for path in folder.iterdir()):
+        raise UsageError(f"{folder} is not empty", where="--out", fix=fix)
 
 
 def expect_free(out: Path | None, *, overwrite: bool = False) -> None:
-    """Raise UsageError where no new run can be made, before any work is done for it.
+    """Raise UsageError where no new run can be created, before any work is done for it.
 
-    `overwrite` allows a folder that holds something, unless a run in it is training: then GanError is raised.
+    `overwrite` allows a folder that is not empty, unless a run in it is training: then GanError is
+    raised.
     """
     if out is not None:
         (refuse_in_use if overwrite else refuse_taken)(out)
@@ -68,9 +85,9 @@ def expect_free(out: Path | None, *, overwrite: bool = False) -> None:
 
 
 def probe(folder: Path) -> None:
-    """Create and remove a file where a run is to be, or in the nearest folder above that is there already.
+    """Create and remove a file where a run is to be, or in the nearest folder above it that exists.
 
-    Raises UsageError where that cannot be done.
+    Raises UsageError where that fails.
     """
     try:
         os.lstat(folder)
@@ -90,7 +107,11 @@ def probe(folder: Path) -> None:
 
 
 def _not_made(folder: Path, error: OSError) -> UsageError:
-    return UsageError(f"{folder} cannot be made: {error.strerror}", where="--out", fix="name a folder you may write to")
+    return UsageError(
+        f"{folder} cannot be made: {error.strerror}",
+        where="--out",
+        fix="name a folder you may write to",
+    )
 
 
 def set_aside(folder: Path) -> Path:
@@ -104,11 +125,14 @@ def set_aside(folder: Path) -> Path:
         if not aside.exists():
             folder.rename(aside)
             return aside
-    raise AssertionError("the natural numbers ended")
+    raise AssertionError("unreachable")
 
 
 def create(folder: Path, recipe: dict[str, Any]) -> None:
-    """Create a run's directory and write its resolved recipe. Raises UsageError where it cannot be written."""
+    """Create a run's directory and write its resolved recipe.
+
+    Raises UsageError where it cannot be written.
+    """
     refuse_taken(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -120,51 +144,53 @@ def create(folder: Path, recipe: dict[str, Any]) -> None:
 
 
 def withdraw(folder: Path) -> None:
-    """Remove a run that was refused before its first step, so that the next try may have its name."""
-    with contextlib.suppress(OSError):  # what cannot be removed stays, and the refusal is what the user needs to read
+    """Remove a run that was refused before its first step.
+
+    The next attempt can then have its name.
+    """
+    with contextlib.suppress(OSError):  # the user needs to read why the run was refused, not this
         atomic.remove(folder)
 
 
 def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
-    """Write a run's resolved recipe; a resumed run may have another length than it began with."""
+    """Write a run's resolved recipe; again on resume, when its length may have changed."""
     atomic.replace(folder / RECIPE, tomli_w.dumps(recipe).encode())
 
 
 def expect(folder: Path) -> None:
     """Raise UsageError unless a folder holds a run."""
     if not os.path.isfile(folder / RECIPE):
-        near = runs_like(folder)
         if around := _run_around(folder):
             what = f"{folder} is a part of the run {around}, not a run"
             raise UsageError(what, where=str(folder), fix=f"name the run: {around}")
         why = f"it has no {RECIPE}" if os.path.isdir(folder) else "there is no such folder"
-        raise UsageError(
-            f"{folder} is no run: {why}", where=str(folder), fix=near or "name a folder that `gan run` made"
-        )
+        fix = runs_like(folder) or "name a folder that `gan run` made"
+        raise UsageError(f"{folder} is no run: {why}", where=str(folder), fix=fix)
 
 
 def _run_around(folder: Path) -> Path | None:
-    """Find the run that a path leads into, such as that of `RUN/checkpoints/step-000000100`."""
+    """Return the run that a path lies in, such as RUN for `RUN/checkpoints/step-000000100`."""
     above = [*folder.parents, *Path(os.path.abspath(folder)).parents]
     return next((path for path in above if (path / RECIPE).is_file()), None)
 
 
 def runs_like(folder: Path) -> str:
-    """Say which run was meant by a folder that is none, or list the newest of those that lie beside it."""
-    places = dict.fromkeys([folder.parent, RUNS])
+    """Suggest runs with a name like that of `folder`, or else list the newest runs beside it."""
+    found: dict[Path, float] = {}
     try:
-        found = {path.parent: path.stat().st_mtime for place in places for path in place.glob(f"*/{RECIPE}")}
+        for place in (folder.parent, RUNS):
+            found |= {path.parent: path.stat().st_mtime for path in place.glob(f"*/{RECIPE}")}
     except OSError:  # a name that is too long, or a place that cannot be read
         return ""
-    near = nearest(folder.name, [run.name for run in found])
-    if near:
-        return f"did you mean {' or '.join(str(run) for run in found if run.name in near)}?"
+    names = nearest(folder.name, [run.name for run in found])
+    if near := [str(run) for run in found if run.name in names]:
+        return f"did you mean {' or '.join(near)}?"
     newest = sorted(found, key=found.__getitem__, reverse=True)[:5]
     return f"runs here, the newest first: {', '.join(map(str, newest))}" if newest else ""
 
 
 def read_rows(folder: Path | str) -> list[Row]:
-    """Read the metrics rows of a run; a torn last line is left out.
+    """Read the metrics rows of a run; an incomplete last line is left out.
 
     Raises UsageError for a folder that holds no run or no row yet.
     """
@@ -177,20 +203,24 @@ def read_rows(folder: Path | str) -> list[Row]:
 
 
 def rows_in(path: Path) -> list[Row]:
-    """Read a metrics log up to the first line that is torn. Raises UsageError for what is no file of a run's own."""
+    """Read a metrics log up to the first incomplete line.
+
+    Raises UsageError for a link or a file that is not regular.
+    """
     return _rows_from(path, 0)[0]
 
 
 class RowReader:
-    """The metrics rows of a run as they come, each read once, however long the log is."""
+    """Read the new metrics rows of a run at each call, and each row once."""
 
     def __init__(self, run: Path) -> None:
-        self._path, self._end = run / METRICS, 0
+        self._path = run / METRICS
+        self._end = 0
 
     def more(self) -> list[Row]:
-        """Return the rows since the last call, up to the first line that is torn; none where there is no log yet.
+        """Return the rows since the last call, up to the first incomplete line.
 
-        Raises UsageError for what is no file of a run's own.
+        Raises UsageError for a link or a file that is not regular.
         """
         if not os.path.lexists(self._path):
             return []
@@ -199,22 +229,24 @@ class RowReader:
 
 
 def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
-    """Read rows from a byte on; also return the byte after the last."""
+    """Read rows from a byte offset on; also return the offset after the last."""
     rows: list[Row] = []
     try:
         with os.fdopen(atomic.open_regular(path), "rb") as file:
             file.seek(start)
-            while (row := _row_of(line := file.readline(LONGEST_ROW))) is not None:
+            line = file.readline(LONGEST_ROW)
+            while (row := _row_of(line)) is not None:
                 rows.append(row)
                 start += len(line)
+                line = file.readline(LONGEST_ROW)
     except OSError as error:
         why = "it is a link" if path.is_symlink() else error.strerror
-        raise UsageError(f"{path} cannot be read: {why}", where=str(path), fix="give back the run's own log") from None
+        raise UsageError(f"{path} cannot be read: {why}", where=str(path), fix="put the run's own log back") from None
     return rows, start
 
 
 def last_row(folder: Path) -> Row | None:
-    """Return the newest whole row of a run, which may be training; None where there is none yet."""
+    """Return the newest complete row of a run, which may be training, or None."""
     try:
         with os.fdopen(atomic.open_regular(folder / METRICS), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_ROW))
@@ -234,7 +266,7 @@ def _row_of(line: bytes) -> Row | None:
 
 
 def is_row(value: Any) -> bool:
-    """Whether something read from a log is a row: finite numbers by name, and a step."""
+    """Return whether a value read from a log is a row: finite numbers by name, and a step."""
     if not isinstance(value, dict) or type(value.get("step")) is not int or not 0 <= value["step"] < 1 << 63:
         return False
     return all(type(each) in (int, float) and abs(each) <= sys.float_info.max for each in value.values())
@@ -242,7 +274,7 @@ def is_row(value: Any) -> bool:
 
 @frozen
 class Held:
-    """The lock of a run that this process trains, by which it sees that the folder is no longer in its place."""
+    """The lock of the run that this process trains. It also notices that the folder was moved."""
 
     folder: Path
     line: str
@@ -250,12 +282,12 @@ class Held:
     descriptor: int
 
     def misplaced(self) -> str:
-        """Say that the folder was renamed or removed since the lock was taken; '' where it is in its place."""
+        """Return how the folder was renamed or removed since it was locked; empty if it was not."""
         with contextlib.suppress(OSError):
             if os.path.samestat(os.stat(self.folder), self.place):
                 return ""
         with contextlib.suppress(OSError):
-            # some network drives number a folder anew while it stays where it is
+            # some network drives change the inode of a folder that was not moved
             if (self.folder / LOCK).read_text(errors="replace") == self.line:
                 return ""
         with contextlib.suppress(OSError):
@@ -267,9 +299,10 @@ class Held:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[Held]:
-    """Hold a run's lock, which the system frees however the process ends.
+    """Hold a run's lock, which the system releases however the process ends.
 
-    Raises GanError where another holds it, UsageError where the run would write elsewhere or cannot be written.
+    Raises GanError where another process holds it, UsageError where the folder has links or cannot
+    be written.
     """
     refuse_links(folder)
     try:
@@ -289,7 +322,7 @@ def locked(folder: Path) -> Iterator[Held]:
 
 
 def refuse_in_use(folder: Path, *, by_others: bool = False) -> None:
-    """Raise GanError where a process trains the run in a folder, or one of the runs of a sweep in there.
+    """Raise GanError where a process trains the run in a folder, or a run of the sweep in it.
 
     With `by_others` this process itself may.
     """
@@ -308,10 +341,13 @@ def refuse_in_use(folder: Path, *, by_others: bool = False) -> None:
 
 
 def _take(descriptor: int) -> list[str]:
-    """Lock an open file; where another has locked it, return its process, host and time, or as much as is known."""
+    """Lock an open file.
+
+    If another process has locked it, return that process, its host and the time, if known.
+    """
     try:
         import fcntl
-    except ImportError:  # a system without flock: one process a run is then up to the user
+    except ImportError:  # a system without flock, where the user has to see to it
         return []
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -328,20 +364,32 @@ def _in_use(folder: Path, holder: Sequence[str]) -> GanError:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise UsageError for a run, perhaps a stranger's, in which we would write to other places or wait for a pipe."""
+    """Raise UsageError for a run with links or pipes.
+
+    A downloaded run could make us write elsewhere by them.
+    """
     for place, folders, files in os.walk(folder):
-        for path in (Path(place, name) for name in (*folders, *files)):
+        for name in (*folders, *files):
+            path = Path(place, name)
             mode = path.lstat().st_mode
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 what = f"{path} is {'a link' if stat.S_ISLNK(mode) else 'neither file nor folder'}"
-                raise UsageError(what, where=str(folder), fix="a run keeps its files in its own folder: remove it")
-        folders[:] = [name for name in folders if name != CHECKPOINTS]  # which checks its files itself
+                raise UsageError(
+                    what,
+                    where=str(folder),
+                    fix="a run keeps its files in its own folder: remove it",
+                )
+        folders[:] = [name for name in folders if name != CHECKPOINTS]  # the reader of checkpoints checks those
 
 
 def note(folder: Path, **facts: Any) -> None:
-    """Write facts into `run.json`, which serves people; nothing is decided by it, so no trouble with it matters."""
+    """Write facts into `run.json`, which is for people.
+
+    Errors are ignored, since nothing depends on it.
+    """
+    content = json.dumps({**noted(folder), **facts}, indent=1) + "\n"
     with contextlib.suppress(OSError):
-        atomic.replace(folder / ABOUT, (json.dumps({**noted(folder), **facts}, indent=1) + "\n").encode())
+        atomic.replace(folder / ABOUT, content.encode())
 
 
 def noted(folder: Path) -> dict[str, Any]:
@@ -355,7 +403,7 @@ def noted(folder: Path) -> dict[str, Any]:
 
 
 def describe_data(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write what became of the files of a data set, for people."""
+    """Write which files of a data set were used and which were skipped, for people."""
     atomic.replace(folder / DATA, (json.dumps(facts, indent=1) + "\n").encode())
 
 

@@ -1,4 +1,4 @@
-"""Samples and their pictures. Drawing changes nothing: modes, buffers and torch's global numbers are put back."""
+"""Turn samples into pictures, grids of images and scatter plots, and save them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,34 @@ from gancore.run import atomic
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """Map images in [-1, 1] to bytes `[N, C, H, W]`, the same way for every image."""
+    """Map images in [-1, 1] to bytes `[N, C, H, W]`."""
     return images.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def to_picture(pixels: Tensor) -> Image.Image:
-    """Turn bytes `[C, H, W]` of 1, 3 or 4 channels into a picture; other counts show their first channel."""
+    """Turn bytes `[C, H, W]` of 1, 3 or 4 channels into a picture.
+
+    Of other counts the first channel is shown.
+    """
     channels = pixels if len(pixels) in (1, 3, 4) else pixels[:1]
     array = channels.permute(1, 2, 0).contiguous().numpy()
     return Image.fromarray(array[..., 0] if len(channels) == 1 else array)
 
 
 def grid(images: Tensor, columns: int = 0, pad: int = 2) -> Image.Image:
-    """Lay images `[N, C, H, W]` in [-1, 1] out in rows: `rows·(H + pad) + pad` pixels high, small ones enlarged."""
+    """Arrange images `[N, C, H, W]` in [-1, 1] in a grid.
+
+    It has `rows·(H + pad) + pad` rows of pixels, or a multiple of that where it is small.
+    """
     n, channels, height, width = images.shape
     columns = min(columns or math.isqrt(n - 1) + 1, n)
     rows = -(-n // columns)
-    sheet = torch.full((channels, rows * (height + pad) + pad, columns * (width + pad) + pad), 255, dtype=torch.uint8)
+    size = (channels, rows * (height + pad) + pad, columns * (width + pad) + pad)
+    sheet = torch.full(size, 255, dtype=torch.uint8)
     for place, pixels in enumerate(to_pixels(images)):
-        top, left = pad + place // columns * (height + pad), pad + place % columns * (width + pad)
+        row, column = divmod(place, columns)
+        top = pad + row * (height + pad)
+        left = pad + column * (width + pad)
         sheet[:, top : top + height, left : left + width] = pixels
     picture = to_picture(sheet)
     factor = max(1, 1024 // max(picture.size))
@@ -40,20 +49,24 @@ def grid(images: Tensor, columns: int = 0, pad: int = 2) -> Image.Image:
 
 
 def scatter(fakes: Tensor, reals: Tensor | None, side: int = 512) -> Image.Image:
-    """Plot points `[N, d]` by their first two coordinates: reals as blue dots under fakes as smaller red ones."""
+    """Plot the first two coordinates of points `[N, d]`.
+
+    Reals are blue dots, under fakes as smaller red ones.
+    """
     shown = [(fakes, "#c8402f", 1)] if reals is None else [(reals, "#3b6fb6", 2), (fakes, "#c8402f", 1)]
     everything = _plane(torch.cat([points for points, _, _ in shown]))
-    middle = everything.mean(0)
-    reach = (everything - middle).abs().max().clamp_min(1e-6) * 1.05
+    mean = everything.mean(0)
+    reach = (everything - mean).abs().max().clamp_min(1e-6) * 1.05
     picture = Image.new("RGB", (side, side), "white")
     pen = ImageDraw.Draw(picture)
     for points, colour, size in shown:
-        for x, y in ((_plane(points) - middle) / reach + 1).mul(side / 2).tolist():
+        for x, y in ((_plane(points) - mean) / reach + 1).mul(side / 2).tolist():
             pen.ellipse((x - size, side - y - size, x + size, side - y + size), fill=colour)
     return picture
 
 
 def _plane(points: Tensor) -> Tensor:
+    """Return the first two coordinates of points `[N, d]`; the second is 0 where there is one."""
     return torch.nn.functional.pad(points, (0, 1))[:, :2] if points.shape[1] < 2 else points[:, :2]
 
 

@@ -1,4 +1,4 @@
-"""The plugins that a run was trained with, against those that are installed now."""
+"""Compare the plugins that a run was trained with and those that are installed now."""
 
 from __future__ import annotations
 
@@ -17,23 +17,29 @@ from gancore.recipe.toml import Layer
 from gancore.run import directory
 from gancore.run.checkpoint import reader
 
-OF_THE_GENERATOR = ("gen", "latent", "upsample", "gen-norm")  # slots without which there is no generator
+OF_THE_GENERATOR = (
+    "gen",
+    "latent",
+    "upsample",
+    "gen-norm",
+)  # slots without which there is no generator
 
 
 def absent(layer: Layer) -> list[Choice]:
-    """List what a recipe chooses and nobody publishes any more."""
+    """List the choices of a recipe that no installed plugin provides."""
     picks = [each for each in pick([layer]) if not loading.is_file(each.wanted)]
     return [each for each in picks if not discovery.named(each.wanted.rpartition(":")[2])]
 
 
 def require(lost: Sequence[Choice], folder: Path) -> None:
-    """Raise PluginError naming what is not installed and what to install, as the newest checkpoint tells it."""
+    """Raise PluginError naming what is not installed and what to install, by the checkpoint."""
     if not lost:
         return
     found, _ = reader.newest(folder / directory.CHECKPOINTS)
     written: Mapping[str, Any] = found.manifest.get("plugins", {}) if found else {}
     about = [written.get(each.alias or each.wanted.rpartition(":")[2], {}) for each in lost]
-    wanted = {f"{each['distribution']}=={each['version']}": None for each in about if each.get("distribution")}
+    known = [each for each in about if each.get("distribution")]
+    wanted = dict.fromkeys(f"{each['distribution']}=={each['version']}" for each in known)
     names = " and ".join(dict.fromkeys(repr(each.wanted) for each in lost))
     raise PluginError(
         f"the run was trained with {names}, which is not installed",
@@ -43,26 +49,31 @@ def require(lost: Sequence[Choice], folder: Path) -> None:
 
 
 def spare(layer: Layer, lost: Sequence[Choice], folder: Path) -> Layer:
-    """Leave out of a recipe what is lost, to draw samples. Raises PluginError where the generator itself is."""
+    """Remove lost components from a recipe, to draw samples.
+
+    Raises PluginError where one is of the generator.
+    """
     require([each for each in lost if each.slot in OF_THE_GENERATOR], folder)
     if not lost:
         return layer
     names = {each.name for each in lost}
-    slots = {
-        slot: evolve(given, value=[name for name in layer.names(slot) if name not in names])
-        if isinstance(given.value, list)
-        else given
-        for slot, given in layer.slots.items()
-        if isinstance(given.value, list) or given.value not in names
-    }
+    slots = {}
+    for slot, given in layer.slots.items():
+        if isinstance(given.value, list):
+            slots[slot] = evolve(given, value=[name for name in layer.names(slot) if name not in names])
+        elif given.value not in names:
+            slots[slot] = given
     tables = {each.alias or each.wanted.rpartition(":")[2] for each in lost}
     options = {table: values for table, values in layer.options.items() if table not in tables}
-    options["run"] = {**options.get("run", {}), "force": Given(True, "to draw samples")}  # rules are of training
+    options["run"] = {
+        **options.get("run", {}),
+        "force": Given(True, "to draw samples"),
+    }  # rules concern training
     return evolve(layer, slots=slots, options=options)
 
 
 def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
-    """Say which components are of another version than `then`, when the checkpoint was written.
+    """List the components whose version differs from that in `then`, the checkpoint's manifest.
 
     Raises CheckpointError where one comes from another distribution that does not replace the
     former one, or of another major version without `migrate`.
@@ -73,14 +84,15 @@ def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
         former = was["distribution"]
         if former != each.distribution and not discovery.replaces(each.distribution, former):
             raise _other(each.name, was, f"now {each.distribution or 'a file'} gives that name")
-        before, now = _numbers(was["version"]), _numbers(each.version)
-        told = f"{each.name} was {was['version']} then and is {each.version} now"
+        before = _numbers(was["version"])
+        now = _numbers(each.version)
+        change = f"{each.name} was {was['version']} then and is {each.version} now"
         if before[:1] != now[:1] and not hasattr(each.component, "migrate"):
             raise _other(each.name, was, f"now {each.version} is installed, which need not go on as it did")
         if before[:2] != now[:2]:
-            notes.append(f"{told}; the run may not be bit-exact")
+            notes.append(f"{change}; the run may not be bit-exact")
         elif was["version"] != each.version:
-            notes.append(told)
+            notes.append(change)
     return notes
 
 

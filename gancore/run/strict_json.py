@@ -1,4 +1,4 @@
-"""JSON as we write it and nothing beyond: what a parser may silently fix or blow up is refused."""
+"""Parse JSON strictly: refuse what the standard parser would silently change or expand."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ LARGEST = 1 << 63
 def parse(raw: bytes) -> Any:
     """Parse JSON in UTF-8.
 
-    Raises ValueError for a byte order mark, repeated keys, NaN and infinities (written or by overflow), whole numbers
-    beyond 64 bits, text that is no Unicode, and nesting beyond 32 levels.
+    Raises ValueError for a byte order mark, repeated keys, NaN and infinities (written or by
+    overflow), whole numbers beyond 64 bits, text with lone surrogates, and nesting beyond 32
+    levels.
     """
     try:
         value = json.loads(
-            raw.decode(), object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_whole, parse_float=_real
+            raw.decode(),
+            object_pairs_hook=_pairs,
+            parse_constant=_constant,
+            parse_int=_whole,
+            parse_float=_real,
         )
     except RecursionError:
         raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
@@ -34,11 +39,11 @@ def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _whole(digits: str) -> int:
-    # the length first: reading a million digits takes minutes
+    # check the length first: parsing a million digits takes minutes
     if len(digits) > 20 or not -LARGEST <= int(digits) < LARGEST:
         raise ValueError(f"the whole number {digits[:20]} is beyond 64 bits")
     return int(digits)
@@ -55,7 +60,7 @@ def _check_depth_and_text(value: Any) -> None:
     for _ in range(DEEPEST + 1):
         for text in level:
             if isinstance(text, str):
-                text.encode()  # lone surrogates are no text; the error is a ValueError
+                text.encode()  # raises UnicodeEncodeError, a ValueError, for lone surrogates
         lists = [each for each in level if isinstance(each, list)]
         tables = [each for each in level if isinstance(each, dict)]
         level = [item for each in lists for item in each]

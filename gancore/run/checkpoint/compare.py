@@ -1,43 +1,43 @@
-"""Whether stored tensors fit what they are for: names, shapes and types, told by name."""
+"""Compare stored tensors with the tensors they are to replace: names, shapes and types."""
 
 from __future__ import annotations
 
 from torch import Tensor, dtype
 
 from gancore.errors import CheckpointError
+from gancore.run.listing import shortened
 
 Tensors = dict[str, Tensor]
-
-SHOWN = 5  # differences that are named
 
 
 def own(prefix: str, tensors: Tensors) -> Tensors:
     """Return the tensors named `prefix/KEY`, by KEY."""
-    return {key.removeprefix(f"{prefix}/"): each for key, each in tensors.items() if key.startswith(f"{prefix}/")}
+    start = f"{prefix}/"
+    return {key.removeprefix(start): each for key, each in tensors.items() if key.startswith(start)}
 
 
 def compare(label: str, wanted: Tensors, found: Tensors) -> None:
-    """Raise CheckpointError where names, shapes or types of stored weights differ from those of the network."""
+    """Raise CheckpointError where names, shapes or types of tensors differ from those wanted."""
     trouble = [f"missing {name}" for name in wanted if name not in found]
     trouble += [f"unexpected {name}" for name in found if name not in wanted]
+    common = [name for name in wanted if name in found]
     trouble += [
-        f"{name} is {form_of(found[name])}, not {form_of(wanted[name])}"
-        for name in wanted
-        if name in found and form_of(wanted[name]) != form_of(found[name])
+        f"{name} is {shape_and_type(found[name])}, not {shape_and_type(wanted[name])}"
+        for name in common
+        if shape_and_type(wanted[name]) != shape_and_type(found[name])
     ]
     refuse_stored(label, trouble)
 
 
 def refuse_stored(label: str, trouble: list[str]) -> None:
-    """Raise CheckpointError where there is any trouble with what was stored."""
+    """Raise CheckpointError that lists `trouble`, unless there is none."""
     if trouble:
-        more = f" and {len(trouble) - SHOWN} more" if len(trouble) > SHOWN else ""
         raise CheckpointError(
-            f"the stored {label} does not fit this composition: {'; '.join(trouble[:SHOWN])}{more}",
+            f"the stored {label} does not fit this composition: {shortened(trouble)}",
             fix="resume with the recipe the run was started with",
         )
 
 
-def form_of(tensor: Tensor) -> tuple[list[int], dtype]:
+def shape_and_type(tensor: Tensor) -> tuple[list[int], dtype]:
     """Return the shape and the type of a tensor."""
     return list(tensor.shape), tensor.dtype

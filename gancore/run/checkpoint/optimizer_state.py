@@ -1,4 +1,4 @@
-"""The state of a player's optimiser, as tensors by name: read out, compared with what it would keep, put back."""
+"""Read, compare and restore the state of a player's optimizer, as tensors by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from gancore.run.checkpoint.compare import Tensors, form_of, refuse_stored
+from gancore.run.checkpoint.compare import Tensors, refuse_stored, shape_and_type
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 
 def optimizer_tensors(player: Player) -> Tensors:
-    """Name an optimiser's tensors `parameter/key`, e.g. `blocks.0.weight/exp_avg`. Numbers become 0-d float64."""
+    """Return an optimizer's tensors as `parameter/key`, e.g. `blocks.0.weight/exp_avg`.
+
+    Numbers become 0-d float64.
+    """
     names = {id(weight): name for name, weight in player.named_parameters()}
-    return {
-        f"{names[id(weight)]}/{key}": value
-        for weight, values in player.optimizer.state.items()
-        for key, value in _as_tensors(values).items()
-    }
+    found: Tensors = {}
+    for weight, values in player.optimizer.state.items():
+        name = names[id(weight)]
+        found |= {f"{name}/{key}": value for key, value in _as_tensors(values).items()}
+    return found
 
 
 def _as_tensors(values: Mapping[str, Any]) -> Tensors:
@@ -37,14 +40,17 @@ def _as_tensors(values: Mapping[str, Any]) -> Tensors:
 
 
 def expect_optimizer(label: str, player: Player, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
-    """Raise CheckpointError where an optimiser's stored tensors or settings are not of this player's kind.
+    """Raise CheckpointError where an optimizer's stored tensors or settings do not fit this player.
 
-    The tensors are compared with those that a copy of the optimiser keeps after a step on stand-ins of the weights.
-    An optimiser that cannot be copied or stepped so may keep whatever is no larger than its weight.
+    The tensors are compared with those that a copy of the optimizer keeps after one step on zeros.
+    For an optimizer that cannot be copied or stepped in this way, a tensor may be anything that is
+    no larger than its weight.
     """
     weights = dict(player.named_parameters())
     here = player.optimizer.param_groups
-    trouble = [] if len(groups) == len(here) else [f"{len(groups)} groups of weights, not {len(here)}"]
+    trouble = []
+    if len(groups) != len(here):
+        trouble.append(f"{len(groups)} groups of weights, not {len(here)}")
     stored: dict[str, Tensors] = {}
     for name, tensor in tensors.items():
         weight, _, key = name.rpartition("/")
@@ -54,19 +60,30 @@ def expect_optimizer(label: str, player: Player, tensors: Tensors, groups: list[
             trouble.append(f"unexpected {name}")
     wanted = kept_by(player.optimizer) if stored else {}
     for name, values in stored.items():
-        trouble += _differences(name, weights[name], values, wanted.get(id(weights[name])), _is_torchs(player))
+        kept = wanted.get(id(weights[name]))
+        trouble += _differences(name, weights[name], values, kept, complete=_is_from_torch(player))
     for now, then in zip(here, groups, strict=False):
-        unlike = [key for key in now.keys() & then.keys() if _kind(now[key]) not in (_kind(then[key]), "none")]
-        trouble += [f"{key} is {shortly(then[key])}, not like {shortly(now[key])}" for key in sorted(unlike)]
-    refuse_stored(f"optimiser of the {label}", trouble)
+        common = sorted(now.keys() & then.keys())
+        unlike = [key for key in common if _kind(now[key]) not in (_kind(then[key]), "none")]
+        trouble += [f"{key} is {shortly(then[key])}, not like {shortly(now[key])}" for key in unlike]
+    refuse_stored(f"optimizer of the {label}", trouble)
+
+
+def _weights_of(optimizer: Optimizer) -> list[Tensor]:
+    """Return the weights of all groups, in order."""
+    weights: list[Tensor] = []
+    for group in optimizer.param_groups:
+        weights += group["params"]
+    return weights
 
 
 def kept_by(optimizer: Optimizer) -> dict[int, Tensors]:
-    """Return what an optimiser keeps of each weight after one step, by the weight's id; the optimiser stays as it is.
+    """Return the tensors that an optimizer keeps after one step, by the id of the weight.
 
-    The step is one of a copy, on zeros. Nothing is returned for an optimiser that this cannot be done with.
+    A copy of the optimizer makes the step, on zeros. Return nothing where it cannot be copied or
+    stepped.
     """
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    weights = _weights_of(optimizer)
     try:
         with torch.no_grad():
             stand_ins = [nn.Parameter(torch.zeros_like(weight), weight.requires_grad) for weight in weights]
@@ -78,58 +95,73 @@ def kept_by(optimizer: Optimizer) -> dict[int, Tensors]:
         return {
             id(weight): _as_tensors(made.state.get(each, {})) for weight, each in zip(weights, stand_ins, strict=True)
         }
-    except Exception:  # an optimiser of a stranger: one that wants a closure, sparse gradients, …
+    except Exception:  # a plugin's own optimizer may want a closure, sparse gradients, …
         return {}
 
 
-def _is_torchs(player: Player) -> bool:
-    """Whether an optimiser is one of torch's, which keep all their tensors from the first step on."""
+def _is_from_torch(player: Player) -> bool:
+    """Return whether an optimizer is torch's own.
+
+    Those keep all their tensors from the first step on.
+    """
     return type(player.optimizer).__module__.startswith("torch.optim")
 
 
-def _differences(name: str, weight: Tensor, found: Tensors, wanted: Tensors | None, complete: bool) -> list[str]:
-    """List what is stored for one weight against what is wanted; `complete` allows no other keys."""
+def _differences(name: str, weight: Tensor, found: Tensors, wanted: Tensors | None, *, complete: bool) -> list[str]:
+    """List how the tensors stored for one weight differ from those wanted.
+
+    `complete` allows no other keys.
+    """
     large = [key for key, tensor in found.items() if tensor.numel() > max(1, weight.numel())]
     trouble = [f"{name}/{key} is larger than its weight" for key in large]
     if wanted is None:
         return trouble
     trouble += [f"missing {name}/{key}" for key in wanted if key not in found]
     trouble += [f"unexpected {name}/{key}" for key in found if complete and key not in wanted]
-    trouble += [
-        f"{name}/{key} is {form_of(found[key])}, not {form_of(tensor)}"
-        for key, tensor in wanted.items()
-        if key in found and key not in large and form_of(found[key]) != form_of(tensor)
-    ]
+    for key, tensor in wanted.items():
+        if key not in found or key in large:
+            continue
+        if shape_and_type(found[key]) != shape_and_type(tensor):
+            trouble.append(f"{name}/{key} is {shape_and_type(found[key])}, not {shape_and_type(tensor)}")
     return trouble
 
 
 def _kind(value: Any) -> str:
-    """Say which kind of setting a value is; what is none by default may become anything."""
+    """Return the kind of a setting's value.
+
+    A setting that is None by default may become anything.
+    """
     if isinstance(value, list | tuple):
         return f"list of {', '.join(map(_kind, value))}"
-    return "none" if value is None else "number" if type(value) in (int, float) else type(value).__name__
+    if value is None:
+        return "none"
+    return "number" if type(value) in (int, float) else type(value).__name__
 
 
 def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
-    """Put an optimiser's tensors and the settings of its groups back."""
+    """Restore an optimizer's tensors and the settings of its groups."""
     fresh = player.optimizer.state_dict()
     stored: dict[str, Tensors] = {}
     for name, tensor in tensors.items():
         weight_name, _, key = name.rpartition("/")
         stored.setdefault(weight_name, {})[key] = tensor
     names = {id(weight): name for name, weight in player.named_parameters()}
-    weights = [weight for group in player.optimizer.param_groups for weight in group["params"]]
-    numbers = [number for group in fresh["param_groups"] for number in group["params"]]
+    numbers = []
+    for group in fresh["param_groups"]:
+        numbers += group["params"]
     state = {}
-    for number, weight in zip(numbers, weights, strict=True):
+    for number, weight in zip(numbers, _weights_of(player.optimizer), strict=True):
         if mine := stored.get(names[id(weight)]):
-            state[number] = {key: _laid_like(weight, tensor) for key, tensor in mine.items()}
+            state[number] = {key: _in_layout_of(weight, tensor) for key, tensor in mine.items()}
     merged = [{**now, **_tuples(then)} for now, then in zip(fresh["param_groups"], groups, strict=True)]
     player.optimizer.load_state_dict({"state": state, "param_groups": merged})
 
 
-def _laid_like(weight: Tensor, tensor: Tensor) -> Tensor:
-    """Copy a tensor, in the memory layout of the weight it belongs to: fused optimisers walk both side by side."""
+def _in_layout_of(weight: Tensor, tensor: Tensor) -> Tensor:
+    """Copy a tensor into the memory layout of its weight.
+
+    Fused optimizers read both in storage order.
+    """
     if tensor.shape != weight.shape:
         return tensor.clone()
     return torch.empty_like(weight, dtype=tensor.dtype, device=tensor.device).copy_(tensor)

@@ -1,4 +1,4 @@
-"""What a run keeps of its training: checkpoints, written whole, tried again where the disk is full, and thinned out."""
+"""Save the checkpoints of a run: add facts about the run, retry failed saves, remove old ones."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from gancore.run.metrics_log import MetricsLog
 from gancore.run.resume_checks import fixed_part
 from gancore.train.loop import Training
 
-PERSISTENCE = 3  # saves that may fail, one after another
+MOST_FAILURES = 3  # saves that fail one after another before the run ends
 
 
 @define(eq=False)
 class Checkpoints:
-    """Keeps the checkpoints of one run, and what they must know beside the training.
+    """The checkpoints of one run, with the facts that are stored beside the state of the training.
 
-    `rows` counts the rows of the log when it was last opened, `row_step` is the step of the newest.
+    `rows` is the number of rows of the log when it was last opened, `row_step` the step of the
+    newest.
     """
 
     folder: Path
     composition: Composition
     notes: list[str] = field(factory=list)
-    data: str = ""  # the fingerprint
+    data: str = ""  # fingerprint
     rows: int = 0
     row_step: int = 0
     unsaved: int = 0  # saves that failed, one after another
@@ -42,24 +43,29 @@ class Checkpoints:
 
     @property
     def last(self) -> str:
-        """Say which checkpoint is the newest."""
+        """The newest checkpoint in words, e.g. `last checkpoint: step-000000200`."""
         saved = writer.steps(self.checkpoints)
         return f"last checkpoint: {saved[-1].name if saved else 'none'}"
 
     def save(self, training: Training, log: MetricsLog, *, last: bool = False) -> None:
-        """Write a checkpoint. A disk that takes none is told and tried again; after three, CheckpointError is raised.
+        """Write a checkpoint.
 
-        The first and the last save of a run must succeed.
+        On a write error warn and retry at the next save; raise CheckpointError after three in a
+        row. The first and the last save of a run must succeed.
         """
         try:
             self._write(training, log)
             self.unsaved = 0
         except (CheckpointError, OSError) as error:
             self.unsaved += 1
-            what = error.what if isinstance(error, CheckpointError) else f"the log cannot be written: {error.strerror}"
-            if last or self.unsaved >= PERSISTENCE or training.step == 0:
+            if isinstance(error, CheckpointError):
+                what = error.what
+                fix = error.fix or "free some space"
+            else:
+                what = f"the log cannot be written: {error.strerror}"
+                fix = "free some space"
+            if last or self.unsaved >= MOST_FAILURES or training.step == 0:
                 where = f"{self.folder}; {self.last}"
-                fix = error.fix if isinstance(error, CheckpointError) and error.fix else "free some space"
                 raise CheckpointError(what, where=where, fix=f"{fix}, then --resume") from error
             self.notes.append(f"{what}; training goes on, and the next save tries again")
 
@@ -67,7 +73,7 @@ class Checkpoints:
         if moved := self.misplaced():
             what = f"the checkpoint of step {training.step} was not saved: {moved}"
             raise CheckpointError(what, where=str(self.folder), fix="give the folder its name back")
-        log.sync()
+        log.sync()  # a checkpoint may not be newer than the log that it counts the rows of
         snapshot = self.capture(training, log)
         check_weights(snapshot, training.step)
         settings = self.composition.settings
@@ -75,12 +81,13 @@ class Checkpoints:
         writer.prune(self.checkpoints, settings.keep, settings.keep_every)
 
     def misplaced(self) -> str:
-        """Say that the run's folder was renamed or removed while it trains; '' where it is in its place."""
+        """Return how the run's folder was moved while the run trains; empty if it was not."""
         return self.held.misplaced() if self.held is not None else ""
 
     def capture(self, training: Training, log: MetricsLog) -> Snapshot:
-        """Copy out everything that a resume needs."""
-        plan, snapshot = training.context.plan, capture(training)
+        """Copy everything that a resumed run needs."""
+        plan = training.context.plan
+        snapshot = capture(training)
         state = {
             **snapshot.state,
             "attempt": training.context.streams.attempt,
@@ -95,26 +102,41 @@ class Checkpoints:
         return evolve(snapshot, state=state)
 
     def plugins(self) -> dict[str, Any]:
-        """Say which component of which distribution goes by each name."""
+        """Return component, distribution and version by the name of the component."""
         return {
-            each.name: {"component": each.component_name, "distribution": each.distribution, "version": each.version}
+            each.name: {
+                "component": each.component_name,
+                "distribution": each.distribution,
+                "version": each.version,
+            }
             for each in self.composition.chosen
         }
 
     def newest(self) -> reader.Checkpoint | None:
-        """Read the newest intact checkpoint, None before the first. Raises CheckpointError if all are damaged."""
+        """Read the newest intact checkpoint, None before the first.
+
+        Raises CheckpointError if all are damaged.
+        """
         found, warnings = reader.newest(self.checkpoints)
         self.notes += [f"passed over a damaged checkpoint: {warning}" for warning in warnings]
         if found is None and warnings:
             raise CheckpointError(
-                f"no checkpoint of {self.folder} is intact", where="; ".join(warnings), fix="start a new run"
+                f"no checkpoint of {self.folder} is intact",
+                where="; ".join(warnings),
+                fix="start a new run",
             )
         return found
 
 
 def check_weights(snapshot: Snapshot, step: int) -> None:
-    """Raise NumbersError naming the first stored weight or moment that is not finite: such a state is never saved."""
+    """Raise NumbersError naming the first weight or moment that is not finite.
+
+    Such a state is never saved.
+    """
     for part in ("generator", "critic", "optim"):
         for name, tensor in snapshot.files[part].items():
             if tensor.is_floating_point() and not tensor.isfinite().all():
-                raise NumbersError(f"{part}: {name} is no longer finite at step {step}", fix="lower the learning rate")
+                raise NumbersError(
+                    f"{part}: {name} is no longer finite at step {step}",
+                    fix="lower the learning rate",
+                )

@@ -1,7 +1,8 @@
-"""Our own check of a safetensors file, before the library sees it.
+"""Check the header of a safetensors file before the library parses it.
 
-The library (0.8) takes repeated names (the last wins), unknown keys, names like `../../x` and headers of any number of
-tensors; a file that passes here names each tensor once, and its tensors fill it to the last byte.
+The library (0.8) accepts repeated names (the last wins), unknown keys, names like `../../x` and
+headers of any number of tensors. A file that passes here names each tensor once, and its tensors
+fill it to the last byte.
 """
 
 from __future__ import annotations
@@ -13,10 +14,24 @@ from typing import Any
 
 from gancore.run import strict_json
 
-BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+BYTES = {
+    "F64": 8,
+    "F32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+}
 LARGEST_HEADER = 8 << 20  # bytes
-MOST_TENSORS, MOST_NOTES = 1 << 16, 16
-LONGEST_NAME, HIGHEST_RANK, LONGEST_SIDE = 256, 8, (1 << 31) - 1
+MOST_TENSORS = 1 << 16
+MOST_NOTES = 16
+LONGEST_NAME = 256
+HIGHEST_RANK = 8
+LONGEST_SIDE = (1 << 31) - 1
 METADATA = "__metadata__"
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.\-]*"
 NAME = re.compile(rf"{_PART}(/{_PART})*")
@@ -28,9 +43,10 @@ def is_plain(name: str) -> bool:
 
 
 def check(content: bytes) -> dict[str, str]:
-    """Return the form of each tensor by name, e.g. `F32[64, 3]`.
+    """Return type and shape of each tensor by name, e.g. `F32[64, 3]`.
 
-    Raises ValueError, saying what is wrong, unless `content` is a safetensors file of the plain form we write.
+    Raises ValueError, saying what is wrong, unless `content` is a safetensors file as `writer.py`
+    writes them.
     """
     length = int.from_bytes(content[:8], "little")
     if len(content) < 10 or not 2 <= length <= min(LARGEST_HEADER, len(content) - 8):
@@ -46,8 +62,10 @@ def check(content: bytes) -> dict[str, str]:
     for name, entry in entries.items():
         if not is_plain(name):
             raise ValueError(f"{shortly(name)} is no name of a tensor")
-        begin, end = end, _end_of(name, entry, end)
-        if entry["dtype"] == "BOOL" and content[8 + length + begin : 8 + length + end].strip(b"\0\1"):
+        begin = end
+        end = _end_of(name, entry, begin)
+        data = slice(8 + length + begin, 8 + length + end)
+        if entry["dtype"] == "BOOL" and content[data].strip(b"\0\1"):
             raise ValueError(f"{name} holds truth values that are neither 0 nor 1")
     if end != len(content) - 8 - length:
         raise ValueError("its tensors do not end where the file ends")
@@ -56,21 +74,23 @@ def check(content: bytes) -> dict[str, str]:
 
 def _check_metadata(notes: Any) -> None:
     if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
-        raise ValueError(f"its {METADATA} is no table of texts")
+        raise ValueError(f"its {METADATA} is not an object of texts")
     if len(notes) > MOST_NOTES:
         raise ValueError(f"its {METADATA} has more than {MOST_NOTES} entries")
 
 
 def _end_of(name: str, entry: Any, begin: int) -> int:
-    """Check a tensor that must begin at `begin`, and return where it ends, in bytes after the header."""
+    """Check a tensor that must begin at `begin`, and return its end, in bytes after the header."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{name} has not the keys dtype, shape, data_offsets")
-    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    dtype = entry["dtype"]
+    shape = entry["shape"]
+    offsets = entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BYTES:
         raise ValueError(f"{name} is of type {shortly(dtype)}, which is none of {', '.join(BYTES)}")
     if not _are_sizes(shape, LONGEST_SIDE) or len(shape) > HIGHEST_RANK:
-        raise ValueError(f"{name} has a shape that is none")
-    if math.prod(max(1, side) for side in shape) * BYTES[dtype] >= 1 << 63:  # though empty, torch cannot hold it
+        raise ValueError(f"{name} has no valid shape")
+    if math.prod(max(1, side) for side in shape) * BYTES[dtype] >= 1 << 63:  # torch refuses it even when it is empty
         raise ValueError(f"{name} has a shape beyond any memory")
     size = math.prod(shape) * BYTES[dtype]
     if not _are_sizes(offsets, 1 << 63) or offsets != [begin, begin + size]:
@@ -79,4 +99,5 @@ def _end_of(name: str, entry: Any, begin: int) -> int:
 
 
 def _are_sizes(value: Any, most: int) -> bool:
-    return isinstance(value, list) and all(type(each) is int and 0 <= each <= most for each in value)  # True is no size
+    # `type() is int`, since True is an instance of int
+    return isinstance(value, list) and all(type(each) is int and 0 <= each <= most for each in value)

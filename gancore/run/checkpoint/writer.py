@@ -1,9 +1,6 @@
-"""Checkpoints: folders of safetensors and JSON that are complete by construction and verified when read.
+"""Write a checkpoint, complete or not at all, and remove old ones.
 
-checkpoints/step-000001200/   generator, critic, optim, components .safetensors; state.json; manifest.json; SHA256SUMS
-checkpoints/latest            one line, a hint; the truth is which folders verify
-
-torch is imported only where tensors are written or read.
+torch is imported only where tensors are written, so that listing checkpoints needs no torch.
 """
 
 from __future__ import annotations
@@ -24,22 +21,31 @@ from typing import TYPE_CHECKING, Any
 from gancore.errors import CheckpointError
 from gancore.run import atomic, strict_json
 from gancore.run.checkpoint import safetensors_header, schema, tensor_table, verified
-from gancore.run.checkpoint.verified import FORMAT, KIND, LARGEST, MANIFEST, STATE, SUMS, TENSORS, step_of
+from gancore.run.checkpoint.verified import (
+    FORMAT,
+    KIND,
+    LARGEST,
+    MANIFEST,
+    STATE,
+    SUMS,
+    TENSORS,
+    step_of,
+)
 from gancore.run.checkpoint.verified import name_of as name_of
 
 if TYPE_CHECKING:
     from gancore.run.checkpoint.state import Snapshot
 
 
-LEFT_OVER = (".tmp-step-*", f"{atomic.TRASH}*", ".latest.tmp")  # by saves that ended halfway
+LEFT_OVER = (".tmp-step-*", f"{atomic.TRASH}*", ".latest.tmp")  # by saves that were killed
 
 
 def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
     """Write one checkpoint below `folder` (a run's `checkpoints/`) and return its path.
 
-    Everything is on the disk in a temporary folder before one rename makes it a checkpoint. No time, host or path is
-    stored, so a resumed run writes the same bytes as one that never stopped. Raises CheckpointError, leaving older
-    checkpoints as they were.
+    Everything is synced to disk in a temporary folder before one rename makes it a checkpoint. No
+    time, host or path is stored, so a resumed run writes the same bytes as an uninterrupted one.
+    Raises CheckpointError; older checkpoints stay as they are then.
     """
     step = snapshot.state["step"]
     final = folder / name_of(step)
@@ -48,7 +54,7 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
         folder.mkdir(exist_ok=True)
         _sweep(folder)
         if final.exists() and not verified.faults(final):
-            atomic.sync_folder(folder)  # it may be there by a save that failed after its rename
+            atomic.sync_folder(folder)  # an earlier save may have failed between its rename and its sync
         else:
             temporary.mkdir(mode=0o700)
             _write_files(temporary, snapshot, plugins)
@@ -61,13 +67,16 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
     except (ValueError, TypeError) as error:
         _discard(temporary)
         raise CheckpointError(f"the checkpoint of step {step} was not saved: {error}", where=str(folder)) from error
-    with contextlib.suppress(OSError):  # only a hint, and the checkpoint is safe
+    with contextlib.suppress(OSError):  # `latest` is only a hint, and the checkpoint is safe
         atomic.replace(folder / "latest", f"{final.name}\n".encode())
     return final
 
 
 def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> None:
-    """Write every file, one in memory at a time, and the sums last. Raises ValueError for what could not be read."""
+    """Write every file, and the sums last.
+
+    Raises ValueError for content that `verified.py` would refuse.
+    """
     import torch
     from safetensors.torch import save
 
@@ -78,7 +87,8 @@ def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]
         if len(content) > LARGEST.get(name, len(content)):
             raise ValueError(f"{name} would have {len(content):,} bytes, more than {LARGEST[name]:,}")
         atomic.write_new(temporary / name, content)
-        sizes[name], sums[name] = len(content), sha256(content).hexdigest()
+        sizes[name] = len(content)
+        sums[name] = sha256(content).hexdigest()
 
     table: dict[str, dict[str, str]] = {}
     for stem, tensors in snapshot.files.items():
@@ -101,7 +111,8 @@ def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]
         },
     }
     add(MANIFEST, _json(manifest, schema.check_manifest))
-    add(SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode())
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
+    add(SUMS, "".join(lines).encode())
 
 
 def _json(value: Any, check: Any) -> bytes:
@@ -111,9 +122,12 @@ def _json(value: Any, check: Any) -> bytes:
 
 
 def _not_saved(step: int, folder: Path, snapshot: Snapshot, error: OSError) -> CheckpointError:
-    what, fix = f"the checkpoint of step {step} was not saved: {error.strerror}", "see that the folder can be written"
+    what = f"the checkpoint of step {step} was not saved: {error.strerror}"
+    fix = "see that the folder can be written"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        need = sum(tensor.nbytes for tensors in snapshot.files.values() for tensor in tensors.values())
+        need = 0
+        for tensors in snapshot.files.values():
+            need += sum(tensor.nbytes for tensor in tensors.values())
         fix = "free some space"
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(folder).free
@@ -126,7 +140,7 @@ def _discard(temporary: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what saves that ended halfway left behind; what resists is left to the next save."""
+    """Remove what killed saves left behind; what cannot be removed is left to the next save."""
     for pattern in LEFT_OVER:
         for path in folder.glob(pattern):
             with contextlib.suppress(OSError):
@@ -140,30 +154,34 @@ def steps(folder: Path) -> list[Path]:
 
 
 def kept_for_good(found: list[Path], every: int) -> list[Path]:
-    """Return the first checkpoint of each `every` steps, which is kept for good; none for 0."""
+    """Return the first checkpoint of each `every` steps, which is never removed; none for 0."""
     first: dict[int, Path] = {}
-    for path in found if every else []:
+    if not every:
+        return []
+    for path in found:
         first.setdefault(step_of(path) // every, path)
     return list(first.values())
 
 
 def prune(folder: Path, keep: int, every: int = 0) -> list[Path]:
-    """Remove all but the newest `keep` checkpoints and those kept for good, oldest first; return what was removed.
+    """Remove all but the newest `keep` checkpoints and those of `every`.
 
-    The newest that verifies always stays: damaged ones that are newer do not count. Raises CheckpointError where the
-    disk refuses.
+    Return those removed, oldest first.
+
+    The newest that verifies always stays: damaged ones that are newer do not count. Raises
+    CheckpointError where one cannot be removed.
     """
     found = steps(folder)
     kept = kept_for_good(found, every)
-    doomed = [path for path in found[:-keep] if path not in kept]
-    if not doomed:
+    removed = [path for path in found[:-keep] if path not in kept]
+    if not removed:
         return []
-    sound = next((path for path in reversed(found) if not verified.faults(path)), None)
-    doomed = [path for path in doomed if path != sound]
-    for path in doomed:
+    intact = next((path for path in reversed(found) if not verified.faults(path)), None)
+    removed = [path for path in removed if path != intact]
+    for path in removed:
         try:
             atomic.remove(path)
         except OSError as error:
             what = f"the old checkpoint {path.name} was not removed: {error.strerror}"
             raise CheckpointError(what, where=str(folder), fix="see that the folder can be written") from error
-    return doomed
+    return removed

@@ -19,7 +19,7 @@ from gan_plugin_image_folder.names import printable
 from gan_plugin_image_folder.scan import has_image_suffix, resolve_folder, scan_folder, walk
 from gan_plugin_image_folder.storage.dataset import HashedData
 from gan_plugin_image_folder.storage.load import CacheOptions, load_images
-from gancore import DataError, DataSpec, UsageError, component, hookimpl, memory, option
+from gancore import DataError, DataSpec, UsageError, cached, component, hookimpl, option
 
 MOST_LOOKED_AT = 2000  # entries of a folder that are listed to recognize it
 
@@ -104,7 +104,7 @@ class ImageFolder:
         1024, ge=0, help="MiB of decoded images above which auto maps a cache file"
     )
     # Set by make_data, for describe_data.
-    report: dict[str, Any] | None = memory()
+    report: dict[str, Any] | None = cached()
 
     def __attrs_post_init__(self) -> None:
         self.background_colour()
