@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from gancore.cli.words import SLOTS, meant_argument, meant_option
+from gancore.cli.words import meant_argument, meant_option
 from gancore.errors import UsageError, did_you_mean, nearest
 from gancore.plugins import discovery, inspection, loading
 from gancore.plugins.component import options_of
-from gancore.plugins.slots import LISTS, SHORTHANDS, hyphened
+from gancore.plugins.slots import filled_by, holds_several, hyphened
 from gancore.recipe.options import Given, Text
 from gancore.recipe.settings import Settings
 from gancore.recipe.toml import Layer, put
@@ -117,9 +117,10 @@ def layer_of_words(
         if flag in settings:
             options["run"][flag] = Given(Text(value) if isinstance(value, str) else value, f"--{flag} {value}")
         else:
-            for slot in SHORTHANDS.get(flag, (flag,)):
-                chosen = list(value) if flag in LISTS else value
-                slots[slot] = Given(chosen, f"--{flag} {', '.join(value) if flag in LISTS else value}")
+            chosen = list(value) if holds_several(flag) else value
+            typed = ", ".join(value) if holds_several(flag) else value
+            for slot in filled_by(flag):
+                slots[slot] = Given(chosen, f"--{flag} {typed}")
     for table, name, value in split_words(extra, [*given, *flags], command):
         given_now = Given(Text(value), f"--{table}.{name} {value}")
         put(options.setdefault(hyphened(table), {}), f"--{hyphened(table)}.", name, given_now)
@@ -223,8 +224,3 @@ def find_reader(path: Path, where: str) -> str:
             what, fix = "an archive", "unpack it first, and give the folder"
         raise UsageError(f"{path} holds {what}", where=where, fix=fix)
     return best[0]
-
-
-def slot_flags() -> list[str]:
-    """List the flags that choose components."""
-    return list(SLOTS)

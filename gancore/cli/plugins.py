@@ -16,7 +16,7 @@ from gancore.errors import UsageError, did_you_mean
 from gancore.plugins import discovery
 from gancore.plugins.component import Option
 from gancore.plugins.discovery import Row
-from gancore.plugins.slots import IN_WORDS, KINDS, hyphened
+from gancore.plugins.slots import KINDS, hyphened, kind_in_words
 from gancore.recipe.options import show
 
 
@@ -74,7 +74,7 @@ def describe(name: str, rows: list[Row], as_json: bool) -> None:
     found = [row for row in rows if name in (row.name, f"{row.distribution}:{row.name}")]
     if not found:
         known = [row.name for row in rows]
-        kinds = {word: kind for kind, word in IN_WORDS.items()}
+        kinds = {kind_in_words(kind): kind for kind in KINDS}
         near = did_you_mean(kinds.get(name, name), [*known, *KINDS]) or discovery.meant(name)
         fix = near or f"`gan plugins` lists the {len(rows)} there are; kinds are {', '.join(KINDS)}"
         raise UsageError(f"no plugin is called {name!r}", fix=fix)

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from gancore.cli.console import clean, show_table
 from gancore.errors import UsageError, did_you_mean
-from gancore.plugins.slots import LISTS, SHORTHANDS
+from gancore.plugins.slots import SHORT_FORMS, holds_several
 from gancore.recipe import lookup
 from gancore.recipe.compose import default_layers, pick
 from gancore.recipe.options import show
@@ -104,11 +104,11 @@ def flags(layers: Iterable[Layer]) -> list[str]:
     options: dict[str, str] = {}
     for layer in layers:
         for slot in layer.slots:
-            slots[slot] = [*(slots.get(slot, []) if slot in LISTS else []), *layer.names(slot)]
+            slots[slot] = [*(slots.get(slot, []) if holds_several(slot) else []), *layer.names(slot)]
         for table, values in layer.options.items():
             for key, given in values.items():
                 options[f"--{key}" if table == "run" else f"--{table}.{key}"] = show(given.value)
-    for short, long in SHORTHANDS.items():
+    for short, long in SHORT_FORMS.items():
         if long[0] in slots and all(slots.get(slot) == slots[long[0]] for slot in long):
             slots[short] = slots[long[0]]
             for slot in long:

@@ -9,12 +9,11 @@ from pathlib import Path
 from gancore.errors import did_you_mean, nearest, spelt
 from gancore.plugins import discovery, loading
 from gancore.plugins.component import options_of
-from gancore.plugins.slots import IN_WORDS, LISTS, ONE_OF, SHORTHANDS
+from gancore.plugins.slots import KINDS, SLOTS, kind_in_words
 from gancore.recipe import lookup
 from gancore.recipe.settings import Settings
 from gancore.run import directory
 
-SLOTS = (*ONE_OF, *SHORTHANDS, *LISTS)
 THEIR_OPTIONS = {  # ours, and how other programs call it
     "--batch": "batch-size bs batchsize minibatch minibatch-size",
     "--data": "dataset dataroot data-dir data-path data-root input input-dir images",
@@ -41,7 +40,7 @@ THEIR_OPTIONS = {  # ours, and how other programs call it
     "--track": "logger log callback",
 }
 OUR_OPTIONS = {word: ours for ours, theirs in THEIR_OPTIONS.items() for word in theirs.split()} | {
-    word: f"--{kind}" for kind, word in IN_WORDS.items()
+    kind_in_words(kind): f"--{kind}" for kind in KINDS if kind_in_words(kind) != kind
 }
 OUR_COMMANDS = {
     "train": "gan run", "fit": "gan run", "start": "gan run", "resume": "gan run --resume RUN",
@@ -72,7 +71,7 @@ def meant_option(word: str, flags: Sequence[str], declared: Mapping[str, Sequenc
 
 def _slot_option(word: str, declared: Mapping[str, Sequence[discovery.Row]]) -> str:
     """Read `critic-width` as `--critic.width`, where a component for that slot has such an option."""
-    kinds = {**{slot: kind for slot, (kind, _) in ONE_OF.items()}, "norm": "norm", "optim": "optim"}
+    kinds = {name: slot.kind for name, slot in SLOTS.items() if not slot.several}
     for slot, kind in kinds.items():
         name = word.removeprefix(f"{slot}-")
         if name != word and any(row.kind == kind for row in declared.get(name, ())):

@@ -86,6 +86,7 @@ class Option:
     le: float | None = None
     lt: float | None = None
     choices: tuple[Any, ...] = ()
+    resumable: bool = False
 
     @property
     def range(self) -> str:
@@ -120,15 +121,18 @@ def option(
     le: float | None = None,
     lt: float | None = None,
     choices: Iterable[Any] = (),
+    resumable: bool = False,
 ) -> Any:
     """Declare an option: default, allowed range, and a help text that states the unit.
 
     Types are int, float, bool, str, a tuple of one of these, or any of them `| None`. `help` may not be empty.
+    `resumable` is for settings of a run: one that may change when the run is resumed.
     """
     if isinstance(default, list | dict | set):
         what = f"an option's default is {default!r}, which all objects would share"
         raise PluginError(what, fix=f"a tuple, e.g. option({tuple(default)!r})")
-    about = {"help": help, "ge": ge, "gt": gt, "le": le, "lt": lt, "choices": tuple(choices)}
+    about = {"help": help, "ge": ge, "gt": gt, "le": le, "lt": lt, "choices": tuple(choices),
+        "resumable": resumable}
     return attrs.field(default=default, validator=_check, metadata={"option": about})
 
 

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from gancore.errors import UsageError, did_you_mean, nearest, spelt
 from gancore.plugins.inspection import _look
-from gancore.plugins.slots import IN_WORDS, KINDS, hyphened
+from gancore.plugins.slots import KINDS, RESERVED, hyphened, kind_in_words
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PREFIX = "gancore."
@@ -92,7 +92,7 @@ def refusal(name: str, kind: str = "") -> str:
     """Say why a component, or a command, cannot have a name, or nothing."""
     if not NAME.fullmatch(name) or len(name) > 64:
         return f"the name {name!r} is not lower-case words joined by hyphens, 64 letters at most"
-    taken = kind != "command" and name in (*KINDS, "run", "format")  # the tables of a recipe
+    taken = kind != "command" and name in RESERVED
     return f"the name {name!r} is a word of gancore's own" if taken else ""
 
 
@@ -110,7 +110,7 @@ def find(name: str, kind: str) -> Row:
         of_kind = [row.name for row in installed() if row.kind == kind]
         fix = meant(bare, kind) or (f"one of {', '.join(of_kind)}" if of_kind else "none is installed")
         raise UsageError(
-            f"no {IN_WORDS.get(kind, kind)} is called {name!r}",
+            f"no {kind_in_words(kind)} is called {name!r}",
             where=where,
             fix=f"{fix}    (`gan plugins {kind}` lists {len(of_kind)})",
         )
@@ -122,7 +122,7 @@ def find(name: str, kind: str) -> Row:
     if refused := refusal(row.name):
         raise UsageError(refused, where=f"{where}, {row.origin}", fix="its author must rename it")
     if row.kind != kind:
-        one, other = IN_WORDS.get(row.kind, row.kind), IN_WORDS.get(kind, kind)
+        one, other = kind_in_words(row.kind), kind_in_words(kind)
         fix = next(meant_by_word(bare, kind), f"--{row.kind} {name}")
         raise UsageError(f"{name!r} is of kind {one}, not {other}", where=where, fix=fix)
     return row
@@ -139,7 +139,7 @@ def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
     if found := [*meant_by_word(word, kind)]:
         return found[0]
     for row in rows:
-        names = [row.name, *(f"{row.name}-{each}" for each in (row.kind, IN_WORDS.get(row.kind)) if each)]
+        names = [row.name, f"{row.name}-{row.kind}", f"{row.name}-{kind_in_words(row.kind)}"]
         if wanted in (*names, *(each.replace("-", "") for each in names)):
             return f"did you mean {_chosen(row, kind)}?"
     if found := [each for other in KINDS for each in meant_by_word(word, other, kind)]:

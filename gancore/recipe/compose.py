@@ -12,14 +12,22 @@ from gancore.errors import CompositionError, UsageError, did_you_mean
 from gancore.plugins import discovery, loading
 from gancore.plugins.calling import Component, Hooks
 from gancore.plugins.component import info_of, options_of
-from gancore.plugins.slots import ANY, BOTH, KINDS, LISTS, ONE_OF, SHORTHANDS, WITHOUT, hyphened
+from gancore.plugins.slots import (
+    BOTH,
+    RESERVED,
+    SEVERAL,
+    SHORT_FORMS,
+    SINGLE,
+    SLOTS,
+    WITHOUT,
+    hyphened,
+)
 from gancore.recipe import lookup
 from gancore.recipe.options import Given, read_options
 from gancore.recipe.rules import check_rules
 from gancore.recipe.settings import Settings
 from gancore.recipe.toml import FORMAT, Layer, layer_of
 
-RESERVED = frozenset({*ONE_OF, *SHORTHANDS, *LISTS, *KINDS, "run", "format"})
 DEFAULT = "default"  # the recipe that fills every slot that nobody else filled
 OF_THE_DATA = "data."  # tags that are known only once the data is open
 
@@ -68,8 +76,8 @@ class Composition:
 
     def recipe(self) -> dict[str, Any]:
         """Return the resolved recipe: every slot, every setting, every option, ready for TOML."""
-        slots: dict[str, Any] = {slot: names[0] for slot, names in self.slots.items() if slot in ONE_OF}
-        slots |= {slot: list(names) for slot, names in self.slots.items() if slot in LISTS}
+        slots: dict[str, Any] = {slot: names[0] for slot, names in self.slots.items() if slot in SINGLE}
+        slots |= {slot: list(names) for slot, names in self.slots.items() if slot not in SINGLE}
         tables = {"run": plain(asdict(self.settings)), **{each.name: option_values(each) for each in self.chosen}}
         return {"format": FORMAT, **slots, **{name: table for name, table in tables.items() if table}}
 
@@ -108,12 +116,11 @@ def compose(
 
 def refuse_unknown_slots(names: Iterable[str]) -> None:
     """Raise UsageError for a keyword of `compose` that is no slot: a setting, a component, or nothing that we know."""
-    slots = [*ONE_OF, *SHORTHANDS, *LISTS]
     for name in names:
         word = hyphened(name)
-        if word in slots:
+        if word in SLOTS:
             continue
-        spelled = [slot.replace("-", "_") for slot in slots]
+        spelled = [slot.replace("-", "_") for slot in SLOTS]
         fix = (
             f'settings={{"{word}": …}}' if word in options_of(Settings)
             else did_you_mean(name, spelled) or discovery.meant(word, guess=False) or f"one of {', '.join(spelled)}"
@@ -179,7 +186,7 @@ def resolve(
     refuse_strangers(layers, user, read)
     settings, run_origins = read_settings(layers)
     notes = check_rules(chosen, (), settings.force, lambda tag: not tag.startswith(OF_THE_DATA))
-    slots = {slot: tuple(each.name for each in picks if each.slot == slot) for slot in (*ONE_OF, *ANY)}
+    slots = {slot: tuple(each.name for each in picks if each.slot == slot) for slot in (*SINGLE, *SEVERAL)}
     slots[WITHOUT] = dropped
     taken = {each.slot: each.where for each in picks}
     return Composition(
@@ -199,12 +206,13 @@ def asks_of(found: Sequence[Found]) -> list[Layer]:
 def pick(layers: Sequence[Layer]) -> list[Choice]:
     """Fill the slots: the highest layer wins a slot that holds one; lists are joined, and `without` taken out."""
     picks = []
-    for slot, (kind, roles) in ONE_OF.items():
-        given = [layer.slots[slot] for layer in layers if slot in layer.slots]
+    for single in SINGLE.values():
+        given = [layer.slots[single.name] for layer in layers if single.name in layer.slots]
         if given:
-            picks.append(Choice(slot, kind, roles, _whole(hyphened(given[-1].value)), given[-1].where))
+            name = _whole(hyphened(given[-1].value))
+            picks.append(Choice(single.name, single.kind, single.roles, name, given[-1].where))
     dropped = {name for layer in layers for name in layer.names(WITHOUT)}
-    for slot in ANY:
+    for slot in SEVERAL:
         for layer in layers:
             refuse_twice(layer, slot)
             for name in layer.names(slot):
@@ -231,7 +239,7 @@ def _whole(name: str) -> str:
 
 def dropped_names(layers: Sequence[Layer], exact: bool) -> tuple[str, ...]:
     """List what `without` leaves out. Raises UsageError for a name that nobody asks for."""
-    asked = {name for layer in layers for slot in ANY for name in layer.names(slot)}
+    asked = {name for layer in layers for slot in SEVERAL for name in layer.names(slot)}
     for layer in layers:
         for name in layer.names(WITHOUT):
             if name not in asked and not exact:
@@ -276,8 +284,8 @@ def instantiate(
         source = found[each.name]
         name = each.alias or source.name
         if name in chosen:
-            shared = [other.name for other in picks if other.slot in ONE_OF and other != each]
-            if each.slot in ANY or each.name not in shared:
+            shared = [other.name for other in picks if other.slot in SINGLE and other != each]
+            if each.slot in SEVERAL or each.name not in shared:
                 fix = f"give one an alias: other={name}"
                 raise CompositionError(f"{name!r} is chosen twice", where=each.where, fix=fix)
             chosen[name] = evolve(chosen[name], roles=chosen[name].roles | each.roles)
@@ -303,8 +311,8 @@ def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
 
 def addresses(picks: Sequence[Choice], pick: Choice) -> list[str]:
     """List the slots under whose names a component's options may be given; `optim` where it serves both players."""
-    slots = [each.slot for each in picks if each.name == pick.name and each.slot in ONE_OF]
-    shared = [short for short, long in SHORTHANDS.items() if set(long) <= set(slots)]
+    slots = [each.slot for each in picks if each.name == pick.name and each.slot in SINGLE]
+    shared = [short for short, long in SHORT_FORMS.items() if set(long) <= set(slots)]
     return shared or slots
 
 
@@ -336,7 +344,7 @@ def refuse_strangers(layers: Sequence[Layer], user: Sequence[Layer], read: set[s
             kind = next((row.kind for row in discovery.installed() if row.name == table), None)
             fix = f"--{kind} {table} chooses it" if kind else did_you_mean(table, read) or discovery.meant(table)
             fix = fix or f"one of {', '.join(sorted(read))}"
-            if table in (*ONE_OF, *SHORTHANDS):
+            if table in (*SINGLE, *SHORT_FORMS):
                 fix = "use the component's own name; one that serves both players may be given an alias for each"
             raise UsageError(f"options are given for {table!r}, which is not chosen", where=where, fix=fix)
 

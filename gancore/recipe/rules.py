@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from gancore.errors import CompositionError
 from gancore.plugins.calling import Component
 from gancore.plugins.component import Rule, info_of
+from gancore.plugins.slots import SINGLE
 
-OF_A_PLAYER = frozenset({"norm", "optim"})  # kinds chosen per player: their tags read `critic.TAG`
+# kinds that are chosen for each player: their tags read `critic.TAG`
+OF_ONE_PLAYER = frozenset(slot.kind for slot in SINGLE.values() if slot.role is not None)
 
 
 def tags_of(each: Component) -> set[str]:
     """Return what a component provides; tags of a norm or optimiser begin with the player, e.g. `critic.TAG`."""
     provided = info_of(each.component).provides
-    if each.kind in OF_A_PLAYER:
+    if each.kind in OF_ONE_PLAYER:
         return {f"{role}.{tag}" for role in each.roles for tag in provided}
     return set(provided)
 

@@ -33,7 +33,7 @@ from typing import Any
 from attrs import field, frozen
 
 from gancore.errors import UsageError, did_you_mean
-from gancore.plugins.slots import LISTS, ONE_OF, SHORTHANDS, hyphened
+from gancore.plugins.slots import SLOTS, filled_by, holds_several, hyphened
 from gancore.recipe.options import Given
 
 FORMAT = 1
@@ -86,14 +86,14 @@ def layer_of(origin: str, content: Mapping[str, Any], where: Callable[..., str] 
             for word, each in value.items():
                 put(options.setdefault(key, {}), f"{key}.", word, Given(each, where(written, word) or origin))
             options.setdefault(key, {})
-        elif key in ONE_OF or key in LISTS or key in SHORTHANDS:
+        elif key in SLOTS:
             _check_names(key, value, place)
-            for slot in SHORTHANDS.get(key, (key,)):
+            for slot in filled_by(key):
                 slots[slot] = Given(value, place)
         elif key == "run":
             raise UsageError(f"run is {value!r}, but must be a table", where=place, fix="[run]")
         else:
-            known = [*ONE_OF, *SHORTHANDS, *LISTS, "run", "format", "extends"]
+            known = [*SLOTS, "run", "format", "extends"]
             fix = ELSEWHERE.get(key) or did_you_mean(key, known) or f"one of {', '.join(known)}"
             raise UsageError(f"a recipe has no key {written!r}", where=place, fix=fix, unknown=key)
     return Layer(origin, slots, options)
@@ -115,9 +115,9 @@ def _check_format(value: Any, place: str) -> None:
 
 
 def _check_names(key: str, value: Any, place: str) -> None:
-    names = value if isinstance(value, list) and key in LISTS else [value]
+    names = value if isinstance(value, list) and holds_several(key) else [value]
     if not all(isinstance(name, str) and name for name in names):
-        wanted = "a name or a list of names" if key in LISTS else "one name"
+        wanted = "a name or a list of names" if holds_several(key) else "one name"
         raise UsageError(f"{key} is {value!r}, but must be {wanted}", where=place, fix=f'{key} = "NAME"')
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gancore.errors import UsageError
 from gancore.plugins.component import options_of
-from gancore.plugins.slots import LISTS, WITHOUT
+from gancore.plugins.slots import WITHOUT, holds_several
 from gancore.recipe.compose import Composition, plain
 from gancore.recipe.settings import RESUMABLE, Settings
 
@@ -33,7 +33,7 @@ def fixed_part(composition: Composition) -> dict[str, Any]:
                 if not _is_path(each) and not (key == "run" and name in RESUMABLE)
             }
         elif key not in NOT_FIXED:
-            found[key] = [_placeless(name) for name in value] if key in LISTS else _placeless(value)
+            found[key] = [_placeless(name) for name in value] if holds_several(key) else _placeless(value)
     return found
 
 
