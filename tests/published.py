@@ -30,7 +30,7 @@ def looked_up(entry):
     return look(entry)
 
 
-look = inspection._look
+look = inspection.inspect_entry
 
 
 class Shelf:

@@ -15,8 +15,8 @@ OURS = [row for row in discovery.installed() if row.distribution.startswith("gan
 
 
 def comparable(page):
-    rules = [evolve(rule, when=None) for rule in page.card.rules]  # conditions are not shown
-    return page.doc, evolve(page.card, rules=rules), list(page.options.items())
+    rules = [evolve(rule, when=None) for rule in page.info.rules]  # conditions are not shown
+    return page.doc, evolve(page.info, rules=rules), list(page.options.items())
 
 
 def test_the_page_of_every_component_is_the_same_from_source_as_when_imported():

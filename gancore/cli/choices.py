@@ -87,17 +87,25 @@ def declared_options(row: discovery.Row) -> list[str]:
     """List the options that a component's class declares, read from its source: nothing is imported."""
     module, _, attribute = row.object.partition(":")
     spec = inspection.spec_of(module)
-    tree = ast.parse(Path(spec.origin).read_bytes()) if spec and spec.origin else ast.Module([], [])
-    return [
-        field.target.id.replace("_", "-")
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name == attribute
-        for field in node.body
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(field.value, ast.Call)
-        and ast.unparse(field.value.func) == "option"
-    ]
+    if not spec or not spec.origin:
+        return []
+    body = ast.parse(Path(spec.origin).read_bytes()).body
+    classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+    names = []
+    while attribute in classes:
+        node = classes.pop(attribute)
+        names += [_option_name(field) for field in node.body]
+        attribute = ast.unparse(node.bases[0]) if node.bases else ""  # a preset has those of its base
+    return [name for name in names if name]
+
+
+def _option_name(node: ast.stmt) -> str:
+    """Return the name of the option that a statement declares, or nothing."""
+    if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+        return ""
+    if not isinstance(node.value, ast.Call) or ast.unparse(node.value.func) != "option":
+        return ""
+    return node.target.id.replace("_", "-")
 
 
 def layer_of_words(

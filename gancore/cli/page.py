@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gancore import hookspecs
 from gancore.plugins import inspection, loading
@@ -42,11 +42,20 @@ class NotPlain(Exception):
 
 
 @frozen
+class Preset:
+    """What `@preset` states."""
+
+    source: str
+    defaults: Mapping[str, Any]
+    known_as: Mapping[str, str]
+
+
+@frozen
 class Page:
-    """The documentation, the card and the options of a component."""
+    """The documentation, the `ComponentInfo` and the options of a component."""
 
     doc: str
-    card: ComponentInfo
+    info: ComponentInfo
     options: Mapping[str, Option]
 
 
@@ -61,14 +70,25 @@ def page_of(row: Row) -> Page:
 
 def _from_source(row: Row) -> Page:
     module, _, name = row.object.partition(":")
-    source = Source(module)
+    return _page_of_class(Source(module), name)
+
+
+def _page_of_class(source: Source, name: str) -> Page:
     found = source.definition(name)
-    if not isinstance(found, ast.ClassDef) or found.bases or len(found.decorator_list) != 1:
+    if isinstance(found, ast.ImportFrom):
+        return _page_of_class(*source.imported(found, name))
+    if not isinstance(found, ast.ClassDef) or len(found.decorator_list) != 1:
         raise NotPlain(name)
+    doc = ast.get_docstring(found) or ""
     made = source.value(found.decorator_list[0])
-    if not isinstance(made, ComponentInfo):
-        raise NotPlain(name)
-    return Page(ast.get_docstring(found) or "", made, dict(source.options(found)))
+    if isinstance(made, ComponentInfo) and not found.bases:
+        return Page(doc, made, dict(source.options(found)))
+    if isinstance(made, Preset) and len(found.bases) == 1:
+        base = _page_of_class(source, ast.unparse(found.bases[0]))
+        cited = made.source or base.info.source
+        info = evolve(base.info, source=cited, defaults=made.defaults, known_as=made.known_as)
+        return Page(doc, info, base.options)
+    raise NotPlain(name)
 
 
 class Source:
@@ -156,10 +176,17 @@ class Source:
         found = self.definition(name)
         if isinstance(found, ast.Assign | ast.AnnAssign) and found.value is not None:
             return self.value(found.value)
-        if isinstance(found, ast.ImportFrom) and found.module and not found.level:
-            original = next(each.name for each in found.names if name == (each.asname or each.name))
-            return Source(found.module, self.depth + 1).named(original)
+        if isinstance(found, ast.ImportFrom):
+            source, original = self.imported(found, name)
+            return source.named(original)
         raise NotPlain(name)
+
+    def imported(self, node: ast.ImportFrom, name: str) -> tuple[Source, str]:
+        """Return the module that a name is imported from, and what it is called there."""
+        if not node.module or node.level:
+            raise NotPlain(name)
+        original = next(each.name for each in node.names if name == (each.asname or each.name))
+        return Source(node.module, self.depth + 1), original
 
     def called(self, node: ast.Call) -> Any:
         """Return what a call of one of gancore's declarations, or of `tuple`, gives."""
@@ -180,7 +207,9 @@ class Source:
         if name == "option":
             return _option(*given, **named)
         if name == "component" and not given:
-            return _card(**named)
+            return _component_info(**named)
+        if name == "preset" and not given:
+            return Preset(**{"source": "", "known_as": {}, **named})
         raise NotPlain(name)
 
 
@@ -188,15 +217,15 @@ def _option(default: Any, **given: Any) -> dict[str, Any]:
     return {**given, "default": default, "choices": tuple(given.get("choices", ()))}
 
 
-def _card(source: str, **given: Any) -> ComponentInfo:
+def _component_info(source: str, **given: Any) -> ComponentInfo:
     if given.pop("api", hookspecs.API) != hookspecs.API:
         raise NotPlain("importing it says what is wrong")
     return ComponentInfo(
         source=source,
         provides=frozenset(given.get("provides", ())),
         rules=tuple(given.get("rules", ())),
-        asks=dict(given.get("asks") or {}),
-        asks_with=dict(given.get("asks_with") or {}),
+        defaults=dict(given.get("defaults") or {}),
+        defaults_with=dict(given.get("defaults_with") or {}),
         state_version=given.get("state_version", 1),
         known_as=dict(given.get("known_as") or {}),
     )

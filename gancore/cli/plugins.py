@@ -91,22 +91,17 @@ def describe_row(row: Row) -> None:
     if row.status != "ok":
         return
     page = page_of(row)
-    card = page.card
+    info = page.info
     tell(page.doc)
-    tell(f"\nsource: {card.source}")
-    if card.provides:
-        tell(f"provides: {', '.join(sorted(card.provides))}")
-    if card.asks:
-        tell(f"asks for: {json.dumps(dict(card.asks))}")
-    for tag, fragment in card.asks_with.items():
-        tell(f"asks for, with {tag}: {json.dumps(dict(fragment))}")
-    for rule in card.rules:
-        verb = (
-            ("refuses" if rule.hard else "is wary of")
-            if rule.present
-            else ("needs" if rule.hard else "is wary without")
-        )
-        tell(f"{verb} {rule.tag}: {rule.reason}" + (f" ({rule.cite})" if rule.cite else ""))
+    tell(f"\nsource: {info.source}")
+    if info.provides:
+        tell(f"provides: {', '.join(sorted(info.provides))}")
+    if info.defaults:
+        tell(f"defaults: {json.dumps(dict(info.defaults))}")
+    for tag, choices in info.defaults_with.items():
+        tell(f"defaults with {tag}: {json.dumps(dict(choices))}")
+    for rule in info.rules:
+        tell(f"{rule.verb} {rule.tag}: {rule.reason}" + (f" ({rule.cite})" if rule.cite else ""))
     describe_options(row.name, page.options)
 
 

@@ -25,10 +25,11 @@ INFO = "__gancore__"
 
 @attrs.frozen
 class Rule:
-    """One thing a component knows about its company. `tag` is what another component `provides`.
+    """A compatibility rule: a tag that this component requires or conflicts with.
 
-    `present`: the rule is broken when the tag is there (True) or missing (False). `hard`: refused, else noted. It holds
-    only `when` the component's own options say so.
+    A tag is what another component `provides`. The rule is broken when the tag is there (`present`)
+    or missing (not `present`). A broken rule that is `hard` is refused, another is a note before the
+    run. It counts only where `when(component)` is true, which may read the component's options.
     """
 
     tag: str
@@ -39,36 +40,46 @@ class Rule:
     fix: str = ""
     when: Callable[[Any], bool] = lambda component: True
 
+    @property
+    def verb(self) -> str:
+        """What the rule does, as its function is called: `requires`, `conflicts with`, `warns with`, …"""
+        if self.hard:
+            return "conflicts with" if self.present else "requires"
+        return "warns with" if self.present else "warns without"
+
 
 def requires(tag: str, reason: str, **more: Any) -> Rule:
-    """Refuse a composition in which nobody provides `tag`. `more` is any of cite, fix, and when(component)."""
+    """Refuse a composition in which no component provides `tag`.
+
+    `more` is any of `cite`, `fix`, and `when`, a function of the component.
+    """
     return Rule(tag, False, True, reason, **more)
 
 
 def conflicts(tag: str, reason: str, **more: Any) -> Rule:
-    """Refuse a composition in which somebody else provides `tag`."""
+    """Refuse a composition in which another component provides `tag`."""
     return Rule(tag, True, True, reason, **more)
 
 
 def warns_with(tag: str, reason: str, **more: Any) -> Rule:
-    """Note before the run that somebody else provides `tag`."""
+    """Note before the run that another component provides `tag`."""
     return Rule(tag, True, False, reason, **more)
 
 
 def warns_without(tag: str, reason: str, **more: Any) -> Rule:
-    """Note before the run that nobody provides `tag`."""
+    """Note before the run that no component provides `tag`."""
     return Rule(tag, False, False, reason, **more)
 
 
 @attrs.frozen
 class ComponentInfo:
-    """What a component says of itself: its source, its tags, its rules, and what it asks of the composition."""
+    """What a component states about itself in `@component`."""
 
     source: str
     provides: frozenset[str]
     rules: tuple[Rule, ...]
-    asks: Mapping[str, Any]
-    asks_with: Mapping[str, Mapping[str, Any]]
+    defaults: Mapping[str, Any]
+    defaults_with: Mapping[str, Mapping[str, Any]]
     state_version: int
     known_as: Mapping[str, str]
 
@@ -172,7 +183,9 @@ def options_of(cls: Any) -> dict[str, Option]:
     """Return the options of a component class by their kebab-case names, in order of declaration."""
     fields = [field for field in attrs.fields(cls) if "option" in field.metadata]
     annotations = {field.name: field.type for field in fields}  # those of other fields may name what is not there
-    types = get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": cls.__module__}))
+    # a preset has no fields of its own: the types are those of its component's module
+    module = next(each.__module__ for each in cls.__mro__ if "__attrs_attrs__" in vars(each))
+    types = get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": module}))
     return {
         field.name.replace("_", "-"): Option(field.name, types[field.name], field.default, **field.metadata["option"])
         for field in fields
@@ -185,11 +198,11 @@ def kebab(name: str) -> str:
 
 
 def info_of(thing: Any) -> ComponentInfo:
-    """Return the card of a component or component class. Raises PluginError for anything else."""
-    card = getattr(thing, INFO, None)
-    if not isinstance(card, ComponentInfo):
-        raise PluginError(f"{thing!r} is no component", fix="decorate its class with @gancore.plugins.component")
-    return card
+    """Return what a component or component class states about itself. Raises PluginError for anything else."""
+    info = getattr(thing, INFO, None)
+    if not isinstance(info, ComponentInfo):
+        raise PluginError(f"{thing!r} is no component", fix="decorate its class with @gancore.component")
+    return info
 
 
 @dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(option, memory))
@@ -200,8 +213,8 @@ def component(
     source: str = "",
     provides: Iterable[str] = (),
     rules: Iterable[Rule] = (),
-    asks: Mapping[str, Any] | None = None,
-    asks_with: Mapping[str, Mapping[str, Any]] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    defaults_with: Mapping[str, Mapping[str, Any]] | None = None,
     state_version: int = 1,
     known_as: Mapping[str, str] | None = None,
     api: int | None = None,
@@ -209,9 +222,9 @@ def component(
     """Make a class a component: its fields are options, its `@hookimpl` methods are where it acts.
 
     `source` cites the paper and may not be empty. `provides` lists tags that other components' `rules` may speak of.
-    `asks` is a recipe
-    fragment of defaults it wants, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`; the user's own choice wins.
-    `asks_with` maps a tag to what it asks beside a component that provides it, and wins over `asks`.
+    `defaults` are choices that replace those of gancore wherever the user makes none, in the form of a recipe, e.g.
+    `{"optim": "descent", "descent": {"lr": 1e-4}}`. `defaults_with` maps a tag to further ones, which hold beside a
+    component that provides the tag, and win over `defaults`.
     `state_version` is raised when `state()` changes its form; `migrate(state, from_version)`, where a component has it,
     returns a state of an older form in the present one. `known_as` holds words by which users may look for it, each
     with what they should know then, or "": whoever asks for one of them is pointed to this component. It is read from
@@ -224,10 +237,15 @@ def component(
         raise PluginError(
             f"{getattr(bare, '__name__', bare)} is decorated with @component without parentheses", fix=EXAMPLE
         )
-    card = ComponentInfo(
-        source, frozenset(provides), tuple(rules), dict(asks or {}), dict(asks_with or {}), state_version,
-        dict(known_as or {}),
-    )  # fmt: skip
+    info = ComponentInfo(
+        source=source,
+        provides=frozenset(provides),
+        rules=tuple(rules),
+        defaults=dict(defaults or {}),
+        defaults_with=dict(defaults_with or {}),
+        state_version=state_version,
+        known_as=dict(known_as or {}),
+    )
 
     def decorate(cls: type[T]) -> type[T]:
         if not source.strip():
@@ -239,8 +257,56 @@ def component(
             raise PluginError(f"{cls.__name__} cannot be hashed", fix="leave __eq__ out, or define __hash__ beside it")
         check_fields(defined)
         explain_undeclared(defined)
-        setattr(defined, INFO, card)
+        setattr(defined, INFO, info)
         return defined
+
+    return decorate
+
+
+def preset(
+    *,
+    defaults: Mapping[str, Any],
+    source: str = "",
+    known_as: Mapping[str, str] | None = None,
+) -> Callable[[type[T]], type[T]]:
+    """Make an empty subclass of a component a preset: the same component with other choices around it.
+
+    A preset is published under a name of its own, has a docstring, and inherits everything else::
+
+        @preset(source="Authors, venue and year", defaults={"optim": "descent", "reg": ["bound"]})
+        class Published(MyLoss):
+            "The loss `my-loss` as first published: with plain descent and a bound."
+
+    `defaults`, `source` and `known_as` are those of `component`; where no source is given, that of
+    the component stands. Raises PluginError for a class that is no subclass of one component, or
+    that has methods or fields of its own.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        base = cls.__bases__[0]
+        if len(cls.__bases__) != 1 or not isinstance(getattr(base, INFO, None), ComponentInfo):
+            raise PluginError(
+                f"the preset {cls.__name__} is not a subclass of one component",
+                fix=f"class {cls.__name__}(THE_COMPONENT):",
+            )
+        special = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__"}
+        special |= {"__firstlineno__", "__static_attributes__"}  # from Python 3.13 on
+        if own := [name for name in vars(cls) if name not in special]:
+            raise PluginError(
+                f"the preset {cls.__name__} has {', '.join(own)} of its own",
+                fix="a preset changes defaults alone; decorate a class that does more with @component",
+            )
+        info = info_of(base)
+        changed = attrs.evolve(
+            info,
+            source=source or info.source,
+            defaults=dict(defaults),
+            known_as=dict(known_as or {}),
+        )
+        # built anew, as a slotted class like its base: so an undeclared attribute is refused here too
+        body = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
+        made: type[T] = type(base)(cls.__name__, (base,), {**body, "__doc__": cls.__doc__, INFO: changed})
+        return made
 
     return decorate
 

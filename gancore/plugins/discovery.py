@@ -11,7 +11,7 @@ from importlib import metadata
 from attrs import evolve, frozen
 
 from gancore.errors import UsageError, did_you_mean, nearest, spelt
-from gancore.plugins.inspection import _look
+from gancore.plugins import inspection
 from gancore.plugins.slots import KINDS, RESERVED, hyphened, kind_in_words
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -80,12 +80,20 @@ def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
 
 def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
     """Describe one entry point, without running what it names."""
-    summary, status, words = _look(entry)
+    inspected = inspection.inspect_entry(entry)
     told = distribution.metadata  # which raises for what is not there, where a backport of it was imported
     about = {key: told[key] for key in told}
     name, version = about.get("Name") or "?", about.get("Version") or "?"
-    summary = summary or about.get("Summary") or ""
-    return Row(entry.name, kind, name, version, summary, refusal(entry.name, kind) or status, entry.value, words)
+    return Row(
+        name=entry.name,
+        kind=kind,
+        distribution=name,
+        version=version,
+        summary=inspected.summary or about.get("Summary") or "",
+        status=refusal(entry.name, kind) or inspected.status,
+        object=entry.value,
+        known_as=inspected.known_as,
+    )
 
 
 def refusal(name: str, kind: str = "") -> str:

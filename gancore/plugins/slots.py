@@ -83,7 +83,7 @@ _TABLE = (
     Slot("track", word="tracker", several=True, help="Tracker or picture; repeat for several."),
     Slot(
         WITHOUT, several=True,
-        help="Leave out a component that a recipe or another component asks for.",
+        help="Leave out a component that a recipe or a default chooses.",
     ),
 )  # fmt: skip
 

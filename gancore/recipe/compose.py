@@ -167,19 +167,20 @@ def resolve(
     Raises UsageError and CompositionError.
     """
     base = [] if exact else default_layers()
-    asked: list[Layer] = []
-    for _ in range(10):
-        layers = [*base, *asked, *user]
+    defaults: list[Layer] = []
+    for _ in range(10):  # a default may choose a component that has defaults of its own
+        layers = [*base, *defaults, *user]
         picks = pick(layers)
         rows = [locate(each, files) for each in picks]  # every name, before any module is imported
         found = {each.name: load(each, row) for each, row in zip(picks, rows, strict=True)}
-        asks = [] if exact else asks_of(list(found.values()))
-        if [layer.origin for layer in asks] == [layer.origin for layer in asked]:
+        now = [] if exact else defaults_of(list(found.values()))
+        if [layer.origin for layer in now] == [layer.origin for layer in defaults]:
             break
-        asked = asks
+        defaults = now
     else:
         raise CompositionError(
-            "components ask for each other in a circle: " + ", ".join(found), fix="choose the slots yourself"
+            f"defaults of components choose each other in a circle: {', '.join(found)}",
+            fix="choose the slots yourself",
         )
     dropped = dropped_names(layers, exact)
     chosen, origins, read = instantiate(picks, found, layers)
@@ -195,12 +196,17 @@ def resolve(
     )  # fmt: skip
 
 
-def asks_of(found: Sequence[Found]) -> list[Layer]:
-    """List what components ask, in calling order; what they ask beside a certain other comes after, and so wins."""
-    tags = {tag for each in found for tag in info_of(each.cls).provides}
-    plain_asks = [layer_of(f"asked by {each.name}", info_of(each.cls).asks) for each in found]
-    special = [(each.name, tag, fragment) for each in found for tag, fragment in info_of(each.cls).asks_with.items()]
-    return plain_asks + [layer_of(f"asked by {name} with {tag}", part) for name, tag, part in special if tag in tags]
+def defaults_of(found: Sequence[Found]) -> list[Layer]:
+    """List the defaults of components in calling order, then those that hold beside a tag, which so win."""
+    tags: set[str] = set()
+    for each in found:
+        tags |= info_of(each.cls).provides
+    layers = [layer_of(f"default of {each.name}", info_of(each.cls).defaults) for each in found]
+    for each in found:
+        for tag, choices in info_of(each.cls).defaults_with.items():
+            if tag in tags:
+                layers.append(layer_of(f"default of {each.name} with {tag}", choices))
+    return layers
 
 
 def pick(layers: Sequence[Layer]) -> list[Choice]:
@@ -238,13 +244,14 @@ def _whole(name: str) -> str:
 
 
 def dropped_names(layers: Sequence[Layer], exact: bool) -> tuple[str, ...]:
-    """List what `without` leaves out. Raises UsageError for a name that nobody asks for."""
-    asked = {name for layer in layers for slot in SEVERAL for name in layer.names(slot)}
+    """List what `without` leaves out. Raises UsageError for a name that is not chosen."""
+    chosen = {name for layer in layers for slot in SEVERAL for name in layer.names(slot)}
     for layer in layers:
         for name in layer.names(WITHOUT):
-            if name not in asked and not exact:
-                fix = did_you_mean(name, asked) or f"one of {', '.join(sorted(asked)) or 'none'}"
-                raise UsageError(f"nobody asks for {name!r}", where=layer.slots[WITHOUT].where, fix=fix)
+            if name not in chosen and not exact:
+                fix = did_you_mean(name, chosen) or f"one of {', '.join(sorted(chosen)) or 'none'}"
+                what = f"{name!r} is not chosen, so it cannot be left out"
+                raise UsageError(what, where=layer.slots[WITHOUT].where, fix=fix)
     return tuple(dict.fromkeys(name for layer in layers for name in layer.names(WITHOUT)))
 
 

@@ -46,7 +46,7 @@ ELSEWHERE = dict.fromkeys(("include", "import", "variables"), 'extends = "NAME";
 
 @frozen
 class Layer:
-    """One origin of choices: a recipe file, the command line, or what a component asks for."""
+    """One origin of choices: a recipe file, the command line, or the defaults of a component."""
 
     origin: str
     slots: Mapping[str, Given] = field(factory=dict)
