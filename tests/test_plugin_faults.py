@@ -17,8 +17,8 @@ from published import Shelf, looked_up, trick
 
 from gancore import CheckpointError, PluginError, component, hookimpl, memory, option
 from gancore.cli import main
-from gancore.guard import global_state, hooks
 from gancore.plugins import inspection
+from gancore.process import global_state
 from gancore.run.checkpoint import reader
 from gancore.run.checkpoint.state import capture, restore
 from gancore.testing import check_component, check_exact_resume, train
@@ -68,7 +68,6 @@ def debugged(tmp_path, monkeypatch, capsys):
     """Return a runner of `gan --debug …` in this process that expects a failure and returns what stderr says."""
 
     def run(*words):
-        monkeypatch.setattr(hooks, "every_call", False)
         monkeypatch.chdir(tmp_path)
         handlers = global_state.settings()
         with pytest.raises(SystemExit) as ended:

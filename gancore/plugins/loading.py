@@ -8,7 +8,7 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -18,14 +18,6 @@ from gancore.errors import PluginError, UsageError
 from gancore.plugins.component import INFO, kebab
 from gancore.plugins.discovery import Row
 from gancore.plugins.slots import FILE, KINDS
-
-
-def _plainly(name: str, origin: str) -> AbstractContextManager[object]:
-    return contextlib.redirect_stdout(sys.stderr)
-
-
-# what surrounds the import of a component, given its name and origin; `gancore.run` puts a watchful one here
-importing: Callable[[str, str], AbstractContextManager[object]] = _plainly
 
 
 def load(row: Row) -> type:
@@ -40,15 +32,20 @@ def load(row: Row) -> type:
 def load_object(row: Row) -> Any:
     """Import what a row names; what its module prints goes to stderr. Raises PluginError naming its origin."""
     module, _, attribute = row.object.partition(":")
-    with _foreign(row.name, row.origin, module, f"fix or uninstall {row.distribution}", row.kind in KINDS):
+    fix = f"fix or uninstall {row.distribution}"
+    # commands are no part of a training, and need not wait for torch
+    with _foreign(row.name, row.origin, module, fix, watched=row.kind in KINDS):
         return getattr(importlib.import_module(module), attribute)
 
 
 @contextmanager
 def _foreign(name: str, origin: str, module: str, fix: str, watched: bool = True) -> Iterator[None]:
-    """Run a plugin's module. Raises PluginError with the plugin's own last line for whatever it raises."""
+    """Run a plugin's module. Raises PluginError with the plugin's own last line for whatever it raises.
+
+    A `watched` import is refused where it changes the settings of the process.
+    """
     try:
-        with (importing if watched else _plainly)(name, origin):
+        with _importing(name, origin) if watched else contextlib.redirect_stdout(sys.stderr):
             yield
     except PluginError as error:
         where = error.where if origin in error.where else ", ".join(filter(None, (origin, error.where)))
@@ -60,6 +57,13 @@ def _foreign(name: str, origin: str, module: str, fix: str, watched: bool = True
             where=", ".join(filter(None, (origin, last_line(error, {module.partition(".")[0]})))),
             fix=f"pip install {missing}" if missing else fix,
         ) from error
+
+
+def _importing(name: str, origin: str) -> AbstractContextManager[None]:
+    # imported here, because it needs torch, which takes a second, and plugins are listed without it
+    from gancore.process.global_state import importing
+
+    return importing(name, origin)
 
 
 def last_line(error: BaseException, modules: set[str]) -> str:

@@ -21,8 +21,8 @@ from attrs import frozen
 from PIL import Image, ImageDraw
 
 from gancore.errors import GanError, UsageError
-from gancore.guard.standard_streams import keep_streams
 from gancore.plugins.slots import SLOTS, WITHOUT, filled_by, holds_several, hyphened
+from gancore.process.standard_streams import keep_streams
 from gancore.recipe.compose import Composition, recipe_layers, resolve
 from gancore.recipe.options import Given, Text
 from gancore.recipe.settings import RESUMABLE
