@@ -16,14 +16,15 @@ from gancore.errors import (
     UsageError,
 )
 from gancore.plugins.component import (
+    cached,
     component,
     conflicts,
     hookimpl,
-    memory,
     name_of,
     option,
     preset,
     requires,
+    state,
     warns_with,
     warns_without,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "Update",
     "UsageError",
     "average",
+    "cached",
     "component",
     "compose",
     "conflicts",
@@ -101,7 +103,6 @@ __all__ = [
     "grid",
     "hookimpl",
     "input_gradients",
-    "memory",
     "name_of",
     "option",
     "peers",
@@ -112,6 +113,7 @@ __all__ = [
     "requires",
     "resize_images",
     "save_picture",
+    "state",
     "warns_with",
     "warns_without",
 ]

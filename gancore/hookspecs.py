@@ -33,9 +33,10 @@ for both sides of an update. Draw with `torch.randn(shape, generator=rng, device
 **Figures.** `log(name, value)` writes a number or a 0-d tensor into the metrics row, and adds
 nothing to what is minimised.
 
-**State.** A component that changes while training declares the fields that change: by `state()`
-what a resumed run needs, which gancore saves and restores, by `cached()` what it can compute again.
-Restored tensors lie on the CPU.
+**State.** A component that changes while training declares the fields that change:
+`updates: int = state(0)` is saved and restored by gancore, with tensors on the CPU; a field by
+`cached()` is not saved, for what can be computed again. No other attribute can be set in a hook.
+`state_dict()` and `load_state_dict(state)` store what needs a form of its own.
 
 **Forward passes.** Each forward pass of a step has random numbers of its own. Buffers, such as
 running statistics, are updated by the generator's pass and by those passes of the critic that the

@@ -19,7 +19,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import attrs
 import torch
 from attrs import evolve
 from safetensors.torch import load, save
@@ -29,9 +28,20 @@ from gancore.errors import PluginError
 from gancore.guard.hooks import Guarded, GuardedHooks
 from gancore.guard.results import shown
 from gancore.plugins.calling import Component, Hooks
-from gancore.plugins.component import Option, component, hookimpl, info_of, kebab, option, options_of
+from gancore.plugins.component import (
+    Option,
+    cached_fields,
+    component,
+    has_state,
+    hookimpl,
+    info_of,
+    kebab,
+    option,
+    options_of,
+)
 from gancore.recipe.compose import option_values
 from gancore.recipe.options import Given, read_options
+from gancore.run.checkpoint.component_state import component_state, load_components
 from gancore.run.checkpoint.state import Snapshot, capture, restore
 from gancore.run.directory import RECIPE
 from gancore.run.pictures import grid, save_picture
@@ -320,7 +330,7 @@ def _check_training(make: Callable[[], Sequence[Any]], *, data: Data | None = No
     """Do what `check_exact_resume` says, and return the training that never stopped."""
     try:
         whole = train(*make(), data=data, hooks=WatchedHooks)
-        before = {each.name: memories(each.component) for each in whole.context.hooks.chosen}
+        before = {each.name: cached_values(each.component) for each in whole.context.hooks.chosen}
         figures = [whole.train_step() for _ in range(2 * steps)]
     except PluginError as error:
         raise AssertionError(str(error)) from error
@@ -338,14 +348,12 @@ def _check_training(make: Callable[[], Sequence[Any]], *, data: Data | None = No
     restore(second, through_files(capture(first)))
     for _ in range(steps):
         second.train_step()
-    forgotten = [
-        f"{each.name} changes {name} while training, but has no state()"
-        for each in whole.context.hooks.chosen
-        if not hasattr(each.component, "state")
-        for name, value in memories(each.component).items()
-        if before[each.name][name] != value
-    ]
-    assert_equal(capture(whole), capture(second), "; ".join(["a resumed run differs", *forgotten]))
+    told = ["a resumed run differs"]
+    for each in whole.context.hooks.chosen:
+        now = cached_values(each.component)
+        changed = [name for name, value in now.items() if before[each.name][name] != value]
+        told += [f"{each.name} changes {name} while training, which is cached() and so not saved" for name in changed]
+    assert_equal(capture(whole), capture(second), "; ".join(told))
     return whole
 
 
@@ -420,10 +428,19 @@ def _measured(context: TrainingContext, progress: Progress) -> dict[str, float]:
     return found
 
 
-def memories(component: Any) -> dict[str, str]:
-    """Write down the fields of a component that are no options."""
-    fields = [each.name for each in attrs.fields(type(component)) if "option" not in each.metadata]
-    return {name: repr(getattr(component, name, None)) for name in fields}
+def cached_values(component: Any) -> dict[str, str]:
+    """Write down what the `cached()` fields of a component hold."""
+    return {name: repr(getattr(component, name, None)) for name in cached_fields(type(component))}
+
+
+def copy_state(source: Any, target: Any) -> None:
+    """Give one component the state of another of the same class, in the way in which a resumed run is given it.
+
+    Raises PluginError for state that cannot be stored, CheckpointError for state that is not taken.
+    """
+    tensors, components = component_state(Hooks([_choose(source)]))
+    stored = through_files(Snapshot({"components": tensors}, components))
+    load_components(Hooks([_choose(target)]), stored.files["components"], stored.state)
 
 
 def through_files(snapshot: Snapshot) -> Snapshot:
@@ -460,7 +477,7 @@ class _Watched(Guarded):
         faults = {"changes torch's grad mode": torch.is_grad_enabled() != grad}
         if hook in QUIET:
             faults["draws from torch's global generator"] = not torch.equal(torch.get_rng_state(), numbers)
-            repeats = hasattr(self.chosen.component, "state") or _same(answer, self.ask(given))
+            repeats = has_state(self.chosen.component) or _same(answer, self.ask(given))
             faults["does not repeat itself for the same numbers"] = not repeats
         if hook == "critic_view" and answer is not None:
             images = answer[0] if isinstance(answer, tuple) else answer
@@ -481,6 +498,6 @@ def _same(one: Any, other: Any) -> bool:
 
 __all__ = [
     "StandIn", "StandInLoss", "WatchedHooks", "assert_equal", "check_component", "check_exact_resume", "check_help",
-    "check_options", "check_records", "critic_batch", "scores_batch", "some_batch", "some_data", "terms",
+    "check_options", "check_records", "copy_state", "critic_batch", "scores_batch", "some_batch", "some_data", "terms",
     "through_files", "train",
 ]  # fmt: skip

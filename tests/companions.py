@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gancore import Head, StoredData, Tail, component, hookimpl, memory, option
+from gancore import Head, StoredData, Tail, cached, component, hookimpl, option, state
 
 SOURCE = "a companion for tests"
 
@@ -147,8 +147,8 @@ class Doubled:
 class Average:
     """Sample from the mean of the generator's weights over the updates."""
 
-    seen: int = memory(0)
-    mean: dict = memory(factory=dict)
+    seen: int = state(0)
+    mean: dict = state(factory=dict)
 
     @hookimpl
     def after_generator_update(self, gan):
@@ -156,13 +156,6 @@ class Average:
         for name, weight in gan.generator.state_dict().items():
             old = self.mean.get(name, torch.zeros_like(weight))
             self.mean[name] = old + (weight - old) / self.seen
-
-    def state(self):
-        return {"seen": self.seen, **self.mean}
-
-    def load_state(self, state):
-        self.seen = state["seen"]
-        self.mean = {name: value for name, value in state.items() if name != "seen"}
 
     @hookimpl(tryfirst=True)
     def sampling_generator(self, net):
@@ -179,7 +172,7 @@ class Diary:
 
     skip: str = option("", help="the player whose updates are skipped")
     until: int = option(0, help="the step after which the run ends; 0 never")
-    happened: list = memory(factory=list)
+    happened: list = cached(factory=list)
 
     @hookimpl
     def before_step(self, step):
@@ -257,7 +250,7 @@ class Unlucky:
     how: str = option("term", choices=("term", "gradient", "weight", "buffer", "error", "memory", "still"), help="how")
     at: int = option(3, ge=0, help="the step")
     chance: float = option(1.0, gt=0, le=1, help="the probability of failing")
-    struck: bool = memory(False)
+    struck: bool = cached(False)
 
     @hookimpl
     def critic_fakes(self, step, rng):

@@ -14,7 +14,7 @@ HEAD = """\
 import os, sys, torch
 from torch import nn
 from gancore import *
-from gancore import component, hookimpl, memory, option
+from gancore import cached, component, hookimpl, option, state
 """
 
 

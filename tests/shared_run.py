@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from gancore import compose
 from gancore.distributed.shared_memory import SharedMemory
 from gancore.hardware.device import choose_runtime
+from gancore.run.checkpoint.component_state import component_state
 from gancore.run.session import open_data, prepare
 
 SIZES = {
@@ -81,10 +82,7 @@ def tensors(training):
         for role in ("generator", "critic")
         for name, each in gan.player(role).state_dict().items()
     }
-    for chosen in training.context.hooks.chosen:
-        if hasattr(chosen.component, "state"):
-            state = chosen.component.state()
-            found |= {f"{chosen.name}/{name}": each for name, each in state.items() if isinstance(each, torch.Tensor)}
+    found |= component_state(training.context.hooks)[0]
     return {name: each.detach().clone().contiguous() for name, each in found.items()}
 
 

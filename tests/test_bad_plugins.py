@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gancore import component, hookimpl, memory
+from gancore import cached, component, hookimpl
 from gancore.testing import check_component
 
 PLAYED = Path(__file__).with_name("nothing")
@@ -17,7 +17,7 @@ def bad(**members):
     """Make a component class of these members; functions named like hooks are marked."""
     card = members.pop("card", {})
     fields = members.pop("fields", {})
-    space = {name: hookimpl(each) if callable(each) and name not in ("state", "load_state") else each
+    space = {name: hookimpl(each) if callable(each) and name not in ("state_dict", "load_state_dict") else each
              for name, each in members.items()}  # fmt: skip
     space |= {"__doc__": "Be bad.", "__module__": __name__, "__annotations__": dict.fromkeys(fields, int), **fields}
     return component(source="a test", **card)(type("Bad", (), space))
@@ -101,12 +101,12 @@ KINDS = {
     ),
     "norm-that-is-no-module": ({"make_norm": lambda self: "batch"}, "make_norm gave 'batch', but a torch module"),
     "state-that-is-not-saved": (
-        {"before_step": forgetting, "critic_view": by_seen, "fields": {"seen": memory(0)}},
-        r"bad changes seen while training, but has no state\(\)",
+        {"before_step": forgetting, "critic_view": by_seen, "fields": {"seen": cached(0)}},
+        r"bad changes seen while training, which is cached\(\) and so not saved",
     ),
     "undeclared-attribute": (
         {"before_step": lambda self: setattr(self, "count", 1)},
-        r"declares no field 'count': write `count: int = memory\(…\)`",
+        r"no field 'count' that may change; declare one: `count: int = state\(0\)`, or by cached\(\)",
     ),
     "measure-that-is-no-dict": ({"measure": lambda self: 3.0}, "bad.measure.* gave 3.0, but a dict is wanted"),
     "measure-of-a-vector": ({"measure": lambda self: {"a": torch.zeros(2)}}, r"bad.measure: a is a tensor of"),

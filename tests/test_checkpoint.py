@@ -12,13 +12,16 @@ import torch
 from attrs import evolve
 from companions import Average, Encoder
 from disks import reseal, snapshot
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from gancore import CheckpointError, PluginError, Run, component, compose, hookimpl, memory
+from gancore import CheckpointError, PluginError, Run, component, compose, hookimpl, state
 from gancore.recipe.toml import layer_of
 from gancore.run import atomic, directory
 from gancore.run.checkpoint import reader, verified, writer
 from gancore.run.checkpoint.compare import compare
+from gancore.run.checkpoint.nested import STORED, flatten, same, unflatten
 from gancore.run.checkpoint.state import capture, restore
 from gancore.testing import assert_equal, check_exact_resume, train
 
@@ -259,7 +262,7 @@ def test_what_belongs_to_no_checkpoint_is_told_and_never_opened(saved):
     os.mkfifo(folder / "notes.txt")  # opening it would wait for ever
     (folder / ".DS_Store").write_bytes(b"of a desktop")
     found = reader.read(folder)
-    assert found.notes == ["step-000000001 holds what is no part of it: notes.txt"]
+    assert found.notes == ["step-000000001 holds files that do not belong to it: notes.txt"]
 
 
 def test_a_checkpoints_folder_that_vanished_is_made_again(tmp_path):
@@ -423,20 +426,110 @@ def test_state_that_json_cannot_hold_is_refused_with_its_path(value):
     class Odd:
         """Have state that cannot be kept."""
 
-        buffer: list = memory(factory=list)
+        buffer: list = state(factory=lambda: [0, value])
 
         @hookimpl
         def before_step(self):
             return None
 
-        def state(self):
-            return {"buffer": [0, value]}
-
-        def load_state(self, state):
-            pass
-
     with pytest.raises(PluginError, match=r"state\.buffer\[1\]"):
         capture(train(Odd()))
+
+
+# ── any state ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@component(source="a test")
+class Anything:
+    """Keep whatever a test puts here."""
+
+    kept: dict = state(factory=dict)
+    other: object = state()
+
+    @hookimpl
+    def before_step(self):
+        return None
+
+
+def tensor_of(dtype, shape, content):
+    """Make a tensor of any bits, of which truth values may have two."""
+    size = torch.Size(shape).numel()
+    if dtype is torch.bool:
+        return torch.tensor([bool(content[place % len(content)] % 2) for place in range(size)]).reshape(shape)
+    count = size * torch.empty((), dtype=dtype).element_size()
+    raw = bytes(content[place % len(content)] for place in range(count))
+    return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(shape) if size else torch.empty(shape, dtype=dtype)
+
+
+ANY_TEXT = st.text(st.characters() | st.sampled_from("%/._\udcff\ud800")) | st.sampled_from(["%tensor", "a/0", "%%"])
+TENSORS = st.builds(
+    tensor_of,
+    st.sampled_from(sorted(STORED, key=str)),
+    st.lists(st.integers(0, 3), max_size=3),
+    st.binary(min_size=1, max_size=40),
+)
+PLAIN = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | ANY_TEXT
+)
+VALUES = st.recursive(
+    PLAIN | TENSORS,
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(ANY_TEXT, inside, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(ANY_TEXT, VALUES, max_size=3), VALUES)
+def test_any_nesting_of_what_a_field_may_hold_survives_a_checkpoint_bit_for_bit(tmp_path, kept, other):
+    training, again = train(first := Anything()), train(second := Anything())
+    first.kept = kept
+    first.other = other
+    folder = writer.write(tmp_path, snapshot_of(training), {})
+    restore(again, reader.read(folder).snapshot)
+    shutil.rmtree(folder)
+    assert same(second.kept, kept)
+    assert same(second.other, other)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(ANY_TEXT, VALUES, max_size=4))
+def test_flattening_can_be_undone_without_a_file_too(values):
+    tensors, rest = flatten(values)
+    assert same(unflatten(tensors, json.loads(json.dumps(rest))), values)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "stored"),
+    [
+        ({}, {"a": {"%tensor": "b"}}),
+        ({}, {"a": {"%tensor": 3}}),
+        ({}, {"a": {"%tensor": ["b"]}}),
+        ({"b": torch.ones(1)}, {"a": {"%tensor": "b", "more": 1}}),
+        ({"b": torch.ones(1)}, {"a": [{"%tensor": "b"}, {"%tensor": "b"}]}),
+        ({"b": torch.ones(1)}, {"b": 1}),
+        ({}, {"a": "50 %"}),
+        ({}, {"%": 1}),
+    ],
+)
+def test_a_state_that_nobody_can_have_stored_is_refused(tensors, stored):
+    with pytest.raises(ValueError, match="tensor|stored twice|name"):
+        unflatten(tensors, stored)
+
+
+def test_a_restored_component_shares_no_value_with_what_was_read():
+    first = Anything()
+    first.kept = {"a": [torch.ones(2)]}
+    stored = snapshot_of(train(first))
+    training = train(second := Anything())
+    restore(training, stored)
+    second.kept["a"][0].zero_()
+    second.kept["a"].append(3)
+    restore(training, stored)
+    assert same(second.kept, {"a": [torch.ones(2)]})
 
 
 NAMES = [
@@ -450,17 +543,11 @@ def test_tensors_may_be_kept_under_any_text(tmp_path):
     class Odd:
         """Keep a number by each name of the user's data."""
 
-        shares: dict = memory(factory=dict)
+        shares: dict = state(factory=dict)
 
         @hookimpl
         def before_step(self):
             self.shares = {name: torch.tensor([float(place)]) for place, name in enumerate(NAMES)}
-
-        def state(self):
-            return dict(self.shares)
-
-        def load_state(self, state):
-            self.shares = state
 
     training = train(Odd())
     training.train_step()

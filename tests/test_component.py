@@ -4,7 +4,17 @@ import attrs
 import pluggy
 import pytest
 
-from gancore import PluginError, component, hookimpl, hookspecs, memory, name_of, option, preset, requires
+from gancore import (
+    PluginError,
+    cached,
+    component,
+    hookimpl,
+    hookspecs,
+    name_of,
+    option,
+    preset,
+    requires,
+)
 from gancore.plugins.calling import Component, Hooks
 from gancore.plugins.component import info_of, options_of
 
@@ -85,9 +95,9 @@ def test_a_class_without_any_hook_is_refused():
         decorate({"helper": lambda self: 1})
 
 
-def test_state_without_load_state_is_refused():
+def test_state_dict_without_load_state_dict_is_refused():
     with pytest.raises(PluginError, match="without the other"):
-        decorate({"schedule": hookimpl(lambda self: []), "state": lambda self: {}})
+        decorate({"schedule": hookimpl(lambda self: []), "state_dict": lambda self: {}})
 
 
 def test_methods_that_resemble_no_hook_are_left_alone():
@@ -99,7 +109,7 @@ def test_options_keep_name_type_default_range_and_help():
     @component(source="a test")
     class Trick:
         weight_of_it: float = option(0.5, ge=0, lt=2, help="a weight")
-        seen: list = memory(factory=list)
+        seen: list = cached(factory=list)
 
         @hookimpl
         def schedule(self):
@@ -172,7 +182,8 @@ def test_an_option_without_help_is_refused_by_name(more):
 def test_an_undeclared_attribute_is_refused_with_the_declaration_it_needs():
     trick = decorate({"schedule": hookimpl(lambda self: []), "count": 0})()
     for name in ("surprise", "count"):
-        with pytest.raises(AttributeError, match=rf"no declared field|declares no field '{name}'.*int = memory"):
+        said = rf"no field '{name}' that may change; declare one: `{name}: int = state\(0\)`"
+        with pytest.raises(AttributeError, match=said):
             setattr(trick, name, 1)
 
 

@@ -19,7 +19,7 @@ from companions import (
 )
 from torch import nn
 
-from gancore import CompositionError, Head, LabelSet, PluginError, Tail, Update, component, hookimpl, memory
+from gancore import CompositionError, Head, LabelSet, PluginError, Tail, Update, cached, component, hookimpl
 from gancore.plugins.calling import Component, Hooks
 from gancore.testing import StandIn, some_batch, some_data, train
 from gancore.train.sampling import draw_samples
@@ -497,7 +497,7 @@ def test_schedule_may_show_the_batch_that_was_shown_last_once_more():
     class Twice:
         """Two critic updates on one batch, and the reals of each as the critic saw them."""
 
-        seen: list = memory(factory=list)
+        seen: list = cached(factory=list)
 
         @hookimpl
         def schedule(self):

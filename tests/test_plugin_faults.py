@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from published import Shelf, looked_up, trick
 
-from gancore import CheckpointError, PluginError, component, hookimpl, memory, option
+from gancore import CheckpointError, PluginError, cached, component, hookimpl, option, state
 from gancore.cli import main
 from gancore.plugins import inspection
 from gancore.process import global_state
@@ -719,29 +719,28 @@ def test_writing_late_is_found_with_debug_P19(debugged, shelf):
 # ── state ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 STATEFUL = """
-seen: int = memory(0)
-buffer: torch.Tensor = memory(factory=lambda: torch.zeros(3))
+seen: int = state(0)
+buffer: torch.Tensor = state(factory=lambda: torch.zeros(3))
 
 @hookimpl
 def before_step(self, step):
     self.seen += 1
     self.buffer = self.buffer + step
-
-def state(self):
-    return {"seen": self.seen, "buffer": self.buffer}
-
-def load_state(self, state):
-    self.seen, self.buffer = state["seen"], state["buffer"]
 """
+KEEP = '{"seen": self.seen, "buffer": self.buffer}'
+LOAD = 'self.seen, self.buffer = state["seen"], state["buffer"]'
 
 
 def stateful(state=None, load=None, more="", card='source="a test"'):
-    text = STATEFUL + more
-    if state is not None:
-        text = text.replace('return {"seen": self.seen, "buffer": self.buffer}', f"return {state}")
-    if load is not None:
-        text = text.replace('self.seen, self.buffer = state["seen"], state["buffer"]', load)
-    return trick(text, card=card)
+    """Write a component whose fields are saved; given `state` or `load`, by methods of its own."""
+    own = f"""
+def state_dict(self):
+    return {state or KEEP}
+
+def load_state_dict(self, state):
+    {load or LOAD}
+"""
+    return trick(STATEFUL + more + (own if state or load else ""), card=card)
 
 
 @pytest.mark.parametrize(
@@ -757,13 +756,15 @@ def stateful(state=None, load=None, more="", card='source="a test"'):
         pytest.param('{"f": 2**70}', "state.f is 118", id="P20-big"),
         pytest.param('{"f": {"g": {3: 1}}}', "state.f.g holds the key 3", id="P20-key"),
         pytest.param("{3: 1}", "state holds the key 3", id="P20-key-on-top"),
-        pytest.param("{3: torch.ones(1)}", "a tensor under 3", id="P20-tensor-key"),
-        pytest.param('{"f": [torch.ones(1)]}', "state.f[0] is tensor([1.])", id="P20-tensor-in-a-list"),
+        pytest.param("{3: torch.ones(1)}", "state holds the key 3", id="P20-tensor-key"),
+        pytest.param('{"f": [{"g": torch.ones(1) * 1j}]}', "f[0].g is a tensor of torch.complex64", id="P20-inside"),
+        pytest.param('{"f": torch.Size([1])}', "state.f is torch.Size([1])", id="P20-tuple-of-another-kind"),
+        pytest.param("{'f': (lambda x: [x.append(x), x][1])([])}", "nested deeper than 16 levels", id="P20-cycle"),
         pytest.param('{"f": torch.ones(1) * 1j}', "torch.complex64", id="P20-complex-tensor"),
         pytest.param('{"f": torch.eye(2).to_sparse()}', "torch.sparse_coo", id="P20-sparse"),
         pytest.param('{"f": torch.ones(1, device="meta")}', "on meta", id="P20-meta"),
-        pytest.param("[1]", "state() gave [1], no dict", id="P20-list"),
-        pytest.param("self.nothing", "state() failed: AttributeError", id="P20-raises"),
+        pytest.param("[1]", "state_dict() returned [1], not a dict", id="P20-list"),
+        pytest.param("self.nothing", "state_dict() failed: AttributeError", id="P20-raises"),
     ],
 )
 def test_state_that_cannot_be_stored_is_refused_at_step_0_with_its_path(refused, shelf, tmp_path, state, path):
@@ -796,10 +797,18 @@ def newest(folder, root):
     return found
 
 
+def test_a_field_that_holds_what_cannot_be_stored_is_named_P20(refused, shelf):
+    shelf.publish(trick(STATEFUL.replace("torch.zeros(3)", "{1, 2}")))
+    said = refused(*RUN, "--reg", "faulty")
+    assert "faulty cannot be saved: state.buffer is {1, 2}" in said
+    assert "gan-faulty 1.0.0" in said
+    assert "anything else in cached()" in said
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        pytest.param({"load": 'raise ValueError("no")'}, "load_state() failed: ValueError: no", id="P21-raises"),
+        pytest.param({"load": 'raise ValueError("no")'}, "load_state_dict() failed: ValueError: no", id="P21-raises"),
         pytest.param({"load": 'self.seen = state["sean"]'}, "failed: KeyError: 'sean'", id="P21-missing-key"),
         pytest.param({"load": 'self.seen = state["seen"]'}, "has changed buffer", id="P21-forgets-one"),
         pytest.param({"state": '{"seen": self.seen}'}, "has lost buffer", id="P21-extra-key"),
@@ -827,11 +836,19 @@ def test_state_that_is_not_taken_back_is_refused_and_nothing_changes(gan_here, r
     gan_here(*again)
 
 
-def test_a_store_that_is_empty_may_come_back_as_none_P21(gan_here, shelf):
-    lean = '{"seen": self.seen, **({} if self.buffer is None else {"buffer": self.buffer[:0]})}'
-    gan_here(*paused(gan_here, shelf, stateful(lean, 'self.seen, self.buffer = state["seen"], torch.zeros(3)')))
-    shelf.publish(stateful(lean, 'self.seen, self.buffer = state["seen"], None').replace("self.buffer + step", "None"))
-    gan_here("run", "--resume", "r", "--steps", "6")
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        pytest.param(STATEFUL.replace("Tensor = state(", "Tensor = cached("), "it has lost buffer", id="P21-fewer"),
+        pytest.param(f"{STATEFUL}\nmore: int = state(0)\n", "it has added more", id="P21-more"),
+    ],
+)
+def test_a_component_with_other_fields_than_were_stored_is_refused_P21(gan_here, refused, shelf, now, said):
+    again = paused(gan_here, shelf, stateful())
+    shelf.publish(trick(now))
+    error = refused(*again)
+    assert "faulty does not take its stored state" in error
+    assert said in error
 
 
 def test_no_component_is_changed_where_one_does_not_take_its_state_P21():
@@ -839,17 +856,11 @@ def test_no_component_is_changed_where_one_does_not_take_its_state_P21():
     class Good:
         """Count."""
 
-        seen: int = memory(0)
+        seen: int = state(0)
 
         @hookimpl
         def before_step(self):
             self.seen += 1
-
-        def state(self):
-            return {"seen": self.seen}
-
-        def load_state(self, state):
-            self.seen = state["seen"]
 
     @component(source="a test")
     class Bad:
@@ -859,10 +870,10 @@ def test_no_component_is_changed_where_one_does_not_take_its_state_P21():
         def before_step(self):
             pass
 
-        def state(self):
+        def state_dict(self):
             return {}
 
-        def load_state(self, state):
+        def load_state_dict(self, state):
             raise ValueError("no")
 
     first = train(Good(), Bad())
@@ -971,17 +982,17 @@ def test_a_migration_that_fails_is_named_P23(gan_here, refused, shelf):
     assert "migrate() failed: KeyError: 'count'" in refused(*again)
 
 
-def test_tensors_that_change_without_state_are_told_while_running_P24(gan_here, shelf):
-    forgetful = STATEFUL.partition("def state")[0]
-    shelf.publish(trick(forgetful))
-    words = ("run", *TINY, "--steps", "4", "--log-every", "1", "--out")
-    said = gan_here(*words, "r", "--reg", "faulty").stderr
-    assert said.count("faulty keeps tensors that change, but has no state()") == 1
-    cached = forgetful.replace(
-        "self.buffer = self.buffer + step", "self.buffer = self.buffer + 1 if step == 1 else self.buffer"
-    )
-    shelf.publish(trick(cached))
-    assert "no state()" not in gan_here(*words, "s", "--reg", "faulty").stderr
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("self.count = 1", "Trick has no field 'count' that may change; declare one: `count: int = state(0)`"),
+        ("self.weight = 2.0", "Trick.weight is an option, which keeps the value that the user chose"),
+    ],
+)
+def test_setting_what_is_not_saved_is_refused_with_the_declaration_it_needs_P24(refused, shelf, line, said):
+    code = f'weight: float = option(1.0, help="a factor")\n\n@hookimpl\ndef before_step(self):\n    {line}\n'
+    shelf.publish(trick(code))
+    assert said in refused(*RUN, "--reg", "faulty")
 
 
 # ── in company ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -1170,10 +1181,12 @@ def test_the_kit_finds_state_on_the_class_that_moves_the_numbers_P29():
         self.calls.append(1)
         return images * (1 + 1 / len(self.calls))
 
-    def state(self):
+    def state_dict(self):
         return {}
 
-    cls = odd(critic_view=hookimpl(critic_view), state=state, load_state=lambda self, state: None, calls=[])
+    cls = odd(
+        critic_view=hookimpl(critic_view), state_dict=state_dict, load_state_dict=lambda self, state: None, calls=[]
+    )
     with pytest.raises(AssertionError, match="two runs in one process differ"):
         check_component(cls)
 
@@ -1197,7 +1210,7 @@ def test_the_kit_finds_state_on_the_module_P29():
         check_component(odd(before_step=hookimpl(before_step)))
 
 
-def test_the_kit_finds_memory_without_state_and_names_the_field_P24():
+def test_the_kit_finds_a_cached_field_that_should_be_saved_and_names_it_P24():
     def before_step(self):
         self.seen += 1
 
@@ -1207,10 +1220,10 @@ def test_the_kit_finds_memory_without_state_and_names_the_field_P24():
     cls = odd(
         before_step=hookimpl(before_step),
         critic_view=hookimpl(critic_view),
-        seen=memory(0),
+        seen=cached(0),
         annotations={"seen": int},
     )
-    with pytest.raises(AssertionError, match=r"odd changes seen while training, but has no state\(\)"):
+    with pytest.raises(AssertionError, match=r"odd changes seen while training, which is cached\(\) and so not saved"):
         check_component(cls)
 
 
@@ -1220,22 +1233,22 @@ def test_the_kit_finds_state_that_is_not_taken_back_P21():
 
     cls = odd(
         before_step=hookimpl(before_step),
-        state=lambda self: {"seen": self.seen},
-        load_state=lambda self, state: None,
-        seen=memory(0),
+        state_dict=lambda self: {"seen": self.seen},
+        load_state_dict=lambda self, state: None,
+        seen=state(0),
         annotations={"seen": int},
     )
-    with pytest.raises(CheckpointError, match="load_state\\(\\) has changed seen"):
+    with pytest.raises(CheckpointError, match=r"load_state_dict\(\) has changed seen"):
         check_exact_resume(lambda: [cls()])
 
 
-def test_the_kit_passes_what_keeps_its_memory_and_changes_nothing_else():
+def test_the_kit_passes_what_keeps_its_state_and_changes_nothing_else():
     @component(source="a test")
     class Drifting:
         """Add a little more every step."""
 
         by: float = option(0.1, ge=0, help="what is added")
-        seen: int = memory(0)
+        seen: int = state(0)
 
         @hookimpl
         def before_step(self):
@@ -1244,12 +1257,6 @@ def test_the_kit_passes_what_keeps_its_memory_and_changes_nothing_else():
         @hookimpl
         def critic_view(self, images):
             return images + self.by * self.seen
-
-        def state(self):
-            return {"seen": self.seen}
-
-        def load_state(self, state):
-            self.seen = state["seen"]
 
     check_component(Drifting)
 

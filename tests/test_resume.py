@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gancore import CheckpointError, CompositionError, Run, compose
+from gancore import CompositionError, Run, compose
 from gancore.plugins import discovery, loading
+from gancore.plugins.component import state_fields
 from gancore.run.checkpoint import writer
+from gancore.testing import copy_state
 from gancore.tools.verify_resume import Interrupted, differences
 
 FIRST_PARTY = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
@@ -165,30 +167,26 @@ def test_every_component_goes_on_as_if_it_had_never_stopped(row, own, tmp_path):
     assert sums(parts) == sums(whole)
 
 
+def keeps_state(cls):
+    return bool(state_fields(cls)) or hasattr(cls, "state_dict")
+
+
 REMEMBERING = [
     case
     for case in CASES  # but tensorboard, which then writes every row anew to the same end
-    if hasattr(loading.load(case.values[0]), "load_state") and case.values[0].name != "tensorboard"
+    if keeps_state(loading.load(case.values[0])) and case.values[0].name != "tensorboard"
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("row", "own"), REMEMBERING)
-def test_a_component_that_forgets_would_be_found(row, own, tmp_path, monkeypatch):
+def test_a_component_that_forgets_would_be_found(row, own, tmp_path):
     whole, make = start_around(row, own, tmp_path)
     whole.fit()
-    with monkeypatch.context() as patch:
-        patch.setattr(loading.load(row), "load_state", lambda self, state: None)
-        with pytest.raises(CheckpointError, match="does not take its stored state"):
-            train_in_two_goes(make, tmp_path / "refused")
-    with monkeypatch.context() as patch:
-        patch.delattr(loading.load(row), "load_state")
-        with pytest.raises(CheckpointError, match="unexpected"):
-            train_in_two_goes(make, tmp_path / "stray")
     untrained = component_of(Run.start(make(), tmp_path / "untrained"), row)
     train_half(make, tmp_path / "in-two-goes" / "run")
     parts = Run.resume(tmp_path / "in-two-goes" / "run")
-    component_of(parts, row).load_state(untrained.state())
+    copy_state(untrained, component_of(parts, row))
     assert differences(whole.folder, parts.fit().folder) != []
 
 
@@ -208,14 +206,14 @@ def test_the_options_of_this_page_speak_of_components_that_are_there():
 # ── gan verify-resume ─────────────────────────────────────────────────────────────────────────────────────────
 
 KEEPER = """
-from gancore import component, hookimpl, memory
+from gancore import cached, component, hookimpl
 
 
 @component(source="a test")
 class Checkpoints:
     \"\"\"Grow the generator's weights a little more in each step, and keep the count to itself.\"\"\"
 
-    seen: int = memory(0)
+    seen: int = cached(0)
 
     @hookimpl
     def after_step(self, gan):
@@ -241,7 +239,7 @@ def test_a_component_that_keeps_its_state_to_itself_is_found_with_how_much_it_mo
         r"generator\.safetensors: 8 of 8 tensors differ, by at most 0\.\d+, and .*: \S+, \S+, \S+, …", done.stdout
     )
     assert "metrics.jsonl: " in done.stdout and "samples/final.png differs" in done.stdout
-    assert "keeper remembers something, but has no state()" in done.stderr
+    assert "keeper has cached() fields, which are not saved" in done.stderr
 
 
 def test_a_recipe_is_verified_by_name_and_a_component_file_of_a_run_only_if_it_is_named(gan_here, tmp_path):

@@ -62,7 +62,7 @@ def about(folder: Path, for_good: bool) -> dict[str, Any]:
     manifest: dict[str, Any] = {}
     problem, size = "", 0
     try:
-        manifest = dict(verified.unseal(folder).manifest)
+        manifest = dict(verified.open_folder(folder).manifest)
     except CheckpointError as error:
         problem = error.what
     with contextlib.suppress(OSError):  # a run that is training may prune it meanwhile
@@ -123,10 +123,10 @@ def compared(run: Path, sound: list[Path], files: Callable[[str], bool]) -> tupl
         return {}, ""
     try:
         from gancore.hardware.startup import leave_compiler_out
-        from gancore.tools.verify_checkpoints import misfits
+        from gancore.tools.verify_checkpoints import unusable_checkpoints
 
         leave_compiler_out()
-        return misfits(run, sound, files), ""
+        return unusable_checkpoints(run, sound, files), ""
     except ImportError as error:
         why = str(error)
     except GanError as error:
@@ -137,7 +137,7 @@ def compared(run: Path, sound: list[Path], files: Callable[[str], bool]) -> tupl
 def notes_of(folder: Path) -> list[str]:
     """Name what lies in a checkpoint and is no part of it."""
     try:
-        return verified.unseal(folder).notes()
+        return verified.open_folder(folder).notes()
     except CheckpointError:
         return []
 

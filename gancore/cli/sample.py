@@ -97,7 +97,7 @@ def stored_labels(run: Path) -> tuple[LabelSet, ...] | None:
     """Read the label sets of a run from its newest checkpoint, without torch; None where none can be read."""
     for folder in reversed(writer.steps(run / directory.CHECKPOINTS)):
         try:
-            found = verified.unseal(folder).state()["label_sets"]
+            found = verified.open_folder(folder).state()["label_sets"]
         except (CheckpointError, KeyError):  # damaged, or of an older format: `Run.load` says so
             continue
         return tuple(LabelSet(each["name"], tuple(each["classes"])) for each in found)

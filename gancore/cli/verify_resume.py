@@ -93,6 +93,6 @@ def report(verdict: Verdict, as_json: bool) -> None:
         )
     if verdict.differences:
         for name in verdict.suspects:
-            note(f"{name} remembers something, but has no state() to keep it by")
+            note(f"{name} has cached() fields, which are not saved: declare by state() what a resumed run needs")
         if verdict.device != "cpu":
             note(f"some kernels of {verdict.device} do not repeat themselves; --device cpu tells them from components")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import torch
 from attrs import evolve, field, frozen
 from torch import Tensor, nn
@@ -60,7 +58,6 @@ class GuardedHooks(Hooks):
             for hook, found in self._implementations.items()
         }
         self._settings: Settings = {}
-        self._seen: dict[str, tuple[list[Mark], int]] = {}
         self._shapes: tuple[Shape, Shape] | None = None  # of a sample, and of what the critic is built for
 
     def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
@@ -99,11 +96,13 @@ class GuardedHooks(Hooks):
         )
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
-        """Collect every answer that is not None; with each row, look around and remark what is forgotten."""
+        """Collect every answer that is not None; with each row, check the settings of the process."""
         found = super().all(hook, **given)
-        return found + self._look_around(given["row"]["step"]) if hook == "record" else found
+        if hook == "record":
+            self._check_settings(given["row"]["step"])
+        return found
 
-    def _look_around(self, step: int) -> list[tuple[str, Any]]:
+    def _check_settings(self, step: int) -> None:
         if self._settings and (changed := put_back(self._settings)):
             raise PluginError(
                 f"a component changed {' and '.join(changed)} before step {step}",
@@ -111,21 +110,6 @@ class GuardedHooks(Hooks):
                 fix="--debug watches every call, and names the component",
             )
         self._settings = self._settings or settings()  # only now: whoever trains sets up signals after the build
-        return [
-            (each.name, f"{each.name} keeps tensors that change, but has no state(): a resumed run will differ")
-            for each in self.chosen
-            if not hasattr(each.component, "state") and self._moves(each)
-        ]
-
-    def _moves(self, each: Component) -> bool:
-        """Whether a component's tensors have now moved between rows for the second time: once may fill a cache."""
-        marks, times = self._seen.get(each.name, ([], 0))
-        now = [(weakref.ref(tensor), tensor._version) for tensor in tensors_of(each.component)]  # noqa: SLF001
-        moved = len(now) != len(marks) or any(
-            old() is not new() or before != after for (old, before), (new, after) in zip(marks, now, strict=True)
-        )
-        self._seen[each.name] = now, times + moved
-        return moved and times == 2
 
 
 Shape = tuple[int, ...]
@@ -133,19 +117,6 @@ Shape = tuple[int, ...]
 
 def _sizes(shape: Shape) -> str:
     return ", ".join(map(str, shape))
-
-
-Mark = tuple["weakref.ref[Tensor]", int]
-
-
-def tensors_of(component: Any) -> list[Tensor]:
-    """List the tensors that lie in a component's fields, or in lists and dicts there."""
-    found: list[Tensor] = []
-    for each in attrs.fields(type(component)):
-        value = getattr(component, each.name, None)
-        items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else [value]
-        found += [item for item in items if isinstance(item, Tensor)]
-    return found
 
 
 @frozen(eq=False)

@@ -1,4 +1,4 @@
-"""What makes a class a component: `@component`, `option()`, `memory()`, and the rules it states about its company."""
+"""What makes a class a component: `@component`, its fields by `option()`, `state()` and `cached()`, and its rules."""
 
 from __future__ import annotations
 
@@ -147,11 +147,45 @@ def option(
     return attrs.field(default=default, validator=_check, metadata={"option": about})
 
 
-def memory(default: Any = None, *, factory: Callable[[], Any] | None = None) -> Any:
-    """Declare a field that changes while training. It is kept across a resume only if `state()` returns it."""
-    if factory is not None:
-        return attrs.field(factory=factory, init=False, repr=False)
-    return attrs.field(default=default, init=False, repr=False)
+def state(default: Any = None, *, factory: Callable[[], Any] | None = None) -> Any:
+    """Declare a field that changes while training. gancore saves it in checkpoints and restores it.
+
+    It may hold tensors, finite numbers, text, None, and lists and dicts with text keys of these, nested as you like.
+    A restored tensor lies on the CPU: write `.to(device)` where it is used.
+    """
+    return _changing_field("state", default, factory)
+
+
+def cached(default: Any = None, *, factory: Callable[[], Any] | None = None) -> Any:
+    """Declare a field that changes while training and is not saved.
+
+    Use it for what a resumed run computes or opens again, such as statistics of the data or an open file.
+    """
+    return _changing_field("cached", default, factory)
+
+
+def _changing_field(kind: str, default: Any, factory: Callable[[], Any] | None) -> Any:
+    if isinstance(default, list | dict | set):
+        name = type(default).__name__
+        what = f"the default of a field is {default!r}, which all objects would share"
+        raise PluginError(what, fix=f"{kind}(factory={name})")
+    chosen: dict[str, Any] = {"default": default} if factory is None else {"factory": factory}
+    return attrs.field(**chosen, init=False, repr=False, metadata={kind: True})
+
+
+def state_fields(cls: Any) -> tuple[str, ...]:
+    """Return the names of the fields that a component class declares by `state()`."""
+    return tuple(field.name for field in attrs.fields(cls) if "state" in field.metadata)
+
+
+def cached_fields(cls: Any) -> tuple[str, ...]:
+    """Return the names of the fields that a component class declares by `cached()`."""
+    return tuple(field.name for field in attrs.fields(cls) if "cached" in field.metadata)
+
+
+def has_state(component: Any) -> bool:
+    """Return whether a component has anything to be saved: fields by `state()`, or a `state_dict()` of its own."""
+    return bool(state_fields(type(component))) or hasattr(component, "state_dict")
 
 
 # the names that components go by in the composition that they were last bound into
@@ -205,7 +239,7 @@ def info_of(thing: Any) -> ComponentInfo:
     return info
 
 
-@dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(option, memory))
+@dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(option, state, cached))
 def component(
     bare: object = None,
     /,
@@ -219,19 +253,24 @@ def component(
     known_as: Mapping[str, str] | None = None,
     api: int | None = None,
 ) -> Callable[[type[T]], type[T]]:
-    """Make a class a component: its fields are options, its `@hookimpl` methods are where it acts.
+    """Make a class a component: its fields are options and state, its `@hookimpl` methods are called.
 
-    `source` cites the paper and may not be empty. `provides` lists tags that other components' `rules` may speak of.
-    `defaults` are choices that replace those of gancore wherever the user makes none, in the form of a recipe, e.g.
-    `{"optim": "descent", "descent": {"lr": 1e-4}}`. `defaults_with` maps a tag to further ones, which hold beside a
-    component that provides the tag, and win over `defaults`.
-    `state_version` is raised when `state()` changes its form; `migrate(state, from_version)`, where a component has it,
-    returns a state of an older form in the present one. `known_as` holds words by which users may look for it, each
-    with what they should know then, or "": whoever asks for one of them is pointed to this component. It is read from
-    the source, so it must be a literal. `api` is the version of the hooks that it was written for: any from
-    `gancore.hookspecs.OLDEST_API` to `API` works, and the present one stands where none is given.
+    - `source` cites where the technique comes from, and may not be empty.
+    - `provides` lists tags, which the `rules` of other components may name.
+    - `rules` lists what this component `requires`, `conflicts` with, or warns of.
+    - `defaults` are choices that replace those of gancore wherever the user makes none, in the form
+      of a recipe, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`.
+    - `defaults_with` maps a tag to further defaults, which hold beside a component that provides the
+      tag, and win over `defaults`.
+    - `state_version`: raise it when the `state()` fields change. `migrate(state, from_version)`,
+      where the class has it, is given an older state, a dict by field name, and returns it in the
+      present form.
+    - `known_as` maps other words by which users may look for this component to what they should know
+      then, or to "". It is read from the source, so it must be a literal.
+    - `api` is the version of the hooks that the class was written for, from
+      `gancore.hookspecs.OLDEST_API` to `API`; by default the present one.
 
-    Raises PluginError for a class that could never act as it seems to: see `check_hooks`.
+    Raises PluginError for a class whose methods would never be called: see `check_hooks`.
     """
     if bare is not None:
         raise PluginError(
@@ -256,7 +295,7 @@ def component(
         if defined.__hash__ is None:
             raise PluginError(f"{cls.__name__} cannot be hashed", fix="leave __eq__ out, or define __hash__ beside it")
         check_fields(defined)
-        explain_undeclared(defined)
+        restrict_assignment(defined)
         setattr(defined, INFO, info)
         return defined
 
@@ -335,23 +374,36 @@ def check_fields(cls: Any) -> None:
             )
 
 
-def explain_undeclared(cls: Any) -> None:
-    """Let an assignment to an attribute that is no declared field say how to declare one."""
+def restrict_assignment(cls: Any) -> None:
+    """Let hooks set `state()` and `cached()` fields alone; the error for any other attribute says how to declare it."""
     assign = cls.__setattr__
-    declared = {each.name for each in attrs.fields(cls)}
+    declared = {each.name: each for each in attrs.fields(cls)}
+    changing = {*state_fields(cls), *cached_fields(cls)}
 
     def set_attribute(self: Any, name: str, value: Any) -> None:
-        try:
+        if name in changing or isinstance(inspect.getattr_static(type(self), name, None), property):
             assign(self, name, value)
-        except AttributeError as error:
-            if name in declared or isinstance(inspect.getattr_static(type(self), name, None), property):
-                raise
-            raise AttributeError(
-                f"{cls.__name__} declares no field {name!r}: write `{name}: {type(value).__name__} = memory(…)` in the "
-                "class, and return it from state() if a resumed run needs it"
-            ) from error
+            return
+        if name in declared and "option" in declared[name].metadata:
+            what = f"{cls.__name__}.{name} is an option, which keeps the value that the user chose"
+            name = f"current_{name}"
+        else:
+            what = f"{cls.__name__} has no field {name!r} that may change"
+        raise AttributeError(
+            f"{what}; declare one: `{_declaration(name, value)}`, or by cached() if it need not be saved"
+        )
 
     cls.__setattr__ = set_attribute
+
+
+def _declaration(name: str, value: Any) -> str:
+    """Write the line that declares a field for a value like this one."""
+    kind = type(value).__name__
+    if type(value) in (bool, int, float, str):
+        return f"{name}: {kind} = state({type(value)()!r})"
+    if type(value) in (list, dict):
+        return f"{name}: {kind} = state(factory={kind})"
+    return f"{name}: {kind} | None = state()"
 
 
 SPECS: dict[str, tuple[str, ...]] = {
@@ -385,8 +437,9 @@ def check_hooks(cls: type) -> None:
                 where=where,
                 fix=f"{_definition(near[0])}    with @hookimpl above it",
             )
-    if hasattr(cls, "state") != hasattr(cls, "load_state"):
-        raise PluginError(f"{cls.__name__} has one of state() and load_state() without the other", fix="define both")
+    if hasattr(cls, "state_dict") != hasattr(cls, "load_state_dict"):
+        what = f"{cls.__name__} has one of state_dict() and load_state_dict() without the other"
+        raise PluginError(what, fix="define both, or declare fields by state()")
     if not marked:
         raise PluginError(
             f"{cls.__name__} implements no hook, so it would do nothing", fix="mark its methods @hookimpl"

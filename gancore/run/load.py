@@ -10,7 +10,7 @@ from torch import nn
 
 from gancore.hardware.layout import use_channels_last
 from gancore.run.checkpoint.compare import compare
-from gancore.run.checkpoint.state import give_states, states_of
+from gancore.run.checkpoint.component_state import set_states, stored_states
 from gancore.train.build import build_generator, build_player, make_plan
 from gancore.train.networks import GAN, Player
 from gancore.train.plan import LabelSet, Plan
@@ -57,8 +57,8 @@ def open_players(
         compare("critic", critic.state_dict(), snapshot.files["critic"])
         critic.load_state_dict(snapshot.files["critic"])
         use_channels_last(GAN(gan.generator, critic, device), plan, runtime, wish, ("critic",))
-        # what components remember may have been set while they took part in building the critic
-        give_states(hooks, states_of(hooks, snapshot.files["components"], snapshot.state["components"]))
+        # the state of components may have been set while they took part in building the critic
+        set_states(hooks, stored_states(hooks, snapshot.files["components"], snapshot.state["components"]))
         return critic
 
     gan = OpenedGAN(build_player(hooks, plan, streams, device, "generator"), device, make_critic)

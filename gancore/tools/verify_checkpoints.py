@@ -1,4 +1,4 @@
-"""Whether the checkpoints of a run hold what its networks, optimisers and components want. Nothing is trained."""
+"""Check that a run could be resumed from its checkpoints. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gancore.errors import CheckpointError, UsageError
 from gancore.hardware.device import choose_runtime
 from gancore.run import directory
 from gancore.run.checkpoint import reader
-from gancore.run.checkpoint.state import expect_fit
+from gancore.run.checkpoint.state import expect_loadable
 from gancore.run.load import stored_plan
 from gancore.run.resume_checks import expect_recipe
 from gancore.run.session import reopen
@@ -22,24 +22,26 @@ from gancore.train.loop import Training
 from gancore.train.rng import Streams
 
 
-def misfits(run: Path, found: Sequence[Path], files: Callable[[str], bool]) -> dict[str, str]:
-    """Say by name which of the sound checkpoints `found` of a run could not be gone on with, and why.
+def unusable_checkpoints(run: Path, found: Sequence[Path], files: Callable[[str], bool]) -> dict[str, str]:
+    """Return why a run could not be resumed from some of its intact checkpoints `found`, by their names.
 
     The networks are built on the CPU from the run's recipe and the shape of its data, which need not be there.
-    `files` says which component files may be run. Raises GanError where they cannot be built.
+    `files` returns whether a component file may be imported. Raises GanError where the networks cannot be built.
     """
     composition = reopen(run, (), files)
     settings = evolve(composition.settings, device="cpu")
-    streams, runtime = Streams(settings.seed), choose_runtime(settings)
+    streams = Streams(settings.seed)
+    runtime = choose_runtime(settings)
     plan = stored_plan(composition, streams, reader.read(found[-1]).snapshot)
     gan = build(composition.hooks, plan, streams, runtime.device)
-    training = Training(TrainingContext(gan, composition.hooks, plan, streams, runtime, None), DataOrder(1, 1, streams))
-    told = {}
+    context = TrainingContext(gan, composition.hooks, plan, streams, runtime, None)
+    training = Training(context, DataOrder(1, 1, streams))
+    reasons = {}
     for path in found:
         snapshot = reader.read(path).snapshot
         try:
             expect_recipe(composition, snapshot.state, str(run / directory.RECIPE), changed_data=False)
-            expect_fit(training, snapshot)
+            expect_loadable(training, snapshot)
         except (CheckpointError, UsageError) as error:
-            told[path.name] = f"{path.name}: {error.what}"
-    return told
+            reasons[path.name] = f"{path.name}: {error.what}"
+    return reasons

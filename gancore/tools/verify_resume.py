@@ -10,12 +10,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import attrs
 import torch
 from attrs import define, frozen
 from torch import Tensor
 
 from gancore.errors import GanError
+from gancore.plugins.component import cached_fields
 from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.toml import layer_of
 from gancore.run import directory
@@ -40,7 +40,7 @@ class Verdict:
     pictures: int
     device: str
     differences: tuple[str, ...] = ()
-    suspects: tuple[str, ...] = ()  # components that remember something and have no state()
+    suspects: tuple[str, ...] = ()  # components with fields that are not saved
 
 
 @define(eq=False, repr=False)
@@ -110,12 +110,8 @@ def _settle(parent: int, threads: int) -> None:
 
 
 def suspects(composition: Composition) -> list[str]:
-    """Name the components that have fields for what they remember, and no `state()` to keep it by."""
-    return [
-        each.name
-        for each in composition.chosen
-        if not hasattr(each.component, "state") and not all(field.init for field in attrs.fields(type(each.component)))
-    ]
+    """Name the components that have `cached()` fields, which are not saved."""
+    return [each.name for each in composition.chosen if cached_fields(type(each.component))]
 
 
 # ── what two runs left ────────────────────────────────────────────────────────────────────────────────────────

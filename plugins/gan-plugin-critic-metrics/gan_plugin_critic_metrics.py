@@ -2,7 +2,7 @@
 
 import torch
 
-from gancore import GAN, component, hookimpl, memory, option, warns_without
+from gancore import GAN, cached, component, hookimpl, option, state, warns_without
 
 
 def share_above(scores, level):
@@ -84,8 +84,8 @@ class GradientFlow:
     where the update was then skipped; a weight that no gradient reaches has 0, a player without update no figure.
     """
 
-    gan: GAN | None = memory()
-    figures: dict[str, torch.Tensor] = memory(factory=dict)  # since the last row
+    gan: GAN | None = cached()
+    figures: dict[str, torch.Tensor] = state(factory=dict)  # since the last row
 
     @hookimpl
     def before_step(self, gan):
@@ -106,9 +106,3 @@ class GradientFlow:
     def measure(self):
         found, self.figures = self.figures, {}
         return {name: float(figure) for name, figure in found.items()}
-
-    def state(self):
-        return dict(self.figures)
-
-    def load_state(self, state):
-        self.figures = dict(state)

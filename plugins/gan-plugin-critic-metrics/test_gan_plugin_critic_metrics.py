@@ -7,7 +7,7 @@ from torch import nn
 from gan_plugin_critic_metrics import CriticAccuracy, CriticOutput, GradientFlow, rank_accuracy
 from gancore import Update, component, hookimpl
 from gancore.plugins.component import info_of
-from gancore.testing import check_component, scores_batch, some_batch, train
+from gancore.testing import check_component, copy_state, scores_batch, some_batch, train
 
 torch.set_num_threads(1)
 
@@ -254,5 +254,5 @@ def test_gradients_of_a_skipped_update_are_seen():
 def test_figures_of_an_open_row_survive_a_resume():
     flow, again = GradientFlow(), GradientFlow()
     train(flow).train_step()
-    again.load_state(flow.state())
+    copy_state(flow, again)
     assert again.measure() == flow.measure() != {}

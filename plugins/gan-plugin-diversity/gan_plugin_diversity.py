@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gancore import CompositionError, DataError, Progress, component, hookimpl, memory, option
+from gancore import CompositionError, DataError, Progress, cached, component, hookimpl, option
 
 # ── collapse ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -45,8 +45,8 @@ class Collapse:
 
     every: int = option(0, ge=0, help="steps between measurements; 0 measures whenever samples are drawn")
     images: int = option(512, ge=2, help="samples and reals to compare; fewer reals where the data holds fewer")
-    reals: Tensor | None = memory()  # [n, d], the same all the run
-    distance: Tensor | None = memory()  # of the reals
+    reals: Tensor | None = cached()  # [n, d], the same all the run
+    distance: Tensor | None = cached()  # of the reals
 
     @hookimpl(trylast=True)  # once others have wrapped the data
     def adapt_data(self, data: Any) -> None:
@@ -162,8 +162,8 @@ class Modes:
 
     every: int = option(0, ge=0, help="steps between measurements; 0 measures whenever samples are drawn")
     images: int = option(2500, ge=1, help="n, samples to draw; the sources draw 2500")
-    means: Tensor | None = memory()
-    sigma: float | None = memory()
+    means: Tensor | None = cached()
+    sigma: float | None = cached()
 
     @hookimpl(tryfirst=True)  # before others wrap the data
     def adapt_data(self, data: Any) -> None:

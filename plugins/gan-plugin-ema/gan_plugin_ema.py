@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import torch
 
-from gancore import component, hookimpl, memory, option
+from gancore import component, hookimpl, option, state
 
 
 @component(
@@ -24,8 +24,8 @@ class EMA:
     decay: float = option(0.999, ge=0, lt=1, help="share of the old average kept in each generator update, 0 to 1")
     start: int = option(0, ge=0, help="steps before averaging begins; until then the average is the current weights")
     ramp: bool = option(True, help="true lowers the decay to (1 + n)/(10 + n) at the n-th averaged update")
-    weights: dict[str, torch.Tensor] = memory(factory=dict)  # θ̄ by the parameter's name
-    updates: int = memory(0)  # n
+    weights: dict[str, torch.Tensor] = state(factory=dict)  # θ̄ by the parameter's name
+    updates: int = state(0)  # n
 
     @hookimpl
     def after_generator_update(self, gan, step):
@@ -51,11 +51,3 @@ class EMA:
             for name, weight in average.named_parameters():
                 weight.copy_(self.weights[name])
         return average
-
-    def state(self):
-        return {"updates": self.updates, **{f"weights/{name}": weight for name, weight in self.weights.items()}}
-
-    def load_state(self, state):
-        self.updates = state["updates"]
-        tensors = {key: value for key, value in state.items() if key != "updates"}
-        self.weights = {key.removeprefix("weights/"): weight.clone() for key, weight in tensors.items()}

@@ -110,16 +110,6 @@ def test_the_sampling_network_is_another_object_than_the_generator():
     assert (only(net), only(ema.sampling_generator(net))) == (2.0, 1.5)
 
 
-def test_the_stored_average_is_not_written_into_by_later_updates():
-    ema, net = averaged([1.0, 2.0], decay=0.5)
-    resumed = EMA(decay=0.5)
-    state = {key: value.clone() if key != "updates" else value for key, value in ema.state().items()}
-    before = state["weights/0.weight"].clone()
-    resumed.load_state(state)
-    resumed.after_generator_update(SimpleNamespace(generator=SimpleNamespace(network=network(7.0))), 2)
-    assert torch.equal(state["weights/0.weight"], before)
-
-
 def test_ema_changes_no_bit_of_training():
     one, other = train(EMA()), train()
     for training in (one, other):

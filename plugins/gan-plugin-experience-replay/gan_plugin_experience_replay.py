@@ -2,7 +2,7 @@
 
 import torch
 
-from gancore import Update, component, hookimpl, memory, option
+from gancore import Update, cached, component, hookimpl, option, state
 
 
 @component(
@@ -35,11 +35,11 @@ class ExperienceReplay:
     extra_after: int = option(
         195, ge=1, help="fakes pushed between extra updates; the source takes half the batches of an epoch (extra-step)"
     )
-    images: torch.Tensor | None = memory()  # [room, *shape], of which `count` are filled
-    labels: torch.Tensor | None = memory()  # [room, L]
-    count: int = memory(0)
-    seen: int = memory(0)  # n, fakes pushed so far, or since the store was emptied
-    ahead: int = memory(0)  # critic updates of this step that come before the extra one
+    images: torch.Tensor | None = state()  # [room, *shape], of which `count` are filled
+    labels: torch.Tensor | None = state()  # [room, L]
+    count: int = state(0)
+    seen: int = state(0)  # n, fakes pushed so far, or since the store was emptied
+    ahead: int = cached(0)  # critic updates of this step that come before the extra one
 
     @hookimpl(trylast=True)  # so that the extra update comes last, and all others are counted
     def adapt_schedule(self, updates, step):
@@ -104,15 +104,18 @@ class ExperienceReplay:
         self.images = images.new_empty(self.room, *images.shape[1:]) if free else self.images.to(images)
         self.labels = labels.new_empty(self.room, *labels.shape[1:]) if free else self.labels.to(labels)
 
-    def state(self):
+    def state_dict(self):
+        """Return the state without the places of the store that are still free."""
         numbers = {"count": self.count, "seen": self.seen}
         if self.images is None:
             return numbers
         return {**numbers, "images": self.images[: self.count], "labels": self.labels[: self.count]}
 
-    def load_state(self, state):
-        self.count, self.seen, self.images, self.labels = state["count"], state["seen"], None, None
-        if self.count:
+    def load_state_dict(self, state):
+        self.count = state["count"]
+        self.seen = state["seen"]
+        self.images = self.labels = None
+        if "images" in state:
             self.reserve(state["images"], state["labels"])
             self.images[: self.count] = state["images"]
             self.labels[: self.count] = state["labels"]

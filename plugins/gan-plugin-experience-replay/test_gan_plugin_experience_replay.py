@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from gan_plugin_experience_replay import ExperienceReplay
-from gancore import Update, component, hookimpl, memory
-from gancore.testing import check_component, some_data, train
+from gancore import Update, cached, component, hookimpl
+from gancore.testing import check_component, copy_state, some_data, train
 
 torch.set_num_threads(1)
 
@@ -127,7 +127,7 @@ def test_share_zero_changes_no_bit_of_training():
 
 def test_restored_buffer_goes_on_as_the_old_one():
     one, other = filled(80, capacity=10), ExperienceReplay(capacity=10)
-    other.load_state(one.state())
+    copy_state(one, other)
     for step in range(5):
         shown = [replay.critic_fakes(*fakes(1000 + 8 * step), step, rng(step)) for replay in (one, other)]
         assert torch.equal(shown[0][0], shown[1][0])
@@ -136,7 +136,7 @@ def test_restored_buffer_goes_on_as_the_old_one():
 
 def test_empty_buffer_can_be_restored():
     replay = ExperienceReplay()
-    replay.load_state(ExperienceReplay().state())
+    copy_state(ExperienceReplay(), replay)
     assert replay.count == 0
 
 
@@ -164,7 +164,7 @@ class Coloured(nn.Module):
 class Witness:
     """Build the generator above, and note each critic update: what it is shown."""
 
-    shown: list = memory(factory=list)
+    shown: list = cached(factory=list)
 
     @hookimpl
     def make_generator(self):
@@ -303,7 +303,7 @@ def test_no_extra_update_comes_before_its_start():
 def test_a_store_restored_in_between_goes_on_as_the_old_one():
     _, one = collected(3, extra_after=4)
     other = ExperienceReplay(mode="extra-step", extra_after=4)
-    other.load_state(one.state())
+    copy_state(one, other)
     shown = []
     for replay in (one, other):
         assert replay.adapt_schedule(EACH, 3) == [*EACH, EXTRA]

@@ -1,7 +1,7 @@
 import pytest
 
 from gan_plugin_n_critic import NCritic
-from gancore import component, hookimpl, memory
+from gancore import cached, component, hookimpl
 from gancore.testing import check_component, train
 
 
@@ -9,8 +9,8 @@ from gancore.testing import check_component, train
 class Witness:
     """Note each update as it is made, and the first image the critic was shown."""
 
-    seen: list = memory(factory=list)
-    shown: list = memory(factory=list)
+    seen: list = cached(factory=list)
+    shown: list = cached(factory=list)
 
     @hookimpl
     def after_critic_update(self, batch):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
-from gancore import CompositionError, DataError, component, hookimpl, memory, option, requires
+from gancore import CompositionError, DataError, cached, component, hookimpl, option, requires
 
 SIDE = 32  # pixels: larger images are averaged down to it
 LEAST = 5  # different images, of which a fifth tests the classifier
@@ -112,9 +112,9 @@ class Recognition:
     epochs: int = option(10, ge=1, help="times the classifier sees its training images; raise it for few images")
     images: int = option(1000, ge=1, help="samples drawn for each measurement")
     every: int = option(0, ge=0, help="steps between measurements; 0 measures whenever the run draws its samples")
-    net: nn.Module | None = memory()
-    score: float = memory(0.0)  # accuracy on the held-out fifth
-    shares: Tensor | None = memory()  # of the classes among the reals, [K]
+    net: nn.Module | None = cached()
+    score: float = cached(0.0)  # accuracy on the held-out fifth
+    shares: Tensor | None = cached()  # of the classes among the reals, [K]
 
     @hookimpl(trylast=True)  # once others have wrapped the data
     def adapt_data(self, data):

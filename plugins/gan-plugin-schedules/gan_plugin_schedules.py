@@ -2,7 +2,7 @@
 
 import torch
 
-from gancore import Update, component, hookimpl, memory, option, warns_without
+from gancore import Update, component, hookimpl, option, state, warns_without
 
 
 @component(source="Arjovsky et al., ICML 2017, arXiv:1701.07875; the rule is that of their program, main.py")
@@ -47,9 +47,9 @@ class Monitored:
     """
 
     threshold: float = option(0.8, ge=0, help="share of the generator's loss that the critic's must exceed")
-    last: float | None = memory()  # L_G
-    judged: int = memory(0)  # critic updates so far, skipped ones included
-    skipped: int = memory(0)
+    last: float | None = state()  # L_G
+    judged: int = state(0)  # critic updates so far, skipped ones included
+    skipped: int = state(0)
 
     @hookimpl
     def schedule(self):
@@ -69,12 +69,6 @@ class Monitored:
     @hookimpl
     def measure(self):
         return {"skipped": self.skipped / max(1, self.judged)}
-
-    def state(self):
-        return {"last": self.last, "judged": self.judged, "skipped": self.skipped}
-
-    def load_state(self, state):
-        self.last, self.judged, self.skipped = state["last"], state["judged"], state["skipped"]
 
 
 @component(
@@ -100,11 +94,11 @@ class Boosted:
     critic_chance: float = option(9e-4, ge=0, le=1, help="probability a step of a boost of the critic, 0 to 1")
     length: int = option(100, ge=1, help="steps of a boost")
     overlap: bool = option(False, help="true lets the normal updates into the ends of a boost, which is a fault")
-    player: str = memory("")  # who is boosted
-    left: int = memory(0)  # steps of the boost to come
-    steps: int = memory(0)  # so far, of which in a boost of each player:
-    critic: int = memory(0)
-    generator: int = memory(0)
+    player: str = state("")  # who is boosted
+    left: int = state(0)  # steps of the boost to come
+    steps: int = state(0)  # so far, of which in a boost of each player:
+    critic: int = state(0)
+    generator: int = state(0)
 
     @hookimpl
     def schedule(self, rng):
@@ -129,13 +123,6 @@ class Boosted:
     @hookimpl
     def measure(self):
         return {player: getattr(self, player) / max(1, self.steps) for player in ("critic", "generator")}
-
-    def state(self):
-        return {name: getattr(self, name) for name in ("player", "left", "steps", "critic", "generator")}
-
-    def load_state(self, state):
-        for name, value in state.items():
-            setattr(self, name, value)
 
 
 @component(source="Mescheder, Nowozin and Geiger, NeurIPS 2017, arXiv:1705.10461 (simultaneous gradient descent)")

@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 
-from gancore import UsageError, component, hookimpl, memory, option
+from gancore import UsageError, cached, component, hookimpl, option, state
 
 PATIENCE = 20  # rows: more than lie between two drawings of a usual run, when most metrics are measured
 
@@ -23,9 +23,9 @@ class StopWhen:
     above: float | None = option(None, help="end when the figure is at least this, in its own units")
     below: float | None = option(None, help="end when the figure is at most this, in its own units")
     rows: int = option(3, ge=1, help="rows with the figure, one after another, that must all say so")
-    held: int = memory(0)  # rows so far
-    lacking: int = memory(0)  # rows without the figure, until it is first seen
-    names: frozenset[str] = memory(frozenset())  # figures seen until then
+    held: int = state(0)  # rows so far
+    lacking: int = state(0)  # rows without the figure, until it is first seen
+    names: frozenset[str] = cached(frozenset())  # figures seen until then
 
     def __attrs_post_init__(self):
         if not self.figure or (self.above is None and self.below is None):
@@ -53,9 +53,3 @@ class StopWhen:
         low, high = self.below is not None and value <= self.below, self.above is not None and value >= self.above
         self.held = self.held + 1 if low or high else 0
         return f"{self.figure} is {value:.4g}" if self.held >= self.rows else None
-
-    def state(self):
-        return {"held": self.held, "lacking": self.lacking}
-
-    def load_state(self, state):
-        self.held, self.lacking = state["held"], state["lacking"]

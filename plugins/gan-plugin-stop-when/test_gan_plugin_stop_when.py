@@ -2,7 +2,7 @@ import pytest
 
 from gan_plugin_stop_when import StopWhen
 from gancore import UsageError
-from gancore.testing import check_component
+from gancore.testing import check_component, copy_state
 
 
 def reasons(values, **options):
@@ -36,7 +36,7 @@ def test_the_count_survives_a_resume():
     stop, again = (StopWhen(figure="a/b", above=0.5) for _ in range(2))
     for _ in range(2):
         stop.stop({"a/b": 1.0})
-    again.load_state(stop.state())
+    copy_state(stop, again)
     assert again.stop({"a/b": 1.0}) == "a/b is 1"
 
 

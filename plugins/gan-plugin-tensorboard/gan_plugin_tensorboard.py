@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gancore import RowReader, UsageError, component, hookimpl, memory
+from gancore import RowReader, UsageError, cached, component, hookimpl, state
 
 AXIS = "step"  # of every curve, so no curve itself
 
@@ -26,9 +26,9 @@ class TensorBoard:
     Raises UsageError where the package tensorboard is not installed.
     """
 
-    written: int = memory(0)  # step of the newest row that was written
-    reader: RowReader | None = memory()
-    writer: Any = memory()  # one for all drawings of a session: each makes a file of its own
+    written: int = state(0)  # step of the newest row that was written
+    reader: RowReader | None = cached()
+    writer: Any = cached()  # one for all drawings of a session: each makes a file of its own
 
     def __attrs_post_init__(self):
         if find_spec("tensorboard") is None:
@@ -58,12 +58,6 @@ class TensorBoard:
                     self.writer.add_scalar(name, value, row[AXIS])
         self.writer.add_image("samples", grid(progress, folder), progress.step, dataformats="HWC")
         self.writer.flush()
-
-    def state(self):
-        return {"written": self.written}
-
-    def load_state(self, state):
-        self.written = state["written"]
 
 
 def grid(progress, folder):

@@ -1,4 +1,4 @@
-"""Read a checkpoint back."""
+"""Read a checkpoint: the one in a folder, or the newest of a run that verifies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Checkpoint:
-    """What a verified folder holds; `notes` are remarks about the folder itself."""
+    """The contents of a verified folder; `notes` are remarks about the folder itself."""
 
     folder: Path
     snapshot: Snapshot
@@ -31,51 +31,53 @@ class Checkpoint:
 
 
 def problem(folder: Path) -> str:
-    """Say what is wrong with a checkpoint folder, or nothing."""
+    """Return what is wrong with a checkpoint folder; empty if it is intact."""
     return "; ".join(verified.faults(folder))
 
 
 def read(folder: Path, parts: Collection[str] = schema.PARTS) -> Checkpoint:
-    """Read and verify one checkpoint. Raises CheckpointError naming the file at fault; nothing is loaded before.
+    """Read and verify one checkpoint. Raises CheckpointError naming the damaged file.
 
-    Every file is verified, but only the tensors of these `parts` are kept in memory; the others' are left out.
+    Every file is verified, but only the tensors of these `parts` are loaded; the other parts stay empty.
     """
     from gancore.run.checkpoint.state import Snapshot
 
-    seal = verified.unseal(folder)
-    about: dict[str, Any] = {}
+    opened = verified.open_folder(folder)
+    is_older = opened.manifest["format"] != FORMAT  # a migration may want any part
+    contents: dict[str, Any] = {}
     files: dict[str, dict[str, Tensor]] = {}
-    for name in seal.manifest["files"]:
-        content, about[name] = seal.read(name)
+    for name in opened.manifest["files"]:
+        raw, contents[name] = opened.read(name)
         stem = name.removesuffix(TENSORS)
         if name != STATE:
-            files[stem] = _tensors(seal, name, content) if stem in parts or seal.manifest["format"] != FORMAT else {}
-    if wrong := seal.compare(about):
+            files[stem] = _tensors(folder, name, raw) if stem in parts or is_older else {}
+    if wrong := opened.compare(contents):
         raise CheckpointError("; ".join(wrong), where=str(folder))
-    snapshot = Snapshot(files, about[STATE])
+    snapshot = Snapshot(files, contents[STATE])
     try:
-        for number in range(seal.manifest["format"], FORMAT):
+        for number in range(opened.manifest["format"], FORMAT):
             snapshot = MIGRATIONS[number](snapshot)
             schema.check_parts(snapshot.files)
-            schema.check_state(snapshot.state, seal.manifest["step"])
+            schema.check_state(snapshot.state, opened.manifest["step"])
     except ValueError as error:
         raise CheckpointError(f"{folder.name} is refused: {error}", where=str(folder)) from None
-    return Checkpoint(folder, _by_own_names(snapshot), seal.manifest, seal.notes())
+    return Checkpoint(folder, _by_own_names(snapshot), opened.manifest, opened.notes())
 
 
-def _tensors(seal: verified.Sealed, name: str, content: bytes) -> dict[str, Tensor]:
+def _tensors(folder: Path, name: str, raw: bytes) -> dict[str, Tensor]:
     from safetensors.torch import load
 
     try:
-        return load(content)
-    except Exception as error:  # the library has several kinds, and says nothing of which
-        what = f"{seal.folder.name}: {name} holds tensors that cannot be read: {error}"
-        raise CheckpointError(what, where=str(seal.folder)) from error
+        return load(raw)
+    except Exception as error:  # the library raises several types and documents none of them
+        what = f"{folder.name}: {name} holds tensors that cannot be read: {error}"
+        raise CheckpointError(what, where=str(folder)) from error
 
 
 def _by_own_names(snapshot: Snapshot) -> Snapshot:
-    """Give tensors their own names back, which their files may not be able to hold."""
-    state, files = dict(snapshot.state), dict(snapshot.files)
+    """Rename tensors from the names in their files to their own, which a file may not be able to hold."""
+    state = dict(snapshot.state)
+    files = dict(snapshot.files)
     for stem, listed in state.pop("tensors", {}).items():
         stored = tensor_table.stored_names(map(tensor_table.unescaped, listed))
         files[stem] = {name: files[stem][kept] for name, kept in stored.items() if kept in files[stem]}
@@ -83,13 +85,16 @@ def _by_own_names(snapshot: Snapshot) -> Snapshot:
 
 
 def newest(folder: Path, parts: Collection[str] = schema.PARTS) -> tuple[Checkpoint | None, list[str]]:
-    """Read the newest checkpoint that verifies, or some of its parts; also say why newer ones did not."""
+    """Read the newest checkpoint that verifies, or some of its parts.
+
+    Return it, or None where there is none, and what is wrong with newer ones.
+    """
     damaged: dict[Path, str] = {}
-    # a listing made while a training process renames may show neither the old folder nor the new: look twice
+    # a listing made while a training process renames may show neither the old folder nor the new: list twice
     while left := [path for path in (steps(folder) or steps(folder)) if path not in damaged]:
         try:
             return read(left[-1], parts), list(damaged.values())
         except CheckpointError as error:
-            if left[-1].exists():  # otherwise a training process has pruned it: look what there is now
+            if left[-1].exists():  # otherwise a training process has pruned it: list what is there now
                 damaged[left[-1]] = error.what
     return None, list(damaged.values())

@@ -1,4 +1,4 @@
-"""The forms of a checkpoint's JSON files: which keys each has, and what a key may hold."""
+"""The schema of a checkpoint's JSON files: the keys of each, and the values that a key may have."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-Form = Callable[[Any], bool]
+Check = Callable[[Any], bool]  # whether a value is allowed
 PARTS = {"generator", "critic", "optim", "components"}  # each a file of tensors
-LONGEST_WORD = 1000  # letters of a name or a version
+LONGEST_WORD = 1000  # characters of a name or a version
 DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-LONGEST_SIDE, MOST_NUMBERS = 1 << 16, 1 << 25  # of one sample: what the networks will be built for
+LONGEST_SIDE = 1 << 16  # of one sample, which the networks will be built for
+MOST_NUMBERS = 1 << 25  # of one sample
 
 
 def check_manifest(manifest: Any) -> None:
-    """Raise ValueError unless `manifest` holds what a manifest holds and nothing else."""
+    """Raise ValueError unless `manifest` has the keys and values of a manifest and no others."""
     _check(manifest, MANIFEST)
 
 
 def check_state(state: Any, step: int | None = None) -> None:
-    """Raise ValueError unless `state` holds what a run's state holds and nothing else, and is of a given step."""
+    """Raise ValueError unless `state` has the keys and values of a state and no others, and is of a given step."""
     _check(state, STATE, optional={"row_step", "scales", "tensors", "recipe"})
     if step not in (None, state["step"]):
         raise ValueError(f"it is of step {state['step']}, the manifest of step {step}")
@@ -28,24 +29,25 @@ def check_state(state: Any, step: int | None = None) -> None:
 
 def check_parts(stems: Iterable[str]) -> None:
     """Raise ValueError unless these are the files of tensors that a checkpoint has."""
-    if strange := set(stems) ^ PARTS:
-        raise ValueError(f"a checkpoint has files for {', '.join(sorted(PARTS))}; not so {', '.join(sorted(strange))}")
+    if differing := sorted(set(stems) ^ PARTS):
+        expected = ", ".join(sorted(PARTS))
+        raise ValueError(f"a checkpoint has files for {expected}; missing or unknown: {', '.join(differing)}")
 
 
-def _check(value: Any, parts: Mapping[str, Form], optional: frozenset[str] | set[str] = frozenset()) -> None:
+def _check(value: Any, parts: Mapping[str, Check], optional: frozenset[str] | set[str] = frozenset()) -> None:
     if not isinstance(value, dict):
-        raise ValueError("it is no table")
-    if strange := sorted(value.keys() - parts.keys()):
-        raise ValueError(f"it has the unknown key {strange[0][:LONGEST_WORD]!r}")
+        raise ValueError("it is not an object")
+    if unknown := sorted(value.keys() - parts.keys()):
+        raise ValueError(f"it has the unknown key {unknown[0][:LONGEST_WORD]!r}")
     if missing := sorted(parts.keys() - value.keys() - optional):
         raise ValueError(f"it lacks a part of a checkpoint: {missing[0]}")
     for key, each in value.items():
         if not parts[key](each):
-            raise ValueError(f"its {key} has not the form of a {key}")
+            raise ValueError(f"its {key} is not a valid {key}")
 
 
 def _count(value: Any) -> bool:
-    return type(value) is int and value >= 0  # True is no count
+    return type(value) is int and value >= 0  # a bool is an int too
 
 
 def _word(value: Any) -> bool:
@@ -61,19 +63,24 @@ def _anything(value: Any) -> bool:
 
 
 def _shape(value: Any) -> bool:
-    sides = isinstance(value, list) and all(type(side) is int and 1 <= side <= LONGEST_SIDE for side in value)
-    return sides and len(value) in (1, 3) and math.prod(value) <= MOST_NUMBERS
+    if not isinstance(value, list) or len(value) not in (1, 3):
+        return False
+    return all(map(_side, value)) and math.prod(value) <= MOST_NUMBERS
 
 
-def _list(items: Form) -> Form:
+def _side(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= LONGEST_SIDE
+
+
+def _list(items: Check) -> Check:
     return lambda value: isinstance(value, list) and all(map(items, value))
 
 
-def _table(keys: Form, values: Form) -> Form:
+def _table(keys: Check, values: Check) -> Check:
     return lambda value: isinstance(value, dict) and all(keys(key) and values(each) for key, each in value.items())
 
 
-def _record(**parts: Form) -> Form:
+def _record(**parts: Check) -> Check:
     return lambda value: (
         isinstance(value, dict) and value.keys() == parts.keys() and all(parts[key](value[key]) for key in parts)
     )
@@ -84,9 +91,9 @@ def _number(value: Any) -> bool:
 
 
 _STORED = {"component": _word, "distribution": _word, "version": _word}
-_FORMS = _table(_text, _word)
+_TYPES = _table(_text, _word)
 _GROUPS = _list(_table(_word, _anything))
-MANIFEST: Mapping[str, Form] = {
+MANIFEST: Mapping[str, Check] = {
     "format": _count,
     "kind": _word,
     "step": _count,
@@ -94,7 +101,7 @@ MANIFEST: Mapping[str, Form] = {
     "plugins": _table(_word, _record(**_STORED)),
     "versions": _table(lambda name: DISTRIBUTION.fullmatch(name) is not None, _word),
 }
-STATE: Mapping[str, Form] = {
+STATE: Mapping[str, Check] = {
     "step": _count,
     "batches": _count,
     "attempt": _count,
@@ -107,6 +114,6 @@ STATE: Mapping[str, Form] = {
     "scales": _table(lambda role: role in ("generator", "critic"), _table(_word, _number)),
     "optimizers": _record(generator=_GROUPS, critic=_GROUPS),
     "components": _table(_word, _record(**_STORED, state_version=_count, state=_table(_text, _anything))),
-    "tensors": _record(**dict.fromkeys(sorted(PARTS), _FORMS)),
+    "tensors": _record(**dict.fromkeys(sorted(PARTS), _TYPES)),
     "recipe": _table(_text, _anything),
 }

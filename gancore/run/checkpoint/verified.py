@@ -1,7 +1,7 @@
-"""A sealed folder: the files that its SHA256SUMS lists, each read once and checked before it is believed.
+"""Verify the folder of a checkpoint: the files that its SHA256SUMS lists, each read once and checked before use.
 
-Nothing here needs torch. Sums tell damage, not malice: whoever changes a file can write its sum anew. So every file is
-held against the limits of the format too, and none is read before its size is known to be right.
+Nothing here needs torch. Sums show damage, not malice: someone who changes a file can write a new sum. So every file is
+checked against the limits of the format too, and no file is read before its size is known to be right.
 """
 
 from __future__ import annotations
@@ -23,11 +23,16 @@ from gancore.run.checkpoint import safetensors_header, schema, tensor_table
 
 FORMAT = 1
 KIND = "gancore-checkpoint"
-SUMS, MANIFEST, STATE, TENSORS = "SHA256SUMS", "manifest.json", "state.json", ".safetensors"
+SUMS = "SHA256SUMS"
+MANIFEST = "manifest.json"
+STATE = "state.json"
+TENSORS = ".safetensors"
 LARGEST = {SUMS: 1 << 16, MANIFEST: 1 << 20, STATE: 1 << 24}  # bytes
 STEM = re.compile(r"step-([0-9]{9,18})")
 SUM_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_-][A-Za-z0-9._-]{0,63})\n")
-OF_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # which appear by themselves
+OF_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # created by file managers
+
+SHOWN = 5  # files that are named
 
 # From the number of an older format to a function that turns a snapshot of it into one of the next; files stay as
 # they are. Format 1 is the first.
@@ -35,17 +40,17 @@ MIGRATIONS: dict[int, Callable[[Any], Any]] = {}
 
 
 @frozen
-class Sealed:
-    """A folder whose sums and manifest are right; its other files are still to be read."""
+class VerifiedFolder:
+    """A folder whose sums and manifest are right; its other files are checked when they are read."""
 
     folder: Path
     sums: Mapping[str, str]
     manifest: Mapping[str, Any]
 
     def read(self, name: str) -> tuple[bytes, Any]:
-        """Read a listed file, and check its size, its sum and its form. Raises CheckpointError.
+        """Read a listed file, and check its size, its sum and its format. Raises CheckpointError.
 
-        Also return what it says of itself: the forms of its tensors by stored name, or the state.
+        Return its bytes and its contents: type and shape of its tensors by stored name, or the state.
         """
         content = read_file(self.folder, name, self.sums[name], self.manifest["files"][name])
         try:
@@ -59,15 +64,15 @@ class Sealed:
         return content, state
 
     def state(self) -> dict[str, Any]:
-        """Read the state alone. Raises CheckpointError."""
+        """Read state.json alone. Raises CheckpointError."""
         return dict(self.read(STATE)[1])
 
-    def compare(self, about: Mapping[str, Any]) -> list[str]:
-        """Say where the tensors are not those that the state lists; `about` is what each file says of itself."""
-        table = about.get(STATE, {}).get("tensors") if self.manifest["format"] == FORMAT else None
-        if table is None:  # written before states had such a list, or damaged itself
+    def compare(self, contents: Mapping[str, Any]) -> list[str]:
+        """List where the tensors differ from the table in state.json; `contents` maps files to what `read` found."""
+        table = contents.get(STATE, {}).get("tensors") if self.manifest["format"] == FORMAT else None
+        if table is None:  # written before states had such a table, or damaged itself
             return []
-        found = {name.removesuffix(TENSORS): each for name, each in about.items() if name != STATE}
+        found = {name.removesuffix(TENSORS): each for name, each in contents.items() if name != STATE}
         try:
             wrong = tensor_table.differences(table, found)
         except ValueError as error:
@@ -75,14 +80,16 @@ class Sealed:
         return [f"{self.folder.name}: {each}" for each in wrong]
 
     def notes(self) -> list[str]:
-        """Name the files that lie in the folder and belong to nothing; they are never opened."""
+        """Name the files in the folder that SHA256SUMS does not list; they are never opened."""
         try:
             there = set(os.listdir(self.folder))
         except OSError:  # a training process has pruned it meanwhile
             there = set()
-        strange = sorted(there - self.sums.keys() - OF_DESKTOPS - {SUMS})
-        more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
-        return [f"{self.folder.name} holds what is no part of it: {', '.join(strange[:5])}{more}"] if strange else []
+        extra = sorted(there - self.sums.keys() - OF_DESKTOPS - {SUMS})
+        if not extra:
+            return []
+        more = f" and {len(extra) - SHOWN} more" if len(extra) > SHOWN else ""
+        return [f"{self.folder.name} holds files that do not belong to it: {', '.join(extra[:SHOWN])}{more}"]
 
 
 def name_of(step: int) -> str:
@@ -97,7 +104,7 @@ def step_of(folder: Path) -> int:
     return step if folder.name == name_of(step) else -1
 
 
-def unseal(folder: Path) -> Sealed:
+def open_folder(folder: Path) -> VerifiedFolder:
     """Read a checkpoint's sums and manifest. Raises CheckpointError naming the file at fault."""
     where = str(folder)
     if not _is_folder(folder):
@@ -116,27 +123,27 @@ def unseal(folder: Path) -> Sealed:
             raise ValueError(f"it is of step {manifest['step']}")
     except ValueError as error:
         raise CheckpointError(f"{folder.name}: {MANIFEST} is refused: {error}", where=where) from None
-    return Sealed(folder, sums, manifest)
+    return VerifiedFolder(folder, sums, manifest)
 
 
 def faults(folder: Path) -> list[str]:
-    """Say of every file of a checkpoint what is wrong with it; nothing, if it is whole."""
+    """List what is wrong with the files of a checkpoint; nothing if it is intact."""
     try:
-        sealed = unseal(folder)
+        opened = open_folder(folder)
     except CheckpointError as error:
         return [error.what]
     found = []
-    about: dict[str, Any] = {}
-    for name in sealed.manifest["files"]:
+    contents: dict[str, Any] = {}
+    for name in opened.manifest["files"]:
         try:
-            about[name] = sealed.read(name)[1]
+            contents[name] = opened.read(name)[1]
         except CheckpointError as error:
             found.append(error.what)
-    return found + sealed.compare(about)
+    return found + opened.compare(contents)
 
 
 def read_file(folder: Path, name: str, digest: str = "", size: int | None = None) -> bytes:
-    """Read a file of a checkpoint once. Raises CheckpointError unless it has the size and the SHA-256 it must have."""
+    """Read a file of a checkpoint. Raises CheckpointError unless its size and its SHA-256 are as given."""
     where = str(folder)
     try:
         with os.fdopen(atomic.open_regular(folder / name), "rb") as file:
@@ -173,8 +180,9 @@ def _read_sums(folder: Path) -> dict[str, str]:
 
 
 def _check_format(folder: Path, manifest: Any) -> None:
-    """Raise CheckpointError, before the rest is looked at, for what another gancore or another program wrote."""
-    if not isinstance(manifest, dict) or manifest.get("kind") != KIND or type(manifest.get("format")) is not int:
+    """Raise CheckpointError for the manifest of another format or another program, before the rest is checked."""
+    is_ours = isinstance(manifest, dict) and manifest.get("kind") == KIND
+    if not is_ours or type(manifest.get("format")) is not int:
         raise CheckpointError(f"{folder.name}: {MANIFEST} is not of a gancore checkpoint", where=str(folder))
     number = manifest["format"]
     if number > FORMAT:
@@ -187,18 +195,19 @@ def _check_format(folder: Path, manifest: Any) -> None:
 
 def _check_files(sums: Mapping[str, str], files: Mapping[str, int]) -> None:
     if files.keys() != sums.keys() - {MANIFEST}:
-        strange = sorted(files.keys() ^ (sums.keys() - {MANIFEST}))
-        raise ValueError(f"it and {SUMS} do not list the same files: {shortly(strange)}")
+        differing = sorted(files.keys() ^ (sums.keys() - {MANIFEST}))
+        raise ValueError(f"it and {SUMS} do not list the same files: {shortly(differing)}")
     for name in files:
         if name != STATE and not name.endswith(TENSORS):
             raise ValueError(f"{name} is no part of a checkpoint")
+    total = sum(files.values())
     memory = _memory()
-    if sum(files.values()) > memory:
-        raise ValueError(f"its files have {sum(files.values()):,} bytes; this machine has {memory:,} of memory")
+    if total > memory:
+        raise ValueError(f"its files have {total:,} bytes; this machine has {memory:,} of memory")
 
 
 def _memory() -> int:
-    """Return the bytes of memory of this machine; 1 TiB where it does not tell."""
+    """Return the bytes of memory of this machine; 1 TiB where the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

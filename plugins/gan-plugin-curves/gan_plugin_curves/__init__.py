@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from gan_plugin_curves.series import Series, moving_mean, outline, window_of
-from gancore import RowReader, UsageError, component, hookimpl, memory, option, read_rows
+from gancore import RowReader, UsageError, cached, component, hookimpl, option, read_rows
 
 FORMATS = (".png", ".svg")
 STYLE = {"text.parse_math": False, "svg.hashsalt": "gancore", "svg.fonttype": "none"}  # names may hold a $
@@ -80,8 +80,8 @@ class Curves:
     window: int = option(
         0, ge=0, help="steps over which figures are averaged; 0 takes a tenth of those made, 1000 at most; 1 none"
     )
-    reader: RowReader | None = memory()
-    series: Series = memory(factory=Series)  # of the rows read so far: the log is read once in a session
+    reader: RowReader | None = cached()
+    series: Series = cached(factory=Series)  # of the rows read so far: the log is read once in a session
 
     @hookimpl
     def draw(self, folder):

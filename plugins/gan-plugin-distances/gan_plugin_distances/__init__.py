@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gan_plugin_distances.features import EXTRACTORS, Reference, expect_halves
-from gancore import Data, Progress, component, hookimpl, memory, option
+from gancore import Data, Progress, cached, component, hookimpl, option
 
 BANDWIDTHS = (10, 15, 20, 50)  # variances of the kernels, in squared units of the features
 DIRECTIONS = 256
@@ -95,8 +95,8 @@ class Frechet:
     every: int = option(0, ge=0, help="steps between measurements; 0 measures whenever samples are drawn")
     images: int = option(1000, ge=2, help="n, samples and reals to compare")
     features: str = option("randconv", choices=tuple(EXTRACTORS), help="what is compared of images; points ignore it")
-    reference: Reference | None = memory()
-    remark: str | None = memory()  # to tell with the next row
+    reference: Reference | None = cached()
+    remark: str | None = cached()  # to tell with the next row
 
     @hookimpl(trylast=True)  # once others have wrapped the data
     def adapt_data(self, data: Data) -> None:
@@ -150,7 +150,7 @@ class MMD:
     features: str = option(
         "pixels8", choices=("pixels8", "palette"), help="what is compared of images; points ignore it"
     )
-    reference: Reference | None = memory()
+    reference: Reference | None = cached()
 
     @hookimpl(trylast=True)  # once others have wrapped the data
     def adapt_data(self, data: Data) -> None:
@@ -185,7 +185,7 @@ class SlicedWasserstein:
     every: int = option(0, ge=0, help="steps between measurements; 0 measures whenever samples are drawn")
     images: int = option(1000, ge=2, help="n, samples and reals to compare")
     features: str = option("randconv", choices=tuple(EXTRACTORS), help="what is compared of images; points ignore it")
-    reference: Reference | None = memory()
+    reference: Reference | None = cached()
 
     @hookimpl(trylast=True)  # once others have wrapped the data
     def adapt_data(self, data: Data) -> None:

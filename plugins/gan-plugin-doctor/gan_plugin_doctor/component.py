@@ -5,7 +5,7 @@ import torch
 from gan_plugin_doctor.advice import Recipe
 from gan_plugin_doctor.rules import examine
 from gan_plugin_doctor.series import Log, Series
-from gancore import component, hookimpl, memory, option
+from gancore import cached, component, hookimpl, option, state
 
 LIMIT = 512  # values kept of each figure
 SERIES = "series/"  # before a figure's name, which may be any text
@@ -24,10 +24,10 @@ class Doctor:
 
     quiet: int = option(1000, ge=0, help="steps for which a finding must have been gone to be told again")
     on_fault: str = option("tell", choices=("tell", "stop"), help="whether a fault is only told, or also ends the run")
-    log: Log = memory(factory=lambda: Log(limit=LIMIT))
-    seen: dict = memory(factory=dict)  # rule → newest step at which it was found
-    fault: str | None = memory()  # the newest row's first fault
-    recipe: Recipe = memory(factory=Recipe)  # of the run, which is asked for again after a resume
+    log: Log = state(factory=lambda: Log(limit=LIMIT))
+    seen: dict = state(factory=dict)  # rule → newest step at which it was found
+    fault: str | None = state()  # the newest row's first fault
+    recipe: Recipe = cached(factory=Recipe)  # of the run, which is asked for again after a resume
 
     @hookimpl
     def measure(self, progress):
@@ -47,15 +47,17 @@ class Doctor:
     def stop(self, row):
         return self.fault if self.on_fault == "stop" else None
 
-    def state(self):
+    def state_dict(self):
+        """Return the state with each series of the log as a tensor `[2, n]` of steps and values."""
         series = {
             f"{SERIES}{figure}": torch.tensor([each.steps, each.values], dtype=torch.float64)
             for figure, each in self.log.series.items()
         }
         return {"seen": self.seen, "fault": self.fault, **series}
 
-    def load_state(self, state):
-        self.seen, self.fault = state["seen"], state["fault"]
+    def load_state_dict(self, state):
+        self.seen = state["seen"]
+        self.fault = state["fault"]
         self.log = Log(limit=LIMIT)
         for key, value in state.items():
             if isinstance(value, torch.Tensor):

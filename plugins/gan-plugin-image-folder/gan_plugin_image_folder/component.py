@@ -23,7 +23,7 @@ from gan_plugin_image_folder.reading import read
 from gan_plugin_image_folder.report import passed_over, report_of
 from gan_plugin_image_folder.sources import Wanted, find_labels
 from gan_plugin_image_folder.storing import Copied, Disk
-from gancore import DataError, DataSpec, UsageError, component, hookimpl, memory, option
+from gancore import DataError, DataSpec, UsageError, cached, component, hookimpl, option
 
 
 def tell(*lines: str) -> None:
@@ -83,7 +83,7 @@ class ImageFolder:
         help="where decoded images are held; auto keeps a copy on disk where it pays",
     )
     cache_memory: int = option(1024, ge=0, help="MiB of decoded images above which auto takes a file")
-    report: dict[str, Any] | None = memory()  # what became of the files, once they are read
+    report: dict[str, Any] | None = cached()  # what became of the files, once they are read
 
     def __attrs_post_init__(self) -> None:
         self.colour()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gan_plugin_pictures.sheet import IMAGES, save_sheet
-from gancore import component, hookimpl, memory, option
+from gancore import component, hookimpl, option, state
 
 
 def crowded(steps: list[int]) -> int:
@@ -29,8 +29,8 @@ class Milestones:
     columns: int = option(8, ge=1, help="samples in each row")
     limit: int = option(12, ge=2, help="most rows")
     at: tuple[int, ...] = option((), ge=0, help="steps whose rows are kept, separated by commas; empty: all drawings")
-    steps: list[int] = memory(factory=list)  # of the rows
-    rows: Tensor | None = memory()  # uint8 [R, columns, C, H, W]
+    steps: list[int] = state(factory=list)  # of the rows
+    rows: Tensor | None = state()  # uint8 [R, columns, C, H, W]
 
     @hookimpl
     def draw(self, progress, folder):
@@ -54,9 +54,3 @@ class Milestones:
             place = crowded(self.steps)
             del self.steps[place]
             self.rows = torch.cat([self.rows[:place], self.rows[place + 1 :]])
-
-    def state(self):
-        return {"steps": self.steps} if self.rows is None else {"steps": self.steps, "rows": self.rows}
-
-    def load_state(self, state):
-        self.steps, self.rows = list(state["steps"]), state.get("rows")

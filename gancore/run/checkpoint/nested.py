@@ -1,0 +1,151 @@
+"""Nested values as tensors by name and JSON, and back, bit for bit.
+
+A value is a tensor, None, a truth value, a finite number, text, or a list or a dict with text keys of such values. A
+tensor at the top keeps its key as its name and does not appear in the JSON. A tensor further inside is named after its
+path, such as `weights/0.bias`, and the JSON has `{"%tensor": NAME}` in its place. Text is stored with `%` doubled, so
+that no text of a user is taken for that mark, and with lone surrogates written out, which JSON files may not hold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from reprlib import repr as shortly
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gancore.run.checkpoint.compare import Tensors
+from gancore.run.checkpoint.tensor_table import escaped, unescaped
+
+MARK = "%tensor"
+DEEPEST = 16  # levels of lists and dicts; a JSON file of a checkpoint may have 32 in all
+LARGEST = 1 << 63
+STORED = {
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
+    torch.uint8, torch.bool,
+}  # fmt: skip
+
+
+def flatten(values: Mapping[str, Any], path: str = "state") -> tuple[Tensors, dict[str, Any]]:
+    """Return the tensors of `values` by name, and the rest as JSON.
+
+    Raises ValueError for what cannot be stored, with its place in `values`; messages begin with `path`.
+    """
+    tensors: Tensors = {}
+    for key, value in values.items():
+        if isinstance(value, Tensor):
+            _check_key(key, path)
+            _check_tensor(value, f"{path}.{key}")
+            tensors[key] = value
+    rest = {key: value for key, value in values.items() if not isinstance(value, Tensor)}
+    return tensors, _flatten_dict(rest, tensors, path, "", 0)
+
+
+def _flatten_value(value: Any, tensors: Tensors, path: str, name: str, depth: int) -> Any:
+    if depth > DEEPEST:
+        raise ValueError(f"{path} is nested deeper than {DEEPEST} levels")
+    if isinstance(value, Tensor):
+        _check_tensor(value, path)
+        while name in tensors:  # {"a/b": …} and {"a": {"b": …}} have the same path
+            name += "_"
+        tensors[name] = value
+        return {MARK: escaped(name)}
+    if type(value) is dict:
+        return _flatten_dict(value, tensors, path, f"{name}/", depth)
+    if type(value) is list:
+        return [
+            _flatten_value(item, tensors, f"{path}[{place}]", f"{name}/{place}", depth + 1)
+            for place, item in enumerate(value)
+        ]
+    if isinstance(value, str):
+        return escaped(value)
+    if _is_plain(value):
+        return value
+    raise ValueError(f"{path} is {shortly(value)}")
+
+
+def _flatten_dict(value: Mapping[str, Any], tensors: Tensors, path: str, prefix: str, depth: int) -> dict[str, Any]:
+    found = {}
+    for key, item in value.items():
+        _check_key(key, path)
+        found[escaped(key)] = _flatten_value(item, tensors, f"{path}.{key}", f"{prefix}{key}", depth + 1)
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    if value is None or isinstance(value, bool):
+        return True
+    if isinstance(value, int):
+        return -LARGEST <= value < LARGEST
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _check_key(key: Any, path: str) -> None:
+    if not isinstance(key, str):
+        raise ValueError(f"{path} holds the key {shortly(key)}, which is not text")
+
+
+def _check_tensor(tensor: Tensor, path: str) -> None:
+    if tensor.dtype not in STORED or tensor.layout is not torch.strided or tensor.device.type == "meta":
+        raise ValueError(f"{path} is a tensor of {tensor.dtype}, {tensor.layout}, on {tensor.device}")
+
+
+def unflatten(tensors: Tensors, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that `flatten` was given. Raises ValueError for what it cannot have returned."""
+    left = dict(tensors)
+    values = {unescaped(key): _unflatten(value, left) for key, value in stored.items()}
+    if clash := values.keys() & left.keys():
+        raise ValueError(f"{shortly(min(clash))} is stored twice")
+    return values | left
+
+
+def _unflatten(value: Any, left: Tensors) -> Any:
+    """Return a value with its tensors, which are taken out of `left`."""
+    if isinstance(value, str):
+        return unescaped(value)
+    if isinstance(value, list):
+        return [_unflatten(item, left) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if MARK not in value:
+        return {unescaped(key): _unflatten(item, left) for key, item in value.items()}
+    name = unescaped(value[MARK]) if isinstance(value[MARK], str) else ""
+    if len(value) > 1 or name not in left:
+        raise ValueError(f"there is no tensor {shortly(value[MARK])}")
+    return left.pop(name)
+
+
+def copied(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return copies of all values, with tensors on the device where they are."""
+    return {key: _copied(value) for key, value in values.items()}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return copied(value)
+    return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
+def same(one: Any, other: Any) -> bool:
+    """Return whether two values have the same types and the same bits."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return False
+        return torch.equal(_bytes(one), _bytes(other))
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return one.hex() == other.hex()  # 0.0 equals -0.0, but is not the same
+    return bool(one == other)
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
