@@ -43,7 +43,9 @@ def once(context: click.Context, parameter: click.Parameter, values: Sequence[An
     if len(values) > 1:
         flag = parameter.opts[0]
         raise UsageError(
-            f"{flag} is given twice", where=" ".join(f"{flag} {each}" for each in values), fix=f"give {flag} once"
+            f"{flag} is given twice",
+            where=" ".join(f"{flag} {each}" for each in values),
+            fix=f"give {flag} once",
         )
     return values[0] if values else None
 
@@ -63,7 +65,9 @@ def fix_unknown(option: str, fix: str) -> str:
         return f"{option} is a setting of the run: --{option} VALUE, or [run] in a recipe"
     found = owners_of_options()
     similar = nearest(option, found)
-    lists = fix.startswith(("one of ", "it has ")) or fix.endswith("--help")  # nothing better is known
+    lists = fix.startswith(("one of ", "it has ")) or fix.endswith(
+        "--help"
+    )  # nothing better is known
     if len(similar) != 1 or (similar[0] != option and not lists):
         return fix
     rows, name = found[similar[0]], similar[0]
@@ -95,7 +99,9 @@ def declared_options(row: discovery.Row) -> list[str]:
     while attribute in classes:
         node = classes.pop(attribute)
         names += [_option_name(field) for field in node.body]
-        attribute = ast.unparse(node.bases[0]) if node.bases else ""  # a preset has those of its base
+        attribute = (
+            ast.unparse(node.bases[0]) if node.bases else ""
+        )  # a preset has those of its base
     return [name for name in names if name]
 
 
@@ -109,7 +115,10 @@ def _option_name(node: ast.stmt) -> str:
 
 
 def layer_of_words(
-    given: Mapping[str, Any], extra: Sequence[str], flags: Sequence[str] = PLAIN_FLAGS, command: str = "gan run"
+    given: Mapping[str, Any],
+    extra: Sequence[str],
+    flags: Sequence[str] = PLAIN_FLAGS,
+    command: str = "gan run",
 ) -> Layer:
     """Build the command line's layer from parsed flags and the words that no flag took.
 
@@ -123,7 +132,9 @@ def layer_of_words(
         if value is None or value == ():
             continue
         if flag in settings:
-            options["run"][flag] = Given(Text(value) if isinstance(value, str) else value, f"--{flag} {value}")
+            options["run"][flag] = Given(
+                Text(value) if isinstance(value, str) else value, f"--{flag} {value}"
+            )
         else:
             chosen = list(value) if holds_several(flag) else value
             typed = ", ".join(value) if holds_several(flag) else value
@@ -133,7 +144,10 @@ def layer_of_words(
         given_now = Given(Text(value), f"--{table}.{name} {value}")
         put(options.setdefault(hyphened(table), {}), f"--{hyphened(table)}.", name, given_now)
     layer = path_as_data(Layer(ORIGIN, slots, options))
-    for each in [*layer.slots.values(), *(each for table in layer.options.values() for each in table.values())]:
+    for each in [
+        *layer.slots.values(),
+        *(each for table in layer.options.values() for each in table.values()),
+    ]:
         if re.search("[\ud800-\udfff]", str(each.value)):
             fix = "rename it: what is chosen is written into a recipe"
             raise UsageError("bytes that are no UTF-8 cannot be kept", where=each.where, fix=fix)
@@ -144,12 +158,20 @@ def refuse_downloads(recipe: Mapping[str, Any], words: Layer) -> None:
     """Raise UsageError for a component that a recipe, and not the command line, lets use the network."""
     allowed = {table for table, options in words.options.items() if "download" in options}
     for table, options in recipe.items():
-        if isinstance(options, dict) and options.get("download") is True and not allowed & {table, "data"}:
+        if (
+            isinstance(options, dict)
+            and options.get("download") is True
+            and not allowed & {table, "data"}
+        ):
             what = f"the recipe has {table} fetch its files from the network"
-            raise UsageError(what, where=f"{table}.download", fix=f"--{table}.download true, if that is wanted")
+            raise UsageError(
+                what, where=f"{table}.download", fix=f"--{table}.download true, if that is wanted"
+            )
 
 
-def split_words(words: Sequence[str], flags: Sequence[str], command: str = "gan run") -> Iterator[tuple[str, str, str]]:
+def split_words(
+    words: Sequence[str], flags: Sequence[str], command: str = "gan run"
+) -> Iterator[tuple[str, str, str]]:
     """Yield (component, option, value) for `--component.option value` or `--component.option=value`.
 
     An option without a value counts as `true`. Raises UsageError for anything else.
@@ -187,12 +209,17 @@ def path_as_data(layer: Layer) -> Layer:
     path = Path(os.path.expanduser(given.value)).resolve()
     if not os.path.exists(path):
         names = [row.name for row in discovery.installed() if row.kind == "data"]
-        beside = [entry.name for entry in path.parent.iterdir()] if os.path.isdir(path.parent) else []
+        beside = (
+            [entry.name for entry in path.parent.iterdir()] if os.path.isdir(path.parent) else []
+        )
         near = did_you_mean(path.name, beside) or did_you_mean(given.value, names)
         fix = near or f"one of {', '.join(names)}, or a path"
         raise UsageError(f"there is no file or folder {given.value}", where=given.where, fix=fix)
     reader = find_reader(path, given.where)
-    options = {**layer.options, reader: {"path": Given(str(path), given.where), **layer.options.get(reader, {})}}
+    options = {
+        **layer.options,
+        reader: {"path": Given(str(path), given.where), **layer.options.get(reader, {})},
+    }
     return Layer(layer.origin, {**layer.slots, "data": Given(reader, given.where)}, options)
 
 

@@ -25,8 +25,20 @@ from gancore.plugins.component import (
 )
 from gancore.plugins.discovery import Row
 
-RULES = {"requires": requires, "conflicts": conflicts, "warns_with": warns_with, "warns_without": warns_without}
-TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple, "frozenset": frozenset}
+RULES = {
+    "requires": requires,
+    "conflicts": conflicts,
+    "warns_with": warns_with,
+    "warns_without": warns_without,
+}
+TYPES: dict[str, Any] = {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "str": str,
+    "tuple": tuple,
+    "frozenset": frozenset,
+}
 OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -63,7 +75,16 @@ def page_of(row: Row) -> Page:
     """Return the page of a published component. Raises PluginError where its module had to be imported and fails."""
     try:
         return _from_source(row)
-    except (NotPlain, ArithmeticError, LookupError, OSError, RecursionError, SyntaxError, TypeError, ValueError):
+    except (
+        NotPlain,
+        ArithmeticError,
+        LookupError,
+        OSError,
+        RecursionError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+    ):
         cls = loading.load(row)
         return Page(inspect.cleandoc(cls.__doc__ or ""), info_of(cls), options_of(cls))
 
@@ -106,11 +127,19 @@ class Source:
         for node in reversed(self.body):
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
                 return node
-            if isinstance(node, ast.Assign) and [ast.unparse(each) for each in node.targets] == [name]:
+            if isinstance(node, ast.Assign) and [ast.unparse(each) for each in node.targets] == [
+                name
+            ]:
                 return node
-            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name and node.value is not None:
+            if (
+                isinstance(node, ast.AnnAssign)
+                and ast.unparse(node.target) == name
+                and node.value is not None
+            ):
                 return node
-            if isinstance(node, ast.ImportFrom) and name in [each.asname or each.name for each in node.names]:
+            if isinstance(node, ast.ImportFrom) and name in [
+                each.asname or each.name for each in node.names
+            ]:
                 return node
         raise NotPlain(name)
 
@@ -121,7 +150,9 @@ class Source:
             if not isinstance(node, ast.AnnAssign) or node.value is None:
                 continue
             given = self.value(node.value)
-            if isinstance(given, dict) and "help" in given:  # else it is a `state()` or a `cached()`
+            if (
+                isinstance(given, dict) and "help" in given
+            ):  # else it is a `state()` or a `cached()`
                 name = ast.unparse(node.target)
                 kind = self.value(node.annotation)
                 options.append((name.replace("_", "-"), Option(name=name, type=kind, **given)))
@@ -160,7 +191,12 @@ class Source:
         """Return the value of a keyword argument, as far as a page shows it."""
         if name == "when":  # a rule's condition
             return lambda given: True
-        if name == "choices" and isinstance(node, ast.Call) and ast.unparse(node.func) == "tuple" and node.args:
+        if (
+            name == "choices"
+            and isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "tuple"
+            and node.args
+        ):
             node = node.args[0]
         if name == "choices" and isinstance(node, ast.Name):
             found = self.definition(node.id)
@@ -193,14 +229,17 @@ class Source:
         name = ast.unparse(node.func)
         if any(each.arg is None for each in node.keywords):
             raise NotPlain(ast.unparse(node))
-        if name == "memory":
+        if name in ("state", "cached"):
             return None
         given = [self.value(each) for each in node.args]
         named = {str(each.arg): self.argument(str(each.arg), each.value) for each in node.keywords}
         if name == "tuple" and len(given) == 1 and not named:
             return tuple(given[0])
         declared = self.definition(name)
-        if not isinstance(declared, ast.ImportFrom) or declared.module not in ("gancore", "gancore.plugins.component"):
+        if not isinstance(declared, ast.ImportFrom) or declared.module not in (
+            "gancore",
+            "gancore.plugins.component",
+        ):
             raise NotPlain(name)
         if name in RULES:
             return RULES[name](*given, **named)

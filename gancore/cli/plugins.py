@@ -23,9 +23,16 @@ from gancore.recipe.options import show
 @click.command()
 @click.argument("name", required=False)
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print a list of objects: name kind distribution version summary status."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a list of objects: name kind distribution version summary status.",
 )
-@click.option("--check", is_flag=True, help="Import each plugin in a process of its own and report what fails.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Import each plugin in a process of its own and report what fails.",
+)
 def plugins(name: str | None, as_json: bool, check: bool) -> None:
     """List the installed components, those of one kind, or everything about one NAME."""
     rows = list(discovery.installed())
@@ -45,7 +52,13 @@ def plugins(name: str | None, as_json: bool, check: bool) -> None:
         click.echo(json.dumps([_object(row) for row in rows], indent=1))
         return
     header = ("kind", "name", "version", "distribution", "status", "summary")
-    show_table(header, [(row.kind, row.name, row.version, row.distribution, row.status, row.summary) for row in rows])
+    show_table(
+        header,
+        [
+            (row.kind, row.name, row.version, row.distribution, row.status, row.summary)
+            for row in rows
+        ],
+    )
 
 
 def passed_over() -> Iterator[str]:
@@ -54,7 +67,10 @@ def passed_over() -> Iterator[str]:
     for each in metadata.distributions():
         place = each.locate_file("")
         try:
-            name, ours = each.metadata["Name"], any(entry.group.startswith("gancore.") for entry in each.entry_points)
+            name, ours = (
+                each.metadata["Name"],
+                any(entry.group.startswith("gancore.") for entry in each.entry_points),
+            )
         except Exception as error:
             yield f"a distribution in {place} cannot be read: {error}"
             continue
@@ -109,7 +125,9 @@ def describe_options(name: str, options: Mapping[str, Option]) -> None:
     """Print a component's options, with type, default, range and help."""
     for option_name, option in options.items():
         allowed = f", {option.range}" if option.range else ""
-        tell(f"\n  --{name}.{option_name} {show(option.default)}    ({show_type(option.type)}{allowed})")
+        tell(
+            f"\n  --{name}.{option_name} {show(option.default)}    ({show_type(option.type)}{allowed})"
+        )
         tell(f"      {option.help}")
 
 
@@ -120,4 +138,6 @@ def show_type(kind: Any) -> str:
         return f"{show_type(get_args(kind)[0])} or none"
     if origin is tuple:
         return f"list of {show_type(get_args(kind)[0])}s"
-    return {bool: "true/false", int: "whole number", float: "number", str: "text"}.get(kind, str(kind))
+    return {bool: "true/false", int: "whole number", float: "number", str: "text"}.get(
+        kind, str(kind)
+    )

@@ -22,7 +22,10 @@ from gancore.recipe.toml import Layer, Recipe, layer_of, read_recipe
 @click.command()
 @click.argument("name", required=False)
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print a list of objects: name summary file extends about variants arms."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a list of objects: name summary file extends about variants arms.",
 )
 def recipes(name: str | None, as_json: bool) -> None:
     """List the installed recipes, or explain the one called NAME: its source, what it shows, the same by flags."""
@@ -60,7 +63,9 @@ def arms_of(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Return the arms of a recipe's sweep by name. Raises UsageError where they are no tables."""
     arms = recipe.sweep.get("arms", {})
     if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
-        raise UsageError("an arm of the sweep is no table", where=recipe.name, fix="[sweep.arms.NAME]")
+        raise UsageError(
+            "an arm of the sweep is no table", where=recipe.name, fix="[sweep.arms.NAME]"
+        )
     return arms
 
 
@@ -82,7 +87,13 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
         layers = [each.variants[variant] for each in chain if variant in each.variants]
         yield f"--{variant} adds: {' '.join(flags(layers))}"
     for arm, content in arms_of(recipe).items():
-        own = flags([layer_of(f"arm {arm}", {key: value for key, value in content.items() if key != "extends"})])
+        own = flags(
+            [
+                layer_of(
+                    f"arm {arm}", {key: value for key, value in content.items() if key != "extends"}
+                )
+            ]
+        )
         below = [f"--recipe {quote(str(content['extends']))}"] if "extends" in content else []
         yield f"arm {arm}: {' '.join(below + own)}"
 
@@ -91,9 +102,14 @@ def without_the_replaced(layers: list[Layer]) -> list[Layer]:
     """Leave out the options of components that a higher layer replaced: no flag may speak of what is not chosen."""
     whole = [*default_layers(), *layers]
     chosen = {each.wanted for each in pick(whole)}
-    replaced = {name for layer in whole for slot in layer.slots for name in layer.names(slot)} - chosen
+    replaced = {
+        name for layer in whole for slot in layer.slots for name in layer.names(slot)
+    } - chosen
     return [
-        evolve(layer, options={table: each for table, each in layer.options.items() if table not in replaced})
+        evolve(
+            layer,
+            options={table: each for table, each in layer.options.items() if table not in replaced},
+        )
         for layer in layers
     ]
 
@@ -104,7 +120,10 @@ def flags(layers: Iterable[Layer]) -> list[str]:
     options: dict[str, str] = {}
     for layer in layers:
         for slot in layer.slots:
-            slots[slot] = [*(slots.get(slot, []) if holds_several(slot) else []), *layer.names(slot)]
+            slots[slot] = [
+                *(slots.get(slot, []) if holds_several(slot) else []),
+                *layer.names(slot),
+            ]
         for table, values in layer.options.items():
             for key, given in values.items():
                 options[f"--{key}" if table == "run" else f"--{table}.{key}"] = show(given.value)
@@ -113,7 +132,10 @@ def flags(layers: Iterable[Layer]) -> list[str]:
             slots[short] = slots[long[0]]
             for slot in long:
                 del slots[slot]
-    chosen = [f"--{slot} {quote(each)}" for slot, names in slots.items() for each in dict.fromkeys(names)]
+    chosen = [
+        f"--{slot} {quote(each)}" for slot, names in slots.items() for each in dict.fromkeys(names)
+    ]
     return chosen + [
-        quote(flag) if value == "true" else f"{quote(flag)} {quote(value)}" for flag, value in options.items()
+        quote(flag) if value == "true" else f"{quote(flag)} {quote(value)}"
+        for flag, value in options.items()
     ]

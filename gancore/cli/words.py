@@ -51,7 +51,9 @@ OUR_COMMANDS = {
 }  # fmt: skip
 
 
-def meant_option(word: str, flags: Sequence[str], declared: Mapping[str, Sequence[discovery.Row]]) -> str:
+def meant_option(
+    word: str, flags: Sequence[str], declared: Mapping[str, Sequence[discovery.Row]]
+) -> str:
     """Say what was meant by an option `word`, written without its hyphens, that a command with these `flags` lacks.
 
     `declared` are the components that have an option of a name. Nothing where no word is near.
@@ -62,7 +64,9 @@ def meant_option(word: str, flags: Sequence[str], declared: Mapping[str, Sequenc
         if own in known:
             return f"did you mean {ours}?"
     chooses = known >= {"gen", "critic"}
-    if chooses and (found := discovery.meant(wanted, guess=False) or _slot_option(wanted, declared)):
+    if chooses and (
+        found := discovery.meant(wanted, guess=False) or _slot_option(wanted, declared)
+    ):
         return found
     if near := did_you_mean(word, [f"--{flag}" for flag in sorted(known)]):
         return near

@@ -13,9 +13,13 @@ from gancore.errors import GanError, PluginError
 from gancore.plugins.component import SPECS, set_name
 from gancore.plugins.slots import ROLES
 
-PER_COMPONENT = frozenset({"rng", "shared_rng", "log"})  # given as makers: a component's name → its own object
+PER_COMPONENT = frozenset(
+    {"rng", "shared_rng", "log"}
+)  # given as makers: a component's name → its own object
 
-FIRST_ALONE = frozenset({"critic_view"})  # folds over several values whose answer may be the first of them alone
+FIRST_ALONE = frozenset(
+    {"critic_view"}
+)  # folds over several values whose answer may be the first of them alone
 
 TERMS = frozenset({"critic_terms", "generator_terms"})  # of which the loss is asked first
 
@@ -49,7 +53,9 @@ class Implementation:
         if PER_COMPONENT.isdisjoint(self.wants):
             return self.function(*map(given.__getitem__, self.wants))
         name = self.chosen.name
-        return self.function(*[given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants])
+        return self.function(
+            *[given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants]
+        )
 
     def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
         """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""
@@ -133,5 +139,7 @@ class Hooks:
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
         """Collect every answer that is not None, as (component's name, answer), in calling order."""
-        answers = [(each.chosen.name, self.ask(each, hook, given)) for each in self.implementations(hook)]
+        answers = [
+            (each.chosen.name, self.ask(each, hook, given)) for each in self.implementations(hook)
+        ]
         return [each for each in answers if each[1] is not None]

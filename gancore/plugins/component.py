@@ -105,7 +105,9 @@ class Option:
         if self.choices:
             return "one of " + ", ".join(map(str, self.choices))
         words = {"at least": self.ge, "above": self.gt, "at most": self.le, "below": self.lt}
-        return " and ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
+        return " and ".join(
+            f"{word} {bound:g}" for word, bound in words.items() if bound is not None
+        )
 
     def allows(self, value: Any) -> bool:
         """Whether a value (or every item of a tuple) lies in the allowed range."""
@@ -142,8 +144,15 @@ def option(
     if isinstance(default, list | dict | set):
         what = f"an option's default is {default!r}, which all objects would share"
         raise PluginError(what, fix=f"a tuple, e.g. option({tuple(default)!r})")
-    about = {"help": help, "ge": ge, "gt": gt, "le": le, "lt": lt, "choices": tuple(choices),
-        "resumable": resumable}
+    about = {
+        "help": help,
+        "ge": ge,
+        "gt": gt,
+        "le": le,
+        "lt": lt,
+        "choices": tuple(choices),
+        "resumable": resumable,
+    }
     return attrs.field(default=default, validator=_check, metadata={"option": about})
 
 
@@ -207,39 +216,55 @@ def set_name(component: Any, name: str) -> None:
 
 
 def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    about = Option(attribute.name, attribute.type, attribute.default, **attribute.metadata["option"])
+    about = Option(
+        attribute.name, attribute.type, attribute.default, **attribute.metadata["option"]
+    )
     if not about.allows(value):
-        raise ValueError(f"{attribute.name.replace('_', '-')} is {value!r}, but must be {about.range} ({about.help})")
+        raise ValueError(
+            f"{attribute.name.replace('_', '-')} is {value!r}, but must be {about.range} ({about.help})"
+        )
 
 
 @cache
 def options_of(cls: Any) -> dict[str, Option]:
     """Return the options of a component class by their kebab-case names, in order of declaration."""
     fields = [field for field in attrs.fields(cls) if "option" in field.metadata]
-    annotations = {field.name: field.type for field in fields}  # those of other fields may name what is not there
+    annotations = {
+        field.name: field.type for field in fields
+    }  # those of other fields may name what is not there
     # a preset has no fields of its own: the types are those of its component's module
     module = next(each.__module__ for each in cls.__mro__ if "__attrs_attrs__" in vars(each))
-    types = get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": module}))
+    types = get_type_hints(
+        type("Options", (), {"__annotations__": annotations, "__module__": module})
+    )
     return {
-        field.name.replace("_", "-"): Option(field.name, types[field.name], field.default, **field.metadata["option"])
+        field.name.replace("_", "-"): Option(
+            field.name, types[field.name], field.default, **field.metadata["option"]
+        )
         for field in fields
     }
 
 
 def kebab(name: str) -> str:
     """Spell a class's name as a component's: `MyOwnTrick` → `my-own-trick`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", name).strip("-").lower()
+    return (
+        re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", name).strip("-").lower()
+    )
 
 
 def info_of(thing: Any) -> ComponentInfo:
     """Return what a component or component class states about itself. Raises PluginError for anything else."""
     info = getattr(thing, INFO, None)
     if not isinstance(info, ComponentInfo):
-        raise PluginError(f"{thing!r} is no component", fix="decorate its class with @gancore.component")
+        raise PluginError(
+            f"{thing!r} is no component", fix="decorate its class with @gancore.component"
+        )
     return info
 
 
-@dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(option, state, cached))
+@dataclass_transform(
+    eq_default=False, kw_only_default=True, field_specifiers=(option, state, cached)
+)
 def component(
     bare: object = None,
     /,
@@ -274,7 +299,8 @@ def component(
     """
     if bare is not None:
         raise PluginError(
-            f"{getattr(bare, '__name__', bare)} is decorated with @component without parentheses", fix=EXAMPLE
+            f"{getattr(bare, '__name__', bare)} is decorated with @component without parentheses",
+            fix=EXAMPLE,
         )
     info = ComponentInfo(
         source=source,
@@ -293,7 +319,10 @@ def component(
         check_hooks(cls)
         defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
         if defined.__hash__ is None:
-            raise PluginError(f"{cls.__name__} cannot be hashed", fix="leave __eq__ out, or define __hash__ beside it")
+            raise PluginError(
+                f"{cls.__name__} cannot be hashed",
+                fix="leave __eq__ out, or define __hash__ beside it",
+            )
         check_fields(defined)
         restrict_assignment(defined)
         setattr(defined, INFO, info)
@@ -344,7 +373,9 @@ def preset(
         )
         # built anew, as a slotted class like its base: so an undeclared attribute is refused here too
         body = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
-        made: type[T] = type(base)(cls.__name__, (base,), {**body, "__doc__": cls.__doc__, INFO: changed})
+        made: type[T] = type(base)(
+            cls.__name__, (base,), {**body, "__doc__": cls.__doc__, INFO: changed}
+        )
         return made
 
     return decorate
@@ -427,7 +458,9 @@ def check_hooks(cls: type) -> None:
             raise PluginError(what, fix=_definition(name))
         if name.startswith("_") or not inspect.isfunction(method):
             continue
-        where = f"{inspect.getsourcefile(cls) or cls.__module__}, line {method.__code__.co_firstlineno}"
+        where = (
+            f"{inspect.getsourcefile(cls) or cls.__module__}, line {method.__code__.co_firstlineno}"
+        )
         if hasattr(method, "gancore_impl"):
             _check_marked(cls, name, method, where)
             marked += 1
@@ -442,7 +475,8 @@ def check_hooks(cls: type) -> None:
         raise PluginError(what, fix="define both, or declare fields by state()")
     if not marked:
         raise PluginError(
-            f"{cls.__name__} implements no hook, so it would do nothing", fix="mark its methods @hookimpl"
+            f"{cls.__name__} implements no hook, so it would do nothing",
+            fix="mark its methods @hookimpl",
         )
 
 
@@ -470,7 +504,13 @@ def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) 
             fix=f"any of {', '.join(SPECS[name])}",
         )
     if any(p.default is not inspect.Parameter.empty for p in parameters):
-        raise PluginError(f"{label} gives a hook argument a default", where=where, fix="leave the default out")
+        raise PluginError(
+            f"{label} gives a hook argument a default", where=where, fix="leave the default out"
+        )
     mark = method.gancore_impl  # type: ignore[attr-defined]
     if mark.get("wrapper") or mark.get("hookwrapper"):
-        raise PluginError(f"{label} is a hook wrapper; components are only called", where=where, fix="@hookimpl alone")
+        raise PluginError(
+            f"{label} is a hook wrapper; components are only called",
+            where=where,
+            fix="@hookimpl alone",
+        )

@@ -43,10 +43,19 @@ class Row:
 @cache
 def installed() -> tuple[Row, ...]:
     """List every component that installed distributions publish, by kind and name."""
-    published = [(entry, entry.group.removeprefix(PREFIX), distribution) for entry, distribution in entries()]
-    rows = [row_of(entry, kind, distribution) for entry, kind, distribution in published if kind in KINDS]
+    published = [
+        (entry, entry.group.removeprefix(PREFIX), distribution) for entry, distribution in entries()
+    ]
+    rows = [
+        row_of(entry, kind, distribution)
+        for entry, kind, distribution in published
+        if kind in KINDS
+    ]
     counts = Counter(row.name for row in rows)
-    twice = [evolve(row, status="the name is published twice") if counts[row.name] > 1 else row for row in rows]
+    twice = [
+        evolve(row, status="the name is published twice") if counts[row.name] > 1 else row
+        for row in rows
+    ]
     return tuple(sorted(twice, key=lambda row: (KINDS.index(row.kind), row.name, row.distribution)))
 
 
@@ -69,7 +78,10 @@ def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
     seen, ours = set[str](), list[tuple[metadata.EntryPoint, metadata.Distribution]]()
     for distribution in metadata.distributions():
         try:
-            name, found = re.sub(r"[-_.]+", "-", distribution.name or "").lower(), distribution.entry_points
+            name, found = (
+                re.sub(r"[-_.]+", "-", distribution.name or "").lower(),
+                distribution.entry_points,
+            )
         except Exception:  # metadata that nobody can read publish nothing
             continue
         if name not in seen:
@@ -81,7 +93,9 @@ def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
 def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
     """Describe one entry point, without running what it names."""
     inspected = inspection.inspect_entry(entry)
-    told = distribution.metadata  # which raises for what is not there, where a backport of it was imported
+    told = (
+        distribution.metadata
+    )  # which raises for what is not there, where a backport of it was imported
     about = {key: told[key] for key in told}
     name, version = about.get("Name") or "?", about.get("Version") or "?"
     return Row(
@@ -112,11 +126,15 @@ def find(name: str, kind: str) -> Row:
     if not found:
         # a plugin may be published under a name with `_`, to be refused with the reason
         found = tuple(row for row in installed() if hyphened(row.name) == bare)
-    rows = [row for row in found if wanted in ("", re.sub(r"[-_.]+", "-", row.distribution).lower())]
+    rows = [
+        row for row in found if wanted in ("", re.sub(r"[-_.]+", "-", row.distribution).lower())
+    ]
     where = f"{kind} {name}"
     if not rows:
         of_kind = [row.name for row in installed() if row.kind == kind]
-        fix = meant(bare, kind) or (f"one of {', '.join(of_kind)}" if of_kind else "none is installed")
+        fix = meant(bare, kind) or (
+            f"one of {', '.join(of_kind)}" if of_kind else "none is installed"
+        )
         raise UsageError(
             f"no {kind_in_words(kind)} is called {name!r}",
             where=where,
@@ -124,7 +142,11 @@ def find(name: str, kind: str) -> Row:
         )
     if len(rows) > 1:
         names = dict.fromkeys(f"{row.distribution}:{row.name}" for row in rows)
-        fix = " or ".join(names) if len(names) > 1 else f"uninstall {rows[0].distribution}, which publishes them all"
+        fix = (
+            " or ".join(names)
+            if len(names) > 1
+            else f"uninstall {rows[0].distribution}, which publishes them all"
+        )
         raise UsageError(f"{len(rows)} components are called {name!r}", where=where, fix=fix)
     row = rows[0]
     if refused := refusal(row.name):
@@ -143,7 +165,9 @@ def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
     by a name that is near. Nothing for a word that is none of these.
     """
     wanted = spelt(word)
-    rows = sorted((row for row in installed() if row.status == "ok"), key=lambda row: row.kind != kind)
+    rows = sorted(
+        (row for row in installed() if row.status == "ok"), key=lambda row: row.kind != kind
+    )
     if found := [*meant_by_word(word, kind)]:
         return found[0]
     for row in rows:
@@ -156,7 +180,12 @@ def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
         return ""
     if kind and (near := did_you_mean(word, [row.name for row in rows if row.kind == kind])):
         return near
-    near_rows = [row for name in nearest(word, [row.name for row in rows]) for row in rows if row.name == name]
+    near_rows = [
+        row
+        for name in nearest(word, [row.name for row in rows])
+        for row in rows
+        if row.name == name
+    ]
     names = list(dict.fromkeys(_chosen(row, kind) for row in near_rows))
     return f"did you mean {' or '.join(names)}?" if names else ""
 

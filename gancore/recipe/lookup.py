@@ -19,7 +19,11 @@ def recipe_files() -> dict[str, Path]:
     """
     files: dict[str, Path] = {}
     for entry, _ in entries():
-        if entry.group == RECIPES and (spec := spec_of(entry.module)) and spec.submodule_search_locations:
+        if (
+            entry.group == RECIPES
+            and (spec := spec_of(entry.module))
+            and spec.submodule_search_locations
+        ):
             folder = Path(next(iter(spec.submodule_search_locations)))
             files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
     return files
@@ -28,7 +32,11 @@ def recipe_files() -> dict[str, Path]:
 def recipe_name(given: str) -> str:
     """Return the published recipe's name that a user wrote with `_` for `-`, or what was given."""
     files = recipe_files()
-    return given if given in files else next((name for name in files if spelt(name) == spelt(given)), given)
+    return (
+        given
+        if given in files
+        else next((name for name in files if spelt(name) == spelt(given)), given)
+    )
 
 
 def recipe_chain(given: str) -> list[Recipe]:
@@ -48,11 +56,15 @@ def recipe_chain(given: str) -> list[Recipe]:
             path, label = published[name], f"recipe {name}"
         else:
             near = did_you_mean(wanted, published) or meant(wanted, guess=False)
-            fix = near or f"`gan recipes` lists the {len(published)} there are; a file ends in .toml"
+            fix = (
+                near or f"`gan recipes` lists the {len(published)} there are; a file ends in .toml"
+            )
             raise UsageError(f"no recipe is called {wanted!r}", where=where, fix=fix)
         chain.insert(0, read_recipe(path, label))
         if path.resolve() in seen:
-            raise UsageError(f"recipe {wanted} extends itself", where=where, fix="leave `extends` out")
+            raise UsageError(
+                f"recipe {wanted} extends itself", where=where, fix="leave `extends` out"
+            )
         seen.add(path.resolve())
         wanted, folder, where = chain[0].extends, path.parent, f"extends, in {chain[0].name}"
     return chain

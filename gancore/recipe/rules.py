@@ -22,7 +22,10 @@ def tags_of(each: Component) -> set[str]:
 
 
 def check_rules(
-    chosen: Sequence[Component], tags: Iterable[str], force: bool, of_interest: Callable[[str], bool]
+    chosen: Sequence[Component],
+    tags: Iterable[str],
+    force: bool,
+    of_interest: Callable[[str], bool],
 ) -> tuple[str, ...]:
     """Check every component's rules against the tags of the others; return notes.
 
@@ -33,7 +36,9 @@ def check_rules(
         for rule in info_of(each.component).rules:
             if not of_interest(rule.tag) or not rule.when(each.component):
                 continue
-            others = [other.name for other in chosen if other is not each and rule.tag in tags_of(other)]
+            others = [
+                other.name for other in chosen if other is not each and rule.tag in tags_of(other)
+            ]
             own = [each.name] if not rule.present and rule.tag in tags_of(each) else []
             if bool(others or own or rule.tag in set(tags)) == rule.present:
                 error = _broken(each, rule, [other for other in chosen if other.name in others])
