@@ -1,4 +1,4 @@
-"""From the words of a command line to a layer of choices: slots, settings, and `--component.option value`."""
+"""Read a command line into a layer of choices: slots, settings, `--component.option value`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ from gancore.recipe.settings import Settings
 from gancore.recipe.toml import Layer, put
 
 ORIGIN = "command line"
-PREFIX = "GAN_"  # of environment variables that somebody may have hoped would count
+# prefix of environment variables that a user may expect gancore to read
+PREFIX = "GAN_"
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 PLAIN_FLAGS = (  # that choose nothing
-    "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data", "stall-timeout", "nproc",
+    "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data",
+    "stall-timeout", "nproc",
     "dry-run", "json", "help",
 )  # fmt: skip
 
 
 def at_home(word: str) -> str:
-    """Expand `~` in `~/x` and `--flag=~/x`: a shell leaves the tilde behind an equals sign as it is."""
+    """Expand `~` in `~/x` and `--flag=~/x`, where a shell leaves it as it is."""
     before, tilde, path = re.split("(~)", word, maxsplit=1) if "~" in word else (word, "", "")
     if not tilde or not (before == "" or before.endswith("=")) or path[:1] not in ("", "/", os.sep):
         return word
@@ -39,7 +41,7 @@ def at_home(word: str) -> str:
 
 
 def once(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
-    """Take the one value of a flag declared `multiple`; None for none. Raises UsageError for a second."""
+    """Return the value of a flag declared `multiple`, or None. Raises UsageError for two."""
     if len(values) > 1:
         flag = parameter.opts[0]
         raise UsageError(
@@ -51,15 +53,15 @@ def once(context: click.Context, parameter: click.Parameter, values: Sequence[An
 
 
 def unknown_variables() -> list[str]:
-    """List the environment variables that look as if they were meant for gancore, which reads none."""
+    """List environment variables that look as if they were meant for gancore, which reads none."""
     return sorted(name for name in os.environ if name.startswith(PREFIX))
 
 
 def fix_unknown(option: str, fix: str) -> str:
-    """Return how to fix an option that was given to the wrong owner: whose it is, where that is known, else `fix`.
+    """Return how to fix an option that its owner does not have: which component has it, else `fix`.
 
-    Options of other components are looked up in their sources; the same name elsewhere counts more than a similar one
-    at hand, and that more than a similar one elsewhere.
+    Options of other components are looked up in their sources. The same name elsewhere comes before
+    a similar one of the owner, and that before a similar one elsewhere.
     """
     if option in options_of(Settings):
         return f"{option} is a setting of the run: --{option} VALUE, or [run] in a recipe"
@@ -72,7 +74,8 @@ def fix_unknown(option: str, fix: str) -> str:
         return fix
     rows, name = found[similar[0]], similar[0]
     if len(rows) > 1:
-        return f"{name} belongs to {', '.join(row.name for row in rows)}: choose one, then --NAME.{name} VALUE"
+        owners = ", ".join(row.name for row in rows)
+        return f"{name} belongs to {owners}: choose one, then --NAME.{name} VALUE"
     kind, owner = rows[0].kind, rows[0].name
     return f"{name} belongs to {owner}: --{kind} {owner} chooses it, --{owner}.{name} VALUE sets it"
 
@@ -88,7 +91,7 @@ def owners_of_options() -> dict[str, list[discovery.Row]]:
 
 
 def declared_options(row: discovery.Row) -> list[str]:
-    """List the options that a component's class declares, read from its source: nothing is imported."""
+    """List the options that a component declares, read from its source without importing it."""
     module, _, attribute = row.object.partition(":")
     spec = inspection.spec_of(module)
     if not spec or not spec.origin:
@@ -155,7 +158,7 @@ def layer_of_words(
 
 
 def refuse_downloads(recipe: Mapping[str, Any], words: Layer) -> None:
-    """Raise UsageError for a component that a recipe, and not the command line, lets use the network."""
+    """Raise UsageError where a recipe, not the command line, lets a component use the network."""
     allowed = {table for table, options in words.options.items() if "download" in options}
     for table, options in recipe.items():
         if (
@@ -172,7 +175,7 @@ def refuse_downloads(recipe: Mapping[str, Any], words: Layer) -> None:
 def split_words(
     words: Sequence[str], flags: Sequence[str], command: str = "gan run"
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield (component, option, value) for `--component.option value` or `--component.option=value`.
+    """Yield (component, option, value) for `--component.option value`, `--component.option=value`.
 
     An option without a value counts as `true`. Raises UsageError for anything else.
     """
@@ -241,7 +244,7 @@ def find_reader(path: Path, where: str) -> str:
         try:
             component = loading.load(row)()
             fit = component.recognizes(path) if hasattr(component, "recognizes") else None
-        except Exception:  # a reader that fails here was not chosen by anybody
+        except Exception:  # a broken reader that was not chosen is no reason to stop
             continue
         if hasattr(component, "path"):
             readers.append(row.name)

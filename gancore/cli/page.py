@@ -1,4 +1,4 @@
-"""What a component says of itself, read from its source where that is plain, so that nothing need be imported."""
+"""Read a component's documentation, tags and options from its source, without importing it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ DEEPEST = 5  # modules that a name may be imported through
 
 
 class NotPlain(Exception):
-    """An expression whose value cannot be told without running the module."""
+    """An expression whose value only running the module would give."""
 
 
 @frozen
@@ -72,7 +72,10 @@ class Page:
 
 
 def page_of(row: Row) -> Page:
-    """Return the page of a published component. Raises PluginError where its module had to be imported and fails."""
+    """Return the page of a component; import its module only where the source is not plain.
+
+    Raises PluginError where that import fails.
+    """
     try:
         return _from_source(row)
     except (
@@ -123,7 +126,7 @@ class Source:
         self.body = ast.parse(Path(spec.origin).read_bytes()).body
 
     def definition(self, name: str) -> Any:
-        """Return the statement that defines a name at the top of the module; the last, where there are several."""
+        """Return the last top-level statement of the module that defines a name."""
         for node in reversed(self.body):
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
                 return node
@@ -159,7 +162,7 @@ class Source:
         return options
 
     def value(self, node: ast.expr) -> Any:
-        """Return the value of an expression. Raises NotPlain for one that only running the module would tell."""
+        """Return the value of an expression. Raises NotPlain where that takes running it."""
         match node:
             case ast.Constant():
                 return node.value
@@ -258,7 +261,7 @@ def _option(default: Any, **given: Any) -> dict[str, Any]:
 
 def _component_info(source: str, **given: Any) -> ComponentInfo:
     if given.pop("api", hookspecs.API) != hookspecs.API:
-        raise NotPlain("importing it says what is wrong")
+        raise NotPlain("api")  # importing it raises the error
     return ComponentInfo(
         source=source,
         provides=frozenset(given.get("provides", ())),

@@ -1,4 +1,4 @@
-"""`gan plugins`: what is installed, from whom, in what state."""
+"""`gan plugins`: list the installed components, their distributions and their status."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def plugins(name: str | None, as_json: bool, check: bool) -> None:
 
 
 def passed_over() -> Iterator[str]:
-    """Say which distributions are not listed: a second copy of one that publishes plugins, and what cannot be read."""
+    """Yield a sentence for each distribution that is not listed: a second copy, or unreadable."""
     first: dict[str, metadata.Distribution] = {}
     for each in metadata.distributions():
         place = each.locate_file("")
@@ -77,7 +77,10 @@ def passed_over() -> Iterator[str]:
         used = first.setdefault(name, each)
         if ours and used is not each:
             used_place = used.locate_file("")
-            yield f"{name} is installed twice: {used.version} in {used_place} is used, {each.version} in {place} is not"
+            yield (
+                f"{name} is installed twice: {used.version} in {used_place} is used, "
+                f"{each.version} in {place} is not"
+            )
 
 
 def _object(row: Row) -> dict[str, str]:
@@ -86,7 +89,7 @@ def _object(row: Row) -> dict[str, str]:
 
 
 def describe(name: str, rows: list[Row], as_json: bool) -> None:
-    """Print everything one component says of itself. Raises UsageError where there is none of that name."""
+    """Print the page of the component with this name. Raises UsageError where there is none."""
     found = [row for row in rows if name in (row.name, f"{row.distribution}:{row.name}")]
     if not found:
         known = [row.name for row in rows]
@@ -125,9 +128,8 @@ def describe_options(name: str, options: Mapping[str, Option]) -> None:
     """Print a component's options, with type, default, range and help."""
     for option_name, option in options.items():
         allowed = f", {option.range}" if option.range else ""
-        tell(
-            f"\n  --{name}.{option_name} {show(option.default)}    ({show_type(option.type)}{allowed})"
-        )
+        about = f"{show_type(option.type)}{allowed}"
+        tell(f"\n  --{name}.{option_name} {show(option.default)}    ({about})")
         tell(f"      {option.help}")
 
 

@@ -28,7 +28,7 @@ from gancore.recipe.toml import Layer, Recipe, layer_of, read_recipe
     help="Print a list of objects: name summary file extends about variants arms.",
 )
 def recipes(name: str | None, as_json: bool) -> None:
-    """List the installed recipes, or explain the one called NAME: its source, what it shows, the same by flags."""
+    """List the installed recipes, or show NAME: its source, what it is for, its flags."""
     files = lookup.recipe_files()
     name = name and lookup.recipe_name(name)
     if name is not None and name not in files and not name.endswith(".toml"):
@@ -47,7 +47,7 @@ def recipes(name: str | None, as_json: bool) -> None:
 
 
 def as_object(recipe: Recipe, file: str) -> dict[str, object]:
-    """Return what a program may want to know of a recipe."""
+    """Return a JSON-serialisable description of a recipe."""
     return {
         "name": recipe.name,
         "summary": recipe.summary,
@@ -70,7 +70,7 @@ def arms_of(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def explain(chain: list[Recipe]) -> Iterator[str]:
-    """Say in lines what a recipe is, with what it inherits."""
+    """Yield the lines that describe a recipe, with what it inherits."""
     recipe = chain[-1]
     yield f"{recipe.name}: {recipe.summary}"
     yield ""
@@ -99,7 +99,7 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
 
 
 def without_the_replaced(layers: list[Layer]) -> list[Layer]:
-    """Leave out the options of components that a higher layer replaced: no flag may speak of what is not chosen."""
+    """Leave out the options of components that a higher layer replaced, which no flag may set."""
     whole = [*default_layers(), *layers]
     chosen = {each.wanted for each in pick(whole)}
     replaced = {
@@ -115,7 +115,7 @@ def without_the_replaced(layers: list[Layer]) -> list[Layer]:
 
 
 def flags(layers: Iterable[Layer]) -> list[str]:
-    """Write layers as the flags that say the same, the last word on each winning; quoted, for shells are told them."""
+    """Return the flags for these layers, the highest winning, quoted for a shell."""
     slots: dict[str, list[str]] = {}
     options: dict[str, str] = {}
     for layer in layers:

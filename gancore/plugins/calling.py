@@ -1,4 +1,4 @@
-"""The chosen components' hooks, bound once and called in the order given by the user."""
+"""Bind the hooks of the chosen components once, and call them in the order given by the user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OF_ONE_PLAYER = {"adapt_generator": "generator", "adapt_critic": "critic"}
 
 @frozen(eq=False)
 class Component:
-    """One component in its place: the name it goes by, its kind, the players it serves, where it came from."""
+    """A component of a composition: its name there, its kind, the players it serves, its origin."""
 
     name: str
     kind: str
@@ -42,14 +42,14 @@ class Component:
 
 @frozen(eq=False)
 class Implementation:
-    """One component's method for one hook, with the arguments it wants."""
+    """One component's method for one hook, with the arguments it takes."""
 
     chosen: Component
     function: Callable[..., Any]
     wants: tuple[str, ...]
 
     def ask(self, given: Mapping[str, Any]) -> Any:
-        """Call the method with what it wants."""
+        """Call the method with the arguments it takes."""
         if PER_COMPONENT.isdisjoint(self.wants):
             return self.function(*map(given.__getitem__, self.wants))
         name = self.chosen.name
@@ -58,7 +58,10 @@ class Implementation:
         )
 
     def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
-        """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""
+        """Call the method with the arguments it takes.
+
+        Raises PluginError, naming component, hook and step, where it fails.
+        """
         try:
             return self.ask(given)
         except GanError:
@@ -73,7 +76,7 @@ class Implementation:
 
 
 class Hooks:
-    """Calls hooks on the chosen components and joins their answers: `first`, `fold`, `all`."""
+    """Call hooks on the chosen components and combine their results: `first`, `fold` or `all`."""
 
     def __init__(self, chosen: Iterable[Component]) -> None:
         self.chosen = tuple(chosen)
@@ -99,17 +102,17 @@ class Hooks:
             )
 
     def implementations(self, hook: str, role: str | None = None) -> tuple[Implementation, ...]:
-        """List who answers a hook, in calling order; with a role, only components chosen for that player."""
+        """Return the methods for a hook in calling order, with a role those of one player."""
         role = OF_ONE_PLAYER.get(hook, role)
         found = self._implementations[hook]
         return found if role is None else tuple(each for each in found if role in each.chosen.roles)
 
     def any(self, hook: str) -> bool:
-        """Whether any component implements the hook."""
+        """Return whether any component implements the hook."""
         return bool(self._implementations[hook])
 
     def ask(self, implementation: Implementation, hook: str, given: Mapping[str, Any]) -> Any:
-        """Call one component's method; `asked` says meanwhile which component that is."""
+        """Call one component's method; `asked` is that component in the meantime."""
         before = self.asked
         self.asked = implementation.chosen
         try:
@@ -118,14 +121,14 @@ class Hooks:
             self.asked = before
 
     def first(self, hook: str, *, only: str | None = None, **given: Any) -> Any:
-        """Return the first answer that is not None. `only` asks one player's components."""
+        """Return the first result that is not None. `only` calls one player's components."""
         for implementation in self.implementations(hook, only):
             if (answer := self.ask(implementation, hook, given)) is not None:
                 return answer
         return None
 
     def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
-        """Pass `values` through every component; an answer replaces them (a tuple where there are several)."""
+        """Pass `values` through every component. A result replaces them; several are a tuple."""
         given |= values
         for implementation in self.implementations(hook):
             answer = self.ask(implementation, hook, given)
@@ -138,7 +141,7 @@ class Hooks:
         return values
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
-        """Collect every answer that is not None, as (component's name, answer), in calling order."""
+        """Return (name of the component, result) for every result that is not None."""
         answers = [
             (each.chosen.name, self.ask(each, hook, given)) for each in self.implementations(hook)
         ]

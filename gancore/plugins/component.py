@@ -1,4 +1,4 @@
-"""What makes a class a component: `@component`, its fields by `option()`, `state()` and `cached()`, and its rules."""
+"""Make a class a component: `@component`, fields by `option()`, `state()` and `cached()`, rules."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Rule:
     """A compatibility rule: a tag that this component requires or conflicts with.
 
     A tag is what another component `provides`. The rule is broken when the tag is there (`present`)
-    or missing (not `present`). A broken rule that is `hard` is refused, another is a note before the
-    run. It counts only where `when(component)` is true, which may read the component's options.
+    or missing (not `present`). A broken rule that is `hard` is refused, another one is a note
+    before the run. It holds only where `when(component)` is true, which may read the options.
     """
 
     tag: str
@@ -42,7 +42,7 @@ class Rule:
 
     @property
     def verb(self) -> str:
-        """What the rule does, as its function is called: `requires`, `conflicts with`, `warns with`, …"""
+        """What the rule does, in the words of its function: `requires`, `conflicts with`, …"""
         if self.hard:
             return "conflicts with" if self.present else "requires"
         return "warns with" if self.present else "warns without"
@@ -86,7 +86,7 @@ class ComponentInfo:
 
 @attrs.frozen
 class Option:
-    """One option of a component, as its declaration states it."""
+    """One option of a component, as it was declared."""
 
     name: str
     type: Any
@@ -110,7 +110,7 @@ class Option:
         )
 
     def allows(self, value: Any) -> bool:
-        """Whether a value (or every item of a tuple) lies in the allowed range."""
+        """Return whether a value, or every item of a tuple, lies in the allowed range."""
         if isinstance(value, tuple):
             return all(self.allows(item) for item in value)
         if value is None or (self.choices and value in self.choices):
@@ -138,7 +138,8 @@ def option(
 ) -> Any:
     """Declare an option: default, allowed range, and a help text that states the unit.
 
-    Types are int, float, bool, str, a tuple of one of these, or any of them `| None`. `help` may not be empty.
+    Types are int, float, bool, str, a tuple of one of these, or any of them `| None`. `help` may
+    not be empty.
     `resumable` is for settings of a run: one that may change when the run is resumed.
     """
     if isinstance(default, list | dict | set):
@@ -159,7 +160,7 @@ def option(
 def state(default: Any = None, *, factory: Callable[[], Any] | None = None) -> Any:
     """Declare a field that changes while training. gancore saves it in checkpoints and restores it.
 
-    It may hold tensors, finite numbers, text, None, and lists and dicts with text keys of these, nested as you like.
+    It may hold tensors, finite numbers, text, None, and nested lists and dicts of these.
     A restored tensor lies on the CPU: write `.to(device)` where it is used.
     """
     return _changing_field("state", default, factory)
@@ -168,7 +169,7 @@ def state(default: Any = None, *, factory: Callable[[], Any] | None = None) -> A
 def cached(default: Any = None, *, factory: Callable[[], Any] | None = None) -> Any:
     """Declare a field that changes while training and is not saved.
 
-    Use it for what a resumed run computes or opens again, such as statistics of the data or an open file.
+    Use it for what a resumed run computes or opens again, such as statistics of the data.
     """
     return _changing_field("cached", default, factory)
 
@@ -193,7 +194,7 @@ def cached_fields(cls: Any) -> tuple[str, ...]:
 
 
 def has_state(component: Any) -> bool:
-    """Return whether a component has anything to be saved: fields by `state()`, or a `state_dict()` of its own."""
+    """Return whether a component has anything to save: `state()` fields or a `state_dict()`."""
     return bool(state_fields(type(component))) or hasattr(component, "state_dict")
 
 
@@ -202,10 +203,10 @@ _names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 def name_of(component: Any) -> str:
-    """Return the name that a component goes by in its composition: as it was published, or the user's alias.
+    """Return the name of a component in its composition: the published one, or the user's alias.
 
-    With it a component finds what is filed under its name, such as `plan.latent_slices[name_of(self)]`. Before it is
-    in a composition its name is that of its class in kebab-case.
+    It is the key of what belongs to the component, e.g. `plan.latent_slices[name_of(self)]`. Before
+    the component is in a composition, its name is that of its class in kebab-case.
     """
     return _names.get(component) or kebab(type(component).__name__)
 
@@ -220,14 +221,13 @@ def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         attribute.name, attribute.type, attribute.default, **attribute.metadata["option"]
     )
     if not about.allows(value):
-        raise ValueError(
-            f"{attribute.name.replace('_', '-')} is {value!r}, but must be {about.range} ({about.help})"
-        )
+        name = attribute.name.replace("_", "-")
+        raise ValueError(f"{name} is {value!r}, but must be {about.range} ({about.help})")
 
 
 @cache
 def options_of(cls: Any) -> dict[str, Option]:
-    """Return the options of a component class by their kebab-case names, in order of declaration."""
+    """Return the options of a component class by kebab-case name, in order of declaration."""
     fields = [field for field in attrs.fields(cls) if "option" in field.metadata]
     annotations = {
         field.name: field.type for field in fields
@@ -253,7 +253,7 @@ def kebab(name: str) -> str:
 
 
 def info_of(thing: Any) -> ComponentInfo:
-    """Return what a component or component class states about itself. Raises PluginError for anything else."""
+    """Return what a component or its class states about itself. Raises PluginError for others."""
     info = getattr(thing, INFO, None)
     if not isinstance(info, ComponentInfo):
         raise PluginError(
@@ -278,20 +278,20 @@ def component(
     known_as: Mapping[str, str] | None = None,
     api: int | None = None,
 ) -> Callable[[type[T]], type[T]]:
-    """Make a class a component: its fields are options and state, its `@hookimpl` methods are called.
+    """Make a class a component: its fields are options and state, `@hookimpl` methods are called.
 
     - `source` cites where the technique comes from, and may not be empty.
     - `provides` lists tags, which the `rules` of other components may name.
     - `rules` lists what this component `requires`, `conflicts` with, or warns of.
     - `defaults` are choices that replace those of gancore wherever the user makes none, in the form
       of a recipe, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`.
-    - `defaults_with` maps a tag to further defaults, which hold beside a component that provides the
-      tag, and win over `defaults`.
+    - `defaults_with` maps a tag to further defaults, which hold beside a component that provides
+      the tag, and win over `defaults`.
     - `state_version`: raise it when the `state()` fields change. `migrate(state, from_version)`,
       where the class has it, is given an older state, a dict by field name, and returns it in the
       present form.
-    - `known_as` maps other words by which users may look for this component to what they should know
-      then, or to "". It is read from the source, so it must be a literal.
+    - `known_as` maps other words by which users may look for this component to what they should
+      know then, or to "". It is read from the source, so it must be a literal.
     - `api` is the version of the hooks that the class was written for, from
       `gancore.hookspecs.OLDEST_API` to `API`; by default the present one.
 
@@ -337,7 +337,7 @@ def preset(
     source: str = "",
     known_as: Mapping[str, str] | None = None,
 ) -> Callable[[type[T]], type[T]]:
-    """Make an empty subclass of a component a preset: the same component with other choices around it.
+    """Make an empty subclass of a component a preset: the component with other defaults around it.
 
     A preset is published under a name of its own, has a docstring, and inherits everything else::
 
@@ -362,7 +362,7 @@ def preset(
         if own := [name for name in vars(cls) if name not in special]:
             raise PluginError(
                 f"the preset {cls.__name__} has {', '.join(own)} of its own",
-                fix="a preset changes defaults alone; decorate a class that does more with @component",
+                fix="a preset changes defaults alone; @component makes a class that does more",
             )
         info = info_of(base)
         changed = attrs.evolve(
@@ -371,7 +371,7 @@ def preset(
             defaults=dict(defaults),
             known_as=dict(known_as or {}),
         )
-        # built anew, as a slotted class like its base: so an undeclared attribute is refused here too
+        # made anew with __slots__, so that undeclared attributes are refused as in the base
         body = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
         made: type[T] = type(base)(
             cls.__name__, (base,), {**body, "__doc__": cls.__doc__, INFO: changed}
@@ -385,18 +385,19 @@ EXAMPLE = '@component(source="Authors, venue and year, arXiv number")'
 
 
 def check_api(cls: type, api: int) -> None:
-    """Refuse a class made for newer hooks than these, or for older ones than are supported. Raises PluginError."""
+    """Raise PluginError for a class made for hooks of a version that is not supported."""
     oldest, newest = hookspecs.OLDEST_API, hookspecs.API
     if not oldest <= api <= newest:
         versions = f"versions {oldest} to {newest}" if oldest < newest else f"version {newest}"
         raise PluginError(
-            f"{cls.__name__} is made for hooks of version {api}, but this gancore supports {versions}",
+            f"{cls.__name__} is made for hooks of version {api}, but this gancore supports "
+            f"{versions}",
             fix="upgrade gancore" if api > newest else "upgrade the plugin",
         )
 
 
 def check_fields(cls: Any) -> None:
-    """Refuse options without a help text. Raises PluginError."""
+    """Raise PluginError for an option without a help text."""
     for each in attrs.fields(cls):
         if "option" in each.metadata and not each.metadata["option"]["help"].strip():
             raise PluginError(
@@ -406,7 +407,7 @@ def check_fields(cls: Any) -> None:
 
 
 def restrict_assignment(cls: Any) -> None:
-    """Let hooks set `state()` and `cached()` fields alone; the error for any other attribute says how to declare it."""
+    """Allow hooks to set `state()` and `cached()` fields only; the error shows a declaration."""
     assign = cls.__setattr__
     declared = {each.name: each for each in attrs.fields(cls)}
     changing = {*state_fields(cls), *cached_fields(cls)}
@@ -421,7 +422,8 @@ def restrict_assignment(cls: Any) -> None:
         else:
             what = f"{cls.__name__} has no field {name!r} that may change"
         raise AttributeError(
-            f"{what}; declare one: `{_declaration(name, value)}`, or by cached() if it need not be saved"
+            f"{what}; declare one: `{_declaration(name, value)}`, or by cached() if it need not "
+            "be saved"
         )
 
     cls.__setattr__ = set_attribute
@@ -445,16 +447,19 @@ SPECS: dict[str, tuple[str, ...]] = {
 
 
 def check_hooks(cls: type) -> None:
-    """Refuse a class whose methods pluggy would silently ignore.
+    """Raise PluginError for a class with methods that pluggy would silently ignore.
 
-    Raises PluginError for a method named like a hook, or nearly so, without `@hookimpl`; a marked method that is no
-    hook; an argument that the hook does not have, or that has a default; a hook wrapper; a class without any hook.
+    - a method named like a hook, or nearly so, without `@hookimpl`;
+    - a marked method that is no hook, or a hook wrapper;
+    - an argument that the hook does not have, or that has a default;
+    - a class without any hook.
     """
     marked = 0
     for name in dir(cls):
         method = inspect.getattr_static(cls, name)
         if isinstance(method, staticmethod | classmethod) and name in SPECS:
-            what = f"{cls.__name__}.{name} is a {type(method).__name__}, but hooks are methods of an object"
+            kind = type(method).__name__
+            what = f"{cls.__name__}.{name} is a {kind}, but hooks are methods of an object"
             raise PluginError(what, fix=_definition(name))
         if name.startswith("_") or not inspect.isfunction(method):
             continue

@@ -1,4 +1,4 @@
-"""What is installed, read from metadata alone: nothing is imported before it is chosen."""
+"""List what is installed from metadata alone: nothing is imported before it is chosen."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ PREFIX = "gancore."
 
 @frozen
 class Row:
-    """One published component, as `gan plugins` shows it. `status` is `ok` or the reason why it cannot be used.
+    """One published component, as `gan plugins` shows it.
 
-    `known_as` holds the words by which users may look for it, each with what they should know then.
+    `status` is `ok` or the reason why it cannot be used. `known_as` are other words by which users
+    may look for it, each with what they should know then.
     """
 
     name: str
@@ -61,7 +62,10 @@ def installed() -> tuple[Row, ...]:
 
 @cache
 def named(name: str) -> tuple[Row, ...]:
-    """List the components of one name. The sources of all others are left unread, which takes a third of a second."""
+    """List the components of one name.
+
+    The sources of all others stay unread: to read them takes a third of a second.
+    """
     found = [(entry, distribution) for entry, distribution in entries() if entry.name == name]
     kinds = [entry.group.removeprefix(PREFIX) for entry, _ in found]
     rows = [
@@ -74,7 +78,10 @@ def named(name: str) -> tuple[Row, ...]:
 
 @cache
 def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
-    """List our entry points of each installed distribution: the first on `sys.path` is the one that is imported."""
+    """List the entry points of gancore in every installed distribution.
+
+    Of a distribution that is installed twice the first on `sys.path` counts, as for imports.
+    """
     seen, ours = set[str](), list[tuple[metadata.EntryPoint, metadata.Distribution]]()
     for distribution in metadata.distributions():
         try:
@@ -82,7 +89,7 @@ def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
                 re.sub(r"[-_.]+", "-", distribution.name or "").lower(),
                 distribution.entry_points,
             )
-        except Exception:  # metadata that nobody can read publish nothing
+        except Exception:  # broken metadata publish nothing
             continue
         if name not in seen:
             ours += [(entry, distribution) for entry in found if entry.group.startswith(PREFIX)]
@@ -93,10 +100,9 @@ def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
 def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
     """Describe one entry point, without running what it names."""
     inspected = inspection.inspect_entry(entry)
-    told = (
-        distribution.metadata
-    )  # which raises for what is not there, where a backport of it was imported
-    about = {key: told[key] for key in told}
+    # a dict, because the backport of importlib.metadata raises for a field that is not there
+    metadata_fields = distribution.metadata
+    about = {key: metadata_fields[key] for key in metadata_fields}
     name, version = about.get("Name") or "?", about.get("Version") or "?"
     return Row(
         name=entry.name,
@@ -111,7 +117,7 @@ def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distrib
 
 
 def refusal(name: str, kind: str = "") -> str:
-    """Say why a component, or a command, cannot have a name, or nothing."""
+    """Return why a component or a command cannot have this name, or an empty text."""
     if not NAME.fullmatch(name) or len(name) > 64:
         return f"the name {name!r} is not lower-case words joined by hyphens, 64 letters at most"
     taken = kind != "command" and name in RESERVED
@@ -119,7 +125,10 @@ def refusal(name: str, kind: str = "") -> str:
 
 
 def find(name: str, kind: str) -> Row:
-    """Find an installed component by name, or by `distribution:name`. Raises UsageError where it cannot be used."""
+    """Find an installed component by name, or by `distribution:name`.
+
+    Raises UsageError where there is none, or where it cannot be used.
+    """
     distribution, _, bare = name.rpartition(":")
     wanted = re.sub(r"[-_.]+", "-", distribution).lower()
     found = named(bare)
@@ -159,10 +168,11 @@ def find(name: str, kind: str) -> Row:
 
 
 def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
-    """Say which component a user may have meant by a word: of this kind first, else by the flag that chooses it.
+    """Return `did you mean X?` for a word, or an empty text.
 
-    It is known by the words of `known_as`, by its name, by its name joined with its kind's, and, where we may `guess`,
-    by a name that is near. Nothing for a word that is none of these.
+    Components of this `kind` come first; one of another kind is named with its flag. A component is
+    known by the words of `known_as`, by its name, by name and kind joined, and, with `guess`, by a
+    similar name.
     """
     wanted = spelt(word)
     rows = sorted(
@@ -191,14 +201,17 @@ def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
 
 
 def meant_by_word(word: str, kind: str, wanted: str | None = None) -> Iterator[str]:
-    """Yield `did you mean NAME?` for components of a kind known by a word, with what to know of each.
+    """Yield `did you mean NAME?`, with the remark, for components of a kind known by a word.
 
-    NAME stands with its flag where another kind, or none, was `wanted`.
+    NAME is given with its flag where another kind, or none, was `wanted`.
     """
+    wanted = kind if wanted is None else wanted
     for row in installed():
-        for other, remark in row.known_as if row.kind == kind and row.status == "ok" else ():
+        if row.kind != kind or row.status != "ok":
+            continue
+        for other, remark in row.known_as:
             if spelt(word) == other:
-                yield f"did you mean {_chosen(row, kind if wanted is None else wanted)}? {remark}".rstrip()
+                yield f"did you mean {_chosen(row, wanted)}? {remark}".rstrip()
 
 
 def _chosen(row: Row, kind: str) -> str:

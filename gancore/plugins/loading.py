@@ -30,7 +30,10 @@ def load(row: Row) -> type:
 
 
 def load_object(row: Row) -> Any:
-    """Import what a row names; what its module prints goes to stderr. Raises PluginError naming its origin."""
+    """Import what a row names, with the output of its module on stderr.
+
+    Raises PluginError naming its origin.
+    """
     module, _, attribute = row.object.partition(":")
     fix = f"fix or uninstall {row.distribution}"
     # commands are no part of a training, and need not wait for torch
@@ -40,9 +43,10 @@ def load_object(row: Row) -> Any:
 
 @contextmanager
 def _foreign(name: str, origin: str, module: str, fix: str, watched: bool = True) -> Iterator[None]:
-    """Run a plugin's module. Raises PluginError with the plugin's own last line for whatever it raises.
+    """Run the import of a plugin's module in this context.
 
-    A `watched` import is refused where it changes the settings of the process.
+    Raises PluginError for whatever it raises, with the line of the plugin that did. A `watched`
+    import is refused where it changes the settings of the process.
     """
     try:
         with _importing(name, origin) if watched else contextlib.redirect_stdout(sys.stderr):
@@ -71,7 +75,7 @@ def _importing(name: str, origin: str) -> AbstractContextManager[None]:
 
 
 def last_line(error: BaseException, modules: set[str]) -> str:
-    """Say which line of these top-level modules an error came from, `file.py, line 3`; nothing where from none."""
+    """Return the last line of these top-level modules that an error passed: `file.py, line 3`."""
     lines = [
         f"{frame.f_code.co_filename}, line {line}"
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -81,7 +85,7 @@ def last_line(error: BaseException, modules: set[str]) -> str:
 
 
 def load_file(given: str) -> tuple[str, type]:
-    """Load the component of a file that the user named, `./file.py` or `./file.py:Class`; return its name and class.
+    """Load the component of a file, `./file.py` or `./file.py:Class`; return its name and class.
 
     Raises UsageError for a missing file, or one that does not hold exactly one component.
     """
@@ -105,12 +109,12 @@ def load_file(given: str) -> tuple[str, type]:
 
 
 def is_file(name: str) -> bool:
-    """Whether a name, perhaps with an alias, is a component file: `./file.py` or `again=./file.py:Class`."""
+    """Return whether a name is a component file: `./file.py` or `again=./file.py:Class`."""
     return FILE.search(name) is not None
 
 
 def split_file(given: str) -> tuple[Path, str]:
-    """Split `./file.py:Class` into resolved path and class. Raises UsageError where there is no such file."""
+    """Split `./file.py:Class` into path and class. Raises UsageError for a missing file."""
     location, _, wanted = given.rpartition("=")[2].partition(".py:")
     path = Path(f"{location}.py" if wanted else location).absolute()
     if not os.path.isfile(path):

@@ -16,9 +16,10 @@ BOTH: frozenset[Role] = frozenset(ROLES)
 class Slot:
     """A place for components: a flag `--NAME` of the command line and a key of a recipe.
 
-    `kind` is that of the components that fit, published as entry points of `gancore.KIND`; where none
-    is given it is the slot's own name. `word` is that kind in English. A `role` says which player the
-    components serve; without one they serve both. A slot holds one component, or `several`.
+    `kind` is that of the components that fit, which are published as entry points of
+    `gancore.KIND`; by default it is the slot's name. `word` is that kind in English. `role` is the
+    player that the components serve; without one they serve both. A slot holds one component, or
+    `several`.
     """
 
     name: str
@@ -100,7 +101,7 @@ RESERVED = frozenset({*SLOTS, "run", "format", "extends", "about", "sweep", "sma
 
 
 def filled_by(word: str) -> tuple[str, ...]:
-    """Return the slots that a flag or key fills: two for a short form, else the one of that name."""
+    """Return the slots that a flag or key fills: two for a short form, else that of its name."""
     return SHORT_FORMS.get(word, (word,))
 
 

@@ -1,4 +1,4 @@
-"""Choose, order, check, freeze: from layers of choices to one composition."""
+"""Resolve layers of choices into one composition: choose, order, check, freeze."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gancore.recipe.rules import check_rules
 from gancore.recipe.settings import Settings
 from gancore.recipe.toml import FORMAT, Layer, layer_of
 
-DEFAULT = "default"  # the recipe that fills every slot that nobody else filled
+DEFAULT = "default"  # the recipe that fills the slots that are left open
 OF_THE_DATA = "data."  # tags that are known only once the data is open
 
 
@@ -54,7 +54,7 @@ class Choice:
 
 
 @frozen
-class Found:
+class Loaded:
     """A component class and where it comes from."""
 
     name: str
@@ -65,7 +65,7 @@ class Found:
 
 @frozen(eq=False)
 class Composition:
-    """The chosen components of a run in calling order, its settings, and where each choice came from."""
+    """The components of a run in calling order, its settings, and the origin of each choice."""
 
     chosen: tuple[Component, ...]
     settings: Settings
@@ -110,9 +110,10 @@ def compose(
 ) -> Composition:
     """Compose a run in Python as `gan run` does: `compose(gen="painter", reg=["my-trick"])`.
 
-    Slots are spelled with underscores (`critic_norm`). `variants` of the recipe are `small` and `compat`. `options` go
-    by `component.option`, e.g. `{"my-trick.weight": 0.2}`; `settings` are those of `gancore.Settings`.
-    Raises UsageError for anything that cannot be understood and CompositionError for what cannot be combined.
+    Slots are spelled with underscores (`critic_norm`). `variants` of the recipe are `small` and
+    `compat`. The keys of `options` are `component.option`, e.g. `{"my-trick.weight": 0.2}`;
+    `settings` are those of `gancore.Settings`. Raises UsageError for a choice that does not exist,
+    CompositionError for components that cannot be combined.
     """
     refuse_unknown_slots(slots)
     chosen = {
@@ -129,16 +130,15 @@ def compose(
 
 
 def refuse_unknown_slots(names: Iterable[str]) -> None:
-    """Raise UsageError for a keyword of `compose` that is no slot: a setting, a component, or nothing that we know."""
+    """Raise UsageError for a keyword of `compose` that is no slot."""
     for name in names:
         word = hyphened(name)
         if word in SLOTS:
             continue
         spelled = [slot.replace("-", "_") for slot in SLOTS]
-        fix = (
-            f'settings={{"{word}": …}}' if word in options_of(Settings)
-            else did_you_mean(name, spelled) or discovery.meant(word, guess=False) or f"one of {', '.join(spelled)}"
-        )  # fmt: skip
+        fix = f'settings={{"{word}": …}}' if word in options_of(Settings) else ""
+        fix = fix or did_you_mean(name, spelled) or discovery.meant(word, guess=False)
+        fix = fix or f"one of {', '.join(spelled)}"
         raise UsageError(f"compose() has no slot {name!r}", where=f"compose({name}=…)", fix=fix)
 
 
@@ -155,7 +155,7 @@ def may_run(layer: Layer) -> Callable[[str], bool]:
 
 
 def recipe_layers(given: str, variants: Iterable[str] = ()) -> list[Layer]:
-    """List the layers of a recipe, those it extends first, then those of its variants. Raises UsageError."""
+    """List the layers of a recipe: those it extends first, those of its variants last."""
     chain = lookup.recipe_chain(given)
     layers = [each.layer for each in chain]
     for variant in variants:
@@ -170,17 +170,19 @@ def recipe_layers(given: str, variants: Iterable[str] = ()) -> list[Layer]:
 
 
 def default_layers() -> list[Layer]:
-    """List the layers of the recipe that fills every slot nobody else filled, where one is installed."""
+    """List the layers of the recipe called `default`, where one is installed."""
     return recipe_layers(DEFAULT) if DEFAULT in lookup.recipe_files() else []
 
 
 def resolve(
     user: Sequence[Layer], files: Callable[[str], bool] = lambda name: True, *, exact: bool = False
 ) -> Composition:
-    """Settle the layers, lowest first: the default recipe, what components ask, a recipe, the command line.
+    """Resolve layers, lowest first, into a composition.
 
-    `files` says whether a component file may be run. `exact` takes the layers alone: a resolved recipe is complete.
-    Raises UsageError and CompositionError.
+    Below the `user`'s layers, a recipe and the command line, lie the recipe called `default` and
+    the defaults of the chosen components. `files` returns whether a component file may be run.
+    With `exact` there are no layers below: a resolved recipe is complete. Raises UsageError and
+    CompositionError.
     """
     base = [] if exact else default_layers()
     defaults: list[Layer] = []
@@ -200,7 +202,7 @@ def resolve(
         )
     dropped = dropped_names(layers, exact)
     chosen, origins, read = instantiate(picks, found, layers)
-    refuse_strangers(layers, user, read)
+    refuse_unread_options(layers, user, read)
     settings, run_origins = read_settings(layers)
     notes = check_rules(chosen, (), settings.force, lambda tag: not tag.startswith(OF_THE_DATA))
     slots = {
@@ -215,8 +217,8 @@ def resolve(
     )  # fmt: skip
 
 
-def defaults_of(found: Sequence[Found]) -> list[Layer]:
-    """List the defaults of components in calling order, then those that hold beside a tag, which so win."""
+def defaults_of(found: Sequence[Loaded]) -> list[Layer]:
+    """List the defaults of components in calling order, then those beside a tag, which so win."""
     tags: set[str] = set()
     for each in found:
         tags |= info_of(each.cls).provides
@@ -229,7 +231,7 @@ def defaults_of(found: Sequence[Found]) -> list[Layer]:
 
 
 def pick(layers: Sequence[Layer]) -> list[Choice]:
-    """Fill the slots: the highest layer wins a slot that holds one; lists are joined, and `without` taken out."""
+    """Fill the slots: the highest layer wins a single one; lists are joined, less `without`."""
     picks = []
     for single in SINGLE.values():
         given = [layer.slots[single.name] for layer in layers if single.name in layer.slots]
@@ -259,7 +261,7 @@ def refuse_twice(layer: Layer, slot: str) -> None:
 
 
 def _whole(name: str) -> str:
-    """Make the path of a component file absolute, so that a recipe means the same in every folder."""
+    """Make the path of a component file absolute: a recipe then works from every folder."""
     alias, equals, wanted = name.rpartition("=")
     return f"{alias}{equals}{Path(wanted).absolute()}" if loading.is_file(name) else name
 
@@ -277,7 +279,10 @@ def dropped_names(layers: Sequence[Layer], exact: bool) -> tuple[str, ...]:
 
 
 def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
-    """Look a pick up without importing it; None for a component file. Raises UsageError where there is none."""
+    """Look a choice up without importing it; None for a component file.
+
+    Raises UsageError where there is none.
+    """
     try:
         if pick.alias and (not discovery.NAME.fullmatch(pick.alias) or pick.alias in RESERVED):
             raise UsageError(
@@ -298,17 +303,17 @@ def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
     return None
 
 
-def load(pick: Choice, row: discovery.Row | None) -> Found:
-    """Load the component of a pick that was located. Raises PluginError where it is broken."""
+def load(pick: Choice, row: discovery.Row | None) -> Loaded:
+    """Load the component of a choice that was located. Raises PluginError where it is broken."""
     if row is None:
-        return Found(*loading.load_file(pick.wanted))
-    return Found(row.name, loading.load(row), row.distribution, row.version)
+        return Loaded(*loading.load_file(pick.wanted))
+    return Loaded(row.name, loading.load(row), row.distribution, row.version)
 
 
 def instantiate(
-    picks: Sequence[Choice], found: Mapping[str, Found], layers: Sequence[Layer]
+    picks: Sequence[Choice], found: Mapping[str, Loaded], layers: Sequence[Layer]
 ) -> tuple[tuple[Component, ...], dict[str, str], set[str]]:
-    """Make one object a name, with the options that any layer gives it; also return which tables were read."""
+    """Make one object for each name, with its options; return the origins and tables read too."""
     chosen: dict[str, Component] = {}
     origins: dict[str, str] = {}
     read = {"run"}
@@ -343,7 +348,7 @@ def instantiate(
 
 
 def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
-    """Make a component. Raises UsageError where the class itself objects to its options."""
+    """Make a component. Raises UsageError where its class refuses the options."""
     try:
         return cls(**values)
     except ValueError as error:
@@ -351,7 +356,7 @@ def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
 
 
 def addresses(picks: Sequence[Choice], pick: Choice) -> list[str]:
-    """List the slots under whose names a component's options may be given; `optim` where it serves both players."""
+    """List the tables that may hold a component's options: its slots, or `optim` for both."""
     slots = [each.slot for each in picks if each.name == pick.name and each.slot in SINGLE]
     shared = [short for short, long in SHORT_FORMS.items() if set(long) <= set(slots)]
     return shared or slots
@@ -366,11 +371,11 @@ def gather(layers: Sequence[Layer], tables: Sequence[str]) -> dict[str, Given]:
     return given
 
 
-def refuse_strangers(layers: Sequence[Layer], user: Sequence[Layer], read: set[str]) -> None:
+def refuse_unread_options(layers: Sequence[Layer], user: Sequence[Layer], read: set[str]) -> None:
     """Refuse tables of options that no chosen component read. Raises UsageError.
 
-    A recipe may hold tables of components that it or a layer below chose and that a higher layer replaced; the last
-    layer, which nothing replaces, may not.
+    A recipe may have tables of components that it or a layer below chooses, although a higher layer
+    replaces them. The last layer may not: nothing replaces its choices.
     """
     own: set[str] = set()
     for layer in layers:
@@ -390,7 +395,7 @@ def refuse_strangers(layers: Sequence[Layer], user: Sequence[Layer], read: set[s
             )
             fix = fix or f"one of {', '.join(sorted(read))}"
             if table in (*SINGLE, *SHORT_FORMS):
-                fix = "use the component's own name; one that serves both players may be given an alias for each"
+                fix = "use the component's own name, or an alias for each player"
             raise UsageError(
                 f"options are given for {table!r}, which is not chosen", where=where, fix=fix
             )
@@ -398,17 +403,17 @@ def refuse_strangers(layers: Sequence[Layer], user: Sequence[Layer], read: set[s
 
 def read_settings(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
     """Read the `[run]` tables. Raises UsageError."""
-    given = settle_length(layers, gather(layers, ["run"]))
+    given = resolve_length(layers, gather(layers, ["run"]))
     settings = Settings(**read_options("run", options_of(Settings), given))
     settings.image_size  # noqa: B018 - refuses a size that is none
     return settings, {f"run.{name}": value.where for name, value in given.items()}
 
 
-def settle_length(layers: Sequence[Layer], given: dict[str, Given]) -> dict[str, Given]:
-    """Let the highest layer that speaks of the run's length settle it, whether in steps or in epochs.
+def resolve_length(layers: Sequence[Layer], given: dict[str, Given]) -> dict[str, Given]:
+    """Take the length of the run from the highest layer that gives one, in steps or in epochs.
 
-    Where it gives steps alone, epochs of a layer below are put to 0; where it gives epochs, the origin of the steps
-    says that they do not count.
+    Where that layer gives steps alone, epochs of a layer below become 0. Where it gives epochs, the
+    origin of the steps is marked as not used.
     """
     tables = [layer.options.get("run", {}) for layer in layers]
     last = next((table for table in reversed(tables) if table.keys() & {"steps", "epochs"}), {})
@@ -436,7 +441,7 @@ def option_values(each: Component) -> dict[str, Any]:
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Spell option names in kebab-case and values as TOML can hold them: None becomes `none`, tuples lists."""
+    """Return options for TOML: names in kebab-case, None as `none`, tuples as lists."""
     return {
         name: "none" if value is None else list(value) if isinstance(value, tuple) else value
         for name, value in plain_names(values).items()

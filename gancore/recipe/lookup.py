@@ -13,9 +13,9 @@ RECIPES = "gancore.recipes"
 
 
 def recipe_files() -> dict[str, Path]:
-    """Find the recipes that installed distributions publish: entry points of group `gancore.recipes`.
+    """Find published recipes: the TOML files in packages of entry points `gancore.recipes`.
 
-    The value of an entry point is a package; the `*.toml` files in its folder are its recipes, by stem.
+    A recipe goes by the stem of its file.
     """
     files: dict[str, Path] = {}
     for entry, _ in entries():
@@ -44,7 +44,7 @@ def recipe_chain(given: str) -> list[Recipe]:
 
     A file that a recipe extends is looked for beside it.
 
-    Raises UsageError where there is none of that name, and for recipes that extend each other in a circle.
+    Raises UsageError for a name that does not exist, and for recipes that extend each other.
     """
     published, chain, wanted, seen = recipe_files(), list[Recipe](), given, set[Path]()
     folder, where = Path(), f"--recipe {given}"

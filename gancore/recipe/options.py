@@ -1,4 +1,4 @@
-"""From what was typed to what a field holds: strict for files, by type for text from a command line."""
+"""Convert given values to the types of options: strict for files, by type for typed text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Given:
 def read_options(
     owner: str, declared: Mapping[str, Option], given: Mapping[str, Given]
 ) -> dict[str, Any]:
-    """Convert the values given for one component (or for the run) into keyword arguments of its class.
+    """Convert the values given for one component, or the run, into arguments of its class.
 
     Raises UsageError for an option that does not exist, has the wrong type, or lies out of range.
     """

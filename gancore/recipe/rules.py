@@ -14,7 +14,7 @@ OF_ONE_PLAYER = frozenset(slot.kind for slot in SINGLE.values() if slot.role is 
 
 
 def tags_of(each: Component) -> set[str]:
-    """Return what a component provides; tags of a norm or optimiser begin with the player, e.g. `critic.TAG`."""
+    """Return the tags of a component; those of a norm or optimiser are `critic.TAG` and so on."""
     provided = info_of(each.component).provides
     if each.kind in OF_ONE_PLAYER:
         return {f"{role}.{tag}" for role in each.roles for tag in provided}

@@ -1,4 +1,4 @@
-"""The settings of a run that belong to no component: the `[run]` table of a recipe, the plain flags of `gan run`."""
+"""The settings of a run: the `[run]` table of a recipe, the plain flags of `gan run`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Settings:
     compile: str = option(
         "none",
         choices=("none", "default", "reduce-overhead", "max-autotune"),
-        help="how torch.compile builds the networks anew; takes minutes, and pays on a GPU if anywhere",
+        help="mode of torch.compile; takes minutes, and pays on a GPU if anywhere",
     )
     channels_last: str = option(
         "auto",
@@ -69,7 +69,7 @@ class Settings:
         0,
         resumable=True,
         ge=0,
-        help="how often a run whose numbers are no longer finite goes back and tries other random numbers",
+        help="how often to go back and draw other random numbers where numbers are not finite",
     )
     keep: int = option(3, resumable=True, ge=1, help="how many of the newest checkpoints to keep")
     keep_every: int = option(
@@ -81,7 +81,10 @@ class Settings:
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """The wanted (height, width), or None. Raises UsageError for anything but N or HxW of 8 to 1024 pixels."""
+        """The wanted (height, width), or None.
+
+        Raises UsageError for anything but N or HxW of 8 to 1024 pixels.
+        """
         if self.size is None:
             return None
         found = re.fullmatch(r"(\d{1,5})(?:[x×](\d{1,5}))?", self.size)

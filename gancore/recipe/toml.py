@@ -10,10 +10,10 @@ steps = 500
 [my-trick]                      # options of a component
 sigma = 0.2
 
-[about]                         # for people: what it shows, where it comes from; nothing is decided by it
+[about]                         # for people: what it shows, where it comes from
 source = "Me, 2026"
 
-[small]                         # what `--small` changes, in the form of a recipe; `[compat]` likewise
+[small]                         # what `--small` changes, in the form of a recipe; also [compat]
 run = { steps = 20 }
 
 [sweep.arms.weak]               # what one arm of `gan sweep` changes, in the form of a recipe
@@ -64,7 +64,7 @@ class Layer:
 
 @frozen
 class Recipe:
-    """A recipe file: its own layer, the recipe it extends, its variants, and what it says for people and sweeps."""
+    """A recipe file: its layer, the recipe it extends, its variants, and its other tables."""
 
     name: str
     layer: Layer
@@ -111,7 +111,7 @@ def layer_of(
 
 
 def put(table: dict[str, Given], label: str, word: str, given: Given) -> None:
-    """Enter an option under its hyphened name. Raises UsageError where two spellings of it are given at once."""
+    """Enter an option under its hyphened name. Raises UsageError where it is given twice."""
     name = hyphened(word)
     if name in table:
         raise UsageError(f"{label}{name} is given twice", where=given.where, fix="give it once")
@@ -137,14 +137,13 @@ def _check_names(key: str, value: Any, place: str) -> None:
 
 
 def read_recipe(path: Path, label: str = "") -> Recipe:
-    """Read a recipe file. Raises UsageError where it is missing, too large, no UTF-8, no TOML, or no recipe."""
+    """Read a recipe file. Raises UsageError where it is missing, too large, or no recipe."""
     label = label or str(path)
     text = _read(path, label)
     try:
         content = tomllib.loads(f"{text}\n")  # a fault at the very end has a line and a column then
-        repr(
-            content
-        )  # what no message could show, a number of 4300 digits or lists in lists without end, fails here
+        # messages show values: a number of 4300 digits, or lists nested without end, fails here
+        repr(content)
     except (ValueError, RecursionError) as error:
         what = str(error).partition("; use ")[0]
         where = ":".join([label, *re.findall(r"\d+", what.partition(" (at ")[2])])
@@ -198,7 +197,7 @@ def _read(path: Path, label: str) -> str:
 
 
 def _places(text: str, label: str) -> Callable[..., str]:
-    """Find line and column of every key; return a finder by the words of its path, which says `pokemon.toml:14:1`."""
+    """Return a function from the words of a key's path to its place, e.g. `pokemon.toml:14:1`."""
     places: dict[str, str] = {}
     table = line_key = ""
     for number, line in enumerate(text.split("\n"), 1):
