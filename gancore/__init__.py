@@ -62,7 +62,9 @@ _MODULES = {
     "train.progress": ["Progress"],
     "train.rng": ["draw_rows", "fork_state"],
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_HOMES: dict[str, str] = {}
+for _module, _names in _MODULES.items():
+    _HOMES |= dict.fromkeys(_names, _module)
 
 __all__ = [
     "GAN",

@@ -72,11 +72,13 @@ def fix_unknown(option: str, fix: str) -> str:
     )  # nothing better is known
     if len(similar) != 1 or (similar[0] != option and not lists):
         return fix
-    rows, name = found[similar[0]], similar[0]
+    name = similar[0]
+    rows = found[name]
     if len(rows) > 1:
         owners = ", ".join(row.name for row in rows)
         return f"{name} belongs to {owners}: choose one, then --NAME.{name} VALUE"
-    kind, owner = rows[0].kind, rows[0].name
+    kind = rows[0].kind
+    owner = rows[0].name
     return f"{name} belongs to {owner}: --{kind} {owner} chooses it, --{owner}.{name} VALUE sets it"
 
 
@@ -135,9 +137,8 @@ def layer_of_words(
         if value is None or value == ():
             continue
         if flag in settings:
-            options["run"][flag] = Given(
-                Text(value) if isinstance(value, str) else value, f"--{flag} {value}"
-            )
+            read = Text(value) if isinstance(value, str) else value
+            options["run"][flag] = Given(read, f"--{flag} {value}")
         else:
             chosen = list(value) if holds_several(flag) else value
             typed = ", ".join(value) if holds_several(flag) else value
@@ -147,14 +148,17 @@ def layer_of_words(
         given_now = Given(Text(value), f"--{table}.{name} {value}")
         put(options.setdefault(hyphened(table), {}), f"--{hyphened(table)}.", name, given_now)
     layer = path_as_data(Layer(ORIGIN, slots, options))
-    for each in [
-        *layer.slots.values(),
-        *(each for table in layer.options.values() for each in table.values()),
-    ]:
-        if re.search("[\ud800-\udfff]", str(each.value)):
-            fix = "rename it: what is chosen is written into a recipe"
-            raise UsageError("bytes that are no UTF-8 cannot be kept", where=each.where, fix=fix)
+    for values in (layer.slots, *layer.options.values()):
+        for each in values.values():
+            _refuse_undecodable(each)
     return layer
+
+
+def _refuse_undecodable(given: Given) -> None:
+    """Raise UsageError for lone surrogates, which stand for bytes that are no UTF-8."""
+    if re.search("[\ud800-\udfff]", str(given.value)):
+        fix = "rename it: what is chosen is written into a recipe"
+        raise UsageError("bytes that are no UTF-8 cannot be kept", where=given.where, fix=fix)
 
 
 def refuse_downloads(recipe: Mapping[str, Any], words: Layer) -> None:
@@ -259,6 +263,7 @@ def find_reader(path: Path, where: str) -> str:
             else f"--data NAME --NAME.path PATH; readers are {', '.join(readers)}"
         )
         if not best and path.is_file() and path.name.lower().endswith(ARCHIVES):
-            what, fix = "an archive", "unpack it first, and give the folder"
+            what = "an archive"
+            fix = "unpack it first, and give the folder"
         raise UsageError(f"{path} holds {what}", where=where, fix=fix)
     return best[0]

@@ -74,7 +74,9 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
     recipe = chain[-1]
     yield f"{recipe.name}: {recipe.summary}"
     yield ""
-    about = {key: value for each in chain for key, value in each.about.items()}
+    about: dict[str, Any] = {}
+    for each in chain:
+        about |= each.about
     for key, value in about.items():
         for line in value if isinstance(value, list) else [value]:
             yield f"{key}: {line}"
@@ -83,17 +85,15 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
     yield f"gan {command} {'' if recipe.sweep else '--recipe '}{quote(recipe.name)}"
     if not recipe.sweep:
         yield f"gan run {' '.join(flags(without_the_replaced([each.layer for each in chain])))}"
-    for variant in sorted({name for each in chain for name in each.variants}):
+    variants: set[str] = set()
+    for each in chain:
+        variants.update(each.variants)
+    for variant in sorted(variants):
         layers = [each.variants[variant] for each in chain if variant in each.variants]
         yield f"--{variant} adds: {' '.join(flags(layers))}"
     for arm, content in arms_of(recipe).items():
-        own = flags(
-            [
-                layer_of(
-                    f"arm {arm}", {key: value for key, value in content.items() if key != "extends"}
-                )
-            ]
-        )
+        changes = {key: value for key, value in content.items() if key != "extends"}
+        own = flags([layer_of(f"arm {arm}", changes)])
         below = [f"--recipe {quote(str(content['extends']))}"] if "extends" in content else []
         yield f"arm {arm}: {' '.join(below + own)}"
 
@@ -101,17 +101,16 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
 def without_the_replaced(layers: list[Layer]) -> list[Layer]:
     """Leave out the options of components that a higher layer replaced, which no flag may set."""
     whole = [*default_layers(), *layers]
-    chosen = {each.wanted for each in pick(whole)}
-    replaced = {
-        name for layer in whole for slot in layer.slots for name in layer.names(slot)
-    } - chosen
-    return [
-        evolve(
-            layer,
-            options={table: each for table, each in layer.options.items() if table not in replaced},
-        )
-        for layer in layers
-    ]
+    replaced: set[str] = set()
+    for layer in whole:
+        replaced.update(layer.all_names())
+    replaced -= {each.wanted for each in pick(whole)}
+    return [_without_tables(layer, replaced) for layer in layers]
+
+
+def _without_tables(layer: Layer, names: set[str]) -> Layer:
+    kept = {table: options for table, options in layer.options.items() if table not in names}
+    return evolve(layer, options=kept)
 
 
 def flags(layers: Iterable[Layer]) -> list[str]:
@@ -120,10 +119,8 @@ def flags(layers: Iterable[Layer]) -> list[str]:
     options: dict[str, str] = {}
     for layer in layers:
         for slot in layer.slots:
-            slots[slot] = [
-                *(slots.get(slot, []) if holds_several(slot) else []),
-                *layer.names(slot),
-            ]
+            below = slots.get(slot, []) if holds_several(slot) else []
+            slots[slot] = [*below, *layer.names(slot)]
         for table, values in layer.options.items():
             for key, given in values.items():
                 options[f"--{key}" if table == "run" else f"--{table}.{key}"] = show(given.value)
@@ -132,10 +129,9 @@ def flags(layers: Iterable[Layer]) -> list[str]:
             slots[short] = slots[long[0]]
             for slot in long:
                 del slots[slot]
-    chosen = [
-        f"--{slot} {quote(each)}" for slot, names in slots.items() for each in dict.fromkeys(names)
-    ]
-    return chosen + [
-        quote(flag) if value == "true" else f"{quote(flag)} {quote(value)}"
-        for flag, value in options.items()
-    ]
+    words: list[str] = []
+    for slot, names in slots.items():
+        words += [f"--{slot} {quote(name)}" for name in dict.fromkeys(names)]
+    for flag, value in options.items():
+        words.append(quote(flag) if value == "true" else f"{quote(flag)} {quote(value)}")
+    return words

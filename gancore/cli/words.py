@@ -44,9 +44,12 @@ THEIR_OPTIONS = {  # option of gancore → its names in other programs
     ),
     "--track": "logger log callback",
 }
-OUR_OPTIONS = {word: ours for ours, theirs in THEIR_OPTIONS.items() for word in theirs.split()} | {
-    kind_in_words(kind): f"--{kind}" for kind in KINDS if kind_in_words(kind) != kind
-}
+OUR_OPTIONS: dict[str, str] = {}  # name in other programs → option of gancore
+for _ours, _theirs in THEIR_OPTIONS.items():
+    OUR_OPTIONS |= dict.fromkeys(_theirs.split(), _ours)
+for _kind in KINDS:
+    if kind_in_words(_kind) != _kind:
+        OUR_OPTIONS[kind_in_words(_kind)] = f"--{_kind}"
 OUR_COMMANDS = {
     "train": "gan run", "fit": "gan run", "start": "gan run", "resume": "gan run --resume RUN",
     "continue": "gan run --resume RUN", "generate": "gan sample RUN", "draw": "gan sample RUN",
@@ -65,7 +68,8 @@ def meant_option(
     `word` has no leading hyphens. `declared` are the components that have an option of a name. The
     text is empty where no word is near.
     """
-    wanted, known = spelt(word), {flag.replace("_", "-") for flag in flags}
+    wanted = spelt(word)
+    known = {flag.replace("_", "-") for flag in flags}
     if ours := OUR_OPTIONS.get(wanted, ""):
         own = ours.removeprefix("--").partition(" ")[0]
         if own in known:

@@ -88,18 +88,16 @@ class Hooks:
             set_name(each.component, each.name)
         manager.check_pending()
         by_name = {each.name: each for each in self.chosen}
-        self._implementations = {
-            hook: tuple(
+        self._implementations: dict[str, tuple[Implementation, ...]] = {}
+        for hook in SPECS:
+            found = [
                 Implementation(by_name[impl.plugin_name], impl.function, tuple(impl.argnames))
                 for impl in reversed(getattr(manager.hook, hook).get_hookimpls())
-            )
-            for hook in SPECS
-        }
-        for hook in TERMS:
-            # whatever else reads the scores, they are then computed in the order of the loss
-            self._implementations[hook] = tuple(
-                sorted(self._implementations[hook], key=lambda each: each.chosen.kind != "loss")
-            )
+            ]
+            if hook in TERMS:
+                # so that the sides are scored in the loss's order, whichever components read them
+                found.sort(key=lambda each: each.chosen.kind != "loss")
+            self._implementations[hook] = tuple(found)
 
     def implementations(self, hook: str, role: str | None = None) -> tuple[Implementation, ...]:
         """Return the methods for a hook in calling order, with a role those of one player."""

@@ -386,7 +386,8 @@ EXAMPLE = '@component(source="Authors, venue and year, arXiv number")'
 
 def check_api(cls: type, api: int) -> None:
     """Raise PluginError for a class made for hooks of a version that is not supported."""
-    oldest, newest = hookspecs.OLDEST_API, hookspecs.API
+    oldest = hookspecs.OLDEST_API
+    newest = hookspecs.API
     if not oldest <= api <= newest:
         versions = f"versions {oldest} to {newest}" if oldest < newest else f"version {newest}"
         raise PluginError(

@@ -82,19 +82,23 @@ def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
 
     Of a distribution that is installed twice the first on `sys.path` counts, as for imports.
     """
-    seen, ours = set[str](), list[tuple[metadata.EntryPoint, metadata.Distribution]]()
+    seen: set[str] = set()
+    ours: list[tuple[metadata.EntryPoint, metadata.Distribution]] = []
     for distribution in metadata.distributions():
         try:
-            name, found = (
-                re.sub(r"[-_.]+", "-", distribution.name or "").lower(),
-                distribution.entry_points,
-            )
+            name = normalized(distribution.name or "")
+            found = distribution.entry_points
         except Exception:  # broken metadata publish nothing
             continue
         if name not in seen:
             ours += [(entry, distribution) for entry in found if entry.group.startswith(PREFIX)]
         seen.add(name)
     return tuple(ours)
+
+
+def normalized(distribution: str) -> str:
+    """Spell a distribution's name as package indexes compare it: `Gan_Plugin` is `gan-plugin`."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
@@ -130,14 +134,13 @@ def find(name: str, kind: str) -> Row:
     Raises UsageError where there is none, or where it cannot be used.
     """
     distribution, _, bare = name.rpartition(":")
-    wanted = re.sub(r"[-_.]+", "-", distribution).lower()
     found = named(bare)
     if not found:
         # a plugin may be published under a name with `_`, to be refused with the reason
         found = tuple(row for row in installed() if hyphened(row.name) == bare)
-    rows = [
-        row for row in found if wanted in ("", re.sub(r"[-_.]+", "-", row.distribution).lower())
-    ]
+    rows = list(found)
+    if distribution:
+        rows = [row for row in found if normalized(row.distribution) == normalized(distribution)]
     where = f"{kind} {name}"
     if not rows:
         of_kind = [row.name for row in installed() if row.kind == kind]
@@ -161,9 +164,9 @@ def find(name: str, kind: str) -> Row:
     if refused := refusal(row.name):
         raise UsageError(refused, where=f"{where}, {row.origin}", fix="its author must rename it")
     if row.kind != kind:
-        one, other = kind_in_words(row.kind), kind_in_words(kind)
         fix = next(meant_by_word(bare, kind), f"--{row.kind} {name}")
-        raise UsageError(f"{name!r} is of kind {one}, not {other}", where=where, fix=fix)
+        what = f"{name!r} is of kind {kind_in_words(row.kind)}, not {kind_in_words(kind)}"
+        raise UsageError(what, where=where, fix=fix)
     return row
 
 
@@ -184,20 +187,17 @@ def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
         names = [row.name, f"{row.name}-{row.kind}", f"{row.name}-{kind_in_words(row.kind)}"]
         if wanted in (*names, *(each.replace("-", "") for each in names)):
             return f"did you mean {_chosen(row, kind)}?"
-    if found := [each for other in KINDS for each in meant_by_word(word, other, kind)]:
-        return found[0]
+    for other in KINDS:
+        if found := [*meant_by_word(word, other, kind)]:
+            return found[0]
     if not guess:
         return ""
     if kind and (near := did_you_mean(word, [row.name for row in rows if row.kind == kind])):
         return near
-    near_rows = [
-        row
-        for name in nearest(word, [row.name for row in rows])
-        for row in rows
-        if row.name == name
-    ]
-    names = list(dict.fromkeys(_chosen(row, kind) for row in near_rows))
-    return f"did you mean {' or '.join(names)}?" if names else ""
+    choices: list[str] = []
+    for name in nearest(word, [row.name for row in rows]):
+        choices += [_chosen(row, kind) for row in rows if row.name == name]
+    return f"did you mean {' or '.join(dict.fromkeys(choices))}?" if choices else ""
 
 
 def meant_by_word(word: str, kind: str, wanted: str | None = None) -> Iterator[str]:

@@ -48,16 +48,17 @@ def inspect_entry(entry: metadata.EntryPoint) -> Inspected:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == entry.attr:
             summary = (ast.get_docstring(node) or "").partition("\n")[0]
             return Inspected(summary, known_as=tuple(_known_as(node)))
-    imported = [alias for node in tree.body for alias in getattr(node, "names", ())]
-    if entry.attr in {alias.asname or alias.name for alias in imported}:
-        return Inspected()
+    for node in tree.body:
+        if entry.attr in [alias.asname or alias.name for alias in getattr(node, "names", ())]:
+            return Inspected()  # imported from elsewhere, which is not followed
     return Inspected(status=f"there is no {entry.attr} in {entry.module}")
 
 
 def _known_as(node: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, str]]:
     """Read `known_as={WORD: WHAT TO KNOW}` from a decorator, where both are literals."""
-    calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
-    keywords = [keyword for call in calls for keyword in call.keywords]
+    keywords: list[ast.keyword] = []
+    for decorator in node.decorator_list:
+        keywords += decorator.keywords if isinstance(decorator, ast.Call) else []
     for keyword in keywords:
         if keyword.arg != "known_as" or not isinstance(keyword.value, ast.Dict):
             continue

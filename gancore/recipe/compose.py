@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -149,8 +150,8 @@ def plain_names(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def may_run(layer: Layer) -> Callable[[str], bool]:
     """Return the test for component files: those that a layer of the user's own names may run."""
-    names = [name for slot in layer.slots for name in layer.names(slot)]
-    named = {loading.split_file(name)[0] for name in names if loading.is_file(name)}
+    files = [name for name in layer.all_names() if loading.is_file(name)]
+    named = {loading.split_file(name)[0] for name in files}
     return lambda name: loading.split_file(name)[0] in named
 
 
@@ -205,16 +206,20 @@ def resolve(
     refuse_unread_options(layers, user, read)
     settings, run_origins = read_settings(layers)
     notes = check_rules(chosen, (), settings.force, lambda tag: not tag.startswith(OF_THE_DATA))
-    slots = {
-        slot: tuple(each.name for each in picks if each.slot == slot)
-        for slot in (*SINGLE, *SEVERAL)
-    }
-    slots[WITHOUT] = dropped
+    slots: dict[str, tuple[str, ...]] = {}
+    for each in picks:
+        slots[each.slot] = (*slots.get(each.slot, ()), each.name)
+    if dropped:
+        slots[WITHOUT] = dropped
     taken = {each.slot: each.where for each in picks}
     return Composition(
-        chosen, settings, {slot: names for slot, names in slots.items() if names},
-        {**taken, **origins, **run_origins}, notes, Hooks(chosen),
-    )  # fmt: skip
+        chosen=chosen,
+        settings=settings,
+        slots=slots,
+        origins={**taken, **origins, **run_origins},
+        notes=notes,
+        hooks=Hooks(chosen),
+    )
 
 
 def defaults_of(found: Sequence[Loaded]) -> list[Layer]:
@@ -238,7 +243,7 @@ def pick(layers: Sequence[Layer]) -> list[Choice]:
         if given:
             name = _whole(hyphened(given[-1].value))
             picks.append(Choice(single.name, single.kind, single.roles, name, given[-1].where))
-    dropped = {name for layer in layers for name in layer.names(WITHOUT)}
+    dropped = names_in(layers, [WITHOUT])
     for slot in SEVERAL:
         for layer in layers:
             refuse_twice(layer, slot)
@@ -246,6 +251,14 @@ def pick(layers: Sequence[Layer]) -> list[Choice]:
                 if name not in dropped and _whole(name) not in [each.name for each in picks]:
                     picks.append(Choice(slot, slot, BOTH, _whole(name), layer.slots[slot].where))
     return picks
+
+
+def names_in(layers: Iterable[Layer], slots: Iterable[str]) -> list[str]:
+    """List the components that any layer chooses for any of these slots, each once."""
+    names: list[str] = []
+    for layer, slot in itertools.product(layers, slots):
+        names += layer.names(slot)
+    return list(dict.fromkeys(names))
 
 
 def refuse_twice(layer: Layer, slot: str) -> None:
@@ -268,14 +281,14 @@ def _whole(name: str) -> str:
 
 def dropped_names(layers: Sequence[Layer], exact: bool) -> tuple[str, ...]:
     """List what `without` leaves out. Raises UsageError for a name that is not chosen."""
-    chosen = {name for layer in layers for slot in SEVERAL for name in layer.names(slot)}
+    chosen = names_in(layers, SEVERAL)
     for layer in layers:
         for name in layer.names(WITHOUT):
             if name not in chosen and not exact:
                 fix = did_you_mean(name, chosen) or f"one of {', '.join(sorted(chosen)) or 'none'}"
                 what = f"{name!r} is not chosen, so it cannot be left out"
                 raise UsageError(what, where=layer.slots[WITHOUT].where, fix=fix)
-    return tuple(dict.fromkeys(name for layer in layers for name in layer.names(WITHOUT)))
+    return tuple(names_in(layers, [WITHOUT]))
 
 
 def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
@@ -379,26 +392,26 @@ def refuse_unread_options(layers: Sequence[Layer], user: Sequence[Layer], read: 
     """
     own: set[str] = set()
     for layer in layers:
-        names = {name.rpartition("=")[2] for slot in layer.slots for name in layer.names(slot)}
+        names = {name.rpartition("=")[2] for name in layer.all_names()}
         own = names if layer is layers[-1] else own | names
         if layer not in user:
             continue
         for table, options in layer.options.items():
-            if table in read or table in own:
-                continue
-            where = next((given.where for given in options.values()), layer.origin)
-            kind = next((row.kind for row in discovery.installed() if row.name == table), None)
-            fix = (
-                f"--{kind} {table} chooses it"
-                if kind
-                else did_you_mean(table, read) or discovery.meant(table)
-            )
-            fix = fix or f"one of {', '.join(sorted(read))}"
-            if table in (*SINGLE, *SHORT_FORMS):
-                fix = "use the component's own name, or an alias for each player"
-            raise UsageError(
-                f"options are given for {table!r}, which is not chosen", where=where, fix=fix
-            )
+            if table not in read and table not in own:
+                where = next((given.where for given in options.values()), layer.origin)
+                what = f"options are given for {table!r}, which is not chosen"
+                raise UsageError(what, where=where, fix=_fix_unread(table, read))
+
+
+def _fix_unread(table: str, read: set[str]) -> str:
+    """Return how to fix options for a table that no chosen component read."""
+    if table in (*SINGLE, *SHORT_FORMS):
+        return "use the component's own name, or an alias for each player"
+    for row in discovery.installed():
+        if row.name == table:
+            return f"--{row.kind} {table} chooses it"
+    near = did_you_mean(table, read) or discovery.meant(table)
+    return near or f"one of {', '.join(sorted(read))}"
 
 
 def read_settings(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:

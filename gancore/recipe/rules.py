@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 from gancore.errors import CompositionError
@@ -17,7 +18,7 @@ def tags_of(each: Component) -> set[str]:
     """Return the tags of a component; those of a norm or optimiser are `critic.TAG` and so on."""
     provided = info_of(each.component).provides
     if each.kind in OF_ONE_PLAYER:
-        return {f"{role}.{tag}" for role in each.roles for tag in provided}
+        return {f"{role}.{tag}" for role, tag in itertools.product(each.roles, provided)}
     return set(provided)
 
 

@@ -61,6 +61,13 @@ class Layer:
         value = self.slots[slot].value if slot in self.slots else []
         return [hyphened(name) for name in ([value] if isinstance(value, str) else value)]
 
+    def all_names(self) -> list[str]:
+        """List the components that this layer chooses for any slot."""
+        names = []
+        for slot in self.slots:
+            names += self.names(slot)
+        return names
+
 
 @frozen
 class Recipe:
@@ -85,7 +92,8 @@ def layer_of(
     slots: dict[str, Given] = {}
     options: dict[str, dict[str, Given]] = {}
     for written, value in content.items():
-        place, key = where("", written) or origin, hyphened(written)
+        place = where("", written) or origin
+        key = hyphened(written)
         if key == "format":
             _check_format(value, place)
         elif isinstance(value, Mapping):
@@ -202,11 +210,14 @@ def _places(text: str, label: str) -> Callable[..., str]:
     table = line_key = ""
     for number, line in enumerate(text.split("\n"), 1):
         for found in KEY.finditer(line):
-            above = {"": table, None: line_key}.get(
-                found["opening"], ""
-            )  # of a header nothing is above
-            path = above + re.sub(r"[\s\"']", "", found["path"])
-            if found["opening"] is not None:
-                table, line_key = (f"{path}.", "") if found["opening"] else (table, f"{path}.")
+            path = re.sub(r"[\s\"']", "", found["path"])
+            if found["opening"] is None:  # a key within braces, after the first of its line
+                path = line_key + path
+            elif found["opening"] == "":  # the first key of a line
+                path = table + path
+                line_key = f"{path}."
+            else:  # the header of a table, with `[` or `[[`
+                table = f"{path}."
+                line_key = ""
             places.setdefault(path, f"{label}:{number}:{found.start('path') + 1}")
     return lambda *words: places.get(".".join(filter(None, words)), label)
