@@ -122,7 +122,7 @@ def nearest(word: str, known: Iterable[str]) -> list[str]:
 def _slips(one: str, other: str) -> float:
     """Return the edit distance of two words, in which swapping two neighbours counts as one edit.
 
-    In words of up to 3 letters none may be replaced: `sgd` is not `sgf`, but `adm` is `adam`.
+    In words of up to 3 letters none may be replaced: too many of them would be near each other.
     """
     if abs(len(one) - len(other)) > 3:
         return math.inf
