@@ -171,6 +171,13 @@ def test_a_component_without_a_source_is_refused_with_its_form(card):
     assert "@component(source=" in caught.value.fix
 
 
+def test_a_resumable_option_is_refused_for_only_settings_of_a_run_may_change():
+    weight = option(0.5, help="a weight", resumable=True)
+    body = {"weight": weight, "__annotations__": {"weight": float}, "schedule": hookimpl(lambda self: [])}
+    with pytest.raises(PluginError, match=r"Trick\.weight is resumable"):
+        decorate(body)
+
+
 @pytest.mark.parametrize("more", [{}, {"help": ""}])
 def test_an_option_without_help_is_refused_by_name(more):
     body = {"weight": option(0.5, **more), "__annotations__": {"weight": float}, "schedule": hookimpl(lambda self: [])}

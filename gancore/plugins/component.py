@@ -398,13 +398,21 @@ def check_api(cls: type, api: int) -> None:
 
 
 def check_fields(cls: Any) -> None:
-    """Raise PluginError for an option without a help text."""
+    """Raise PluginError for an option without a help text, or one that a resume could change."""
     for each in attrs.fields(cls):
-        if "option" in each.metadata and not each.metadata["option"]["help"].strip():
+        about = each.metadata.get("option")
+        if about is None:
+            continue
+        name = f"{cls.__name__}.{each.name}"
+        if not about["help"].strip():
             raise PluginError(
-                f"{cls.__name__}.{each.name} has no help",
+                f"{name} has no help",
                 fix=f'{each.name} = option({each.default!r}, help="what it is, and its unit")',
             )
+        if about["resumable"]:
+            # a resumed run keeps its components as they were, so that it ends with the same bits
+            what = f"{name} is resumable, but only settings of a run may change when it is resumed"
+            raise PluginError(what, fix="leave resumable out")
 
 
 def restrict_assignment(cls: Any) -> None:
