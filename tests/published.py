@@ -77,6 +77,6 @@ class Shelf:
             discovery.named,
             commands,
             executors,
-            inspection._importable,
+            inspection.is_importable,
         ):
             cached.cache_clear()

@@ -77,7 +77,7 @@ def page_of(row: Row) -> Page:
     Raises PluginError where that import fails.
     """
     try:
-        return _from_source(row)
+        return read_page(row)
     except (
         NotPlain,
         ArithmeticError,
@@ -92,7 +92,8 @@ def page_of(row: Row) -> Page:
         return Page(inspect.cleandoc(cls.__doc__ or ""), info_of(cls), options_of(cls))
 
 
-def _from_source(row: Row) -> Page:
+def read_page(row: Row) -> Page:
+    """Read the page from the source. Raises NotPlain where that takes importing the module."""
     module, _, name = row.object.partition(":")
     return _page_of_class(Source(module), name)
 

@@ -87,11 +87,12 @@ def _missing_import(node: ast.stmt) -> str | None:
         return None
     for name in names:
         top = name.partition(".")[0]
-        if not _importable(top):
+        if not is_importable(top):
             return top
     return None
 
 
 @cache
-def _importable(name: str) -> bool:
+def is_importable(name: str) -> bool:
+    """Return whether a top-level module is there, without importing it."""
     return name in sys.stdlib_module_names or PathFinder.find_spec(name) is not None
