@@ -61,12 +61,8 @@ def component_section(row: discovery.Row) -> str:
     if card.provides:
         lines.append("Provides: " + ", ".join(f"`{tag}`" for tag in sorted(card.provides)) + ".\n")
     for rule in card.rules:
-        verb = (
-            ("Refuses" if rule.hard else "Is wary of")
-            if rule.present
-            else ("Needs" if rule.hard else "Is wary without")
-        )
-        lines.append(f"{verb} `{rule.tag}`: {rule.reason}" + (f" ({rule.cite})" if rule.cite else "") + ".\n")
+        cite = f" ({rule.cite})" if rule.cite else ""
+        lines += [f"{rule.verb.capitalize()} `{rule.tag}`: {rule.reason}{cite}.\n"]
     if options:
         lines += ["| option | default | type | range | meaning |", "| --- | --- | --- | --- | --- |"]
         for name, option in options.items():

@@ -1,4 +1,4 @@
-"""gancore: compose a GAN from plugins. Public names; those that need torch are imported when first used."""
+"""Compose a GAN from plugins: the public names. Those that need torch are imported on first use."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from gancore.plugins.component import (
     hookimpl,
     name_of,
     option,
+    preset,
     requires,
     state,
     warns_with,
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     from gancore.train.progress import Progress
     from gancore.train.rng import draw_rows, fork_state
 
-# where the names that need torch are defined; importing gancore alone takes no time
+# Where the names that need torch are defined. They are imported on first use, so that
+# `import gancore` takes milliseconds and `gan plugins` starts at once.
 _MODULES = {
     "autograd": ["input_gradients"],
     "distributed.group": ["average", "gather", "peers"],
@@ -60,7 +62,9 @@ _MODULES = {
     "train.progress": ["Progress"],
     "train.rng": ["draw_rows", "fork_state"],
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_HOMES: dict[str, str] = {}
+for _module, _names in _MODULES.items():
+    _HOMES |= dict.fromkeys(_names, _module)
 
 __all__ = [
     "GAN",
@@ -105,6 +109,7 @@ __all__ = [
     "name_of",
     "option",
     "peers",
+    "preset",
     "progress_bar",
     "pyramid",
     "read_rows",

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one small tree. Each error says what, where and how to fix it.
+"""The errors of gancore. Each has three parts: what is wrong, where, and how to fix it.
 
 GanError                 the run failed; exit code 1
 ├── UsageError           refused before anything is built: command line, recipe, option; exit code 2
@@ -7,7 +7,7 @@ GanError                 the run failed; exit code 1
 ├── DataError            images, points or labels that cannot be used
 ├── CheckpointError      a checkpoint that cannot be written, read or believed
 ├── NumbersError         a term, gradient or weight that is no longer finite
-└── PeerError            processes of one run that cannot go on together: one is gone, or their weights differ
+└── PeerError            processes of one run that cannot go on together
 """
 
 from __future__ import annotations
@@ -17,13 +17,20 @@ from collections.abc import Iterable
 
 
 class GanError(Exception):
-    """A run that failed: `what` is wrong, `where` it was given, how to `fix` it, and any `unknown` option."""
+    """The base of all errors of gancore.
+
+    `what` is wrong, `where` it was given, how to `fix` it; `unknown` is the option that no
+    component has, where that is the error.
+    """
 
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", fix: str = "", unknown: str = "") -> None:
         super().__init__(what)
-        self.what, self.where, self.fix, self.unknown = what, where, fix, unknown
+        self.what = what
+        self.where = where
+        self.fix = fix
+        self.unknown = unknown
 
     def __str__(self) -> str:
         lines = [self.what]
@@ -65,31 +72,35 @@ class PeerError(GanError):
 
     @classmethod
     def gone(cls, why: object) -> PeerError:
-        """Say that no step can be finished, and why."""
+        """Make the error for a process that ended, with the reason."""
         return cls(
             "another process of this run is gone, so no step can be finished",
             where=str(why).partition("\n")[0],
-            fix="look at what that process said, then go on with --resume",
+            fix="look at the messages of that process, then go on with --resume",
         )
 
 
 def clean(text: object) -> str:
-    """Escape control characters and lone surrogates, so that a foreign text cannot steer the terminal."""
+    """Escape control characters and lone surrogates, so that a text cannot control the terminal."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
 
 
 def spelt(name: str) -> str:
-    """Spell a name as ours are: lower case, and `-` for `_`."""
+    """Return a name in lower case, with `-` for `_`."""
     return name.lower().replace("_", "-")
 
 
 def nearest(word: str, known: Iterable[str]) -> list[str]:
-    """List those of the `known` words that a user may have meant by `word`, five at most; nothing far-fetched.
+    """Return at most five of the `known` words that a user may have meant by `word`.
 
-    The first of these that finds any: the same but for case and hyphens; a slip of one letter (two from 8 letters on,
-    three from 12; in words of up to 3 letters none may be replaced); words that `word` begins, or is a part of.
+    The first of these rules that finds any decides:
+
+    - the same but for case and hyphens;
+    - the fewest typing errors: one, two from 8 letters on, three from 12 on;
+    - words that begin with `word`, or have it as a part between hyphens.
     """
-    wanted, names = spelt(word).strip("-"), dict.fromkeys(known)
+    wanted = spelt(word).strip("-")
+    names = dict.fromkeys(known)
     plain = {name: spelt(name).strip("-") for name in names}
     same = [name for name in names if plain[name].replace("-", "") == wanted.replace("-", "")]
     if same or len(wanted) < 2:
@@ -104,7 +115,10 @@ def nearest(word: str, known: Iterable[str]) -> list[str]:
 
 
 def _slips(one: str, other: str) -> float:
-    """Count the letters to insert, leave out, replace or swap with the next to turn one word into the other."""
+    """Return the edit distance of two words, in which swapping two neighbours counts as one edit.
+
+    In words of up to 3 letters none may be replaced: too many of them would be near each other.
+    """
     if abs(len(one) - len(other)) > 3:
         return math.inf
     replaced = 1 if len(one) > 3 else math.inf
@@ -122,6 +136,6 @@ def _slips(one: str, other: str) -> float:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `did you mean X?` for the nearest of the `known` words, or nothing when none is near."""
+    """Return `did you mean X?` for the nearest of the `known` words, or an empty text."""
     near = nearest(word, known)
     return f"did you mean {' or '.join(filter(None, (', '.join(near[:-1]), near[-1])))}?" if near else ""

@@ -1,40 +1,57 @@
-"""Every hook of gancore on one page: what it is given, what it returns, and how several answers join.
+"""Every hook of gancore on one page: what a component is given, and what it may return.
 
-A component implements a hook by a method of that name marked `@hookimpl`; it may take fewer arguments than
-stated here, never others, and none with a default. Components are called in the order given by the user.
+A component implements a hook by a method of that name, marked `@hookimpl`. The method takes any of
+the arguments that the hook has here, in any order, and none with a default:
 
-How answers join (stated at the end of each first line):
+    @component(source="Authors, venue and year")
+    class MyTrick:
+        # its docstring comes here
 
-- **first**: components are asked in order until one answers something other than None;
-- **fold**: each component receives what the one before returned (None leaves it as it is);
-- **all**: every answer that is not None is collected.
+        weight: float = option(1.0, ge=0, help="factor of the term")
 
-`@hookimpl(trylast=True)` moves a component to the end of one hook's order (a wrapper that must be outermost),
-`tryfirst=True` to its beginning. A component that changes while training declares `updates: int = state(0)`: gancore
-saves the field and restores it, tensors on the CPU. A field by `cached()` is not saved, for what can be computed again.
-Nothing else of a component can be set. `state_dict()` and `load_state_dict(state)` store what needs a form of its own.
+        @hookimpl
+        def critic_terms(self, batch):
+            return {"scores": self.weight * batch.fake.mean(batch.fake.score.square())}
 
-Words used below: `N` batch, `C, H, W` channels, height, width, `Z` width of the latent, `L` number of label
-sets, `F` width of the critic's features. Images lie in [-1, 1]. `labels` is int64 `[N, L]`, one column for each
-of `plan.label_sets` (L = 0 for data without labels). `step` counts iterations of the schedule from 0. `role`
-is `"generator"` or `"critic"`.
+Components are called in the order in which the user chose them. `@hookimpl(tryfirst=True)` moves a
+component to the beginning of one hook's order, `@hookimpl(trylast=True)` to its end, for a wrapper
+that must be outermost. The word in brackets in each first line says how results are combined:
 
-`rng` is a fresh `torch.Generator` made for this component, this step and this call alone: the calls for reals
-and for fakes get different numbers, and no other component can move them. `shared_rng` is the same for both
-sides of an update. `log(name, value)` writes a figure (a number or a 0-d tensor) into the metrics row without
-adding it to the objective. Draw with `torch.randn(shape, generator=rng, device=rng.device)`.
+- **first**: the first result that is not None is used, and the remaining components are not called;
+- **fold**: each component is given the result of the one before it; None leaves it unchanged;
+- **all**: every component is called, and every result that is not None counts.
 
-Each forward pass of a step draws from numbers of its own. The generator's pass and the passes that the loss asks for,
-by reading a side, move running statistics and other buffers, as in a loop written by hand. All others leave them, and
-torch's global random numbers, as they were: a side that only other components read, and `batch.critic(…)` and
-`batch.generator(…)`, unless they are given `update_buffers=True`. So a component that only logs changes no bit. One
-that calls a network itself, in `after_step` say, does so inside `with gancore.fork_state(network, gan.device):`.
+**Shapes.** `N` is the batch size, `C, H, W` are channels, height and width, `Z` is the width of the
+latent, `L` the number of label sets, `F` the width of the critic's features. Images lie in [-1, 1].
+`labels` is int64 `[N, L]`, one column for each of `plan.label_sets`; L = 0 for data without labels.
+`step` counts iterations of the schedule from 0. `role` is `"generator"` or `"critic"`.
 
-Where several processes share a run, each calls the hooks of a step with its own rows of the batch, and what they draw
-from `rng` is their own. `gancore.draw_rows(torch.randn, shape, rng)` draws for the rows at hand the numbers that one
-process with all rows would draw, and `gancore.gather(rows)` and `gancore.average(values)` reach what the others have.
-`critic_fakes`, `draw_labels` and whatever runs once a step see the whole. Only the first process calls `measure`,
-`record`, `draw` and `stop`.
+**Random numbers.** `rng` is a new `torch.Generator`, seeded for this component, hook and step.
+Reals and fakes get different ones, and no other component changes them. `shared_rng` is the same
+for both sides of an update. Draw with `torch.randn(shape, generator=rng, device=rng.device)`.
+
+**Figures.** `log(name, value)` writes a number or a 0-d tensor into the metrics row, and adds
+nothing to what is minimised.
+
+**State.** A component that changes while training declares the fields that change:
+`updates: int = state(0)` is saved and restored by gancore, with tensors on the CPU; a field by
+`cached()` is not saved, for what can be computed again. No other attribute can be set in a hook.
+`state_dict()` and `load_state_dict(state)` store what needs a form of its own.
+
+**Forward passes.** Each forward pass of a step has random numbers of its own. Buffers, such as
+running statistics, are updated by the generator's pass and by those passes of the critic that the
+loss reads, as in a loop written by hand. Every other pass leaves buffers and torch's global random
+numbers as they were: a side that only other components read, and `batch.critic(…)` and
+`batch.generator(…)` unless they are given `update_buffers=True`. So a component that only logs
+changes no bit of a training. A hook that calls a network itself, such as `after_step`, does so
+inside `with gancore.fork_state(network, gan.device):`.
+
+**Several processes.** Where several processes share a run, each calls the hooks of a step with its
+own rows of the batch, and with its own `rng`. `gancore.draw_rows(torch.randn, shape, rng)` draws,
+for these rows, the numbers that a single process would draw for the whole batch.
+`gancore.gather(rows)` and `gancore.average(values)` combine what the processes have.
+`critic_fakes`, `draw_labels` and the hooks that are called once a step are given the whole batch.
+Only the first process calls `measure`, `record`, `draw` and `stop`.
 """
 
 from __future__ import annotations
@@ -58,109 +75,128 @@ if TYPE_CHECKING:
 hookspec = pluggy.HookspecMarker("gancore")
 
 API = 1  # raised whenever a hook is added or changed
-OLDEST_API = 1  # components made for this version and all later ones still work; raised when a change breaks them
+OLDEST_API = 1  # components made for this version or a later one work; raised when a change breaks them
 
-# ── data ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── data ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 @hookspec
 def recognizes(path: Path) -> int | None:
-    """Say how well this reader fits what lies at `path`: 0 not at all, 1 can read it, 2 made for it (all; highest).
+    """Return how well this reader fits what lies at `path` (all; the highest wins).
 
-    Asked of every installed `data` component when the user writes `--data PATH`. Look at names, not at contents. The
-    path is then given to the chosen component's option `path`, which it must have: `path: str = option("", help=…)`.
+    0 or None: not at all; 1: it can read it; 2: it is made for it. Called on every installed `data`
+    component when the user writes `--data PATH`. Look at names, not at contents. The chosen
+    component is given the path in its option `path`, which it must declare: `path: str = option("",
+    help=…)`.
     """
 
 
 @hookspec
 def make_data(spec: DataSpec) -> Data | None:
-    """Open or draw the real samples (first). See `gancore.Data` for what to return.
+    """Open or generate the real samples (first). See `gancore.Data` for what to return.
 
-    Raises DataError where nothing usable is found.
+    Raise DataError where no usable sample is found.
     """
 
 
 @hookspec
 def describe_data() -> Mapping[str, Any] | None:
-    """Say what became of the files that `make_data` read, in what JSON knows (first): `RUN/data-report.json`."""
+    """Return a JSON-serialisable report of the files used and skipped (first).
+
+    It is written to `RUN/data-report.json`.
+    """
 
 
 @hookspec
 def adapt_data(data: Data, spec: DataSpec) -> Data | None:
-    """Wrap the data: repeat, take a part, transform (fold)."""
+    """Wrap the data: repeat, select or transform samples (fold)."""
 
 
-# ── latent and labels ─────────────────────────────────────────────────────────────────────────────────────────
+# ── latent and labels ────────────────────────────────────────────────────────────────────────────
 
 
 @hookspec
 def latent_width(plan: Plan) -> int | None:
-    """Claim that many columns of the latent; `draw_latent` of the same component fills them (all, side by side).
+    """Return how many columns of the latent `draw_latent` draws (all, concatenated).
 
-    The columns are filed under the name that the component goes by: `plan.latent_slices[gancore.name_of(self)]`.
+    `plan.latent_slices[gancore.name_of(self)]` is the slice of its columns.
     """
 
 
 @hookspec
 def draw_latent(n: int, plan: Plan, rng: torch.Generator) -> Tensor | None:
-    """Draw this component's own columns of the latent, float32 `[n, width]` (all, side by side)."""
+    """Draw this component's columns of the latent, float32 `[n, width]` (all, concatenated)."""
 
 
 @hookspec
 def draw_labels(n: int, real_labels: Tensor | None, plan: Plan, rng: torch.Generator) -> Tensor | None:
-    """Choose the labels of n fakes, int64 `[n, L]` (first; otherwise drawn from the data's own frequencies).
+    """Draw the labels of n fakes, int64 `[n, L]` (first).
 
-    `real_labels [n, L]` are those of the reals in the same update, or None when there are none: return them to
-    give each fake the label of its real.
+    By default they are drawn with the frequencies of the data.
+    `real_labels [n, L]` are the labels of the reals in the same update, or None where there are no
+    reals. Return them to give each fake the label of a real.
     """
 
 
 @hookspec
 def generator_inputs(plan: Plan) -> int | None:
-    """Count the columns that this component's `adapt_generator` appends to the latent (all, summed)."""
+    """Return how many columns `adapt_generator` appends to the latent (all, summed)."""
 
 
 @hookspec
 def critic_shape(shape: tuple[int, ...], plan: Plan) -> tuple[int, ...] | None:
-    """Return the sample shape the critic's body is built for, e.g. `(m·C, H, W)` when packing (fold)."""
+    """Return the shape of a sample that the critic's body is built for (fold).
+
+    For example `(m·C, H, W)` where m samples are packed into one.
+    """
 
 
-# ── networks ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── networks ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @hookspec
 def make_generator(plan: Plan) -> nn.Module | None:
-    """Build the generator: `net(z [N, plan.inputs], labels [N, L]) → samples [N, *plan.shape]` (first)."""
+    """Build the generator (first).
+
+    `net(z [N, plan.inputs], labels [N, L]) → samples [N, *plan.shape]`
+    """
 
 
 @hookspec
 def make_upsample(channels_in: int, channels_out: int, plan: Plan) -> nn.Module | None:
-    """Build a module `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]` (first)."""
+    """Build an upsampling module `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]` (first)."""
 
 
 @hookspec
 def make_norm(channels: int, role: str, plan: Plan) -> nn.Module | None:
-    """Build a normalisation that keeps the shape `[N, channels, …]` (first; asked of the norm of that player)."""
+    """Build a normalisation layer `[N, channels, …] → [N, channels, …]` (first).
+
+    Called on the component that was chosen as the norm of that player.
+    """
 
 
 @hookspec
 def make_critic(plan: Plan) -> nn.Module | None:
-    """Build the critic's body: `body(view [N, *plan.critic_shape], labels) → [N, F]` or `[N, F', h, w]` (first)."""
+    """Build the critic's body (first).
+
+    `body(view [N, *plan.critic_shape], labels [N, L]) → [N, F]` or `[N, F', h, w]`
+    """
 
 
 @hookspec
 def make_score(features: int, plan: Plan) -> nn.Module | None:
-    """Build the score head `[N, F] → [N, 1]` (first; otherwise a linear layer with bias)."""
+    """Build the score head `[N, F] → [N, 1]` (first; by default a linear layer with bias)."""
 
 
 @hookspec
 def extend_critic(features: int, plan: Plan) -> Tail | Head | Sequence[Tail | Head] | None:
-    """Append features to the critic's tail, or add a head of its own (all).
+    """Append features to the critic's tail, or add a head (all).
 
-    `Tail(module, added=k)` maps `[N, F] → [N, F + k]`; with `labels=True` it is called with `(features, labels)`, and
-    every part behind it, the score included, may depend on the label. `Head(name, module)` maps `(features [N, F],
-    labels [N, L])` to an output `out.heads[name]`; a head called `score`, `[N]`, adds to the score. `features` counts
-    the tails before.
+    `Tail(module, added=k)` maps `[N, F] → [N, F + k]`. With `labels=True` it is called with
+    `(features, labels)`; every part after it, the score included, may then depend on the labels.
+    `Head(name, module)` maps `(features [N, F], labels [N, L])` to an output `out.heads[name]`. The
+    output `[N]` of a head called `score` is added to the score. `features` is F after the tails of
+    the components before this one.
     """
 
 
@@ -174,81 +210,89 @@ def extend_player(role: str, plan: Plan) -> dict[str, nn.Module] | None:
 
 @hookspec
 def adapt_generator(net: nn.Module, plan: Plan) -> nn.Module | None:
-    """Wrap or edit the generator, after it was initialised (fold). Calls keep the form `net(z, labels)`."""
+    """Wrap or edit the generator after it was initialised (fold). Keep `net(z, labels)`."""
 
 
 @hookspec
 def adapt_critic(net: nn.Module, plan: Plan) -> nn.Module | None:
-    """Wrap or edit the critic, after it was initialised (fold).
+    """Wrap or edit the critic after it was initialised (fold).
 
-    `net` is a `gancore.Critic`; replace `net.body` to change what the body sees, or edit layers anywhere.
+    `net` is a `gancore.Critic`. Replace `net.body` to change the input of the body, or edit layers
+    anywhere.
     """
 
 
 @hookspec
 def initialize(net: nn.Module, role: str, plan: Plan, rng: torch.Generator) -> bool | None:
-    """Set the weights of `net` in place and return True (first; otherwise torch's own defaults stand).
+    """Set the weights of `net` in place and return True (first).
 
-    Called for the generator and for each part of the critic (body, score, tails, heads), each with its own `rng`.
+    By default they are as torch initialises them. Called for the generator and for each part of the
+    critic (body, score, tails, heads), each with an `rng` of its own.
     """
 
 
-# ── optimisation ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── optimisation ─────────────────────────────────────────────────────────────────────────────────
 
 
 @hookspec
 def schedule(step: int, rng: torch.Generator) -> Sequence[Update] | None:
-    """List the updates of this iteration, in order, e.g. five critic updates and one generator update (first)."""
+    """Return the updates of this iteration in order (first).
+
+    For example five of the critic and one of the generator.
+    """
 
 
 @hookspec
 def adapt_schedule(updates: list[Update], step: int) -> list[Update] | None:
-    """Change the updates of this iteration, e.g. append one that shows the critic fakes alone (fold)."""
+    """Change the updates of this iteration, e.g. append one of the critic on fakes alone (fold)."""
 
 
 @hookspec
 def make_optimizer(params: list[tuple[str, nn.Parameter]], role: str) -> torch.optim.Optimizer | None:
-    """Build the optimiser of one player from its named parameters (first; asked of the optimiser of that player)."""
+    """Build the optimiser of one player from its named parameters (first).
+
+    Called on the component that was chosen as the optimiser of that player.
+    """
 
 
 @hookspec
 def learning_rate(rate: float, step: int, role: str) -> float | None:
-    """Return the learning rate for this step; `rate` starts as the optimiser's own (fold)."""
+    """Return the learning rate of this step; `rate` starts as the optimiser's own (fold)."""
 
 
 @hookspec
 def before_step(gan: GAN, step: int) -> None:
-    """Act before the first update of an iteration, e.g. set the blend of a growing network (all)."""
+    """Run before the first update of an iteration, e.g. to set a blend factor (all)."""
 
 
 @hookspec
 def skip_update(role: str, terms: dict[str, Tensor], step: int) -> bool | None:
-    """Return True to leave the player as it is although its terms and gradients were computed (first)."""
+    """Return True to skip the optimiser step after terms and gradients were computed (first)."""
 
 
 @hookspec
 def after_critic_update(gan: GAN, batch: Batch, step: int) -> None:
-    """Act after each critic update, e.g. clip its weights or adapt a probability (all). No gradient is recorded."""
+    """Run after each critic update, without gradients, e.g. clip the critic's weights (all)."""
 
 
 @hookspec
 def after_generator_update(gan: GAN, batch: Batch, step: int) -> None:
-    """Act after each generator update, e.g. move an average (all). No gradient is recorded."""
+    """Run after each generator update, without gradients, e.g. update a moving average (all)."""
 
 
 @hookspec
 def after_step(gan: GAN, step: int) -> None:
-    """Act after the last update of an iteration, on both players, e.g. lookahead (all). No gradient is recorded."""
+    """Run after the last update of an iteration, without gradients, e.g. for lookahead (all)."""
 
 
-# ── what the critic is shown, and what the players minimise ───────────────────────────────────────────────────
+# ── what the critic is given, and what the players minimise ──────────────────────────────────────
 
 
 @hookspec
 def critic_fakes(images: Tensor, labels: Tensor, step: int, rng: torch.Generator) -> tuple[Tensor, Tensor] | None:
-    """Replace fakes in a critic update, e.g. by older ones; return (images, labels) (fold).
+    """Replace fakes in a critic update, e.g. by earlier ones; return (images, labels) (fold).
 
-    `images [N, *shape]` carry no graph. Do not write into them.
+    `images [N, *shape]` are detached. Do not write into them.
     """
 
 
@@ -256,11 +300,11 @@ def critic_fakes(images: Tensor, labels: Tensor, step: int, rng: torch.Generator
 def critic_view(
     images: Tensor, labels: Tensor, step: int, rng: torch.Generator, shared_rng: torch.Generator
 ) -> Tensor | tuple[Tensor, Tensor] | None:
-    """Transform what the critic sees, on reals and fakes, in both players' updates (fold).
+    """Transform the critic's input, reals and fakes, in the updates of both players (fold).
 
-    Return the images alone, or (images, labels) where their rows are others than before: joined, repeated, mixed or in
-    another order. The critic, its heads and the terms then see those labels, int64 `[M, L]`. Must let gradients pass to
-    `images [N, *shape]` and must not write into them.
+    Return the images, or (images, labels) where rows were concatenated, repeated, mixed or
+    permuted: the critic, its heads and the terms are then given those labels, int64 `[M, L]`.
+    Gradients must pass to `images [N, *shape]`. Do not write into them.
     """
 
 
@@ -268,26 +312,26 @@ def critic_view(
 def critic_targets(
     targets: Tensor, real: bool, step: int, rng: torch.Generator, shared_rng: torch.Generator
 ) -> Tensor | None:
-    """Reshape the critic's targets `[N]`, at first all 1 for reals and 0 for fakes (fold).
+    """Change the critic's targets `[N]`, which start as 1 for reals and 0 for fakes (fold).
 
-    Generator updates never see this: their targets stay as they are.
+    Not called in generator updates, whose targets stay as they are.
     """
 
 
 @hookspec
 def sample_weights(weights: Tensor, batch: Batch, rng: torch.Generator) -> Tensor | None:
-    """Weigh the fakes `[N]` of a generator update, at first all 1, e.g. keep only the best scored (fold)."""
+    """Return the weights `[N]` of the fakes in a generator update, which start as 1 (fold)."""
 
 
 @hookspec
 def critic_terms(
     batch: Batch, step: int, rng: torch.Generator, log: Callable[[str, Any], None]
 ) -> dict[str, Tensor] | None:
-    """Return the terms the critic minimises, `{name: scalar}` (all, summed). Losses and penalties alike.
+    """Return the losses and penalties that the critic minimises, `{name: scalar}` (all, summed).
 
-    The loss is asked first, so that whatever else reads the sides, they are scored in the loss's order.
-
-    `batch.real` and `batch.fake` answer lazily: `.view`, `.score [N]`, `.features [N, F]`, `.heads`, `.targets`.
+    `batch.real` and `batch.fake` compute on first access: `.view`, `.score [N]`, `.features [N,
+    F]`, `.heads`, `.targets`. The loss is called first, so the sides are always scored in its
+    order.
     """
 
 
@@ -295,22 +339,23 @@ def critic_terms(
 def generator_terms(
     batch: Batch, step: int, rng: torch.Generator, log: Callable[[str, Any], None]
 ) -> dict[str, Tensor] | None:
-    """Return the terms the generator minimises, `{name: scalar}` (all, summed).
+    """Return the terms that the generator minimises, `{name: scalar}` (all, summed).
 
-    Reading `batch.real.score` costs a forward pass of the critic without graph; not reading it costs nothing.
+    Reading `batch.real.score` costs a forward pass of the critic, without gradients.
     """
 
 
-# ── samples and records ───────────────────────────────────────────────────────────────────────────────────────
+# ── samples and records ──────────────────────────────────────────────────────────────────────────
 
 
 @hookspec
 def sampling_generator(net: nn.Module) -> nn.Module | None:
-    """Return the network to draw samples and metrics from (fold), called as the generator is.
+    """Return the network to draw samples and metrics from, called as the generator is (fold).
 
-    The first to answer is given the generator itself and may return another network, e.g. a copy with averaged
-    weights: `@hookimpl(tryfirst=True)`. Those after it return a module that calls the `net` they are given, e.g. on
-    truncated latents. One that drops it would lose what others did, and is refused. Do not write into the generator.
+    The first component is given the generator itself, and may return another network, such as a
+    copy with averaged weights: mark it `@hookimpl(tryfirst=True)`. Every later one returns a module
+    that calls the `net` it is given, e.g. on truncated latents; a result that drops `net` is
+    refused. Do not write into the generator.
     """
 
 
@@ -318,24 +363,28 @@ def sampling_generator(net: nn.Module) -> nn.Module | None:
 def select_samples(
     images: Tensor, z: Tensor, labels: Tensor, gan: GAN, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Choose among drawn samples, e.g. by rejection; return (images, z, labels) with N' <= N rows (fold)."""
+    """Select among drawn samples, e.g. by rejection (fold).
+
+    Return (images, z, labels) with at most as many rows.
+    """
 
 
 @hookspec
 def measure(progress: Progress, rng: torch.Generator) -> dict[str, float | Tensor] | None:
-    """Measure figures for the metrics row about to be written (all). See `gancore.Progress`."""
+    """Compute figures for the next metrics row (all). See `gancore.Progress`."""
 
 
 @hookspec
 def record(row: dict[str, Any]) -> str | None:
-    """Receive each finished metrics row, e.g. to pass it on; a sentence returned is told to the user (all)."""
+    """Process each finished metrics row; a returned sentence is shown to the user (all)."""
 
 
 @hookspec
 def draw(progress: Progress, folder: Path) -> None:
-    """Draw pictures into `folder/NAME/` whenever the run writes its sample grid, named by `progress.step` (all).
+    """Draw pictures into `folder/NAME/` whenever the run writes its sample grid (all).
 
-    `folder` is `RUN/samples`, so the run's own folder is `folder.parent`: `gancore.read_rows(folder.parent)`.
+    Name the files by `progress.step`. `folder` is `RUN/samples`; the folder of the run is
+    `folder.parent`, for `gancore.read_rows(folder.parent)`.
     """
 
 

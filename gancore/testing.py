@@ -1,12 +1,12 @@
-"""The conformance kit: what every component must satisfy, first-party and third-party alike.
+"""The conformance kit: checks that every component must pass, and helpers for its own tests.
 
     from gancore.testing import check_component
 
     def test_conforms():
         check_component(MyTrick)
 
-`train` puts components into a tiny game in memory, filling every slot they leave open with the plainest stand-in,
-so that a plugin's tests need no other plugin.
+`train` builds a tiny training in memory from components, and fills every slot that they leave open
+with a plain stand-in, so that the tests of a plugin need no other plugin.
 """
 
 from __future__ import annotations
@@ -88,13 +88,15 @@ class _Critic(nn.Module):
 
 
 class _Bounded(torch.optim.SGD):
-    """Gradient descent with gradients of norm 1 at most for each weight, so that no sound network makes it diverge.
+    """Gradient descent with each weight's gradient clipped to norm 1, so that it does not diverge.
 
-    The gradients that components may read stay as they are, and no weight's step depends on another's.
+    The gradients that components may read stay unclipped, and no weight's step depends on another.
     """
 
     def step(self, closure: Any = None) -> Any:
-        weights = [weight for group in self.param_groups for weight in group["params"] if weight.grad is not None]
+        weights: list[Tensor] = []
+        for group in self.param_groups:
+            weights += [weight for weight in group["params"] if weight.grad is not None]
         gradients = [weight.grad for weight in weights]
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = gradient / torch.linalg.vector_norm(gradient).clamp_min(1.0)
@@ -106,7 +108,7 @@ class _Bounded(torch.optim.SGD):
 
 @component(source=STAND_IN, provides=["loss.targets", "loss.absolute-scores"])
 class StandIn:
-    """Fill every slot in the plainest way: linear networks, squared-error loss, plain gradient descent."""
+    """Fill every slot plainly: linear networks, squared-error loss, gradient descent."""
 
     dim: int = option(3, ge=1, help="columns of the latent")
 
@@ -158,7 +160,7 @@ class StandInLoss:
 
 
 def some_data(shape: Sequence[int] = (3, 16, 16), classes: Sequence[int] = (3,), count: int = 40) -> StoredData:
-    """Make random bytes (or points, for a shape of one number) with random labels, the same every time."""
+    """Make random bytes, or points for a shape of one number, with labels: the same every time."""
     rng = torch.Generator().manual_seed(1)
     points = torch.randn(count, *shape, generator=rng)
     samples = points if len(shape) == 1 else torch.randint(0, 256, (count, *shape), generator=rng, dtype=torch.uint8)
@@ -175,10 +177,11 @@ def train(
     stand_ins: Sequence[Any] | None = None,
     hooks: Callable[[Sequence[Component]], Hooks] = Hooks,
 ) -> Training:
-    """Put components (in calling order) into a tiny game on the CPU; call `.train_step()` to make a step.
+    """Build a tiny training of components, in calling order, on the CPU.
 
-    Open slots are filled by stand-ins; a component that provides a tag `loss.…` is the loss. Components go by the name
-    of their class, in kebab-case; pass a `Component` to give one another name, or to one player alone.
+    `.train_step()` makes a step. Open slots are filled by stand-ins; a component that provides a
+    tag `loss.…` is the loss. Components are named after their classes, in kebab-case; pass a
+    `Component` to give another name, or to choose one for a single player.
     """
     given = [each if isinstance(each, Component) else _choose(each) for each in components]
     if stand_ins is None:
@@ -192,7 +195,8 @@ def train(
     plan = make_plan(bound, streams, data.shape, data.label_sets, batch, data)
     gan = build(bound, plan, streams, device)
     return Training(
-        TrainingContext(gan, bound, plan, streams, Runtime(device), data), DataOrder(len(data), batch, streams)
+        TrainingContext(gan, bound, plan, streams, Runtime(device), data),
+        DataOrder(len(data), batch, streams),
     )
 
 
@@ -227,7 +231,7 @@ def scores_batch(real: Tensor, fake: Tensor, *components: Any, role: str = "crit
 
 
 def critic_batch(critic: Callable[[Tensor], Tensor], reals: Tensor, fakes: Tensor, *components: Any) -> Batch:
-    """Make a batch of given reals and fakes `[N, *shape]` judged by a given function `[N, *shape] → [N]`."""
+    """Make a batch of reals and fakes `[N, *shape]` scored by a function `[N, *shape] → [N]`."""
     training = train(*components, data=StoredData(reals), batch=len(reals))
 
     class Given(nn.Module):
@@ -247,7 +251,7 @@ def critic_batch(critic: Callable[[Tensor], Tensor], reals: Tensor, fakes: Tenso
 
 
 def terms(each: Any, hook: str, batch: Batch) -> dict[str, Tensor]:
-    """Ask one component for its terms of a batch."""
+    """Return the terms of one component for a batch."""
     figures: dict[str, Any] = {}
     placed = [chosen for chosen in batch.hooks.chosen if chosen.component is each]
     chosen = placed[0] if placed else Component("it", "test", each)
@@ -256,19 +260,21 @@ def terms(each: Any, hook: str, batch: Batch) -> dict[str, Tensor]:
     return {name.removeprefix(f"{chosen.name}/"): value for name, value in found.items()}
 
 
-# ── the checks ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the checks ───────────────────────────────────────────────────────────────────────────────────
 
 
 def check_component(cls: type, *, data: Data | None = None, beside: Sequence[Any] = (), **options: Any) -> None:
-    """Check everything a component must satisfy; AssertionError says what it does not.
+    """Check that a component keeps every rule; an AssertionError names the rule that it breaks.
 
-    Its help is complete; its options validate and survive TOML; its hooks repeat themselves for the same numbers,
-    keep shape and type, leave their inputs and the settings of the process alone, and give finite, differentiable
-    terms; what it measures, records, draws and samples is of the right kind;
-    nothing is kept on class or module, so that two runs in one process are alike; and training resumed from its
-    stored state equals training that never stopped, bit for bit.
+    - Its help is complete; its options are validated and survive TOML.
+    - Its hooks return the same for the same random numbers, keep shape and type, do not write into
+      their inputs or change settings of the process, and return finite, differentiable terms.
+    - What it measures, records, draws and samples has the right type.
+    - It keeps nothing on its class or module, so two runs in one process are equal.
+    - A training resumed from its stored state equals one that was never interrupted, bit for bit.
 
-    `beside` are further components it needs as company, `options` those it cannot do without.
+    `beside` are further components that it requires, `options` those of its options that have no
+    default that works.
     """
     check_help(cls)
     check_options(cls, options)
@@ -276,11 +282,11 @@ def check_component(cls: type, *, data: Data | None = None, beside: Sequence[Any
     trained = _check_training(lambda: [cls(**options), *beside], data=data)
     check_records(trained)
     changed = [name for name, value in shared_data(cls).items() if before.get(name) != value]
-    assert not changed, f"{', '.join(changed)} changes while training, though every run of the process shares it"
+    assert not changed, f"{', '.join(changed)} changes while training, though all runs of a process share it"
 
 
 def shared_data(cls: type) -> dict[str, str]:
-    """Write down the data that lie on a class and its module rather than in its objects."""
+    """Return the representations of the data on a class and its module, by name."""
     module = sys.modules[cls.__module__]
     places = {f"{cls.__name__}.{name}": value for name, value in vars(cls).items() if not name.startswith("__")}
     places |= {f"{module.__name__}.{name}": value for name, value in vars(module).items() if not name.startswith("__")}
@@ -289,7 +295,7 @@ def shared_data(cls: type) -> dict[str, str]:
 
 
 def check_help(cls: type) -> None:
-    """Check that docstring, source and the help of every option are there."""
+    """Check that a docstring, a source and the help of every option are there."""
     assert info_of(cls).source.strip(), f"{cls.__name__} cites no source"
     first = (cls.__doc__ or "").partition("\n")[0]
     assert 0 < len(first) < 120, f"{cls.__name__}: the first line of its docstring must hold 1 to 119 characters"
@@ -298,7 +304,7 @@ def check_help(cls: type) -> None:
 
 
 def check_options(cls: type, options: Mapping[str, Any]) -> None:
-    """Check that an object can be made, that values out of range are refused, and that TOML gives the object back."""
+    """Check that options out of range are refused, and that TOML stores and restores the others."""
     made = cls(**options)
     for each in options_of(cls).values():
         for value in _out_of_range(each):
@@ -319,15 +325,16 @@ def _out_of_range(each: Option) -> list[Any]:
 
 
 def check_exact_resume(make: Callable[[], Sequence[Any]], *, data: Data | None = None, steps: int = 3) -> None:
-    """Check 2·steps in one go against steps, saved, loaded into fresh objects, and steps again: equal bit for bit.
+    """Check that a resumed training equals one that was never interrupted, bit for bit.
 
-    So are two runs in one process, one after the other.
+    2·steps in one go are compared with steps, saved and loaded into new objects, and steps again;
+    and with another run of 2·steps in the same process.
     """
     _check_training(make, data=data, steps=steps)
 
 
 def _check_training(make: Callable[[], Sequence[Any]], *, data: Data | None = None, steps: int = 3) -> Training:
-    """Do what `check_exact_resume` says, and return the training that never stopped."""
+    """Run `check_exact_resume` and return the training that was never interrupted."""
     try:
         whole = train(*make(), data=data, hooks=WatchedHooks)
         before = {each.name: cached_values(each.component) for each in whole.context.hooks.chosen}
@@ -340,7 +347,11 @@ def _check_training(make: Callable[[], Sequence[Any]], *, data: Data | None = No
     again = train(*make(), data=data)
     for _ in range(2 * steps):
         again.train_step()
-    assert_equal(capture(whole), capture(again), "two runs in one process differ: something is kept on class or module")
+    assert_equal(
+        capture(whole),
+        capture(again),
+        "two runs in one process differ: something is kept on class or module",
+    )
     first = train(*make(), data=data)
     for _ in range(steps):
         first.train_step()
@@ -358,12 +369,18 @@ def _check_training(make: Callable[[], Sequence[Any]], *, data: Data | None = No
 
 
 def check_records(training: Training) -> None:
-    """Call every hook that a run calls beside its steps, once, and check what it answers and leaves alone.
+    """Call every hook that a run calls beside its steps once, and check its results.
 
-    `draw` is given the folder `samples` of a run's folder, which holds a `metrics.jsonl` of one row.
+    `draw` is given the folder `samples` of a run whose `metrics.jsonl` has one row.
     """
-    context, before = training.context, capture(training)
-    row: dict[str, Any] = {"step": training.step, "epoch": training.epoch, "critic/total": 0.5, "generator/total": 0.5}
+    context = training.context
+    before = capture(training)
+    row: dict[str, Any] = {
+        "step": training.step,
+        "epoch": training.epoch,
+        "critic/total": 0.5,
+        "generator/total": 0.5,
+    }
     progress = Progress(context, training.step, training.epoch)
     try:
         with TemporaryDirectory() as place:
@@ -429,12 +446,12 @@ def _measured(context: TrainingContext, progress: Progress) -> dict[str, float]:
 
 
 def cached_values(component: Any) -> dict[str, str]:
-    """Write down what the `cached()` fields of a component hold."""
+    """Return the representations of a component's `cached()` fields, by name."""
     return {name: repr(getattr(component, name, None)) for name in cached_fields(type(component))}
 
 
 def copy_state(source: Any, target: Any) -> None:
-    """Give one component the state of another of the same class, in the way in which a resumed run is given it.
+    """Give one component the state of another of its class, as a resumed run does.
 
     Raises PluginError for state that cannot be stored, CheckpointError for state that is not taken.
     """
@@ -459,12 +476,20 @@ def assert_equal(one: Snapshot, other: Snapshot, what: str = "two snapshots diff
             assert torch.equal(tensor, other.files[part][name]), f"{what} ({part}: {name})"
 
 
-# hooks that may not touch torch's global generator; the others run networks, which may draw from it
-QUIET = {"critic_view", "critic_targets", "critic_fakes", "draw_latent", "draw_labels", "schedule", "learning_rate"}
+# hooks that may not use torch's global generator; the others run networks, which may
+QUIET = {
+    "critic_view",
+    "critic_targets",
+    "critic_fakes",
+    "draw_latent",
+    "draw_labels",
+    "schedule",
+    "learning_rate",
+}
 
 
 class WatchedHooks(GuardedHooks):
-    """Hooks that check what every call takes, gives, and changes around it."""
+    """Hooks whose every call is checked: its arguments, its result and its side effects."""
 
     def __init__(self, chosen: Sequence[Component]) -> None:
         super().__init__(chosen, watch=_Watched)
@@ -472,7 +497,8 @@ class WatchedHooks(GuardedHooks):
 
 class _Watched(Guarded):
     def watched(self, hook: str, given: Mapping[str, Any]) -> Any:
-        numbers, grad = torch.get_rng_state(), torch.is_grad_enabled()
+        numbers = torch.get_rng_state()
+        grad = torch.is_grad_enabled()
         answer = super().watched(hook, given)
         faults = {"changes torch's grad mode": torch.is_grad_enabled() != grad}
         if hook in QUIET:
@@ -497,7 +523,8 @@ def _same(one: Any, other: Any) -> bool:
 
 
 __all__ = [
-    "StandIn", "StandInLoss", "WatchedHooks", "assert_equal", "check_component", "check_exact_resume", "check_help",
-    "check_options", "check_records", "copy_state", "critic_batch", "scores_batch", "some_batch", "some_data", "terms",
-    "through_files", "train",
+    "StandIn", "StandInLoss", "WatchedHooks", "assert_equal", "check_component",
+    "check_exact_resume", "check_help", "check_options", "check_records", "copy_state",
+    "critic_batch", "scores_batch", "some_batch", "some_data", "terms", "through_files",
+    "train",
 ]  # fmt: skip

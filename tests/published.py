@@ -30,7 +30,7 @@ def looked_up(entry):
     return look(entry)
 
 
-look = inspection._look
+look = inspection.inspect_entry
 
 
 class Shelf:
@@ -77,6 +77,6 @@ class Shelf:
             discovery.named,
             commands,
             executors,
-            inspection._importable,
+            inspection.is_importable,
         ):
             cached.cache_clear()

@@ -114,7 +114,7 @@ def test_a_misspelt_key_of_a_recipe_names_its_line(gan_here, tmp_path):
 
 def test_dry_run_prints_every_choice_with_its_origin_and_writes_nothing(gan_here, tmp_path):
     page = gan_here("run", "--dry-run", "--loss", "wgan-gp", "--adam.lr", "0.0003", *SMALL).stdout
-    assert "asked by wgan-gp" in page
+    assert "default of wgan-gp" in page
     assert "--adam.lr 0.0003" in page
     assert "weights: generator" in page
     assert list(tmp_path.iterdir()) == []

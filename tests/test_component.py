@@ -4,7 +4,17 @@ import attrs
 import pluggy
 import pytest
 
-from gancore import PluginError, cached, component, hookimpl, hookspecs, name_of, option
+from gancore import (
+    PluginError,
+    cached,
+    component,
+    hookimpl,
+    hookspecs,
+    name_of,
+    option,
+    preset,
+    requires,
+)
 from gancore.plugins.calling import Component, Hooks
 from gancore.plugins.component import info_of, options_of
 
@@ -161,6 +171,13 @@ def test_a_component_without_a_source_is_refused_with_its_form(card):
     assert "@component(source=" in caught.value.fix
 
 
+def test_a_resumable_option_is_refused_for_only_settings_of_a_run_may_change():
+    weight = option(0.5, help="a weight", resumable=True)
+    body = {"weight": weight, "__annotations__": {"weight": float}, "schedule": hookimpl(lambda self: [])}
+    with pytest.raises(PluginError, match=r"Trick\.weight is resumable"):
+        decorate(body)
+
+
 @pytest.mark.parametrize("more", [{}, {"help": ""}])
 def test_an_option_without_help_is_refused_by_name(more):
     body = {"weight": option(0.5, **more), "__annotations__": {"weight": float}, "schedule": hookimpl(lambda self: [])}
@@ -201,3 +218,60 @@ def test_a_component_learns_the_name_it_goes_by():
 def test_a_component_that_cannot_be_hashed_is_refused():
     with pytest.raises(PluginError, match="Trick cannot be hashed"):
         decorate({"schedule": hookimpl(lambda self: []), "__eq__": lambda self, other: True})
+
+
+# ── presets ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@component(source="a test", provides=["tag"], rules=[requires("other", "a reason")], defaults={"reg": ["one"]})
+class Plain:
+    """Say what it is."""
+
+    width: int = option(3, ge=1, help="a width")
+
+    @hookimpl
+    def schedule(self):
+        return []
+
+
+@preset(defaults={"reg": ["two"]}, known_as={"another": "a remark"})
+class Chosen(Plain):
+    """Say what the preset is."""
+
+
+def test_a_preset_inherits_all_but_defaults_and_the_words_it_is_known_as():
+    plain, chosen = info_of(Plain), info_of(Chosen)
+    assert attrs.evolve(chosen, defaults=plain.defaults, known_as=plain.known_as) == plain
+    assert (chosen.defaults, chosen.known_as) == ({"reg": ["two"]}, {"another": "a remark"})
+    assert info_of(Plain).defaults == {"reg": ["one"]}
+    assert Chosen.__doc__ == "Say what the preset is."
+
+
+def test_a_preset_has_the_options_and_hooks_of_its_component():
+    assert options_of(Chosen) == options_of(Plain)
+    made = Chosen(width=5)
+    assert made.width == 5
+    (found,) = Hooks([Component("chosen", "test", made)]).implementations("schedule")
+    assert found.function() == []
+
+
+def test_a_preset_may_lie_in_another_module_than_its_component():
+    made = preset(defaults={})(type("Elsewhere", (Plain,), {"__module__": "elsewhere"}))
+    assert options_of(made) == options_of(Plain)
+
+
+def test_an_undeclared_attribute_of_a_preset_is_refused_too():
+    with pytest.raises(AttributeError):
+        Chosen().undeclared = 1
+
+
+@pytest.mark.parametrize("body", [{"schedule": hookimpl(lambda self: [])}, {"__annotations__": {"more": int}}])
+def test_a_preset_with_a_body_of_its_own_is_refused(body):
+    with pytest.raises(PluginError, match="of its own"):
+        preset(defaults={})(type("Own", (Plain,), body))
+
+
+@pytest.mark.parametrize("bases", [(object,), (Plain, type("Other", (), {"__slots__": ()}))])
+def test_a_preset_of_no_component_is_refused(bases):
+    with pytest.raises(PluginError, match="is not a subclass of one component"):
+        preset(defaults={})(type("Alone", bases, {}))

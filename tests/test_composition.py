@@ -1,9 +1,10 @@
-"""How choices become a composition: layers, asks, aliases, rules, refusals."""
+"""How choices become a composition: layers, defaults, aliases, rules, refusals."""
 
 import pytest
 import tomli_w
 
 from gancore import CompositionError, PluginError, UsageError, compose
+from gancore.plugins import discovery
 from gancore.plugins.component import info_of
 from gancore.recipe.compose import resolve
 from gancore.recipe.options import Given
@@ -20,20 +21,34 @@ def test_nothing_chosen_is_the_default_recipe():
     assert {made.origins[slot].split(":")[0] for slot in ("data", "loss")} == {"recipe default"}
 
 
-def test_a_component_asks_and_the_user_has_the_last_word():
+def test_a_component_has_defaults_and_the_user_has_the_last_word():
     asked = compose(loss="wgan-gp")
     assert (component(asked, "adam").lr, component(asked, "n-critic").critic) == (1e-4, 5)
     assert asked.slots["critic-norm"] == ("layer",)
-    assert asked.origins["adam.lr"] == "asked by wgan-gp"
+    assert asked.origins["adam.lr"] == "default of wgan-gp"
     own = compose(loss="wgan-gp", critic_norm="none", options={"adam.lr": 3e-4})
     assert component(own, "adam").lr == 3e-4
     assert own.slots["critic-norm"] == ("none",)
 
 
-def test_what_is_asked_beside_a_certain_other_wins_over_what_is_asked_in_general():
+def test_defaults_beside_a_tag_win_over_plain_ones():
     made = compose(gen="colorpicker", loss="wgan-gp")
-    assert made.origins["adam.lr"] == "asked by colorpicker with critic.gradient-penalty"
+    assert made.origins["adam.lr"] == "default of colorpicker with critic.gradient-penalty"
     assert compose(gen="colorpicker").origins.get("adam.lr") is None
+
+
+def test_a_preset_is_its_component_with_other_defaults():
+    plain, preset = compose(loss="wasserstein"), compose(loss="wgan")
+    loss = component(preset, "wgan")
+    assert isinstance(loss, type(component(plain, "wasserstein")))
+    assert type(loss).critic_terms is type(component(plain, "wasserstein")).critic_terms
+    assert preset.slots["reg"] == ("weight-clipping",)
+    assert "reg" not in plain.slots
+
+
+@pytest.mark.parametrize("word", ["small", "compat", "sweep", "about", "extends", "run", "gen", "norm", "without"])
+def test_no_component_may_be_called_like_a_key_of_a_recipe(word):
+    assert discovery.refusal(word) == f"the name {word!r} is a word of gancore's own"
 
 
 def test_a_component_brings_another_and_without_leaves_it_out():
@@ -196,7 +211,7 @@ def test_a_penalty_under_batch_norm_is_refused_with_citation_and_remedy():
     assert "'gradient-penalty' and 'batch' cannot be composed" in caught.value.what
     assert "Gulrajani et al. 2017, section 4" in caught.value.what
     assert "--critic-norm layer" in caught.value.fix
-    assert "asked by wgan-gp" in caught.value.where
+    assert "default of wgan-gp" in caught.value.where
 
 
 def test_batch_norm_in_the_generator_is_no_reason_to_refuse():

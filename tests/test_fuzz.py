@@ -34,7 +34,7 @@ from gancore.cli.recipes import as_object, explain
 from gancore.errors import GanError
 from gancore.plugins import discovery, loading
 from gancore.plugins.component import options_of
-from gancore.plugins.slots import LISTS, ONE_OF, SHORTHANDS
+from gancore.plugins.slots import SLOTS
 from gancore.recipe import lookup
 from gancore.recipe.compose import make, option_values, recipe_layers, resolve
 from gancore.recipe.options import Given, Text, read_value
@@ -68,7 +68,7 @@ values = st.recursive(
 )
 known = st.deferred(lambda: st.sampled_from(option_names()))
 components = st.sampled_from(NAMES) | words
-slots = st.sampled_from([*ONE_OF, *SHORTHANDS, *LISTS])
+slots = st.sampled_from([*SLOTS])
 tables = st.dictionaries(known | words, values, max_size=3)
 recipes = st.dictionaries(
     slots | components | words | st.sampled_from(["run", "format", "extends", "about", "sweep", "small", "compat"]),
@@ -156,9 +156,7 @@ def plain_of(component):
     return option_values(chosen)
 
 
-flags = st.deferred(
-    lambda: st.sampled_from([*ONE_OF, *SHORTHANDS, *LISTS, *options_of(Settings), "recipe", "out", "resume"])
-)
+flags = st.deferred(lambda: st.sampled_from([*SLOTS, *options_of(Settings), "recipe", "out", "resume"]))
 command_words = st.lists(
     flags.map("--{}".format)
     | st.builds("--{}={}".format, flags | words, words)

@@ -279,7 +279,7 @@ def test_every_tag_that_somebody_speaks_of_is_provided_by_somebody():
     provided = {f"{player}{tag}" for row, card in cards.items() for tag in card.provides for player in players[row]}
     provided |= {"data.images", "data.points", "data.labels"}
     for row, card in cards.items():
-        spoken = {rule.tag for rule in card.rules} | set(card.asks_with)
+        spoken = {rule.tag for rule in card.rules} | set(card.defaults_with)
         assert spoken <= provided, f"{row.name} speaks of {spoken - provided}"
 
 

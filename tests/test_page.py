@@ -7,7 +7,7 @@ import sys
 import pytest
 from attrs import evolve
 
-from gancore.cli.page import NotPlain, Page, Source, _from_source, page_of
+from gancore.cli.page import NotPlain, Page, Source, page_of, read_page
 from gancore.plugins import discovery, loading
 from gancore.plugins.component import info_of, options_of
 
@@ -15,8 +15,8 @@ OURS = [row for row in discovery.installed() if row.distribution.startswith("gan
 
 
 def comparable(page):
-    rules = [evolve(rule, when=None) for rule in page.card.rules]  # conditions are not shown
-    return page.doc, evolve(page.card, rules=rules), list(page.options.items())
+    rules = [evolve(rule, when=None) for rule in page.info.rules]  # conditions are not shown
+    return page.doc, evolve(page.info, rules=rules), list(page.options.items())
 
 
 def test_the_page_of_every_component_is_the_same_from_source_as_when_imported():
@@ -25,7 +25,7 @@ def test_the_page_of_every_component_is_the_same_from_source_as_when_imported():
         cls = loading.load(row)
         wanted = Page(inspect.cleandoc(cls.__doc__), info_of(cls), options_of(cls))
         try:
-            if comparable(_from_source(row)) != comparable(wanted):
+            if comparable(read_page(row)) != comparable(wanted):
                 different.append(row.name)
         except NotPlain:
             imported.append(row.name)

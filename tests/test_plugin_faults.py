@@ -17,8 +17,8 @@ from published import Shelf, looked_up, trick
 
 from gancore import CheckpointError, PluginError, cached, component, hookimpl, option, state
 from gancore.cli import main
-from gancore.guard import global_state, hooks
 from gancore.plugins import inspection
+from gancore.process import global_state
 from gancore.run.checkpoint import reader, writer
 from gancore.run.checkpoint.state import capture, restore
 from gancore.testing import check_component, check_exact_resume, train
@@ -47,9 +47,9 @@ FINE = trick(VIEW)
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
     made = Shelf(tmp_path / "site")
-    own = inspection._look
+    own = inspection.inspect_entry
     monkeypatch.setattr(
-        inspection, "_look", lambda entry: (looked_up if entry.value.startswith("gan_plugin_") else own)(entry)
+        inspection, "inspect_entry", lambda entry: (looked_up if entry.value.startswith("gan_plugin_") else own)(entry)
     )
     monkeypatch.syspath_prepend(str(made.folder))
     yield made
@@ -68,7 +68,6 @@ def debugged(tmp_path, monkeypatch, capsys):
     """Return a runner of `gan --debug …` in this process that expects a failure and returns what stderr says."""
 
     def run(*words):
-        monkeypatch.setattr(hooks, "every_call", False)
         monkeypatch.chdir(tmp_path)
         handlers = global_state.settings()
         with pytest.raises(SystemExit) as ended:
@@ -1069,9 +1068,9 @@ def test_a_bad_declaration_of_an_option_is_refused(gan_here, shelf, declared, wo
 def test_components_that_ask_for_each_other_in_a_circle_are_named_P26(refused, shelf):
     shelf.publish(loss(), kind="loss")
     # with the default loss it wants the faulty one, and with that, which has no targets, the default again
-    shelf.publish(trick(VIEW, card='source="a test", asks_with={"loss.targets": {"loss": "faulty"}}'), name="asks")
+    shelf.publish(trick(VIEW, card='source="a test", defaults_with={"loss.targets": {"loss": "faulty"}}'), name="asks")
     said = refused(*RUN, "--reg", "asks", code=2)
-    assert "ask for each other in a circle" in said
+    assert "choose each other in a circle" in said
     assert "asks" in said
 
 
@@ -1082,7 +1081,7 @@ def test_components_that_ask_for_each_other_in_a_circle_are_named_P26(refused, s
         pytest.param(
             'provides=["own"], rules=[requires("other", "it stands on it")]', "it stands on it", id="P26-not-by-itself"
         ),
-        pytest.param('asks={"reg": ["nowhere"]}', "is called 'nowhere'", id="P26-asks-for-nobody"),
+        pytest.param('defaults={"reg": ["nowhere"]}', "is called 'nowhere'", id="P26-asks-for-nobody"),
     ],
 )
 def test_what_a_component_needs_and_nobody_gives_is_refused(refused, shelf, card, said):
@@ -1091,7 +1090,7 @@ def test_what_a_component_needs_and_nobody_gives_is_refused(refused, shelf, card
 
 
 def test_a_component_that_asks_for_itself_is_chosen_once_P26(gan_here, shelf):
-    shelf.publish(trick(VIEW, card='source="a test", asks={"reg": ["faulty"]}'))
+    shelf.publish(trick(VIEW, card='source="a test", defaults={"reg": ["faulty"]}'))
     gan_here(*RUN, "--reg", "faulty")
 
 

@@ -333,8 +333,8 @@ def strange_plugin(tmp_path):
     )
     (site / "strange_module.py").write_text(
         "from gancore import component, hookimpl, option, warns_with\n"
-        "@component(source='\\x1b[31msource', provides=['\\x1b[31mtag'], asks={'latent': '\\x1b[31m'},\n"
-        "           asks_with={'\\x1b[31m': {'latent': 'x'}}, rules=[warns_with('\\x1b[31m', '\\x1b[31mreason')])\n"
+        "@component(source='\\x1b[31msource', provides=['\\x1b[31mtag'], defaults={'latent': '\\x1b[31m'},\n"
+        "           defaults_with={'\\x1b[31m': {'latent': 'x'}}, rules=[warns_with('\\x1b[31m', '\\x1b[31mreason')])\n"
         "class Strange:\n"
         "    '''\\x1b[31m[bold red]what[/] it does.\n\n    More \\x1b[31m of it.'''\n"
         "    x: str = option('\\x1b[31m', choices=('\\x1b[31m', 'b'), help='\\x1b[31mhelp')\n"

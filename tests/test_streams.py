@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from gancore.guard import standard_streams
-from gancore.guard.global_state import importing
-from gancore.guard.standard_streams import Lasting, write_line
+from gancore.process import standard_streams
+from gancore.process.global_state import importing
+from gancore.process.standard_streams import Lasting, write_line
 
 LOUD = """
 import os
@@ -59,7 +59,7 @@ def test_a_run_trains_to_its_end_whatever_became_of_its_streams(tmp_path, stream
 
 def test_a_stream_whose_reader_is_gone_is_silenced_and_the_exit_code_kept(tmp_path):
     program = (
-        "import sys; from gancore.guard.standard_streams import keep_streams, write_line; keep_streams();"
+        "import sys; from gancore.process.standard_streams import keep_streams, write_line; keep_streams();"
         "[write_line('x' * 10000) or sys.stderr.write('y' * 10000) for _ in range(50)]; sys.exit(3)"
     )
     words = ["/bin/bash", "-c", '"$@" 2> >(exit 0); echo $?', "-", sys.executable, "-c", program]

@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 import threading
+from contextlib import AbstractContextManager
 from typing import Any
 
 # Threads that wait must not spin: where other programs use the machine too, spinning made steps forty times slower.
@@ -27,9 +28,9 @@ from gancore.cli.sweep import sweep
 from gancore.cli.verify_resume import verify_resume
 from gancore.cli.words import meant_command, meant_option
 from gancore.errors import GanError, PluginError, UsageError, spelt
-from gancore.guard.standard_streams import keep_streams, silence
 from gancore.plugins import discovery, loading
 from gancore.plugins.slots import hyphened
+from gancore.process.standard_streams import keep_streams, silence
 
 GRACE = 5.0  # seconds that what plugins left running may take to end, once we are done
 
@@ -99,12 +100,15 @@ def main(arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [at_home(word) for word in words if word != "--debug"]
+    watched: AbstractContextManager[None] = contextlib.nullcontext()
     if debug:
-        from gancore.guard import hooks
+        from gancore.guard.hooks import every_call_watched
 
-        hooks.every_call = True
+        watched = every_call_watched()
+    given = ["--debug", *words] if debug else words
     try:
-        code = gan.main(args=words, prog_name="gan", standalone_mode=False, obj=["--debug", *words] if debug else words)
+        with watched:
+            code = gan.main(args=words, prog_name="gan", standalone_mode=False, obj=given)
     except GanError as error:
         if error.unknown:
             error.fix = fix_unknown(error.unknown, error.fix)

@@ -70,7 +70,7 @@ def _child(objects: Sequence[str]) -> tuple[dict[str, str], str]:
 
 def main(limit: str, *objects: str) -> None:
     """Import objects and tell each verdict, until one changed what others rely on: those after it need a new child."""
-    from gancore.guard import global_state
+    from gancore.process import global_state
 
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever is printed below python must not mix with the verdicts

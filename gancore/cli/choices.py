@@ -1,4 +1,4 @@
-"""From the words of a command line to a layer of choices: slots, settings, and `--component.option value`."""
+"""Read a command line into a layer of choices: slots, settings, `--component.option value`."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from typing import Any
 
 import click
 
-from gancore.cli.words import SLOTS, meant_argument, meant_option
+from gancore.cli.words import meant_argument, meant_option
 from gancore.errors import UsageError, did_you_mean, nearest
 from gancore.plugins import discovery, inspection, loading
 from gancore.plugins.component import options_of
-from gancore.plugins.slots import LISTS, SHORTHANDS, hyphened
+from gancore.plugins.slots import filled_by, holds_several, hyphened
 from gancore.recipe.options import Given, Text
 from gancore.recipe.settings import Settings
 from gancore.recipe.toml import Layer, put
 
 ORIGIN = "command line"
-PREFIX = "GAN_"  # of environment variables that somebody may have hoped would count
+# prefix of environment variables that a user may expect gancore to read
+PREFIX = "GAN_"
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 PLAIN_FLAGS = (  # that choose nothing
-    "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data", "stall-timeout", "nproc",
+    "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data",
+    "stall-timeout", "nproc",
     "dry-run", "json", "help",
 )  # fmt: skip
 
 
 def at_home(word: str) -> str:
-    """Expand `~` in `~/x` and `--flag=~/x`: a shell leaves the tilde behind an equals sign as it is."""
+    """Expand `~` in `~/x` and `--flag=~/x`, where a shell leaves it as it is."""
     before, tilde, path = re.split("(~)", word, maxsplit=1) if "~" in word else (word, "", "")
     if not tilde or not (before == "" or before.endswith("=")) or path[:1] not in ("", "/", os.sep):
         return word
@@ -39,25 +41,27 @@ def at_home(word: str) -> str:
 
 
 def once(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
-    """Take the one value of a flag declared `multiple`; None for none. Raises UsageError for a second."""
+    """Return the value of a flag declared `multiple`, or None. Raises UsageError for two."""
     if len(values) > 1:
         flag = parameter.opts[0]
         raise UsageError(
-            f"{flag} is given twice", where=" ".join(f"{flag} {each}" for each in values), fix=f"give {flag} once"
+            f"{flag} is given twice",
+            where=" ".join(f"{flag} {each}" for each in values),
+            fix=f"give {flag} once",
         )
     return values[0] if values else None
 
 
 def unknown_variables() -> list[str]:
-    """List the environment variables that look as if they were meant for gancore, which reads none."""
+    """List environment variables that look as if they were meant for gancore, which reads none."""
     return sorted(name for name in os.environ if name.startswith(PREFIX))
 
 
 def fix_unknown(option: str, fix: str) -> str:
-    """Return how to fix an option that was given to the wrong owner: whose it is, where that is known, else `fix`.
+    """Return how to fix an option that its owner does not have: which component has it, else `fix`.
 
-    Options of other components are looked up in their sources; the same name elsewhere counts more than a similar one
-    at hand, and that more than a similar one elsewhere.
+    Options of other components are looked up in their sources. The same name elsewhere comes before
+    a similar one of the owner, and that before a similar one elsewhere.
     """
     if option in options_of(Settings):
         return f"{option} is a setting of the run: --{option} VALUE, or [run] in a recipe"
@@ -66,10 +70,13 @@ def fix_unknown(option: str, fix: str) -> str:
     lists = fix.startswith(("one of ", "it has ")) or fix.endswith("--help")  # nothing better is known
     if len(similar) != 1 or (similar[0] != option and not lists):
         return fix
-    rows, name = found[similar[0]], similar[0]
+    name = similar[0]
+    rows = found[name]
     if len(rows) > 1:
-        return f"{name} belongs to {', '.join(row.name for row in rows)}: choose one, then --NAME.{name} VALUE"
-    kind, owner = rows[0].kind, rows[0].name
+        owners = ", ".join(row.name for row in rows)
+        return f"{name} belongs to {owners}: choose one, then --NAME.{name} VALUE"
+    kind = rows[0].kind
+    owner = rows[0].name
     return f"{name} belongs to {owner}: --{kind} {owner} chooses it, --{owner}.{name} VALUE sets it"
 
 
@@ -84,24 +91,35 @@ def owners_of_options() -> dict[str, list[discovery.Row]]:
 
 
 def declared_options(row: discovery.Row) -> list[str]:
-    """List the options that a component's class declares, read from its source: nothing is imported."""
+    """List the options that a component declares, read from its source without importing it."""
     module, _, attribute = row.object.partition(":")
     spec = inspection.spec_of(module)
-    tree = ast.parse(Path(spec.origin).read_bytes()) if spec and spec.origin else ast.Module([], [])
-    return [
-        field.target.id.replace("_", "-")
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name == attribute
-        for field in node.body
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(field.value, ast.Call)
-        and ast.unparse(field.value.func) == "option"
-    ]
+    if not spec or not spec.origin:
+        return []
+    body = ast.parse(Path(spec.origin).read_bytes()).body
+    classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+    names = []
+    while attribute in classes:
+        node = classes.pop(attribute)
+        names += [_option_name(field) for field in node.body]
+        attribute = ast.unparse(node.bases[0]) if node.bases else ""  # a preset has those of its base
+    return [name for name in names if name]
+
+
+def _option_name(node: ast.stmt) -> str:
+    """Return the name of the option that a statement declares, or nothing."""
+    if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+        return ""
+    if not isinstance(node.value, ast.Call) or ast.unparse(node.value.func) != "option":
+        return ""
+    return node.target.id.replace("_", "-")
 
 
 def layer_of_words(
-    given: Mapping[str, Any], extra: Sequence[str], flags: Sequence[str] = PLAIN_FLAGS, command: str = "gan run"
+    given: Mapping[str, Any],
+    extra: Sequence[str],
+    flags: Sequence[str] = PLAIN_FLAGS,
+    command: str = "gan run",
 ) -> Layer:
     """Build the command line's layer from parsed flags and the words that no flag took.
 
@@ -115,24 +133,32 @@ def layer_of_words(
         if value is None or value == ():
             continue
         if flag in settings:
-            options["run"][flag] = Given(Text(value) if isinstance(value, str) else value, f"--{flag} {value}")
+            read = Text(value) if isinstance(value, str) else value
+            options["run"][flag] = Given(read, f"--{flag} {value}")
         else:
-            for slot in SHORTHANDS.get(flag, (flag,)):
-                chosen = list(value) if flag in LISTS else value
-                slots[slot] = Given(chosen, f"--{flag} {', '.join(value) if flag in LISTS else value}")
+            chosen = list(value) if holds_several(flag) else value
+            typed = ", ".join(value) if holds_several(flag) else value
+            for slot in filled_by(flag):
+                slots[slot] = Given(chosen, f"--{flag} {typed}")
     for table, name, value in split_words(extra, [*given, *flags], command):
         given_now = Given(Text(value), f"--{table}.{name} {value}")
         put(options.setdefault(hyphened(table), {}), f"--{hyphened(table)}.", name, given_now)
     layer = path_as_data(Layer(ORIGIN, slots, options))
-    for each in [*layer.slots.values(), *(each for table in layer.options.values() for each in table.values())]:
-        if re.search("[\ud800-\udfff]", str(each.value)):
-            fix = "rename it: what is chosen is written into a recipe"
-            raise UsageError("bytes that are no UTF-8 cannot be kept", where=each.where, fix=fix)
+    for values in (layer.slots, *layer.options.values()):
+        for each in values.values():
+            _refuse_undecodable(each)
     return layer
 
 
+def _refuse_undecodable(given: Given) -> None:
+    """Raise UsageError for lone surrogates, which stand for bytes that are no UTF-8."""
+    if re.search("[\ud800-\udfff]", str(given.value)):
+        fix = "rename it: what is chosen is written into a recipe"
+        raise UsageError("bytes that are no UTF-8 cannot be kept", where=given.where, fix=fix)
+
+
 def refuse_downloads(recipe: Mapping[str, Any], words: Layer) -> None:
-    """Raise UsageError for a component that a recipe, and not the command line, lets use the network."""
+    """Raise UsageError where a recipe, not the command line, lets a component use the network."""
     allowed = {table for table, options in words.options.items() if "download" in options}
     for table, options in recipe.items():
         if isinstance(options, dict) and options.get("download") is True and not allowed & {table, "data"}:
@@ -141,7 +167,7 @@ def refuse_downloads(recipe: Mapping[str, Any], words: Layer) -> None:
 
 
 def split_words(words: Sequence[str], flags: Sequence[str], command: str = "gan run") -> Iterator[tuple[str, str, str]]:
-    """Yield (component, option, value) for `--component.option value` or `--component.option=value`.
+    """Yield (component, option, value) for `--component.option value`, `--component.option=value`.
 
     An option without a value counts as `true`. Raises UsageError for anything else.
     """
@@ -183,7 +209,10 @@ def path_as_data(layer: Layer) -> Layer:
         fix = near or f"one of {', '.join(names)}, or a path"
         raise UsageError(f"there is no file or folder {given.value}", where=given.where, fix=fix)
     reader = find_reader(path, given.where)
-    options = {**layer.options, reader: {"path": Given(str(path), given.where), **layer.options.get(reader, {})}}
+    options = {
+        **layer.options,
+        reader: {"path": Given(str(path), given.where), **layer.options.get(reader, {})},
+    }
     return Layer(layer.origin, {**layer.slots, "data": Given(reader, given.where)}, options)
 
 
@@ -205,7 +234,7 @@ def find_reader(path: Path, where: str) -> str:
         try:
             component = loading.load(row)()
             fit = component.recognizes(path) if hasattr(component, "recognizes") else None
-        except Exception:  # a reader that fails here was not chosen by anybody
+        except Exception:  # a broken reader that was not chosen is no reason to stop
             continue
         if hasattr(component, "path"):
             readers.append(row.name)
@@ -220,11 +249,7 @@ def find_reader(path: Path, where: str) -> str:
             else f"--data NAME --NAME.path PATH; readers are {', '.join(readers)}"
         )
         if not best and path.is_file() and path.name.lower().endswith(ARCHIVES):
-            what, fix = "an archive", "unpack it first, and give the folder"
+            what = "an archive"
+            fix = "unpack it first, and give the folder"
         raise UsageError(f"{path} holds {what}", where=where, fix=fix)
     return best[0]
-
-
-def slot_flags() -> list[str]:
-    """List the flags that choose components."""
-    return list(SLOTS)

@@ -1,4 +1,4 @@
-"""What a component says of itself, read from its source where that is plain, so that nothing need be imported."""
+"""Read a component's documentation, tags and options from its source, without importing it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gancore import hookspecs
 from gancore.plugins import inspection, loading
@@ -25,8 +25,20 @@ from gancore.plugins.component import (
 )
 from gancore.plugins.discovery import Row
 
-RULES = {"requires": requires, "conflicts": conflicts, "warns_with": warns_with, "warns_without": warns_without}
-TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple, "frozenset": frozenset}
+RULES = {
+    "requires": requires,
+    "conflicts": conflicts,
+    "warns_with": warns_with,
+    "warns_without": warns_without,
+}
+TYPES: dict[str, Any] = {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "str": str,
+    "tuple": tuple,
+    "frozenset": frozenset,
+}
 OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -38,37 +50,70 @@ DEEPEST = 5  # modules that a name may be imported through
 
 
 class NotPlain(Exception):
-    """An expression whose value cannot be told without running the module."""
+    """An expression whose value only running the module would give."""
+
+
+@frozen
+class Preset:
+    """What `@preset` states."""
+
+    source: str
+    defaults: Mapping[str, Any]
+    known_as: Mapping[str, str]
 
 
 @frozen
 class Page:
-    """The documentation, the card and the options of a component."""
+    """The documentation, the `ComponentInfo` and the options of a component."""
 
     doc: str
-    card: ComponentInfo
+    info: ComponentInfo
     options: Mapping[str, Option]
 
 
 def page_of(row: Row) -> Page:
-    """Return the page of a published component. Raises PluginError where its module had to be imported and fails."""
+    """Return the page of a component; import its module only where the source is not plain.
+
+    Raises PluginError where that import fails.
+    """
     try:
-        return _from_source(row)
-    except (NotPlain, ArithmeticError, LookupError, OSError, RecursionError, SyntaxError, TypeError, ValueError):
+        return read_page(row)
+    except (
+        NotPlain,
+        ArithmeticError,
+        LookupError,
+        OSError,
+        RecursionError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+    ):
         cls = loading.load(row)
         return Page(inspect.cleandoc(cls.__doc__ or ""), info_of(cls), options_of(cls))
 
 
-def _from_source(row: Row) -> Page:
+def read_page(row: Row) -> Page:
+    """Read the page from the source. Raises NotPlain where that takes importing the module."""
     module, _, name = row.object.partition(":")
-    source = Source(module)
+    return _page_of_class(Source(module), name)
+
+
+def _page_of_class(source: Source, name: str) -> Page:
     found = source.definition(name)
-    if not isinstance(found, ast.ClassDef) or found.bases or len(found.decorator_list) != 1:
+    if isinstance(found, ast.ImportFrom):
+        return _page_of_class(*source.imported(found, name))
+    if not isinstance(found, ast.ClassDef) or len(found.decorator_list) != 1:
         raise NotPlain(name)
+    doc = ast.get_docstring(found) or ""
     made = source.value(found.decorator_list[0])
-    if not isinstance(made, ComponentInfo):
-        raise NotPlain(name)
-    return Page(ast.get_docstring(found) or "", made, dict(source.options(found)))
+    if isinstance(made, ComponentInfo) and not found.bases:
+        return Page(doc, made, dict(source.options(found)))
+    if isinstance(made, Preset) and len(found.bases) == 1:
+        base = _page_of_class(source, ast.unparse(found.bases[0]))
+        cited = made.source or base.info.source
+        info = evolve(base.info, source=cited, defaults=made.defaults, known_as=made.known_as)
+        return Page(doc, info, base.options)
+    raise NotPlain(name)
 
 
 class Source:
@@ -82,7 +127,7 @@ class Source:
         self.body = ast.parse(Path(spec.origin).read_bytes()).body
 
     def definition(self, name: str) -> Any:
-        """Return the statement that defines a name at the top of the module; the last, where there are several."""
+        """Return the last top-level statement of the module that defines a name."""
         for node in reversed(self.body):
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
                 return node
@@ -108,7 +153,7 @@ class Source:
         return options
 
     def value(self, node: ast.expr) -> Any:
-        """Return the value of an expression. Raises NotPlain for one that only running the module would tell."""
+        """Return the value of an expression. Raises NotPlain where that takes running it."""
         match node:
             case ast.Constant():
                 return node.value
@@ -156,31 +201,43 @@ class Source:
         found = self.definition(name)
         if isinstance(found, ast.Assign | ast.AnnAssign) and found.value is not None:
             return self.value(found.value)
-        if isinstance(found, ast.ImportFrom) and found.module and not found.level:
-            original = next(each.name for each in found.names if name == (each.asname or each.name))
-            return Source(found.module, self.depth + 1).named(original)
+        if isinstance(found, ast.ImportFrom):
+            source, original = self.imported(found, name)
+            return source.named(original)
         raise NotPlain(name)
+
+    def imported(self, node: ast.ImportFrom, name: str) -> tuple[Source, str]:
+        """Return the module that a name is imported from, and what it is called there."""
+        if not node.module or node.level:
+            raise NotPlain(name)
+        original = next(each.name for each in node.names if name == (each.asname or each.name))
+        return Source(node.module, self.depth + 1), original
 
     def called(self, node: ast.Call) -> Any:
         """Return what a call of one of gancore's declarations, or of `tuple`, gives."""
         name = ast.unparse(node.func)
         if any(each.arg is None for each in node.keywords):
             raise NotPlain(ast.unparse(node))
-        if name == "memory":
+        if name in ("state", "cached"):
             return None
         given = [self.value(each) for each in node.args]
         named = {str(each.arg): self.argument(str(each.arg), each.value) for each in node.keywords}
         if name == "tuple" and len(given) == 1 and not named:
             return tuple(given[0])
         declared = self.definition(name)
-        if not isinstance(declared, ast.ImportFrom) or declared.module not in ("gancore", "gancore.plugins.component"):
+        if not isinstance(declared, ast.ImportFrom) or declared.module not in (
+            "gancore",
+            "gancore.plugins.component",
+        ):
             raise NotPlain(name)
         if name in RULES:
             return RULES[name](*given, **named)
         if name == "option":
             return _option(*given, **named)
         if name == "component" and not given:
-            return _card(**named)
+            return _component_info(**named)
+        if name == "preset" and not given:
+            return Preset(**{"source": "", "known_as": {}, **named})
         raise NotPlain(name)
 
 
@@ -188,15 +245,15 @@ def _option(default: Any, **given: Any) -> dict[str, Any]:
     return {**given, "default": default, "choices": tuple(given.get("choices", ()))}
 
 
-def _card(source: str, **given: Any) -> ComponentInfo:
+def _component_info(source: str, **given: Any) -> ComponentInfo:
     if given.pop("api", hookspecs.API) != hookspecs.API:
-        raise NotPlain("importing it says what is wrong")
+        raise NotPlain("api")  # importing it raises the error
     return ComponentInfo(
         source=source,
         provides=frozenset(given.get("provides", ())),
         rules=tuple(given.get("rules", ())),
-        asks=dict(given.get("asks") or {}),
-        asks_with=dict(given.get("asks_with") or {}),
+        defaults=dict(given.get("defaults") or {}),
+        defaults_with=dict(given.get("defaults_with") or {}),
         state_version=given.get("state_version", 1),
         known_as=dict(given.get("known_as") or {}),
     )

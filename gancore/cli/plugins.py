@@ -1,4 +1,4 @@
-"""`gan plugins`: what is installed, from whom, in what state."""
+"""`gan plugins`: list the installed components, their distributions and their status."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from gancore.errors import UsageError, did_you_mean
 from gancore.plugins import discovery
 from gancore.plugins.component import Option
 from gancore.plugins.discovery import Row
-from gancore.plugins.slots import IN_WORDS, KINDS, hyphened
+from gancore.plugins.slots import KINDS, hyphened, kind_in_words
 from gancore.recipe.options import show
 
 
 @click.command()
 @click.argument("name", required=False)
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print a list of objects: name kind distribution version summary status."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a list of objects: name kind distribution version summary status.",
 )
-@click.option("--check", is_flag=True, help="Import each plugin in a process of its own and report what fails.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Import each plugin in a process of its own and report what fails.",
+)
 def plugins(name: str | None, as_json: bool, check: bool) -> None:
     """List the installed components, those of one kind, or everything about one NAME."""
     rows = list(discovery.installed())
@@ -45,23 +52,31 @@ def plugins(name: str | None, as_json: bool, check: bool) -> None:
         click.echo(json.dumps([_object(row) for row in rows], indent=1))
         return
     header = ("kind", "name", "version", "distribution", "status", "summary")
-    show_table(header, [(row.kind, row.name, row.version, row.distribution, row.status, row.summary) for row in rows])
+    show_table(
+        header,
+        [(row.kind, row.name, row.version, row.distribution, row.status, row.summary) for row in rows],
+    )
 
 
 def passed_over() -> Iterator[str]:
-    """Say which distributions are not listed: a second copy of one that publishes plugins, and what cannot be read."""
+    """Yield a sentence for each distribution that is not listed: a second copy, or unreadable."""
     first: dict[str, metadata.Distribution] = {}
     for each in metadata.distributions():
         place = each.locate_file("")
         try:
-            name, ours = each.metadata["Name"], any(entry.group.startswith("gancore.") for entry in each.entry_points)
+            name, ours = (
+                each.metadata["Name"],
+                any(entry.group.startswith("gancore.") for entry in each.entry_points),
+            )
         except Exception as error:
             yield f"a distribution in {place} cannot be read: {error}"
             continue
         used = first.setdefault(name, each)
         if ours and used is not each:
             used_place = used.locate_file("")
-            yield f"{name} is installed twice: {used.version} in {used_place} is used, {each.version} in {place} is not"
+            yield (
+                f"{name} is installed twice: {used.version} in {used_place} is used, {each.version} in {place} is not"
+            )
 
 
 def _object(row: Row) -> dict[str, str]:
@@ -70,11 +85,11 @@ def _object(row: Row) -> dict[str, str]:
 
 
 def describe(name: str, rows: list[Row], as_json: bool) -> None:
-    """Print everything one component says of itself. Raises UsageError where there is none of that name."""
+    """Print the page of the component with this name. Raises UsageError where there is none."""
     found = [row for row in rows if name in (row.name, f"{row.distribution}:{row.name}")]
     if not found:
         known = [row.name for row in rows]
-        kinds = {word: kind for kind, word in IN_WORDS.items()}
+        kinds = {kind_in_words(kind): kind for kind in KINDS}
         near = did_you_mean(kinds.get(name, name), [*known, *KINDS]) or discovery.meant(name)
         fix = near or f"`gan plugins` lists the {len(rows)} there are; kinds are {', '.join(KINDS)}"
         raise UsageError(f"no plugin is called {name!r}", fix=fix)
@@ -91,22 +106,17 @@ def describe_row(row: Row) -> None:
     if row.status != "ok":
         return
     page = page_of(row)
-    card = page.card
+    info = page.info
     tell(page.doc)
-    tell(f"\nsource: {card.source}")
-    if card.provides:
-        tell(f"provides: {', '.join(sorted(card.provides))}")
-    if card.asks:
-        tell(f"asks for: {json.dumps(dict(card.asks))}")
-    for tag, fragment in card.asks_with.items():
-        tell(f"asks for, with {tag}: {json.dumps(dict(fragment))}")
-    for rule in card.rules:
-        verb = (
-            ("refuses" if rule.hard else "is wary of")
-            if rule.present
-            else ("needs" if rule.hard else "is wary without")
-        )
-        tell(f"{verb} {rule.tag}: {rule.reason}" + (f" ({rule.cite})" if rule.cite else ""))
+    tell(f"\nsource: {info.source}")
+    if info.provides:
+        tell(f"provides: {', '.join(sorted(info.provides))}")
+    if info.defaults:
+        tell(f"defaults: {json.dumps(dict(info.defaults))}")
+    for tag, choices in info.defaults_with.items():
+        tell(f"defaults with {tag}: {json.dumps(dict(choices))}")
+    for rule in info.rules:
+        tell(f"{rule.verb} {rule.tag}: {rule.reason}" + (f" ({rule.cite})" if rule.cite else ""))
     describe_options(row.name, page.options)
 
 
@@ -114,7 +124,8 @@ def describe_options(name: str, options: Mapping[str, Option]) -> None:
     """Print a component's options, with type, default, range and help."""
     for option_name, option in options.items():
         allowed = f", {option.range}" if option.range else ""
-        tell(f"\n  --{name}.{option_name} {show(option.default)}    ({show_type(option.type)}{allowed})")
+        about = f"{show_type(option.type)}{allowed}"
+        tell(f"\n  --{name}.{option_name} {show(option.default)}    ({about})")
         tell(f"      {option.help}")
 
 

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from gancore.cli.console import clean, show_table
 from gancore.errors import UsageError, did_you_mean
-from gancore.plugins.slots import LISTS, SHORTHANDS
+from gancore.plugins.slots import SHORT_FORMS, holds_several
 from gancore.recipe import lookup
 from gancore.recipe.compose import default_layers, pick
 from gancore.recipe.options import show
@@ -22,10 +22,13 @@ from gancore.recipe.toml import Layer, Recipe, layer_of, read_recipe
 @click.command()
 @click.argument("name", required=False)
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print a list of objects: name summary file extends about variants arms."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a list of objects: name summary file extends about variants arms.",
 )
 def recipes(name: str | None, as_json: bool) -> None:
-    """List the installed recipes, or explain the one called NAME: its source, what it shows, the same by flags."""
+    """List the installed recipes, or show NAME: its source, what it is for, its flags."""
     files = lookup.recipe_files()
     name = name and lookup.recipe_name(name)
     if name is not None and name not in files and not name.endswith(".toml"):
@@ -44,7 +47,7 @@ def recipes(name: str | None, as_json: bool) -> None:
 
 
 def as_object(recipe: Recipe, file: str) -> dict[str, object]:
-    """Return what a program may want to know of a recipe."""
+    """Return a JSON-serialisable description of a recipe."""
     return {
         "name": recipe.name,
         "summary": recipe.summary,
@@ -65,11 +68,13 @@ def arms_of(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def explain(chain: list[Recipe]) -> Iterator[str]:
-    """Say in lines what a recipe is, with what it inherits."""
+    """Yield the lines that describe a recipe, with what it inherits."""
     recipe = chain[-1]
     yield f"{recipe.name}: {recipe.summary}"
     yield ""
-    about = {key: value for each in chain for key, value in each.about.items()}
+    about: dict[str, Any] = {}
+    for each in chain:
+        about |= each.about
     for key, value in about.items():
         for line in value if isinstance(value, list) else [value]:
             yield f"{key}: {line}"
@@ -78,42 +83,53 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
     yield f"gan {command} {'' if recipe.sweep else '--recipe '}{quote(recipe.name)}"
     if not recipe.sweep:
         yield f"gan run {' '.join(flags(without_the_replaced([each.layer for each in chain])))}"
-    for variant in sorted({name for each in chain for name in each.variants}):
+    variants: set[str] = set()
+    for each in chain:
+        variants.update(each.variants)
+    for variant in sorted(variants):
         layers = [each.variants[variant] for each in chain if variant in each.variants]
         yield f"--{variant} adds: {' '.join(flags(layers))}"
     for arm, content in arms_of(recipe).items():
-        own = flags([layer_of(f"arm {arm}", {key: value for key, value in content.items() if key != "extends"})])
+        changes = {key: value for key, value in content.items() if key != "extends"}
+        own = flags([layer_of(f"arm {arm}", changes)])
         below = [f"--recipe {quote(str(content['extends']))}"] if "extends" in content else []
         yield f"arm {arm}: {' '.join(below + own)}"
 
 
 def without_the_replaced(layers: list[Layer]) -> list[Layer]:
-    """Leave out the options of components that a higher layer replaced: no flag may speak of what is not chosen."""
+    """Leave out the options of components that a higher layer replaced, which no flag may set."""
     whole = [*default_layers(), *layers]
-    chosen = {each.wanted for each in pick(whole)}
-    replaced = {name for layer in whole for slot in layer.slots for name in layer.names(slot)} - chosen
-    return [
-        evolve(layer, options={table: each for table, each in layer.options.items() if table not in replaced})
-        for layer in layers
-    ]
+    replaced: set[str] = set()
+    for layer in whole:
+        replaced.update(layer.all_names())
+    replaced -= {each.wanted for each in pick(whole)}
+    return [_without_tables(layer, replaced) for layer in layers]
+
+
+def _without_tables(layer: Layer, names: set[str]) -> Layer:
+    kept = {table: options for table, options in layer.options.items() if table not in names}
+    return evolve(layer, options=kept)
 
 
 def flags(layers: Iterable[Layer]) -> list[str]:
-    """Write layers as the flags that say the same, the last word on each winning; quoted, for shells are told them."""
+    """Return the flags for these layers, the highest winning, quoted for a shell."""
     slots: dict[str, list[str]] = {}
     options: dict[str, str] = {}
     for layer in layers:
         for slot in layer.slots:
-            slots[slot] = [*(slots.get(slot, []) if slot in LISTS else []), *layer.names(slot)]
+            below = slots.get(slot, []) if holds_several(slot) else []
+            slots[slot] = [*below, *layer.names(slot)]
         for table, values in layer.options.items():
             for key, given in values.items():
                 options[f"--{key}" if table == "run" else f"--{table}.{key}"] = show(given.value)
-    for short, long in SHORTHANDS.items():
+    for short, long in SHORT_FORMS.items():
         if long[0] in slots and all(slots.get(slot) == slots[long[0]] for slot in long):
             slots[short] = slots[long[0]]
             for slot in long:
                 del slots[slot]
-    chosen = [f"--{slot} {quote(each)}" for slot, names in slots.items() for each in dict.fromkeys(names)]
-    return chosen + [
-        quote(flag) if value == "true" else f"{quote(flag)} {quote(value)}" for flag, value in options.items()
-    ]
+    words: list[str] = []
+    for slot, names in slots.items():
+        words += [f"--{slot} {quote(name)}" for name in dict.fromkeys(names)]
+    for flag, value in options.items():
+        words.append(quote(flag) if value == "true" else f"{quote(flag)} {quote(value)}")
+    return words

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gancore.cli.choices import layer_of_words, once, refuse_downloads, slot_flags
+from gancore.cli.choices import layer_of_words, once, refuse_downloads
 from gancore.cli.console import say, tell
 from gancore.cli.cost import cost_said
 from gancore.cli.signals import Signals
 from gancore.cli.stall import stall_watch
 from gancore.errors import UsageError
 from gancore.plugins.component import options_of
-from gancore.plugins.slots import LISTS
+from gancore.plugins.slots import SLOTS
 from gancore.recipe.options import show
 from gancore.recipe.settings import Settings
 from gancore.recipe.toml import Layer
@@ -27,28 +27,6 @@ from gancore.run import directory
 if TYPE_CHECKING:
     from gancore.recipe.compose import Composition
     from gancore.run.session import Run
-
-SLOT_HELP = {
-    "data": "Data set by name, or a path to files of your own.",
-    "gen": "Generator.",
-    "critic": "Critic.",
-    "upsample": "How the generator doubles its maps.",
-    "gen-norm": "Norm of the generator.",
-    "critic-norm": "Norm of the critic.",
-    "loss": "Loss.",
-    "gen-optim": "Optimiser of the generator.",
-    "critic-optim": "Optimiser of the critic.",
-    "schedule": "Which player is updated when.",
-    "latent": "Law of the latent.",
-    "init": "Initial weights.",
-    "norm": "Norm of both players.",
-    "optim": "Optimiser of both players.",
-    "cond": "Conditioning on labels; repeat for several.",
-    "reg": "Regularizer or trick, by name or ./file.py; repeat for several.",
-    "metric": "Metric; repeat for several.",
-    "track": "Tracker or picture; repeat for several.",
-    "without": "Leave out a component that a recipe or another component asks for.",
-}
 
 PLACE = click.Path(path_type=Path)
 VARIANT_HELP = {
@@ -82,11 +60,10 @@ def with_slots(command: Callable[..., Any], leave_out: Sequence[str] = ()) -> Ca
         metavar, text = "N" if option.type is int else "TEXT", f"{option.help} [{default}]"
         flag = click.option(f"--{name}", cls=SettingFlag, metavar=metavar, multiple=True, callback=once, help=text)
         command = flag(command)
-    for slot in reversed(slot_flags()):
-        callback = None if slot in LISTS else once
-        command = click.option(f"--{slot}", metavar="NAME", multiple=True, callback=callback, help=SLOT_HELP[slot])(
-            command
-        )
+    for name, slot in reversed(SLOTS.items()):
+        callback = None if slot.several else once
+        flag = click.option(f"--{name}", metavar="NAME", multiple=True, callback=callback, help=slot.help)
+        command = flag(command)
     return command
 
 

@@ -1,4 +1,4 @@
-"""What users of other programs call our options and commands, and what they most probably meant by a word."""
+"""Suggest the option or command that a user meant, also by the names other programs use."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from pathlib import Path
 from gancore.errors import did_you_mean, nearest, spelt
 from gancore.plugins import discovery, loading
 from gancore.plugins.component import options_of
-from gancore.plugins.slots import IN_WORDS, LISTS, ONE_OF, SHORTHANDS
+from gancore.plugins.slots import KINDS, SLOTS, kind_in_words
 from gancore.recipe import lookup
 from gancore.recipe.settings import Settings
 from gancore.run import directory
 
-SLOTS = (*ONE_OF, *SHORTHANDS, *LISTS)
-THEIR_OPTIONS = {  # ours, and how other programs call it
+THEIR_OPTIONS = {  # option of gancore → its names in other programs
     "--batch": "batch-size bs batchsize minibatch minibatch-size",
     "--data": "dataset dataroot data-dir data-path data-root input input-dir images",
     "--device cpu": "cpu no-cuda no-gpu",
@@ -33,31 +32,37 @@ THEIR_OPTIONS = {  # ours, and how other programs call it
     "--reg": "regulariser regularization regularisation trick",
     "--resume": "continue checkpoint ckpt restart load load-checkpoint resume-from",
     "--sample-every": "sample-interval sample-freq",
-    "--save-every": "save-interval save-freq checkpoint-every checkpoint-interval snapshot-every snap",
+    "--save-every": ("save-interval save-freq checkpoint-every checkpoint-interval snapshot-every snap"),
     "--schedule": "scheduler",
     "--seed": "random-seed manual-seed",
     "--size": "image-size img-size imsize imgsize resolution res",
-    "--steps": "iterations iters n-iters niter n-iter num-steps max-steps total-steps num-iterations max-iters",
+    "--steps": ("iterations iters n-iters niter n-iter num-steps max-steps total-steps num-iterations max-iters"),
     "--track": "logger log callback",
 }
-OUR_OPTIONS = {word: ours for ours, theirs in THEIR_OPTIONS.items() for word in theirs.split()} | {
-    word: f"--{kind}" for kind, word in IN_WORDS.items()
-}
+OUR_OPTIONS: dict[str, str] = {}  # name in other programs → option of gancore
+for _ours, _theirs in THEIR_OPTIONS.items():
+    OUR_OPTIONS |= dict.fromkeys(_theirs.split(), _ours)
+for _kind in KINDS:
+    if kind_in_words(_kind) != _kind:
+        OUR_OPTIONS[kind_in_words(_kind)] = f"--{_kind}"
 OUR_COMMANDS = {
     "train": "gan run", "fit": "gan run", "start": "gan run", "resume": "gan run --resume RUN",
     "continue": "gan run --resume RUN", "generate": "gan sample RUN", "draw": "gan sample RUN",
-    "list": "gan plugins", "components": "gan plugins", "presets": "gan recipes", "benchmark": "gan bench",
+    "list": "gan plugins", "components": "gan plugins", "presets": "gan recipes",
+    "benchmark": "gan bench",
     "grid-search": "gan sweep", "compare": "gan sweep",
     "verify": "gan verify-resume", "help": "gan --help", "version": "gan --version",
 }  # fmt: skip
 
 
 def meant_option(word: str, flags: Sequence[str], declared: Mapping[str, Sequence[discovery.Row]]) -> str:
-    """Say what was meant by an option `word`, written without its hyphens, that a command with these `flags` lacks.
+    """Return `did you mean X?` for an option that a command with these `flags` does not have.
 
-    `declared` are the components that have an option of a name. Nothing where no word is near.
+    `word` has no leading hyphens. `declared` are the components that have an option of a name. The
+    text is empty where no word is near.
     """
-    wanted, known = spelt(word), {flag.replace("_", "-") for flag in flags}
+    wanted = spelt(word)
+    known = {flag.replace("_", "-") for flag in flags}
     if ours := OUR_OPTIONS.get(wanted, ""):
         own = ours.removeprefix("--").partition(" ")[0]
         if own in known:
@@ -71,8 +76,8 @@ def meant_option(word: str, flags: Sequence[str], declared: Mapping[str, Sequenc
 
 
 def _slot_option(word: str, declared: Mapping[str, Sequence[discovery.Row]]) -> str:
-    """Read `critic-width` as `--critic.width`, where a component for that slot has such an option."""
-    kinds = {**{slot: kind for slot, (kind, _) in ONE_OF.items()}, "norm": "norm", "optim": "optim"}
+    """Read `critic-width` as `--critic.width`, where a component for the slot has that option."""
+    kinds = {name: slot.kind for name, slot in SLOTS.items() if not slot.several}
     for slot, kind in kinds.items():
         name = word.removeprefix(f"{slot}-")
         if name != word and any(row.kind == kind for row in declared.get(name, ())):
@@ -81,7 +86,7 @@ def _slot_option(word: str, declared: Mapping[str, Sequence[discovery.Row]]) -> 
 
 
 def meant_argument(word: str) -> str:
-    """Say what was meant by a word to `gan run`, which takes none: a flag was left out before it."""
+    """Return `did you mean X?` for an argument of `gan run`, which takes flags alone."""
     name, equals, value = word.partition("=")
     if equals and (spelt(name) in options_of(Settings) or spelt(name) in SLOTS):
         return f"did you mean --{spelt(name)} {value}?"
@@ -107,7 +112,7 @@ def _run_recipe(name: str) -> str:
 
 
 def meant_command(word: str, known: Sequence[str]) -> str:
-    """Say which command was meant by a word, or list those there are."""
+    """Return which command was meant by a word, or the list of commands."""
     if ours := OUR_COMMANDS.get(spelt(word), ""):
         return f"did you mean `{ours}`?"
     if near := did_you_mean(word, known):
@@ -116,5 +121,6 @@ def meant_command(word: str, known: Sequence[str]) -> str:
         return found.replace("did you mean --", "did you mean gan run --", 1)
     recipe = lookup.recipe_name(word)
     if recipe in lookup.recipe_files():
-        return f"did you mean gan {_run_recipe(recipe).replace('--recipe', 'run --recipe').removeprefix('gan ')}?"
+        command = _run_recipe(recipe).replace("--recipe", "run --recipe").removeprefix("gan ")
+        return f"did you mean gan {command}?"
     return f"one of {', '.join(known)}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,10 +14,10 @@ from torch import Tensor, nn
 
 from gancore.errors import GanError, PluginError
 from gancore.guard import results
-from gancore.guard.global_state import Settings, put_back, settings, unchanged
 from gancore.guard.gradients import passes_gradient
 from gancore.plugins.calling import Component, Hooks, Implementation
 from gancore.plugins.loading import last_line
+from gancore.process.global_state import Settings, put_back, settings, unchanged
 from gancore.train.batch import Batch
 from gancore.train.plan import Head, Tail
 
@@ -26,7 +28,17 @@ FEW = 8  # calls of each hook that are watched: enough to see both sides of both
 
 FEW_WITH_GRADIENT = 2  # further calls of a view that are watched, those whose images carry a gradient: it must pass
 
-every_call = False  # whether all calls are watched; `gan --debug` sets it
+_every_call: ContextVar[bool] = ContextVar("every_call", default=False)
+
+
+@contextmanager
+def every_call_watched() -> Iterator[None]:
+    """Watch all calls of the hooks that are bound in this context, not the first few alone."""
+    before = _every_call.set(True)
+    try:
+        yield
+    finally:
+        _every_call.reset(before)
 
 
 def guarded(composition: Composition) -> Composition:
@@ -39,7 +51,8 @@ class GuardedHooks(Hooks):
 
     def __init__(self, chosen: Sequence[Component], watch: type[Guarded] | None = None) -> None:
         super().__init__(chosen)
-        make, always = watch or Guarded, every_call or watch is not None
+        make = watch or Guarded
+        always = _every_call.get() or watch is not None
         self._implementations = {
             hook: tuple(make(each.chosen, each.function, each.wants, self.chosen, always) for each in found)
             for hook, found in self._implementations.items()

@@ -1,4 +1,4 @@
-"""The chosen components' hooks, bound once and called in the order given by the user."""
+"""Bind the hooks of the chosen components once, and call them in the order given by the user."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OF_ONE_PLAYER = {"adapt_generator": "generator", "adapt_critic": "critic"}
 
 @frozen(eq=False)
 class Component:
-    """One component in its place: the name it goes by, its kind, the players it serves, where it came from."""
+    """A component of a composition: its name there, its kind, the players it serves, its origin."""
 
     name: str
     kind: str
@@ -38,21 +38,24 @@ class Component:
 
 @frozen(eq=False)
 class Implementation:
-    """One component's method for one hook, with the arguments it wants."""
+    """One component's method for one hook, with the arguments it takes."""
 
     chosen: Component
     function: Callable[..., Any]
     wants: tuple[str, ...]
 
     def ask(self, given: Mapping[str, Any]) -> Any:
-        """Call the method with what it wants."""
+        """Call the method with the arguments it takes."""
         if PER_COMPONENT.isdisjoint(self.wants):
             return self.function(*map(given.__getitem__, self.wants))
         name = self.chosen.name
         return self.function(*[given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants])
 
     def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
-        """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""
+        """Call the method with the arguments it takes.
+
+        Raises PluginError, naming component, hook and step, where it fails.
+        """
         try:
             return self.ask(given)
         except GanError:
@@ -67,7 +70,7 @@ class Implementation:
 
 
 class Hooks:
-    """Calls hooks on the chosen components and joins their answers: `first`, `fold`, `all`."""
+    """Call hooks on the chosen components and combine their results: `first`, `fold` or `all`."""
 
     def __init__(self, chosen: Iterable[Component]) -> None:
         self.chosen = tuple(chosen)
@@ -79,31 +82,29 @@ class Hooks:
             set_name(each.component, each.name)
         manager.check_pending()
         by_name = {each.name: each for each in self.chosen}
-        self._implementations = {
-            hook: tuple(
+        self._implementations: dict[str, tuple[Implementation, ...]] = {}
+        for hook in SPECS:
+            found = [
                 Implementation(by_name[impl.plugin_name], impl.function, tuple(impl.argnames))
                 for impl in reversed(getattr(manager.hook, hook).get_hookimpls())
-            )
-            for hook in SPECS
-        }
-        for hook in TERMS:
-            # whatever else reads the scores, they are then computed in the order of the loss
-            self._implementations[hook] = tuple(
-                sorted(self._implementations[hook], key=lambda each: each.chosen.kind != "loss")
-            )
+            ]
+            if hook in TERMS:
+                # so that the sides are scored in the loss's order, whichever components read them
+                found.sort(key=lambda each: each.chosen.kind != "loss")
+            self._implementations[hook] = tuple(found)
 
     def implementations(self, hook: str, role: str | None = None) -> tuple[Implementation, ...]:
-        """List who answers a hook, in calling order; with a role, only components chosen for that player."""
+        """Return the methods for a hook in calling order, with a role those of one player."""
         role = OF_ONE_PLAYER.get(hook, role)
         found = self._implementations[hook]
         return found if role is None else tuple(each for each in found if role in each.chosen.roles)
 
     def any(self, hook: str) -> bool:
-        """Whether any component implements the hook."""
+        """Return whether any component implements the hook."""
         return bool(self._implementations[hook])
 
     def ask(self, implementation: Implementation, hook: str, given: Mapping[str, Any]) -> Any:
-        """Call one component's method; `asked` says meanwhile which component that is."""
+        """Call one component's method; `asked` is that component in the meantime."""
         before = self.asked
         self.asked = implementation.chosen
         try:
@@ -112,14 +113,14 @@ class Hooks:
             self.asked = before
 
     def first(self, hook: str, *, only: str | None = None, **given: Any) -> Any:
-        """Return the first answer that is not None. `only` asks one player's components."""
+        """Return the first result that is not None. `only` calls one player's components."""
         for implementation in self.implementations(hook, only):
             if (answer := self.ask(implementation, hook, given)) is not None:
                 return answer
         return None
 
     def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
-        """Pass `values` through every component; an answer replaces them (a tuple where there are several)."""
+        """Pass `values` through every component. A result replaces them; several are a tuple."""
         given |= values
         for implementation in self.implementations(hook):
             answer = self.ask(implementation, hook, given)
@@ -132,6 +133,6 @@ class Hooks:
         return values
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
-        """Collect every answer that is not None, as (component's name, answer), in calling order."""
+        """Return (name of the component, result) for every result that is not None."""
         answers = [(each.chosen.name, self.ask(each, hook, given)) for each in self.implementations(hook)]
         return [each for each in answers if each[1] is not None]

@@ -1,4 +1,4 @@
-"""What makes a class a component: `@component`, its fields by `option()`, `state()` and `cached()`, and its rules."""
+"""Make a class a component: `@component`, fields by `option()`, `state()` and `cached()`, rules."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ INFO = "__gancore__"
 
 @attrs.frozen
 class Rule:
-    """One thing a component knows about its company. `tag` is what another component `provides`.
+    """A compatibility rule: a tag that this component requires or conflicts with.
 
-    `present`: the rule is broken when the tag is there (True) or missing (False). `hard`: refused, else noted. It holds
-    only `when` the component's own options say so.
+    A tag is what another component `provides`. The rule is broken when the tag is there (`present`)
+    or missing (not `present`). A broken rule that is `hard` is refused, another one is a note
+    before the run. It holds only where `when(component)` is true, which may read the options.
     """
 
     tag: str
@@ -39,43 +40,53 @@ class Rule:
     fix: str = ""
     when: Callable[[Any], bool] = lambda component: True
 
+    @property
+    def verb(self) -> str:
+        """What the rule does, in the words of its function: `requires`, `conflicts with`, …"""
+        if self.hard:
+            return "conflicts with" if self.present else "requires"
+        return "warns with" if self.present else "warns without"
+
 
 def requires(tag: str, reason: str, **more: Any) -> Rule:
-    """Refuse a composition in which nobody provides `tag`. `more` is any of cite, fix, and when(component)."""
+    """Refuse a composition in which no component provides `tag`.
+
+    `more` is any of `cite`, `fix`, and `when`, a function of the component.
+    """
     return Rule(tag, False, True, reason, **more)
 
 
 def conflicts(tag: str, reason: str, **more: Any) -> Rule:
-    """Refuse a composition in which somebody else provides `tag`."""
+    """Refuse a composition in which another component provides `tag`."""
     return Rule(tag, True, True, reason, **more)
 
 
 def warns_with(tag: str, reason: str, **more: Any) -> Rule:
-    """Note before the run that somebody else provides `tag`."""
+    """Note before the run that another component provides `tag`."""
     return Rule(tag, True, False, reason, **more)
 
 
 def warns_without(tag: str, reason: str, **more: Any) -> Rule:
-    """Note before the run that nobody provides `tag`."""
+    """Note before the run that no component provides `tag`."""
     return Rule(tag, False, False, reason, **more)
 
 
 @attrs.frozen
 class ComponentInfo:
-    """What a component says of itself: its source, its tags, its rules, and what it asks of the composition."""
+    """What a component states about itself in `@component`."""
 
     source: str
     provides: frozenset[str]
     rules: tuple[Rule, ...]
-    asks: Mapping[str, Any]
-    asks_with: Mapping[str, Mapping[str, Any]]
+    defaults: Mapping[str, Any]
+    defaults_with: Mapping[str, Mapping[str, Any]]
     state_version: int
     known_as: Mapping[str, str]
 
 
 @attrs.frozen
 class Option:
-    """One option of a component, as its declaration states it."""
+    """One option of a component, as it was declared."""
 
     name: str
     type: Any
@@ -86,6 +97,7 @@ class Option:
     le: float | None = None
     lt: float | None = None
     choices: tuple[Any, ...] = ()
+    resumable: bool = False
 
     @property
     def range(self) -> str:
@@ -96,7 +108,7 @@ class Option:
         return " and ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
 
     def allows(self, value: Any) -> bool:
-        """Whether a value (or every item of a tuple) lies in the allowed range."""
+        """Return whether a value, or every item of a tuple, lies in the allowed range."""
         if isinstance(value, tuple):
             return all(self.allows(item) for item in value)
         if value is None or (self.choices and value in self.choices):
@@ -120,22 +132,33 @@ def option(
     le: float | None = None,
     lt: float | None = None,
     choices: Iterable[Any] = (),
+    resumable: bool = False,
 ) -> Any:
     """Declare an option: default, allowed range, and a help text that states the unit.
 
-    Types are int, float, bool, str, a tuple of one of these, or any of them `| None`. `help` may not be empty.
+    Types are int, float, bool, str, a tuple of one of these, or any of them `| None`. `help` may
+    not be empty.
+    `resumable` is for settings of a run: one that may change when the run is resumed.
     """
     if isinstance(default, list | dict | set):
         what = f"an option's default is {default!r}, which all objects would share"
         raise PluginError(what, fix=f"a tuple, e.g. option({tuple(default)!r})")
-    about = {"help": help, "ge": ge, "gt": gt, "le": le, "lt": lt, "choices": tuple(choices)}
+    about = {
+        "help": help,
+        "ge": ge,
+        "gt": gt,
+        "le": le,
+        "lt": lt,
+        "choices": tuple(choices),
+        "resumable": resumable,
+    }
     return attrs.field(default=default, validator=_check, metadata={"option": about})
 
 
 def state(default: Any = None, *, factory: Callable[[], Any] | None = None) -> Any:
     """Declare a field that changes while training. gancore saves it in checkpoints and restores it.
 
-    It may hold tensors, finite numbers, text, None, and lists and dicts with text keys of these, nested as you like.
+    It may hold tensors, finite numbers, text, None, and nested lists and dicts of these.
     A restored tensor lies on the CPU: write `.to(device)` where it is used.
     """
     return _changing_field("state", default, factory)
@@ -144,7 +167,7 @@ def state(default: Any = None, *, factory: Callable[[], Any] | None = None) -> A
 def cached(default: Any = None, *, factory: Callable[[], Any] | None = None) -> Any:
     """Declare a field that changes while training and is not saved.
 
-    Use it for what a resumed run computes or opens again, such as statistics of the data or an open file.
+    Use it for what a resumed run computes or opens again, such as statistics of the data.
     """
     return _changing_field("cached", default, factory)
 
@@ -169,7 +192,7 @@ def cached_fields(cls: Any) -> tuple[str, ...]:
 
 
 def has_state(component: Any) -> bool:
-    """Return whether a component has anything to be saved: fields by `state()`, or a `state_dict()` of its own."""
+    """Return whether a component has anything to save: `state()` fields or a `state_dict()`."""
     return bool(state_fields(type(component))) or hasattr(component, "state_dict")
 
 
@@ -178,10 +201,10 @@ _names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 def name_of(component: Any) -> str:
-    """Return the name that a component goes by in its composition: as it was published, or the user's alias.
+    """Return the name of a component in its composition: the published one, or the user's alias.
 
-    With it a component finds what is filed under its name, such as `plan.latent_slices[name_of(self)]`. Before it is
-    in a composition its name is that of its class in kebab-case.
+    It is the key of what belongs to the component, e.g. `plan.latent_slices[name_of(self)]`. Before
+    the component is in a composition, its name is that of its class in kebab-case.
     """
     return _names.get(component) or kebab(type(component).__name__)
 
@@ -194,15 +217,18 @@ def set_name(component: Any, name: str) -> None:
 def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     about = Option(attribute.name, attribute.type, attribute.default, **attribute.metadata["option"])
     if not about.allows(value):
-        raise ValueError(f"{attribute.name.replace('_', '-')} is {value!r}, but must be {about.range} ({about.help})")
+        name = attribute.name.replace("_", "-")
+        raise ValueError(f"{name} is {value!r}, but must be {about.range} ({about.help})")
 
 
 @cache
 def options_of(cls: Any) -> dict[str, Option]:
-    """Return the options of a component class by their kebab-case names, in order of declaration."""
+    """Return the options of a component class by kebab-case name, in order of declaration."""
     fields = [field for field in attrs.fields(cls) if "option" in field.metadata]
     annotations = {field.name: field.type for field in fields}  # those of other fields may name what is not there
-    types = get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": cls.__module__}))
+    # a preset has no fields of its own: the types are those of its component's module
+    module = next(each.__module__ for each in cls.__mro__ if "__attrs_attrs__" in vars(each))
+    types = get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": module}))
     return {
         field.name.replace("_", "-"): Option(field.name, types[field.name], field.default, **field.metadata["option"])
         for field in fields
@@ -215,11 +241,11 @@ def kebab(name: str) -> str:
 
 
 def info_of(thing: Any) -> ComponentInfo:
-    """Return the card of a component or component class. Raises PluginError for anything else."""
-    card = getattr(thing, INFO, None)
-    if not isinstance(card, ComponentInfo):
-        raise PluginError(f"{thing!r} is no component", fix="decorate its class with @gancore.plugins.component")
-    return card
+    """Return what a component or its class states about itself. Raises PluginError for others."""
+    info = getattr(thing, INFO, None)
+    if not isinstance(info, ComponentInfo):
+        raise PluginError(f"{thing!r} is no component", fix="decorate its class with @gancore.component")
+    return info
 
 
 @dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(option, state, cached))
@@ -230,34 +256,45 @@ def component(
     source: str = "",
     provides: Iterable[str] = (),
     rules: Iterable[Rule] = (),
-    asks: Mapping[str, Any] | None = None,
-    asks_with: Mapping[str, Mapping[str, Any]] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    defaults_with: Mapping[str, Mapping[str, Any]] | None = None,
     state_version: int = 1,
     known_as: Mapping[str, str] | None = None,
     api: int | None = None,
 ) -> Callable[[type[T]], type[T]]:
-    """Make a class a component: its fields are options, its `@hookimpl` methods are where it acts.
+    """Make a class a component: its fields are options and state, `@hookimpl` methods are called.
 
-    `source` cites the paper and may not be empty. `provides` lists tags that other components' `rules` may speak of.
-    `asks` is a recipe
-    fragment of defaults it wants, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`; the user's own choice wins.
-    `asks_with` maps a tag to what it asks beside a component that provides it, and wins over `asks`.
-    Raise `state_version` when the `state()` fields change; `migrate(state, from_version)`, where a component has it,
-    is given an older state, a dict by field name, and returns it in the present form. `known_as` holds words by which
-    users may look for it, each with what they should know then, or "": whoever asks for one of them is pointed to this
-    component. It is read from the source, so it must be a literal. `api` is the version of the hooks that it was
-    written for: any from `gancore.hookspecs.OLDEST_API` to `API` works, and the present one stands where none is given.
+    - `source` cites where the technique comes from, and may not be empty.
+    - `provides` lists tags, which the `rules` of other components may name.
+    - `rules` lists what this component `requires`, `conflicts` with, or warns of.
+    - `defaults` are choices that replace those of gancore wherever the user makes none, in the form
+      of a recipe, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`.
+    - `defaults_with` maps a tag to further defaults, which hold beside a component that provides
+      the tag, and win over `defaults`.
+    - `state_version`: raise it when the `state()` fields change. `migrate(state, from_version)`,
+      where the class has it, is given an older state, a dict by field name, and returns it in the
+      present form.
+    - `known_as` maps other words by which users may look for this component to what they should
+      know then, or to "". It is read from the source, so it must be a literal.
+    - `api` is the version of the hooks that the class was written for, from
+      `gancore.hookspecs.OLDEST_API` to `API`; by default the present one.
 
-    Raises PluginError for a class that could never act as it seems to: see `check_hooks`.
+    Raises PluginError for a class whose methods would never be called: see `check_hooks`.
     """
     if bare is not None:
         raise PluginError(
-            f"{getattr(bare, '__name__', bare)} is decorated with @component without parentheses", fix=EXAMPLE
+            f"{getattr(bare, '__name__', bare)} is decorated with @component without parentheses",
+            fix=EXAMPLE,
         )
-    card = ComponentInfo(
-        source, frozenset(provides), tuple(rules), dict(asks or {}), dict(asks_with or {}), state_version,
-        dict(known_as or {}),
-    )  # fmt: skip
+    info = ComponentInfo(
+        source=source,
+        provides=frozenset(provides),
+        rules=tuple(rules),
+        defaults=dict(defaults or {}),
+        defaults_with=dict(defaults_with or {}),
+        state_version=state_version,
+        known_as=dict(known_as or {}),
+    )
 
     def decorate(cls: type[T]) -> type[T]:
         if not source.strip():
@@ -266,11 +303,62 @@ def component(
         check_hooks(cls)
         defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
         if defined.__hash__ is None:
-            raise PluginError(f"{cls.__name__} cannot be hashed", fix="leave __eq__ out, or define __hash__ beside it")
+            raise PluginError(
+                f"{cls.__name__} cannot be hashed",
+                fix="leave __eq__ out, or define __hash__ beside it",
+            )
         check_fields(defined)
         restrict_assignment(defined)
-        setattr(defined, INFO, card)
+        setattr(defined, INFO, info)
         return defined
+
+    return decorate
+
+
+def preset(
+    *,
+    defaults: Mapping[str, Any],
+    source: str = "",
+    known_as: Mapping[str, str] | None = None,
+) -> Callable[[type[T]], type[T]]:
+    """Make an empty subclass of a component a preset: the component with other defaults around it.
+
+    A preset is published under a name of its own, has a docstring, and inherits everything else::
+
+        @preset(source="Authors, venue and year", defaults={"optim": "descent", "reg": ["bound"]})
+        class Published(MyLoss):
+            "The loss `my-loss` as first published: with plain descent and a bound."
+
+    `defaults`, `source` and `known_as` are those of `component`; where no source is given, that of
+    the component stands. Raises PluginError for a class that is no subclass of one component, or
+    that has methods or fields of its own.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        base = cls.__bases__[0]
+        if len(cls.__bases__) != 1 or not isinstance(getattr(base, INFO, None), ComponentInfo):
+            raise PluginError(
+                f"the preset {cls.__name__} is not a subclass of one component",
+                fix=f"class {cls.__name__}(THE_COMPONENT):",
+            )
+        special = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__"}
+        special |= {"__firstlineno__", "__static_attributes__"}  # from Python 3.13 on
+        if own := [name for name in vars(cls) if name not in special]:
+            raise PluginError(
+                f"the preset {cls.__name__} has {', '.join(own)} of its own",
+                fix="a preset changes defaults alone; @component makes a class that does more",
+            )
+        info = info_of(base)
+        changed = attrs.evolve(
+            info,
+            source=source or info.source,
+            defaults=dict(defaults),
+            known_as=dict(known_as or {}),
+        )
+        # made anew with __slots__, so that undeclared attributes are refused as in the base
+        body = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
+        made: type[T] = type(base)(cls.__name__, (base,), {**body, "__doc__": cls.__doc__, INFO: changed})
+        return made
 
     return decorate
 
@@ -279,8 +367,9 @@ EXAMPLE = '@component(source="Authors, venue and year, arXiv number")'
 
 
 def check_api(cls: type, api: int) -> None:
-    """Refuse a class made for newer hooks than these, or for older ones than are supported. Raises PluginError."""
-    oldest, newest = hookspecs.OLDEST_API, hookspecs.API
+    """Raise PluginError for a class made for hooks of a version that is not supported."""
+    oldest = hookspecs.OLDEST_API
+    newest = hookspecs.API
     if not oldest <= api <= newest:
         versions = f"versions {oldest} to {newest}" if oldest < newest else f"version {newest}"
         raise PluginError(
@@ -290,17 +379,25 @@ def check_api(cls: type, api: int) -> None:
 
 
 def check_fields(cls: Any) -> None:
-    """Refuse options without a help text. Raises PluginError."""
+    """Raise PluginError for an option without a help text, or one that a resume could change."""
     for each in attrs.fields(cls):
-        if "option" in each.metadata and not each.metadata["option"]["help"].strip():
+        about = each.metadata.get("option")
+        if about is None:
+            continue
+        name = f"{cls.__name__}.{each.name}"
+        if not about["help"].strip():
             raise PluginError(
-                f"{cls.__name__}.{each.name} has no help",
+                f"{name} has no help",
                 fix=f'{each.name} = option({each.default!r}, help="what it is, and its unit")',
             )
+        if about["resumable"]:
+            # a resumed run keeps its components as they were, so that it ends with the same bits
+            what = f"{name} is resumable, but only settings of a run may change when it is resumed"
+            raise PluginError(what, fix="leave resumable out")
 
 
 def restrict_assignment(cls: Any) -> None:
-    """Let hooks set `state()` and `cached()` fields alone; the error for any other attribute says how to declare it."""
+    """Allow hooks to set `state()` and `cached()` fields only; the error shows a declaration."""
     assign = cls.__setattr__
     declared = {each.name: each for each in attrs.fields(cls)}
     changing = {*state_fields(cls), *cached_fields(cls)}
@@ -339,16 +436,19 @@ SPECS: dict[str, tuple[str, ...]] = {
 
 
 def check_hooks(cls: type) -> None:
-    """Refuse a class whose methods pluggy would silently ignore.
+    """Raise PluginError for a class with methods that pluggy would silently ignore.
 
-    Raises PluginError for a method named like a hook, or nearly so, without `@hookimpl`; a marked method that is no
-    hook; an argument that the hook does not have, or that has a default; a hook wrapper; a class without any hook.
+    - a method named like a hook, or nearly so, without `@hookimpl`;
+    - a marked method that is no hook, or a hook wrapper;
+    - an argument that the hook does not have, or that has a default;
+    - a class without any hook.
     """
     marked = 0
     for name in dir(cls):
         method = inspect.getattr_static(cls, name)
         if isinstance(method, staticmethod | classmethod) and name in SPECS:
-            what = f"{cls.__name__}.{name} is a {type(method).__name__}, but hooks are methods of an object"
+            kind = type(method).__name__
+            what = f"{cls.__name__}.{name} is a {kind}, but hooks are methods of an object"
             raise PluginError(what, fix=_definition(name))
         if name.startswith("_") or not inspect.isfunction(method):
             continue
@@ -367,7 +467,8 @@ def check_hooks(cls: type) -> None:
         raise PluginError(what, fix="define both, or declare fields by state()")
     if not marked:
         raise PluginError(
-            f"{cls.__name__} implements no hook, so it would do nothing", fix="mark its methods @hookimpl"
+            f"{cls.__name__} implements no hook, so it would do nothing",
+            fix="mark its methods @hookimpl",
         )
 
 
@@ -398,4 +499,8 @@ def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) 
         raise PluginError(f"{label} gives a hook argument a default", where=where, fix="leave the default out")
     mark = method.gancore_impl  # type: ignore[attr-defined]
     if mark.get("wrapper") or mark.get("hookwrapper"):
-        raise PluginError(f"{label} is a hook wrapper; components are only called", where=where, fix="@hookimpl alone")
+        raise PluginError(
+            f"{label} is a hook wrapper; components are only called",
+            where=where,
+            fix="@hookimpl alone",
+        )

@@ -1,4 +1,4 @@
-"""What is installed, read from metadata alone: nothing is imported before it is chosen."""
+"""List what is installed from metadata alone: nothing is imported before it is chosen."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from importlib import metadata
 from attrs import evolve, frozen
 
 from gancore.errors import UsageError, did_you_mean, nearest, spelt
-from gancore.plugins.inspection import _look
-from gancore.plugins.slots import IN_WORDS, KINDS, hyphened
+from gancore.plugins import inspection
+from gancore.plugins.slots import KINDS, RESERVED, hyphened, kind_in_words
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PREFIX = "gancore."
@@ -21,9 +21,10 @@ REPLACES = "gancore.replaces"
 
 @frozen
 class Row:
-    """One published component, as `gan plugins` shows it. `status` is `ok` or the reason why it cannot be used.
+    """One published component, as `gan plugins` shows it.
 
-    `known_as` holds the words by which users may look for it, each with what they should know then.
+    `status` is `ok` or the reason why it cannot be used. `known_as` are other words by which users
+    may look for it, each with what they should know then.
     """
 
     name: str
@@ -53,7 +54,10 @@ def installed() -> tuple[Row, ...]:
 
 @cache
 def named(name: str) -> tuple[Row, ...]:
-    """List the components of one name. The sources of all others are left unread, which takes a third of a second."""
+    """List the components of one name.
+
+    The sources of all others stay unread: to read them takes a third of a second.
+    """
     found = [(entry, distribution) for entry, distribution in entries() if entry.name == name]
     kinds = [entry.group.removeprefix(PREFIX) for entry, _ in found]
     rows = [
@@ -66,12 +70,17 @@ def named(name: str) -> tuple[Row, ...]:
 
 @cache
 def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
-    """List our entry points of each installed distribution: the first on `sys.path` is the one that is imported."""
-    seen, ours = set[str](), list[tuple[metadata.EntryPoint, metadata.Distribution]]()
+    """List the entry points of gancore in every installed distribution.
+
+    Of a distribution that is installed twice the first on `sys.path` counts, as for imports.
+    """
+    seen: set[str] = set()
+    ours: list[tuple[metadata.EntryPoint, metadata.Distribution]] = []
     for distribution in metadata.distributions():
         try:
-            name, found = normalized(distribution.name or ""), distribution.entry_points
-        except Exception:  # metadata that nobody can read publish nothing
+            name = normalized(distribution.name or "")
+            found = distribution.entry_points
+        except Exception:  # broken metadata publish nothing
             continue
         if name not in seen:
             ours += [(entry, distribution) for entry in found if entry.group.startswith(PREFIX)]
@@ -100,26 +109,37 @@ def replaces(distribution: str, former: str) -> bool:
 
 def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
     """Describe one entry point, without running what it names."""
-    summary, status, words = _look(entry)
-    told = distribution.metadata  # which raises for what is not there, where a backport of it was imported
-    about = {key: told[key] for key in told}
+    inspected = inspection.inspect_entry(entry)
+    # a dict, because the backport of importlib.metadata raises for a field that is not there
+    metadata_fields = distribution.metadata
+    about = {key: metadata_fields[key] for key in metadata_fields}
     name, version = about.get("Name") or "?", about.get("Version") or "?"
-    summary = summary or about.get("Summary") or ""
-    return Row(entry.name, kind, name, version, summary, refusal(entry.name, kind) or status, entry.value, words)
+    return Row(
+        name=entry.name,
+        kind=kind,
+        distribution=name,
+        version=version,
+        summary=inspected.summary or about.get("Summary") or "",
+        status=refusal(entry.name, kind) or inspected.status,
+        object=entry.value,
+        known_as=inspected.known_as,
+    )
 
 
 def refusal(name: str, kind: str = "") -> str:
-    """Say why a component, or a command, cannot have a name, or nothing."""
+    """Return why a component or a command cannot have this name, or an empty text."""
     if not NAME.fullmatch(name) or len(name) > 64:
         return f"the name {name!r} is not lower-case words joined by hyphens, 64 letters at most"
-    taken = kind != "command" and name in (*KINDS, "run", "format")  # the tables of a recipe
+    taken = kind != "command" and name in RESERVED
     return f"the name {name!r} is a word of gancore's own" if taken else ""
 
 
 def find(name: str, kind: str) -> Row:
-    """Find an installed component by name, or by `distribution:name`. Raises UsageError where it cannot be used.
+    """Find an installed component by name, or by `distribution:name`.
 
     The name of a replaced distribution finds the components of the one that replaces it.
+
+    Raises UsageError where there is none, or where it cannot be used.
     """
     distribution, _, bare = name.rpartition(":")
     found = named(bare)
@@ -135,7 +155,7 @@ def find(name: str, kind: str) -> Row:
         of_kind = [row.name for row in installed() if row.kind == kind]
         fix = meant(bare, kind) or (f"one of {', '.join(of_kind)}" if of_kind else "none is installed")
         raise UsageError(
-            f"no {IN_WORDS.get(kind, kind)} is called {name!r}",
+            f"no {kind_in_words(kind)} is called {name!r}",
             where=where,
             fix=f"{fix}    (`gan plugins {kind}` lists {len(of_kind)})",
         )
@@ -147,46 +167,52 @@ def find(name: str, kind: str) -> Row:
     if refused := refusal(row.name):
         raise UsageError(refused, where=f"{where}, {row.origin}", fix="its author must rename it")
     if row.kind != kind:
-        one, other = IN_WORDS.get(row.kind, row.kind), IN_WORDS.get(kind, kind)
         fix = next(meant_by_word(bare, kind), f"--{row.kind} {name}")
-        raise UsageError(f"{name!r} is of kind {one}, not {other}", where=where, fix=fix)
+        what = f"{name!r} is of kind {kind_in_words(row.kind)}, not {kind_in_words(kind)}"
+        raise UsageError(what, where=where, fix=fix)
     return row
 
 
 def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
-    """Say which component a user may have meant by a word: of this kind first, else by the flag that chooses it.
+    """Return `did you mean X?` for a word, or an empty text.
 
-    It is known by the words of `known_as`, by its name, by its name joined with its kind's, and, where we may `guess`,
-    by a name that is near. Nothing for a word that is none of these.
+    Components of this `kind` come first; one of another kind is named with its flag. A component is
+    known by the words of `known_as`, by its name, by name and kind joined, and, with `guess`, by a
+    similar name.
     """
     wanted = spelt(word)
     rows = sorted((row for row in installed() if row.status == "ok"), key=lambda row: row.kind != kind)
     if found := [*meant_by_word(word, kind)]:
         return found[0]
     for row in rows:
-        names = [row.name, *(f"{row.name}-{each}" for each in (row.kind, IN_WORDS.get(row.kind)) if each)]
+        names = [row.name, f"{row.name}-{row.kind}", f"{row.name}-{kind_in_words(row.kind)}"]
         if wanted in (*names, *(each.replace("-", "") for each in names)):
             return f"did you mean {_chosen(row, kind)}?"
-    if found := [each for other in KINDS for each in meant_by_word(word, other, kind)]:
-        return found[0]
+    for other in KINDS:
+        if found := [*meant_by_word(word, other, kind)]:
+            return found[0]
     if not guess:
         return ""
     if kind and (near := did_you_mean(word, [row.name for row in rows if row.kind == kind])):
         return near
-    near_rows = [row for name in nearest(word, [row.name for row in rows]) for row in rows if row.name == name]
-    names = list(dict.fromkeys(_chosen(row, kind) for row in near_rows))
-    return f"did you mean {' or '.join(names)}?" if names else ""
+    choices: list[str] = []
+    for name in nearest(word, [row.name for row in rows]):
+        choices += [_chosen(row, kind) for row in rows if row.name == name]
+    return f"did you mean {' or '.join(dict.fromkeys(choices))}?" if choices else ""
 
 
 def meant_by_word(word: str, kind: str, wanted: str | None = None) -> Iterator[str]:
-    """Yield `did you mean NAME?` for components of a kind known by a word, with what to know of each.
+    """Yield `did you mean NAME?`, with the remark, for components of a kind known by a word.
 
-    NAME stands with its flag where another kind, or none, was `wanted`.
+    NAME is given with its flag where another kind, or none, was `wanted`.
     """
+    wanted = kind if wanted is None else wanted
     for row in installed():
-        for other, remark in row.known_as if row.kind == kind and row.status == "ok" else ():
+        if row.kind != kind or row.status != "ok":
+            continue
+        for other, remark in row.known_as:
             if spelt(word) == other:
-                yield f"did you mean {_chosen(row, kind if wanted is None else wanted)}? {remark}".rstrip()
+                yield f"did you mean {_chosen(row, wanted)}? {remark}".rstrip()
 
 
 def _chosen(row: Row, kind: str) -> str:

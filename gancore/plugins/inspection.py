@@ -13,41 +13,62 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
 from gancore.errors import spelt
 
 
-def _look(entry: metadata.EntryPoint) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-    """Read the class's docstring, what is plainly broken, and `known_as`, from the source, without running it."""
+@frozen
+class Inspected:
+    """What the source of a published class or command shows.
+
+    `summary` is the first line of its docstring, `status` is `ok` or what is plainly broken.
+    `known_as` are the words by which users may look for it, each with what they should know then.
+    """
+
+    summary: str = ""
+    status: str = "ok"
+    known_as: tuple[tuple[str, str], ...] = ()
+
+
+def inspect_entry(entry: metadata.EntryPoint) -> Inspected:
+    """Read the class or function that an entry point names from its source, without running it."""
     try:
         spec = spec_of(entry.module)
         if spec is None or spec.origin is None:
-            return "", f"there is no module {entry.module}", ()
+            return Inspected(status=f"there is no module {entry.module}")
         tree = ast.parse(Path(spec.origin).read_bytes())
-    except Exception as error:  # whatever lies there, it must not keep others from being listed
-        return "", f"{entry.value} cannot be read: {error}", ()
+    except Exception as error:  # a file like no Python file must not keep others from being listed
+        return Inspected(status=f"{entry.value} cannot be read: {error}")
     for node in tree.body:
         if isinstance(node, ast.Raise):
-            return "", f"{entry.module} raises when imported: {ast.unparse(node)}", ()
+            return Inspected(status=f"{entry.module} raises when imported: {ast.unparse(node)}")
         if (missing := _missing_import(node)) is not None:
-            return "", f"needs {missing}, which is not installed", ()
+            return Inspected(status=f"needs {missing}, which is not installed")
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == entry.attr:
-            return (ast.get_docstring(node) or "").partition("\n")[0], "ok", tuple(_users_words(node))
-    defined = {alias.asname or alias.name for node in tree.body for alias in getattr(node, "names", ())}
-    return "", "ok" if entry.attr in defined else f"there is no {entry.attr} in {entry.module}", ()
+            summary = (ast.get_docstring(node) or "").partition("\n")[0]
+            return Inspected(summary, known_as=tuple(_known_as(node)))
+    for node in tree.body:
+        if entry.attr in [alias.asname or alias.name for alias in getattr(node, "names", ())]:
+            return Inspected()  # imported from elsewhere, which is not followed
+    return Inspected(status=f"there is no {entry.attr} in {entry.module}")
 
 
-def _users_words(node: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, str]]:
-    """Read `known_as={WORD: WHAT TO KNOW}` from a decorator, as far as its words and sentences are plain."""
-    calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
-    for keyword in (each for call in calls for each in call.keywords if each.arg == "known_as"):
-        if isinstance(keyword.value, ast.Dict):
-            for word, remark in zip(keyword.value.keys, keyword.value.values, strict=True):
-                if isinstance(word, ast.Constant) and isinstance(remark, ast.Constant):
-                    yield spelt(str(word.value)), str(remark.value)
+def _known_as(node: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, str]]:
+    """Read `known_as={WORD: WHAT TO KNOW}` from a decorator, where both are literals."""
+    keywords: list[ast.keyword] = []
+    for decorator in node.decorator_list:
+        keywords += decorator.keywords if isinstance(decorator, ast.Call) else []
+    for keyword in keywords:
+        if keyword.arg != "known_as" or not isinstance(keyword.value, ast.Dict):
+            continue
+        for word, remark in zip(keyword.value.keys, keyword.value.values, strict=True):
+            if isinstance(word, ast.Constant) and isinstance(remark, ast.Constant):
+                yield spelt(str(word.value)), str(remark.value)
 
 
 def spec_of(module: str) -> Any:
-    """Find a module's file without importing it, nor the parents of a dotted name."""
+    """Find a module's file without importing it or the parents of a dotted name."""
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(top)  # also through the finders of editable installs
     for count in range(len(rest)):
@@ -57,15 +78,21 @@ def spec_of(module: str) -> Any:
 
 
 def _missing_import(node: ast.stmt) -> str | None:
+    """Return the first top-level module that an import statement names and that is not there."""
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and not node.level:
         names = [node.module or ""]
     else:
         return None
-    return next((top for top in (name.partition(".")[0] for name in names) if not _importable(top)), None)
+    for name in names:
+        top = name.partition(".")[0]
+        if not is_importable(top):
+            return top
+    return None
 
 
 @cache
-def _importable(name: str) -> bool:
+def is_importable(name: str) -> bool:
+    """Return whether a top-level module is there, without importing it."""
     return name in sys.stdlib_module_names or PathFinder.find_spec(name) is not None

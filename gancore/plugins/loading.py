@@ -8,7 +8,7 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -18,14 +18,6 @@ from gancore.errors import PluginError, UsageError
 from gancore.plugins.component import INFO, kebab
 from gancore.plugins.discovery import Row
 from gancore.plugins.slots import FILE, KINDS
-
-
-def _plainly(name: str, origin: str) -> AbstractContextManager[object]:
-    return contextlib.redirect_stdout(sys.stderr)
-
-
-# what surrounds the import of a component, given its name and origin; `gancore.run` puts a watchful one here
-importing: Callable[[str, str], AbstractContextManager[object]] = _plainly
 
 
 def load(row: Row) -> type:
@@ -38,17 +30,26 @@ def load(row: Row) -> type:
 
 
 def load_object(row: Row) -> Any:
-    """Import what a row names; what its module prints goes to stderr. Raises PluginError naming its origin."""
+    """Import what a row names, with the output of its module on stderr.
+
+    Raises PluginError naming its origin.
+    """
     module, _, attribute = row.object.partition(":")
-    with _foreign(row.name, row.origin, module, f"fix or uninstall {row.distribution}", row.kind in KINDS):
+    fix = f"fix or uninstall {row.distribution}"
+    # commands are no part of a training, and need not wait for torch
+    with _foreign(row.name, row.origin, module, fix, watched=row.kind in KINDS):
         return getattr(importlib.import_module(module), attribute)
 
 
 @contextmanager
 def _foreign(name: str, origin: str, module: str, fix: str, watched: bool = True) -> Iterator[None]:
-    """Run a plugin's module. Raises PluginError with the plugin's own last line for whatever it raises."""
+    """Run the import of a plugin's module in this context.
+
+    Raises PluginError for whatever it raises, with the line of the plugin that did. A `watched`
+    import is refused where it changes the settings of the process.
+    """
     try:
-        with (importing if watched else _plainly)(name, origin):
+        with _importing(name, origin) if watched else contextlib.redirect_stdout(sys.stderr):
             yield
     except PluginError as error:
         where = error.where if origin in error.where else ", ".join(filter(None, (origin, error.where)))
@@ -62,8 +63,15 @@ def _foreign(name: str, origin: str, module: str, fix: str, watched: bool = True
         ) from error
 
 
+def _importing(name: str, origin: str) -> AbstractContextManager[None]:
+    # imported here, because it needs torch, which takes a second, and plugins are listed without it
+    from gancore.process.global_state import importing
+
+    return importing(name, origin)
+
+
 def last_line(error: BaseException, modules: set[str]) -> str:
-    """Say which line of these top-level modules an error came from, `file.py, line 3`; nothing where from none."""
+    """Return the last line of these top-level modules that an error passed: `file.py, line 3`."""
     lines = [
         f"{frame.f_code.co_filename}, line {line}"
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -73,7 +81,7 @@ def last_line(error: BaseException, modules: set[str]) -> str:
 
 
 def load_file(given: str) -> tuple[str, type]:
-    """Load the component of a file that the user named, `./file.py` or `./file.py:Class`; return its name and class.
+    """Load the component of a file, `./file.py` or `./file.py:Class`; return its name and class.
 
     Raises UsageError for a missing file, or one that does not hold exactly one component.
     """
@@ -93,12 +101,12 @@ def load_file(given: str) -> tuple[str, type]:
 
 
 def is_file(name: str) -> bool:
-    """Whether a name, perhaps with an alias, is a component file: `./file.py` or `again=./file.py:Class`."""
+    """Return whether a name is a component file: `./file.py` or `again=./file.py:Class`."""
     return FILE.search(name) is not None
 
 
 def split_file(given: str) -> tuple[Path, str]:
-    """Split `./file.py:Class` into resolved path and class. Raises UsageError where there is no such file."""
+    """Split `./file.py:Class` into path and class. Raises UsageError for a missing file."""
     location, _, wanted = given.rpartition("=")[2].partition(".py:")
     path = Path(f"{location}.py" if wanted else location).absolute()
     if not os.path.isfile(path):
@@ -114,7 +122,11 @@ def _run_file(path: Path) -> ModuleType:
     name = _module_name(path)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"{path} is no Python file", where=str(path), fix="name a Python file that holds a component")
+        raise UsageError(
+            f"{path} is no Python file",
+            where=str(path),
+            fix="name a Python file that holds a component",
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     with _foreign(str(path), str(path), name, "fix the file"):

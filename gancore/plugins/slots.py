@@ -1,51 +1,127 @@
-"""The slots that components fill: their names, kinds and roles."""
+"""The slots of a composition, in one table: which components a run has, and what each serves."""
 
 from __future__ import annotations
 
 import re
 from typing import Literal
 
-# one component each: slot → (kind, players it serves)
-BOTH = frozenset({"generator", "critic"})
-ONE_OF: dict[str, tuple[str, frozenset[str]]] = {
-    "data": ("data", BOTH),
-    "gen": ("gen", BOTH),
-    "critic": ("critic", BOTH),
-    "upsample": ("upsample", BOTH),
-    "gen-norm": ("norm", frozenset({"generator"})),
-    "critic-norm": ("norm", frozenset({"critic"})),
-    "loss": ("loss", BOTH),
-    "gen-optim": ("optim", frozenset({"generator"})),
-    "critic-optim": ("optim", frozenset({"critic"})),
-    "schedule": ("schedule", BOTH),
-    "latent": ("latent", BOTH),
-    "init": ("init", BOTH),
-}
-ANY = ("cond", "reg", "metric", "track")
-WITHOUT = "without"  # names that a recipe or another component asked for and that are left out
-LISTS = (*ANY, WITHOUT)
-SHORTHANDS = {"norm": ("gen-norm", "critic-norm"), "optim": ("gen-optim", "critic-optim")}
-KINDS = tuple(dict.fromkeys([kind for kind, _ in ONE_OF.values()] + list(ANY)))
-IN_WORDS = {
-    "gen": "generator",
-    "upsample": "upsampler",
-    "optim": "optimizer",
-    "init": "initializer",
-    "cond": "conditioning",
-    "reg": "regularizer",
-    "track": "tracker",
-}
-FILE = re.compile(r"\.py(:\w+)?$")  # the end of a component file's name, `./file.py` or `again=./file.py:Class`
-
-
-def hyphened(name: str) -> str:
-    """Spell a component's name, option or setting with `-` where a user wrote `_`; a component file as it is."""
-    if FILE.search(name):
-        return name
-    alias, equals, origin = name.rpartition("=")
-    distribution, colon, bare = origin.rpartition(":")  # a distribution's name may hold what it likes
-    return f"{alias.replace('_', '-')}{equals}{distribution}{colon}{bare.replace('_', '-')}"
-
+from attrs import field, frozen
 
 Role = Literal["generator", "critic"]
 ROLES: tuple[Role, Role] = ("generator", "critic")
+BOTH: frozenset[Role] = frozenset(ROLES)
+
+
+@frozen
+class Slot:
+    """A place for components: a flag `--NAME` of the command line and a key of a recipe.
+
+    `kind` is that of the components that fit, which are published as entry points of
+    `gancore.KIND`; by default it is the slot's name. `word` is that kind in English. `role` is the
+    player that the components serve; without one they serve both. A slot holds one component, or
+    `several`.
+    """
+
+    name: str
+    kind: str = field()
+    role: Role | None = field(default=None, kw_only=True)
+    help: str = field(kw_only=True)
+    word: str = field(kw_only=True)
+    several: bool = field(default=False, kw_only=True)
+    to_train: bool = field(default=False, kw_only=True)  # a run needs it
+    to_sample: bool = field(default=False, kw_only=True)  # the generator cannot be built without it
+    fills: tuple[str, ...] = field(default=(), kw_only=True)  # a short form: the slots that it fills
+
+    @kind.default
+    def _kind(self) -> str:
+        return self.name
+
+    @word.default
+    def _word(self) -> str:
+        return self.kind
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """The players that the slot's components serve."""
+        return BOTH if self.role is None else frozenset({self.role})
+
+
+WITHOUT = "without"
+
+# In the order of the flags. Components are called in this order too.
+_TABLE = (
+    Slot("data", help="Data set by name, or a path to files of your own."),
+    Slot("gen", word="generator", to_train=True, to_sample=True, help="Generator."),
+    Slot("critic", to_train=True, help="Critic."),
+    Slot("upsample", word="upsampler", to_sample=True, help="How the generator doubles its maps."),
+    Slot("gen-norm", "norm", role="generator", to_sample=True, help="Norm of the generator."),
+    Slot("critic-norm", "norm", role="critic", help="Norm of the critic."),
+    Slot("loss", to_train=True, help="Loss."),
+    Slot(
+        "gen-optim", "optim", role="generator", word="optimizer", to_train=True,
+        help="Optimiser of the generator.",
+    ),
+    Slot(
+        "critic-optim", "optim", role="critic", word="optimizer", to_train=True,
+        help="Optimiser of the critic.",
+    ),
+    Slot("schedule", to_train=True, help="Which player is updated when."),
+    Slot("latent", to_train=True, to_sample=True, help="Distribution of the latent."),
+    Slot("init", word="initializer", help="Initial weights."),
+    Slot("norm", fills=("gen-norm", "critic-norm"), help="Norm of both players."),
+    Slot("optim", fills=("gen-optim", "critic-optim"), help="Optimiser of both players."),
+    Slot(
+        "cond", word="conditioning", several=True,
+        help="Conditioning on labels; repeat for several.",
+    ),
+    Slot(
+        "reg", word="regularizer", several=True,
+        help="Regularizer or trick, by name or ./file.py; repeat for several.",
+    ),
+    Slot("metric", several=True, help="Metric; repeat for several."),
+    Slot("track", word="tracker", several=True, help="Tracker or picture; repeat for several."),
+    Slot(
+        WITHOUT, several=True,
+        help="Leave out a component that a recipe or a default chooses.",
+    ),
+)  # fmt: skip
+
+SLOTS = {slot.name: slot for slot in _TABLE}
+SINGLE = {name: slot for name, slot in SLOTS.items() if not (slot.several or slot.fills)}
+SEVERAL = {name: slot for name, slot in SLOTS.items() if slot.several and name != WITHOUT}
+SHORT_FORMS = {name: slot.fills for name, slot in SLOTS.items() if slot.fills}
+
+_WORDS = {slot.kind: slot.word for slot in (*SINGLE.values(), *SEVERAL.values())}
+KINDS = tuple(_WORDS)
+
+# keys of a recipe that are no component, so no component may have such a name
+RESERVED = frozenset({*SLOTS, "run", "format", "extends", "about", "sweep", "small", "compat"})
+
+
+def filled_by(word: str) -> tuple[str, ...]:
+    """Return the slots that a flag or key fills: two for a short form, else that of its name."""
+    return SHORT_FORMS.get(word, (word,))
+
+
+def holds_several(word: str) -> bool:
+    """Return whether a flag or key takes a list of names."""
+    return word in SLOTS and SLOTS[word].several
+
+
+def kind_in_words(kind: str) -> str:
+    """Return the English word for a kind: `optimizer` for `optim`."""
+    return _WORDS.get(kind, kind)
+
+
+# the end of a component file's name, `./file.py` or `again=./file.py:Class`
+FILE = re.compile(r"\.py(:\w+)?$")
+
+
+def hyphened(name: str) -> str:
+    """Spell a component, option or setting with `-` for `_`; leave the path of a file as it is."""
+    if FILE.search(name):
+        return name
+    alias, equals, origin = name.rpartition("=")
+    # a distribution's name may hold what it likes
+    distribution, colon, bare = origin.rpartition(":")
+    return f"{alias.replace('_', '-')}{equals}{distribution}{colon}{bare.replace('_', '-')}"

@@ -1,7 +1,8 @@
-"""Choose, order, check, freeze: from layers of choices to one composition."""
+"""Resolve layers of choices into one composition: choose, order, check, freeze."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,23 @@ from gancore.errors import CompositionError, UsageError, did_you_mean
 from gancore.plugins import discovery, loading
 from gancore.plugins.calling import Component, Hooks
 from gancore.plugins.component import info_of, options_of
-from gancore.plugins.slots import ANY, BOTH, KINDS, LISTS, ONE_OF, SHORTHANDS, WITHOUT, hyphened
+from gancore.plugins.slots import (
+    BOTH,
+    RESERVED,
+    SEVERAL,
+    SHORT_FORMS,
+    SINGLE,
+    SLOTS,
+    WITHOUT,
+    hyphened,
+)
 from gancore.recipe import lookup
 from gancore.recipe.options import Given, read_options
 from gancore.recipe.rules import check_rules
 from gancore.recipe.settings import Settings
 from gancore.recipe.toml import FORMAT, Layer, layer_of
 
-RESERVED = frozenset({*ONE_OF, *SHORTHANDS, *LISTS, *KINDS, "run", "format"})
-DEFAULT = "default"  # the recipe that fills every slot that nobody else filled
+DEFAULT = "default"  # the recipe that fills the slots that are left open
 OF_THE_DATA = "data."  # tags that are known only once the data is open
 
 
@@ -46,7 +55,7 @@ class Choice:
 
 
 @frozen
-class Found:
+class Loaded:
     """A component class and where it comes from."""
 
     name: str
@@ -57,7 +66,7 @@ class Found:
 
 @frozen(eq=False)
 class Composition:
-    """The chosen components of a run in calling order, its settings, and where each choice came from."""
+    """The components of a run in calling order, its settings, and the origin of each choice."""
 
     chosen: tuple[Component, ...]
     settings: Settings
@@ -68,10 +77,17 @@ class Composition:
 
     def recipe(self) -> dict[str, Any]:
         """Return the resolved recipe: every slot, every setting, every option, ready for TOML."""
-        slots: dict[str, Any] = {slot: names[0] for slot, names in self.slots.items() if slot in ONE_OF}
-        slots |= {slot: list(names) for slot, names in self.slots.items() if slot in LISTS}
-        tables = {"run": plain(asdict(self.settings)), **{each.name: option_values(each) for each in self.chosen}}
-        return {"format": FORMAT, **slots, **{name: table for name, table in tables.items() if table}}
+        slots: dict[str, Any] = {slot: names[0] for slot, names in self.slots.items() if slot in SINGLE}
+        slots |= {slot: list(names) for slot, names in self.slots.items() if slot not in SINGLE}
+        tables = {
+            "run": plain(asdict(self.settings)),
+            **{each.name: option_values(each) for each in self.chosen},
+        }
+        return {
+            "format": FORMAT,
+            **slots,
+            **{name: table for name, table in tables.items() if table},
+        }
 
     def check(self, tags: Iterable[str]) -> tuple[str, ...]:
         """Check the rules that speak of the data, now that its tags are known; return notes.
@@ -91,9 +107,10 @@ def compose(
 ) -> Composition:
     """Compose a run in Python as `gan run` does: `compose(gen="painter", reg=["my-trick"])`.
 
-    Slots are spelled with underscores (`critic_norm`). `variants` of the recipe are `small` and `compat`. `options` go
-    by `component.option`, e.g. `{"my-trick.weight": 0.2}`; `settings` are those of `gancore.Settings`.
-    Raises UsageError for anything that cannot be understood and CompositionError for what cannot be combined.
+    Slots are spelled with underscores (`critic_norm`). `variants` of the recipe are `small` and
+    `compat`. The keys of `options` are `component.option`, e.g. `{"my-trick.weight": 0.2}`;
+    `settings` are those of `gancore.Settings`. Raises UsageError for a choice that does not exist,
+    CompositionError for components that cannot be combined.
     """
     refuse_unknown_slots(slots)
     chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in plain_names(slots).items()}
@@ -107,17 +124,15 @@ def compose(
 
 
 def refuse_unknown_slots(names: Iterable[str]) -> None:
-    """Raise UsageError for a keyword of `compose` that is no slot: a setting, a component, or nothing that we know."""
-    slots = [*ONE_OF, *SHORTHANDS, *LISTS]
+    """Raise UsageError for a keyword of `compose` that is no slot."""
     for name in names:
         word = hyphened(name)
-        if word in slots:
+        if word in SLOTS:
             continue
-        spelled = [slot.replace("-", "_") for slot in slots]
-        fix = (
-            f'settings={{"{word}": …}}' if word in options_of(Settings)
-            else did_you_mean(name, spelled) or discovery.meant(word, guess=False) or f"one of {', '.join(spelled)}"
-        )  # fmt: skip
+        spelled = [slot.replace("-", "_") for slot in SLOTS]
+        fix = f'settings={{"{word}": …}}' if word in options_of(Settings) else ""
+        fix = fix or did_you_mean(name, spelled) or discovery.meant(word, guess=False)
+        fix = fix or f"one of {', '.join(spelled)}"
         raise UsageError(f"compose() has no slot {name!r}", where=f"compose({name}=…)", fix=fix)
 
 
@@ -128,13 +143,13 @@ def plain_names(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def may_run(layer: Layer) -> Callable[[str], bool]:
     """Return the test for component files: those that a layer of the user's own names may run."""
-    names = [name for slot in layer.slots for name in layer.names(slot)]
-    named = {loading.split_file(name)[0] for name in names if loading.is_file(name)}
+    files = [name for name in layer.all_names() if loading.is_file(name)]
+    named = {loading.split_file(name)[0] for name in files}
     return lambda name: loading.split_file(name)[0] in named
 
 
 def recipe_layers(given: str, variants: Iterable[str] = ()) -> list[Layer]:
-    """List the layers of a recipe, those it extends first, then those of its variants. Raises UsageError."""
+    """List the layers of a recipe: those it extends first, those of its variants last."""
     chain = lookup.recipe_chain(given)
     layers = [each.layer for each in chain]
     for variant in variants:
@@ -147,70 +162,94 @@ def recipe_layers(given: str, variants: Iterable[str] = ()) -> list[Layer]:
 
 
 def default_layers() -> list[Layer]:
-    """List the layers of the recipe that fills every slot nobody else filled, where one is installed."""
+    """List the layers of the recipe called `default`, where one is installed."""
     return recipe_layers(DEFAULT) if DEFAULT in lookup.recipe_files() else []
 
 
 def resolve(
     user: Sequence[Layer], files: Callable[[str], bool] = lambda name: True, *, exact: bool = False
 ) -> Composition:
-    """Settle the layers, lowest first: the default recipe, what components ask, a recipe, the command line.
+    """Resolve layers, lowest first, into a composition.
 
-    `files` says whether a component file may be run. `exact` takes the layers alone: a resolved recipe is complete.
-    Raises UsageError and CompositionError.
+    Below the `user`'s layers, a recipe and the command line, lie the recipe called `default` and
+    the defaults of the chosen components. `files` returns whether a component file may be run.
+    With `exact` there are no layers below: a resolved recipe is complete. Raises UsageError and
+    CompositionError.
     """
     base = [] if exact else default_layers()
-    asked: list[Layer] = []
-    for _ in range(10):
-        layers = [*base, *asked, *user]
+    defaults: list[Layer] = []
+    for _ in range(10):  # a default may choose a component that has defaults of its own
+        layers = [*base, *defaults, *user]
         picks = pick(layers)
         rows = [locate(each, files) for each in picks]  # every name, before any module is imported
         found = {each.name: load(each, row) for each, row in zip(picks, rows, strict=True)}
-        asks = [] if exact else asks_of(list(found.values()))
-        if [layer.origin for layer in asks] == [layer.origin for layer in asked]:
+        now = [] if exact else defaults_of(list(found.values()))
+        if [layer.origin for layer in now] == [layer.origin for layer in defaults]:
             break
-        asked = asks
+        defaults = now
     else:
         raise CompositionError(
-            "components ask for each other in a circle: " + ", ".join(found), fix="choose the slots yourself"
+            f"defaults of components choose each other in a circle: {', '.join(found)}",
+            fix="choose the slots yourself",
         )
     dropped = dropped_names(layers, exact)
     chosen, origins, read = instantiate(picks, found, layers)
-    refuse_strangers(layers, user, read)
+    refuse_unread_options(layers, user, read)
     settings, run_origins = read_settings(layers)
     notes = check_rules(chosen, (), settings.force, lambda tag: not tag.startswith(OF_THE_DATA))
-    slots = {slot: tuple(each.name for each in picks if each.slot == slot) for slot in (*ONE_OF, *ANY)}
-    slots[WITHOUT] = dropped
+    slots: dict[str, tuple[str, ...]] = {}
+    for each in picks:
+        slots[each.slot] = (*slots.get(each.slot, ()), each.name)
+    if dropped:
+        slots[WITHOUT] = dropped
     taken = {each.slot: each.where for each in picks}
     return Composition(
-        chosen, settings, {slot: names for slot, names in slots.items() if names},
-        {**taken, **origins, **run_origins}, notes, Hooks(chosen),
-    )  # fmt: skip
+        chosen=chosen,
+        settings=settings,
+        slots=slots,
+        origins={**taken, **origins, **run_origins},
+        notes=notes,
+        hooks=Hooks(chosen),
+    )
 
 
-def asks_of(found: Sequence[Found]) -> list[Layer]:
-    """List what components ask, in calling order; what they ask beside a certain other comes after, and so wins."""
-    tags = {tag for each in found for tag in info_of(each.cls).provides}
-    plain_asks = [layer_of(f"asked by {each.name}", info_of(each.cls).asks) for each in found]
-    special = [(each.name, tag, fragment) for each in found for tag, fragment in info_of(each.cls).asks_with.items()]
-    return plain_asks + [layer_of(f"asked by {name} with {tag}", part) for name, tag, part in special if tag in tags]
+def defaults_of(found: Sequence[Loaded]) -> list[Layer]:
+    """List the defaults of components in calling order, then those beside a tag, which so win."""
+    tags: set[str] = set()
+    for each in found:
+        tags |= info_of(each.cls).provides
+    layers = [layer_of(f"default of {each.name}", info_of(each.cls).defaults) for each in found]
+    for each in found:
+        for tag, choices in info_of(each.cls).defaults_with.items():
+            if tag in tags:
+                layers.append(layer_of(f"default of {each.name} with {tag}", choices))
+    return layers
 
 
 def pick(layers: Sequence[Layer]) -> list[Choice]:
-    """Fill the slots: the highest layer wins a slot that holds one; lists are joined, and `without` taken out."""
+    """Fill the slots: the highest layer wins a single one; lists are joined, less `without`."""
     picks = []
-    for slot, (kind, roles) in ONE_OF.items():
-        given = [layer.slots[slot] for layer in layers if slot in layer.slots]
+    for single in SINGLE.values():
+        given = [layer.slots[single.name] for layer in layers if single.name in layer.slots]
         if given:
-            picks.append(Choice(slot, kind, roles, _whole(hyphened(given[-1].value)), given[-1].where))
-    dropped = {name for layer in layers for name in layer.names(WITHOUT)}
-    for slot in ANY:
+            name = _whole(hyphened(given[-1].value))
+            picks.append(Choice(single.name, single.kind, single.roles, name, given[-1].where))
+    dropped = names_in(layers, [WITHOUT])
+    for slot in SEVERAL:
         for layer in layers:
             refuse_twice(layer, slot)
             for name in layer.names(slot):
                 if name not in dropped and _whole(name) not in [each.name for each in picks]:
                     picks.append(Choice(slot, slot, BOTH, _whole(name), layer.slots[slot].where))
     return picks
+
+
+def names_in(layers: Iterable[Layer], slots: Iterable[str]) -> list[str]:
+    """List the components that any layer chooses for any of these slots, each once."""
+    names: list[str] = []
+    for layer, slot in itertools.product(layers, slots):
+        names += layer.names(slot)
+    return list(dict.fromkeys(names))
 
 
 def refuse_twice(layer: Layer, slot: str) -> None:
@@ -224,24 +263,28 @@ def refuse_twice(layer: Layer, slot: str) -> None:
 
 
 def _whole(name: str) -> str:
-    """Make the path of a component file absolute, so that a recipe means the same in every folder."""
+    """Make the path of a component file absolute: a recipe then works from every folder."""
     alias, equals, wanted = name.rpartition("=")
     return f"{alias}{equals}{Path(wanted).absolute()}" if loading.is_file(name) else name
 
 
 def dropped_names(layers: Sequence[Layer], exact: bool) -> tuple[str, ...]:
-    """List what `without` leaves out. Raises UsageError for a name that nobody asks for."""
-    asked = {name for layer in layers for slot in ANY for name in layer.names(slot)}
+    """List what `without` leaves out. Raises UsageError for a name that is not chosen."""
+    chosen = names_in(layers, SEVERAL)
     for layer in layers:
         for name in layer.names(WITHOUT):
-            if name not in asked and not exact:
-                fix = did_you_mean(name, asked) or f"one of {', '.join(sorted(asked)) or 'none'}"
-                raise UsageError(f"nobody asks for {name!r}", where=layer.slots[WITHOUT].where, fix=fix)
-    return tuple(dict.fromkeys(name for layer in layers for name in layer.names(WITHOUT)))
+            if name not in chosen and not exact:
+                fix = did_you_mean(name, chosen) or f"one of {', '.join(sorted(chosen)) or 'none'}"
+                what = f"{name!r} is not chosen, so it cannot be left out"
+                raise UsageError(what, where=layer.slots[WITHOUT].where, fix=fix)
+    return tuple(names_in(layers, [WITHOUT]))
 
 
 def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
-    """Look a pick up without importing it; None for a component file. Raises UsageError where there is none."""
+    """Look a choice up without importing it; None for a component file.
+
+    Raises UsageError where there is none.
+    """
     try:
         if pick.alias and (not discovery.NAME.fullmatch(pick.alias) or pick.alias in RESERVED):
             raise UsageError(f"{pick.alias!r} cannot be an alias", fix="lower-case words joined by hyphens")
@@ -258,17 +301,17 @@ def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
     return None
 
 
-def load(pick: Choice, row: discovery.Row | None) -> Found:
-    """Load the component of a pick that was located. Raises PluginError where it is broken."""
+def load(pick: Choice, row: discovery.Row | None) -> Loaded:
+    """Load the component of a choice that was located. Raises PluginError where it is broken."""
     if row is None:
-        return Found(*loading.load_file(pick.wanted))
-    return Found(row.name, loading.load(row), row.distribution, row.version)
+        return Loaded(*loading.load_file(pick.wanted))
+    return Loaded(row.name, loading.load(row), row.distribution, row.version)
 
 
 def instantiate(
-    picks: Sequence[Choice], found: Mapping[str, Found], layers: Sequence[Layer]
+    picks: Sequence[Choice], found: Mapping[str, Loaded], layers: Sequence[Layer]
 ) -> tuple[tuple[Component, ...], dict[str, str], set[str]]:
-    """Make one object a name, with the options that any layer gives it; also return which tables were read."""
+    """Make one object for each name, with its options; return the origins and tables read too."""
     chosen: dict[str, Component] = {}
     origins: dict[str, str] = {}
     read = {"run"}
@@ -276,8 +319,8 @@ def instantiate(
         source = found[each.name]
         name = each.alias or source.name
         if name in chosen:
-            shared = [other.name for other in picks if other.slot in ONE_OF and other != each]
-            if each.slot in ANY or each.name not in shared:
+            shared = [other.name for other in picks if other.slot in SINGLE and other != each]
+            if each.slot in SEVERAL or each.name not in shared:
                 fix = f"give one an alias: other={name}"
                 raise CompositionError(f"{name!r} is chosen twice", where=each.where, fix=fix)
             chosen[name] = evolve(chosen[name], roles=chosen[name].roles | each.roles)
@@ -288,13 +331,20 @@ def instantiate(
         component = make(name, source.cls, read_options(name, options_of(source.cls), given), each.where)
         origins |= {f"{name}.{option}": value.where for option, value in given.items()}
         chosen[name] = Component(
-            name, each.kind, component, each.roles, source.name, source.distribution, source.version, each.where
+            name,
+            each.kind,
+            component,
+            each.roles,
+            source.name,
+            source.distribution,
+            source.version,
+            each.where,
         )
     return tuple(chosen.values()), origins, read
 
 
 def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
-    """Make a component. Raises UsageError where the class itself objects to its options."""
+    """Make a component. Raises UsageError where its class refuses the options."""
     try:
         return cls(**values)
     except ValueError as error:
@@ -302,9 +352,9 @@ def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
 
 
 def addresses(picks: Sequence[Choice], pick: Choice) -> list[str]:
-    """List the slots under whose names a component's options may be given; `optim` where it serves both players."""
-    slots = [each.slot for each in picks if each.name == pick.name and each.slot in ONE_OF]
-    shared = [short for short, long in SHORTHANDS.items() if set(long) <= set(slots)]
+    """List the tables that may hold a component's options: its slots, or `optim` for both."""
+    slots = [each.slot for each in picks if each.name == pick.name and each.slot in SINGLE]
+    shared = [short for short, long in SHORT_FORMS.items() if set(long) <= set(slots)]
     return shared or slots
 
 
@@ -317,43 +367,49 @@ def gather(layers: Sequence[Layer], tables: Sequence[str]) -> dict[str, Given]:
     return given
 
 
-def refuse_strangers(layers: Sequence[Layer], user: Sequence[Layer], read: set[str]) -> None:
+def refuse_unread_options(layers: Sequence[Layer], user: Sequence[Layer], read: set[str]) -> None:
     """Refuse tables of options that no chosen component read. Raises UsageError.
 
-    A recipe may hold tables of components that it or a layer below chose and that a higher layer replaced; the last
-    layer, which nothing replaces, may not.
+    A recipe may have tables of components that it or a layer below chooses, although a higher layer
+    replaces them. The last layer may not: nothing replaces its choices.
     """
     own: set[str] = set()
     for layer in layers:
-        names = {name.rpartition("=")[2] for slot in layer.slots for name in layer.names(slot)}
+        names = {name.rpartition("=")[2] for name in layer.all_names()}
         own = names if layer is layers[-1] else own | names
         if layer not in user:
             continue
         for table, options in layer.options.items():
-            if table in read or table in own:
-                continue
-            where = next((given.where for given in options.values()), layer.origin)
-            kind = next((row.kind for row in discovery.installed() if row.name == table), None)
-            fix = f"--{kind} {table} chooses it" if kind else did_you_mean(table, read) or discovery.meant(table)
-            fix = fix or f"one of {', '.join(sorted(read))}"
-            if table in (*ONE_OF, *SHORTHANDS):
-                fix = "use the component's own name; one that serves both players may be given an alias for each"
-            raise UsageError(f"options are given for {table!r}, which is not chosen", where=where, fix=fix)
+            if table not in read and table not in own:
+                where = next((given.where for given in options.values()), layer.origin)
+                what = f"options are given for {table!r}, which is not chosen"
+                raise UsageError(what, where=where, fix=_fix_unread(table, read))
+
+
+def _fix_unread(table: str, read: set[str]) -> str:
+    """Return how to fix options for a table that no chosen component read."""
+    if table in (*SINGLE, *SHORT_FORMS):
+        return "use the component's own name, or an alias for each player"
+    for row in discovery.installed():
+        if row.name == table:
+            return f"--{row.kind} {table} chooses it"
+    near = did_you_mean(table, read) or discovery.meant(table)
+    return near or f"one of {', '.join(sorted(read))}"
 
 
 def read_settings(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
     """Read the `[run]` tables. Raises UsageError."""
-    given = settle_length(layers, gather(layers, ["run"]))
+    given = resolve_length(layers, gather(layers, ["run"]))
     settings = Settings(**read_options("run", options_of(Settings), given))
     settings.image_size  # noqa: B018 - refuses a size that is none
     return settings, {f"run.{name}": value.where for name, value in given.items()}
 
 
-def settle_length(layers: Sequence[Layer], given: dict[str, Given]) -> dict[str, Given]:
-    """Let the highest layer that speaks of the run's length settle it, whether in steps or in epochs.
+def resolve_length(layers: Sequence[Layer], given: dict[str, Given]) -> dict[str, Given]:
+    """Take the length of the run from the highest layer that gives one, in steps or in epochs.
 
-    Where it gives steps alone, epochs of a layer below are put to 0; where it gives epochs, the origin of the steps
-    says that they do not count.
+    Where that layer gives steps alone, epochs of a layer below become 0. Where it gives epochs, the
+    origin of the steps is marked as not used.
     """
     tables = [layer.options.get("run", {}) for layer in layers]
     last = next((table for table in reversed(tables) if table.keys() & {"steps", "epochs"}), {})
@@ -371,7 +427,7 @@ def option_values(each: Component) -> dict[str, Any]:
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Spell option names in kebab-case and values as TOML can hold them: None becomes `none`, tuples lists."""
+    """Return options for TOML: names in kebab-case, None as `none`, tuples as lists."""
     return {
         name: "none" if value is None else list(value) if isinstance(value, tuple) else value
         for name, value in plain_names(values).items()

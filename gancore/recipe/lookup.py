@@ -13,9 +13,9 @@ RECIPES = "gancore.recipes"
 
 
 def recipe_files() -> dict[str, Path]:
-    """Find the recipes that installed distributions publish: entry points of group `gancore.recipes`.
+    """Find published recipes: the TOML files in packages of entry points `gancore.recipes`.
 
-    The value of an entry point is a package; the `*.toml` files in its folder are its recipes, by stem.
+    A recipe goes by the stem of its file.
     """
     files: dict[str, Path] = {}
     for entry, _ in entries():
@@ -36,23 +36,30 @@ def recipe_chain(given: str) -> list[Recipe]:
 
     A file that a recipe extends is looked for beside it.
 
-    Raises UsageError where there is none of that name, and for recipes that extend each other in a circle.
+    Raises UsageError for a name that does not exist, and for recipes that extend each other.
     """
-    published, chain, wanted, seen = recipe_files(), list[Recipe](), given, set[Path]()
-    folder, where = Path(), f"--recipe {given}"
-    while wanted or not chain:
-        name = recipe_name(wanted)
-        if wanted.endswith(".toml"):
-            path, label = folder / wanted, ""
-        elif name in published:
-            path, label = published[name], f"recipe {name}"
-        else:
-            near = did_you_mean(wanted, published) or meant(wanted, guess=False)
-            fix = near or f"`gan recipes` lists the {len(published)} there are; a file ends in .toml"
-            raise UsageError(f"no recipe is called {wanted!r}", where=where, fix=fix)
-        chain.insert(0, read_recipe(path, label))
+    path, recipe = _find(given, Path(), f"--recipe {given}")
+    chain = [recipe]
+    seen = {path.resolve()}
+    while wanted := chain[0].extends:
+        where = f"extends, in {chain[0].name}"
+        path, recipe = _find(wanted, path.parent, where)
+        chain.insert(0, recipe)
         if path.resolve() in seen:
-            raise UsageError(f"recipe {wanted} extends itself", where=where, fix="leave `extends` out")
+            what = f"recipe {wanted} extends itself"
+            raise UsageError(what, where=where, fix="leave `extends` out")
         seen.add(path.resolve())
-        wanted, folder, where = chain[0].extends, path.parent, f"extends, in {chain[0].name}"
     return chain
+
+
+def _find(wanted: str, folder: Path, where: str) -> tuple[Path, Recipe]:
+    """Read the recipe that `wanted` names, a file below `folder` or a published one."""
+    if wanted.endswith(".toml"):
+        return folder / wanted, read_recipe(folder / wanted)
+    published = recipe_files()
+    name = recipe_name(wanted)
+    if name not in published:
+        near = did_you_mean(wanted, published) or meant(wanted, guess=False)
+        fix = near or f"`gan recipes` lists the {len(published)} there are; a file ends in .toml"
+        raise UsageError(f"no recipe is called {wanted!r}", where=where, fix=fix)
+    return published[name], read_recipe(published[name], f"recipe {name}")

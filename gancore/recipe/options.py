@@ -1,4 +1,4 @@
-"""From what was typed to what a field holds: strict for files, by type for text from a command line."""
+"""Convert given values to the types of options: strict for files, by type for typed text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from attrs import frozen
 from gancore.errors import UsageError, did_you_mean
 from gancore.plugins.component import Option
 
-WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+WORDS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 
 
 class Text(str):
@@ -28,7 +37,7 @@ class Given:
 
 
 def read_options(owner: str, declared: Mapping[str, Option], given: Mapping[str, Given]) -> dict[str, Any]:
-    """Convert the values given for one component (or for the run) into keyword arguments of its class.
+    """Convert the values given for one component, or the run, into arguments of its class.
 
     Raises UsageError for an option that does not exist, has the wrong type, or lies out of range.
     """
@@ -51,7 +60,9 @@ def read_value(label: str, option: Option, given: Given) -> Any:
         value = convert(given.value, option.type)
     except ValueError as error:
         raise UsageError(
-            f"{label} is {given.value!r}, but must be {error} ({option.help})", where=given.where, fix=fix
+            f"{label} is {given.value!r}, but must be {error} ({option.help})",
+            where=given.where,
+            fix=fix,
         ) from None
     if not option.allows(value):
         raise UsageError(

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 from gancore.errors import CompositionError
 from gancore.plugins.calling import Component
 from gancore.plugins.component import Rule, info_of
+from gancore.plugins.slots import SINGLE
 
-OF_A_PLAYER = frozenset({"norm", "optim"})  # kinds chosen per player: their tags read `critic.TAG`
+# kinds that are chosen for each player: their tags read `critic.TAG`
+OF_ONE_PLAYER = frozenset(slot.kind for slot in SINGLE.values() if slot.role is not None)
 
 
 def tags_of(each: Component) -> set[str]:
-    """Return what a component provides; tags of a norm or optimiser begin with the player, e.g. `critic.TAG`."""
+    """Return the tags of a component; those of a norm or optimiser are `critic.TAG` and so on."""
     provided = info_of(each.component).provides
-    if each.kind in OF_A_PLAYER:
-        return {f"{role}.{tag}" for role in each.roles for tag in provided}
+    if each.kind in OF_ONE_PLAYER:
+        return {f"{role}.{tag}" for role, tag in itertools.product(each.roles, provided)}
     return set(provided)
 
 
 def check_rules(
-    chosen: Sequence[Component], tags: Iterable[str], force: bool, of_interest: Callable[[str], bool]
+    chosen: Sequence[Component],
+    tags: Iterable[str],
+    force: bool,
+    of_interest: Callable[[str], bool],
 ) -> tuple[str, ...]:
     """Check every component's rules against the tags of the others; return notes.
 

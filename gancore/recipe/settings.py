@@ -1,4 +1,4 @@
-"""The settings of a run that belong to no component: the `[run]` table of a recipe, the plain flags of `gan run`."""
+"""The settings of a run: the `[run]` table of a recipe, the plain flags of `gan run`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import attrs
 
 from gancore.errors import UsageError
-from gancore.plugins.component import option
+from gancore.plugins.component import option, options_of
 
 LEAST_SIDE = 8  # pixels of an image that --size asks for
 LARGEST_SIDE = 1024  # pixels of any image; more would be a mistake, as steps would take minutes
@@ -17,37 +17,72 @@ LARGEST_SIDE = 1024  # pixels of any image; more would be a mistake, as steps wo
 class Settings:
     """How long, how large, how often. Fields marked resumable may change when a run is resumed."""
 
-    steps: int = option(1000, ge=0, help="iterations of the schedule, usually one generator update each")
-    epochs: int = option(0, ge=0, help="passes over the data; when above 0 it sets the length instead of steps")
+    steps: int = option(
+        1000,
+        resumable=True,
+        ge=0,
+        help="iterations of the schedule, usually one generator update each",
+    )
+    epochs: int = option(
+        0,
+        resumable=True,
+        ge=0,
+        help="passes over the data; when above 0 it sets the length instead of steps",
+    )
     batch: int = option(64, ge=1, help="samples of each side in one update")
     size: str | None = option(None, help="image size in pixels, N or HxW; none keeps the data's own")
     seed: int = option(0, ge=0, help="every random number of the run follows from it")
-    device: str = option("auto", help="auto, cpu, cuda or cuda:N")
+    device: str = option("auto", resumable=True, help="auto, cpu, cuda or cuda:N")
     precision: str = option(
-        "fp32", choices=("fp32", "tf32", "bf16", "fp16"), help="arithmetic of the networks; weights are always fp32"
+        "fp32",
+        choices=("fp32", "tf32", "bf16", "fp16"),
+        help="arithmetic of the networks; weights are always fp32",
     )
     compile: str = option(
         "none",
         choices=("none", "default", "reduce-overhead", "max-autotune"),
-        help="how torch.compile builds the networks anew; takes minutes, and pays on a GPU if anywhere",
+        help="mode of torch.compile; takes minutes, and pays on a GPU if anywhere",
     )
     channels_last: str = option(
-        "auto", choices=("auto", "true", "false"), help="layout of images in memory; auto where it was measured to pay"
+        "auto",
+        choices=("auto", "true", "false"),
+        help="layout of images in memory; auto where it was measured to pay",
     )
-    log_every: int = option(10, ge=1, help="steps between rows of the metrics log")
-    sample_every: int = option(0, ge=0, help="steps between sample grids; 0 draws ten in a run, more at first")
-    sample_epochs: int = option(0, ge=0, help="epochs between sample grids; when above 0 it replaces sample-every")
-    save_every: int = option(200, ge=1, help="steps between checkpoints")
+    log_every: int = option(10, resumable=True, ge=1, help="steps between rows of the metrics log")
+    sample_every: int = option(
+        0,
+        resumable=True,
+        ge=0,
+        help="steps between sample grids; 0 draws ten in a run, more at first",
+    )
+    sample_epochs: int = option(
+        0,
+        resumable=True,
+        ge=0,
+        help="epochs between sample grids; when above 0 it replaces sample-every",
+    )
+    save_every: int = option(200, resumable=True, ge=1, help="steps between checkpoints")
     force: bool = option(False, help="true runs a composition although its rules refuse it")
     rollbacks: int = option(
-        0, ge=0, help="how often a run whose numbers are no longer finite goes back and tries other random numbers"
+        0,
+        resumable=True,
+        ge=0,
+        help="how often to go back and draw other random numbers where numbers are not finite",
     )
-    keep: int = option(3, ge=1, help="how many of the newest checkpoints to keep")
-    keep_every: int = option(0, ge=0, help="keep the first checkpoint of each N steps for good; 0 keeps none")
+    keep: int = option(3, resumable=True, ge=1, help="how many of the newest checkpoints to keep")
+    keep_every: int = option(
+        0,
+        resumable=True,
+        ge=0,
+        help="keep the first checkpoint of each N steps for good; 0 keeps none",
+    )
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """The wanted (height, width), or None. Raises UsageError for anything but N or HxW of 8 to 1024 pixels."""
+        """The wanted (height, width), or None.
+
+        Raises UsageError for anything but N or HxW of 8 to 1024 pixels.
+        """
         if self.size is None:
             return None
         found = re.fullmatch(r"(\d{1,5})(?:[x×](\d{1,5}))?", self.size)
@@ -61,9 +96,4 @@ class Settings:
         return sides
 
 
-RESUMABLE = frozenset(
-    {
-        "steps", "epochs", "log-every", "sample-every", "sample-epochs", "save-every", "rollbacks", "keep",
-        "keep-every", "device",
-    }
-)  # fmt: skip
+RESUMABLE = frozenset(name for name, each in options_of(Settings).items() if each.resumable)

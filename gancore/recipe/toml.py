@@ -10,10 +10,10 @@ steps = 500
 [my-trick]                      # options of a component
 sigma = 0.2
 
-[about]                         # for people: what it shows, where it comes from; nothing is decided by it
+[about]                         # for people: what it shows, where it comes from
 source = "Me, 2026"
 
-[small]                         # what `--small` changes, in the form of a recipe; `[compat]` likewise
+[small]                         # what `--small` changes, in the form of a recipe; also [compat]
 run = { steps = 20 }
 
 [sweep.arms.weak]               # what one arm of `gan sweep` changes, in the form of a recipe
@@ -33,7 +33,7 @@ from typing import Any
 from attrs import field, frozen
 
 from gancore.errors import UsageError, did_you_mean
-from gancore.plugins.slots import LISTS, ONE_OF, SHORTHANDS, hyphened
+from gancore.plugins.slots import SLOTS, filled_by, holds_several, hyphened
 from gancore.recipe.options import Given
 
 FORMAT = 1
@@ -46,7 +46,7 @@ ELSEWHERE = dict.fromkeys(("include", "import", "variables"), 'extends = "NAME";
 
 @frozen
 class Layer:
-    """One origin of choices: a recipe file, the command line, or what a component asks for."""
+    """One origin of choices: a recipe file, the command line, or the defaults of a component."""
 
     origin: str
     slots: Mapping[str, Given] = field(factory=dict)
@@ -57,10 +57,17 @@ class Layer:
         value = self.slots[slot].value if slot in self.slots else []
         return [hyphened(name) for name in ([value] if isinstance(value, str) else value)]
 
+    def all_names(self) -> list[str]:
+        """List the components that this layer chooses for any slot."""
+        names = []
+        for slot in self.slots:
+            names += self.names(slot)
+        return names
+
 
 @frozen
 class Recipe:
-    """A recipe file: its own layer, the recipe it extends, its variants, and what it says for people and sweeps."""
+    """A recipe file: its layer, the recipe it extends, its variants, and its other tables."""
 
     name: str
     layer: Layer
@@ -79,28 +86,34 @@ def layer_of(origin: str, content: Mapping[str, Any], where: Callable[..., str] 
     slots: dict[str, Given] = {}
     options: dict[str, dict[str, Given]] = {}
     for written, value in content.items():
-        place, key = where("", written) or origin, hyphened(written)
+        place = where("", written) or origin
+        key = hyphened(written)
         if key == "format":
             _check_format(value, place)
         elif isinstance(value, Mapping):
             for word, each in value.items():
-                put(options.setdefault(key, {}), f"{key}.", word, Given(each, where(written, word) or origin))
+                put(
+                    options.setdefault(key, {}),
+                    f"{key}.",
+                    word,
+                    Given(each, where(written, word) or origin),
+                )
             options.setdefault(key, {})
-        elif key in ONE_OF or key in LISTS or key in SHORTHANDS:
+        elif key in SLOTS:
             _check_names(key, value, place)
-            for slot in SHORTHANDS.get(key, (key,)):
+            for slot in filled_by(key):
                 slots[slot] = Given(value, place)
         elif key == "run":
             raise UsageError(f"run is {value!r}, but must be a table", where=place, fix="[run]")
         else:
-            known = [*ONE_OF, *SHORTHANDS, *LISTS, "run", "format", "extends"]
+            known = [*SLOTS, "run", "format", "extends"]
             fix = ELSEWHERE.get(key) or did_you_mean(key, known) or f"one of {', '.join(known)}"
             raise UsageError(f"a recipe has no key {written!r}", where=place, fix=fix, unknown=key)
     return Layer(origin, slots, options)
 
 
 def put(table: dict[str, Given], label: str, word: str, given: Given) -> None:
-    """Enter an option under its hyphened name. Raises UsageError where two spellings of it are given at once."""
+    """Enter an option under its hyphened name. Raises UsageError where it is given twice."""
     name = hyphened(word)
     if name in table:
         raise UsageError(f"{label}{name} is given twice", where=given.where, fix="give it once")
@@ -110,24 +123,27 @@ def put(table: dict[str, Given], label: str, word: str, given: Given) -> None:
 def _check_format(value: Any, place: str) -> None:
     if value != FORMAT:
         raise UsageError(
-            f"the recipe has format {value!r}; this gancore reads {FORMAT}", where=place, fix="upgrade gancore"
+            f"the recipe has format {value!r}; this gancore reads {FORMAT}",
+            where=place,
+            fix="upgrade gancore",
         )
 
 
 def _check_names(key: str, value: Any, place: str) -> None:
-    names = value if isinstance(value, list) and key in LISTS else [value]
+    names = value if isinstance(value, list) and holds_several(key) else [value]
     if not all(isinstance(name, str) and name for name in names):
-        wanted = "a name or a list of names" if key in LISTS else "one name"
+        wanted = "a name or a list of names" if holds_several(key) else "one name"
         raise UsageError(f"{key} is {value!r}, but must be {wanted}", where=place, fix=f'{key} = "NAME"')
 
 
 def read_recipe(path: Path, label: str = "") -> Recipe:
-    """Read a recipe file. Raises UsageError where it is missing, too large, no UTF-8, no TOML, or no recipe."""
+    """Read a recipe file. Raises UsageError where it is missing, too large, or no recipe."""
     label = label or str(path)
     text = _read(path, label)
     try:
         content = tomllib.loads(f"{text}\n")  # a fault at the very end has a line and a column then
-        repr(content)  # what no message could show, a number of 4300 digits or lists in lists without end, fails here
+        # messages show values: a number of 4300 digits, or lists nested without end, fails here
+        repr(content)
     except (ValueError, RecursionError) as error:
         what = str(error).partition("; use ")[0]
         where = ":".join([label, *re.findall(r"\d+", what.partition(" (at ")[2])])
@@ -135,7 +151,11 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
     at = _places(text, label)
     extends = content.pop("extends", "")
     if not isinstance(extends, str):
-        raise UsageError(f"extends is {extends!r}, but must be a name", where=at("extends"), fix='extends = "NAME"')
+        raise UsageError(
+            f"extends is {extends!r}, but must be a name",
+            where=at("extends"),
+            fix='extends = "NAME"',
+        )
     tables = {key: content.pop(key) for key in ("about", "sweep", *VARIANTS) if key in content}
     for key, table in tables.items():
         if not isinstance(table, dict):
@@ -169,14 +189,19 @@ def _read(path: Path, label: str) -> str:
 
 
 def _places(text: str, label: str) -> Callable[..., str]:
-    """Find line and column of every key; return a finder by the words of its path, which says `pokemon.toml:14:1`."""
+    """Return a function from the words of a key's path to its place, e.g. `pokemon.toml:14:1`."""
     places: dict[str, str] = {}
     table = line_key = ""
     for number, line in enumerate(text.split("\n"), 1):
         for found in KEY.finditer(line):
-            above = {"": table, None: line_key}.get(found["opening"], "")  # of a header nothing is above
-            path = above + re.sub(r"[\s\"']", "", found["path"])
-            if found["opening"] is not None:
-                table, line_key = (f"{path}.", "") if found["opening"] else (table, f"{path}.")
+            path = re.sub(r"[\s\"']", "", found["path"])
+            if found["opening"] is None:  # a key within braces, after the first of its line
+                path = line_key + path
+            elif found["opening"] == "":  # the first key of a line
+                path = table + path
+                line_key = f"{path}."
+            else:  # the header of a table, with `[` or `[[`
+                table = f"{path}."
+                line_key = ""
             places.setdefault(path, f"{label}:{number}:{found.start('path') + 1}")
     return lambda *words: places.get(".".join(filter(None, words)), label)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from gancore.errors import clean
-from gancore.guard.standard_streams import write_line
+from gancore.process.standard_streams import write_line
 from gancore.run.directory import Row
 
 if TYPE_CHECKING:

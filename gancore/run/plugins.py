@@ -11,18 +11,12 @@ from attrs import evolve
 
 from gancore.errors import CheckpointError, PluginError
 from gancore.plugins import discovery, loading
+from gancore.plugins.slots import SLOTS
 from gancore.recipe.compose import Choice, Composition, pick
 from gancore.recipe.options import Given
 from gancore.recipe.toml import Layer
 from gancore.run import directory
 from gancore.run.checkpoint import reader
-
-OF_THE_GENERATOR = (
-    "gen",
-    "latent",
-    "upsample",
-    "gen-norm",
-)  # slots without which there is no generator
 
 
 def absent(layer: Layer) -> list[Choice]:
@@ -53,7 +47,7 @@ def spare(layer: Layer, lost: Sequence[Choice], folder: Path) -> Layer:
 
     Raises PluginError where one is of the generator.
     """
-    require([each for each in lost if each.slot in OF_THE_GENERATOR], folder)
+    require([each for each in lost if SLOTS[each.slot].to_sample], folder)
     if not lost:
         return layer
     names = {each.name for each in lost}

@@ -10,7 +10,7 @@ from typing import Any
 
 from gancore.errors import UsageError
 from gancore.plugins.component import options_of
-from gancore.plugins.slots import LISTS, WITHOUT
+from gancore.plugins.slots import WITHOUT, holds_several
 from gancore.recipe.compose import Composition, plain
 from gancore.recipe.settings import RESUMABLE, Settings
 from gancore.run.listing import shortened
@@ -31,7 +31,7 @@ def fixed_part(composition: Composition) -> dict[str, Any]:
             free = RESUMABLE if key == "run" else ()
             options = {name: each for name, each in value.items() if name not in free}
             found[key] = {name: each for name, each in options.items() if not _is_path(each)}
-        elif key in LISTS:
+        elif holds_several(key):
             found[key] = [_without_folder(name) for name in value]
         elif key not in NOT_FIXED:
             found[key] = _without_folder(value)

@@ -22,7 +22,7 @@ from gancore.guard.hooks import guarded
 from gancore.hardware.device import choose_runtime, compile_networks, data_on_device, precision_note
 from gancore.hardware.layout import use_channels_last
 from gancore.plugins.loading import is_file
-from gancore.plugins.slots import ROLES
+from gancore.plugins.slots import ROLES, SLOTS
 from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.settings import LARGEST_SIDE, RESUMABLE, Settings
 from gancore.recipe.toml import Layer, read_recipe
@@ -99,9 +99,9 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
 
 def require_slots(composition: Composition) -> None:
     """Raise CompositionError where a slot that every run needs is empty."""
-    for slot in ("gen", "critic", "loss", "gen-optim", "critic-optim", "schedule", "latent"):
-        if slot not in composition.slots:
-            raise CompositionError(f"no {slot} is chosen", fix=f"--{slot} NAME    (`gan plugins` lists them)")
+    for name, slot in SLOTS.items():
+        if slot.to_train and name not in composition.slots:
+            raise CompositionError(f"no {name} is chosen", fix=f"--{name} NAME    (`gan plugins` lists them)")
 
 
 def make_folder(composition: Composition, out: Path | None, overwrite: bool) -> Path:

@@ -21,8 +21,8 @@ from attrs import frozen
 from PIL import Image, ImageDraw
 
 from gancore.errors import GanError, UsageError
-from gancore.guard.standard_streams import keep_streams
-from gancore.plugins.slots import LISTS, ONE_OF, SHORTHANDS, WITHOUT, hyphened
+from gancore.plugins.slots import SLOTS, WITHOUT, filled_by, holds_several, hyphened
+from gancore.process.standard_streams import keep_streams
 from gancore.recipe.compose import Composition, recipe_layers, resolve
 from gancore.recipe.options import Given, Text
 from gancore.recipe.settings import RESUMABLE
@@ -113,12 +113,12 @@ def arms_of_words(vary: Sequence[str], base: Sequence[Layer], words: Layer) -> d
 def _varied(key: str, value: str, base: Sequence[Layer]) -> Layer:
     where = f"--vary {key}={value}"
     table, dot, name = key.rpartition(".")
-    if key in LISTS:
+    if holds_several(key):
         names = [] if value == "none" else [hyphened(each) for each in value.split("+")]
         gone = [each for layer in base for each in layer.names(key) if each not in names]
         return Layer(where, {key: Given(names, where), **({WITHOUT: Given(gone, where)} if gone else {})})
-    if key in (*ONE_OF, *SHORTHANDS):
-        return Layer(where, {slot: Given(value, where) for slot in SHORTHANDS.get(key, (key,))})
+    if key in SLOTS:
+        return Layer(where, {slot: Given(value, where) for slot in filled_by(key)})
     return Layer(where, {}, {table if dot else "run": {name: Given(Text(value), where)}})
 
 
@@ -151,7 +151,7 @@ def _expect_free(arms: Mapping[str, Sequence[Layer]], words: Layer) -> None:
         if "seed" in layer.options.get("run", {}):
             raise UsageError("a sweep counts its seeds itself", where=layer.origin, fix="--seeds N")
     for name, layer in ((name, layer) for name, layers in own.items() for layer in layers):
-        both = [slot for slot in layer.slots if slot in words.slots and slot not in LISTS]
+        both = [slot for slot in layer.slots if slot in words.slots and not holds_several(slot)]
         for table, options in layer.options.items():
             both += [f"{table}.{key}" for key in options if key in words.options.get(table, {})]
         if both:

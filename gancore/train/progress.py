@@ -8,7 +8,7 @@ from attrs import field, frozen
 from torch import Tensor
 
 from gancore.plugins.calling import Component
-from gancore.plugins.slots import ANY, ONE_OF
+from gancore.plugins.slots import SEVERAL, SINGLE
 from gancore.recipe.compose import option_values
 from gancore.train.batch import Sample
 from gancore.train.context import TrainingContext
@@ -39,11 +39,11 @@ class Progress:
         """
         chosen = self.context.hooks.chosen
         serving = {
-            slot: [spelled(each) for each in chosen if each.kind == kind and roles <= each.roles]
-            for slot, (kind, roles) in ONE_OF.items()
+            name: [spelled(each) for each in chosen if each.kind == slot.kind and slot.roles <= each.roles]
+            for name, slot in SINGLE.items()
         }
         slots: dict[str, Any] = {slot: names[0] for slot, names in serving.items() if names}
-        lists = {slot: [spelled(each) for each in chosen if each.kind == slot] for slot in ANY}
+        lists = {slot: [spelled(each) for each in chosen if each.kind == slot] for slot in SEVERAL}
         tables = {each.name: option_values(each) for each in chosen}
         return {**slots, **{slot: names for slot, names in lists.items() if names}, **tables}
 

@@ -117,8 +117,8 @@ class Generator(nn.Module):
 
 @component(
     source="ConorLazarou, PokeGAN, 2020, github.com/ConorLazarou/PokeGAN (a program; there is no paper)",
-    asks={"critic": "dcgan-critic", "upsample": "nearest-conv", "init": "he"},
-    asks_with={
+    defaults={"critic": "dcgan-critic", "upsample": "nearest-conv", "init": "he"},
+    defaults_with={
         # the paper of the penalty asks 5 critic updates at a rate of 1e-4 and layer norm: slow to start with few steps
         "critic.gradient-penalty": {"n-critic": {"critic": 2}, "adam": {"lr": 4e-4}, "critic-norm": "none"}
     },

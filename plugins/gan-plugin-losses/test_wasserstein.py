@@ -96,8 +96,8 @@ def test_a_critic_without_a_bound_on_its_slope_is_noted(cls):
 
 
 @pytest.mark.parametrize(("cls", "bound"), [(WGAN, "weight-clipping"), (WGANGP, "gradient-penalty")])
-def test_the_named_compositions_ask_for_their_bound_and_five_critic_updates(cls, bound):
-    asks = info_of(cls).asks
-    assert asks["reg"] == [bound]
-    assert asks["schedule"] == "n-critic"
-    assert asks["n-critic"] == {"critic": 5}
+def test_the_presets_choose_their_bound_and_five_critic_updates(cls, bound):
+    defaults = info_of(cls).defaults
+    assert defaults["reg"] == [bound]
+    assert defaults["schedule"] == "n-critic"
+    assert defaults["n-critic"] == {"critic": 5}

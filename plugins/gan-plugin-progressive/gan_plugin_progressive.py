@@ -123,7 +123,7 @@ class Critic(Growing):
             "growing.critic", "any other critic knows fakes by their coarse pixels", fix="--critic progressive-critic"
         ),
     ],
-    asks={"critic": "progressive-critic", "upsample": "nearest-conv", "init": "he", "critic-norm": "none"},
+    defaults={"critic": "progressive-critic", "upsample": "nearest-conv", "init": "he", "critic-norm": "none"},
     known_as={"pggan": "", "progan": "", "progressive-growing": ""},
 )
 class Progressive:

@@ -21,7 +21,7 @@ from gancore.hardware.layout import WORTHWHILE
 from gancore.hardware.memory import memory_of, peak_memory
 from gancore.plugins.calling import Component
 from gancore.plugins.component import SPECS
-from gancore.plugins.slots import ANY, ROLES
+from gancore.plugins.slots import ROLES, SEVERAL
 from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.toml import layer_of
 from gancore.run import previous_session
@@ -259,7 +259,7 @@ def without(composition: Composition, data: Data, whole: Training, rounds: int) 
     """Compare steps with and without each component that may be left out, in turn. Backward passes count too."""
     return tuple(
         without_one(composition, each, name, data, whole, rounds)
-        for slot in ANY
+        for slot in SEVERAL
         for name, each in zip(
             composition.slots.get(slot, ()), (each for each in composition.chosen if each.kind == slot), strict=True
         )

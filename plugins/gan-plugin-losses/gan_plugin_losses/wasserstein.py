@@ -1,6 +1,6 @@
 """The Wasserstein loss, alone and with the company that made it known: WGAN and WGAN-GP."""
 
-from gancore import component, hookimpl, warns_without
+from gancore import component, hookimpl, preset, warns_without
 
 UNBOUNDED = warns_without(
     "lipschitz",
@@ -8,20 +8,6 @@ UNBOUNDED = warns_without(
     cite="Arjovsky et al., ICML 2017, section 3",
     fix="--reg gradient-penalty, or --reg weight-clipping",
 )
-
-
-def critic_part(batch, log):
-    """Terms of the critic; log the estimate mean(s_r) - mean(s_f), which holds no penalty."""
-    terms = {"fake": batch.fake.mean(batch.fake.score)}
-    if batch.real is not None:
-        terms = {"real": -batch.real.mean(batch.real.score), **terms}
-        log("wasserstein", -terms["real"] - terms["fake"])
-    return terms
-
-
-def generator_part(batch):
-    """Term of the generator."""
-    return {"fake": -batch.fake.mean(batch.fake.score)}
 
 
 @component(
@@ -39,18 +25,20 @@ class Wasserstein:
 
     @hookimpl
     def critic_terms(self, batch, log):
-        return critic_part(batch, log)
+        terms = {"fake": batch.fake.mean(batch.fake.score)}
+        if batch.real is not None:
+            terms = {"real": -batch.real.mean(batch.real.score), **terms}
+            log("wasserstein", -terms["real"] - terms["fake"])  # the estimate, which holds no penalty
+        return terms
 
     @hookimpl
     def generator_terms(self, batch):
-        return generator_part(batch)
+        return {"fake": -batch.fake.mean(batch.fake.score)}
 
 
-@component(
+@preset(
     source="Arjovsky, Chintala and Bottou, ICML 2017, arXiv:1701.07875, algorithm 1",
-    provides=["loss.wasserstein"],
-    rules=[UNBOUNDED],
-    asks={
+    defaults={
         "reg": ["weight-clipping"],
         "optim": "rmsprop",
         "rmsprop": {"lr": 5e-5},
@@ -58,23 +46,13 @@ class Wasserstein:
         "n-critic": {"critic": 5},
     },
 )
-class WGAN:
+class WGAN(Wasserstein):
     """The loss `wasserstein` as first published: with weight clipping, RMSProp at 5e-5, five critic updates a step."""
 
-    @hookimpl
-    def critic_terms(self, batch, log):
-        return critic_part(batch, log)
 
-    @hookimpl
-    def generator_terms(self, batch):
-        return generator_part(batch)
-
-
-@component(
+@preset(
     source="Gulrajani et al., NeurIPS 2017, arXiv:1704.00028, algorithm 1 (layer norm: section 4)",
-    provides=["loss.wasserstein"],
-    rules=[UNBOUNDED],
-    asks={
+    defaults={
         "reg": ["gradient-penalty"],
         "optim": "adam",
         "adam": {"lr": 1e-4, "beta1": 0.0, "beta2": 0.9},
@@ -84,13 +62,5 @@ class WGAN:
     },
     known_as={"wgangp": ""},
 )
-class WGANGP:
+class WGANGP(Wasserstein):
     """The loss `wasserstein` with a gradient penalty, Adam(1e-4, 0, 0.9), layer norm, five critic updates a step."""
-
-    @hookimpl
-    def critic_terms(self, batch, log):
-        return critic_part(batch, log)
-
-    @hookimpl
-    def generator_terms(self, batch):
-        return generator_part(batch)

@@ -84,7 +84,7 @@ class Critic(nn.Module):
 
 @component(
     source=SOURCE,
-    asks={"critic": "dcgan-critic"},
+    defaults={"critic": "dcgan-critic"},
 )
 class DCGAN:
     """Grow an image from a small seed by doublings, each followed by norm and activation; tanh at the end.

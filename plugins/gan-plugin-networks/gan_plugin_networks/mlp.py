@@ -28,7 +28,7 @@ class Layers(nn.Sequential):
 
 @component(
     source=SOURCE,
-    asks={"critic": "mlp-critic", "gen-norm": "none", "critic-norm": "none", "init": "he"},
+    defaults={"critic": "mlp-critic", "gen-norm": "none", "critic-norm": "none", "init": "he"},
 )
 class MLP:
     """Turn the latent into a sample by linear layers, each hidden one with norm and activation.

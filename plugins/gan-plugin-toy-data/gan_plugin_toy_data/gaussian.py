@@ -38,7 +38,7 @@ def points(dim: int, count: int, seed: int) -> Tensor:
 
 @component(
     source="Leguay, GAN_IconClass, github.com/BenoitLeguay/GAN_IconClass: the normal its GANs are first tried on",
-    asks={"gen": "mlp", "critic": "mlp-critic"},
+    defaults={"gen": "mlp", "critic": "mlp-critic"},
 )
 class Gaussian:
     """Draw a fixed set of points from one normal distribution.

@@ -97,7 +97,7 @@ class Fixed(StoredData):
 @component(
     source="Lin, Khetan, Fanti and Oh, PacGAN, NeurIPS 2018, arXiv:1712.04086; ring: Srivastava et al., VEEGAN, "
     "NeurIPS 2017, arXiv:1705.07761",
-    asks={
+    defaults={
         "gen": "mlp",
         "critic": "mlp-critic",
         # a wide latent covers few modes, and the rates of image recipes are slow for these small nets

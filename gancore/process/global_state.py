@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from gancore.errors import PluginError, clean
-from gancore.guard.standard_streams import write_line
+from gancore.process.standard_streams import write_line
 
 PATIENCE = 2.0  # seconds an import may take before we say what is waited for
 

@@ -1,0 +1,1 @@
+"""What a whole process shares: its global settings and its standard streams."""
