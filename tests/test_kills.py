@@ -41,7 +41,7 @@ pytestmark = pytest.mark.xdist_group("kills")  # they share one warm process
 def warm():
     """Return a starter of `gan …` in a process of its own that need not import torch first."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["gancore.run.session", "torch._dynamo", "gancore.cli"])
+    context.set_forkserver_preload(["gancore.run.loop", "torch._dynamo", "gancore.cli"])
 
     def start(*words):
         process = context.Process(target=main, args=(list(map(str, words)),))
@@ -157,12 +157,15 @@ def test_a_second_process_is_refused_until_the_first_is_killed(warm, gan_here, t
 
 def test_a_run_whose_folder_is_renamed_says_so_and_goes_on_where_it_gets_its_name_back(tmp_path):
     run = Run.start(in_plain(12, save_every=2, sample_every=3), tmp_path / "r")
-    for row in run.rows():
+
+    def rename(row):
         if row["step"] == 3:
             (tmp_path / "r").rename(tmp_path / "moved")
         if row["step"] == 7:
             assert [path.name for path in tmp_path.iterdir()] == ["moved"]  # nothing was made in the old place
             (tmp_path / "moved").rename(tmp_path / "r")
+
+    run.fit(on_row=rename)
     told = [note for note in run.notes if "was renamed" in note]
     moved = f"{tmp_path / 'r'} was renamed to {tmp_path / 'moved'} while it trained"
     again = "training goes on, and the next save tries again"
@@ -179,13 +182,12 @@ def test_a_run_whose_folder_is_renamed_says_so_and_goes_on_where_it_gets_its_nam
 def test_a_run_whose_folder_stays_away_ends_with_its_new_place_and_what_to_do(tmp_path):
     run = Run.start(in_plain(20, save_every=2, sample_every=100), tmp_path / "r")
 
-    def rename_at_step_3():
-        for row in run.rows():
-            if row["step"] == 3:
-                (tmp_path / "r").rename(tmp_path / "moved")
+    def rename_at_step_3(row):
+        if row["step"] == 3:
+            (tmp_path / "r").rename(tmp_path / "moved")
 
     with pytest.raises(CheckpointError) as ended:
-        rename_at_step_3()
+        run.fit(on_row=rename_at_step_3)
     assert run.training.step == 8
     assert f"was renamed to {tmp_path / 'moved'} while it trained" in ended.value.what
     assert ended.value.fix == "give the folder its name back, then --resume"

@@ -26,7 +26,7 @@ UPDATES = {
     "update_both": "the update of both players",
     "update_in_turn": "the update of both players",
     "draw_samples": "the drawing of samples",
-    "_row": "the measuring of a row",
+    "make_row": "the measuring of a row",
     "save": "the saving of a checkpoint",
 }
 

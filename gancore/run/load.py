@@ -40,7 +40,7 @@ class OpenedGAN(GAN):
 
 
 def stored_plan(composition: Composition, streams: Streams, snapshot: Snapshot) -> Plan:
-    """Return the plan of a stored run, whose data need not be there. `draw_reals` gives zeros."""
+    """Return the plan of a stored run, whose data need not be there. `plan.reals` gives zeros."""
     state = snapshot.state
     label_sets = tuple(LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"])
     return make_plan(composition.hooks, streams, state["shape"], label_sets, composition.settings.batch, None)

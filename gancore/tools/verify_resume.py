@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 import torch
-from attrs import define, frozen
+from attrs import frozen
 from torch import Tensor
 
 from gancore.errors import GanError
@@ -21,9 +21,9 @@ from gancore.recipe.toml import layer_of
 from gancore.run import directory
 from gancore.run.checkpoint import reader, verified, writer
 from gancore.run.directory import Row, rows_in
-from gancore.run.session import Run
+from gancore.run.loop import Run
+from gancore.run.rows import Step
 from gancore.tools.sweep import end_with_parent, train
-from gancore.train.context import Figures
 
 CLOCK = {"seconds", "images_per_second"}  # the only figures of a row that may differ
 PICTURES = (".png", ".svg", ".gif")
@@ -41,18 +41,6 @@ class Verdict:
     device: str
     differences: tuple[str, ...] = ()
     suspects: tuple[str, ...] = ()  # components that remember something and have no state()
-
-
-@define(eq=False, repr=False)
-class Interrupted(Run):
-    """A run that is told to end during its step number `last`, as a signal would tell it."""
-
-    last: int = 0
-
-    def _advance(self) -> Figures:
-        figures = super()._advance()
-        self.stop_after_step = self.training.step >= self.last
-        return figures
 
 
 def trial_recipe(composition: Composition, steps: int) -> dict[str, Any]:
@@ -73,9 +61,12 @@ def verify(
     recipe = trial_recipe(composition, steps)
     whole, parts = folder / "at-once" / "run", folder / "in-two-goes" / "run"  # pictures may bear the folder's name
     tell(f"{steps} steps, to be interrupted")
-    first = Interrupted.start(resolve([layer_of("trial", recipe)], exact=True), parts)
-    first.last = steps
-    if first.fit(progress=False).training.step < steps:
+    first = Run.start(resolve([layer_of("trial", recipe)], exact=True), parts)
+
+    def interrupt(step: Step) -> None:
+        first.stop_after_step = step.number >= steps
+
+    if first.fit(on_step=interrupt, progress=False).training.step < steps:
         ended = f"the run ends by itself at step {first.training.step}, before it could be interrupted"
         raise GanError(ended, fix=f"--steps {max(1, first.training.step // 2)}, or leave out what ends it")
     tell(f"{steps} more in a fresh process")

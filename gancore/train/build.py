@@ -12,20 +12,28 @@ from torch import Tensor, nn
 
 from gancore.errors import CompositionError, PluginError
 from gancore.plugins.slots import Role
-from gancore.train.fakes import draw_latent
+from gancore.train.latents import draw_latent
 from gancore.train.networks import GAN, Critic, Player
 from gancore.train.plan import Head, LabelSet, Plan, Tail
 
 if TYPE_CHECKING:
     from gancore.plugins.calling import Hooks
+    from gancore.recipe.compose import Composition
     from gancore.train.data import Data
     from gancore.train.rng import Streams
+
+
+def require_slots(composition: Composition) -> None:
+    """Raise CompositionError where a slot that every training needs is empty."""
+    for slot in ("gen", "critic", "loss", "gen-optim", "critic-optim", "schedule", "latent"):
+        if slot not in composition.slots:
+            raise CompositionError(f"no {slot} is chosen", fix=f"--{slot} NAME    (`gan plugins` lists them)")
 
 
 def make_plan(
     hooks: Hooks, streams: Streams, shape: Sequence[int], label_sets: Sequence[LabelSet], batch: int, data: Data | None
 ) -> Plan:
-    """Settle everything that components may know when networks are built.
+    """Make everything that components may know when networks are built.
 
     Raises CompositionError where no component draws a latent.
     """
@@ -40,12 +48,12 @@ def make_plan(
         shape=tuple(shape),
         label_sets=tuple(label_sets),
         batch=batch,
-        make_norm=lambda channels, role: hooks.first("make_norm", only=role, channels=channels, role=role, plan=plan),
-        make_upsample=lambda channels_in, channels_out: hooks.first(
+        norm=lambda channels, role: hooks.first("make_norm", only=role, channels=channels, role=role, plan=plan),
+        upsample=lambda channels_in, channels_out: hooks.first(
             "make_upsample", channels_in=channels_in, channels_out=channels_out, plan=plan
         ),
-        draw_reals=draw_reals,
-        draw_latents=lambda n: draw_latent(hooks, plan, n, streams, "reference"),
+        reals=draw_reals,
+        latents=lambda n: draw_latent(hooks, plan, n, streams, "reference"),
     )
     slices, width = {}, 0
     for name, columns in hooks.all("latent_width", plan=plan):

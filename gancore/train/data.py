@@ -6,16 +6,20 @@ import os
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from attrs import define, field, frozen
 from torch import Tensor
 from torch.nn import functional
 
-from gancore.errors import DataError
+from gancore.errors import CompositionError, DataError, UsageError
+from gancore.recipe.settings import LARGEST_SIDE
 from gancore.train.plan import LabelSet
 from gancore.train.rng import Streams
+
+if TYPE_CHECKING:
+    from gancore.recipe.compose import Composition
 
 
 @frozen
@@ -106,6 +110,30 @@ class StoredData:
         for tensor in (self.samples, self.labels):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def open_data(composition: Composition) -> Data:
+    """Open the data and fold every `adapt_data` over it. Raises DataError, or CompositionError for its rules."""
+    hooks, spec = composition.hooks, DataSpec(composition.settings.image_size)
+    data = hooks.first("make_data", spec=spec)
+    if data is None:
+        raise CompositionError("no data is chosen", fix="--data NAME|PATH    (`gan plugins data` lists them)")
+    if spec.size and len(data.shape) != 3:
+        raise UsageError("a size is given, but the data are points", where="--size", fix="leave --size out")
+    adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
+    if len(adapted) == 0:
+        raise DataError("the data is empty")
+    if len(adapted.shape) == 3 and max(adapted.shape[1:]) > LARGEST_SIDE:
+        sides = "×".join(map(str, adapted.shape[1:]))
+        what = f"the images have {sides} pixels, more than {LARGEST_SIDE} a side"
+        raise UsageError(what, where="the data's own size", fix="--size 64 makes them smaller")
+    return adapted
+
+
+def data_tags(data: Data) -> set[str]:
+    """Return the tags that rules about the data refer to."""
+    tags = {"data.images" if len(data.shape) == 3 else "data.points"}
+    return tags | {"data.labels"} if data.label_sets else tags
 
 
 def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:

@@ -60,6 +60,15 @@ class Plan:
 
     `shape` is one sample: `(C, H, W)` for images, `(d,)` for points. `latent` is the width Z of `z`,
     `inputs >= latent` the width the generator's first layer receives, `critic_shape` what the critic's body sees.
+
+    Four functions build and draw:
+
+    - `norm(channels, role)` builds the normalisation chosen for one player, for `[N, channels, …]`;
+    - `upsample(channels_in, channels_out)` builds the chosen upsampler,
+      `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`;
+    - `reals(n)` draws n real samples `[n, *shape]` and labels `[n, L]` for a module that keeps a reference batch: zeros
+      when networks are built only to receive the weights of a checkpoint;
+    - `latents(n)` draws n latents `[n, Z]` for such a module.
     """
 
     shape: tuple[int, ...]
@@ -69,34 +78,15 @@ class Plan:
     latent_slices: Mapping[str, slice] = field(factory=dict)
     inputs: int = 0
     critic_shape: tuple[int, ...] = ()
-    make_norm: Callable[[int, Role], nn.Module] = field(repr=False, eq=False)
-    make_upsample: Callable[[int, int], nn.Module] = field(repr=False, eq=False)
-    draw_reals: Callable[[int], tuple[Tensor, Tensor]] = field(repr=False, eq=False)
-    draw_latents: Callable[[int], Tensor] = field(repr=False, eq=False)
+    norm: Callable[[int, Role], nn.Module] = field(repr=False, eq=False)
+    upsample: Callable[[int, int], nn.Module] = field(repr=False, eq=False)
+    reals: Callable[[int], tuple[Tensor, Tensor]] = field(repr=False, eq=False)
+    latents: Callable[[int], Tensor] = field(repr=False, eq=False)
 
     @property
     def images(self) -> bool:
         """Whether samples are images rather than points."""
         return len(self.shape) == 3
-
-    def norm(self, channels: int, role: Role) -> nn.Module:
-        """Build the normalisation chosen for one player, for `[N, channels, …]`."""
-        return self.make_norm(channels, role)
-
-    def upsample(self, channels_in: int, channels_out: int) -> nn.Module:
-        """Build the chosen upsampler, `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`."""
-        return self.make_upsample(channels_in, channels_out)
-
-    def reals(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw n real samples `[n, *shape]` and labels `[n, L]` for a module that keeps a reference batch.
-
-        Zeros when networks are built only to receive the weights of a checkpoint.
-        """
-        return self.draw_reals(n)
-
-    def latents(self, n: int) -> Tensor:
-        """Draw n latents `[n, Z]` for a module that keeps a reference batch."""
-        return self.draw_latents(n)
 
     def column(self, name: str = "") -> int:
         """Return the column of `labels` that holds the label set `name` (the first set for an empty name).
@@ -107,6 +97,10 @@ class Plan:
         if not names or (name and name not in names):
             raise KeyError(f"no label set is called {name!r}; the data has {', '.join(names) or 'none'}")
         return names.index(name) if name else 0
+
+    def label_set(self, name: str = "") -> LabelSet:
+        """Return the label set `name`, or the first for an empty name. Raises KeyError where there is no such set."""
+        return self.label_sets[self.column(name)]
 
 
 def pyramid(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]]:

@@ -12,8 +12,9 @@ from gancore.plugins.slots import ANY, ONE_OF
 from gancore.recipe.compose import option_values
 from gancore.train.batch import Sample
 from gancore.train.context import TrainingContext
-from gancore.train.fakes import draw_latent
-from gancore.train.networks import CriticOutput
+from gancore.train.data import Data
+from gancore.train.latents import draw_latent
+from gancore.train.networks import GAN, CriticOutput
 from gancore.train.plan import Plan
 from gancore.train.sampling import draw_samples, judge, make_samples
 
@@ -46,6 +47,16 @@ class Progress:
         lists = {slot: [spelled(each) for each in chosen if each.kind == slot] for slot in ANY}
         tables = {each.name: option_values(each) for each in chosen}
         return {**slots, **{slot: names for slot, names in lists.items() if names}, **tables}
+
+    @property
+    def gan(self) -> GAN:
+        """Both players."""
+        return self.context.gan
+
+    @property
+    def data(self) -> Data | None:
+        """The data of the run; None where it is not at hand, as in a run that was loaded to draw samples."""
+        return self.context.data
 
     @property
     def plan(self) -> Plan:

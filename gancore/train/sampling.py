@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from gancore.errors import PluginError
 from gancore.train.batch import Sample, as_sample
 from gancore.train.context import TrainingContext
-from gancore.train.fakes import data_labels, draw_latent
+from gancore.train.fakes import data_labels
+from gancore.train.latents import draw_latent
 from gancore.train.networks import CriticOutput
 from gancore.train.rng import fork_state, global_generators, seed_globally
 

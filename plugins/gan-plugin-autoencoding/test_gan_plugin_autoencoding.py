@@ -9,9 +9,9 @@ from gan_plugin_autoencoding import Autoencoding, Encoder, LatentCritic, draw_la
 from gancore import CriticOutput, Head, StoredData, Update, component, hookimpl
 from gancore.plugins.component import info_of
 from gancore.testing import check_component, some_batch, some_data, terms, train
-from gancore.train.batch import UpdateId
+from gancore.train.batch import UpdateId, make_batch
 from gancore.train.fakes import draw_fakes, exchange_fakes
-from gancore.train.step import make_batch, update_critic, update_generator
+from gancore.train.step import update_critic, update_generator
 
 torch.set_num_threads(1)
 
@@ -377,7 +377,7 @@ def test_the_critics_terms_do_not_pair_latents_with_fakes():
 @pytest.mark.parametrize("role", ["generator", "critic"])
 def test_an_update_without_reals_is_left_alone(role):
     it, batch = simple_batch(role)
-    batch.__dict__["real"] = None
+    batch.sides.pop("real")
     assert terms(it, f"{role}_terms", batch) == {}
 
 
@@ -411,7 +411,7 @@ def replaced_batch(training, step=0):
     """A critic's batch whose fakes are others than those just made, as a run makes it."""
     update_id, reals = UpdateId(step, "critic"), training.reals(0)
     made = draw_fakes(training.context, update_id, reals)
-    return make_batch(training.context, update_id, reals, *exchange_fakes(training.context, update_id, *made))
+    return make_batch(training.context, update_id, reals, exchange_fakes(training.context, update_id, made))
 
 
 def test_replaced_fakes_leave_the_latent_critic_fresh_latents_of_the_prior():

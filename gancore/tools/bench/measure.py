@@ -26,7 +26,7 @@ from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.toml import layer_of
 from gancore.run import previous_session
 from gancore.run.metrics_log import numbers
-from gancore.run.session import data_tags, open_data, prepare
+from gancore.run.session import open_data_of, prepare
 from gancore.tools.bench.stopwatch import (  # fmt: skip
     BACKWARD,
     CHECK,
@@ -41,7 +41,7 @@ from gancore.tools.bench.stopwatch import (  # fmt: skip
     timed_step,
 )
 from gancore.train.context import Figures
-from gancore.train.data import Data
+from gancore.train.data import Data, data_tags
 from gancore.train.loop import Training
 from gancore.train.progress import Progress
 
@@ -139,7 +139,7 @@ def begin(composition: Composition, data: Data | None = None) -> tuple[Data, Tra
     The third of what is returned is the peak of memory before the first of these steps, in MiB.
     """
     composition = guarded(composition)
-    data = data or open_data(composition)
+    data = data or open_data_of(composition)
     training = prepare(composition, data, choose_runtime(composition.settings))
     before = peak_memory()
     for _ in range(WARM_UP):
