@@ -120,8 +120,11 @@ class Hooks:
 
     def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
         """Pass `values` through every component; an answer replaces them (a tuple where there are several)."""
+        found = self.implementations(hook)
+        if not found:
+            return values
         given |= values
-        for implementation in self.implementations(hook):
+        for implementation in found:
             answer = self.ask(implementation, hook, given)
             if answer is None:
                 continue
@@ -133,5 +136,9 @@ class Hooks:
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
         """Collect every answer that is not None, as (component's name, answer), in calling order."""
-        answers = [(each.chosen.name, self.ask(each, hook, given)) for each in self.implementations(hook)]
-        return [each for each in answers if each[1] is not None]
+        answers = []
+        for each in self.implementations(hook):
+            answer = self.ask(each, hook, given)
+            if answer is not None:
+                answers.append((each.chosen.name, answer))
+        return answers

@@ -93,8 +93,9 @@ class Run(Session):
             return
         share = self.share
         drawing = samples.is_due(settings, training.step, (self._epoch, training.epoch), (self._share, share))
+        self._epoch = training.epoch
+        self._share = share
         progress = self._progress(drawing)
-        self._epoch, self._share = training.epoch, share
         with self._peers_warned():
             if training.step % settings.log_every == 0 or drawing or share >= 1:
                 self._write_row(figures, progress, log, on_row)

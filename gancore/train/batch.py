@@ -113,7 +113,11 @@ class Side:
         if self._view is None:
             images, labels = self._samples()
             shown = self._fold("critic_view", {"images": images, "labels": labels})
-            self._view, self._view_labels = shown["images"], shown["labels"]
+            view: Tensor = shown["images"]
+            labels = shown["labels"]
+            rows = len(view)
+            self._view = view
+            self._view_labels = labels if len(labels) == rows else labels.new_empty(rows, 0)
         return self._view
 
     @property
@@ -122,10 +126,10 @@ class Side:
 
         `[M, 0]` where a component changed the rows of the view and returned no labels for them.
         """
-        rows = len(self.view)
-        labels = self._view_labels
-        assert labels is not None
-        return labels if len(labels) == rows else labels.new_empty(rows, 0)
+        if self._view_labels is None:
+            self.view  # noqa: B018 - sets both
+        assert self._view_labels is not None
+        return self._view_labels
 
     def apply_view(self, images: Tensor) -> Tensor:
         """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
@@ -155,7 +159,8 @@ class Side:
     @property
     def score(self) -> Tensor:
         """The raw scores `[N]`."""
-        return self.out.score
+        out = self._out
+        return self.out.score if out is None else out.score
 
     @property
     def features(self) -> Tensor:
@@ -181,6 +186,12 @@ class Side:
                 targets = self._fold("critic_targets", {"targets": targets}, real=self.real)["targets"]
             self._targets = targets
         return self._targets
+
+    @property
+    def plain_target(self) -> float | None:
+        """The target of every sample, 1 for reals and 0 for fakes; None where a component may change targets."""
+        changed = self.batch.update_id.role == "critic" and self.batch.hooks.any("critic_targets")
+        return None if changed else float(self.real)
 
     @property
     def weights(self) -> Tensor | None:
@@ -270,7 +281,7 @@ class Batch:
 
     def mean_scores(self) -> dict[str, Tensor]:
         """Average the scores of each side that some term asked for."""
-        return {f"score_{name}": side.score.mean() for name, side in self.sides.items() if side.scored}
+        return {f"score_{name}": side.score.detach().mean() for name, side in self.sides.items() if side.scored}
 
     def critic(self, images: Tensor, labels: Tensor, *, update_buffers: bool = False) -> CriticOutput:
         """Ask the critic about any view, of the shape that `Side.view` has, with labels like `Side.view_labels`.

@@ -89,8 +89,9 @@ class Training:
             # an extra update on fakes alone must not hide the figures of an ordinary one
             extra = update.role == "critic" and not update.reals
             figures = made | figures if extra else figures | made
-        with torch.no_grad():
-            hooks.all("after_step", gan=gan, step=self.step)
+        if hooks.any("after_step"):
+            with torch.no_grad():
+                hooks.all("after_step", gan=gan, step=self.step)
         self.step += 1
         return figures
 

@@ -54,8 +54,10 @@ def global_generators(device: torch.device) -> list[torch.Generator]:
 def seed_globally(number: int, device: torch.device) -> None:
     """Seed torch's global generators, from which layers draw that are given no generator of their own."""
     # torch.manual_seed would note the whole call stack, each time, for each kind of device that was never used
-    for generator in global_generators(device):
-        generator.manual_seed(number)
+    torch.default_generator.manual_seed(number)
+    if device.type != "cpu":
+        for generator in global_generators(device)[1:]:
+            generator.manual_seed(number)
 
 
 @contextmanager

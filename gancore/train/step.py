@@ -89,12 +89,14 @@ def take_step(batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:
     context, step = batch.context, batch.update_id.step
     hooks, scaler = context.hooks, context.runtime.scaler(player.role)
     set_learning_rate(context, player, step)
-    if not hooks.first("skip_update", role=player.role, terms=terms, step=step):
+    skipped = hooks.first("skip_update", role=player.role, terms=terms, step=step)
+    if not skipped:
         scaler.step(player.optimizer)
     scaler.update()
     player.optimizer.zero_grad(set_to_none=True)
-    with torch.no_grad():
-        hooks.all(f"after_{player.role}_update", gan=context.gan, batch=batch, step=step)
+    if hooks.any(after := f"after_{player.role}_update"):
+        with torch.no_grad():
+            hooks.all(after, gan=context.gan, batch=batch, step=step)
     batch.close()
 
 
