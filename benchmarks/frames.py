@@ -1,8 +1,10 @@
-"""How deep does a step lie? Count the frames of gancore, and the files that hold them, below `gan run`.
+"""How deep does a step lie? Count the frames of gancore, and the files that hold them, below `gan
+run`.
 
     python -m benchmarks.frames
 
-Prints the frames from the command to the optimizer's step and to a component's `critic_view`, in the order of the call.
+Prints the frames from the command to the optimizer's step and to a component's `critic_view`, in
+the order of the call.
 """
 
 import sys
@@ -47,7 +49,9 @@ class Depth:
         return len({frame.partition(":")[0] for frame in self.frames})
 
     def __str__(self):
-        return f"{len(self.frames)} frames in {self.files} files\n" + "".join(f"    {each}\n" for each in self.frames)
+        return f"{len(self.frames)} frames in {self.files} files\n" + "".join(
+            f"    {each}\n" for each in self.frames
+        )
 
 
 def depth(stack: traceback.StackSummary) -> Depth:
@@ -57,13 +61,17 @@ def depth(stack: traceback.StackSummary) -> Depth:
 
 
 def measure() -> tuple[Depth, Depth]:
-    """Train a small run by the command; return the depth of the last optimizer step and of the last view."""
+    """Train a small run by the command.
+
+    Return the depth of the last optimizer step and of the last view.
+    """
     steps = []
     handle = register_optimizer_step_pre_hook(lambda *_: steps.append(traceback.extract_stack()))
     with tempfile.TemporaryDirectory() as folder:
         plugin = Path(folder) / "looks.py"
         plugin.write_text(VIEW)
-        words = f"run --data mixture --gen mlp --critic mlp-critic --batch 8 --steps {STEPS} --reg {plugin}".split()
+        words = ["run", "--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic"]
+        words += ["--batch", "8", "--steps", str(STEPS), "--reg", str(plugin)]
         try:
             gan([*words, "--out", str(Path(folder) / "run")])
         except SystemExit as end:
@@ -71,7 +79,11 @@ def measure() -> tuple[Depth, Depth]:
                 raise
         finally:
             handle.remove()
-        views = next(each.stacks for each in sys.modules.values() if getattr(each, "__file__", None) == str(plugin))
+        views = next(
+            each.stacks
+            for each in sys.modules.values()
+            if getattr(each, "__file__", None) == str(plugin)
+        )
     return depth(steps[-1]), depth(views[-1])
 
 

@@ -1,4 +1,6 @@
-"""Show a run on stderr while it trains: a live line on a terminal, plain lines otherwise, and its notes."""
+"""Show a run on stderr while it trains: a live line on a terminal, plain lines otherwise, and its
+notes.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,10 @@ def duration(seconds: float) -> str:
 
 
 class Display:
-    """Show nothing. As a context manager it lasts as long as a run trains; `fit` calls it after rows and steps."""
+    """Show nothing.
+
+    As a context manager it lasts as long as a run trains; `fit` calls it after rows and steps.
+    """
 
     def __enter__(self) -> Self:
         return self
@@ -58,10 +63,11 @@ class Display:
 
 
 class PlainLines(Display):
-    """Write about twenty plain lines in a run, more where that would be a long silence, and each note at once.
+    """Write about twenty plain lines in a run, more where that would be a long silence, and each
+    note at once.
 
-    No silence is longer than half a minute in the first five minutes, and than a tenth of the time since the start
-    later. `share` says how much of the run was done before.
+    No silence is longer than half a minute in the first five minutes, and than a tenth of the time
+    since the start later. `share` says how much of the run was done before.
     """
 
     def __init__(
@@ -121,7 +127,11 @@ class LiveBar(PlainLines):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (BarColumn(bar_width=24), TextColumn("{task.description}", markup=False), TimeRemainingColumn())
+        columns = (
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}", markup=False),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self._write_notes()
         self._bar.start()
@@ -143,7 +153,9 @@ class LiveBar(PlainLines):
 
 
 def display_of(notes: Sequence[str], share: float, wanted: bool) -> Display:
-    """Return how a run is shown: by a bar where stderr is a terminal, by plain lines elsewhere, or not at all."""
+    """Return how a run is shown: by a bar where stderr is a terminal, by plain lines elsewhere, or
+    not at all.
+    """
     if not wanted:
         return Display()
     terminal = sys.stderr is not None and sys.stderr.isatty()

@@ -1,4 +1,6 @@
-"""A step that failed: its traceback is kept, and a short error names the component, the hook and the step."""
+"""A step that failed: its traceback is kept, and a short error names the component, the hook and
+the step.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,12 @@ UPDATES = {
 }
 
 
-def report(error: Exception, folder: Path, training: Training, chosen: Sequence[Component]) -> Exception:
-    """Keep the traceback in `failed/step-N/` and return what to tell; our own errors, which have no cause, stay.
+def report(
+    error: Exception, folder: Path, training: Training, chosen: Sequence[Component]
+) -> Exception:
+    """Keep the traceback in `failed/step-N/` and return what to tell.
+
+    Our own errors, which have no cause, stay.
 
     So do those of the disk, which name their file themselves.
     """
@@ -43,7 +49,11 @@ def report(error: Exception, folder: Path, training: Training, chosen: Sequence[
     kept = keep_traceback(error, folder, step)
     saved = writer.steps(folder / directory.CHECKPOINTS)
     fix = f"read {kept}; " if kept else ""
-    fix += f"`gan run --resume {folder}` goes on from {saved[-1].name}" if saved else "--debug shows the traceback"
+    fix += (
+        f"`gan run --resume {folder}` goes on from {saved[-1].name}"
+        if saved
+        else "--debug shows the traceback"
+    )
     if short is not None:
         return GanError(short.what, where=str(folder), fix=f"{short.fix}; {fix}")
     if isinstance(error, PluginError):
@@ -52,7 +62,9 @@ def report(error: Exception, folder: Path, training: Training, chosen: Sequence[
     what = f"step {step} failed: {type(error).__name__}: {error}"
     if culprit is None:
         return GanError(what, where=str(folder), fix=fix)
-    return PluginError(f"{culprit.name} failed: {what}", where=f"{origin(culprit)}, {line}, {folder}", fix=fix)
+    return PluginError(
+        f"{culprit.name} failed: {what}", where=f"{origin(culprit)}, {line}, {folder}", fix=fix
+    )
 
 
 def keep_traceback(error: Exception, folder: Path, step: int) -> Path | None:
@@ -66,7 +78,7 @@ def keep_traceback(error: Exception, folder: Path, step: int) -> Path | None:
     return path
 
 
-# ── memory that ends ──────────────────────────────────────────────────────────────────────────────────────────
+# ── memory that ends ─────────────────────────────────────────────────────────────────────────
 
 
 def explain_memory(error: BaseException, training: Training) -> GanError | None:
@@ -78,18 +90,23 @@ def explain_memory(error: BaseException, training: Training) -> GanError | None:
     frames = [frame.name for cause in causes for frame in traceback.extract_tb(cause.__traceback__)]
     phase = next((UPDATES[name] for name in reversed(frames) if name in UPDATES), "this step")
     sides = "×".join(map(str, plan.shape))
-    smaller = f"--batch {max(1, plan.batch // 2)}" + (", or a smaller --size" if plan.images else "")
+    smaller = f"--batch {max(1, plan.batch // 2)}" + (
+        ", or a smaller --size" if plan.images else ""
+    )
     return GanError(
-        f"out of memory in {phase} at step {training.step}, with {plan.batch} samples of {sides} ({_memory(device)})",
+        f"out of memory in {phase} at step {training.step}, with {plan.batch} samples of {sides} "
+        f"({_memory(device)})",
         fix=f"{smaller} (in a new run), or end other programs and --resume",
     )
 
 
 @contextmanager
 def memory_explained(doing: str, origins: Mapping[str, str]) -> Iterator[None]:
-    """Raise UsageError where memory ends while data or networks are made, with the options that ask for so much.
+    """Raise UsageError where memory ends while data or networks are made, with the options that ask
+    for so much.
 
-    `origins` says where each option was given, as `Composition.origins` does; those of the command line are named.
+    `origins` says where each option was given, as `Composition.origins` does; those of the command
+    line are named.
     """
     try:
         yield
@@ -99,14 +116,19 @@ def memory_explained(doing: str, origins: Mapping[str, str]) -> Iterator[None]:
             raise
         asked = re.search(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)", str(causes[-1]))
         amount = f": {_readable(asked[1], asked[2])} were asked for at once" if asked else ""
-        raise UsageError(f"out of memory while {doing}{amount}", where=_machine(), fix=_smaller(origins)) from error
+        raise UsageError(
+            f"out of memory while {doing}{amount}", where=_machine(), fix=_smaller(origins)
+        ) from error
 
 
 def expect_weights_fit(weights: int, origins: Mapping[str, str]) -> None:
-    """Raise UsageError for networks on the CPU whose weights and gradients are more than the machine's memory."""
+    """Raise UsageError for networks on the CPU whose weights and gradients are more than the
+    machine's memory.
+    """
     needed, total = 8 * weights, machine_memory()  # float32 each
     if total and needed > total:
-        what = f"the networks have {weights:,} weights, which take {needed / 2**30:,.0f} GiB with their gradients"
+        size = f"{needed / 2**30:,.0f} GiB"
+        what = f"the networks have {weights:,} weights, which take {size} with their gradients"
         raise UsageError(what, where=_machine(), fix=_smaller(origins))
 
 
@@ -120,7 +142,11 @@ def _machine() -> str:
 
 
 def _smaller(origins: Mapping[str, str]) -> str:
-    given = {where: max(map(int, re.findall(r"\d+", where))) for where in origins.values() if OF_A_FLAG.match(where)}
+    given = {
+        where: max(map(int, re.findall(r"\d+", where)))
+        for where in origins.values()
+        if OF_A_FLAG.match(where)
+    }
     largest = sorted(given, key=given.__getitem__, reverse=True)[:2]
     return f"smaller values: {', '.join(largest)}" if largest else "a smaller --size or --batch"
 
@@ -133,7 +159,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _is_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # of torch's allocator on the CPU
+        isinstance(error, RuntimeError)
+        and "can't allocate memory" in str(error)  # of torch's allocator on the CPU
     )
 
 

@@ -1,4 +1,6 @@
-"""A stored run, opened to look at and not to train: no optimisers, and the critic only where something asks for it."""
+"""A stored run, opened to look at and not to train: no optimisers, and the critic only where
+something asks for it.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,14 @@ if TYPE_CHECKING:
 
 
 class OpenedGAN(GAN):
-    """The players of a stored run, without optimisers. The critic is built when it is first asked for."""
+    """The players of a stored run, without optimisers.
 
-    def __init__(self, generator: Player, device: torch.device, make_critic: Callable[[], Player]) -> None:
+    The critic is built when it is first asked for.
+    """
+
+    def __init__(
+        self, generator: Player, device: torch.device, make_critic: Callable[[], Player]
+    ) -> None:
         self.generator = generator
         self.device = device
         self._make_critic = make_critic
@@ -42,14 +49,21 @@ class OpenedGAN(GAN):
 def stored_plan(composition: Composition, streams: Streams, snapshot: Snapshot) -> Plan:
     """Return the plan of a stored run, whose data need not be there. `plan.reals` gives zeros."""
     state = snapshot.state
-    label_sets = tuple(LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"])
-    return make_plan(composition.hooks, streams, state["shape"], label_sets, composition.settings.batch, None)
+    label_sets = tuple(
+        LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"]
+    )
+    return make_plan(
+        composition.hooks, streams, state["shape"], label_sets, composition.settings.batch, None
+    )
 
 
 def open_players(
     composition: Composition, plan: Plan, streams: Streams, runtime: Runtime, snapshot: Snapshot
 ) -> tuple[GAN, Runtime]:
-    """Build the generator, and say how to build the critic; also return the runtime as the generator bears it."""
+    """Build the generator, and say how to build the critic.
+
+    Also return the runtime as the generator bears it.
+    """
     hooks, device, wish = composition.hooks, runtime.device, composition.settings.channels_last
 
     def make_critic() -> Player:
@@ -58,7 +72,9 @@ def open_players(
         critic.load_state_dict(snapshot.files["critic"])
         use_channels_last(GAN(gan.generator, critic, device), plan, runtime, wish, ("critic",))
         # what components remember may have been set while they took part in building the critic
-        give_states(hooks, states_of(hooks, snapshot.files["components"], snapshot.state["components"]))
+        give_states(
+            hooks, states_of(hooks, snapshot.files["components"], snapshot.state["components"])
+        )
         return critic
 
     gan = OpenedGAN(build_player(hooks, plan, streams, device, "generator"), device, make_critic)
@@ -66,6 +82,10 @@ def open_players(
 
 
 def open_generator(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
-    """Build the generator alone, beside a critic that is none, for samples of a run whose plugins are not all there."""
-    generator = Player("generator", build_generator(hooks, plan, streams).to(device), nn.ModuleDict())
+    """Build the generator alone, beside a critic that is none, for samples of a run whose plugins
+    are not all there.
+    """
+    generator = Player(
+        "generator", build_generator(hooks, plan, streams).to(device), nn.ModuleDict()
+    )
     return GAN(generator, Player("critic", nn.Identity(), nn.ModuleDict()), device)

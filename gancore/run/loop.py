@@ -44,7 +44,8 @@ def ignore(_: object) -> None:
 class Run(Session):
     """A run on disk. Make one by `start`, `resume` or `load`; train it with `fit`.
 
-    Set `stop_after_step`, in a component, a callback or another thread, to end the training early, saved.
+    Set `stop_after_step`, in a component, a callback or another thread, to end the training early,
+    saved.
     """
 
     stop_after_step: bool = field(default=False, init=False)
@@ -55,14 +56,17 @@ class Run(Session):
     _share: float = field(default=0.0, init=False)
     _idle: int = field(default=0, init=False)  # steps without reals
     _gradients: FirstGradients = field(factory=FirstGradients, init=False)
-    _compared: bool = field(default=False, init=False)  # whether this process was compared with the others
+    _compared: bool = field(default=False, init=False)  # this process with the others
 
-    def fit(self, on_row: OnRow = ignore, on_step: OnStep = ignore, *, progress: bool = True) -> Self:
+    def fit(
+        self, on_row: OnRow = ignore, on_step: OnStep = ignore, *, progress: bool = True
+    ) -> Self:
         """Train to the end, saving and drawing on the way.
 
-        `on_row` is called with each metrics row once it is written, `on_step` after each step and all that was due at
-        it. With `progress` stderr shows a bar on a terminal, plain lines otherwise, and the run's notes. Of several
-        processes only the first writes, draws, shows anything and calls `on_row`.
+        `on_row` is called with each metrics row once it is written, `on_step` after each step and
+        all that was due at it. With `progress` stderr shows a bar on a terminal, plain lines
+        otherwise, and the run's notes. Of several processes only the first writes, draws, shows
+        anything and calls `on_row`.
         """
         shown = display_of(self.notes, self.share, progress and self.group.is_main)
 
@@ -84,7 +88,10 @@ class Run(Session):
                     self._roll_back(error, log)
 
     def step(self, log: MetricsLog | None, on_row: OnRow = ignore) -> None:
-        """Make one step; then write a row, draw and save where these are due. Only the first process has a log."""
+        """Make one step; then write a row, draw and save where these are due.
+
+        Only the first process has a log.
+        """
         settings, training = self.composition.settings, self.training
         shown = training.batches
         figures = training.train_step()
@@ -92,7 +99,9 @@ class Run(Session):
         if log is None:
             return
         share = self.share
-        drawing = samples.is_due(settings, training.step, (self._epoch, training.epoch), (self._share, share))
+        drawing = samples.is_due(
+            settings, training.step, (self._epoch, training.epoch), (self._share, share)
+        )
         self._epoch = training.epoch
         self._share = share
         progress = self._progress(drawing)
@@ -110,9 +119,10 @@ class Run(Session):
 
     @contextmanager
     def opened(self) -> Iterator[MetricsLog | None]:
-        """Hold the run's folder and its log open to train in it; only the first of several processes has a log.
+        """Hold the run's folder and its log open to train in it.
 
-        What fails is kept in the folder, and raised as a user should read it.
+        Only the first of several processes has a log. What fails is kept in the folder, and raised
+        as a user should read it.
         """
         device = self.training.context.gan.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -125,7 +135,9 @@ class Run(Session):
                 try:
                     yield log
                 except Exception as error:
-                    told = failure.report(error, self.folder, self.training, self.composition.chosen)
+                    told = failure.report(
+                        error, self.folder, self.training, self.composition.chosen
+                    )
                     self._note_end(failed=str(told))
                     if told is error:
                         raise
@@ -148,14 +160,25 @@ class Run(Session):
         if self.share < 1:  # a length that the run has passed already is not kept
             directory.write_recipe(self.folder, self.composition.recipe())
         with suppress(OSError):
-            (self.folder / "samples" / f"{STOPPED}.png").unlink()  # of a run that stopped and now goes on
+            (
+                self.folder / "samples" / f"{STOPPED}.png"
+            ).unlink()  # of a run that stopped and now goes on
         if facts := self.composition.hooks.first("describe_data"):
             directory.describe_data(self.folder, facts)
         checkpoints = self.checkpoints
-        log = MetricsLog(self.folder / directory.METRICS, checkpoints.rows, checkpoints.row_step or math.inf)
+        log = MetricsLog(
+            self.folder / directory.METRICS, checkpoints.rows, checkpoints.row_step or math.inf
+        )
         self.notes += log.notes
         about = previous_session.machine(self.training.context.gan.device)
-        directory.note(self.folder, started=directory.now(), ended=None, failed=None, step=self.training.step, **about)
+        directory.note(
+            self.folder,
+            started=directory.now(),
+            ended=None,
+            failed=None,
+            step=self.training.step,
+            **about,
+        )
         return log
 
     def _note_end(self, **facts: str) -> None:
@@ -174,7 +197,10 @@ class Run(Session):
                 self.draw_samples(untrained=True)
 
     def over(self) -> bool:
-        """Whether the run is at its end, or one of its processes wants to stop; then all of them do."""
+        """Whether the run is at its end, or one of its processes wants to stop.
+
+        Then all of them do.
+        """
         if self.share >= 1:
             return True
         verdict = self._agree(STOP if self._ended or self.stop_after_step else GO)
@@ -209,12 +235,19 @@ class Run(Session):
     # ── what a step leaves ──────────────────────────────────────────────────────────────────
 
     def _check(self, figures: Figures, shown: int) -> None:
-        """Raise NumbersError for a figure that is not finite; `shown` counts the batches before the step."""
+        """Raise NumbersError for a figure that is not finite.
+
+        `shown` counts the batches before the step.
+        """
         settings, training = self.composition.settings, self.training
         step = training.step
         self._idle = self._idle + 1 if training.batches == shown else 0
         if settings.epochs and self._idle > STEPS_WITHOUT_REALS:
-            raise UsageError("the schedule shows no reals, so epochs never end", where="--epochs", fix="--steps N")
+            raise UsageError(
+                "the schedule shows no reals, so epochs never end",
+                where="--epochs",
+                fix="--steps N",
+            )
         if training.context.gan.device.type == "cpu" or step % settings.log_every == 0:
             check_finite(figures, step)
         if remark := self._gradients.look(figures):
@@ -224,10 +257,14 @@ class Run(Session):
 
     def _progress(self, drawing: bool) -> Progress:
         training = self.training
-        return Progress(training.context, training.step, training.epoch, self.checkpoints.row_step, drawing)
+        return Progress(
+            training.context, training.step, training.epoch, self.checkpoints.row_step, drawing
+        )
 
-    def _write_row(self, figures: Figures, progress: Progress, log: MetricsLog, on_row: OnRow) -> None:
-        """Write a row, pass it to components and to `on_row`, and ask whether the run ends with it."""
+    def _write_row(
+        self, figures: Figures, progress: Progress, log: MetricsLog, on_row: OnRow
+    ) -> None:
+        """Write a row, pass it on, and ask components whether the run ends with it."""
         hooks, step = self.training.context.hooks, self.training.step
         seconds = time.monotonic() - self._began
         row = make_row(progress, figures, seconds, self.where().images)
@@ -247,10 +284,11 @@ class Run(Session):
         components: bool = True,
         untrained: bool = False,
     ) -> None:
-        """Write a grid (or scatter) of the same latents as always into `samples/`, and ask components to draw.
+        """Write a grid (or scatter) of the same latents as always into `samples/`, and ask
+        components to draw.
 
-        Without `components` none is asked: what they remember and measure belongs to the drawings that a run is set
-        to. `untrained` does without them too, and draws by the generator itself.
+        Without `components` none is asked: what they remember and measure belongs to the drawings
+        that a run is set to. `untrained` does without them too, and draws by the generator itself.
 
         On a write error add a note and go on; raise GanError where it was the final picture.
         """
@@ -261,26 +299,35 @@ class Run(Session):
             path = folder / f"{name or verified.name_of(training.step)}.png"
             samples.draw_grid(training.context, path, untrained=untrained)
             if components and not untrained:
-                training.context.hooks.all("draw", progress=progress or self._progress(True), folder=folder)
+                training.context.hooks.all(
+                    "draw", progress=progress or self._progress(True), folder=folder
+                )
         except (OSError, PluginError) as error:
             reason = error if isinstance(error, OSError) else error.__cause__
             if not isinstance(reason, OSError):
                 raise
             what = f"samples of step {training.step} were not drawn: {reason.strerror or reason}"
             if name == "final":
-                raise GanError(what, where=str(self.folder), fix=f"gan sample {self.folder}") from error
+                raise GanError(
+                    what, where=str(self.folder), fix=f"gan sample {self.folder}"
+                ) from error
             self.notes.append(what)
 
     # ── several processes ───────────────────────────────────────────────────────────────────
 
     def _expect_same(self) -> None:
-        """Compare the processes: after the first step that they make, and whenever a checkpoint is written."""
+        """Compare the processes: after the first step that they make, and whenever a checkpoint is
+        written.
+        """
         self._compared = True
         if self.group.size > 1:
             expect_same(self.training.context.gan, self.group, self.training.step)
 
     def _agree(self, wish: int) -> int:
-        """Return the highest wish of all processes. Raises NumbersError where the first one wants to go back."""
+        """Return the highest wish of all processes.
+
+        Raises NumbersError where the first one wants to go back.
+        """
         verdict = self.group.all_reduce_max(wish)
         if verdict == BACK:
             raise NumbersError(f"numbers are no longer finite at step {self.training.step}")
@@ -288,7 +335,9 @@ class Run(Session):
 
     @contextmanager
     def _peers_warned(self) -> Iterator[None]:
-        """Let the other processes go back too, where the first one alone finds numbers that are not finite."""
+        """Let the other processes go back too, where the first one alone finds numbers that are not
+        finite.
+        """
         try:
             yield
         except NumbersError:
@@ -298,9 +347,11 @@ class Run(Session):
     # ── going back ──────────────────────────────────────────────────────────────────────────
 
     def _roll_back(self, error: NumbersError, log: MetricsLog | None) -> None:
-        """Keep what is broken, and go back to the newest intact checkpoint with other random numbers from there on.
+        """Keep what is broken, and go back to the newest intact checkpoint with other random
+        numbers from there on.
 
-        Raises NumbersError where that was done as often as the run may. Only the first process has a log.
+        Raises NumbersError where that was done as often as the run may. Only the first process has
+        a log.
         """
         settings, attempt = self.composition.settings, self.training.context.streams.attempt
         kept = None
@@ -311,7 +362,9 @@ class Run(Session):
         if attempt >= settings.rollbacks:
             report = f"; report: {kept / 'report.txt'}" if kept else ""
             where = f"{self.folder}, seed {settings.seed}; {self.checkpoints.last}{report}"
-            raise NumbersError(error.what, where=where, fix=f"{error.fix}, or --rollbacks 3") from None
+            raise NumbersError(
+                error.what, where=where, fix=f"{error.fix}, or --rollbacks 3"
+            ) from None
         held = self.checkpoints.held
         again = type(self).resume(self.folder, files=lambda _: True, changed_data=True)
         again.training.retry(attempt + 1)
@@ -323,4 +376,6 @@ class Run(Session):
         if log is not None:
             log.cut(self.checkpoints.rows, self.checkpoints.row_step or math.inf)
         step, tries = self.training.step, settings.rollbacks
-        self.notes.append(f"{error.what}; back to step {step} with other numbers, {attempt + 1} of {tries} times")
+        self.notes.append(
+            f"{error.what}; back to step {step} with other numbers, {attempt + 1} of {tries} times"
+        )

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Step:
     """Where a run is after a step, as `fit` passes it to `on_step`.
 
-    `number` counts the steps of the whole run and `share` says how much of it is done, from 0 to 1; `images` counts
-    the reals shown since training began in this process.
+    `number` counts the steps of the whole run and `share` says how much of it is done, from 0 to 1;
+    `images` counts the reals shown since training began in this process.
     """
 
     number: int
@@ -45,7 +45,10 @@ def measured(progress: Progress) -> Figures:
 
 
 def make_row(progress: Progress, figures: Figures, seconds: float, images: int) -> Row:
-    """Make a row of a step's figures and of what components measure. Raises NumbersError for one that is not finite."""
+    """Make a row of a step's figures and of what components measure.
+
+    Raises NumbersError for one that is not finite.
+    """
     found = numbers({**figures, **measured(progress)})
     for name, value in found.items():
         if not math.isfinite(value):

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 SHEET, CLOUD = 64, 1000  # samples in a grid of images, and in a scatter of points
 
 
-def is_due(settings: Settings, step: int, epochs: tuple[float, float], shares: tuple[float, float]) -> bool:
+def is_due(
+    settings: Settings, step: int, epochs: tuple[float, float], shares: tuple[float, float]
+) -> bool:
     """Whether a run draws after this step; `epochs` and `shares` are those before and after it."""
     if settings.sample_epochs:
         before, after = (epoch // settings.sample_epochs for epoch in epochs)
@@ -27,9 +29,11 @@ def is_due(settings: Settings, step: int, epochs: tuple[float, float], shares: t
 
 
 def is_early(settings: Settings, step: int, share: float) -> bool:
-    """Whether a step draws a grid alone: 1, 2, 5, 10, 20, 50, … before the first of the ten drawings of a run.
+    """Whether a step draws a grid alone: 1, 2, 5, 10, 20, 50, … before the first of the ten
+    drawings of a run.
 
-    It depends on the step and nothing else, so that a resumed run leaves the pictures of one that never stopped.
+    It depends on the step and nothing else, so that a resumed run leaves the pictures of one that
+    never stopped.
     """
     if settings.sample_every or settings.sample_epochs or share >= 0.1:
         return False
@@ -40,7 +44,8 @@ def is_early(settings: Settings, step: int, share: float) -> bool:
 def draw_grid(context: TrainingContext, path: Path, *, untrained: bool = False) -> None:
     """Write a grid of images, or a scatter of points, of the same latents every time.
 
-    With `untrained` the generator itself draws, whatever network components would take samples from.
+    With `untrained` the generator itself draws, whatever network components would take samples
+    from.
     """
     plan = context.plan
     labels = class_labels([len(each) for each in plan.label_sets], SHEET if plan.images else CLOUD)

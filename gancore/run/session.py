@@ -1,4 +1,7 @@
-"""A run on disk: its composition, its training and the folder that keeps both. Start, resume or load one."""
+"""A run on disk: its composition, its training and the folder that keeps both.
+
+Start, resume or load one.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +45,17 @@ def open_data_of(composition: Composition) -> Data:
 
 
 def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
-    """Return a training at step 0 as the settings want it: memory format, compiled networks, data on the device."""
+    """Return a training at step 0 as the settings want it: memory format, compiled networks, data
+    on the device.
+    """
     settings, origins = composition.settings, composition.origins
     with failure.memory_explained("the networks were built", origins):
         training = Training.of(composition, data, runtime)
     context = training.context
     if runtime.device.type == "cpu":
-        weights = sum(weight.numel() for role in ROLES for weight in context.gan.player(role).parameters)
+        weights = sum(
+            weight.numel() for role in ROLES for weight in context.gan.player(role).parameters
+        )
         failure.expect_weights_fit(weights, origins)
     runtime = use_channels_last(context.gan, context.plan, runtime, settings.channels_last)
     compile_networks(context.gan, settings.compile)
@@ -58,7 +65,10 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
 
 
 def make_folder(composition: Composition, out: Path | None, overwrite: bool) -> Path:
-    """Make a run's folder, `runs/GEN-LOSS-K` where none is named, with its resolved recipe. Raises UsageError."""
+    """Make a run's folder, `runs/GEN-LOSS-K` where none is named, with its resolved recipe.
+
+    Raises UsageError.
+    """
     names = [Path(composition.slots[slot][0].rpartition("=")[2]).stem for slot in ("gen", "loss")]
     folder = directory.claim("-".join(names)) if out is None else out
     if overwrite and out is not None and folder.exists():
@@ -92,10 +102,14 @@ class Session:
         return self.training.context.runtime.group
 
     @classmethod
-    def start(cls, composition: Composition, out: Path | str | None = None, *, overwrite: bool = False) -> Self:
-        """Make a new run: open the data, build the networks, then create the directory with the resolved recipe.
+    def start(
+        cls, composition: Composition, out: Path | str | None = None, *, overwrite: bool = False
+    ) -> Self:
+        """Make a new run: open the data, build the networks, then create the directory with the
+        resolved recipe.
 
-        With `overwrite` a folder that is in the way is moved aside, never deleted. Raises UsageError for one without.
+        With `overwrite` a folder that is in the way is moved aside, never deleted. Raises
+        UsageError for one without.
         """
         composition = guarded(composition)
         runtime = choose_runtime(composition.settings)
@@ -108,7 +122,12 @@ class Session:
         fingerprint = data.fingerprint()
         made = str(make_folder(composition, wanted, overwrite)) if runtime.group.is_main else ""
         folder = Path(runtime.group.broadcast_text(made))
-        run = cls(folder, composition, training, list(composition.notes) + list(composition.check(data_tags(data))))
+        run = cls(
+            folder,
+            composition,
+            training,
+            list(composition.notes) + list(composition.check(data_tags(data))),
+        )
         run.checkpoints.data = fingerprint
         run._new = runtime.group.is_main
         run.notes += [*precision_note(runtime), *postmortem.room_note(folder, training)]
@@ -125,18 +144,22 @@ class Session:
         *,
         changed_data: bool = False,
     ) -> Self:
-        """Take a run up where its newest intact checkpoint left it; from step 0 where it has none yet.
+        """Take a run up where its newest intact checkpoint left it.
 
-        `changes` may only touch settings that do not alter what is computed. Raises UsageError for a folder that is
-        no run or a change that is not allowed, GanError where another process trains the run, CheckpointError where
-        checkpoints exist but none is intact, DataError for other data than the run was trained on unless
-        `changed_data` allows them.
+        From step 0 where it has none yet.
+
+        `changes` may only touch settings that do not alter what is computed. Raises UsageError for
+        a folder that is no run or a change that is not allowed, GanError where another process
+        trains the run, CheckpointError where checkpoints exist but none is intact, DataError for
+        other data than the run was trained on unless `changed_data` allows them.
         """
         folder = Path(folder)
         composition = reopen(folder, changes, files)
         runtime = choose_runtime(composition.settings)
         if runtime.group.is_main:
-            directory.refuse_in_use(folder, by_others=True)  # this process itself, when it goes back to a checkpoint
+            directory.refuse_in_use(
+                folder, by_others=True
+            )  # this process itself, when it goes back to a checkpoint
         data = open_data_of(composition)
         run = cls(folder, composition, prepare(composition, data, runtime))
         checkpoints, fingerprint = run.checkpoints, data.fingerprint()
@@ -150,7 +173,9 @@ class Session:
                     where=str(folder),
                     fix="give back the data it had, or --accept-changed-data",
                 )
-            expect_recipe(composition, state, str(folder / directory.RECIPE), changed_data=changed_data)
+            expect_recipe(
+                composition, state, str(folder / directory.RECIPE), changed_data=changed_data
+            )
             notes = plugins.compare(found.manifest.get("plugins", {}), composition)
             restore(run.training, found.snapshot)
             run.training.retry(state["attempt"])
@@ -160,11 +185,20 @@ class Session:
         manifest = found.manifest if found is not None else {}
         run.notes += previous_session.remarks(folder, run.training.step, runtime.device, manifest)
         if found is not None and run.share >= 1:
-            run.notes.append(f"nothing is left to train: the run is at {run.position}; to go on, e.g. {run.longer}")
+            run.notes.append(
+                f"nothing is left to train: the run is at {run.position}; "
+                f"to go on, e.g. {run.longer}"
+            )
         return run
 
     @classmethod
-    def load(cls, folder: Path | str, *, device: str = "auto", files: Callable[[str], bool] = lambda _: False) -> Self:
+    def load(
+        cls,
+        folder: Path | str,
+        *,
+        device: str = "auto",
+        files: Callable[[str], bool] = lambda _: False,
+    ) -> Self:
         """Open a run to draw samples from its newest intact checkpoint; the data need not be there.
 
         No optimiser is built, and the critic only when something asks for it.
@@ -176,7 +210,9 @@ class Session:
         composition = guarded(resolve([plugins.spare(recorded, lost, folder)], files, exact=True))
         found, notes = reader.newest(folder / directory.CHECKPOINTS, schema.PARTS - {"optim"})
         if found is None:
-            raise CheckpointError(f"{folder} has no checkpoint to sample from", fix=f"gan run --resume {folder}")
+            raise CheckpointError(
+                f"{folder} has no checkpoint to sample from", fix=f"gan run --resume {folder}"
+            )
         snapshot, settings = found.snapshot, composition.settings
         if not lost and (changes := recipe_changes(composition, snapshot.state)):
             notes.append(f"the recipe was changed since the run was trained: {'; '.join(changes)}")
@@ -195,7 +231,9 @@ class Session:
             plugins.require(lost, folder)
             raise
         training.retry(snapshot.state["attempt"])
-        notes += [f"{each.wanted} is not installed; the generator is sampled without it" for each in lost]
+        notes += [
+            f"{each.wanted} is not installed; the generator is sampled without it" for each in lost
+        ]
         return cls(folder, composition, training, notes)
 
     # ── where it is ─────────────────────────────────────────────────────────────────────────
@@ -224,13 +262,22 @@ class Session:
             return f"--epochs {max(1, math.ceil(2 * training.epoch))}"
         return f"--steps {max(1, 2 * training.step)}"
 
-    def sample(self, n: int, labels: Tensor | None = None, seed: int | None = None) -> tuple[Tensor, Tensor]:
-        """Draw n samples `[n, *shape]` (images in [-1, 1]) and their labels `[n, L]`, in evaluation mode."""
-        return draw_samples(self.training.context, n, "sample", -1 if seed is None else seed, labels=labels)
+    def sample(
+        self, n: int, labels: Tensor | None = None, seed: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw n samples `[n, *shape]` (images in [-1, 1]) and their labels `[n, L]`, in evaluation
+        mode.
+        """
+        return draw_samples(
+            self.training.context, n, "sample", -1 if seed is None else seed, labels=labels
+        )
 
 
 def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool]) -> Composition:
-    """Resolve a run's own recipe exactly, with changed settings. Raises UsageError for changes that are not allowed."""
+    """Resolve a run's own recipe exactly, with changed settings.
+
+    Raises UsageError for changes that are not allowed.
+    """
     directory.expect(folder)
     for layer in changes:
         for slot, given in layer.slots.items():

@@ -1,4 +1,6 @@
-"""Whether a composition resumes exactly: one run in one go, one in two goes, and everything they left compared."""
+"""Whether a composition resumes exactly: one run in one go, one in two goes, and everything they
+left compared.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ SHOWN = 3  # differing tensors, values, rows that are named
 
 @frozen
 class Verdict:
-    """What two runs of one composition have in common; `differences` is empty where that is every bit."""
+    """What two runs of one composition have in common.
+
+    `differences` is empty where that is every bit.
+    """
 
     steps: int
     tensors: int
@@ -44,7 +49,9 @@ class Verdict:
 
 
 def trial_recipe(composition: Composition, steps: int) -> dict[str, Any]:
-    """Return the resolved recipe of a trial of 2·steps, with rows and pictures on both sides of its middle."""
+    """Return the resolved recipe of a trial of 2·steps, with rows and pictures on both sides of its
+    middle.
+    """
     settings = {"steps": 2 * steps, "epochs": 0, "save-every": 2 * steps, "log-every": 2}
     settings |= {"sample-every": steps // 2 + 1, "sample-epochs": 0}
     recipe = composition.recipe()
@@ -52,14 +59,22 @@ def trial_recipe(composition: Composition, steps: int) -> dict[str, Any]:
 
 
 def verify(
-    composition: Composition, steps: int, folder: Path, tell: Callable[[str], object] = lambda _: None
+    composition: Composition,
+    steps: int,
+    folder: Path,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> Verdict:
-    """Train 2·steps at once, and steps, then the others in a fresh process, below `folder`; compare what they left.
+    """Train 2·steps at once, and steps, then the others in a fresh process, below `folder`.
+
+    Compare what they left.
 
     `tell` hears what is done next. Raises GanError where one of the runs fails.
     """
     recipe = trial_recipe(composition, steps)
-    whole, parts = folder / "at-once" / "run", folder / "in-two-goes" / "run"  # pictures may bear the folder's name
+    whole, parts = (
+        folder / "at-once" / "run",
+        folder / "in-two-goes" / "run",
+    )  # pictures may bear the folder's name
     tell(f"{steps} steps, to be interrupted")
     first = Run.start(resolve([layer_of("trial", recipe)], exact=True), parts)
 
@@ -67,11 +82,17 @@ def verify(
         first.stop_after_step = step.number >= steps
 
     if first.fit(on_step=interrupt, progress=False).training.step < steps:
-        ended = f"the run ends by itself at step {first.training.step}, before it could be interrupted"
-        raise GanError(ended, fix=f"--steps {max(1, first.training.step // 2)}, or leave out what ends it")
+        ended = (
+            f"the run ends by itself at step {first.training.step}, before it could be interrupted"
+        )
+        raise GanError(
+            ended, fix=f"--steps {max(1, first.training.step // 2)}, or leave out what ends it"
+        )
     tell(f"{steps} more in a fresh process")
     if failure := _go_on(parts, recipe):
-        raise GanError(f"the interrupted run does not go on: {failure}", fix="`gan run --debug` shows more")
+        raise GanError(
+            f"the interrupted run does not go on: {failure}", fix="`gan run --debug` shows more"
+        )
     tell(f"{2 * steps} steps at once")
     Run.start(resolve([layer_of("trial", recipe)], exact=True), whole).fit(progress=False)
     last = writer.steps(whole / directory.CHECKPOINTS)[-1]
@@ -88,7 +109,9 @@ def verify(
 
 def _go_on(folder: Path, recipe: Mapping[str, Any]) -> str:
     alike = (os.getpid(), torch.get_num_threads())
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_settle, initargs=alike) as pool:
+    with ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), initializer=_settle, initargs=alike
+    ) as pool:
         try:
             return pool.submit(train, str(folder), recipe).result()
         except BrokenProcessPool as error:
@@ -101,19 +124,22 @@ def _settle(parent: int, threads: int) -> None:
 
 
 def suspects(composition: Composition) -> list[str]:
-    """Name the components that have fields for what they remember, and no `state()` to keep it by."""
+    """Name the components that have fields which change, and no `state()` to keep them by."""
     return [
         each.name
         for each in composition.chosen
-        if not hasattr(each.component, "state") and not all(field.init for field in attrs.fields(type(each.component)))
+        if not hasattr(each.component, "state")
+        and not all(field.init for field in attrs.fields(type(each.component)))
     ]
 
 
-# ── what two runs left ────────────────────────────────────────────────────────────────────────────────────────
+# ── what two runs left ───────────────────────────────────────────────────────────────────────
 
 
 def differences(whole: Path, parts: Path) -> list[str]:
-    """Say what differs between two runs: newest checkpoint, rows apart from the clock, and every picture's bytes."""
+    """Say what differs between two runs: newest checkpoint, rows apart from the clock, and every
+    picture's bytes.
+    """
     one, other = (writer.steps(folder / directory.CHECKPOINTS)[-1] for folder in (whole, parts))
     if one.name != other.name:
         return [f"one ends at {one.name}, the other at {other.name}"]
@@ -133,7 +159,10 @@ def differences(whole: Path, parts: Path) -> list[str]:
 
 
 def tensor_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """Say which tensors of one file differ and by how much at most, absolutely and relatively; '' for none."""
+    """Say which tensors of one file differ and by how much at most, absolutely and relatively.
+
+    '' for none.
+    """
     names = [*expected, *(name for name in found if name not in expected)]
     wrong = [name for name in names if not _same_bits(expected.get(name), found.get(name))]
     if not wrong:
@@ -144,7 +173,10 @@ def tensor_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor
             one, other = expected[name].double(), found[name].double()
             gap = (one - other).abs().flatten()
             largest = max(largest, float(gap.max()))
-            relative = max(relative, float((gap / torch.maximum(one.abs(), other.abs()).flatten()).nan_to_num().max()))
+            relative = max(
+                relative,
+                float((gap / torch.maximum(one.abs(), other.abs()).flatten()).nan_to_num().max()),
+            )
     shown = ", ".join(wrong[:SHOWN]) + (", …" if len(wrong) > SHOWN else "")
     most = f"by at most {largest:.3g}, and {relative:.3g} of a value"
     return f"{len(wrong)} of {len(names)} tensors differ, {most}: {shown}"
@@ -153,7 +185,9 @@ def tensor_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor
 def _same_bits(one: Tensor | None, other: Tensor | None) -> bool:
     if one is None or other is None or one.dtype != other.dtype or one.shape != other.shape:
         return False
-    return torch.equal(one.contiguous().flatten().view(torch.uint8), other.contiguous().flatten().view(torch.uint8))
+    return torch.equal(
+        one.contiguous().flatten().view(torch.uint8), other.contiguous().flatten().view(torch.uint8)
+    )
 
 
 def value_differences(expected: Any, found: Any, path: str = "") -> list[str]:
@@ -161,12 +195,20 @@ def value_differences(expected: Any, found: Any, path: str = "") -> list[str]:
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         keys = [*expected, *(key for key in found if key not in expected)]
         pairs = [(f"{path}.{key}".lstrip("."), expected.get(key), found.get(key)) for key in keys]
-    elif isinstance(expected, Sequence) and isinstance(found, Sequence) and not isinstance(expected, str):
+    elif (
+        isinstance(expected, Sequence)
+        and isinstance(found, Sequence)
+        and not isinstance(expected, str)
+    ):
         if len(expected) != len(found):
             return [f"{path or 'it'} holds {len(found)}, not {len(expected)}"]
         pairs = [(f"{path}[{place}]", one, found[place]) for place, one in enumerate(expected)]
     else:
-        return [] if expected == found and type(expected) is type(found) else [f"{path} is {found!r}, not {expected!r}"]
+        return (
+            []
+            if expected == found and type(expected) is type(found)
+            else [f"{path} is {found!r}, not {expected!r}"]
+        )
     return [text for place, one, other in pairs for text in value_differences(one, other, place)]
 
 
@@ -176,8 +218,16 @@ def _untimed(rows: Sequence[Row]) -> list[Row]:
 
 def pictures(folder: Path) -> dict[str, Path]:
     """Return every file of `samples/` and every picture of a run's folder, by its path in there."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    drawn = [path for path in files if path.suffix in PICTURES or "samples" in path.relative_to(folder).parts[:1]]
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
+    drawn = [
+        path
+        for path in files
+        if path.suffix in PICTURES or "samples" in path.relative_to(folder).parts[:1]
+    ]
     return {path.relative_to(folder).as_posix(): path for path in drawn}
 
 
@@ -186,4 +236,8 @@ def picture_differences(expected: Mapping[str, Path], found: Mapping[str, Path])
     told = [f"{name} is missing" for name in expected if name not in found]
     told += [f"{name} should not be there" for name in found if name not in expected]
     both = [name for name in expected if name in found]
-    return told + [f"{name} differs" for name in both if expected[name].read_bytes() != found[name].read_bytes()]
+    return told + [
+        f"{name} differs"
+        for name in both
+        if expected[name].read_bytes() != found[name].read_bytes()
+    ]

@@ -1,4 +1,6 @@
-"""What a term is given: the two sides of an update, each computed when it is first asked for, and only once."""
+"""What a term is given: the two sides of an update, each computed when it is first asked for, and
+only once.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
 @frozen(eq=False)
 class Sample:
-    """What a generator may return instead of a plain tensor: samples and, for components that ask, its insides."""
+    """What a generator may return instead of a plain tensor: samples and, for components that ask,
+    its insides.
+    """
 
     images: Tensor
     extras: Mapping[str, Tensor] = field(factory=dict)
@@ -40,7 +44,8 @@ def as_sample(made: Tensor | Sample) -> Sample:
 
 @frozen(eq=False)
 class Fakes:
-    """The fakes of an update `[N, *shape]`, their labels `[N, L]`, and what they were made of and with.
+    """The fakes of an update `[N, *shape]`, their labels `[N, L]`, and what they were made of and
+    with.
 
     Fakes that a component put in the place of those just made have no latents `z` and no `extras`.
     """
@@ -58,7 +63,7 @@ class Fakes:
 
 @frozen
 class UpdateId:
-    """Which update of a run this is: iteration, player, and which of its updates in this iteration."""
+    """Which update of a run this is: iteration, player, and the update's place in the iteration."""
 
     step: int
     role: Role = "critic"
@@ -74,9 +79,10 @@ class UpdateId:
 class Side:
     """The reals or the fakes of one update.
 
-    `images [N, *shape]` and `labels [N, L]` are as the data or the generator made them, before any view; `z [N, Z]`
-    and `extras` for fakes, unless a component showed the critic others than those just made. A view may have other
-    rows, M of them: `view`, `view_labels [M, L]`, and the critic's output and targets have those.
+    `images [N, *shape]` and `labels [N, L]` are as the data or the generator made them, before any
+    view; `z [N, Z]` and `extras` for fakes, unless a component showed the critic others than those
+    just made. A view may have other rows, M of them: `view`, `view_labels [M, L]`, and the critic's
+    output and targets have those.
     """
 
     real: bool
@@ -122,7 +128,8 @@ class Side:
 
     @property
     def view_labels(self) -> Tensor:
-        """The labels `[M, L]` of the view: those of the samples, or those that a `critic_view` returned with it.
+        """The labels `[M, L]` of the view: those of the samples, or those that a `critic_view`
+        returned with it.
 
         `[M, 0]` where a component changed the rows of the view and returned no labels for them.
         """
@@ -133,12 +140,16 @@ class Side:
 
     def apply_view(self, images: Tensor) -> Tensor:
         """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
-        view: Tensor = self._fold("critic_view", {"images": images, "labels": self.labels})["images"]
+        view: Tensor = self._fold("critic_view", {"images": images, "labels": self.labels})[
+            "images"
+        ]
         return view
 
     @property
     def out(self) -> CriticOutput:
-        """The critic's output for the view. For reals in the generator's update it carries no graph.
+        """The critic's output for the view.
+
+        For reals in the generator's update it carries no graph.
 
         The pass updates the critic's buffers where the loss is the first to ask for it.
         """
@@ -179,34 +190,47 @@ class Side:
 
     @property
     def targets(self) -> Tensor:
-        """The critic's targets `[N]`: 1 for reals, 0 for fakes; in its own updates after every `critic_targets`."""
+        """The critic's targets `[N]`: 1 for reals, 0 for fakes.
+
+        In its own updates after every `critic_targets`.
+        """
         if self._targets is None:
             targets = torch.full_like(self.score, float(self.real), requires_grad=False)
             if self.batch.update_id.role == "critic":
-                targets = self._fold("critic_targets", {"targets": targets}, real=self.real)["targets"]
+                targets = self._fold("critic_targets", {"targets": targets}, real=self.real)[
+                    "targets"
+                ]
             self._targets = targets
         return self._targets
 
     @property
     def plain_target(self) -> float | None:
-        """The target of every sample, 1 for reals and 0 for fakes; None where a component may change targets."""
+        """The target of every sample, 1 for reals and 0 for fakes.
+
+        None where a component may change targets.
+        """
         changed = self.batch.update_id.role == "critic" and self.batch.hooks.any("critic_targets")
         return None if changed else float(self.real)
 
     @property
     def weights(self) -> Tensor | None:
-        """The weights `[N]` of the fakes in a generator update; None where no component sets any."""
+        """The weights `[N]` of the fakes in a generator update.
+
+        None where no component sets any.
+        """
         batch = self.batch
         if self.real or batch.update_id.role == "critic" or not batch.hooks.any("sample_weights"):
             return None
         if self._weights is None:
             ones = torch.ones_like(self.score, requires_grad=False)
             rng = batch.component_rng("weights")
-            self._weights = batch.hooks.fold("sample_weights", {"weights": ones}, batch=batch, rng=rng)["weights"]
+            self._weights = batch.hooks.fold(
+                "sample_weights", {"weights": ones}, batch=batch, rng=rng
+            )["weights"]
         return self._weights
 
     def mean(self, values: Tensor) -> Tensor:
-        """Average one number a sample `[N]`, with the samples' weights where a component set some."""
+        """Average one number a sample `[N]`, weighted where a component set weights."""
         weights = self.weights
         return values.mean() if weights is None else (weights * values).mean()
 
@@ -223,18 +247,23 @@ class Side:
         self._batch = None
 
     def _fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
-        """Fold a hook over values of this side, with its own random numbers and those shared with the other side."""
+        """Fold a hook over values of this side, with its own random numbers and those shared with
+        the other side.
+        """
         batch = self.batch
         if not batch.hooks.any(hook):
             return values
         rng = batch.component_rng("real" if self.real else "fake")
         shared_rng = batch.component_rng("both")
-        return batch.hooks.fold(hook, values, step=batch.update_id.step, rng=rng, shared_rng=shared_rng, **given)
+        return batch.hooks.fold(
+            hook, values, step=batch.update_id.step, rng=rng, shared_rng=shared_rng, **given
+        )
 
 
 @define(eq=False)
 class Batch:
-    """One update of one player, as its terms see it: `sides` holds `fake`, and `real` unless the update has no reals.
+    """One update of one player, as its terms see it: `sides` holds `fake`, and `real` unless the
+    update has no reals.
 
     `real` and `fake` read `sides`; `real` is None where there is none.
     """
@@ -242,7 +271,9 @@ class Batch:
     context: TrainingContext = field(repr=False)
     update_id: UpdateId
     sides: dict[str, Side] = field(factory=dict, repr=False)
-    _calls: Counter[str] = field(init=False, factory=Counter, repr=False)  # extra passes by component
+    _calls: Counter[str] = field(
+        init=False, factory=Counter, repr=False
+    )  # extra passes by component
 
     @property
     def real(self) -> Side | None:
@@ -281,23 +312,35 @@ class Batch:
 
     def mean_scores(self) -> dict[str, Tensor]:
         """Average the scores of each side that some term asked for."""
-        return {f"score_{name}": side.score.detach().mean() for name, side in self.sides.items() if side.scored}
+        return {
+            f"score_{name}": side.score.detach().mean()
+            for name, side in self.sides.items()
+            if side.scored
+        }
 
-    def critic(self, images: Tensor, labels: Tensor, *, update_buffers: bool = False) -> CriticOutput:
-        """Ask the critic about any view, of the shape that `Side.view` has, with labels like `Side.view_labels`.
+    def critic(
+        self, images: Tensor, labels: Tensor, *, update_buffers: bool = False
+    ) -> CriticOutput:
+        """Ask the critic about any view, of the shape that `Side.view` has, with labels like
+        `Side.view_labels`.
 
-        Layers that draw have numbers of this component and this call alone. Running statistics and other buffers stay
-        as they were, unless `update_buffers` lets the pass update them as the update's own passes do.
+        Layers that draw have numbers of this component and this call alone. Running statistics and
+        other buffers stay as they were, unless `update_buffers` lets the pass update them as the
+        update's own passes do.
         """
         answer: CriticOutput = self._extra_pass(self.gan.critic, images, labels, update_buffers)
         return answer
 
     def generator(self, z: Tensor, labels: Tensor, *, update_buffers: bool = False) -> Sample:
-        """Ask the generator for samples from any latents `[N, Z]`, with numbers and buffers as in `critic`."""
+        """Ask the generator for samples from any latents `[N, Z]`, with numbers and buffers as in
+        `critic`.
+        """
         return as_sample(self._extra_pass(self.gan.generator, z, labels, update_buffers))
 
     def draw_latents(self) -> Tensor:
-        """Draw latents `[N, Z]` of the prior for the component that asks, e.g. where `fake.z` is None."""
+        """Draw latents `[N, Z]` of the prior for the component that asks, e.g. where `fake.z` is
+        None.
+        """
         context = self.context
         key = (*self.update_id.key, self._asking())
         z = draw_latent(context.hooks, context.plan, context.plan.batch, context.streams, *key)
@@ -308,17 +351,27 @@ class Batch:
         asked = self.hooks.asked
         return asked.name if asked is not None else ""
 
-    def _extra_pass(self, player: Player, inputs: Tensor, labels: Tensor, update_buffers: bool) -> Any:
+    def _extra_pass(
+        self, player: Player, inputs: Tensor, labels: Tensor, update_buffers: bool
+    ) -> Any:
         name = self._asking()
         self._calls[name] += 1
-        return self.forward_pass(player, inputs, labels, ("component", name, self._calls[name]), update_buffers)
+        return self.forward_pass(
+            player, inputs, labels, ("component", name, self._calls[name]), update_buffers
+        )
 
     def forward_pass(
-        self, player: Player, inputs: Tensor, labels: Tensor, key: tuple[str | int, ...], update_buffers: bool
+        self,
+        player: Player,
+        inputs: Tensor,
+        labels: Tensor,
+        key: tuple[str | int, ...],
+        update_buffers: bool,
     ) -> Any:
         """Run a player's network with the random numbers of a key, which no other pass can change.
 
-        Without `update_buffers` the pass leaves no trace in the network or in torch's global generators.
+        Without `update_buffers` the pass leaves no trace in the network or in torch's global
+        generators.
         """
         device = self.gan.device
         with nullcontext() if update_buffers else fork_state(player.network, device):
@@ -331,31 +384,43 @@ class Batch:
 
         def make(component: str) -> torch.Generator:
             key = (f"component/{component}", *update_id.key, part)
-            return self.streams.share(*key, rank=group.rank, size=group.size, device=device, own=part != "both")
+            return self.streams.share(
+                *key, rank=group.rank, size=group.size, device=device, own=part != "both"
+            )
 
         return make
 
     def terms(self, hook: str, figures: Figures) -> dict[str, Tensor]:
-        """Ask every component for its terms; name them `component/term`. Logged figures go into `figures`."""
+        """Ask every component for its terms; name them `component/term`.
+
+        Logged figures go into `figures`.
+        """
 
         def logger(component: str) -> Callable[[str, Any], None]:
             return lambda name, value: figures.__setitem__(f"{component}/{name}", value)
 
         rng = self.component_rng("terms")
         terms: dict[str, Tensor] = {}
-        for component, found in self.hooks.all(hook, batch=self, step=self.update_id.step, rng=rng, log=logger):
+        for component, found in self.hooks.all(
+            hook, batch=self, step=self.update_id.step, rng=rng, log=logger
+        ):
             named = found if isinstance(found, Mapping) else {hook: found}
             for name, term in named.items():
                 terms[f"{component}/{name}"] = _scalar(term, component, hook, name)
         return terms
 
     def close(self) -> None:
-        """End the update. Sides and batch refer to each other: only so is the graph freed without the collector."""
+        """End the update.
+
+        Sides and batch refer to each other: only so is the graph freed without the collector.
+        """
         for side in self.sides.values():
             side.close()
 
 
-def make_batch(context: TrainingContext, update_id: UpdateId, reals: Reals | None, fakes: Fakes) -> Batch:
+def make_batch(
+    context: TrainingContext, update_id: UpdateId, reals: Reals | None, fakes: Fakes
+) -> Batch:
     """Gather both sides of an update; nothing is computed until a term asks for it."""
     batch = Batch(context, update_id)
     if reals is not None:
@@ -373,5 +438,9 @@ def pass_seed(context: TrainingContext, update_id: UpdateId, *key: int | str) ->
 def _scalar(term: Any, component: str, hook: str, name: str) -> Tensor:
     if isinstance(term, Tensor) and term.dim() == 0:
         return term
-    got = f"a tensor of shape {list(term.shape)}" if isinstance(term, Tensor) and term.dim() else repr(term)
+    got = (
+        f"a tensor of shape {list(term.shape)}"
+        if isinstance(term, Tensor) and term.dim()
+        else repr(term)
+    )
     raise PluginError(f"{component}.{hook}: {name} is {got}", fix="return {name: scalar tensor}")

@@ -27,11 +27,18 @@ def require_slots(composition: Composition) -> None:
     """Raise CompositionError where a slot that every training needs is empty."""
     for slot in ("gen", "critic", "loss", "gen-optim", "critic-optim", "schedule", "latent"):
         if slot not in composition.slots:
-            raise CompositionError(f"no {slot} is chosen", fix=f"--{slot} NAME    (`gan plugins` lists them)")
+            raise CompositionError(
+                f"no {slot} is chosen", fix=f"--{slot} NAME    (`gan plugins` lists them)"
+            )
 
 
 def make_plan(
-    hooks: Hooks, streams: Streams, shape: Sequence[int], label_sets: Sequence[LabelSet], batch: int, data: Data | None
+    hooks: Hooks,
+    streams: Streams,
+    shape: Sequence[int],
+    label_sets: Sequence[LabelSet],
+    batch: int,
+    data: Data | None,
 ) -> Plan:
     """Make everything that components may know when networks are built.
 
@@ -48,7 +55,9 @@ def make_plan(
         shape=tuple(shape),
         label_sets=tuple(label_sets),
         batch=batch,
-        norm=lambda channels, role: hooks.first("make_norm", only=role, channels=channels, role=role, plan=plan),
+        norm=lambda channels, role: hooks.first(
+            "make_norm", only=role, channels=channels, role=role, plan=plan
+        ),
         upsample=lambda channels_in, channels_out: hooks.first(
             "make_upsample", channels_in=channels_in, channels_out=channels_out, plan=plan
         ),
@@ -60,11 +69,16 @@ def make_plan(
         slices[name] = slice(width, width + columns)
         width += columns
     if not width:
-        raise CompositionError("no component draws a latent", fix="--latent NAME    (`gan plugins latent` lists them)")
+        raise CompositionError(
+            "no component draws a latent", fix="--latent NAME    (`gan plugins latent` lists them)"
+        )
     plan = evolve(plan, latent=width, latent_slices=slices)
     appended = sum(columns for _, columns in hooks.all("generator_inputs", plan=plan))
     plan = evolve(plan, inputs=width + appended, critic_shape=plan.shape)
-    plan = evolve(plan, critic_shape=tuple(hooks.fold("critic_shape", {"shape": plan.shape}, plan=plan)["shape"]))
+    plan = evolve(
+        plan,
+        critic_shape=tuple(hooks.fold("critic_shape", {"shape": plan.shape}, plan=plan)["shape"]),
+    )
     return plan
 
 
@@ -80,7 +94,9 @@ def build(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> G
     return gan
 
 
-def build_player(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device, role: Role) -> Player:
+def build_player(
+    hooks: Hooks, plan: Plan, streams: Streams, device: torch.device, role: Role
+) -> Player:
     """Build, initialise and adapt one player, without an optimiser."""
     make = build_generator if role == "generator" else build_critic
     network = make(hooks, plan, streams).to(device)
@@ -95,7 +111,9 @@ def build_generator(hooks: Hooks, plan: Plan, streams: Streams) -> nn.Module:
 
 
 def build_critic(hooks: Hooks, plan: Plan, streams: Streams) -> Critic:
-    """Build the critic: body, tails, score, heads, each from its own random stream, then adapt the whole."""
+    """Build the critic: body, tails, score, heads, each from its own random stream, then adapt the
+    whole.
+    """
     body = _made(hooks, plan, streams, "critic", "body", "make_critic")
     features = _count_features(body, plan)
     parts: dict[str, Tail | Head] = {}
@@ -104,7 +122,13 @@ def build_critic(hooks: Hooks, plan: Plan, streams: Streams) -> Critic:
             found = each("extend_critic", {"features": features, "plan": plan})
             given = found if isinstance(found, Sequence) else () if found is None else (found,)
             for number, part in enumerate(given):
-                hooks.first("initialize", net=part.module, role="critic", plan=plan, rng=lambda _, rng=rng: rng)
+                hooks.first(
+                    "initialize",
+                    net=part.module,
+                    role="critic",
+                    plan=plan,
+                    rng=lambda _, rng=rng: rng,
+                )
                 parts[f"{each.chosen.name}-{number}"] = part
                 features += part.added if isinstance(part, Tail) else 0
     score = _made(hooks, plan, streams, "critic", "score", "make_score", features=features)
@@ -121,14 +145,17 @@ def _adapted(hooks: Hooks, plan: Plan, streams: Streams, role: Role, net: Any) -
     return net
 
 
-def _made(hooks: Hooks, plan: Plan, streams: Streams, role: Role, part: str, hook: str, **given: Any) -> nn.Module:
+def _made(
+    hooks: Hooks, plan: Plan, streams: Streams, role: Role, part: str, hook: str, **given: Any
+) -> nn.Module:
     with streams.building(role, part) as rng:
         net = hooks.first(hook, plan=plan, **given)
         if net is None and hook == "make_score":
             net = nn.Linear(given["features"], 1)
         if not isinstance(net, nn.Module):
             raise PluginError(
-                f"{hook} gave {net!r}, but a torch module is wanted", fix="choose a component that builds one"
+                f"{hook} gave {net!r}, but a torch module is wanted",
+                fix="choose a component that builds one",
             )
         hooks.first("initialize", net=net, role=role, plan=plan, rng=lambda _: rng)
     return net
@@ -140,14 +167,18 @@ def _extras(hooks: Hooks, plan: Plan, streams: Streams, role: Role) -> nn.Module
         with streams.building(role, "extras", each.chosen.name) as rng:
             for name, net in (each("extend_player", {"role": role, "plan": plan}) or {}).items():
                 if name in extras:
-                    raise CompositionError(f"two components give the {role} a network called {name!r}")
+                    raise CompositionError(
+                        f"two components give the {role} a network called {name!r}"
+                    )
                 extras[name] = net
                 hooks.first("initialize", net=net, role=role, plan=plan, rng=lambda _, rng=rng: rng)
     return extras
 
 
 def _count_features(body: nn.Module, plan: Plan) -> int:
-    """Count the features of a body by showing it two black samples, in evaluation mode so that nothing is learnt."""
+    """Count the features of a body by showing it two black samples, in evaluation mode so that
+    nothing is learnt.
+    """
     labels = torch.zeros(2, len(plan.label_sets), dtype=torch.int64)
     with torch.no_grad():
         maps = body.eval()(torch.zeros(2, *plan.critic_shape), labels)

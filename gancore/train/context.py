@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from gancore.train.rng import Streams
 
 
-Reals = Callable[[], tuple[Tensor, Tensor]]  # samples [N, *shape] and labels [N, L], gathered when first called
+Reals = Callable[
+    [], tuple[Tensor, Tensor]
+]  # samples [N, *shape] and labels [N, L], gathered when first called
 Figures = dict[str, Any]
 
 
 @frozen(eq=False)
 class TrainingContext:
-    """Everything an update needs and none of it changes: the players, the plan, the hooks, the random streams."""
+    """Everything an update needs and none of it changes: the players, the plan, the hooks, the
+    random streams.
+    """
 
     gan: GAN
     hooks: Hooks

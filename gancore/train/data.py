@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @frozen
 class DataSpec:
-    """What the user asked of the data: `size` is (height, width) in pixels, or None for the data's own size."""
+    """What the user asked of the data: `size` is (height, width) in pixels, or None for the data's
+    own size.
+    """
 
     size: tuple[int, int] | None = None
     folder: Path = Path()
@@ -48,9 +50,11 @@ class Data(Protocol):
         ...
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return samples float32 `[n, *shape]` (images in [-1, 1]) and labels int64 `[n, L]` for `indices [n]`.
+        """Return samples float32 `[n, *shape]` (images in [-1, 1]) and labels int64 `[n, L]` for
+        `indices [n]`.
 
-        `rng` is fresh for every batch; data that is drawn rather than stored uses it and ignores the indices.
+        `rng` is fresh for every batch; data that is drawn rather than stored uses it and ignores
+        the indices.
         """
         ...
 
@@ -67,7 +71,8 @@ class Data(Protocol):
 class StoredData:
     """Samples held in memory: images as uint8 `[M, C, H, W]`, points as float32 `[M, d]`.
 
-    `labels` is int64 `[M, L]` with one column for each of `label_sets`. Bytes become 2·x/255 - 1 when taken.
+    `labels` is int64 `[M, L]` with one column for each of `label_sets`. Bytes become 2·x/255 - 1
+    when taken.
     """
 
     samples: Tensor
@@ -81,7 +86,8 @@ class StoredData:
     def __attrs_post_init__(self) -> None:
         if self.labels.shape != (len(self.samples), len(self.label_sets)):
             raise ValueError(
-                f"labels are {list(self.labels.shape)}, but {[len(self.samples), len(self.label_sets)]} fit"
+                f"labels are {list(self.labels.shape)}, "
+                f"but {[len(self.samples), len(self.label_sets)]} fit"
             )
 
     @property
@@ -95,7 +101,9 @@ class StoredData:
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Gather samples and labels; `rng` is not needed."""
         indices = indices.to(self.samples.device)
-        samples = self.samples.index_select(0, indices)  # two to three times as fast as samples[indices], of bytes
+        samples = self.samples.index_select(
+            0, indices
+        )  # two to three times as fast as samples[indices], of bytes
         if samples.dtype == torch.uint8:
             samples = samples.float().div_(127.5).sub_(1.0)
         return samples, self.labels.index_select(0, indices)
@@ -113,13 +121,20 @@ class StoredData:
 
 
 def open_data(composition: Composition) -> Data:
-    """Open the data and fold every `adapt_data` over it. Raises DataError, or CompositionError for its rules."""
+    """Open the data and fold every `adapt_data` over it.
+
+    Raises DataError, or CompositionError for its rules.
+    """
     hooks, spec = composition.hooks, DataSpec(composition.settings.image_size)
     data = hooks.first("make_data", spec=spec)
     if data is None:
-        raise CompositionError("no data is chosen", fix="--data NAME|PATH    (`gan plugins data` lists them)")
+        raise CompositionError(
+            "no data is chosen", fix="--data NAME|PATH    (`gan plugins data` lists them)"
+        )
     if spec.size and len(data.shape) != 3:
-        raise UsageError("a size is given, but the data are points", where="--size", fix="leave --size out")
+        raise UsageError(
+            "a size is given, but the data are points", where="--size", fix="leave --size out"
+        )
     adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
     if len(adapted) == 0:
         raise DataError("the data is empty")
@@ -137,7 +152,9 @@ def data_tags(data: Data) -> set[str]:
 
 
 def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """Return uint8 images `[M, C, H, W]` at `size` (height, width), bilinear with antialiasing; None keeps their own.
+    """Return uint8 images `[M, C, H, W]` at `size` (height, width), bilinear with antialiasing.
+
+    None keeps their own.
 
     In float64 and rounded, so that all machines agree on the bytes; 256 images at a time.
     """
@@ -145,12 +162,19 @@ def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
         return images.contiguous()
     resized = torch.empty(*images.shape[:2], *size, dtype=torch.uint8)
     for source, target in zip(torch.split(images, 256), torch.split(resized, 256), strict=True):
-        target.copy_(functional.interpolate(source.double(), size=size, mode="bilinear", antialias=True).round_())
+        target.copy_(
+            functional.interpolate(
+                source.double(), size=size, mode="bilinear", antialias=True
+            ).round_()
+        )
     return resized
 
 
 def machine_memory() -> int:
-    """Return the bytes of memory that this process may use: the machine's, or its container's; 0 where unknown."""
+    """Return the bytes of memory that this process may use: the machine's, or its container's.
+
+    0 where unknown.
+    """
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # AttributeError on Windows
@@ -163,21 +187,27 @@ def machine_memory() -> int:
 
 
 def expect_memory(needed: int, what: str, *, where: str = "", fix: str = "") -> None:
-    """Raise DataError where `what` needs more bytes than the machine has: the system would end the process unasked."""
+    """Raise DataError where `what` needs more bytes than the machine has: the system would end the
+    process unasked.
+    """
     there = machine_memory()
     if there and needed > there:
-        text = f"{what} take {needed / 2**30:,.0f} GiB of memory, but this machine has {there / 2**30:,.0f}"
+        size = f"{needed / 2**30:,.0f} GiB of memory"
+        text = f"{what} take {size}, but this machine has {there / 2**30:,.0f}"
         raise DataError(text, where=where, fix=fix)
 
 
-@lru_cache(maxsize=2)  # an epoch's batches share one: shuffling a million images takes longer than many a step
+@lru_cache(
+    maxsize=2
+)  # an epoch's batches share one: shuffling a million images takes longer than many a step
 def _permutation(images: int, streams: Streams, epoch: int, part: int) -> Tensor:
     return torch.randperm(images, generator=streams.generator("data-order", epoch, part))
 
 
 @frozen
 class DataOrder:
-    """Which samples make up the k-th batch of a run: a permutation per epoch, the incomplete last batch dropped.
+    """Which samples make up the k-th batch of a run: a permutation per epoch, the incomplete last
+    batch dropped.
 
     A pure function of (seed, k). A set smaller than the batch fills it by repetition.
     """

@@ -29,8 +29,8 @@ def draw_fakes(context: TrainingContext, update_id: UpdateId, reals: Reals | Non
 def exchange_fakes(context: TrainingContext, update_id: UpdateId, fakes: Fakes) -> Fakes:
     """Let components show the critic other fakes, with their labels `[N, L]`, than those just made.
 
-    Replaced fakes have no `z` and no `extras`. Components are given the whole batch, whichever process made it, so
-    that all of them keep the same.
+    Replaced fakes have no `z` and no `extras`. Components are given the whole batch, whichever
+    process made it, so that all of them keep the same.
     """
     if not context.hooks.any("critic_fakes"):
         return fakes
@@ -41,7 +41,9 @@ def exchange_fakes(context: TrainingContext, update_id: UpdateId, fakes: Fakes) 
         "critic_fakes",
         whole,
         step=update_id.step,
-        rng=lambda name: context.streams.generator(f"component/{name}", update_id.step, update_id.index, "fakes"),
+        rng=lambda name: context.streams.generator(
+            f"component/{name}", update_id.step, update_id.index, "fakes"
+        ),
     )
     labels = group.local_rows(shown["labels"])
     if shown["images"] is whole["images"]:
@@ -50,7 +52,10 @@ def exchange_fakes(context: TrainingContext, update_id: UpdateId, fakes: Fakes) 
 
 
 def draw_labels(context: TrainingContext, n: int, reals: Reals | None, *key: int | str) -> Tensor:
-    """Ask components for the labels of n fakes `[n, L]`; otherwise give them the labels of n samples of the data."""
+    """Ask components for the labels of n fakes `[n, L]`.
+
+    Otherwise give them the labels of n samples of the data.
+    """
     if not context.plan.label_sets:
         return torch.empty(n, 0, dtype=torch.int64)
     if context.hooks.any("draw_labels"):
@@ -69,8 +74,13 @@ def draw_labels(context: TrainingContext, n: int, reals: Reals | None, *key: int
 
 
 def data_labels(context: TrainingContext, n: int, *key: int | str) -> Tensor:
-    """Draw labels `[n, L]` with the data's own frequencies; uniformly where there is no data at hand."""
+    """Draw labels `[n, L]` with the data's own frequencies.
+
+    Uniformly where there is no data at hand.
+    """
     rng = context.streams.generator("labels", *key)
     if context.data is not None:
         return context.data.draw_labels(n, rng)
-    return torch.stack([torch.randint(len(each), (n,), generator=rng) for each in context.plan.label_sets], 1)
+    return torch.stack(
+        [torch.randint(len(each), (n,), generator=rng) for each in context.plan.label_sets], 1
+    )

@@ -1,4 +1,7 @@
-"""The steps of a training: ask the schedule, make its updates, count. All that changes is listed in `Training`."""
+"""The steps of a training: ask the schedule, make its updates, count.
+
+All that changes is listed in `Training`.
+"""
 
 from __future__ import annotations
 
@@ -36,20 +39,26 @@ UPDATES: dict[str, Callable[[TrainingContext, UpdateId, Reals | None], Figures]]
 
 @define(eq=False)
 class Training:
-    """A training in progress. `step` counts finished iterations, `batches` the batches of reals shown so far."""
+    """A training in progress.
+
+    `step` counts finished iterations, `batches` the batches of reals shown so far.
+    """
 
     context: TrainingContext
     order: DataOrder
     step: int = 0
     batches: int = 0
-    source: Data | None = None  # what batches are gathered from, where that is not the context's own data
+    source: Data | None = None  # where batches are not gathered from the context's own data
 
     @classmethod
-    def of(cls, composition: Composition, data: Data | None = None, runtime: Runtime | None = None) -> Training:
-        """Build the networks of a composition and return a training at step 0, which no folder keeps.
+    def of(
+        cls, composition: Composition, data: Data | None = None, runtime: Runtime | None = None
+    ) -> Training:
+        """Build the networks of a composition; return a training at step 0 without a directory.
 
-        Opens the composition's own data unless some are given, and computes on the CPU in fp32 unless a runtime says
-        otherwise. Raises CompositionError where the data breaks a rule or a slot is empty.
+        Opens the composition's own data unless some are given, and computes on the CPU in fp32
+        unless a runtime says otherwise. Raises CompositionError where the data breaks a rule or a
+        slot is empty.
         """
         hooks, settings = composition.hooks, composition.settings
         data = open_data(composition) if data is None else data
@@ -75,11 +84,12 @@ class Training:
         self.order = evolve(self.order, streams=streams)
 
     def train_step(self) -> Figures:
-        """Make the updates of one iteration and return their figures, as tensors where they are tensors."""
+        """Make the updates of one iteration and return their figures, tensors as tensors."""
         context = self.context
         hooks, gan = context.hooks, context.gan
         figures: Figures = {}
-        _seed_everything(context.streams.number("global", self.step, *context.runtime.group.key), gan.device)
+        seed = context.streams.number("global", self.step, *context.runtime.group.key)
+        _seed_everything(seed, gan.device)
         hooks.all("before_step", gan=gan, step=self.step)
         for index, update in enumerate(self.schedule()):
             reals = self._next_reals(update)
@@ -96,19 +106,25 @@ class Training:
         return figures
 
     def schedule(self) -> list[Update]:
-        """Ask for the updates of this iteration. Raises PluginError for an answer that is no list of updates."""
+        """Ask for the updates of this iteration.
+
+        Raises PluginError for an answer that is no list of updates.
+        """
         hooks, streams = self.context.hooks, self.context.streams
         updates = hooks.first(
-            "schedule", step=self.step, rng=lambda name: streams.generator(f"component/{name}", self.step, "schedule")
+            "schedule",
+            step=self.step,
+            rng=lambda name: streams.generator(f"component/{name}", self.step, "schedule"),
         )
-        updates = hooks.fold("adapt_schedule", {"updates": list(updates or ())}, step=self.step)["updates"]
+        adapted = hooks.fold("adapt_schedule", {"updates": list(updates or ())}, step=self.step)
+        updates = adapted["updates"]
         if not updates or not all(isinstance(update, Update) for update in updates):
             what = f"the schedule gives {updates!r} for step {self.step}"
             raise PluginError(what, fix="return a list of gancore.Update")
         return list(updates)
 
     def _next_reals(self, update: Update) -> Reals | None:
-        """Return the reals of an update: of the critic's the next batch, of the generator's the one shown last."""
+        """Return the next batch for an update of the critic, the last one for the generator's."""
         if not update.reals:
             return None
         if update.role != "generator" and (update.fresh or not self.batches):
@@ -120,7 +136,7 @@ class Training:
         return BatchOfReals(self, k)
 
     def gather_reals(self, k: int) -> tuple[Tensor, Tensor]:
-        """Gather the samples and labels of the k-th batch, this process's rows of them, on the device."""
+        """Gather this process's samples and labels of the k-th batch, on the device."""
         runtime = self.context.runtime
         data, group = self.source or self.context.data, runtime.group
         if data is None:
@@ -147,7 +163,7 @@ class BatchOfReals:
 
 
 def _seed_everything(number: int, device: torch.device) -> None:
-    """Seed the global generators, so that components which draw from them repeat themselves after a resume."""
+    """Seed the global generators, so that what draws from them repeats itself after a resume."""
     seed_globally(number, device)
     random.seed(number)
     if numpy := sys.modules.get("numpy"):

@@ -1,4 +1,6 @@
-"""Where, how precisely and with whom a step computes: settings that wrap the step and never branch in it."""
+"""Where, how precisely and with whom a step computes: settings that wrap the step and never branch
+in it.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,12 @@ def untimed(part: str) -> AbstractContextManager[object]:
 
 @frozen(eq=False)
 class Runtime:
-    """Device and precision of a run, whether images and convolutions lie with their channels last, the processes.
+    """Device and precision of a run, whether images and convolutions lie with their channels last,
+    the processes.
 
-    `scalers` by player keep small gradients from vanishing where they are computed in fp16. `timed` gives the context
-    in which a part of a step is computed: an update, its backward pass, the gathering of reals.
+    `scalers` by player keep small gradients from vanishing where they are computed in fp16. `timed`
+    gives the context in which a part of a step is computed: an update, its backward pass, the
+    gathering of reals.
     """
 
     device: torch.device
@@ -45,7 +49,9 @@ class Runtime:
         return self.scalers.get(role, UNSCALED)
 
     def forward(self) -> AbstractContextManager[object]:
-        """Return the context for all that is differentiated: the other processes, half precision where asked."""
+        """Return the context for all that is differentiated: the other processes, half precision
+        where asked.
+        """
         if self.group.size == 1 and self.precision not in HALF:
             return nullcontext()
         contexts = ExitStack()
@@ -56,7 +62,11 @@ class Runtime:
 
     def place(self, samples: Tensor) -> Tensor:
         """Bring samples `[N, …]` to the device, images in the layout of the networks."""
-        layout = torch.channels_last if self.channels_last and samples.dim() == 4 else torch.preserve_format
+        layout = (
+            torch.channels_last
+            if self.channels_last and samples.dim() == 4
+            else torch.preserve_format
+        )
         if self.device.type == "cuda" and samples.device.type == "cpu":
             samples = samples.pin_memory()
         return samples.to(self.device, non_blocking=True, memory_format=layout)
@@ -67,7 +77,10 @@ class Runtime:
             torch.autograd.backward(self.scaler(player.role).scale(total), inputs=player.parameters)
 
     def unscale_and_grad_norm(self, player: Player, gradients: Sequence[Tensor]) -> Tensor:
-        """Unscale gradients in place and return the norm of all; 0 where one overflowed in fp16, as no step follows."""
+        """Unscale gradients in place and return the norm of all.
+
+        0 where one overflowed in fp16, as no step follows.
+        """
         scaler = self.scaler(player.role)
         scaler.unscale_(player.optimizer)
         norm = torch.nn.utils.get_total_norm(gradients)

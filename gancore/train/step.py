@@ -1,4 +1,7 @@
-"""One update of one player, in plain PyTorch. Nothing here waits for a number, and nothing here knows a technique."""
+"""One update of one player, in plain PyTorch.
+
+Nothing here waits for a number, and nothing here knows a technique.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ def update_critic(context: TrainingContext, update_id: UpdateId, reals: Reals | 
 
 
 def update_generator(context: TrainingContext, update_id: UpdateId, reals: Reals | None) -> Figures:
-    """Update the generator once, against the current critic. No gradient of the critic's weights is computed."""
+    """Update the generator once, against the current critic.
+
+    No gradient of the critic's weights is computed.
+    """
     batch = make_batch(context, update_id, reals, draw_fakes(context, update_id, reals))
     terms, figures = backward(batch, context.gan.generator)
     take_step(batch, context.gan.generator, terms)
@@ -38,7 +44,7 @@ def update_generator(context: TrainingContext, update_id: UpdateId, reals: Reals
 
 
 def update_both(context: TrainingContext, update_id: UpdateId, reals: Reals | None) -> Figures:
-    """Update both players on the same fakes: both gradients are taken before either optimizer steps."""
+    """Update both players on the same fakes: both gradients are taken before either step."""
     for_critic, for_generator = make_batches(context, update_id, reals)
     critic_terms, figures = backward(for_critic, context.gan.critic)
     generator_terms, more = backward(for_generator, context.gan.generator)
@@ -48,7 +54,7 @@ def update_both(context: TrainingContext, update_id: UpdateId, reals: Reals | No
 
 
 def update_in_turn(context: TrainingContext, update_id: UpdateId, reals: Reals | None) -> Figures:
-    """Update the critic, then the generator against the critic as it is by then, on the same fakes."""
+    """Update the critic, then the generator against the updated critic, on the same fakes."""
     for_critic, for_generator = make_batches(context, update_id, reals)
     terms, figures = backward(for_critic, context.gan.critic)
     take_step(for_critic, context.gan.critic, terms)
@@ -57,8 +63,10 @@ def update_in_turn(context: TrainingContext, update_id: UpdateId, reals: Reals |
     return figures | more
 
 
-def make_batches(context: TrainingContext, update_id: UpdateId, reals: Reals | None) -> tuple[Batch, Batch]:
-    """Make the batches of both players on the same fakes, whose graph only the generator's batch has."""
+def make_batches(
+    context: TrainingContext, update_id: UpdateId, reals: Reals | None
+) -> tuple[Batch, Batch]:
+    """Make the batches of both players on the same fakes; the critic's are cut off the graph."""
     fakes = draw_fakes(context, update_id, reals)
     shown = exchange_fakes(context, update_id, fakes.detach())
     for_critic = make_batch(context, update_id, reals, shown)
@@ -76,16 +84,20 @@ def backward(batch: Batch, player: Player) -> tuple[dict[str, Tensor], Figures]:
     runtime.backward(total, player)
     gradients = [weight.grad for weight in player.parameters if weight.grad is not None]
     if not gradients:
-        what = f"no gradient reaches the {player.role}'s weights: something between them and its terms cuts the graph"
-        raise PluginError(what, fix="look for detach(), no_grad() or NumPy in views, wrappers and networks")
+        raise PluginError(
+            f"no gradient reaches the {player.role}'s weights: "
+            "something between them and its terms cuts the graph",
+            fix="look for detach(), no_grad() or NumPy in views, wrappers and networks",
+        )
     figures |= {**terms, **batch.mean_scores(), "total": total}
     means = runtime.group.all_reduce_mean(gradients, detached(figures))
     means["grad_norm"] = runtime.unscale_and_grad_norm(player, gradients)
-    return {name: means[name] for name in terms}, {f"{player.role}/{name}": mean for name, mean in means.items()}
+    named = {f"{player.role}/{name}": mean for name, mean in means.items()}
+    return {name: means[name] for name in terms}, named
 
 
 def take_step(batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:
-    """Step the optimizer, unless a component skips the update, and call the hooks that act on the result."""
+    """Step the optimizer, unless a component skips the update; then call the hooks after it."""
     context, step = batch.context, batch.update_id.step
     hooks, scaler = context.hooks, context.runtime.scaler(player.role)
     set_learning_rate(context, player, step)
@@ -97,28 +109,36 @@ def take_step(batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:
     if hooks.any(after := f"after_{player.role}_update"):
         with torch.no_grad():
             hooks.all(after, gan=context.gan, batch=batch, step=step)
-    batch.close()
+    batch.close()  # frees the graph
 
 
 def set_learning_rate(context: TrainingContext, player: Player, step: int) -> None:
-    """Let components change the learning rate of each parameter group, starting from the optimizer's own."""
+    """Let components change the learning rate of each parameter group."""
     hooks = context.hooks
     if not hooks.any("learning_rate"):
         return
     for group in player.optimizer.param_groups:
-        rate = group.setdefault("initial_lr", group["lr"])
-        group["lr"] = hooks.fold("learning_rate", {"rate": rate}, step=step, role=player.role)["rate"]
+        rate = {"rate": group.setdefault("initial_lr", group["lr"])}
+        folded = hooks.fold("learning_rate", rate, step=step, role=player.role)
+        group["lr"] = folded["rate"]
 
 
 def refuse_terms(role: Role, terms: dict[str, Tensor]) -> None:
-    """Raise CompositionError where there is nothing to minimise, PluginError for a term without gradient."""
+    """Raise CompositionError where there is no term, PluginError for a term without gradient."""
     if not terms:
-        raise CompositionError(f"no component gives the {role} a term to minimise", fix="--loss NAME")
+        raise CompositionError(
+            f"no component gives the {role} a term to minimise", fix="--loss NAME"
+        )
     for name, term in terms.items():
         if not term.requires_grad:
-            raise PluginError(f"the {role}'s term {name} carries no gradient", fix="log(name, value) only logs it")
+            raise PluginError(
+                f"the {role}'s term {name} carries no gradient", fix="log(name, value) only logs it"
+            )
 
 
 def detached(figures: Figures) -> Figures:
     """Cut tensors off their graph, which a figure must not keep in memory."""
-    return {name: value.detach() if isinstance(value, torch.Tensor) else value for name, value in figures.items()}
+    return {
+        name: value.detach() if isinstance(value, torch.Tensor) else value
+        for name, value in figures.items()
+    }

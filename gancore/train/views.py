@@ -1,4 +1,6 @@
-"""What can be said of the critic's view before training: whether labels follow the samples that they belong to."""
+"""What can be said of the critic's view before training: whether labels follow the samples that
+they belong to.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,24 @@ OF_THE_CRITIC = ("extend_critic", "adapt_critic", "critic_terms", "generator_ter
 
 
 def expect_labels(context: TrainingContext) -> None:
-    """Show each `critic_view` black samples, where a conditioning component asks for the labels of what it returns.
+    """Show each `critic_view` black samples, where a conditioning component asks for the labels of
+    what it returns.
 
     Raises CompositionError for a view that joins or repeats rows and returns no labels for them.
     """
     hooks = context.hooks
-    asking = {each.chosen.name: each.chosen for hook in OF_THE_CRITIC for each in hooks.implementations(hook)}
+    asking = {
+        each.chosen.name: each.chosen
+        for hook in OF_THE_CRITIC
+        for each in hooks.implementations(hook)
+    }
     conditions = [chosen.name for chosen in asking.values() if chosen.kind == "cond"]
     if not conditions or not context.plan.label_sets:
         return
-    n, device = context.runtime.group.local_rows(torch.arange(context.plan.batch)).numel(), context.gan.device
+    n, device = (
+        context.runtime.group.local_rows(torch.arange(context.plan.batch)).numel(),
+        context.gan.device,
+    )
     images = torch.zeros(n, *context.plan.shape, device=device)
     labels = torch.zeros(n, len(context.plan.label_sets), dtype=torch.int64, device=device)
     given = {"step": 0, "rng": _numbers(context, "rng"), "shared_rng": _numbers(context, "shared")}
@@ -36,8 +46,8 @@ def expect_labels(context: TrainingContext) -> None:
             images = answer
         if len(images) != len(labels):
             raise CompositionError(
-                f"{each.chosen.name} makes {len(images)} views of {before} samples and returns no labels for them, "
-                f"but {conditions[0]} needs labels",
+                f"{each.chosen.name} makes {len(images)} views of {before} samples "
+                f"and returns no labels for them, but {conditions[0]} needs labels",
                 where=f"{each.chosen.kind} {each.chosen.name} ({each.chosen.chosen_by})",
                 fix="return (images, labels) from critic_view, or leave one of the two out",
             )
@@ -45,4 +55,6 @@ def expect_labels(context: TrainingContext) -> None:
 
 def _numbers(context: TrainingContext, part: str) -> Callable[[str], torch.Generator]:
     device = context.gan.device
-    return lambda name: context.streams.generator(f"component/{name}", "view before training", part, device=device)
+    return lambda name: context.streams.generator(
+        f"component/{name}", "view before training", part, device=device
+    )

@@ -1,4 +1,6 @@
-"""Where the time of a step goes: every moment is charged to the innermost part of the step that is open."""
+"""Where the time of a step goes: every moment is charged to the innermost part of the step that is
+open.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ PARTS = {"data": DATA, "backward": BACKWARD}  # by what a runtime calls them
 
 @frozen
 class Part:
-    """A part of a step: whose update it belongs to, what is done, and the component and hook where it is one's own."""
+    """A part of a step: whose update it belongs to, what is done, and the component and hook where
+    it is one's own.
+    """
 
     player: str
     work: str
@@ -46,7 +50,9 @@ class Stopwatch:
     player: str = "both"  # whose update it is now
     calls: Counter[Part] = field(factory=Counter)
     _open: list[Part] = field(factory=list)
-    _marks: list[tuple[Any, Part | None]] = field(factory=list)  # what was innermost from each stamp on
+    _marks: list[tuple[Any, Part | None]] = field(
+        factory=list
+    )  # what was innermost from each stamp on
 
     def start(self) -> None:
         """Begin a step."""
@@ -56,7 +62,10 @@ class Stopwatch:
         self.enter(REST)
 
     def stop(self) -> dict[Part, float]:
-        """End the step; return the seconds of each part that was open in it. They sum to the whole of the step."""
+        """End the step; return the seconds of each part that was open in it.
+
+        They sum to the whole of the step.
+        """
         self.leave()
         spent: dict[Part, float] = {}
         for (begun, part), (ended, _) in itertools.pairwise(self._marks):
@@ -87,7 +96,9 @@ class Stopwatch:
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
-        """Hold a part open that a runtime names: the data, a backward pass, or an update by its role."""
+        """Hold a part open that a runtime names: the data, a backward pass, or an update by its
+        role.
+        """
         if part in PARTS:
             with self.part(PARTS[part]):
                 yield
@@ -101,7 +112,10 @@ class Stopwatch:
 
 
 def stopwatch_for(device: torch.device) -> Stopwatch:
-    """Make a stopwatch of wall time; on CUDA of events in the stream, so that nothing waits within a step."""
+    """Make a stopwatch of wall time.
+
+    On CUDA of events in the stream, so that nothing waits within a step.
+    """
     if device.type != "cuda":
         return Stopwatch()
 
@@ -118,11 +132,15 @@ def stopwatch_for(device: torch.device) -> Stopwatch:
 
 
 class SettledHooks(GuardedHooks):
-    """Hooks as they are once their first calls were watched: what all but the first steps of a run are made with."""
+    """Hooks as they are once their first calls were watched: what all but the first steps of a run
+    are made with.
+    """
 
     def __init__(self, chosen: Sequence[Component]) -> None:
         super().__init__(chosen)
-        self._implementations = {hook: tuple(map(settled, found)) for hook, found in self._implementations.items()}
+        self._implementations = {
+            hook: tuple(map(settled, found)) for hook, found in self._implementations.items()
+        }
 
 
 def settled(each: Implementation) -> Implementation:
@@ -150,7 +168,9 @@ class TimedHooks(SettledHooks):
         super().__init__(chosen)
         self._watch = watch
         self._implementations = {
-            hook: tuple(Timed(each.chosen, each.function, each.wants, each, watch) for each in found)
+            hook: tuple(
+                Timed(each.chosen, each.function, each.wants, each, watch) for each in found
+            )
             for hook, found in self._implementations.items()
         }
 
@@ -161,7 +181,10 @@ class TimedHooks(SettledHooks):
         return super().all(hook, **given)
 
     def first(self, hook: str, *, only: str | None = None, **given: Any) -> Any:
-        """Return the first answer that is not None; before each step of an optimiser its player is named."""
+        """Return the first answer that is not None.
+
+        Before each step of an optimiser its player is named.
+        """
         if hook == "skip_update":
             self._watch.player = given["role"]
         return super().first(hook, only=only, **given)
@@ -177,7 +200,10 @@ def plain_step(training: Training) -> float:
 
 
 def timed_step(training: Training, hooks: TimedHooks, watch: Stopwatch) -> dict[Part, float]:
-    """Make one step on the stopwatch; return the seconds of its parts. The bits are those of a plain step."""
+    """Make one step on the stopwatch; return the seconds of its parts.
+
+    The bits are those of a plain step.
+    """
     plain = training.context
     training.context = evolve(plain, hooks=hooks, runtime=evolve(plain.runtime, timed=watch.timed))
     wait_for(training)
