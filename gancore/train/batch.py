@@ -163,9 +163,16 @@ class Side:
                 self._out = batch.forward_pass(batch.gan.critic, view, labels, key, by_loss)
         return self._out
 
-    def set_output(self, out: CriticOutput) -> None:
-        """Take an output in place of the critic's, as a test of a loss's closed form does."""
+    def set_samples(self, images: Tensor, labels: Tensor | None = None) -> None:
+        """Take other samples in place of those at hand, as a test does before any is viewed."""
+        samples = (images, self.labels if labels is None else labels)
+        self._samples = lambda: samples
+
+    def set_output(self, out: CriticOutput, labels: Tensor | None = None) -> None:
+        """Take an output, and labels of the view, in place of the critic's, as a test does."""
         self._out = out
+        if labels is not None:
+            self._view_labels = labels
 
     @property
     def score(self) -> Tensor:
@@ -260,7 +267,7 @@ class Side:
         )
 
 
-@define(eq=False)
+@define(eq=False, slots=False)  # a test may watch its methods
 class Batch:
     """One update of one player, as its terms see it: `sides` holds `fake`, and `real` unless the
     update has no reals.

@@ -201,7 +201,7 @@ def simple_batch(role, *beside, **options):
     gan.generator.extras["encoder"] = Scaled(A, lambda images: images.mean((1, 2, 3))[:, None].expand(-1, 3))
     gan.critic.extras["latent-critic"] = Scaled(L, lambda z: z[:, 0])
     batch = some_batch(training, role)
-    batch.real.images = torch.full((8, 1, 8, 8), X)
+    batch.real.set_samples(torch.full((8, 1, 8, 8), X))
     return it, batch
 
 
@@ -369,7 +369,7 @@ def test_images_are_rebuilt_with_the_labels_of_their_reals(role):
 
 def test_the_critics_terms_do_not_pair_latents_with_fakes():
     one, other = (some_batch(train(Autoencoding(**SMALL))) for _ in range(2))
-    other.fake.images, other.fake.labels = other.fake.images.flip(0), other.fake.labels.flip(0)
+    other.fake.set_samples(other.fake.images.flip(0), other.fake.labels.flip(0))
     found = [terms(Autoencoding(**SMALL), "critic_terms", batch) for batch in (one, other)]
     torch.testing.assert_close(*found)
 
