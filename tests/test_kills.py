@@ -22,7 +22,7 @@ from gancore.run import directory
 from gancore.run.checkpoint import reader, verified, writer
 from gancore.run.directory import read_rows, rows_in
 from gancore.run.metrics_log import MetricsLog
-from gancore.tools.verify_resume import Interrupted, differences
+from gancore.tools.verify_resume import differences, fit_until
 
 WORDS = [
     *("--cond", "acgan", "--reg", "experience-replay", "--reg", "ema", "--schedule", "monitored"),
@@ -283,18 +283,14 @@ def test_a_log_cut_at_any_byte_goes_on_without_a_torn_row_or_a_step_twice(tmp_pa
 def test_a_log_that_lacks_rows_of_the_checkpoint_is_told_and_no_step_is_in_it_twice(tmp_path, lost):
     Run.start(in_plain(8), tmp_path / "at-once" / "run").fit()
     parts = tmp_path / "in-two-goes" / "run"
-    first = Interrupted.start(in_plain(8), parts)
-    first.last = 4
-    first.fit()
+    fit_until(Run.start(in_plain(8), parts), 4)
     path = parts / directory.METRICS
     if lost == "all of it":
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[: -len(path.read_bytes().splitlines(keepends=True)[-1]) * 5 // 2])
     left = len(rows_in(path)) if path.exists() else 0
-    second = Interrupted.resume(parts)
-    second.last = 6
-    assert second.fit().notes == [f"metrics.jsonl holds {left} of the 4 rows up to step 4; the others are lost"]
+    assert fit_until(Run.resume(parts), 6).notes == [f"metrics.jsonl holds {left} of the 4 rows up to step 4; the others are lost"]
     shutil.rmtree(writer.steps(parts / "checkpoints")[-1])  # so that it goes back to step 4, with rows after it
     again = Run.resume(parts).fit()
     assert len(again.notes) == 1
@@ -318,9 +314,7 @@ def test_a_clock_that_goes_backwards_in_changing_time_zones_changes_nothing(tmp_
     monkeypatch.setattr(time, "time", odd_time)
     monkeypatch.setattr(time, "gmtime", lambda seconds=None: real(odd_time()))
     parts = tmp_path / "in-two-goes" / "run"
-    first = Interrupted.start(in_plain(6), parts)
-    first.last = 3
-    first.fit()
+    fit_until(Run.start(in_plain(6), parts), 3)
     Run.resume(parts).fit()
     about = json.loads((parts / directory.ABOUT).read_text())
     monkeypatch.undo()

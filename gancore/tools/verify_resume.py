@@ -48,6 +48,15 @@ class Verdict:
     suspects: tuple[str, ...] = ()  # components that remember something and have no state()
 
 
+def fit_until(run: Run, last: int) -> Run:
+    """Train a run until after step number `last`, as a signal during that step would end it."""
+
+    def stop(step: Step) -> None:
+        run.stop_after_step = step.number >= last
+
+    return run.fit(on_step=stop, progress=False)
+
+
 def trial_recipe(composition: Composition, steps: int) -> dict[str, Any]:
     """Return the resolved recipe of a trial of 2·steps, with rows and pictures on both sides of its
     middle.
@@ -77,11 +86,7 @@ def verify(
     )  # pictures may bear the folder's name
     tell(f"{steps} steps, to be interrupted")
     first = Run.start(resolve([layer_of("trial", recipe)], exact=True), parts)
-
-    def interrupt(step: Step) -> None:
-        first.stop_after_step = step.number >= steps
-
-    if first.fit(on_step=interrupt, progress=False).training.step < steps:
+    if fit_until(first, steps).training.step < steps:
         ended = (
             f"the run ends by itself at step {first.training.step}, before it could be interrupted"
         )
