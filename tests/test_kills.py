@@ -290,7 +290,8 @@ def test_a_log_that_lacks_rows_of_the_checkpoint_is_told_and_no_step_is_in_it_tw
     else:
         path.write_bytes(path.read_bytes()[: -len(path.read_bytes().splitlines(keepends=True)[-1]) * 5 // 2])
     left = len(rows_in(path)) if path.exists() else 0
-    assert fit_until(Run.resume(parts), 6).notes == [f"metrics.jsonl holds {left} of the 4 rows up to step 4; the others are lost"]
+    told = f"metrics.jsonl holds {left} of the 4 rows up to step 4; the others are lost"
+    assert fit_until(Run.resume(parts), 6).notes == [told]
     shutil.rmtree(writer.steps(parts / "checkpoints")[-1])  # so that it goes back to step 4, with rows after it
     again = Run.resume(parts).fit()
     assert len(again.notes) == 1

@@ -58,9 +58,7 @@ def fit_until(run: Run, last: int) -> Run:
 
 
 def trial_recipe(composition: Composition, steps: int) -> dict[str, Any]:
-    """Return the resolved recipe of a trial of 2·steps, with rows and pictures on both sides of its
-    middle.
-    """
+    """Return the recipe of a trial of 2·steps, with rows and pictures on both sides of its middle."""
     settings = {"steps": 2 * steps, "epochs": 0, "save-every": 2 * steps, "log-every": 2}
     settings |= {"sample-every": steps // 2 + 1, "sample-epochs": 0}
     recipe = composition.recipe()
@@ -73,17 +71,13 @@ def verify(
     folder: Path,
     tell: Callable[[str], object] = lambda _: None,
 ) -> Verdict:
-    """Train 2·steps at once, and steps, then the others in a fresh process, below `folder`.
+    """Train 2·steps at once, and steps, then the others in a fresh process; compare what they left.
 
-    Compare what they left.
-
-    `tell` hears what is done next. Raises GanError where one of the runs fails.
+    Both runs lie below `folder`. `tell` is called with what is done next. Raises GanError where one of the runs fails.
     """
     recipe = trial_recipe(composition, steps)
-    whole, parts = (
-        folder / "at-once" / "run",
-        folder / "in-two-goes" / "run",
-    )  # pictures may bear the folder's name
+    whole = folder / "at-once" / "run"  # of one name, as pictures may bear the folder's
+    parts = folder / "in-two-goes" / "run"
     tell(f"{steps} steps, to be interrupted")
     first = Run.start(resolve([layer_of("trial", recipe)], exact=True), parts)
     if fit_until(first, steps).training.step < steps:
