@@ -58,7 +58,7 @@ def fit_until(run: Run, last: int) -> Run:
 
 
 def trial_recipe(composition: Composition, steps: int) -> dict[str, Any]:
-    """Return the recipe of a trial of 2·steps, with rows and pictures on both sides of its middle."""
+    """Return the recipe of a trial of 2·steps, with rows and pictures in both halves."""
     settings = {"steps": 2 * steps, "epochs": 0, "save-every": 2 * steps, "log-every": 2}
     settings |= {"sample-every": steps // 2 + 1, "sample-epochs": 0}
     recipe = composition.recipe()
@@ -73,7 +73,8 @@ def verify(
 ) -> Verdict:
     """Train 2·steps at once, and steps, then the others in a fresh process; compare what they left.
 
-    Both runs lie below `folder`. `tell` is called with what is done next. Raises GanError where one of the runs fails.
+    Both runs lie below `folder`. `tell` is called with what is done next. Raises GanError where
+    one of the runs fails.
     """
     recipe = trial_recipe(composition, steps)
     whole = folder / "at-once" / "run"  # of one name, as pictures may bear the folder's
