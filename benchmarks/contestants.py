@@ -1,7 +1,7 @@
 """Contestants of a task: each makes one training step when asked, from the same weights on the same samples."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -71,7 +71,17 @@ def composed(task, folder: Path, idle: int = 0) -> Contestant:
     run = Run.start(composition(task, idle), folder / f"composed-{idle}")
     context = run.training.context
     context.data.place = 0  # what networks took while they were built is no batch
-    return Contestant("composed", partial(next, run.steps()), context.gan.generator.network, context.gan.critic.network)
+    step = partial(next, steps_of(run))
+    return Contestant("composed", step, context.gan.generator.network, context.gan.critic.network)
+
+
+def steps_of(run: Run) -> Iterator[None]:
+    """Train as `run.fit` does, a step at a time, showing nothing."""
+    with run.opened() as log:
+        run.begin(log)
+        while not run.over():
+            run.step(log)
+            yield
 
 
 def written(task, kind: str, draws: Draws | None = None, start: Contestant | None = None) -> Contestant:

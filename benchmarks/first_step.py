@@ -7,7 +7,7 @@ def imports() -> None:
     """Import what `gan run` imports until it trains, its components included."""
     from gancore.cli import main  # noqa: F401
     from gancore.recipe.compose import compose
-    from gancore.run.session import Run  # noqa: F401
+    from gancore.run.loop import Run  # noqa: F401
 
     compose()
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from gancore.recipe.compose import Composition, compose
     from gancore.recipe.settings import Settings
     from gancore.run.directory import RowReader, read_rows
+    from gancore.run.loop import Run
     from gancore.run.pictures import grid, save_picture
-    from gancore.run.session import Run
     from gancore.train.batch import Batch, Sample
     from gancore.train.data import Data, DataSpec, StoredData, expect_memory, resize_images
     from gancore.train.networks import GAN, Critic, CriticOutput, Crop
@@ -55,7 +55,7 @@ _MODULES = {
     "recipe.settings": ["Settings"],
     "run.directory": ["RowReader", "read_rows"],
     "run.pictures": ["grid", "save_picture"],
-    "run.session": ["Run"],
+    "run.loop": ["Run"],
     "train.batch": ["Batch", "Sample"],
     "train.data": ["Data", "DataSpec", "StoredData", "expect_memory", "resize_images"],
     "train.networks": ["GAN", "Critic", "Crop", "CriticOutput"],

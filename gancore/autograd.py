@@ -1,4 +1,6 @@
-"""How scores change with their input: derivatives that can be differentiated once more, without paying twice."""
+"""How scores change with their input: derivatives that can be differentiated once more, without
+paying twice.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,14 @@ from torch.overrides import TorchFunctionMode
 
 
 def input_gradients(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """Return the gradient of the sum of `function(inputs)` at inputs `[N, …]`, itself differentiable.
+    """Return the gradient of the sum of `function(inputs)` at inputs `[N, …]`, itself
+    differentiable.
 
-    Where each score depends on its own sample alone, row n is the gradient of score n. To rounding the same as
-    `torch.autograd.grad(…, create_graph=True)`, but the second derivative of plain convolutions and rectifiers by
-    their input is not computed, for it is 0; everything else is left to torch. The inputs are taken as constants: no
-    gradient flows back through them. Runs in the precision it is called in, autocast included.
+    Where each score depends on its own sample alone, row n is the gradient of score n. To rounding
+    the same as `torch.autograd.grad(…, create_graph=True)`, but the second derivative of plain
+    convolutions and rectifiers by their input is not computed, for it is 0; everything else is left
+    to torch. The inputs are taken as constants: no gradient flows back through them. Runs in the
+    precision it is called in, autocast included.
     """
     inputs = inputs.detach().requires_grad_()
     rules = _Rules(inputs)
@@ -33,7 +37,9 @@ def input_gradients(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Ten
 
 
 def _uncompiled() -> AbstractContextManager[object]:
-    """Return the context in which no module is compiled: compiled code cannot be differentiated twice."""
+    """Return the context in which no module is compiled: compiled code cannot be differentiated
+    twice.
+    """
     if "torch._dynamo" not in sys.modules:  # nor is anything compiled yet, and its import takes long
         return nullcontext()
     stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
@@ -41,10 +47,12 @@ def _uncompiled() -> AbstractContextManager[object]:
 
 
 class _Rules(TorchFunctionMode):
-    """Gives convolutions and rectifiers a backward made of operations that are cheap to differentiate again.
+    """Gives convolutions and rectifiers a backward made of operations that are cheap to
+    differentiate again.
 
-    `asking` is true while the gradient by the inputs alone is taken, for which no weight's gradient is computed: torch
-    tells an autograd function which of its arguments require a gradient, not which are asked for one.
+    `asking` is true while the gradient by the inputs alone is taken, for which no weight's gradient
+    is computed: torch tells an autograd function which of its arguments require a gradient, not
+    which are asked for one.
     """
 
     def __init__(self, inputs: Tensor) -> None:
@@ -56,9 +64,16 @@ class _Rules(TorchFunctionMode):
         return rule(self, called, *args, **(kwargs or {})) if rule else called(*args, **(kwargs or {}))
 
     def convolve(
-        self, called: Any, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1,
-        padding: Any = 0, dilation: Any = 1, groups: int = 1,
-    ) -> Any:  # fmt: skip
+        self,
+        called: Any,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Any:
         plain = input.dim() == 4 and groups == 1 and _pair(dilation) == (1, 1) and not isinstance(padding, str)
         if not plain or self.reach(weight) or self.reach(bias):
             return called(input, weight, bias, stride, padding, dilation, groups)
@@ -83,20 +98,41 @@ class _Rules(TorchFunctionMode):
 
 
 class _Convolution(Function):
-    """A plain convolution whose gradient by the input is an ordinary operation, linear in gradient and weight."""
+    """A plain convolution whose gradient by the input is an ordinary operation, linear in gradient
+    and weight.
+    """
 
     @staticmethod
     def forward(ctx: Any, rules: _Rules, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any) -> Any:
-        ctx.rules, ctx.stride, ctx.padding, ctx.sizes = rules, stride, padding, bias if bias is None else bias.shape
+        ctx.rules, ctx.stride, ctx.padding, ctx.sizes = (
+            rules,
+            stride,
+            padding,
+            bias if bias is None else bias.shape,
+        )
         ctx.save_for_backward(input, weight)
-        ctx.wanted = input is not rules.inputs, *ctx.needs_input_grad[2:4]  # once more: nothing flows into the inputs
+        ctx.wanted = (
+            input is not rules.inputs,
+            *ctx.needs_input_grad[2:4],
+        )  # once more: nothing flows into the inputs
         return torch.conv2d(input, weight, bias, stride, padding)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         input, weight = ctx.saved_tensors
         if not ctx.rules.asking:
-            given = gradient, input, weight, ctx.sizes, ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1
+            given = (
+                gradient,
+                input,
+                weight,
+                ctx.sizes,
+                ctx.stride,
+                ctx.padding,
+                (1, 1),
+                False,
+                (0, 0),
+                1,
+            )
             return None, *torch.ops.aten.convolution_backward(*given, ctx.wanted), None, None
         sides = zip(input.shape[2:], weight.shape[2:], ctx.padding, ctx.stride, strict=True)
         left = [(side + 2 * padding - kernel) % stride for side, kernel, padding, stride in sides]  # rows never read
@@ -105,7 +141,9 @@ class _Convolution(Function):
 
 
 class _Rectifier(Function):
-    """A (leaky) rectifier whose backward is a mask without history, the mask being constant almost everywhere."""
+    """A (leaky) rectifier whose backward is a mask without history, the mask being constant almost
+    everywhere.
+    """
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, slope: float, rectify: Callable[[Tensor], Tensor]) -> Any:
@@ -119,7 +157,11 @@ class _Rectifier(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         (result,) = ctx.saved_tensors
-        return torch.ops.aten.leaky_relu_backward(gradient, result.detach(), ctx.slope, True), None, None
+        return (
+            torch.ops.aten.leaky_relu_backward(gradient, result.detach(), ctx.slope, True),
+            None,
+            None,
+        )
 
 
 def _pair(value: Any) -> tuple[int, ...]:
@@ -129,7 +171,10 @@ def _pair(value: Any) -> tuple[int, ...]:
 
 
 def _cast(tensor: Tensor | None) -> Tensor | None:
-    """Cast as autocast casts what a convolution is given; it does not reach into an autograd function's backward."""
+    """Cast as autocast casts what a convolution is given.
+
+    It does not reach into an autograd function's backward.
+    """
     if tensor is None or tensor.dtype is torch.float64 or not torch.is_autocast_enabled(tensor.device.type):
         return tensor
     return tensor.to(torch.get_autocast_dtype(tensor.device.type))
@@ -137,4 +182,7 @@ def _cast(tensor: Tensor | None) -> Tensor | None:
 
 _LEAKY = (functional.leaky_relu, functional.leaky_relu_)
 _RECTIFIERS = (functional.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_, *_LEAKY)
-_RULES: dict[Any, Any] = {torch.conv2d: _Rules.convolve, **dict.fromkeys(_RECTIFIERS, _Rules.rectify)}
+_RULES: dict[Any, Any] = {
+    torch.conv2d: _Rules.convolve,
+    **dict.fromkeys(_RECTIFIERS, _Rules.rectify),
+}

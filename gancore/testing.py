@@ -45,7 +45,7 @@ from gancore.run.checkpoint.component_state import component_state, load_compone
 from gancore.run.checkpoint.state import Snapshot, capture, restore
 from gancore.run.directory import RECIPE
 from gancore.run.pictures import grid, save_picture
-from gancore.train.batch import Batch, Sample, UpdateId
+from gancore.train.batch import Batch, Fakes, UpdateId, make_batch
 from gancore.train.build import build, make_plan
 from gancore.train.context import TrainingContext
 from gancore.train.data import Data, DataOrder, DataSpec, StoredData
@@ -57,7 +57,6 @@ from gancore.train.precision import Runtime
 from gancore.train.progress import Progress
 from gancore.train.rng import Streams
 from gancore.train.sampling import draw_samples
-from gancore.train.step import make_batch
 
 STAND_IN = "a stand-in for tests"
 
@@ -214,7 +213,7 @@ def some_batch(training: Training, role: str = "critic", step: int = 0) -> Batch
     context = training.context
     update_id = UpdateId(step, "critic" if role == "critic" else "generator")
     reals = training.reals(0)
-    return make_batch(context, update_id, reals, *draw_fakes(context, update_id, reals))
+    return make_batch(context, update_id, reals, draw_fakes(context, update_id, reals))
 
 
 def scores_batch(real: Tensor, fake: Tensor, *components: Any, role: str = "critic") -> Batch:
@@ -226,7 +225,7 @@ def scores_batch(real: Tensor, fake: Tensor, *components: Any, role: str = "crit
     batch = some_batch(training, role)
     for side, score in ((batch.real, real), (batch.fake, fake)):
         assert side is not None
-        side.__dict__["out"] = evolve(side.out, score=score)
+        side.set_output(evolve(side.out, score=score))
     return batch
 
 
@@ -240,14 +239,8 @@ def critic_batch(critic: Callable[[Tensor], Tensor], reals: Tensor, fakes: Tenso
 
     training.context.gan.critic.network = Given()
     nobody = torch.empty(len(reals), 0, dtype=torch.int64)
-    return make_batch(
-        training.context,
-        UpdateId(0, "critic"),
-        lambda: (reals, nobody),
-        torch.zeros(len(fakes), 1),
-        nobody,
-        Sample(fakes),
-    )
+    made = Fakes(fakes, nobody, torch.zeros(len(fakes), 1))
+    return make_batch(training.context, UpdateId(0, "critic"), lambda: (reals, nobody), made)
 
 
 def terms(each: Any, hook: str, batch: Batch) -> dict[str, Tensor]:
@@ -255,7 +248,7 @@ def terms(each: Any, hook: str, batch: Batch) -> dict[str, Tensor]:
     figures: dict[str, Any] = {}
     placed = [chosen for chosen in batch.hooks.chosen if chosen.component is each]
     chosen = placed[0] if placed else Component("it", "test", each)
-    batch.hooks = Hooks([chosen])
+    batch.context = evolve(batch.context, hooks=Hooks([chosen]))
     found = batch.terms(hook, figures)
     return {name.removeprefix(f"{chosen.name}/"): value for name, value in found.items()}
 

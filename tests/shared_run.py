@@ -11,7 +11,8 @@ from gancore import compose
 from gancore.distributed.shared_memory import SharedMemory
 from gancore.hardware.device import choose_runtime
 from gancore.run.checkpoint.component_state import component_state
-from gancore.run.session import open_data, prepare
+from gancore.run.session import prepare
+from gancore.train.data import open_data
 
 SIZES = {
     "sprites.count": 64, "dcgan.width": 4, "dcgan-critic.width": 4, "sgd.lr": 1e-3,

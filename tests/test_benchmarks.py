@@ -17,7 +17,8 @@ from benchmarks.draws import Draws
 from benchmarks.tasks import DCGAN_64, TASKS
 from benchmarks.timing import append, claim, in_turn, median_of, ratio
 from gancore.hardware.device import choose_runtime
-from gancore.run.session import open_data, prepare
+from gancore.run.session import prepare
+from gancore.train.data import open_data
 from gancore.train.rng import Streams
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -280,7 +280,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 @pytest.mark.parametrize("out", ["file/run", "file/deep/run"])
 def test_a_run_below_a_file_is_refused_before_anything_is_built(gan_here, tmp_path, out, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr("gancore.run.session.open_data", lambda composition: pytest.fail("the data was opened"))
+    monkeypatch.setattr("gancore.run.session.open_data_of", lambda composition: pytest.fail("the data was opened"))
     assert "cannot be made" in gan_here("run", "--out", out, check=2).stderr
     assert left(tmp_path) == ["file"]
 

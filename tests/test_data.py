@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from gancore import CompositionError, LabelSet, StoredData, UsageError, component, compose, hookimpl
 from gancore.plugins.calling import Component, Hooks
 from gancore.run.failure import expect_weights_fit
-from gancore.run.session import open_data, prepare
+from gancore.run.session import prepare
 from gancore.testing import some_data
-from gancore.train.data import DataOrder
+from gancore.train.data import DataOrder, open_data
+from gancore.train.loop import Training
 from gancore.train.precision import Runtime
 from gancore.train.rng import Streams
 
@@ -114,7 +115,7 @@ def test_every_player_trains_on_small_images_or_states_its_own_limit(size):
         composition = compose(gen=gen, critic=critic, settings={"batch": 2}, options={"sprites.count": 1})
         data = StoredData(torch.zeros(4, 3, *size, dtype=torch.uint8))
         try:
-            prepare(composition, data, Runtime(torch.device("cpu"))).train_step()
+            Training.of(composition, data).train_step()
         except CompositionError as error:
             assert error.what.startswith("dcgan")
             assert "at least 8 pixels a side" in error.what

@@ -10,8 +10,10 @@ from gancore import Settings, UsageError, component, compose, hookimpl
 from gancore.hardware import device
 from gancore.hardware.device import choose_runtime, choose_scalers, data_on_device, precision_note, saves_time
 from gancore.hardware.layout import use_channels_last
-from gancore.run.session import Run, open_data, prepare
+from gancore.run.loop import Run
+from gancore.run.session import prepare
 from gancore.testing import some_data, train
+from gancore.train.data import open_data
 from gancore.train.precision import Runtime
 
 SMALL = {"sprites.count": 96, "dcgan.width": 8, "dcgan-critic.width": 8}
@@ -89,9 +91,11 @@ def test_a_run_with_channels_last_resumes_to_the_same_bits(tmp_path):
     chosen = {"gen": "dcgan", "loss": "bce", "options": SMALL}
     whole = Run.start(compose(**chosen, settings=settings), tmp_path / "whole").fit()
     begun = Run.start(compose(**chosen, settings=settings), tmp_path / "begun")
-    for row in begun.steps():
-        assert row is None or row["step"] == begun.training.step
-        begun.stop_after_step = begun.training.step == 3
+
+    def stop_at_step_3(step):
+        begun.stop_after_step = step.number == 3
+
+    begun.fit(on_step=stop_at_step_3)
     resumed = Run.resume(tmp_path / "begun")
     assert resumed.training.step == 3
     resumed.fit()
@@ -100,10 +104,16 @@ def test_a_run_with_channels_last_resumes_to_the_same_bits(tmp_path):
         assert all(torch.equal(*pair) for pair in zip(*pairs, strict=True))
 
 
-def test_a_step_yields_its_row_or_none(tmp_path):
+def test_a_row_is_passed_on_before_the_step_that_it_belongs_to(tmp_path):
     settings = {"batch": 4, "steps": 5, "log_every": 2, "sample_every": 5}
     run = Run.start(compose(data="mixture", gen="mlp", critic="mlp-critic", settings=settings), tmp_path / "run")
-    assert [row and row["step"] for row in run.steps()] == [None, 2, None, 4, 5]
+    calls = []
+    run.fit(
+        on_row=lambda row: calls.append(f"row {row['step']}"),
+        on_step=lambda step: calls.append(f"step {step.number}: {step.share:.1f}, {step.images} images"),
+    )
+    steps = [f"step {number}: {number / 5:.1f}, {4 * number} images" for number in range(1, 6)]
+    assert calls == [steps[0], "row 2", steps[1], steps[2], "row 4", steps[3], "row 5", steps[4]]
 
 
 # ── precision ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -150,9 +160,12 @@ def test_unscaled_gradients_of_fp16_are_those_of_fp32_up_to_its_digits():
 def test_a_run_in_fp16_resumes_with_its_scale(tmp_path):
     whole = Run.start(composed("fp16", steps=4), tmp_path / "whole").fit()
     begun = Run.start(composed("fp16", steps=4), tmp_path / "begun")
-    for _ in begun.steps():
+
+    def stop_at_step_2(step):
         begun.training.context.runtime.scalers["critic"]._scale.fill_(512.0)
-        begun.stop_after_step = begun.training.step == 2
+        begun.stop_after_step = step.number == 2
+
+    begun.fit(on_step=stop_at_step_2)
     resumed = Run.resume(tmp_path / "begun")
     assert resumed.training.context.runtime.scalers["critic"].get_scale() == 512.0
     resumed.fit()

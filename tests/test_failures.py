@@ -17,6 +17,7 @@ from gancore.recipe.toml import layer_of
 from gancore.run import atomic, directory
 from gancore.run.checkpoint import reader, writer
 from gancore.run.metrics_log import MetricsLog
+from gancore.train.loop import UPDATES
 
 UNLUCKY = f"{Path(__file__).parent / 'companions.py'}:Unlucky"
 POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
@@ -112,8 +113,11 @@ def test_a_run_that_rolled_back_is_repeated_and_resumed_to_the_same_bits(tmp_pat
         start(tmp_path / name, "term", settings={"rollbacks": 3, "seed": 11}, steps=12, **unlucky).fit()
     assert sums(tmp_path / "a") == sums(tmp_path / "b")
     first = start(tmp_path / "c", "term", settings={"rollbacks": 3, "seed": 11}, steps=12, **unlucky)
-    for row in first.rows():
+
+    def stop_at_step_7(row):
         first.stop_after_step = row["step"] == 7
+
+    first.fit(on_row=stop_at_step_7)
     again = Run.resume(tmp_path / "c", files=lambda _: True).fit()
     assert again.training.context.streams.attempt == 1
     assert sums(tmp_path / "c") == sums(tmp_path / "a")
@@ -164,9 +168,10 @@ def test_every_phase_that_runs_out_of_memory_is_named(tmp_path, monkeypatch, nam
         raise kind("no more")
 
     fail.__code__ = fail.__code__.replace(co_name=name)
-    monkeypatch.setattr(
-        "gancore.train.sampling.draw_samples" if name == "draw_samples" else f"gancore.train.loop.{name}", fail
-    )
+    if name == "draw_samples":
+        monkeypatch.setattr("gancore.run.samples.draw_samples", fail)
+    else:
+        monkeypatch.setitem(UPDATES, "generator", fail)
     with pytest.raises(GanError, match=f"out of memory in {phase}"):
         start(tmp_path / "r").fit()
 
@@ -253,7 +258,7 @@ def test_a_log_that_takes_nothing_keeps_its_rows(tmp_path):
 
 def test_pictures_that_cannot_be_written_do_not_stop_a_run(tmp_path, monkeypatch):
     run = start(tmp_path / "r")
-    monkeypatch.setattr("gancore.run.pictures.save_picture", full)
+    monkeypatch.setattr("gancore.run.samples.save_picture", full)
     with pytest.raises(GanError, match="samples of step 8 were not drawn: No space left on device"):
         run.fit()  # all is trained and saved, but who waits for the final picture must hear of it
     assert any("samples of step 7 were not drawn: No space left on device" in text for text in run.notes)

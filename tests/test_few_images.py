@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from gancore import DataError, UsageError, compose
-from gancore.run.session import Run
+from gancore.run.loop import Run
 
 WORDS = {"dcgan.width": 4, "dcgan-critic.width": 4}
 LEAST = {"frechet": 4, "mmd": 4, "sliced-wasserstein": 4, "collapse": 2}

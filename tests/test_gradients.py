@@ -6,7 +6,7 @@ from torch import nn
 
 from gancore import PluginError, component, compose, hookimpl
 from gancore.guard.gradients import UPDATES, FirstGradients, passes_gradient
-from gancore.run.session import Run
+from gancore.run.loop import Run
 from gancore.testing import check_component, train
 
 SMALL = {"sprites.count": 24, "dcgan.width": 4, "dcgan-critic.width": 4, "n-critic.critic": 6}

@@ -22,7 +22,7 @@ from gancore.run import directory
 from gancore.run.checkpoint import reader, verified, writer
 from gancore.run.directory import read_rows, rows_in
 from gancore.run.metrics_log import MetricsLog
-from gancore.tools.verify_resume import Interrupted, differences
+from gancore.tools.verify_resume import differences, fit_until
 
 WORDS = [
     *("--cond", "acgan", "--reg", "experience-replay", "--reg", "ema", "--schedule", "monitored"),
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.xdist_group("kills")  # they share one warm process
 def warm():
     """Return a starter of `gan …` in a process of its own that need not import torch first."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["gancore.run.session", "torch._dynamo", "gancore.cli"])
+    context.set_forkserver_preload(["gancore.run.loop", "torch._dynamo", "gancore.cli"])
 
     def start(*words):
         process = context.Process(target=main, args=(list(map(str, words)),))
@@ -157,12 +157,15 @@ def test_a_second_process_is_refused_until_the_first_is_killed(warm, gan_here, t
 
 def test_a_run_whose_folder_is_renamed_says_so_and_goes_on_where_it_gets_its_name_back(tmp_path):
     run = Run.start(in_plain(12, save_every=2, sample_every=3), tmp_path / "r")
-    for row in run.rows():
+
+    def rename(row):
         if row["step"] == 3:
             (tmp_path / "r").rename(tmp_path / "moved")
         if row["step"] == 7:
             assert [path.name for path in tmp_path.iterdir()] == ["moved"]  # nothing was made in the old place
             (tmp_path / "moved").rename(tmp_path / "r")
+
+    run.fit(on_row=rename)
     told = [note for note in run.notes if "was renamed" in note]
     moved = f"{tmp_path / 'r'} was renamed to {tmp_path / 'moved'} while it trained"
     again = "training goes on, and the next save tries again"
@@ -179,13 +182,12 @@ def test_a_run_whose_folder_is_renamed_says_so_and_goes_on_where_it_gets_its_nam
 def test_a_run_whose_folder_stays_away_ends_with_its_new_place_and_what_to_do(tmp_path):
     run = Run.start(in_plain(20, save_every=2, sample_every=100), tmp_path / "r")
 
-    def rename_at_step_3():
-        for row in run.rows():
-            if row["step"] == 3:
-                (tmp_path / "r").rename(tmp_path / "moved")
+    def rename_at_step_3(row):
+        if row["step"] == 3:
+            (tmp_path / "r").rename(tmp_path / "moved")
 
     with pytest.raises(CheckpointError) as ended:
-        rename_at_step_3()
+        run.fit(on_row=rename_at_step_3)
     assert run.training.step == 8
     assert f"was renamed to {tmp_path / 'moved'} while it trained" in ended.value.what
     assert ended.value.fix == "give the folder its name back, then --resume"
@@ -281,18 +283,15 @@ def test_a_log_cut_at_any_byte_goes_on_without_a_torn_row_or_a_step_twice(tmp_pa
 def test_a_log_that_lacks_rows_of_the_checkpoint_is_told_and_no_step_is_in_it_twice(tmp_path, lost):
     Run.start(in_plain(8), tmp_path / "at-once" / "run").fit()
     parts = tmp_path / "in-two-goes" / "run"
-    first = Interrupted.start(in_plain(8), parts)
-    first.last = 4
-    first.fit()
+    fit_until(Run.start(in_plain(8), parts), 4)
     path = parts / directory.METRICS
     if lost == "all of it":
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[: -len(path.read_bytes().splitlines(keepends=True)[-1]) * 5 // 2])
     left = len(rows_in(path)) if path.exists() else 0
-    second = Interrupted.resume(parts)
-    second.last = 6
-    assert second.fit().notes == [f"metrics.jsonl holds {left} of the 4 rows up to step 4; the others are lost"]
+    told = f"metrics.jsonl holds {left} of the 4 rows up to step 4; the others are lost"
+    assert fit_until(Run.resume(parts), 6).notes == [told]
     shutil.rmtree(writer.steps(parts / "checkpoints")[-1])  # so that it goes back to step 4, with rows after it
     again = Run.resume(parts).fit()
     assert len(again.notes) == 1
@@ -316,9 +315,7 @@ def test_a_clock_that_goes_backwards_in_changing_time_zones_changes_nothing(tmp_
     monkeypatch.setattr(time, "time", odd_time)
     monkeypatch.setattr(time, "gmtime", lambda seconds=None: real(odd_time()))
     parts = tmp_path / "in-two-goes" / "run"
-    first = Interrupted.start(in_plain(6), parts)
-    first.last = 3
-    first.fit()
+    fit_until(Run.start(in_plain(6), parts), 3)
     Run.resume(parts).fit()
     about = json.loads((parts / directory.ABOUT).read_text())
     monkeypatch.undo()

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from gancore import compose
-from gancore.run.session import open_data, prepare
-from gancore.train.precision import Runtime
+from gancore.train.loop import Training
 
 SMALL = {"sprites.count": 32, "dcgan.width": 4, "dcgan-critic.width": 4, "latent.dim": 4}
 
@@ -13,7 +12,7 @@ SMALL = {"sprites.count": 32, "dcgan.width": 4, "dcgan-critic.width": 4, "latent
 def weights_after(steps=20, **more):
     options = {**SMALL, **more.pop("options", {})}
     composition = compose(options=options, settings={"batch": 8, "size": "16"}, **more)
-    training = prepare(composition, open_data(composition), Runtime(torch.device("cpu")))
+    training = Training.of(composition)
     for _ in range(steps):
         training.train_step()
     gan = training.context.gan

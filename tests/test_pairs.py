@@ -7,8 +7,8 @@ import torch
 
 from gancore import CompositionError, compose
 from gancore.plugins import discovery
-from gancore.run.session import open_data, prepare
-from gancore.train.precision import Runtime
+from gancore.train.data import open_data
+from gancore.train.loop import Training
 
 NAMES = {
     kind: [row.name for row in discovery.installed() if row.kind == kind and row.distribution.startswith("gan-plugin-")]
@@ -56,7 +56,7 @@ def test_every_composition_trains_two_steps_or_is_refused_with_a_remedy(gen, nor
             continue
         composition = composed(gen, loss, reg, norm)
         data = data or open_data(composition)
-        training = prepare(composition, data, Runtime(torch.device("cpu")))
+        training = Training.of(composition, data)
         for _ in range(2):
             figures = training.train_step()
         assert all(torch.as_tensor(value).isfinite() for value in figures.values()), (gen, loss, reg, norm)
@@ -68,7 +68,7 @@ def test_every_image_size_comes_out_exact(gen, size):
     options = {name: SMALL[name] for name in ("sprites.count", f"{gen}.width", "dcgan-critic.width", "latent.dim")}
     composition = compose(gen=gen, options=options, settings={"batch": 4, "size": size})
     data = open_data(composition)
-    training = prepare(composition, data, Runtime(torch.device("cpu")))
+    training = Training.of(composition, data)
     training.train_step()
     z, labels = training.context.plan.latents(1), torch.zeros(1, 2, dtype=torch.int64)
     assert training.context.gan.generator.network.eval()(z, labels).shape[1:] == data.shape

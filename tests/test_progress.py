@@ -7,8 +7,8 @@ import torch
 
 from gancore import Progress, compose
 from gancore.run.directory import read_rows
-from gancore.run.display import duration, plain_steps
-from gancore.run.session import Run
+from gancore.run.display import PlainLines, duration
+from gancore.run.loop import Run
 from gancore.testing import train
 from gancore.tools.verify_resume import differences
 
@@ -59,8 +59,7 @@ def test_each_drawing_has_a_row(tmp_path):
 
 def test_the_row_before_is_remembered_across_a_resume(tmp_path):
     start(tmp_path / "r", steps=6, **{"log-every": 2}).fit()
-    run = Run.resume(tmp_path / "r")
-    assert run._progress((0.0, 0.0)).before == 6
+    assert Run.resume(tmp_path / "r").checkpoints.row_step == 6
 
 
 # ── pictures ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,9 +71,11 @@ def drawn(folder):
 
 def stop_after(run, step):
     """Train until after a step, as a signal would end it."""
-    for _ in run.steps():
-        run.stop_after_step = run.training.step >= step
-    return run
+
+    def stop(done):
+        run.stop_after_step = done.number >= step
+
+    return run.fit(on_step=stop)
 
 
 def test_a_run_draws_at_its_start_and_often_at_first(tmp_path):
@@ -135,8 +136,13 @@ class Clock:
 def lines_of(run, seconds_a_step):
     """Train to the end with steps that seem to take so many seconds; return the plain lines, by their step."""
     clock, lines = Clock(), []
-    for _ in plain_steps(run, lines.append, clock):
+    display = PlainLines([], run.share, lines.append, clock)
+
+    def on_step(step):
         clock.now += seconds_a_step
+        display.on_step(step)
+
+    run.fit(on_row=display.on_row, on_step=on_step, progress=False)
     return lines, [int(line.split()[1]) for line in lines]
 
 
@@ -147,8 +153,8 @@ def test_a_quick_run_shows_about_twenty_plain_lines(tmp_path):
 
 def test_a_slow_run_shows_a_line_each_half_minute_at_first_and_rarer_later(tmp_path):
     lines, steps = lines_of(start(tmp_path / "r", steps=400, **{"log-every": 400, "sample-every": 400}), 10)
-    assert steps[:5] == [4, 7, 10, 13, 16]  # at 30 s, 60 s, …: without a row, so that there is a speed and no losses
-    assert lines[0].startswith("step 4  ")
+    assert steps[:5] == [3, 6, 9, 12, 15]  # at 30 s, 60 s, …: without a row, so that there is a speed and no losses
+    assert lines[0].startswith("step 3  ")
     assert "images/s" in lines[0]
     gaps = [later - earlier for earlier, later in itertools.pairwise(steps[:-1])]
     assert gaps[0] == 3

@@ -57,8 +57,11 @@ def weights(run):
 
 def train_in_two_goes(name, folder):
     first = Run.start(small(name, 2), folder)
-    for _ in first.rows():
+
+    def stop(row):
         first.stop_after_step = True
+
+    first.fit(on_row=stop)
     assert first.training.step == 1
     return Run.resume(folder).fit()
 

@@ -81,8 +81,11 @@ def test_a_longer_run_equals_a_shorter_one_resumed(tmp_path):
 def test_a_run_remembers_the_length_it_was_given_when_it_was_resumed(tmp_path):
     start(tmp_path / "r", steps=1).fit()
     longer = Run.resume(tmp_path / "r", [layer_of("x", {"run": {"steps": 5}})])
-    for row in longer.rows():
+
+    def stop_at_step_3(row):
         longer.stop_after_step = row["step"] >= 3
+
+    longer.fit(on_row=stop_at_step_3)
     assert Run.resume(tmp_path / "r").fit().training.step == 5
 
 
@@ -304,7 +307,7 @@ def test_a_signal_ends_the_run_after_its_step_saved_and_resumable(tmp_path, numb
 
 
 def test_a_stretch_without_reals_does_not_end_a_run_by_epochs_but_a_schedule_without_any_does(tmp_path, monkeypatch):
-    monkeypatch.setattr("gancore.run.session.PATIENCE", 5)
+    monkeypatch.setattr("gancore.run.loop.STEPS_WITHOUT_REALS", 5)
     points = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
     by_epochs = {"epochs": 1, "batch": 4096}
     boosted = {"boosted.generator-chance": 1.0, "boosted.critic-chance": 0.0, "boosted.length": 3}
@@ -313,7 +316,7 @@ def test_a_stretch_without_reals_does_not_end_a_run_by_epochs_but_a_schedule_wit
     none = {"n-critic.critic": 0, "n-critic.pretrain": 1}
     with pytest.raises(UsageError, match="shows no reals"):
         start(tmp_path / "none", settings=by_epochs, options=none, **points).fit()
-    monkeypatch.setattr("gancore.run.session.PATIENCE", 200)
+    monkeypatch.setattr("gancore.run.loop.STEPS_WITHOUT_REALS", 200)
     sometimes = {"boosted.generator-chance": 0.1, "boosted.critic-chance": 0.0, "boosted.length": 3}
     run = start(tmp_path / "some", settings=by_epochs, schedule="boosted", options=sometimes, **points).fit()
     assert run.training.epoch >= 1

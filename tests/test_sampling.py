@@ -11,7 +11,7 @@ from companions import Average
 from torch import nn
 
 from gancore import PluginError, component, compose, hookimpl, option
-from gancore.run.session import Run
+from gancore.run.loop import Run
 from gancore.testing import train
 from gancore.train.progress import Progress
 from gancore.train.sampling import draw_samples, sampling_network

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gancore import StoredData, compose
-from gancore.run.session import open_data, prepare
-from gancore.train.precision import Runtime
+from gancore.train.data import open_data
+from gancore.train.loop import Training
 from gancore.train.sampling import draw_samples
 
 
@@ -14,7 +14,7 @@ def distance_after(steps, size="16", **slots):
     widths = {"dcgan.width": 16, "dcgan-critic.width": 16, "latent.dim": 8, "sprites.count": 1}
     composition = compose(options={**widths, **slots.pop("options", {})}, settings={"batch": 16, "size": size}, **slots)
     data = open_data(composition)
-    training = prepare(composition, StoredData(data.samples), Runtime(torch.device("cpu")))
+    training = Training.of(composition, StoredData(data.samples))
     target, _ = data.take(torch.tensor([0]), torch.Generator())
     start = (draw_samples(training.context, 16, "test")[0] - target).square().mean().sqrt()
     for _ in range(steps):

@@ -13,8 +13,8 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gancore import compose, input_gradients
-from gancore.run.session import open_data, prepare
-from gancore.train.precision import Runtime
+from gancore.train.data import open_data
+from gancore.train.loop import Training
 
 torch.set_num_threads(1)
 CLOSE = 1e-13  # of the largest number of a tensor, in float64; each is a sum of some thousand products
@@ -211,7 +211,7 @@ def test_three_steps_of_training_end_at_the_weights_of_double_backward(monkeypat
         )  # fmt: skip
         data = open_data(composition)
         data = evolve(data, samples=data.samples.double().div(127.5).sub(1))
-        training = prepare(composition, data, Runtime(torch.device("cpu")))
+        training = Training.of(composition, data)
         for player in (training.context.gan.generator, training.context.gan.critic):
             player.network.double()
         start = training.context.gan.critic.network.score.weight.detach().clone()

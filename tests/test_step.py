@@ -177,12 +177,12 @@ def test_in_turn_makes_the_fakes_once_and_moves_the_generator_through_the_moved_
     network = training.context.gan.generator.network
     network.register_forward_hook(lambda module, given, made: seen.append(made))
     before = [weight.clone() for weight in training.context.gan.critic.parameters]
-    z, labels, made = draw_fakes(training.context, UpdateId(0, "critic"), reals(training))
+    fakes = draw_fakes(training.context, UpdateId(0, "critic"), reals(training))
     seen.clear()
     figures = update_in_turn(training.context, UpdateId(0, "critic"), reals(training))
     assert len(seen) == 1
-    assert torch.equal(seen[0], made.images)
-    scores = training.context.gan.critic.network(made.images, labels).score
+    assert torch.equal(seen[0], fakes.images)
+    scores = training.context.gan.critic.network(fakes.images, fakes.labels).score
     assert torch.allclose(figures["generator/score_fake"], scores.mean())
     assert not torch.allclose(figures["critic/score_fake"], scores.mean())
     assert any(not torch.equal(*pair) for pair in zip(before, training.context.gan.critic.parameters, strict=True))

@@ -8,8 +8,8 @@ import torch
 from attrs import evolve
 
 from gancore import compose
-from gancore.run.session import open_data, prepare
-from gancore.train.precision import Runtime
+from gancore.train.data import open_data
+from gancore.train.loop import Training
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -26,7 +26,7 @@ def pairs(name, loss, steps, prepare_data=lambda data: data):
     widths = {"dcgan.width": 8, "dcgan-critic.width": 8, "sprites.count": 200}
     composition = compose(loss=loss, options=widths, settings={"batch": 16})
     data = open_data(composition)
-    training = prepare(composition, prepare_data(data), Runtime(torch.device("cpu")))
+    training = Training.of(composition, prepare_data(data))
     for _ in range(steps):
         training.train_step()
     generator, body, score = twin(name).train(data.samples, steps, batch=16, width=8, log=None)

@@ -9,7 +9,7 @@ import torch
 from companions import Packing as Unlabelled
 
 from gancore import CompositionError, PluginError, component, compose, hookimpl
-from gancore.run.session import Run
+from gancore.run.loop import Run
 from gancore.testing import check_component, some_batch, train
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gancore.cli.console import say
 
 if TYPE_CHECKING:
-    from gancore.run.session import Run
+    from gancore.run.loop import Run
 
 SLOW = 1.0  # seconds of a first step above which the cost is said
 
 
-@contextmanager
-def cost_said(run: Run, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
-    """Say after the first step how long it took and what the whole run will take, where a step is slow.
+def cost_said(run: Run, clock: Callable[[], float] = time.monotonic) -> Callable[[], None]:
+    """Return the function to call after every step: after the first it says what the run takes, where that is slow.
 
-    Wraps `run.heartbeat`, which is called after every step; `clock` returns seconds.
+    `clock` returns seconds; the first step begins now.
     """
-    before, began, share = run.heartbeat, clock(), run.share
+    began, share = clock(), run.share
+    said = False
 
     def after_step() -> None:
-        run.heartbeat = before
-        before()
+        nonlocal said
+        if said:
+            return
+        said = True
         if (seconds := clock() - began) >= SLOW:
             say(cost_of(seconds, run.share - share, 1 - run.share))
 
-    run.heartbeat = after_step
-    yield
+    return after_step
 
 
 def cost_of(seconds: float, done: float, left: float) -> str:

@@ -13,7 +13,8 @@ from gancore.hardware.device import choose_runtime
 from gancore.plugins.slots import ROLES
 from gancore.recipe.compose import option_values
 from gancore.recipe.options import show
-from gancore.run.session import data_tags, open_data, prepare
+from gancore.run.session import open_data_of, prepare
+from gancore.train.data import data_tags
 
 if TYPE_CHECKING:
     from gancore.recipe.compose import Composition
@@ -23,7 +24,7 @@ def show_composition(composition: Composition, as_json: bool) -> None:
     """Print every choice and option with where it came from, the sizes of the networks, and the rules it breaks."""
     composition = guarded(composition)
     runtime = choose_runtime(composition.settings)
-    data = open_data(composition)
+    data = open_data_of(composition)
     training = prepare(composition, data, runtime)
     gan, plan = training.context.gan, training.context.plan
     weights = {role: sum(weight.numel() for weight in gan.player(role).parameters) for role in ROLES}

@@ -21,7 +21,7 @@ from gancore.recipe.compose import Composition
 from gancore.run import directory
 
 if TYPE_CHECKING:
-    from gancore.run.session import Run
+    from gancore.run.loop import Run
 
 LAUNCHER = "GANCORE_LAUNCHER"  # the variable that tells each process which process started it
 GRACE = 30.0  # seconds that the others have to end by themselves once one has failed

@@ -26,7 +26,9 @@ from gancore.run import directory
 
 if TYPE_CHECKING:
     from gancore.recipe.compose import Composition
-    from gancore.run.session import Run
+    from gancore.run.directory import Row
+    from gancore.run.loop import Run
+    from gancore.run.rows import Step
 
 PLACE = click.Path(path_type=Path)
 VARIANT_HELP = {
@@ -173,7 +175,7 @@ def begin(composition: Composition, words: Layer, out: Path | None, overwrite: b
     """Start a run; where torchrun starts its processes again after one was lost, take it up."""
     from gancore.distributed.launch import restarts
     from gancore.recipe.compose import may_run
-    from gancore.run.session import Run
+    from gancore.run.loop import Run
 
     if out is not None and restarts() and (out / directory.RECIPE).exists():
         return Run.resume(out, files=may_run(words))
@@ -183,7 +185,7 @@ def begin(composition: Composition, words: Layer, out: Path | None, overwrite: b
 def take_up(folder: Path, words: Layer, changed_data: bool) -> Run:
     """Resume a run with the settings of a command line."""
     from gancore.recipe.compose import may_run
-    from gancore.run.session import Run
+    from gancore.run.loop import Run
 
     return Run.resume(folder, [words], may_run(words), changed_data=changed_data)
 
@@ -216,11 +218,9 @@ def show_help(context: click.Context, words: Layer) -> None:
 
 def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     """Train a run to its end, telling how it goes; a signal ends it after the step, saved."""
-    from gancore.run.display import shown, with_notes
-
     first = run.training.step
     signals = stop_by_signal(run)
-    row: dict[str, Any] = {}
+    last: Row = {}
 
     settings = run.composition.settings
     if run.group.size > 1:
@@ -228,9 +228,18 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
 
         end_with_launcher(run)
     say(f"run {run.folder}: {describe(run)}")
-    with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout), cost_said(run):
-        for made in with_notes(run, shown(run)):
-            row = row if made is None else made
+    say_cost = cost_said(run)
+    with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout) as moved:
+
+        def keep(row: Row) -> None:
+            nonlocal last
+            last = row
+
+        def after_step(_: Step) -> None:
+            moved()
+            say_cost()
+
+        run.fit(on_row=keep, on_step=after_step)
     if signals.caught:
         if (stopped := run.folder / "samples" / "stopped.png").exists():
             say(f"samples in {stopped}, figures in {run.folder / 'metrics.jsonl'}")
@@ -239,9 +248,9 @@ def with_run(run: Run, as_json: bool, stall_timeout: int) -> None:
         sys.exit(128 + signals.caught[0])
     samples = run.folder / "samples" / "final.png"
     if as_json and run.group.is_main:
-        click.echo(json.dumps({"run": str(run.folder), "samples": str(samples), "seed": settings.seed, "last": row}))
-    last = run.training.step
-    done = f"done: {last} steps" if last > first or not first else f"nothing was trained: the run is at {run.position}"
+        click.echo(json.dumps({"run": str(run.folder), "samples": str(samples), "seed": settings.seed, "last": last}))
+    step = run.training.step
+    done = f"done: {step} steps" if step > first or not first else f"nothing was trained: the run is at {run.position}"
     say(f"{done}; samples in {samples}, figures in {run.folder / 'metrics.jsonl'}")
 
 

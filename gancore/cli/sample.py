@@ -51,7 +51,7 @@ def sample(
     if labels and known is not None:
         wanted = chosen_classes(labels, known)
 
-    from gancore.run.session import Run
+    from gancore.run.loop import Run
 
     opened = Run.load(run, device=device, files=lambda name: split_file(name)[0] in named)
     for text in opened.notes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,17 @@ from gancore.cli.console import complain
 from gancore.errors import GanError
 
 if TYPE_CHECKING:
-    from gancore.run.session import Run
+    from gancore.run.loop import Run
 
 STACKS = "stalled.txt"
 
 
 @contextmanager
-def stall_watch(run: Run, seconds: int) -> Iterator[None]:
-    """End the process, with exit code 1, where no step of a run ends for so many seconds; 0 waits for ever."""
+def stall_watch(run: Run, seconds: int) -> Iterator[Callable[[], object]]:
+    """End the process, with exit code 1, where no step of a run ends for so many seconds; 0 waits for ever.
+
+    Gives the function to call after every step.
+    """
     moved, over = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -40,12 +43,11 @@ def stall_watch(run: Run, seconds: int) -> Iterator[None]:
         os._exit(1)  # a thread that hangs would never let the interpreter end
 
     if not seconds:
-        yield
+        yield moved.set
         return
-    run.heartbeat = moved.set
     threading.Thread(target=wait, name="stall watch", daemon=True).start()
     try:
-        yield
+        yield moved.set
     finally:
         over.set()
         moved.set()

@@ -74,6 +74,8 @@ class ProcessGroup:
 
     def local_rows(self, rows: Tensor) -> Tensor:
         """Take this process's share of rows `[N, …]` that all have; all of them where they cannot be shared out."""
+        if self.size == 1:
+            return rows
         share, rest = divmod(len(rows), self.size)
         return rows if rest else rows[self.rank * share : (self.rank + 1) * share]
 

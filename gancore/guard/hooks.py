@@ -134,7 +134,7 @@ class Guarded(Implementation):
         try:
             if self.always or next(self.calls) < FEW or self.first_with_gradient(hook, given):
                 return self.watched(hook, given)
-            return self.ask(given)
+            return self.function(*self.arguments(given))
         except GanError:
             raise
         except (Exception, SystemExit) as error:
@@ -213,10 +213,8 @@ def versions(given: Mapping[str, Any]) -> Iterator[tuple[str, Tensor, int]]:
     """Yield every tensor that a hook is handed and may not write into, with the count of writes so far."""
     found = {name: value for name, value in given.items() if isinstance(value, Tensor)}
     if isinstance(batch := given.get("batch"), Batch):
-        for label in ("real", "fake"):
-            side = batch.__dict__.get(label)
-            about = {} if side is None else {**side.__dict__}
-            found |= {f"batch.{label}.{name}": value for name, value in about.items() if isinstance(value, Tensor)}
+        for label, side in batch.sides.items():
+            found |= {f"batch.{label}.{name}": value for name, value in side.computed().items()}
     for name, tensor in found.items():
         if not tensor.is_inference():
             yield name, tensor, tensor._version  # noqa: SLF001

@@ -44,12 +44,18 @@ class Implementation:
     function: Callable[..., Any]
     wants: tuple[str, ...]
 
+    def arguments(self, given: Mapping[str, Any]) -> list[Any]:
+        """Pick what the method wants; what is given as a maker is made for this component."""
+        name = self.chosen.name
+        picked = []
+        for want in self.wants:
+            value = given[want]
+            picked.append(value(name) if want in PER_COMPONENT else value)
+        return picked
+
     def ask(self, given: Mapping[str, Any]) -> Any:
         """Call the method with the arguments it takes."""
-        if PER_COMPONENT.isdisjoint(self.wants):
-            return self.function(*map(given.__getitem__, self.wants))
-        name = self.chosen.name
-        return self.function(*[given[want](name) if want in PER_COMPONENT else given[want] for want in self.wants])
+        return self.function(*self.arguments(given))
 
     def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
         """Call the method with the arguments it takes.
@@ -114,25 +120,48 @@ class Hooks:
 
     def first(self, hook: str, *, only: str | None = None, **given: Any) -> Any:
         """Return the first result that is not None. `only` calls one player's components."""
-        for implementation in self.implementations(hook, only):
-            if (answer := self.ask(implementation, hook, given)) is not None:
-                return answer
+        before = self.asked
+        try:
+            for each in self.implementations(hook, only):
+                self.asked = each.chosen
+                answer = each(hook, given)
+                if answer is not None:
+                    return answer
+        finally:
+            self.asked = before
         return None
 
     def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
         """Pass `values` through every component. A result replaces them; several are a tuple."""
+        found = self.implementations(hook)
+        if not found:
+            return values
         given |= values
-        for implementation in self.implementations(hook):
-            answer = self.ask(implementation, hook, given)
-            if answer is None:
-                continue
-            if len(values) == 1 or (hook in FIRST_ALONE and not isinstance(answer, tuple)):
-                answer = (answer, *list(values.values())[1:])
-            values = dict(zip(values, answer, strict=True))
-            given |= values
+        before = self.asked
+        try:
+            for each in found:
+                self.asked = each.chosen
+                answer = each(hook, given)
+                if answer is None:
+                    continue
+                if len(values) == 1 or (hook in FIRST_ALONE and not isinstance(answer, tuple)):
+                    answer = (answer, *list(values.values())[1:])
+                values = dict(zip(values, answer, strict=True))
+                given |= values
+        finally:
+            self.asked = before
         return values
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
-        """Return (name of the component, result) for every result that is not None."""
-        answers = [(each.chosen.name, self.ask(each, hook, given)) for each in self.implementations(hook)]
-        return [each for each in answers if each[1] is not None]
+        """Return (name of the component, result) for every result that is not None, in calling order."""
+        answers = []
+        before = self.asked
+        try:
+            for each in self.implementations(hook):
+                self.asked = each.chosen
+                answer = each(hook, given)
+                if answer is not None:
+                    answers.append((each.chosen.name, answer))
+        finally:
+            self.asked = before
+        return answers

@@ -1,18 +1,18 @@
-"""How a run shows itself while it trains: a live line on a terminal, plain lines otherwise, and its notes."""
+"""Show a run on stderr while it trains: a live line on a terminal, plain lines otherwise, and its
+notes.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Self
 
 from gancore.errors import clean
 from gancore.process.standard_streams import write_line
 from gancore.run.directory import Row
-
-if TYPE_CHECKING:
-    from gancore.run.session import Run
+from gancore.run.rows import Step
 
 PLAIN_LINES = 20  # in a whole run, by its share
 PAUSE = 30.0  # seconds between two plain lines at most, at first
@@ -36,12 +36,6 @@ def speed(images: float) -> str:
     return f"{images:.0f} images/s" if images >= 10 else f"{images:.1f} images/s"
 
 
-def left(run: Run, seconds: float, share: float) -> str:
-    """Estimate the time left, from the part done beyond `share` in so many seconds."""
-    done = run.share - share
-    return f"{duration(seconds * (1 - run.share) / done if done > 0 else 0)} left"
-
-
 def duration(seconds: float) -> str:
     """Write a duration as mm:ss, or h:mm:ss from an hour on."""
     minutes, rest = divmod(int(seconds), 60)
@@ -49,73 +43,120 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
-def shown(run: Run) -> Iterator[Row | None]:
-    """Make the steps of a run and yield as `run.steps()` does, while it is shown on stderr.
+class Display:
+    """Show nothing.
 
-    Of several processes only the one that leads shows anything.
+    As a context manager it lasts as long as a run trains; `fit` calls it after rows and steps.
     """
-    if not run.group.is_main:
-        return run.steps()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def on_row(self, row: Row) -> None:
+        """Take a metrics row."""
+
+    def on_step(self, step: Step) -> None:
+        """Take what a step has left; its row, where it has one, came before."""
+
+
+class PlainLines(Display):
+    """Write about twenty plain lines in a run, more where that would be a long silence, and each
+    note at once.
+
+    No silence is longer than half a minute in the first five minutes, and than a tenth of the time
+    since the start later. `share` says how much of the run was done before.
+    """
+
+    def __init__(
+        self,
+        notes: Sequence[str],
+        share: float,
+        write: Callable[[str], object] = write_line,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._notes, self._share = notes, share
+        self._write, self._clock = write, clock
+        self._began = self._written = clock()
+        self._part = -1  # of PLAIN_LINES
+        self._row: Row = {}
+        self._noted = 0
+
+    def __enter__(self) -> Self:
+        self._write_notes()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._write_notes()
+
+    def on_row(self, row: Row) -> None:
+        """Keep a row to write it with its step."""
+        self._row = row
+
+    def on_step(self, step: Step) -> None:
+        """Write a line where one is due, then what was noted."""
+        now = self._clock()
+        row = self._row if self._row.get("step") == step.number else None
+        part = int(step.share * PLAIN_LINES)
+        silent = now - self._written >= max(PAUSE, (now - self._began) / RARER)
+        if silent or (row is not None and part > self._part):
+            seconds = now - self._began
+            line = summary(row) if row else f"step {step.number}  {speed(step.images / seconds)}"
+            self._write(f"{line}  {self._left(seconds, step.share)}")
+            self._written = now
+            self._part = part
+        self._write_notes()
+
+    def _left(self, seconds: float, share: float) -> str:
+        """Estimate the time left, from the part done in so many seconds."""
+        done = share - self._share
+        return f"{duration(seconds * (1 - share) / done if done > 0 else 0)} left"
+
+    def _write_notes(self) -> None:
+        while self._noted < len(self._notes):
+            write_line(f"note: {clean(self._notes[self._noted])}")
+            self._noted += 1
+
+
+class LiveBar(PlainLines):
+    """Show a progress bar that disappears at the end, and write each note above it."""
+
+    def __enter__(self) -> Self:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}", markup=False),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._write_notes()
+        self._bar.start()
+        self._task = self._bar.add_task("", total=1.0)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+        self._write_notes()
+
+    def on_row(self, row: Row) -> None:
+        """Describe the bar by the newest row."""
+        self._bar.update(self._task, description=summary(row))
+
+    def on_step(self, step: Step) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=step.share)
+        self._write_notes()
+
+
+def display_of(notes: Sequence[str], share: float, wanted: bool) -> Display:
+    """Return how a run is shown: by a bar where stderr is a terminal, by plain lines elsewhere, or
+    not at all.
+    """
+    if not wanted:
+        return Display()
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    return live_steps(run) if terminal else plain_steps(run, write_line)
-
-
-def with_notes(run: Run, steps: Iterator[Row | None]) -> Iterator[Row | None]:
-    """Yield the steps of a run, and write each of its notes as soon as it is there."""
-    told = 0
-
-    def tell() -> None:
-        nonlocal told
-        for text in run.notes[told:] if run.group.is_main else ():
-            write_line(f"note: {clean(text)}")
-        told = len(run.notes)
-
-    tell()
-    try:
-        for made in steps:
-            tell()
-            yield made
-    finally:
-        tell()
-
-
-def plain_steps(
-    run: Run, write: Callable[[str], object], clock: Callable[[], float] = time.monotonic
-) -> Iterator[Row | None]:
-    """Yield the steps, writing about twenty plain lines in a run, and more where that would be a long silence.
-
-    None is longer than half a minute in the first five minutes, and than a tenth of the time since the start later.
-    """
-    began = written = clock()
-    share, first, told = run.share, run.training.batches, -1
-    for made in run.steps():
-        now = clock()
-        part = int(run.share * PLAIN_LINES)
-        if made is not None and part > told:
-            line = summary(made)
-        elif now - written >= max(PAUSE, (now - began) / RARER):
-            images = (run.training.batches - first) * run.composition.settings.batch
-            line = summary(made) if made is not None else f"step {run.training.step}  {speed(images / (now - began))}"
-        else:
-            line = ""
-        if line:
-            write(f"{line}  {left(run, now - began, share)}")
-            written = now
-            told = part
-        yield made
-
-
-def live_steps(run: Run) -> Iterator[Row | None]:
-    """Yield the steps under a progress bar."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (BarColumn(bar_width=24), TextColumn("{task.description}", markup=False), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        for made in run.steps():
-            if made is None:
-                bar.update(task, completed=run.share)
-            else:
-                bar.update(task, completed=run.share, description=summary(made))
-            yield made
+    return LiveBar(notes, share) if terminal else PlainLines(notes, share)

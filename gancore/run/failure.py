@@ -1,4 +1,6 @@
-"""A step that failed: its traceback is kept, and a short error names the component, the hook and the step."""
+"""A step that failed: its traceback is kept, and a short error names the component, the hook and
+the step.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,15 @@ UPDATES = {
     "update_both": "the update of both players",
     "update_in_turn": "the update of both players",
     "draw_samples": "the drawing of samples",
-    "_row": "the measuring of a row",
+    "make_row": "the measuring of a row",
     "save": "the saving of a checkpoint",
 }
 
 
 def report(error: Exception, folder: Path, training: Training, chosen: Sequence[Component]) -> Exception:
-    """Keep the traceback in `failed/step-N/` and return what to tell; our own errors, which have no cause, stay.
+    """Keep the traceback in `failed/step-N/` and return what to tell.
+
+    Our own errors, which have no cause, stay.
 
     So do those of the disk, which name their file themselves.
     """
@@ -66,7 +70,7 @@ def keep_traceback(error: Exception, folder: Path, step: int) -> Path | None:
     return path
 
 
-# ── memory that ends ──────────────────────────────────────────────────────────────────────────────────────────
+# ── memory that ends ─────────────────────────────────────────────────────────────────────────
 
 
 def explain_memory(error: BaseException, training: Training) -> GanError | None:
@@ -87,9 +91,11 @@ def explain_memory(error: BaseException, training: Training) -> GanError | None:
 
 @contextmanager
 def memory_explained(doing: str, origins: Mapping[str, str]) -> Iterator[None]:
-    """Raise UsageError where memory ends while data or networks are made, with the options that ask for so much.
+    """Raise UsageError where memory ends while data or networks are made, with the options that ask
+    for so much.
 
-    `origins` says where each option was given, as `Composition.origins` does; those of the command line are named.
+    `origins` says where each option was given, as `Composition.origins` does; those of the command
+    line are named.
     """
     try:
         yield
@@ -103,10 +109,13 @@ def memory_explained(doing: str, origins: Mapping[str, str]) -> Iterator[None]:
 
 
 def expect_weights_fit(weights: int, origins: Mapping[str, str]) -> None:
-    """Raise UsageError for networks on the CPU whose weights and gradients are more than the machine's memory."""
+    """Raise UsageError for networks on the CPU whose weights and gradients are more than the
+    machine's memory.
+    """
     needed, total = 8 * weights, machine_memory()  # float32 each
     if total and needed > total:
-        what = f"the networks have {weights:,} weights, which take {needed / 2**30:,.0f} GiB with their gradients"
+        size = f"{needed / 2**30:,.0f} GiB"
+        what = f"the networks have {weights:,} weights, which take {size} with their gradients"
         raise UsageError(what, where=_machine(), fix=_smaller(origins))
 
 

@@ -1,4 +1,6 @@
-"""A stored run, opened to look at and not to train: no optimisers, and the critic only where something asks for it."""
+"""A stored run, opened to look at and not to train: no optimisers, and the critic only where
+something asks for it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class OpenedGAN(GAN):
-    """The players of a stored run, without optimisers. The critic is built when it is first asked for."""
+    """The players of a stored run, without optimisers.
+
+    The critic is built when it is first asked for.
+    """
 
     def __init__(self, generator: Player, device: torch.device, make_critic: Callable[[], Player]) -> None:
         self.generator = generator
@@ -40,7 +45,7 @@ class OpenedGAN(GAN):
 
 
 def stored_plan(composition: Composition, streams: Streams, snapshot: Snapshot) -> Plan:
-    """Return the plan of a stored run, whose data need not be there. `draw_reals` gives zeros."""
+    """Return the plan of a stored run, whose data need not be there. `plan.reals` gives zeros."""
     state = snapshot.state
     label_sets = tuple(LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"])
     return make_plan(composition.hooks, streams, state["shape"], label_sets, composition.settings.batch, None)
@@ -49,7 +54,10 @@ def stored_plan(composition: Composition, streams: Streams, snapshot: Snapshot) 
 def open_players(
     composition: Composition, plan: Plan, streams: Streams, runtime: Runtime, snapshot: Snapshot
 ) -> tuple[GAN, Runtime]:
-    """Build the generator, and say how to build the critic; also return the runtime as the generator bears it."""
+    """Build the generator, and say how to build the critic.
+
+    Also return the runtime as the generator bears it.
+    """
     hooks, device, wish = composition.hooks, runtime.device, composition.settings.channels_last
 
     def make_critic() -> Player:
@@ -66,6 +74,8 @@ def open_players(
 
 
 def open_generator(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
-    """Build the generator alone, beside a critic that is none, for samples of a run whose plugins are not all there."""
+    """Build the generator alone, beside a critic that is none, for samples of a run whose plugins
+    are not all there.
+    """
     generator = Player("generator", build_generator(hooks, plan, streams).to(device), nn.ModuleDict())
     return GAN(generator, Player("critic", nn.Identity(), nn.ModuleDict()), device)

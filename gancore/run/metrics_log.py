@@ -21,9 +21,12 @@ MOST_WAITING = 1 << 24  # bytes of rows that are kept in memory while the disk i
 
 
 class MetricsLog:
-    """A log of so many rows, the last of them at `step`; opened, it forgets what a lost run wrote after them.
+    """A log of so many rows, the last of them at `step`.
 
-    `notes` says so where the file holds fewer rows than that: they are counted on, yet not made again.
+    Opened, it forgets what a lost run wrote after them.
+
+    `notes` says so where the file holds fewer rows than that: they are counted on, yet not made
+    again.
     """
 
     def __init__(self, path: Path, rows: int, step: float = math.inf) -> None:
@@ -41,11 +44,14 @@ class MetricsLog:
         self.rows, self.waiting, self._end = rows, b"", sum(map(len, kept))
         os.ftruncate(self._descriptor, self._end)
         if len(kept) < rows:
-            what = f"{self._path.name} holds {len(kept)} of the {rows} rows up to step {step}; the others are lost"
-            self.notes.append(what)
+            held = f"{self._path.name} holds {len(kept)} of the {rows} rows up to step {step}"
+            self.notes.append(f"{held}; the others are lost")
 
     def write(self, row: Row) -> str:
-        """Append one row; where the disk takes none it waits for the next, and the reason is returned, once."""
+        """Append one row.
+
+        Where the disk takes none it waits for the next, and the reason is returned, once.
+        """
         told = bool(self.waiting)
         self.waiting += (json.dumps(row, allow_nan=False) + "\n").encode()
         self.rows += 1
@@ -85,7 +91,11 @@ def _step_of(line: bytes) -> int:
 def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
     """Turn figures into numbers, with one wait for the device."""
     tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
-    device = max((value.device for value in tensors.values()), key=lambda each: each.type != "cpu", default=None)
+    device = max(
+        (value.device for value in tensors.values()),
+        key=lambda each: each.type != "cpu",
+        default=None,
+    )
     if device is None or device.type == "cpu":
         found = {name: float(value) for name, value in tensors.items()}
     else:

@@ -1,4 +1,6 @@
-"""What is kept of a run that failed: `failed/step-N/`, beside the good checkpoints and never one of them."""
+"""What is kept of a run that failed: `failed/step-N/`, beside the good checkpoints and never one of
+them.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +26,22 @@ from gancore.train.sampling import draw_samples
 LARGE = 1e4  # scores beyond this come of a critic that runs away
 
 
-# ── numbers that are no longer finite ─────────────────────────────────────────────────────────────────────────
+# ── numbers that are no longer finite ────────────────────────────────────────────────────────
 
 
 def keep_numbers(
-    folder: Path, training: Training, error: NumbersError, capture: Callable[[], Snapshot], plugins: dict[str, Any]
+    folder: Path,
+    training: Training,
+    error: NumbersError,
+    capture: Callable[[], Snapshot],
+    plugins: dict[str, Any],
 ) -> Path | None:
-    """Write weights, the last reals and a report below a run's `failed/`; return where, None where it cannot be had.
+    """Write weights, the last reals and a report below a run's `failed/`.
 
-    The networks are used once more, in training mode: whoever goes on restores them from a checkpoint first.
+    Return where, None where it cannot be had.
+
+    The networks are used once more, in training mode: whoever goes on restores them from a
+    checkpoint first.
     """
     place = folder / directory.FAILED / verified.name_of(training.step)
     with suppress(OSError):
@@ -50,7 +59,9 @@ def keep_numbers(
 
 
 def last_reals(training: Training) -> tuple[Tensor, Tensor]:
-    """Gather the reals of the newest batch again, on the CPU: samples `[N, *shape]`, labels `[N, L]`."""
+    """Gather the reals of the newest batch again, on the CPU: samples `[N, *shape]`, labels `[N,
+    L]`.
+    """
     if training.context.data is None:
         return torch.empty(0), torch.empty(0, 0)
     samples, labels = training.reals(max(0, training.batches - 1))()
@@ -58,7 +69,9 @@ def last_reals(training: Training) -> tuple[Tensor, Tensor]:
 
 
 def findings(training: Training) -> Iterator[str]:
-    """Say what a person would look for: rates, ranges, and in each player the first thing that is not finite."""
+    """Say what a person would look for: rates, ranges, and in each player the first thing that is
+    not finite.
+    """
     gan, broken = training.context.gan, False
     for role in ROLES:
         rates = ", ".join(f"{group['lr']:.4g}" for group in gan.player(role).optimizer.param_groups)
@@ -66,14 +79,16 @@ def findings(training: Training) -> Iterator[str]:
         wrong = [(name, weight) for name, weight in gan.player(role).state_dict().items() if not _finite(weight)]
         if wrong:
             broken, (name, weight) = True, wrong[0]
-            yield f"{role}: {int((~weight.isfinite()).sum())} of {weight.numel()} numbers of {name} are not finite"
+            count = int((~weight.isfinite()).sum())
+            yield f"{role}: {count} of {weight.numel()} numbers of {name} are not finite"
     samples, labels = last_reals(training)
     yield f"reals: {_range(samples)}"
     with torch.no_grad():
         made = draw_samples(training.context, training.context.plan.batch, "measure")[0]
         yield f"samples: {_range(made)}"
         reals = samples.to(gan.device), labels.to(gan.device)
-        yield f"critic: first module whose output is not finite: {first_wrong(gan.critic.network, *reals)}"
+        module = first_wrong(gan.critic.network, *reals)
+        yield f"critic: first module whose output is not finite: {module}"
         scores = gan.critic.network(*reals).score
     yield f"critic: scores of reals {_range(scores)}"
     yield "likely: " + likely_cause(training, broken, scores)
@@ -84,7 +99,8 @@ def likely_cause(training: Training, broken: bool, scores: Tensor) -> str:
     if broken:
         return "an update took a weight out of range: a learning rate that is too high"
     if _finite(scores) and scores.abs().max() > LARGE:
-        return "the critic runs away: a constraint on its slope, or a lower learning rate of the critic"
+        remedy = "a constraint on its slope, or a lower learning rate of the critic"
+        return f"the critic runs away: {remedy}"
     if training.context.runtime.precision in HALF:
         return f"{training.context.runtime.precision} overflowed: --precision fp32"
     return "a term itself: the logarithm of 0 (use logits), or the slope of a root at 0 (add ε inside it)"
@@ -121,7 +137,7 @@ def _range(values: Tensor) -> str:
     return f"from {values.min():.4g} to {values.max():.4g}, mean {values.float().mean():.4g}"
 
 
-# ── room on the disk ──────────────────────────────────────────────────────────────────────────────────────────
+# ── room on the disk ─────────────────────────────────────────────────────────────────────────
 
 
 def room_note(folder: Path, training: Training) -> list[str]:

@@ -1,4 +1,4 @@
-"""The process that trained a run before: how it ended, and whether this one computes the same bits."""
+"""The process that trained a run before: how it ended, and whether this one computes alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def remarks(folder: Path, step: int, device: torch.device, manifest: Mapping[str, Any]) -> list[str]:
-    """Say what a run that is taken up at `step` should tell: an end without closing, other versions, another machine.
+    """Say what a run that is taken up at `step` should tell: an end without closing, other
+    versions, another machine.
 
     `manifest` is that of the checkpoint.
     """

@@ -29,7 +29,7 @@ from gancore.recipe.settings import RESUMABLE
 from gancore.recipe.toml import Layer, layer_of, read_recipe
 from gancore.run import directory
 from gancore.run.directory import Row, rows_in
-from gancore.run.session import Run
+from gancore.run.loop import Run
 
 LENGTH = {"steps", "epochs"}
 OF_AN_ARM = ("arm ", "--vary ")  # how the origins of layers that vary begin

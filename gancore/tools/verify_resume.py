@@ -1,4 +1,6 @@
-"""Whether a composition resumes exactly: one run in one go, one in two goes, and everything they left compared."""
+"""Whether a composition resumes exactly: one run in one go, one in two goes, and everything they
+left compared.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from attrs import define, frozen
+from attrs import frozen
 from torch import Tensor
 
 from gancore.errors import GanError
@@ -21,9 +23,9 @@ from gancore.recipe.toml import layer_of
 from gancore.run import directory
 from gancore.run.checkpoint import reader, verified, writer
 from gancore.run.directory import Row, rows_in
-from gancore.run.session import Run
+from gancore.run.loop import Run
+from gancore.run.rows import Step
 from gancore.tools.sweep import end_with_parent, train
-from gancore.train.context import Figures
 
 CLOCK = {"seconds", "images_per_second"}  # the only figures of a row that may differ
 PICTURES = (".png", ".svg", ".gif")
@@ -32,7 +34,10 @@ SHOWN = 3  # differing tensors, values, rows that are named
 
 @frozen
 class Verdict:
-    """What two runs of one composition have in common; `differences` is empty where that is every bit."""
+    """What two runs of one composition have in common.
+
+    `differences` is empty where that is every bit.
+    """
 
     steps: int
     tensors: int
@@ -43,20 +48,17 @@ class Verdict:
     suspects: tuple[str, ...] = ()  # components with fields that are not saved
 
 
-@define(eq=False, repr=False)
-class Interrupted(Run):
-    """A run that is told to end during its step number `last`, as a signal would tell it."""
+def fit_until(run: Run, last: int) -> Run:
+    """Train a run until after step number `last`, as a signal during that step would end it."""
 
-    last: int = 0
+    def stop(step: Step) -> None:
+        run.stop_after_step = step.number >= last
 
-    def _advance(self) -> Figures:
-        figures = super()._advance()
-        self.stop_after_step = self.training.step >= self.last
-        return figures
+    return run.fit(on_step=stop, progress=False)
 
 
 def trial_recipe(composition: Composition, steps: int) -> dict[str, Any]:
-    """Return the resolved recipe of a trial of 2·steps, with rows and pictures on both sides of its middle."""
+    """Return the recipe of a trial of 2·steps, with rows and pictures in both halves."""
     settings = {"steps": 2 * steps, "epochs": 0, "save-every": 2 * steps, "log-every": 2}
     settings |= {"sample-every": steps // 2 + 1, "sample-epochs": 0}
     recipe = composition.recipe()
@@ -64,18 +66,22 @@ def trial_recipe(composition: Composition, steps: int) -> dict[str, Any]:
 
 
 def verify(
-    composition: Composition, steps: int, folder: Path, tell: Callable[[str], object] = lambda _: None
+    composition: Composition,
+    steps: int,
+    folder: Path,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> Verdict:
-    """Train 2·steps at once, and steps, then the others in a fresh process, below `folder`; compare what they left.
+    """Train 2·steps at once, and steps, then the others in a fresh process; compare what they left.
 
-    `tell` hears what is done next. Raises GanError where one of the runs fails.
+    Both runs lie below `folder`. `tell` is called with what is done next. Raises GanError where
+    one of the runs fails.
     """
     recipe = trial_recipe(composition, steps)
-    whole, parts = folder / "at-once" / "run", folder / "in-two-goes" / "run"  # pictures may bear the folder's name
+    whole = folder / "at-once" / "run"  # of one name, as pictures may bear the folder's
+    parts = folder / "in-two-goes" / "run"
     tell(f"{steps} steps, to be interrupted")
-    first = Interrupted.start(resolve([layer_of("trial", recipe)], exact=True), parts)
-    first.last = steps
-    if first.fit(progress=False).training.step < steps:
+    first = Run.start(resolve([layer_of("trial", recipe)], exact=True), parts)
+    if fit_until(first, steps).training.step < steps:
         ended = f"the run ends by itself at step {first.training.step}, before it could be interrupted"
         raise GanError(ended, fix=f"--steps {max(1, first.training.step // 2)}, or leave out what ends it")
     tell(f"{steps} more in a fresh process")
@@ -114,11 +120,13 @@ def suspects(composition: Composition) -> list[str]:
     return [each.name for each in composition.chosen if cached_fields(type(each.component))]
 
 
-# ── what two runs left ────────────────────────────────────────────────────────────────────────────────────────
+# ── what two runs left ───────────────────────────────────────────────────────────────────────
 
 
 def differences(whole: Path, parts: Path) -> list[str]:
-    """Say what differs between two runs: newest checkpoint, rows apart from the clock, and every picture's bytes."""
+    """Say what differs between two runs: newest checkpoint, rows apart from the clock, and every
+    picture's bytes.
+    """
     one, other = (writer.steps(folder / directory.CHECKPOINTS)[-1] for folder in (whole, parts))
     if one.name != other.name:
         return [f"one ends at {one.name}, the other at {other.name}"]
@@ -138,7 +146,10 @@ def differences(whole: Path, parts: Path) -> list[str]:
 
 
 def tensor_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """Say which tensors of one file differ and by how much at most, absolutely and relatively; '' for none."""
+    """Say which tensors of one file differ and by how much at most, absolutely and relatively.
+
+    '' for none.
+    """
     names = [*expected, *(name for name in found if name not in expected)]
     wrong = [name for name in names if not _same_bits(expected.get(name), found.get(name))]
     if not wrong:
@@ -149,7 +160,10 @@ def tensor_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor
             one, other = expected[name].double(), found[name].double()
             gap = (one - other).abs().flatten()
             largest = max(largest, float(gap.max()))
-            relative = max(relative, float((gap / torch.maximum(one.abs(), other.abs()).flatten()).nan_to_num().max()))
+            relative = max(
+                relative,
+                float((gap / torch.maximum(one.abs(), other.abs()).flatten()).nan_to_num().max()),
+            )
     shown = ", ".join(wrong[:SHOWN]) + (", …" if len(wrong) > SHOWN else "")
     most = f"by at most {largest:.3g}, and {relative:.3g} of a value"
     return f"{len(wrong)} of {len(names)} tensors differ, {most}: {shown}"

@@ -1,34 +1,37 @@
-"""What a term is given: the two sides of an update, each computed when it is first asked for, and only once."""
+"""What a term is given: the two sides of an update, each computed when it is first asked for, and
+only once.
+"""
 
 from __future__ import annotations
 
-import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from attrs import define, field, frozen
 from torch import Tensor
 
-from gancore.distributed.group import SINGLE_PROCESS, ProcessGroup
 from gancore.errors import PluginError
-from gancore.train.networks import CriticOutput
+from gancore.train.latents import draw_latent
 from gancore.train.rng import fork_state, seed_globally
 
 if TYPE_CHECKING:
+    from gancore.distributed.group import ProcessGroup
     from gancore.plugins.calling import Hooks
     from gancore.plugins.slots import Role
-    from gancore.train.networks import GAN, Player
+    from gancore.train.context import Figures, Reals, TrainingContext
+    from gancore.train.networks import GAN, CriticOutput, Player
     from gancore.train.plan import Plan
     from gancore.train.rng import Streams
 
 
 @frozen(eq=False)
 class Sample:
-    """What a generator may return instead of a plain tensor: samples and, for components that ask, its insides."""
+    """What a generator may return instead of a plain tensor: samples and, for components that ask,
+    its insides.
+    """
 
     images: Tensor
     extras: Mapping[str, Tensor] = field(factory=dict)
@@ -39,9 +42,28 @@ def as_sample(made: Tensor | Sample) -> Sample:
     return made if isinstance(made, Sample) else Sample(made)
 
 
+@frozen(eq=False)
+class Fakes:
+    """The fakes of an update `[N, *shape]`, their labels `[N, L]`, and what they were made of and
+    with.
+
+    Fakes that a component put in the place of those just made have no latents `z` and no `extras`.
+    """
+
+    images: Tensor
+    labels: Tensor
+    z: Tensor | None = None
+    extras: Mapping[str, Tensor] = field(factory=dict)
+
+    def detach(self) -> Fakes:
+        """Return the same fakes without their graph."""
+        extras = {name: extra.detach() for name, extra in self.extras.items()}
+        return Fakes(self.images.detach(), self.labels, self.z, extras)
+
+
 @frozen
 class UpdateId:
-    """Where in a run randomness is drawn: iteration, player, and which of its updates in this iteration."""
+    """Which update of a run this is: iteration, player, and the update's place in the iteration."""
 
     step: int
     role: Role = "critic"
@@ -49,86 +71,112 @@ class UpdateId:
 
     @property
     def key(self) -> tuple[int, str, int]:
-        """What the numbers of this update are derived from."""
+        """The part of a random stream's key that belongs to this update."""
         return self.step, self.role, self.index
 
 
-@define(eq=False, slots=False)
+@define(eq=False)
 class Side:
     """The reals or the fakes of one update.
 
-    `images [N, *shape]` and `labels [N, L]` are as the data or the generator made them, before any view; `z [N, Z]`
-    and `extras` for fakes, unless a component showed the critic others than those just made. A view may have other
-    rows, M of them: `view`, `view_labels [M, L]`, and all that the critic and its targets say have those.
+    `images [N, *shape]` and `labels [N, L]` are as the data or the generator made them, before any
+    view; `z [N, Z]` and `extras` for fakes, unless a component showed the critic others than those
+    just made. A view may have other rows, M of them: `view`, `view_labels [M, L]`, and the critic's
+    output and targets have those.
     """
 
-    _batch: weakref.ref[Batch] = field(repr=False)  # weak, so that an update's graph is freed without the collector
     real: bool
-    images: Tensor
-    labels: Tensor
-    z: Tensor | None = None
-    extras: Mapping[str, Tensor] = field(factory=dict)
+    z: Tensor | None = field(repr=False)
+    extras: Mapping[str, Tensor] = field(repr=False)
+    _samples: Callable[[], tuple[Tensor, Tensor]] = field(repr=False)  # images and labels
+    _batch: Batch | None = field(repr=False)  # None once the update is over
+    _view: Tensor | None = field(init=False, repr=False, default=None)
+    _view_labels: Tensor | None = field(init=False, repr=False, default=None)
+    _out: CriticOutput | None = field(init=False, repr=False, default=None)
+    _targets: Tensor | None = field(init=False, repr=False, default=None)
+    _weights: Tensor | None = field(init=False, repr=False, default=None)
 
     @property
     def batch(self) -> Batch:
-        """The update this side belongs to."""
-        batch = self._batch()
-        if batch is None:
+        """The batch this side belongs to. Raises ReferenceError once its update is over."""
+        if self._batch is None:
             raise ReferenceError("the update this side belonged to is over")
-        return batch
+        return self._batch
 
-    def apply_view(self, images: Tensor) -> Tensor:
-        """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
-        view: Tensor = self._through_view(images)["images"]
-        return view
+    @property
+    def images(self) -> Tensor:
+        """The samples `[N, *shape]`, before any view."""
+        return self._samples()[0]
 
-    def _through_view(self, images: Tensor) -> dict[str, Any]:
-        return self._fold("critic_view", {"images": images, "labels": self.labels})
+    @property
+    def labels(self) -> Tensor:
+        """The labels `[N, L]` of the samples."""
+        return self._samples()[1]
 
-    def _fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
-        """Fold a hook over values of this side, with its own numbers and those it shares with the other."""
-        batch = self.batch
-        own, shared = batch.component_rng("real" if self.real else "fake"), batch.component_rng("both")
-        return batch.hooks.fold(hook, values, step=batch.update_id.step, rng=own, shared_rng=shared, **given)
-
-    @cached_property
+    @property
     def view(self) -> Tensor:
         """What the critic is shown: the images after every `critic_view`."""
-        view: Tensor = self._shown["images"]
-        return view
+        if self._view is None:
+            images, labels = self._samples()
+            shown = self._fold("critic_view", {"images": images, "labels": labels})
+            view: Tensor = shown["images"]
+            labels = shown["labels"]
+            rows = len(view)
+            self._view = view
+            self._view_labels = labels if len(labels) == rows else labels.new_empty(rows, 0)
+        return self._view
 
-    @cached_property
+    @property
     def view_labels(self) -> Tensor:
-        """The labels `[M, L]` of the view: those of the samples, or those that a `critic_view` returned with it.
+        """The labels `[M, L]` of the view: those of the samples, or those that a `critic_view`
+        returned with it.
 
         `[M, 0]` where a component changed the rows of the view and returned no labels for them.
         """
-        labels: Tensor = self._shown["labels"]
-        rows = len(self.view)
-        return labels if len(labels) == rows else labels.new_empty(rows, 0)
+        if self._view_labels is None:
+            self.view  # noqa: B018 - sets both
+        assert self._view_labels is not None
+        return self._view_labels
 
-    @cached_property
-    def _shown(self) -> dict[str, Any]:
-        return self._through_view(self.images)
+    def apply_view(self, images: Tensor) -> Tensor:
+        """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
+        view: Tensor = self._fold("critic_view", {"images": images, "labels": self.labels})["images"]
+        return view
 
-    @cached_property
+    @property
     def out(self) -> CriticOutput:
-        """The critic's answer to the view. For reals in the generator's update it carries no graph.
+        """The critic's output for the view.
 
-        It moves the critic's buffers where the loss asks for it first.
+        For reals in the generator's update it carries no graph.
+
+        The pass updates the critic's buffers where the loss is the first to ask for it.
         """
-        batch = self.batch
-        graphless = self.real and batch.update_id.role == "generator"
-        by_loss = batch.hooks.asked is not None and batch.hooks.asked.kind == "loss"
-        name = "real" if self.real else "fake"
-        with torch.no_grad() if graphless else nullcontext():
-            answer: CriticOutput = batch.forward_pass(batch.gan.critic, self.view, self.view_labels, (name,), by_loss)
-        return answer
+        if self._out is None:
+            batch, asked = self.batch, self.batch.hooks.asked
+            graphless = self.real and batch.update_id.role == "generator"
+            by_loss = asked is not None and asked.kind == "loss"
+            view, labels = self.view, self.view_labels
+            key = ("real" if self.real else "fake",)
+            with torch.no_grad() if graphless else nullcontext():
+                self._out = batch.forward_pass(batch.gan.critic, view, labels, key, by_loss)
+        return self._out
+
+    def set_samples(self, images: Tensor, labels: Tensor | None = None) -> None:
+        """Take other samples in place of those at hand, as a test does before any is viewed."""
+        samples = (images, self.labels if labels is None else labels)
+        self._samples = lambda: samples
+
+    def set_output(self, out: CriticOutput, labels: Tensor | None = None) -> None:
+        """Take an output, and labels of the view, in place of the critic's, as a test does."""
+        self._out = out
+        if labels is not None:
+            self._view_labels = labels
 
     @property
     def score(self) -> Tensor:
         """The raw scores `[N]`."""
-        return self.out.score
+        out = self._out
+        return self.out.score if out is None else out.score
 
     @property
     def features(self) -> Tensor:
@@ -140,87 +188,181 @@ class Side:
         """The critic's named outputs."""
         return self.out.heads
 
-    @cached_property
-    def targets(self) -> Tensor:
-        """The critic's targets `[N]`: 1 for reals, 0 for fakes; in its own updates after every `critic_targets`."""
-        plain = torch.full_like(self.score, float(self.real), requires_grad=False)
-        if self.batch.update_id.role == "generator":
-            return plain
-        targets: Tensor = self._fold("critic_targets", {"targets": plain}, real=self.real)["targets"]
-        return targets
+    @property
+    def scored(self) -> bool:
+        """Whether the critic's output was asked for."""
+        return self._out is not None
 
-    @cached_property
+    @property
+    def targets(self) -> Tensor:
+        """The critic's targets `[N]`: 1 for reals, 0 for fakes.
+
+        In its own updates after every `critic_targets`.
+        """
+        if self._targets is None:
+            targets = torch.full_like(self.score, float(self.real), requires_grad=False)
+            if self.batch.update_id.role == "critic":
+                targets = self._fold("critic_targets", {"targets": targets}, real=self.real)["targets"]
+            self._targets = targets
+        return self._targets
+
+    @property
+    def plain_target(self) -> float | None:
+        """The target of every sample, 1 for reals and 0 for fakes.
+
+        None where a component may change targets.
+        """
+        changed = self.batch.update_id.role == "critic" and self.batch.hooks.any("critic_targets")
+        return None if changed else float(self.real)
+
+    @property
     def weights(self) -> Tensor | None:
-        """The weights `[N]` of the samples, or None while nobody weighs them."""
+        """The weights `[N]` of the fakes in a generator update.
+
+        None where no component sets any.
+        """
         batch = self.batch
         if self.real or batch.update_id.role == "critic" or not batch.hooks.any("sample_weights"):
             return None
-        ones = torch.ones_like(self.score, requires_grad=False)
-        folded = batch.hooks.fold("sample_weights", {"weights": ones}, batch=batch, rng=batch.component_rng("weights"))
-        weights: Tensor = folded["weights"]
-        return weights
+        if self._weights is None:
+            ones = torch.ones_like(self.score, requires_grad=False)
+            rng = batch.component_rng("weights")
+            self._weights = batch.hooks.fold("sample_weights", {"weights": ones}, batch=batch, rng=rng)["weights"]
+        return self._weights
 
     def mean(self, values: Tensor) -> Tensor:
-        """Average one number a sample `[N]`, with the samples' weights where a component set some."""
-        return values.mean() if self.weights is None else (self.weights * values).mean()
+        """Average one number a sample `[N]`, weighted where a component set weights."""
+        weights = self.weights
+        return values.mean() if weights is None else (weights * values).mean()
+
+    def computed(self) -> dict[str, Tensor]:
+        """Return by name the tensors that were computed so far."""
+        found = {"z": self.z, "view": self._view, "view_labels": self._view_labels}
+        found |= {"targets": self._targets, "weights": self._weights}
+        if not self.real or self._view is not None:  # reals are not gathered to be looked at
+            found |= {"images": self.images, "labels": self.labels}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+    def close(self) -> None:
+        """Let go of the batch: what was computed stays, and nothing more can be."""
+        self._batch = None
+
+    def _fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
+        """Fold a hook over values of this side, with its own random numbers and those shared with
+        the other side.
+        """
+        batch = self.batch
+        if not batch.hooks.any(hook):
+            return values
+        rng = batch.component_rng("real" if self.real else "fake")
+        shared_rng = batch.component_rng("both")
+        return batch.hooks.fold(hook, values, step=batch.update_id.step, rng=rng, shared_rng=shared_rng, **given)
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False)  # a test may watch its methods
 class Batch:
-    """One update of one player, as its terms see it: `real` (None in an update without reals) and `fake`."""
+    """One update of one player, as its terms see it: `sides` holds `fake`, and `real` unless the
+    update has no reals.
 
-    gan: GAN = field(repr=False)
-    hooks: Hooks = field(repr=False)
-    plan: Plan
-    streams: Streams
+    `real` and `fake` read `sides`; `real` is None where there is none.
+    """
+
+    context: TrainingContext = field(repr=False)
     update_id: UpdateId
-    open_reals: Callable[[], tuple[Tensor, Tensor]] | None = field(repr=False, default=None)
-    group: ProcessGroup = SINGLE_PROCESS
-    fake: Side = field(init=False, repr=False)
+    sides: dict[str, Side] = field(factory=dict, repr=False)
     _calls: Counter[str] = field(init=False, factory=Counter, repr=False)  # extra passes by component
 
-    @cached_property
+    @property
     def real(self) -> Side | None:
-        """The reals, gathered when first asked for."""
-        return None if self.open_reals is None else Side(weakref.ref(self), True, *self.open_reals())
+        """The reals, gathered when first asked for; None in an update without reals."""
+        return self.sides.get("real")
 
-    def show_fakes(self, made: Sample, labels: Tensor, z: Tensor | None) -> None:
-        """Set the fakes of this update."""
-        self.fake = Side(weakref.ref(self), False, made.images, labels, z, made.extras)
+    @property
+    def fake(self) -> Side:
+        """The fakes."""
+        return self.sides["fake"]
+
+    @property
+    def gan(self) -> GAN:
+        """Both players."""
+        return self.context.gan
+
+    @property
+    def plan(self) -> Plan:
+        """Shapes, label sets, latent."""
+        return self.context.plan
+
+    @property
+    def hooks(self) -> Hooks:
+        """The chosen components' hooks."""
+        return self.context.hooks
+
+    @property
+    def streams(self) -> Streams:
+        """The random streams of the run."""
+        return self.context.streams
+
+    @property
+    def group(self) -> ProcessGroup:
+        """The processes that share the batch."""
+        return self.context.runtime.group
 
     def mean_scores(self) -> dict[str, Tensor]:
         """Average the scores of each side that some term asked for."""
-        sides = (("score_real", self.__dict__.get("real")), ("score_fake", self.fake))
-        return {name: side.score.mean() for name, side in sides if side is not None and "out" in side.__dict__}
+        return {f"score_{name}": side.score.detach().mean() for name, side in self.sides.items() if side.scored}
 
     def critic(self, images: Tensor, labels: Tensor, *, update_buffers: bool = False) -> CriticOutput:
-        """Ask the critic about any view, of the shape that `Side.view` has, with labels like `Side.view_labels`.
+        """Ask the critic about any view, of the shape that `Side.view` has, with labels like
+        `Side.view_labels`.
 
-        Layers that draw have numbers of this component and this call alone. Running statistics and other buffers stay
-        as they were, unless `update_buffers` lets the pass move them as the update's own passes do.
+        Layers that draw have numbers of this component and this call alone. Running statistics and
+        other buffers stay as they were, unless `update_buffers` lets the pass update them as the
+        update's own passes do.
         """
         answer: CriticOutput = self._extra_pass(self.gan.critic, images, labels, update_buffers)
         return answer
 
     def generator(self, z: Tensor, labels: Tensor, *, update_buffers: bool = False) -> Sample:
-        """Ask the generator for samples from any latents `[N, Z]`, with numbers and buffers as in `critic`."""
+        """Ask the generator for samples from any latents `[N, Z]`, with numbers and buffers as in
+        `critic`.
+        """
         return as_sample(self._extra_pass(self.gan.generator, z, labels, update_buffers))
 
+    def draw_latents(self) -> Tensor:
+        """Draw latents `[N, Z]` of the prior for the component that asks, e.g. where `fake.z` is
+        None.
+        """
+        context = self.context
+        key = (*self.update_id.key, self._asking())
+        z = draw_latent(context.hooks, context.plan, context.plan.batch, context.streams, *key)
+        return self.group.local_rows(z).to(self.gan.device)
+
+    def _asking(self) -> str:
+        """Return the name of the component whose hook is running, '' outside of one."""
+        asked = self.hooks.asked
+        return asked.name if asked is not None else ""
+
     def _extra_pass(self, player: Player, inputs: Tensor, labels: Tensor, update_buffers: bool) -> Any:
-        name = self.hooks.asked.name if self.hooks.asked is not None else ""
+        name = self._asking()
         self._calls[name] += 1
         return self.forward_pass(player, inputs, labels, ("component", name, self._calls[name]), update_buffers)
 
     def forward_pass(
-        self, player: Player, inputs: Tensor, labels: Tensor, key: tuple[str | int, ...], update_buffers: bool
+        self,
+        player: Player,
+        inputs: Tensor,
+        labels: Tensor,
+        key: tuple[str | int, ...],
+        update_buffers: bool,
     ) -> Any:
-        """Run a player's network with the random numbers of a key, which no other pass can move.
+        """Run a player's network with the random numbers of a key, which no other pass can change.
 
-        Without `update_buffers` the pass leaves no trace in the network or in torch's global generators.
+        Without `update_buffers` the pass leaves no trace in the network or in torch's global
+        generators.
         """
         device = self.gan.device
         with nullcontext() if update_buffers else fork_state(player.network, device):
-            seed_globally(pass_seed(self.streams, self.update_id, self.group, *key), device)
+            seed_globally(pass_seed(self.context, self.update_id, *key), device)
             return player.network(inputs, labels)
 
     def component_rng(self, part: str) -> Callable[[str], torch.Generator]:
@@ -228,34 +370,54 @@ class Batch:
         update_id, device, group = self.update_id, self.gan.device, self.group
 
         def make(component: str) -> torch.Generator:
-            key = (f"component/{component}", update_id.step, update_id.role, update_id.index, part)
+            key = (f"component/{component}", *update_id.key, part)
             return self.streams.share(*key, rank=group.rank, size=group.size, device=device, own=part != "both")
 
         return make
 
-    def terms(self, hook: str, figures: dict[str, Any]) -> dict[str, Tensor]:
-        """Ask every component for its terms; name them `component/term`. Logged figures go into `figures`."""
+    def terms(self, hook: str, figures: Figures) -> dict[str, Tensor]:
+        """Ask every component for its terms; name them `component/term`.
+
+        Logged figures go into `figures`.
+        """
 
         def logger(component: str) -> Callable[[str, Any], None]:
             return lambda name, value: figures.__setitem__(f"{component}/{name}", value)
 
-        answers = self.hooks.all(
-            hook, batch=self, step=self.update_id.step, rng=self.component_rng("terms"), log=logger
-        )
-        return {
-            f"{component}/{name}": _scalar(term, f"{component}.{hook}: {name}")
-            for component, found in answers
-            for name, term in (found.items() if isinstance(found, Mapping) else ((hook, found),))
-        }
+        rng = self.component_rng("terms")
+        terms: dict[str, Tensor] = {}
+        for component, found in self.hooks.all(hook, batch=self, step=self.update_id.step, rng=rng, log=logger):
+            named = found if isinstance(found, Mapping) else {hook: found}
+            for name, term in named.items():
+                terms[f"{component}/{name}"] = _scalar(term, component, hook, name)
+        return terms
+
+    def close(self) -> None:
+        """End the update.
+
+        Sides and batch refer to each other: only so is the graph freed without the collector.
+        """
+        for side in self.sides.values():
+            side.close()
 
 
-def pass_seed(streams: Streams, update_id: UpdateId, group: ProcessGroup, *key: int | str) -> int:
+def make_batch(context: TrainingContext, update_id: UpdateId, reals: Reals | None, fakes: Fakes) -> Batch:
+    """Gather both sides of an update; nothing is computed until a term asks for it."""
+    batch = Batch(context, update_id)
+    if reals is not None:
+        batch.sides["real"] = Side(True, None, {}, reals, batch)
+    samples = (fakes.images, fakes.labels)
+    batch.sides["fake"] = Side(False, fakes.z, fakes.extras, lambda: samples, batch)
+    return batch
+
+
+def pass_seed(context: TrainingContext, update_id: UpdateId, *key: int | str) -> int:
     """Return the seed of one forward pass of an update, that of this process's rows."""
-    return streams.number("pass", *update_id.key, *key, *group.key)
+    return context.streams.number("pass", *update_id.key, *key, *context.runtime.group.key)
 
 
-def _scalar(term: Any, label: str) -> Tensor:
+def _scalar(term: Any, component: str, hook: str, name: str) -> Tensor:
     if isinstance(term, Tensor) and term.dim() == 0:
         return term
     got = f"a tensor of shape {list(term.shape)}" if isinstance(term, Tensor) and term.dim() else repr(term)
-    raise PluginError(f"{label} is {got}", fix="return {name: scalar tensor}")
+    raise PluginError(f"{component}.{hook}: {name} is {got}", fix="return {name: scalar tensor}")

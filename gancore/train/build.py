@@ -11,21 +11,34 @@ from attrs import evolve
 from torch import Tensor, nn
 
 from gancore.errors import CompositionError, PluginError
-from gancore.plugins.slots import Role
-from gancore.train.fakes import draw_latent
+from gancore.plugins.slots import SLOTS, Role
+from gancore.train.latents import draw_latent
 from gancore.train.networks import GAN, Critic, Player
 from gancore.train.plan import Head, LabelSet, Plan, Tail
 
 if TYPE_CHECKING:
     from gancore.plugins.calling import Hooks
+    from gancore.recipe.compose import Composition
     from gancore.train.data import Data
     from gancore.train.rng import Streams
 
 
+def require_slots(composition: Composition) -> None:
+    """Raise CompositionError where a slot that every training needs is empty."""
+    for name, slot in SLOTS.items():
+        if slot.to_train and name not in composition.slots:
+            raise CompositionError(f"no {name} is chosen", fix=f"--{name} NAME    (`gan plugins` lists them)")
+
+
 def make_plan(
-    hooks: Hooks, streams: Streams, shape: Sequence[int], label_sets: Sequence[LabelSet], batch: int, data: Data | None
+    hooks: Hooks,
+    streams: Streams,
+    shape: Sequence[int],
+    label_sets: Sequence[LabelSet],
+    batch: int,
+    data: Data | None,
 ) -> Plan:
-    """Settle everything that components may know when networks are built.
+    """Make everything that components may know when networks are built.
 
     Raises CompositionError where no component draws a latent.
     """
@@ -40,12 +53,12 @@ def make_plan(
         shape=tuple(shape),
         label_sets=tuple(label_sets),
         batch=batch,
-        make_norm=lambda channels, role: hooks.first("make_norm", only=role, channels=channels, role=role, plan=plan),
-        make_upsample=lambda channels_in, channels_out: hooks.first(
+        norm=lambda channels, role: hooks.first("make_norm", only=role, channels=channels, role=role, plan=plan),
+        upsample=lambda channels_in, channels_out: hooks.first(
             "make_upsample", channels_in=channels_in, channels_out=channels_out, plan=plan
         ),
-        draw_reals=draw_reals,
-        draw_latents=lambda n: draw_latent(hooks, plan, n, streams, "reference"),
+        reals=draw_reals,
+        latents=lambda n: draw_latent(hooks, plan, n, streams, "reference"),
     )
     slices, width = {}, 0
     for name, columns in hooks.all("latent_width", plan=plan):
@@ -56,7 +69,10 @@ def make_plan(
     plan = evolve(plan, latent=width, latent_slices=slices)
     appended = sum(columns for _, columns in hooks.all("generator_inputs", plan=plan))
     plan = evolve(plan, inputs=width + appended, critic_shape=plan.shape)
-    plan = evolve(plan, critic_shape=tuple(hooks.fold("critic_shape", {"shape": plan.shape}, plan=plan)["shape"]))
+    plan = evolve(
+        plan,
+        critic_shape=tuple(hooks.fold("critic_shape", {"shape": plan.shape}, plan=plan)["shape"]),
+    )
     return plan
 
 
@@ -87,7 +103,9 @@ def build_generator(hooks: Hooks, plan: Plan, streams: Streams) -> nn.Module:
 
 
 def build_critic(hooks: Hooks, plan: Plan, streams: Streams) -> Critic:
-    """Build the critic: body, tails, score, heads, each from its own random stream, then adapt the whole."""
+    """Build the critic: body, tails, score, heads, each from its own random stream, then adapt the
+    whole.
+    """
     body = _made(hooks, plan, streams, "critic", "body", "make_critic")
     features = _count_features(body, plan)
     parts: dict[str, Tail | Head] = {}
@@ -96,7 +114,13 @@ def build_critic(hooks: Hooks, plan: Plan, streams: Streams) -> Critic:
             found = each("extend_critic", {"features": features, "plan": plan})
             given = found if isinstance(found, Sequence) else () if found is None else (found,)
             for number, part in enumerate(given):
-                hooks.first("initialize", net=part.module, role="critic", plan=plan, rng=lambda _, rng=rng: rng)
+                hooks.first(
+                    "initialize",
+                    net=part.module,
+                    role="critic",
+                    plan=plan,
+                    rng=lambda _, rng=rng: rng,
+                )
                 parts[f"{each.chosen.name}-{number}"] = part
                 features += part.added if isinstance(part, Tail) else 0
     score = _made(hooks, plan, streams, "critic", "score", "make_score", features=features)
@@ -120,7 +144,8 @@ def _made(hooks: Hooks, plan: Plan, streams: Streams, role: Role, part: str, hoo
             net = nn.Linear(given["features"], 1)
         if not isinstance(net, nn.Module):
             raise PluginError(
-                f"{hook} gave {net!r}, but a torch module is wanted", fix="choose a component that builds one"
+                f"{hook} gave {net!r}, but a torch module is wanted",
+                fix="choose a component that builds one",
             )
         hooks.first("initialize", net=net, role=role, plan=plan, rng=lambda _: rng)
     return net
@@ -139,7 +164,9 @@ def _extras(hooks: Hooks, plan: Plan, streams: Streams, role: Role) -> nn.Module
 
 
 def _count_features(body: nn.Module, plan: Plan) -> int:
-    """Count the features of a body by showing it two black samples, in evaluation mode so that nothing is learnt."""
+    """Count the features of a body by showing it two black samples, in evaluation mode so that
+    nothing is learnt.
+    """
     labels = torch.zeros(2, len(plan.label_sets), dtype=torch.int64)
     with torch.no_grad():
         maps = body.eval()(torch.zeros(2, *plan.critic_shape), labels)

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from gancore.train.rng import Streams
 
 
-Reals = Callable[[], tuple[Tensor, Tensor]]
+Reals = Callable[[], tuple[Tensor, Tensor]]  # samples [N, *shape] and labels [N, L], gathered when first called
 Figures = dict[str, Any]
 
 
 @frozen(eq=False)
 class TrainingContext:
-    """Everything an update needs and none of it changes: the players, the plan, the rules, the numbers."""
+    """Everything an update needs and none of it changes: the players, the plan, the hooks, the
+    random streams.
+    """
 
     gan: GAN
     hooks: Hooks

@@ -6,21 +6,27 @@ import os
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from attrs import define, field, frozen
 from torch import Tensor
 from torch.nn import functional
 
-from gancore.errors import DataError
+from gancore.errors import CompositionError, DataError, UsageError
+from gancore.recipe.settings import LARGEST_SIDE
 from gancore.train.plan import LabelSet
 from gancore.train.rng import Streams
+
+if TYPE_CHECKING:
+    from gancore.recipe.compose import Composition
 
 
 @frozen
 class DataSpec:
-    """What the user asked of the data: `size` is (height, width) in pixels, or None for the data's own size."""
+    """What the user asked of the data: `size` is (height, width) in pixels, or None for the data's
+    own size.
+    """
 
     size: tuple[int, int] | None = None
     folder: Path = Path()
@@ -44,9 +50,11 @@ class Data(Protocol):
         ...
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return samples float32 `[n, *shape]` (images in [-1, 1]) and labels int64 `[n, L]` for `indices [n]`.
+        """Return samples float32 `[n, *shape]` (images in [-1, 1]) and labels int64 `[n, L]` for
+        `indices [n]`.
 
-        `rng` is fresh for every batch; data that is drawn rather than stored uses it and ignores the indices.
+        `rng` is fresh for every batch; data that is drawn rather than stored uses it and ignores
+        the indices.
         """
         ...
 
@@ -63,7 +71,8 @@ class Data(Protocol):
 class StoredData:
     """Samples held in memory: images as uint8 `[M, C, H, W]`, points as float32 `[M, d]`.
 
-    `labels` is int64 `[M, L]` with one column for each of `label_sets`. Bytes become 2·x/255 - 1 when taken.
+    `labels` is int64 `[M, L]` with one column for each of `label_sets`. Bytes become 2·x/255 - 1
+    when taken.
     """
 
     samples: Tensor
@@ -108,8 +117,37 @@ class StoredData:
         return digest.hexdigest()
 
 
+def open_data(composition: Composition) -> Data:
+    """Open the data and fold every `adapt_data` over it.
+
+    Raises DataError, or CompositionError for its rules.
+    """
+    hooks, spec = composition.hooks, DataSpec(composition.settings.image_size)
+    data = hooks.first("make_data", spec=spec)
+    if data is None:
+        raise CompositionError("no data is chosen", fix="--data NAME|PATH    (`gan plugins data` lists them)")
+    if spec.size and len(data.shape) != 3:
+        raise UsageError("a size is given, but the data are points", where="--size", fix="leave --size out")
+    adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
+    if len(adapted) == 0:
+        raise DataError("the data is empty")
+    if len(adapted.shape) == 3 and max(adapted.shape[1:]) > LARGEST_SIDE:
+        sides = "×".join(map(str, adapted.shape[1:]))
+        what = f"the images have {sides} pixels, more than {LARGEST_SIDE} a side"
+        raise UsageError(what, where="the data's own size", fix="--size 64 makes them smaller")
+    return adapted
+
+
+def data_tags(data: Data) -> set[str]:
+    """Return the tags that rules about the data refer to."""
+    tags = {"data.images" if len(data.shape) == 3 else "data.points"}
+    return tags | {"data.labels"} if data.label_sets else tags
+
+
 def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """Return uint8 images `[M, C, H, W]` at `size` (height, width), bilinear with antialiasing; None keeps their own.
+    """Return uint8 images `[M, C, H, W]` at `size` (height, width), bilinear with antialiasing.
+
+    None keeps their own.
 
     In float64 and rounded, so that all machines agree on the bytes; 256 images at a time.
     """
@@ -122,7 +160,10 @@ def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
 
 
 def machine_memory() -> int:
-    """Return the bytes of memory that this process may use: the machine's, or its container's; 0 where unknown."""
+    """Return the bytes of memory that this process may use: the machine's, or its container's.
+
+    0 where unknown.
+    """
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # AttributeError on Windows
@@ -135,10 +176,13 @@ def machine_memory() -> int:
 
 
 def expect_memory(needed: int, what: str, *, where: str = "", fix: str = "") -> None:
-    """Raise DataError where `what` needs more bytes than the machine has: the system would end the process unasked."""
+    """Raise DataError where `what` needs more bytes than the machine has: the system would end the
+    process unasked.
+    """
     there = machine_memory()
     if there and needed > there:
-        text = f"{what} take {needed / 2**30:,.0f} GiB of memory, but this machine has {there / 2**30:,.0f}"
+        size = f"{needed / 2**30:,.0f} GiB of memory"
+        text = f"{what} take {size}, but this machine has {there / 2**30:,.0f}"
         raise DataError(text, where=where, fix=fix)
 
 
@@ -149,7 +193,8 @@ def _permutation(images: int, streams: Streams, epoch: int, part: int) -> Tensor
 
 @frozen
 class DataOrder:
-    """Which samples make up the k-th batch of a run: a permutation per epoch, the incomplete last batch dropped.
+    """Which samples make up the k-th batch of a run: a permutation per epoch, the incomplete last
+    batch dropped.
 
     A pure function of (seed, k). A set smaller than the batch fills it by repetition.
     """

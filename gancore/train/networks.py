@@ -15,7 +15,9 @@ from gancore.train.plan import Head, Tail
 
 @frozen(eq=False)
 class CriticOutput:
-    """The critic's answer: `score [N]` (raw, never a probability), `features [N, F]`, named `heads`."""
+    """The critic's answer: `score [N]` (raw, never a probability), `features [N, F]`, named
+    `heads`.
+    """
 
     score: Tensor
     features: Tensor
@@ -23,7 +25,8 @@ class CriticOutput:
 
 
 class Critic(nn.Module):
-    """`body` (view → features), then tails and heads in the order they were given, then the score, in one pass.
+    """`body` (view → features), then tails and heads in the order they were given, then the score,
+    in one pass.
 
     A head sees the features as they are after the tails before it; the score sees them all.
     """
@@ -40,7 +43,10 @@ class Critic(nn.Module):
             raise CompositionError(f"two components give the critic a head called {twice.pop()!r}")
 
     def forward(self, view: Tensor, labels: Tensor) -> CriticOutput:
-        """Judge a view `[N, *critic_shape]`. Scores and head outputs are float32 even under autocast."""
+        """Judge a view `[N, *critic_shape]`.
+
+        Scores and head outputs are float32 even under autocast.
+        """
         features = self.body(view, labels).flatten(1)  # [N, F]
         heads: dict[str, Tensor] = {}
         more: list[Tensor] = []
@@ -60,7 +66,9 @@ def _full(values: Tensor) -> Tensor:
 
 
 class Crop(nn.Module):
-    """Cuts an upsampled map `[N, C, 2h, 2w]` to `size`, which is smaller by a row or column where a side is odd."""
+    """Cuts an upsampled map `[N, C, 2h, 2w]` to `size`, which is smaller by a row or column where a
+    side is odd.
+    """
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()
@@ -73,7 +81,9 @@ class Crop(nn.Module):
 
 @define(eq=False)
 class Player:
-    """One player: its network, networks that components added, and the optimiser of all their weights."""
+    """One player: its network, networks that components added, and the optimiser of all their
+    weights.
+    """
 
     role: Role
     network: nn.Module

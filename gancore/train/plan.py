@@ -1,4 +1,6 @@
-"""What construction is given: shapes, labels, latent, and the factories of the chosen norm and upsampler."""
+"""What construction is given: shapes, labels, latent, and the factories of the chosen norm and
+upsampler.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 @frozen
 class LabelSet:
-    """One question that has an answer for every sample, e.g. `type`: the names of its classes, by number."""
+    """One question that has an answer for every sample, e.g. `type`: the names of its classes, by
+    number.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -26,7 +30,10 @@ class LabelSet:
 
 @frozen
 class Tail:
-    """A module of the critic's tail, `[N, F] → [N, F + added]`; with `labels` it is called with labels `[N, L]` too."""
+    """A module of the critic's tail, `[N, F] → [N, F + added]`.
+
+    With `labels` it is called with labels `[N, L]` too.
+    """
 
     module: nn.Module
     added: int
@@ -35,7 +42,10 @@ class Tail:
 
 @frozen
 class Head:
-    """A named output of the critic: `module(features [N, F], labels [N, L])`. The name `score` adds to the score."""
+    """A named output of the critic: `module(features [N, F], labels [N, L])`.
+
+    The name `score` adds to the score.
+    """
 
     name: str
     module: nn.Module
@@ -45,8 +55,9 @@ class Head:
 class Update:
     """One update of a schedule. `reals=False` shows fakes alone.
 
-    `both` and `in-turn` move both players on the same fakes: `both` takes both gradients before either step, `in-turn`
-    moves the critic first. Reals are `fresh` unless the update is to meet once more the batch that was shown last.
+    `both` and `in-turn` move both players on the same fakes: `both` takes both gradients before
+    either step, `in-turn` moves the critic first. Reals are `fresh` unless the update is to meet
+    once more the batch that was shown last.
     """
 
     role: Literal["generator", "critic", "both", "in-turn"]
@@ -56,10 +67,22 @@ class Update:
 
 @frozen(kw_only=True)
 class Plan:
-    """Everything a component may know when networks are built. Frozen; the core fills it in before it asks.
+    """Everything a component may know when networks are built.
 
-    `shape` is one sample: `(C, H, W)` for images, `(d,)` for points. `latent` is the width Z of `z`,
-    `inputs >= latent` the width the generator's first layer receives, `critic_shape` what the critic's body sees.
+    Frozen; the core fills it in before it asks.
+
+    `shape` is one sample: `(C, H, W)` for images, `(d,)` for points. `latent` is the width Z of
+    `z`, `inputs >= latent` the width the generator's first layer receives, `critic_shape` what the
+    critic's body sees.
+
+    Four functions build and draw:
+
+    - `norm(channels, role)` builds the normalisation chosen for one player, for `[N, channels, …]`;
+    - `upsample(channels_in, channels_out)` builds the chosen upsampler,
+      `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`;
+    - `reals(n)` draws n real samples `[n, *shape]` and labels `[n, L]` for a module that keeps a
+      reference batch: zeros when networks are built only to receive the weights of a checkpoint;
+    - `latents(n)` draws n latents `[n, Z]` for such a module.
     """
 
     shape: tuple[int, ...]
@@ -69,37 +92,19 @@ class Plan:
     latent_slices: Mapping[str, slice] = field(factory=dict)
     inputs: int = 0
     critic_shape: tuple[int, ...] = ()
-    make_norm: Callable[[int, Role], nn.Module] = field(repr=False, eq=False)
-    make_upsample: Callable[[int, int], nn.Module] = field(repr=False, eq=False)
-    draw_reals: Callable[[int], tuple[Tensor, Tensor]] = field(repr=False, eq=False)
-    draw_latents: Callable[[int], Tensor] = field(repr=False, eq=False)
+    norm: Callable[[int, Role], nn.Module] = field(repr=False, eq=False)
+    upsample: Callable[[int, int], nn.Module] = field(repr=False, eq=False)
+    reals: Callable[[int], tuple[Tensor, Tensor]] = field(repr=False, eq=False)
+    latents: Callable[[int], Tensor] = field(repr=False, eq=False)
 
     @property
     def images(self) -> bool:
         """Whether samples are images rather than points."""
         return len(self.shape) == 3
 
-    def norm(self, channels: int, role: Role) -> nn.Module:
-        """Build the normalisation chosen for one player, for `[N, channels, …]`."""
-        return self.make_norm(channels, role)
-
-    def upsample(self, channels_in: int, channels_out: int) -> nn.Module:
-        """Build the chosen upsampler, `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`."""
-        return self.make_upsample(channels_in, channels_out)
-
-    def reals(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw n real samples `[n, *shape]` and labels `[n, L]` for a module that keeps a reference batch.
-
-        Zeros when networks are built only to receive the weights of a checkpoint.
-        """
-        return self.draw_reals(n)
-
-    def latents(self, n: int) -> Tensor:
-        """Draw n latents `[n, Z]` for a module that keeps a reference batch."""
-        return self.draw_latents(n)
-
     def column(self, name: str = "") -> int:
-        """Return the column of `labels` that holds the label set `name` (the first set for an empty name).
+        """Return the column of `labels` that holds the label set `name` (the first set for an empty
+        name).
 
         Raises KeyError where there is no such set.
         """
@@ -108,9 +113,17 @@ class Plan:
             raise KeyError(f"no label set is called {name!r}; the data has {', '.join(names) or 'none'}")
         return names.index(name) if name else 0
 
+    def label_set(self, name: str = "") -> LabelSet:
+        """Return the label set `name`, or the first for an empty name.
+
+        Raises KeyError where there is no such set.
+        """
+        return self.label_sets[self.column(name)]
+
 
 def pyramid(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]]:
-    """List the sizes of an image pyramid, smallest first: sides are halved, rounding up, while both stay >= `smallest`.
+    """List the sizes of an image pyramid, smallest first: sides are halved, rounding up, while both
+    stay >= `smallest`.
 
     >>> pyramid(28, 28)
     [(7, 7), (14, 14), (28, 28)]

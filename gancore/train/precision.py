@@ -1,8 +1,10 @@
-"""Where, how precisely and with whom a step computes: settings that wrap the step and never branch in it."""
+"""Where, how precisely and with whom a step computes: settings that wrap the step and never branch
+in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
@@ -16,13 +18,23 @@ if TYPE_CHECKING:
     from gancore.train.networks import Player
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+UNSCALED = torch.amp.GradScaler("cpu", enabled=False)  # whose step is the optimizer's own
+UNTIMED = nullcontext()
+
+
+def untimed(part: str) -> AbstractContextManager[object]:
+    """Return a context that does nothing: that of a part of a step which nobody times."""
+    return UNTIMED
 
 
 @frozen(eq=False)
 class Runtime:
-    """Device and precision of a run, whether images and convolutions lie with their channels last, the processes.
+    """Device and precision of a run, whether images and convolutions lie with their channels last,
+    the processes.
 
-    `scalers` by player keep small gradients from vanishing where they are computed in fp16.
+    `scalers` by player keep small gradients from vanishing where they are computed in fp16. `timed`
+    gives the context in which a part of a step is computed: an update, its backward pass, the
+    gathering of reals.
     """
 
     device: torch.device
@@ -30,9 +42,16 @@ class Runtime:
     channels_last: bool = False
     group: ProcessGroup = SINGLE_PROCESS
     scalers: Mapping[str, torch.amp.GradScaler] = field(factory=dict, repr=False)
+    timed: Callable[[str], AbstractContextManager[object]] = field(default=untimed, repr=False)
+
+    def scaler(self, role: str) -> torch.amp.GradScaler:
+        """Return a player's gradient scaler; one that scales nothing where there is none."""
+        return self.scalers.get(role, UNSCALED)
 
     def forward(self) -> AbstractContextManager[object]:
-        """Return the context for all that is differentiated: the other processes, half precision where asked."""
+        """Return the context for all that is differentiated: the other processes, half precision
+        where asked.
+        """
         if self.group.size == 1 and self.precision not in HALF:
             return nullcontext()
         contexts = ExitStack()
@@ -49,26 +68,16 @@ class Runtime:
         return samples.to(self.device, non_blocking=True, memory_format=layout)
 
     def backward(self, total: Tensor, player: Player) -> None:
-        """Leave the gradient of `total` in the player's own weights, and in no others."""
-        scaler = self.scalers.get(player.role)
-        torch.autograd.backward(total if scaler is None else scaler.scale(total), inputs=player.parameters)
+        """Compute the gradient of `total` in the player's own weights, and in no others."""
+        with self.timed("backward"):
+            torch.autograd.backward(self.scaler(player.role).scale(total), inputs=player.parameters)
 
     def unscale_and_grad_norm(self, player: Player, gradients: Sequence[Tensor]) -> Tensor:
-        """Bring gradients back to scale and return the norm of all; 0 where one overflowed, so that no step follows."""
-        if scaler := self.scalers.get(player.role):
-            scaler.unscale_(player.optimizer)
-        found = torch.nn.utils.get_total_norm(gradients)
-        return found if scaler is None else torch.where(found.isfinite(), found, 0.0)
+        """Unscale gradients in place and return the norm of all.
 
-    def optimizer_step(self, player: Player) -> None:
-        """Let the player's optimiser take its step; not where its gradient overflowed in fp16."""
-        if scaler := self.scalers.get(player.role):
-            scaler.step(player.optimizer)
-        else:
-            player.optimizer.step()
-
-    def zero_grad(self, player: Player) -> None:
-        """End an update, whether or not a step was taken."""
-        if scaler := self.scalers.get(player.role):
-            scaler.update()
-        player.optimizer.zero_grad(set_to_none=True)
+        0 where one overflowed in fp16, as no step follows.
+        """
+        scaler = self.scaler(player.role)
+        scaler.unscale_(player.optimizer)
+        norm = torch.nn.utils.get_total_norm(gradients)
+        return torch.where(norm.isfinite(), norm, 0.0) if scaler.is_enabled() else norm

@@ -12,8 +12,9 @@ from gancore.plugins.slots import SEVERAL, SINGLE
 from gancore.recipe.compose import option_values
 from gancore.train.batch import Sample
 from gancore.train.context import TrainingContext
-from gancore.train.fakes import draw_latent
-from gancore.train.networks import CriticOutput
+from gancore.train.data import Data
+from gancore.train.latents import draw_latent
+from gancore.train.networks import GAN, CriticOutput
 from gancore.train.plan import Plan
 from gancore.train.sampling import draw_samples, judge, make_samples
 
@@ -22,7 +23,8 @@ from gancore.train.sampling import draw_samples, judge, make_samples
 class Progress:
     """A run after `step` finished iterations and `epoch` passes over the data.
 
-    `before` is the step of the metrics row before this one; `drawing` says whether the run draws its samples now.
+    `before` is the step of the metrics row before this one; `drawing` says whether the run draws
+    its samples now.
     """
 
     context: TrainingContext = field(repr=False)
@@ -33,9 +35,11 @@ class Progress:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What is composed, in the form of a resolved recipe: slots, and a table of options for each component.
+        """What is composed, in the form of a resolved recipe: slots, and a table of options for
+        each component.
 
-        The settings of the run are not part of it, and a component of a file goes by its name alone.
+        The settings of the run are not part of it, and a component of a file goes by its name
+        alone.
         """
         chosen = self.context.hooks.chosen
         serving = {
@@ -48,12 +52,28 @@ class Progress:
         return {**slots, **{slot: names for slot, names in lists.items() if names}, **tables}
 
     @property
+    def gan(self) -> GAN:
+        """Both players."""
+        return self.context.gan
+
+    @property
+    def data(self) -> Data | None:
+        """The data of the run.
+
+        None where it is not at hand, as in a run that was loaded to draw samples.
+        """
+        return self.context.data
+
+    @property
     def plan(self) -> Plan:
         """Shapes, label sets, latent."""
         return self.context.plan
 
     def due(self, every: int) -> bool:
-        """Whether what happens every so many steps happens now; with 0, whenever the run draws its samples."""
+        """Whether what happens every so many steps happens now.
+
+        With 0, whenever the run draws its samples.
+        """
         return self.step // every > self.before // every if every else self.drawing
 
     def latents(self, n: int) -> Tensor:
@@ -61,19 +81,25 @@ class Progress:
         return draw_latent(self.context.hooks, self.context.plan, n, self.context.streams, "measure")
 
     def make(self, z: Tensor, labels: Tensor) -> Sample:
-        """Make samples of latents `[n, Z]` and labels `[n, L]`, on the CPU, by the network that samples come from."""
+        """Make samples of latents `[n, Z]` and labels `[n, L]`, on the CPU, by the network that
+        samples come from.
+        """
         return make_samples(self.context, z, labels)
 
     def judge(self, images: Tensor, labels: Tensor) -> CriticOutput:
-        """Let the critic judge plain images `[n, *shape]` with labels `[n, L]` in evaluation mode, on the CPU."""
+        """Let the critic judge plain images `[n, *shape]` with labels `[n, L]` in evaluation mode,
+        on the CPU.
+        """
         return judge(self.context, images, labels)
 
     def samples(self, n: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Draw n samples `[n, *shape]` and labels `[n, L]`, with the same latents at every step of the run."""
+        """Draw n samples `[n, *shape]` and labels `[n, L]`, with the same latents at every step of
+        the run.
+        """
         return draw_samples(self.context, n, "measure", labels=labels)
 
     def reals(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw n real samples `[n, *shape]` and labels `[n, L]`, the same at every step of the run."""
+        """Draw n real samples `[n, *shape]` and labels `[n, L]`, the same at every step."""
         return self.context.plan.reals(n)
 
 

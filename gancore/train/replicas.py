@@ -13,10 +13,12 @@ from gancore.train.networks import GAN, Player
 
 
 def expect_same(gan: GAN, group: ProcessGroup, step: int) -> None:
-    """Raise PeerError where weights or buffers differ between the processes, naming the layer that they belong to.
+    """Raise PeerError where weights or buffers differ between the processes, naming the layer that
+    they belong to.
 
-    Gradients are averaged, so that weights differ only where a component changed them by what one process sees. A
-    buffer differs where a layer computes over the batch (a running mean) with the rows of its own process alone.
+    Gradients are averaged, so that weights differ only where a component changed them by what one
+    process sees. A buffer differs where a layer computes over the batch (a running mean) with the
+    rows of its own process alone.
     """
     for role in ROLES:
         player = gan.player(role)
@@ -42,12 +44,17 @@ def expect_same(gan: GAN, group: ProcessGroup, step: int) -> None:
 
 
 def _sum_of_bytes(tensor: Tensor) -> Tensor:
-    """Sum the bytes of a tensor of any shape and type; 0-d tensors cannot be viewed as bytes as they are."""
+    """Sum the bytes of a tensor of any shape and type.
+
+    0-d tensors cannot be viewed as bytes as they are.
+    """
     return tensor.detach().contiguous().flatten().view(torch.uint8).sum(dtype=torch.int64)
 
 
 def _uncoupled(player: Player) -> tuple[str, nn.Module] | None:
-    """Find a layer of torch's own that computes over the batch and leaves no buffer by which that could be seen."""
+    """Find a layer of torch's own that computes over the batch and leaves no buffer by which that
+    could be seen.
+    """
     nets = [("", player.network), ("extras", player.extras)]
     for prefix, net in nets:
         for name, module in net.named_modules(prefix=prefix):

@@ -16,13 +16,18 @@ from torch import Tensor, nn
 
 
 def derive(seed: int, *key: int | str) -> int:
-    """Return 63 bits that depend on every part of the key: the low bits of BLAKE2b over `seed/part/part/…`."""
+    """Return 63 bits that depend on every part of the key: the low bits of BLAKE2b over
+    `seed/part/part/…`.
+    """
     text = "/".join(map(str, (seed, *key)))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 class Share(torch.Generator):
-    """The stream of one process of several that share a batch; `whole` is the stream of the whole batch."""
+    """The stream of one process of several that share a batch.
+
+    `whole` is the stream of the whole batch.
+    """
 
     rank: int
     size: int
@@ -30,7 +35,8 @@ class Share(torch.Generator):
 
 
 def draw_rows(sample: Callable[..., Tensor], shape: Sequence[int], rng: torch.Generator) -> Tensor:
-    """Draw numbers `[n, …]` for the n rows of a batch at hand, the same however many processes share the batch.
+    """Draw numbers `[n, …]` for the n rows of a batch at hand, the same however many processes
+    share the batch.
 
     `sample` is `torch.randn`, `torch.rand`, or what else takes a shape, `generator` and `device`.
     """
@@ -52,24 +58,31 @@ def global_generators(device: torch.device) -> list[torch.Generator]:
 
 
 def seed_globally(number: int, device: torch.device) -> None:
-    """Seed torch's global generators, from which layers draw that are given no generator of their own."""
-    # torch.manual_seed would note the whole call stack, each time, for each kind of device that was never used
-    for generator in global_generators(device):
-        generator.manual_seed(number)
+    """Seed torch's global generators, from which layers draw that are given no generator of their
+    own.
+    """
+    # torch.manual_seed would note the whole call stack, each time, for each kind of device that was
+    # never used
+    torch.default_generator.manual_seed(number)
+    if device.type != "cpu":
+        for generator in global_generators(device)[1:]:
+            generator.manual_seed(number)
 
 
 @contextmanager
 def fork_state(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Run forward passes inside the block that leave no trace, in whichever mode the network is.
 
-    Afterwards the network's buffers, such as running statistics and the vectors of a power iteration, and torch's
-    global random numbers are what they were. Weights that the block changes stay changed.
+    Afterwards the network's buffers, such as running statistics and the vectors of a power
+    iteration, and torch's global random numbers are what they were. Weights that the block changes
+    stay changed.
     """
     numbers = [(generator, generator.get_state()) for generator in global_generators(device)]
     kept = [(module._buffers, dict(module._buffers.items())) for module in network.modules()]  # noqa: SLF001
     for buffers, own in kept:
         for name, buffer in own.items():
-            # a copy to write on: copying values back instead would spoil the graph of an earlier pass
+            # a copy to write on: copying values back instead would spoil the graph of an earlier
+            # pass
             buffers[name] = None if buffer is None else buffer.clone()
     try:
         yield
@@ -83,7 +96,10 @@ def fork_state(network: nn.Module, device: torch.device) -> Iterator[None]:
 
 @frozen
 class Streams:
-    """The random streams of one run. `attempt` is raised only when a run rolls back and tries other numbers."""
+    """The random streams of one run.
+
+    `attempt` is raised only when a run rolls back and tries other numbers.
+    """
 
     seed: int
     attempt: int = 0
@@ -97,9 +113,17 @@ class Streams:
         return torch.Generator(device).manual_seed(self.number(*key))
 
     def share(
-        self, *key: int | str, rank: int, size: int, device: torch.device | str = "cpu", own: bool = True
+        self,
+        *key: int | str,
+        rank: int,
+        size: int,
+        device: torch.device | str = "cpu",
+        own: bool = True,
     ) -> torch.Generator:
-        """Return one process's generator, for `draw_rows`; what else it draws is its `own`, or the same for all."""
+        """Return one process's generator, for `draw_rows`.
+
+        What else it draws is its `own`, or the same for all.
+        """
         if size == 1:
             return self.generator(*key, device=device)
         rng = Share(device)
@@ -109,7 +133,9 @@ class Streams:
 
     @contextmanager
     def building(self, *key: int | str) -> Iterator[torch.Generator]:
-        """Seed torch's global CPU generator inside the block, for modules that draw while they are constructed."""
+        """Seed torch's global CPU generator inside the block, for modules that draw while they are
+        constructed.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.number("construct", *key))
             yield self.generator("init", *key)

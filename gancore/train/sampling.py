@@ -12,11 +12,14 @@ from torch import Tensor, nn
 from gancore.errors import PluginError
 from gancore.train.batch import Sample, as_sample
 from gancore.train.context import TrainingContext
-from gancore.train.fakes import data_labels, draw_latent
+from gancore.train.fakes import data_labels
+from gancore.train.latents import draw_latent
 from gancore.train.networks import CriticOutput
 from gancore.train.rng import fork_state, global_generators, seed_globally
 
-GROUP = 16  # samples in a pass of a network that draws numbers: always the same, so that these follow from the place
+# samples in a pass of a network that draws numbers: always the same, so that these follow from the
+# place of a sample
+GROUP = 16
 
 
 def draw_samples(
@@ -24,8 +27,8 @@ def draw_samples(
 ) -> tuple[Tensor, Tensor]:
     """Draw n samples `[n, *shape]` on the CPU, in evaluation mode, and their labels `[n, L]`.
 
-    The same key gives the same latents, and the same numbers to a generator that draws some in its forward pass.
-    `labels` are drawn as the data has them where none are given.
+    The same key gives the same latents, and the same numbers to a generator that draws some in its
+    forward pass. `labels` are drawn as the data has them where none are given.
     """
     hooks = context.hooks
     if labels is None:
@@ -43,19 +46,25 @@ def draw_samples(
 def draw_untrained(context: TrainingContext, *key: int | str, labels: Tensor) -> Tensor:
     """Draw samples `[n, *shape]` on the CPU by the generator itself, before the first step.
 
-    No component is asked for another network or a choice: it may not have one before it has seen an update.
+    No component is asked for another network or a choice: it may not have one before it has seen an
+    update.
     """
     z = draw_latent(context.hooks, context.plan, len(labels), context.streams, *key)
     return make_samples(context, z, labels, *key, net=context.gan.generator.network).images
 
 
 def make_samples(
-    context: TrainingContext, z: Tensor, labels: Tensor, *key: int | str, net: nn.Module | None = None
+    context: TrainingContext,
+    z: Tensor,
+    labels: Tensor,
+    *key: int | str,
+    net: nn.Module | None = None,
 ) -> Sample:
-    """Make one sample of each latent `[n, Z]` with labels `[n, L]`, on the CPU, by the network that samples come from.
+    """Make one sample of each latent `[n, Z]` with labels `[n, L]`, on the CPU, by the network that
+    samples come from.
 
-    The network, which `net` names where it is not that one, is in evaluation mode meanwhile. Numbers that it draws
-    itself follow from the key and from the place of a sample among the n.
+    The network, which `net` names where it is not that one, is in evaluation mode meanwhile.
+    Numbers that it draws itself follow from the key and from the place of a sample among the n.
     """
     net = net or sampling_network(context)
     parts = [as_sample(made) for made in evaluate(context, net, z, labels, key=("samples", *key))]
@@ -64,7 +73,8 @@ def make_samples(
 
 
 def sampling_network(context: TrainingContext) -> nn.Module:
-    """Return the network that samples come from: the generator, as components replaced and wrapped it.
+    """Return the network that samples come from: the generator, as components replaced and wrapped
+    it.
 
     Raises PluginError for a component that drops the network another one returned.
     """
@@ -85,7 +95,8 @@ def sampling_network(context: TrainingContext) -> nn.Module:
 
 
 def judge(context: TrainingContext, images: Tensor, labels: Tensor) -> CriticOutput:
-    """Let the critic judge images `[n, *shape]` with labels `[n, L]`, on the CPU, as they are and not as views.
+    """Let the critic judge images `[n, *shape]` with labels `[n, L]`, on the CPU, as they are and
+    not as views.
 
     The critic is in evaluation mode meanwhile.
     """
@@ -100,9 +111,10 @@ def judge(context: TrainingContext, images: Tensor, labels: Tensor) -> CriticOut
 def evaluate(context: TrainingContext, net: nn.Module, *inputs: Tensor, key: tuple[int | str, ...]) -> list[Any]:
     """Return what a network in evaluation mode answers to inputs `[n, …]`, a batch at a time.
 
-    Where the network draws from torch's global generators, it is shown groups of GROUP rows instead, each with numbers
-    that follow from the key and the place of the group: the same for any n and any size of the batch. The last group
-    is filled up, so that its answer has more rows than are wanted. Afterwards all is as it was.
+    Where the network draws from torch's global generators, it is shown groups of GROUP rows
+    instead, each with numbers that follow from the key and the place of the group: the same for any
+    n and any size of the batch. The last group is filled up, so that its answer has more rows than
+    are wanted. Afterwards all is as it was.
     """
     device, batch = context.gan.device, context.plan.batch
     starts = range(0, max(1, len(inputs[0])), batch)
@@ -121,7 +133,7 @@ def evaluate(context: TrainingContext, net: nn.Module, *inputs: Tensor, key: tup
 
 
 def _drew(seed: int, device: torch.device) -> bool:
-    """Whether numbers were drawn from torch's global generators since they were seeded with `seed`."""
+    """Whether torch's global generators were drawn from since they were seeded with `seed`."""
     now = [generator.get_state() for generator in global_generators(device)]
     seed_globally(seed, device)
     seeded = [generator.get_state() for generator in global_generators(device)]
@@ -129,7 +141,10 @@ def _drew(seed: int, device: torch.device) -> bool:
 
 
 def _groups(inputs: Sequence[Tensor]) -> Iterator[tuple[int, list[Tensor]]]:
-    """Yield the first row of each group and its GROUP rows; the last group repeats rows to be full."""
+    """Yield the first row of each group and its GROUP rows.
+
+    The last group repeats rows to be full.
+    """
     for start in range(0, len(inputs[0]), GROUP):
         rows = [each[start : start + GROUP] for each in inputs]
         places = torch.arange(GROUP) % len(rows[0])
@@ -138,7 +153,10 @@ def _groups(inputs: Sequence[Tensor]) -> Iterator[tuple[int, list[Tensor]]]:
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Hold a network in evaluation mode, without gradients; afterwards every module has the mode that it had."""
+    """Hold a network in evaluation mode, without gradients.
+
+    Afterwards every module has the mode that it had.
+    """
     modes = {module: module.training for module in net.modules()}
     net.eval()
     try:
@@ -158,7 +176,9 @@ def _joined_by_name(parts: Sequence[Mapping[str, Tensor]], rows: int) -> dict[st
 
 
 def class_labels(classes: Sequence[int], n: int) -> Tensor:
-    """Return labels `[n, L]` that run through the classes of the first set, and of the others more slowly."""
+    """Return labels `[n, L]` that run through the classes of the first set, and of the others more
+    slowly.
+    """
     columns, slow = [], 1
     for count in classes:
         columns.append(torch.arange(n) // slow % count)

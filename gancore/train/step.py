@@ -1,4 +1,7 @@
-"""One update of one player, in plain PyTorch. Nothing here waits for a number, and nothing here knows a technique."""
+"""One update of one player, in plain PyTorch.
+
+Nothing here waits for a number, and nothing here knows a technique.
+"""
 
 from __future__ import annotations
 
@@ -6,94 +9,119 @@ from typing import TYPE_CHECKING
 
 import torch
 from attrs import evolve
-from torch import Tensor
 
 from gancore.errors import CompositionError, PluginError
-from gancore.train.batch import Batch, Sample, UpdateId
+from gancore.train.batch import Batch, UpdateId, make_batch
 from gancore.train.context import Figures, Reals, TrainingContext
 from gancore.train.fakes import draw_fakes, exchange_fakes
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gancore.plugins.slots import Role
     from gancore.train.networks import Player
 
 
 def update_critic(context: TrainingContext, update_id: UpdateId, reals: Reals | None) -> Figures:
-    """Move the critic once: fakes without graph, both sides through the view, terms, gradients, step."""
+    """Update the critic once, on fakes that carry no graph."""
     with torch.no_grad():
-        z, labels, made = draw_fakes(context, update_id, reals)
-    batch = make_batch(context, update_id, reals, *exchange_fakes(context, update_id, z, labels, made))
-    terms, figures = backward(context, batch, context.gan.critic)
-    take_step(context, batch, context.gan.critic, terms)
+        fakes = draw_fakes(context, update_id, reals)
+    batch = make_batch(context, update_id, reals, exchange_fakes(context, update_id, fakes))
+    terms, figures = backward(batch, context.gan.critic)
+    take_step(batch, context.gan.critic, terms)
     return figures
 
 
 def update_generator(context: TrainingContext, update_id: UpdateId, reals: Reals | None) -> Figures:
-    """Move the generator once, through the critic as it now is; no critic gradient is computed."""
-    batch = make_batch(context, update_id, reals, *draw_fakes(context, update_id, reals))
-    terms, figures = backward(context, batch, context.gan.generator)
-    take_step(context, batch, context.gan.generator, terms)
+    """Update the generator once, against the current critic.
+
+    No gradient of the critic's weights is computed.
+    """
+    batch = make_batch(context, update_id, reals, draw_fakes(context, update_id, reals))
+    terms, figures = backward(batch, context.gan.generator)
+    take_step(batch, context.gan.generator, terms)
     return figures
 
 
 def update_both(context: TrainingContext, update_id: UpdateId, reals: Reals | None) -> Figures:
-    """Move both players at once: both gradients are taken at the old weights, on the same fakes."""
-    critics, generators = make_batches(context, update_id, reals)
-    critic_terms, figures = backward(context, critics, context.gan.critic)
-    generator_terms, more = backward(context, generators, context.gan.generator)
-    take_step(context, critics, context.gan.critic, critic_terms)
-    take_step(context, generators, context.gan.generator, generator_terms)
+    """Update both players on the same fakes: both gradients are taken before either step."""
+    for_critic, for_generator = make_batches(context, update_id, reals)
+    critic_terms, figures = backward(for_critic, context.gan.critic)
+    generator_terms, more = backward(for_generator, context.gan.generator)
+    take_step(for_critic, context.gan.critic, critic_terms)
+    take_step(for_generator, context.gan.generator, generator_terms)
     return figures | more
 
 
 def update_in_turn(context: TrainingContext, update_id: UpdateId, reals: Reals | None) -> Figures:
-    """Move the critic, then the generator through the critic as it now is: the fakes are made once for both."""
-    critics, generators = make_batches(context, update_id, reals)
-    terms, figures = backward(context, critics, context.gan.critic)
-    take_step(context, critics, context.gan.critic, terms)
-    terms, more = backward(context, generators, context.gan.generator)
-    take_step(context, generators, context.gan.generator, terms)
+    """Update the critic, then the generator against the updated critic, on the same fakes."""
+    for_critic, for_generator = make_batches(context, update_id, reals)
+    terms, figures = backward(for_critic, context.gan.critic)
+    take_step(for_critic, context.gan.critic, terms)
+    terms, more = backward(for_generator, context.gan.generator)
+    take_step(for_generator, context.gan.generator, terms)
     return figures | more
 
 
 def make_batches(context: TrainingContext, update_id: UpdateId, reals: Reals | None) -> tuple[Batch, Batch]:
-    """Gather an update of the critic and one of the generator on the same fakes, which only the second can move."""
-    z, labels, made = draw_fakes(context, update_id, reals)
-    seen = Sample(made.images.detach(), {name: extra.detach() for name, extra in made.extras.items()})
-    critics = make_batch(context, update_id, reals, *exchange_fakes(context, update_id, z, labels, seen))
-    return critics, make_batch(context, evolve(update_id, role="generator"), reals, z, labels, made)
+    """Make the batches of both players on the same fakes; the critic's are cut off the graph."""
+    fakes = draw_fakes(context, update_id, reals)
+    shown = exchange_fakes(context, update_id, fakes.detach())
+    for_critic = make_batch(context, update_id, reals, shown)
+    return for_critic, make_batch(context, evolve(update_id, role="generator"), reals, fakes)
 
 
-def make_batch(
-    context: TrainingContext, update_id: UpdateId, reals: Reals | None, z: Tensor | None, labels: Tensor, made: Sample
-) -> Batch:
-    """Gather both sides of an update; nothing is computed until a term asks for it."""
-    batch = Batch(context.gan, context.hooks, context.plan, context.streams, update_id, reals, context.runtime.group)
-    batch.show_fakes(made, labels, z)
-    return batch
-
-
-def backward(context: TrainingContext, batch: Batch, player: Player) -> tuple[dict[str, Tensor], Figures]:
-    """Sum the player's terms and leave the gradient of the sum in its own weights, and in no others."""
+def backward(batch: Batch, player: Player) -> tuple[dict[str, Tensor], Figures]:
+    """Sum the player's terms and compute the gradient of the sum in this player's weights alone."""
+    runtime = batch.context.runtime
     figures: Figures = {}
-    with context.runtime.forward():
+    with runtime.forward():
         terms = batch.terms(f"{player.role}_terms", figures)
     refuse_terms(player.role, terms)
     total = torch.stack(list(terms.values())).sum()
-    context.runtime.backward(total, player)
+    runtime.backward(total, player)
     gradients = [weight.grad for weight in player.parameters if weight.grad is not None]
     if not gradients:
-        what = f"no gradient reaches the {player.role}'s weights: something between them and its terms cuts the graph"
-        raise PluginError(what, fix="look for detach(), no_grad() or NumPy in views, wrappers and networks")
+        raise PluginError(
+            f"no gradient reaches the {player.role}'s weights: something between them and its terms cuts the graph",
+            fix="look for detach(), no_grad() or NumPy in views, wrappers and networks",
+        )
     figures |= {**terms, **batch.mean_scores(), "total": total}
-    detached = {name: value.detach() if isinstance(value, Tensor) else value for name, value in figures.items()}
-    settled = context.runtime.group.all_reduce_mean(gradients, detached)
-    settled["grad_norm"] = context.runtime.unscale_and_grad_norm(player, gradients)
-    return {name: settled[name] for name in terms}, {f"{player.role}/{name}": value for name, value in settled.items()}
+    means = runtime.group.all_reduce_mean(gradients, detached(figures))
+    means["grad_norm"] = runtime.unscale_and_grad_norm(player, gradients)
+    named = {f"{player.role}/{name}": mean for name, mean in means.items()}
+    return {name: means[name] for name in terms}, named
+
+
+def take_step(batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:
+    """Step the optimizer, unless a component skips the update; then call the hooks after it."""
+    context, step = batch.context, batch.update_id.step
+    hooks, scaler = context.hooks, context.runtime.scaler(player.role)
+    set_learning_rate(context, player, step)
+    skipped = hooks.first("skip_update", role=player.role, terms=terms, step=step)
+    if not skipped:
+        scaler.step(player.optimizer)
+    scaler.update()
+    player.optimizer.zero_grad(set_to_none=True)
+    if hooks.any(after := f"after_{player.role}_update"):
+        with torch.no_grad():
+            hooks.all(after, gan=context.gan, batch=batch, step=step)
+    batch.close()  # frees the graph
+
+
+def set_learning_rate(context: TrainingContext, player: Player, step: int) -> None:
+    """Let components change the learning rate of each parameter group."""
+    hooks = context.hooks
+    if not hooks.any("learning_rate"):
+        return
+    for group in player.optimizer.param_groups:
+        rate = {"rate": group.setdefault("initial_lr", group["lr"])}
+        folded = hooks.fold("learning_rate", rate, step=step, role=player.role)
+        group["lr"] = folded["rate"]
 
 
 def refuse_terms(role: Role, terms: dict[str, Tensor]) -> None:
-    """Raise CompositionError where there is nothing to minimise, PluginError for a term without gradient."""
+    """Raise CompositionError where there is no term, PluginError for a term without gradient."""
     if not terms:
         raise CompositionError(f"no component gives the {role} a term to minimise", fix="--loss NAME")
     for name, term in terms.items():
@@ -101,15 +129,6 @@ def refuse_terms(role: Role, terms: dict[str, Tensor]) -> None:
             raise PluginError(f"the {role}'s term {name} carries no gradient", fix="log(name, value) only logs it")
 
 
-def take_step(context: TrainingContext, batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:
-    """Let the optimiser move the player, unless a component says no; then let components act on the result."""
-    step, hooks = batch.update_id.step, context.hooks
-    if hooks.any("learning_rate"):
-        for param_group in player.optimizer.param_groups:
-            rate = param_group.setdefault("initial_lr", param_group["lr"])
-            param_group["lr"] = hooks.fold("learning_rate", {"rate": rate}, step=step, role=player.role)["rate"]
-    if not hooks.first("skip_update", role=player.role, terms=terms, step=step):
-        context.runtime.optimizer_step(player)
-    context.runtime.zero_grad(player)
-    with torch.no_grad():
-        hooks.all(f"after_{player.role}_update", gan=context.gan, batch=batch, step=step)
+def detached(figures: Figures) -> Figures:
+    """Cut tensors off their graph, which a figure must not keep in memory."""
+    return {name: value.detach() if isinstance(value, torch.Tensor) else value for name, value in figures.items()}

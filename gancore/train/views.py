@@ -1,4 +1,6 @@
-"""What can be said of the critic's view before training: whether labels follow the samples that they belong to."""
+"""What can be said of the critic's view before training: whether labels follow the samples that
+they belong to.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ OF_THE_CRITIC = ("extend_critic", "adapt_critic", "critic_terms", "generator_ter
 
 
 def expect_labels(context: TrainingContext) -> None:
-    """Show each `critic_view` black samples, where a conditioning component asks for the labels of what it returns.
+    """Show each `critic_view` black samples, where a conditioning component asks for the labels of
+    what it returns.
 
     Raises CompositionError for a view that joins or repeats rows and returns no labels for them.
     """
@@ -23,7 +26,10 @@ def expect_labels(context: TrainingContext) -> None:
     conditions = [chosen.name for chosen in asking.values() if chosen.kind == "cond"]
     if not conditions or not context.plan.label_sets:
         return
-    n, device = context.runtime.group.local_rows(torch.arange(context.plan.batch)).numel(), context.gan.device
+    n, device = (
+        context.runtime.group.local_rows(torch.arange(context.plan.batch)).numel(),
+        context.gan.device,
+    )
     images = torch.zeros(n, *context.plan.shape, device=device)
     labels = torch.zeros(n, len(context.plan.label_sets), dtype=torch.int64, device=device)
     given = {"step": 0, "rng": _numbers(context, "rng"), "shared_rng": _numbers(context, "shared")}
@@ -36,8 +42,8 @@ def expect_labels(context: TrainingContext) -> None:
             images = answer
         if len(images) != len(labels):
             raise CompositionError(
-                f"{each.chosen.name} makes {len(images)} views of {before} samples and returns no labels for them, "
-                f"but {conditions[0]} needs labels",
+                f"{each.chosen.name} makes {len(images)} views of {before} samples "
+                f"and returns no labels for them, but {conditions[0]} needs labels",
                 where=f"{each.chosen.kind} {each.chosen.name} ({each.chosen.chosen_by})",
                 fix="return (images, labels) from critic_view, or leave one of the two out",
             )

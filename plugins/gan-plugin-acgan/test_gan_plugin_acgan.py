@@ -21,8 +21,7 @@ def batch_with_logits(logits, labels, side="real", role="critic", **options):
     acgan = ACGAN(**options)
     batch = some_batch(train(acgan, data=some_data(classes=(logits.shape[1],)), batch=len(logits)), role)
     given = getattr(batch, side)
-    given.__dict__["out"] = evolve(given.out, heads={"class-set0": logits})
-    given.view_labels = labels[:, None]
+    given.set_output(evolve(given.out, heads={"class-set0": logits}), labels[:, None])
     return acgan, batch
 
 

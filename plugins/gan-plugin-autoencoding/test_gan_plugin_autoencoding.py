@@ -9,9 +9,9 @@ from gan_plugin_autoencoding import Autoencoding, Encoder, LatentCritic, draw_la
 from gancore import CriticOutput, Head, StoredData, Update, component, hookimpl
 from gancore.plugins.component import info_of
 from gancore.testing import check_component, some_batch, some_data, terms, train
-from gancore.train.batch import UpdateId
+from gancore.train.batch import UpdateId, make_batch
 from gancore.train.fakes import draw_fakes, exchange_fakes
-from gancore.train.step import make_batch, update_critic, update_generator
+from gancore.train.step import update_critic, update_generator
 
 torch.set_num_threads(1)
 
@@ -201,7 +201,7 @@ def simple_batch(role, *beside, **options):
     gan.generator.extras["encoder"] = Scaled(A, lambda images: images.mean((1, 2, 3))[:, None].expand(-1, 3))
     gan.critic.extras["latent-critic"] = Scaled(L, lambda z: z[:, 0])
     batch = some_batch(training, role)
-    batch.real.images = torch.full((8, 1, 8, 8), X)
+    batch.real.set_samples(torch.full((8, 1, 8, 8), X))
     return it, batch
 
 
@@ -369,7 +369,7 @@ def test_images_are_rebuilt_with_the_labels_of_their_reals(role):
 
 def test_the_critics_terms_do_not_pair_latents_with_fakes():
     one, other = (some_batch(train(Autoencoding(**SMALL))) for _ in range(2))
-    other.fake.images, other.fake.labels = other.fake.images.flip(0), other.fake.labels.flip(0)
+    other.fake.set_samples(other.fake.images.flip(0), other.fake.labels.flip(0))
     found = [terms(Autoencoding(**SMALL), "critic_terms", batch) for batch in (one, other)]
     torch.testing.assert_close(*found)
 
@@ -377,7 +377,7 @@ def test_the_critics_terms_do_not_pair_latents_with_fakes():
 @pytest.mark.parametrize("role", ["generator", "critic"])
 def test_an_update_without_reals_is_left_alone(role):
     it, batch = simple_batch(role)
-    batch.__dict__["real"] = None
+    batch.sides.pop("real")
     assert terms(it, f"{role}_terms", batch) == {}
 
 
@@ -411,7 +411,7 @@ def replaced_batch(training, step=0):
     """A critic's batch whose fakes are others than those just made, as a run makes it."""
     update_id, reals = UpdateId(step, "critic"), training.reals(0)
     made = draw_fakes(training.context, update_id, reals)
-    return make_batch(training.context, update_id, reals, *exchange_fakes(training.context, update_id, *made))
+    return make_batch(training.context, update_id, reals, exchange_fakes(training.context, update_id, made))
 
 
 def test_replaced_fakes_leave_the_latent_critic_fresh_latents_of_the_prior():

@@ -170,7 +170,7 @@ def test_lazy_penalty_counts_as_often_as_it_is_left_out():
 
 def test_no_penalty_in_an_update_without_reals():
     batch = some_batch(train())
-    batch.open_reals = None
+    batch.sides.pop("real")
     assert asked(GradientPenalty(), batch)[0] is None
 
 

@@ -262,7 +262,7 @@ def test_the_closeness_logged_is_the_mean_of_the_appended_features():
 def test_fakes_that_collapsed_have_the_closeness_one(options):
     training = train(MinibatchDiscrimination(**options))
     batch, figures = some_batch(training), {}
-    batch.fake.images = batch.fake.images[:1].expand_as(batch.fake.images)
+    batch.fake.set_samples(batch.fake.images[:1].expand_as(batch.fake.images))
     batch.terms("critic_terms", figures)
     assert figures["minibatch-discrimination/closeness-fake"] > 1 - 1e-5
     assert figures["minibatch-discrimination/closeness-real"] < 1 - 1e-5

@@ -1,4 +1,6 @@
-"""What a composition costs on this machine: a step and its parts, each component, memory, and what limits it."""
+"""What a composition costs on this machine: a step and its parts, each component, memory, and what
+limits it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,13 @@ from attrs import evolve, frozen
 
 from gancore.errors import UsageError
 from gancore.guard.hooks import guarded
-from gancore.hardware.device import choose_runtime, cpu_facts, precision_note, processor_name, saves_time
+from gancore.hardware.device import (
+    choose_runtime,
+    cpu_facts,
+    precision_note,
+    processor_name,
+    saves_time,
+)
 from gancore.hardware.layout import WORTHWHILE
 from gancore.hardware.memory import memory_of, peak_memory
 from gancore.plugins.calling import Component
@@ -26,7 +34,7 @@ from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.toml import layer_of
 from gancore.run import previous_session
 from gancore.run.metrics_log import numbers
-from gancore.run.session import data_tags, open_data, prepare
+from gancore.run.session import open_data_of, prepare
 from gancore.tools.bench.stopwatch import (  # fmt: skip
     BACKWARD,
     CHECK,
@@ -41,11 +49,15 @@ from gancore.tools.bench.stopwatch import (  # fmt: skip
     timed_step,
 )
 from gancore.train.context import Figures
-from gancore.train.data import Data
+from gancore.train.data import Data, data_tags
 from gancore.train.loop import Training
 from gancore.train.progress import Progress
 
-WARM_UP, LEAST, SECONDS = 2, 5, 20.0  # steps before any is timed, rounds at least, and how long they may take
+WARM_UP, LEAST, SECONDS = (
+    2,
+    5,
+    20.0,
+)  # steps before any is timed, rounds at least, and how long they may take
 AT_ROWS = frozenset({"measure", "record", "draw", "stop", "describe_data"})  # hooks that no step calls
 BRIEF = 5.0  # milliseconds of a step below which its arithmetic hardly counts
 MUCH = 0.15  # of a step
@@ -71,7 +83,9 @@ def spread(figures: Sequence[float]) -> Spread:
 
 @frozen
 class Cost:
-    """What something takes of a step: milliseconds, the share of all time, calls a step, and the hooks called."""
+    """What something takes of a step: milliseconds, the share of all time, calls a step, and the
+    hooks called.
+    """
 
     name: str
     of: str  # the player whose update it is part of, or a component's kind
@@ -108,10 +122,11 @@ class Report:
 
 
 def bench(composition: Composition, rounds: int = 0, *, without_each: bool = False) -> Report:
-    """Measure a composition in steps of its own training, which is then forgotten: nothing is written.
+    """Measure a composition in steps of its own training, which is then forgotten: nothing is
+    written.
 
-    A round is one plain step and one on the stopwatch; 0 rounds means as many as take about 20 seconds.
-    Raises what preparing and training raise.
+    A round is one plain step and one on the stopwatch; 0 rounds means as many as take about 20
+    seconds. Raises what preparing and training raise.
     """
     device = choose_runtime(composition.settings).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -127,19 +142,29 @@ def bench(composition: Composition, rounds: int = 0, *, without_each: bool = Fal
     parts, components = parts_of(steps, calls), components_of(composition.chosen, steps, calls)
     step = spread([1e3 * each for each in plain])
     return Report(
-        about, step, spread([1e3 * each for each in totals]), 1e3 * composition.settings.batch / step.median, parts,
-        components, rows, memory, left_out, limits(training, about, step, parts, components, left_out),
-        (*composition.notes, *composition.check(data_tags(data))),
-    )  # fmt: skip
+        machine=about,
+        step=step,
+        timed=spread([1e3 * each for each in totals]),
+        samples_per_second=1e3 * composition.settings.batch / step.median,
+        parts=parts,
+        components=components,
+        rows=rows,
+        memory=memory,
+        left_out=left_out,
+        limits=limits(training, about, step, parts, components, left_out),
+        notes=(*composition.notes, *composition.check(data_tags(data))),
+    )
 
 
 def begin(composition: Composition, data: Data | None = None) -> tuple[Data, Training, float]:
-    """Prepare a training and make its first steps, watched as those of a run are; then leave it settled.
+    """Prepare a training and make its first steps, watched as those of a run are.
+
+    Then leave it settled.
 
     The third of what is returned is the peak of memory before the first of these steps, in MiB.
     """
     composition = guarded(composition)
-    data = data or open_data(composition)
+    data = data or open_data_of(composition)
     training = prepare(composition, data, choose_runtime(composition.settings))
     before = peak_memory()
     for _ in range(WARM_UP):
@@ -149,7 +174,10 @@ def begin(composition: Composition, data: Data | None = None) -> tuple[Data, Tra
 
 
 def turns(rounds: int, seconds: float = SECONDS) -> Iterator[int]:
-    """Count rounds: as many as are wanted, or for 0 as many as fit, at least 5. No garbage is collected meanwhile."""
+    """Count rounds: as many as are wanted, or for 0 as many as fit, at least 5.
+
+    No garbage is collected meanwhile.
+    """
     until = time.monotonic() + seconds
     with uncollected():
         for turn in itertools.count():
@@ -196,9 +224,14 @@ def parts_of(steps: Sequence[Mapping[Part, float]], calls: Sequence[Mapping[Part
 
 
 def components_of(
-    chosen: Sequence[Component], steps: Sequence[Mapping[Part, float]], calls: Sequence[Mapping[Part, int]]
+    chosen: Sequence[Component],
+    steps: Sequence[Mapping[Part, float]],
+    calls: Sequence[Mapping[Part, int]],
 ) -> tuple[Cost, ...]:
-    """Sum up each chosen component's own code; what it asks of networks, data and others is theirs."""
+    """Sum up each chosen component's own code.
+
+    What it asks of networks, data and others is theirs.
+    """
     found = []
     for each in chosen:
         cost = cost_of(each.name, each.kind, lambda part: part.component, each.name, steps, calls)
@@ -232,19 +265,28 @@ def cost_of(
     return Cost(name, of, spread([1e3 * each for each in own]), sum(own) / whole, times / len(steps))
 
 
-# ── beside the steps ──────────────────────────────────────────────────────────────────────────────────────────
+# ── beside the steps ─────────────────────────────────────────────────────────────────────────
 
 
 def measure_row(training: Training, composition: Composition, watch: Stopwatch, full: bool) -> dict[str, float]:
-    """Measure what a row of the log costs: milliseconds by component. A full row measures all that is ever due."""
-    hooks, streams, step = TimedHooks(composition.chosen, watch), training.context.streams, training.step
+    """Measure what a row of the log costs: milliseconds by component.
+
+    A full row measures all that is ever due.
+    """
+    hooks, streams, step = (
+        TimedHooks(composition.chosen, watch),
+        training.context.streams,
+        training.step,
+    )
     before = -1 if full else step - composition.settings.log_every
     progress = Progress(evolve(training.context, hooks=hooks), step, training.epoch, before, full)
     figures = training.train_step()
     watch.start()
     measured: Figures = {}
     for name, found in hooks.all(
-        "measure", progress=progress, rng=lambda name: streams.generator(f"component/{name}", step, "measure")
+        "measure",
+        progress=progress,
+        rng=lambda name: streams.generator(f"component/{name}", step, "measure"),
     ):
         measured |= {f"{name}/{key}": value for key, value in found.items()}
     numbers({**figures, **measured})
@@ -256,12 +298,17 @@ def measure_row(training: Training, composition: Composition, watch: Stopwatch, 
 
 
 def without(composition: Composition, data: Data, whole: Training, rounds: int) -> tuple[LeftOut, ...]:
-    """Compare steps with and without each component that may be left out, in turn. Backward passes count too."""
+    """Compare steps with and without each component that may be left out, in turn.
+
+    Backward passes count too.
+    """
     return tuple(
         without_one(composition, each, name, data, whole, rounds)
         for slot in SEVERAL
         for name, each in zip(
-            composition.slots.get(slot, ()), (each for each in composition.chosen if each.kind == slot), strict=True
+            composition.slots.get(slot, ()),
+            (each for each in composition.chosen if each.kind == slot),
+            strict=True,
         )
     )
 
@@ -303,7 +350,7 @@ def machine(training: Training) -> dict[str, Any]:
     }
 
 
-# ── what limits it ────────────────────────────────────────────────────────────────────────────────────────────
+# ── what limits it ───────────────────────────────────────────────────────────────────────────
 
 
 def limits(
@@ -314,7 +361,9 @@ def limits(
     components: Sequence[Cost],
     left_out: Sequence[LeftOut],
 ) -> tuple[str, ...]:
-    """Say what takes most of a step, what else takes much, then what of the runtime could be otherwise."""
+    """Say what takes most of a step, what else takes much, then what of the runtime could be
+    otherwise.
+    """
     largest = max(parts, key=lambda part: part.share)
     told = [f"{in_words(largest)} takes {largest.share:.0%} of a step"]
     waiting = sum(part.share for part in parts if part.name == DATA)
@@ -341,7 +390,7 @@ def limits_of_runtime(training: Training, about: Mapping[str, Any]) -> Iterator[
     if about["threads"] < about["cores"]:
         yield f"{about['threads']} of {about['cores']} cores compute: OMP_NUM_THREADS says how many"
     if not runtime.channels_last and convolves(training) and about["batch"] < WORTHWHILE:
-        yield f"a batch below {WORTHWHILE} has its channels first; from there on channels last was measured to pay"
+        yield (f"a batch below {WORTHWHILE} has its channels first; from there on channels last was measured to pay")
     yield from precision_note(runtime)
     if runtime.precision == "fp32" and saves_time("bf16"):
         yield "this processor multiplies faster in half precision: --precision bf16"
@@ -351,7 +400,11 @@ def in_words(part: Cost) -> str:
     """Name a part of a step."""
     if part.name == DATA:
         return "waiting for data"
-    what = {REST: "what lies between the parts", BACKWARD: "the backward pass", CHECK: "checking for finite numbers"}
+    what = {
+        REST: "what lies between the parts",
+        BACKWARD: "the backward pass",
+        CHECK: "checking for finite numbers",
+    }
     name = what.get(part.name, part.name if part.name.startswith("components") else f"the {part.name}")
     return f"{name} of the {part.of}'s update" if part.of != "both" else f"{name} for both players"
 

@@ -1,4 +1,6 @@
-"""Where the time of a step goes: every moment is charged to the innermost part of the step that is open."""
+"""Where the time of a step goes: every moment is charged to the innermost part of the step that is
+open.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +13,24 @@ from functools import partial
 from typing import Any
 
 import torch
-from attrs import asdict, define, evolve, field, frozen
-from torch import Tensor
+from attrs import define, evolve, field, frozen
 
 from gancore.guard.hooks import FEW, Guarded, GuardedHooks
 from gancore.plugins.calling import Component, Implementation
 from gancore.plugins.slots import ROLES
 from gancore.run.finite import check_finite
-from gancore.train.context import Figures
 from gancore.train.loop import Training
-from gancore.train.networks import Player
-from gancore.train.plan import Update
-from gancore.train.precision import Runtime
 
 DATA, MAKING, JUDGING = "data wait", "generator forward", "critic forward"
 BACKWARD, OPTIMIZER, CHECK, REST = "backward", "optimizer", "check for finite numbers", "rest"
-PLAYER_OF = {"critic": "critic", "generator": "generator"}  # of an update; the others move both
+PARTS = {"data": DATA, "backward": BACKWARD}  # by what a runtime calls them
 
 
 @frozen
 class Part:
-    """A part of a step: whose update it belongs to, what is done, and the component and hook where it is one's own."""
+    """A part of a step: whose update it belongs to, what is done, and the component and hook where
+    it is one's own.
+    """
 
     player: str
     work: str
@@ -61,7 +60,10 @@ class Stopwatch:
         self.enter(REST)
 
     def stop(self) -> dict[Part, float]:
-        """End the step; return the seconds of each part that was open in it. They sum to the whole of the step."""
+        """End the step; return the seconds of each part that was open in it.
+
+        They sum to the whole of the step.
+        """
         self.leave()
         spent: dict[Part, float] = {}
         for (begun, part), (ended, _) in itertools.pairwise(self._marks):
@@ -90,9 +92,28 @@ class Stopwatch:
         finally:
             self.leave()
 
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Hold a part open that a runtime names: the data, a backward pass, or an update by its
+        role.
+        """
+        if part in PARTS:
+            with self.part(PARTS[part]):
+                yield
+            return
+        self.player = part if part in ROLES else "both"
+        try:
+            with self.part(REST):
+                yield
+        finally:
+            self.player = "both"
+
 
 def stopwatch_for(device: torch.device) -> Stopwatch:
-    """Make a stopwatch of wall time; on CUDA of events in the stream, so that nothing waits within a step."""
+    """Make a stopwatch of wall time.
+
+    On CUDA of events in the stream, so that nothing waits within a step.
+    """
     if device.type != "cuda":
         return Stopwatch()
 
@@ -109,7 +130,9 @@ def stopwatch_for(device: torch.device) -> Stopwatch:
 
 
 class SettledHooks(GuardedHooks):
-    """Hooks as they are once their first calls were watched: what all but the first steps of a run are made with."""
+    """Hooks as they are once their first calls were watched: what all but the first steps of a run
+    are made with.
+    """
 
     def __init__(self, chosen: Sequence[Component]) -> None:
         super().__init__(chosen)
@@ -152,45 +175,13 @@ class TimedHooks(SettledHooks):
         return super().all(hook, **given)
 
     def first(self, hook: str, *, only: str | None = None, **given: Any) -> Any:
-        """Return the first answer that is not None; before each step of an optimiser its player is named."""
+        """Return the first answer that is not None.
+
+        Before each step of an optimiser its player is named.
+        """
         if hook == "skip_update":
             self._watch.player = given["role"]
         return super().first(hook, only=only, **given)
-
-
-@frozen(eq=False)
-class TimedRuntime(Runtime):
-    """A runtime whose backward passes are on the stopwatch."""
-
-    watch: Stopwatch = field(kw_only=True, repr=False)
-
-    def backward(self, total: Tensor, player: Player) -> None:
-        """Leave the gradient of `total` in the player's own weights, and in no others."""
-        with self.watch.part(BACKWARD):
-            super().backward(total, player)
-
-
-@define(eq=False)
-class TimedTraining(Training):
-    """A training on the stopwatch, for one step."""
-
-    watch: Stopwatch = field(kw_only=True)
-
-    def _schedule(self) -> list[Update]:
-        self.watch.player = "both"
-        return super()._schedule()
-
-    def _make(self, update: Update, index: int) -> Figures:
-        self.watch.player = PLAYER_OF.get(update.role, "both")
-        try:
-            with self.watch.part(REST):
-                return super()._make(update, index)
-        finally:
-            self.watch.player = "both"
-
-    def _gather(self, k: int) -> tuple[Tensor, Tensor]:
-        with self.watch.part(DATA):
-            return super()._gather(k)
 
 
 def plain_step(training: Training) -> float:
@@ -203,19 +194,22 @@ def plain_step(training: Training) -> float:
 
 
 def timed_step(training: Training, hooks: TimedHooks, watch: Stopwatch) -> dict[Part, float]:
-    """Make one step on the stopwatch; return the seconds of its parts. The bits are those of a plain step."""
-    runtime = TimedRuntime(**asdict(training.context.runtime, recurse=False), watch=watch)
-    context = evolve(training.context, hooks=hooks, runtime=runtime)
-    timed = TimedTraining(context, training.order, training.step, training.batches, training.source, watch=watch)
+    """Make one step on the stopwatch; return the seconds of its parts.
+
+    The bits are those of a plain step.
+    """
+    plain = training.context
+    training.context = evolve(plain, hooks=hooks, runtime=evolve(plain.runtime, timed=watch.timed))
     wait_for(training)
-    with on_the_watch(training, watch):
-        watch.start()
-        figures = timed.train_step()
-        with watch.part(CHECK):
-            check_finite(figures, timed.step)
-        spent = watch.stop()
-    training.step, training.batches = timed.step, timed.batches
-    return spent
+    try:
+        with on_the_watch(training, watch):
+            watch.start()
+            figures = training.train_step()
+            with watch.part(CHECK):
+                check_finite(figures, training.step)
+            return watch.stop()
+    finally:
+        training.context = plain
 
 
 def wait_for(training: Training) -> None:

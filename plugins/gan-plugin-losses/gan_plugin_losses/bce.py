@@ -40,7 +40,11 @@ class BCE:
     def critic_terms(self, batch):
         sides = {"fake": batch.fake} if batch.real is None else {"real": batch.real, "fake": batch.fake}
         share = 0.5 if self.average else 1.0
-        return {name: share * side.mean(self.entropy(side.score, side.targets)) for name, side in sides.items()}
+        terms = {}
+        for name, side in sides.items():
+            targets = side.targets if side.plain_target is None else side.plain_target
+            terms[name] = share * side.mean(self.entropy(side.score, targets))
+        return terms
 
     @hookimpl
     def generator_terms(self, batch):
@@ -57,4 +61,6 @@ class BCE:
 
     def entropy(self, scores, targets):
         """Cross-entropy of each sample `[N]` between targets in [0, 1] and the logistic of raw scores, in nats."""
+        if isinstance(targets, float) and targets in (0, 1):  # one of the two summands is 0
+            return softplus(-scores) if targets else softplus(scores)
         return targets * softplus(-scores) + (1 - targets) * softplus(scores)
