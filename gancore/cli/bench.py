@@ -65,11 +65,10 @@ def bench(
         chosen = composition_of_run(Path(composition), words, variants)
     else:
         chosen = compose_words(words, composition or recipe, variants)
-    from gancore.hardware.startup import keep_freed_memory, leave_compiler_out
+    from gancore.hardware.startup import prepare_process
     from gancore.tools.bench.measure import bench as measure
 
-    leave_compiler_out()
-    keep_freed_memory()
+    prepare_process()
     with redirect_stdout(sys.stderr):  # what components print must not mix with the result
         report = measure(chosen, rounds or 0, without_each=without_each)
     show_json(report) if as_json else show(report)

@@ -122,10 +122,10 @@ def compared(run: Path, sound: list[Path], files: Callable[[str], bool]) -> tupl
     if not sound:
         return {}, ""
     try:
-        from gancore.hardware.startup import leave_compiler_out
+        from gancore.hardware.startup import prepare_process
         from gancore.tools.verify_checkpoints import misfits
 
-        leave_compiler_out()
+        prepare_process()
         return misfits(run, sound, files), ""
     except ImportError as error:
         why = str(error)

@@ -159,10 +159,9 @@ def run(
     if wants_help:
         show_help(context, words)
         return
-    from gancore.hardware.startup import keep_freed_memory, leave_compiler_out
+    from gancore.hardware.startup import prepare_process
 
-    leave_compiler_out()
-    keep_freed_memory()
+    prepare_process()
     if resume is not None:
         if recipe is not None or small or compat or out is not None or overwrite or dry_run:
             what = "--resume goes with none of --recipe, --small, --compat, --out, --overwrite, --dry-run"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gancore.distributed.group import gather
+from gancore.distributed.collectives import gather
 from gancore.train.batch import Sample, UpdateId, as_sample, pass_seed
 from gancore.train.context import Reals, TrainingContext
 from gancore.train.plan import Plan
