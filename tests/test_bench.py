@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gancore import PluginError, compose
-from gancore.hardware.memory import most_kept
 from gancore.tools.bench.measure import begin, bench, limits, spread
+from gancore.tools.bench.memory import most_kept
 from gancore.tools.bench.stopwatch import Stopwatch, TimedHooks, plain_step, timed_step
 
 POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}

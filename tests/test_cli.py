@@ -74,7 +74,7 @@ def test_plugins_checks_by_importing(gan_here):
         pytest.param(["run", "--adam.lr", "1", "--adam.lr", "2"], "given twice", id="C14-option-twice"),
         (["run", "--resume", "nowhere"], "is no run"),
         (["run", "--data", "./nowhere"], "there is no file or folder"),
-        pytest.param(["run", "--device", "cuda:99"], "is not there", id="C19-cuda-99"),
+        pytest.param(["run", "--device", "cuda:99"], "is not available", id="C19-cuda-99"),
         (["run", "--device", "tpuu"], "no device is called"),
         pytest.param(["run", "--recipe", "nothing"], "no recipe is called", id="C12-no-recipe"),
         (["run", "--reg", "./nothing.py"], "there is no file"),

@@ -138,7 +138,7 @@ TABLE = [
     *((name, words, said, False) for name, words, said in OF_WORDS),
     *((name, ["--recipe", f"{name}/it.toml", *TINY, *more], said, True) for name, _, said, *more in OF_OPTIONS),
     ("C20-seed-of-64-bits", ["--seed", str(2**63), *TINY], ["at most 63 bits"], True),
-    ("C19-cuda-7", ["--device", "cuda:7", *TINY], ["device 'cuda:7' is not there: torch sees"], True),
+    ("C19-cuda-7", ["--device", "cuda:7", *TINY], ["device 'cuda:7' is not available: torch sees"], True),
     ("C19-no-device", ["--device", "tpu", *TINY], ["no device is called 'tpu'"], True),
 ]
 

@@ -37,7 +37,18 @@ def at_once(do, *each):
 @settings(deadline=None, max_examples=40)
 @given(
     st.integers(2, 4),
-    st.sampled_from([(), (0,), (5,), (3, 0, 2), (2, 3, 4, 5), (BUFFER_BYTES // 4,), (BUFFER_BYTES // 4 + 1,), (3, BUFFER_BYTES // 5)]),
+    st.sampled_from(
+        [
+            (),
+            (0,),
+            (5,),
+            (3, 0, 2),
+            (2, 3, 4, 5),
+            (BUFFER_BYTES // 4,),
+            (BUFFER_BYTES // 4 + 1,),
+            (3, BUFFER_BYTES // 5),
+        ]
+    ),
     st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8]),
 )
 def test_all_processes_get_what_each_has_and_its_sum(size, shape, kind):

@@ -1,4 +1,4 @@
-"""Differentiable collectives: `gather` and `average` over the processes that make the current step."""
+"""Differentiable collectives over the processes that make the current step."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from gancore.distributed.group import ProcessGroup, peers
 def gather(rows: Tensor, group: ProcessGroup | None = None) -> Tensor:
     """Concatenate the rows `[n, …]` of all processes into those of the whole batch, `[N, …]`.
 
-    Returns `rows` itself in a run of one process. Gradients flow back to the process that the rows came from. For
-    layers that compare or average the samples of a batch. `group` is `peers()` by default.
+    Returns `rows` itself in a run of one process. Gradients flow back to the process that the rows
+    came from. For layers that compare or average the samples of a batch. `group` is `peers()` by
+    default.
     """
     group = peers() if group is None else group
     if group.size == 1:

@@ -1,8 +1,8 @@
 """The processes that train one run together, each on its own rows of every batch.
 
-Each process minimises the mean over its own rows, and the gradients are averaged. This makes the same step as one
-process with all the rows. A layer that computes over the whole batch uses `gather` and `average` of
-`gancore.distributed.collectives`.
+Each process minimises the mean over its own rows, and the gradients are averaged. This makes the
+same step as one process with all the rows. A layer that computes over the whole batch uses `gather`
+and `average` of `gancore.distributed.collectives`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from gancore.errors import PeerError
 
 
 class Exchange(Protocol):
-    """A way to exchange tensors of one shape between processes. Every process must take part. Raises PeerError."""
+    """A way to exchange tensors of one shape between processes.
+
+    Every process must take part. Raises PeerError.
+    """
 
     def all_gather(self, values: Tensor) -> Tensor:
         """Return the values of all processes, by rank: `[R, …]`."""
@@ -57,7 +60,7 @@ def _raising_peer_error() -> Iterator[None]:
 
 @frozen
 class ProcessGroup:
-    """The processes of a run: the `rank` of this one, the `size` of the group, and the `exchange` they use."""
+    """The processes of a run: this one's `rank`, the `size` of the group, and its `exchange`."""
 
     rank: int = 0
     size: int = 1
@@ -115,7 +118,10 @@ class ProcessGroup:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Let `gather` and `average` use this group inside the block, which every process must enter."""
+        """Let `gather` and `average` use this group inside the block.
+
+        Every process of the group must enter the block.
+        """
         global _current
         before = _current
         _current = self
@@ -133,7 +139,7 @@ _current = SINGLE_PROCESS
 def peers() -> ProcessGroup:
     """Return the processes that make the current step; a group of size 1 outside of a step.
 
-    For autograd functions: `backward` runs outside of `together`, so `forward` saves the group and `backward` passes
-    it to `gather` and `average`.
+    For autograd functions: `backward` runs outside of `together`, so `forward` saves the group and
+    `backward` passes it to `gather` and `average`.
     """
     return _current

@@ -1,4 +1,4 @@
-"""Joins the process group of a run that torchrun started, and reads what torchrun passes to each process."""
+"""Joins the processes of a run that torchrun started, and reads the variables that it sets."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ GROUP_TIMEOUT = timedelta(minutes=30)  # rank 0 draws, measures and saves while 
 
 @cache
 def join(device: str) -> ProcessGroup:
-    """Join the processes that torchrun started and return their group, for a device type such as `cpu`.
+    """Join the processes that torchrun started and return their group.
 
-    Returns a group of size 1 if torchrun did not start this process.
+    `device` is the type of device that they compute on, such as `cpu`. Returns a group of size 1 if
+    torchrun did not start this process.
     """
     started_by_torchrun = all(name in os.environ for name in TORCHRUN_VARIABLES)
     if not started_by_torchrun or os.environ["WORLD_SIZE"] == "1":

@@ -1,8 +1,8 @@
 """Exchanges tensors between the processes of one machine through shared memory.
 
-gloo sends tensors through the network stack and several threads, each of which waits for a core. One step of a network
-with batch norm exchanges dozens of small tensors. Here each process writes into a buffer that all of them map, and
-signals on a socket that it has done so.
+gloo sends tensors through the network stack and several threads, each of which waits for a core.
+One step of a network with batch norm exchanges dozens of small tensors. Here each process writes
+into a buffer that all of them map, and signals on a socket that it has done so.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ SIGNAL = struct.Struct("q")  # the number of bytes written, to notice processes 
 class SharedMemory:
     """Exchange through one mapped file with two buffers for each process, `[R, 2, bytes]`.
 
-    A process writes into its buffer, signals, and reads the others' buffers after all of them have signalled. The two
-    buffers alternate: a peer's second signal implies that it has read our first buffer, so we may overwrite that one.
+    A process writes into its buffer, signals, and reads the others' buffers after all of them have
+    signalled. The two buffers alternate: a peer's second signal implies that it has read our first
+    buffer, so we may overwrite that one.
     """
 
     def __init__(self, rank: int, buffers: Tensor, peers: list[socket.socket]) -> None:
@@ -81,9 +82,10 @@ class SharedMemory:
 
 
 def share_memory(group: ProcessGroup, timeout: float) -> ProcessGroup:
-    """Return the group with an exchange through shared memory, or unchanged if one process cannot set it up.
+    """Return the group with an exchange through shared memory.
 
-    `timeout` is how many seconds a process waits for another.
+    Returns it unchanged if one of the processes cannot set that up. `timeout` is how many seconds a
+    process waits for another.
     """
     folder = group.broadcast_text(_make_buffers(group.size) if group.is_main else "")
     if not folder:
@@ -102,7 +104,7 @@ def share_memory(group: ProcessGroup, timeout: float) -> ProcessGroup:
 
 
 def _make_buffers(size: int) -> str:
-    """Make a folder with the file of the buffers and return its path; '' if there is no room for it."""
+    """Make a folder with the file of the buffers; return '' if there is no room for it."""
     folder = ""
     try:
         folder = tempfile.mkdtemp(
@@ -117,7 +119,7 @@ def _make_buffers(size: int) -> str:
 
 
 def _open_buffers(folder: Path, group: ProcessGroup, listener: socket.socket) -> Tensor | None:
-    """Map the buffers `[R, 2, bytes]` and listen on a socket named after the rank; None if that fails."""
+    """Map the buffers `[R, 2, bytes]` and listen on this rank's socket; None if that fails."""
     try:
         listener.bind(str(folder / str(group.rank)))
         listener.listen(group.size)
@@ -133,7 +135,7 @@ def _open_buffers(folder: Path, group: ProcessGroup, listener: socket.socket) ->
 def _connect(
     folder: Path, group: ProcessGroup, listener: socket.socket, timeout: float
 ) -> list[socket.socket]:
-    """Connect to the processes of lower rank and accept those of higher rank; return the sockets by rank."""
+    """Connect to the lower ranks and accept the higher ones; return the sockets by rank."""
     listener.settimeout(timeout)
     peers = [socket.socket(socket.AF_UNIX) for _ in range(group.rank)]
     for rank, peer in enumerate(peers):

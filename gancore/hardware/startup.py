@@ -20,7 +20,8 @@ MMAP_BYTES = 2**25  # the largest threshold that glibc accepts
 def prepare_process() -> None:
     """Make training start faster and take fewer page faults; what it computes stays bit-identical.
 
-    For processes that are gancore's own: this changes torch's classes and the allocator of the whole process.
+    For processes that are gancore's own: this changes torch's classes and the allocator of the
+    whole process.
     """
     bypass_compiler()
     keep_freed_memory()
@@ -29,8 +30,8 @@ def prepare_process() -> None:
 def bypass_compiler() -> None:
     """Bypass `_disable_dynamo` in optimisers, so that `torch._dynamo` is never imported.
 
-    That import takes about as long as the import of torch. Nothing is changed if `torch._dynamo` was imported before,
-    or if this version of torch wraps its optimisers in another way.
+    That import takes about as long as the import of torch. Nothing is changed if `torch._dynamo`
+    was imported before, or if this version of torch wraps its optimisers in another way.
     """
     if "torch._dynamo" in sys.modules:
         return
@@ -67,9 +68,10 @@ def _step_with_grad_mode(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep the memory that a step frees, instead of returning it and mapping new pages in the next step.
+    """Let glibc keep the memory that a step frees for the next step.
 
-    Nothing is changed on systems without glibc, or where an environment variable configures the allocator.
+    Otherwise it returns large blocks to the system, and every step maps new pages. Nothing is
+    changed on systems without glibc, or where an environment variable configures the allocator.
     """
     configured = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
     if sys.platform != "linux" or configured:
