@@ -9,7 +9,7 @@ import re
 import statistics
 from pathlib import Path
 
-from gancore.tools.claims import Claim, decide, line_of, paired_differences
+from gancore.tools.claims import Claim, claim_as_line, judge_differences, paired_differences
 
 NAMES = {  # figure: what the table of recipes calls it
     "frechet/ratio": "Fréchet/floor",
@@ -65,7 +65,7 @@ def claims_of(result):
         found = [paired_differences(claim, result["figures"]) for claim in claims]
     else:
         found = [each["differences"] for each in result["claims"]]
-    return list(zip(claims, decide(claims, found), strict=True))
+    return list(zip(claims, judge_differences(claims, found), strict=True))
 
 
 def cell(values):
@@ -108,7 +108,7 @@ def told(result):
 def sweep_block(result):
     """Write table, verdicts and circumstances of one sweep."""
     lines = [*table_of(result), ""]
-    verdicts = [line_of(claim, verdict) for claim, verdict in claims_of(result)]
+    verdicts = [claim_as_line(claim, verdict) for claim, verdict in claims_of(result)]
     if verdicts:
         lines += [*verdicts, ""]
     return "\n".join([*lines, told(result)]) + "\n"

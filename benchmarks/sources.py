@@ -24,7 +24,7 @@ from benchmarks import source_tables
 from gancore import read_rows
 from gancore.recipe import lookup
 from gancore.recipe.toml import read_recipe
-from gancore.tools.sweep import final_figures
+from gancore.tools.sweep.figures import final_figures
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "sources"

@@ -234,7 +234,7 @@ def test_bench_of_a_recipe_as_json(gan_here, tmp_path):
         (["--rounds", "0"], "--rounds"),
         (["--rouds", "3"], "did you mean --rounds?"),
         (["--gen", "mpl"], "did you mean mlp?"),
-        (["--small"], "belongs to a recipe"),
+        (["--small"], "is a variant of a recipe"),
         (["a", "--recipe", "b"], "given twice"),
         (["no-such-recipe"], "no recipe is called"),
         (["--steps", "3"], "--steps"),

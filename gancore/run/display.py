@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gancore.errors import clean
 from gancore.guard.standard_streams import write_line
+from gancore.progressbar import duration
 from gancore.run.directory import Row
 
 if TYPE_CHECKING:
@@ -40,13 +41,6 @@ def left(run: Run, seconds: float, share: float) -> str:
     """Estimate the time left, from the part done beyond `share` in so many seconds."""
     done = run.share - share
     return f"{duration(seconds * (1 - run.share) / done if done > 0 else 0)} left"
-
-
-def duration(seconds: float) -> str:
-    """Write a duration as mm:ss, or h:mm:ss from an hour on."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
 def shown(run: Run) -> Iterator[Row | None]:
