@@ -14,7 +14,7 @@ import torch
 from attrs import asdict, define, evolve, field, frozen
 from torch import Tensor
 
-from gancore.guard.hooks import FEW, Guarded, GuardedHooks
+from gancore.guard.hooks import CHECKED_CALLS, Guarded, GuardedHooks
 from gancore.plugins.calling import Component, Implementation
 from gancore.plugins.slots import ROLES
 from gancore.run.finite import check_finite
@@ -118,7 +118,7 @@ class SettledHooks(GuardedHooks):
 
 def settled(each: Implementation) -> Implementation:
     """Return a method whose first calls count as watched."""
-    return evolve(each, calls=itertools.count(FEW)) if isinstance(each, Guarded) else each
+    return evolve(each, calls=itertools.count(CHECKED_CALLS)) if isinstance(each, Guarded) else each
 
 
 @frozen(eq=False)
