@@ -18,10 +18,10 @@ class Settings:
     """How long, how large, how often. Fields marked resumable may change when a run is resumed."""
 
     steps: int = option(1000, ge=0, help="iterations of the schedule, usually one generator update each")
-    epochs: int = option(0, ge=0, help="passes over the data; when above 0 it sets the length instead of steps")
-    batch: int = option(64, ge=1, help="samples of each side in one update")
+    epochs: int = option(0, ge=0, help="passes over the data; above 0, this replaces --steps")
+    batch: int = option(64, ge=1, help="real samples, and as many fakes, in one update")
     size: str | None = option(None, help="image size in pixels, N or HxW; none keeps the data's own")
-    seed: int = option(0, ge=0, help="every random number of the run follows from it")
+    seed: int = option(0, ge=0, help="seed of all random numbers of the run")
     device: str = option("auto", help="auto, cpu, cuda or cuda:N")
     precision: str = option(
         "fp32", choices=("fp32", "tf32", "bf16", "fp16"), help="arithmetic of the networks; weights are always fp32"
@@ -29,21 +29,23 @@ class Settings:
     compile: str = option(
         "none",
         choices=("none", "default", "reduce-overhead", "max-autotune"),
-        help="how torch.compile builds the networks anew; takes minutes, and pays on a GPU if anywhere",
+        help="mode of torch.compile; compiling takes minutes, and helps on a GPU if at all",
     )
     channels_last: str = option(
-        "auto", choices=("auto", "true", "false"), help="layout of images in memory; auto where it was measured to pay"
+        "auto",
+        choices=("auto", "true", "false"),
+        help="channels-last memory format; auto uses it where it was measured to be faster",
     )
     log_every: int = option(10, ge=1, help="steps between rows of the metrics log")
     sample_every: int = option(0, ge=0, help="steps between sample grids; 0 draws ten in a run, more at first")
-    sample_epochs: int = option(0, ge=0, help="epochs between sample grids; when above 0 it replaces sample-every")
+    sample_epochs: int = option(0, ge=0, help="epochs between sample grids; above 0, this replaces --sample-every")
     save_every: int = option(200, ge=1, help="steps between checkpoints")
-    force: bool = option(False, help="true runs a composition although its rules refuse it")
+    force: bool = option(False, help="run a composition even if the rules of its components forbid it")
     rollbacks: int = option(
-        0, ge=0, help="how often a run whose numbers are no longer finite goes back and tries other random numbers"
+        0, ge=0, help="times to return to the last checkpoint, with other random numbers, after a nan or infinity"
     )
     keep: int = option(3, ge=1, help="how many of the newest checkpoints to keep")
-    keep_every: int = option(0, ge=0, help="keep the first checkpoint of each N steps for good; 0 keeps none")
+    keep_every: int = option(0, ge=0, help="keep one checkpoint every N steps for good; 0 keeps none")
 
     @property
     def image_size(self) -> tuple[int, int] | None:
