@@ -44,4 +44,4 @@ def test_a_duration_is_written_in_the_unit_that_fits(seconds, words):
 
 
 def test_the_last_step_of_a_run_has_no_rest():
-    assert cost.cost_of(3.0, 1.0, 0.0) == "the first step took 3.0 s"
+    assert cost.cost_message(3.0, 1.0, 0.0) == "the first step took 3.0 s"

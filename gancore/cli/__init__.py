@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
 
-from gancore.cli.bench import bench
+from gancore.cli.bench import bench_command
 from gancore.cli.checkpoint import checkpoint
 from gancore.cli.choices import at_home, fix_unknown, unknown_variables
 from gancore.cli.console import clean, complain, note, show_traceback
@@ -99,7 +99,7 @@ def gan(debug: bool) -> None:
         note(f"the environment variable {name} is set, but gancore does not read it")
 
 
-for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume, bench):
+for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume, bench_command):
     gan.add_command(command)
 
 

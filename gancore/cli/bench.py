@@ -41,6 +41,7 @@ NOT_MEASURED = (
 
 
 @click.command(
+    "bench",
     short_help="Measure the speed and memory of a composition.",
     context_settings={"ignore_unknown_options": True},
 )
@@ -61,7 +62,7 @@ NOT_MEASURED = (
 )
 @json_flag
 @component_options
-def bench(
+def bench_command(
     composition: str | None,
     recipe: str | None,
     small: bool,
@@ -90,18 +91,18 @@ def bench(
     else:
         chosen = compose_run_or_recipe(words, composition, variants)
     from gancore.hardware.startup import prepare_process
-    from gancore.tools.bench.measure import bench as measure
+    from gancore.tools.bench.measure import bench
 
     prepare_process()
     with redirect_stdout(sys.stderr):  # stdout is for the result, not for what components print
-        report = measure(chosen, rounds or 0, without_each=without_each)
+        report = bench(chosen, rounds or 0, without_each=without_each)
     if as_json:
-        print_json(report)
+        print_report_json(report)
     else:
         print_report(report)
 
 
-def print_json(report: Report) -> None:
+def print_report_json(report: Report) -> None:
     """Print all figures as JSON."""
     from attrs import asdict
 

@@ -31,13 +31,13 @@ def announce_cost(run: Run, clock: Callable[[], float] = time.monotonic) -> Iter
         heartbeat()
         seconds = clock() - began
         if seconds >= SLOW_STEP:
-            say(cost_of(seconds, run.share - share, 1 - run.share))
+            say(cost_message(seconds, run.share - share, 1 - run.share))
 
     run.heartbeat = after_first_step
     yield
 
 
-def cost_of(seconds: float, done: float, left: float) -> str:
+def cost_message(seconds: float, done: float, left: float) -> str:
     """Describe the cost of the first step and of the rest, by the shares `done` and `left`."""
     first = f"the first step took {seconds:.1f} s"
     if done <= 0 or left <= 0:

@@ -33,10 +33,8 @@ from gancore.progressbar import duration
 from gancore.recipe import lookup
 
 if TYPE_CHECKING:
-    from gancore.tools.claims import Claim
+    from gancore.tools.claims import Claim, FiguresByArm
     from gancore.tools.sweep import Trial
-
-FiguresByArm = Mapping[str, Mapping[int, Mapping[str, float]]]
 
 
 @click.command(
@@ -135,13 +133,13 @@ def sweep(
     trials = tools.plan_trials(arms, words, count, folder, may_run(words))
     for trial in trials:
         refuse_downloads(trial.recipe, words)
-    make_folder(folder)
+    make_sweep_folder(folder)
     failures = train_trials(trials, open_executor(jobs), jobs)
     wanted = figures.split(",") if figures else list(table.get("figures", []))
-    report(folder, recipe, trials, failures, wanted, claims, as_json)
+    write_report(folder, recipe, trials, failures, wanted, claims, as_json)
 
 
-def make_folder(folder: Path) -> None:
+def make_sweep_folder(folder: Path) -> None:
     """Make the folder of a sweep. Raises UsageError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -220,7 +218,7 @@ class Forecast:
                 say(f"{sum(shares) / len(shares):.0%} of {len(shares)} runs{left}")
 
 
-def report(
+def write_report(
     folder: Path,
     recipe: str | None,
     trials: Sequence[Trial],

@@ -79,14 +79,14 @@ def verify_resume(
     with TemporaryDirectory(prefix="gan-verify-resume-") as folder:
         verdict = verify(chosen, steps, Path(folder), say)
     if as_json:
-        print_json(verdict)
+        print_verdict_json(verdict)
     else:
         print_verdict(verdict)
     print_suspects(verdict)
     sys.exit(1 if verdict.differences else 0)
 
 
-def print_json(verdict: Verdict) -> None:
+def print_verdict_json(verdict: Verdict) -> None:
     """Print the verdict as JSON."""
     answer = {
         "same": not verdict.differences,

@@ -22,7 +22,7 @@ def memory_of(training: Training, before: float) -> dict[str, float]:
     found = {
         "weights": weights / MIB,
         "gradients": weights / MIB,
-        "optimizer state": sum(tensor.nbytes for tensor in optimizer_tensors(training)) / MIB,
+        "optimizer state": sum(tensor.nbytes for tensor in state_tensors(training)) / MIB,
         "kept for backward passes, at most": most_kept(training) / MIB,
     }
     if gan.device.type == "cuda":
@@ -31,7 +31,7 @@ def memory_of(training: Training, before: float) -> dict[str, float]:
     return {**found, "peak of the process": peak, "by steps": peak - before}
 
 
-def optimizer_tensors(training: Training) -> Iterator[Tensor]:
+def state_tensors(training: Training) -> Iterator[Tensor]:
     """Yield the tensors of both optimisers' states, such as Adam's moments."""
     for role in ROLES:
         for state in training.context.gan.player(role).optimizer.state.values():
