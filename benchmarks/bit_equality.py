@@ -3,8 +3,8 @@
     python -m benchmarks.bit_equality > before.txt      in one checkout
     python -m benchmarks.bit_equality | diff before.txt -      in the other, on the same machine
 
-A refactoring that changes no training prints the same lines. The checksums are over the bytes of all tensors, in the
-order of those bytes, so that renaming a parameter does not matter.
+A refactoring that changes no training prints the same lines. The checksums are over the bytes of
+all tensors, in the order of those bytes, so that renaming a parameter does not matter.
 """
 
 import subprocess
@@ -41,14 +41,28 @@ def checksum(folder: Path) -> str:
     for path in sorted(folder.glob("**/*.safetensors")):
         for tensor in load_file(path).values():
             content = tensor.contiguous().flatten()
-            tensors.append(f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + content.numpy().tobytes())
+            tensors.append(
+                f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + content.numpy().tobytes()
+            )
     return sha256(b"".join(sorted(tensors))).hexdigest()[:16]
 
 
 def train(words: str, steps: int, out: Path) -> str:
     """Run `gan run` with these words and return the checksum of its last checkpoint."""
-    command = [sys.executable, "-m", "gancore", "run", *words.split(), "--steps", str(steps), "--out", str(out)]
-    done = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "gancore",
+        "run",
+        *words.split(),
+        "--steps",
+        str(steps),
+        "--out",
+        str(out),
+    ]
+    done = subprocess.run(
+        [*command, "--device", "cpu"], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         return f"exit {done.returncode}: {done.stderr.strip().splitlines()[-1]}"
     newest = sorted((out / "checkpoints").glob("step-*"))[-1]

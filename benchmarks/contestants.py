@@ -15,7 +15,11 @@ from gancore import Composition, Run, compose
 
 HERE = Path(__file__).resolve().parent
 FOR_EVER = 10**9  # steps of a run of which only the first are made, without checkpoints or samples
-SLOTS = {"dcgan": ("dcgan", "dcgan-critic"), "painter": ("colorpicker", "dcgan-critic"), "mlp": ("mlp", "mlp-critic")}
+SLOTS = {
+    "dcgan": ("dcgan", "dcgan-critic"),
+    "painter": ("colorpicker", "dcgan-critic"),
+    "mlp": ("mlp", "mlp-critic"),
+}
 
 
 @frozen(eq=False)
@@ -71,10 +75,17 @@ def composed(task, folder: Path, idle: int = 0) -> Contestant:
     run = Run.start(composition(task, idle), folder / f"composed-{idle}")
     context = run.training.context
     context.data.place = 0  # what networks took while they were built is no batch
-    return Contestant("composed", partial(next, run.steps()), context.gan.generator.network, context.gan.critic.network)
+    return Contestant(
+        "composed",
+        partial(next, run.steps()),
+        context.gan.generator.network,
+        context.gan.critic.network,
+    )
 
 
-def written(task, kind: str, draws: Draws | None = None, start: Contestant | None = None) -> Contestant:
+def written(
+    task, kind: str, draws: Draws | None = None, start: Contestant | None = None
+) -> Contestant:
     """Begin a hand-written loop, `textbook` or `twin`, with its own numbers and from the weights of `start`."""
     module = {"textbook": textbook, "twin": twins}[kind]
     generator, critic = module.networks(task)
@@ -88,11 +99,15 @@ def written(task, kind: str, draws: Draws | None = None, start: Contestant | Non
 def converted(state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors of a composed network under the names and in the shapes of another form of the same.
 
-    A linear layer `[8192, 100]` of a 4×4 map is the transposed convolution `[100, 512, 4, 4]` of a single pixel, and
-    one of a flattened map to a number is a convolution as large as the map. Labels of references are left out.
+    A linear layer `[8192, 100]` of a 4×4 map is the transposed convolution `[100, 512, 4, 4]` of a
+    single pixel, and one of a flattened map to a number is a convolution as large as the map.
+    Labels of references are left out.
     """
     kept = [tensor for name, tensor in state.items() if not name.endswith("labels")]
-    return {name: reshaped(tensor, wanted) for (name, wanted), tensor in zip(like.items(), kept, strict=True)}
+    return {
+        name: reshaped(tensor, wanted)
+        for (name, wanted), tensor in zip(like.items(), kept, strict=True)
+    }
 
 
 def reshaped(tensor: Tensor, wanted: Tensor) -> Tensor:

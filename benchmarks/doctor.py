@@ -4,9 +4,9 @@
     python -m benchmarks.doctor judge --logs FOLDER     # show their logs to the doctor, row by row: results/doctor.json
     python -m benchmarks.doctor table                   # write the table of rates into docs/how-to/diagnose.md
 
-A run of the first list counts as healthy where it came out well by `came_out_well`, whatever the doctor says; one that
-did not counts as neither. Thresholds were chosen while looking at some of the runs (`tune`); those that are listed as
-FRESH in doctor_runs.py were not looked at (`report`).
+A run of the first list counts as healthy where it came out well by `came_out_well`, whatever the
+doctor says; one that did not counts as neither. Thresholds were chosen while looking at some of the
+runs (`tune`); those that are listed as FRESH in doctor_runs.py were not looked at (`report`).
 """
 
 import argparse
@@ -30,7 +30,8 @@ BEGIN, END = "<!-- rates: python -m benchmarks.doctor table -->\n", "<!-- end of
 MANY = ("reg", "cond", "metric", "track")  # words that add up
 NEWEST = 3  # evaluations whose mean is the quality of a run
 
-# Runs without any extra, by their data: what comes out of them is what a run of that data and length can have.
+# Runs without any extra, by their data: what comes out of them is what a run of that data and
+# length can have.
 USUAL = {
     "sprites": "sprites", "sprites, seed 1": "sprites", "sprites, seed 2": "sprites",
     "letters": "letters", "letters, seed 1": "letters",
@@ -70,7 +71,7 @@ def as_arguments(words):
     return [word for name, value in flags.items() for word in (f"--{name.split()[0]}", value)]
 
 
-# ── collect ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── collect ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def collect(logs, kind, most):
@@ -96,7 +97,7 @@ def collect(logs, kind, most):
         print(f"{name}: exit {code}, {facts['seconds']} s of processor time", flush=True)
 
 
-# ── judge ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── judge ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def judge(logs):
@@ -159,10 +160,12 @@ def thresholds():
             if name.isupper() and all(isinstance(each, int | float) for each in numbers):
                 found[f"{module.__name__.rpartition('.')[2]}.{name}"] = value
     starts = {f"start of {rule.name}": rule.start for rule in RULES}
-    return json.loads(json.dumps({**found, **starts, **{f"least of {rule.name}": rule.least for rule in RULES}}))
+    return json.loads(
+        json.dumps({**found, **starts, **{f"least of {rule.name}": rule.least for rule in RULES}})
+    )
 
 
-# ── tell ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── tell ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def usual(runs):
@@ -171,7 +174,9 @@ def usual(runs):
     for data in set(USUAL.values()):
         plain = [run for run in runs if USUAL.get(run["name"]) == data and run["exit"] == 0]
         if plain:
-            found[data] = tuple(median(run[name] for run in plain) for name in ("frechet", "variety"))
+            found[data] = tuple(
+                median(run[name] for run in plain) for name in ("frechet", "variety")
+            )
     return found
 
 
@@ -251,10 +256,14 @@ def write_page(stored):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.doctor", description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.doctor", description=__doc__.partition("\n\n")[0]
+    )
     parser.add_argument("what", choices=("collect", "judge", "table"))
     parser.add_argument("--logs", type=Path, help="folder of the runs")
-    parser.add_argument("--kind", choices=("healthy", "provoked", "main"), help="collect: runs of one kind alone")
+    parser.add_argument(
+        "--kind", choices=("healthy", "provoked", "main"), help="collect: runs of one kind alone"
+    )
     parser.add_argument("--most", type=int, help="collect: train so many runs")
     given = parser.parse_args()
     if given.what != "table" and given.logs is None:

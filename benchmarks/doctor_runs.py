@@ -1,7 +1,8 @@
 """The runs by which the doctor is measured: many compositions that train, and some with a fault put in on purpose.
 
-Each run is one line of words for `gan run`. A word given twice counts as it was given last; `--reg`, `--cond`,
-`--metric` and `--track` add up. Runs are small: networks of width 4, images have 16 pixels a side.
+Each run is one line of words for `gan run`. A word given twice counts as it was given last;
+`--reg`, `--cond`, `--metric` and `--track` add up. Runs are small: networks of width 4, images have
+16 pixels a side.
 """
 
 COMPANIONS = "tests/companions.py"  # commands are started in the root of the repository
@@ -25,7 +26,8 @@ POINTS = (
     " --steps 480 --log-every 4 --sample-every 40 --adam.lr 1e-3"
 )
 GAUSSIAN = POINTS.replace("mixture", "gaussian")
-COMMAND = "--gen colorpicker --loss wgan-gp --reg instance-noise --metric collapse"  # the main command, as it stands
+# the main command, as it stands
+COMMAND = "--gen colorpicker --loss wgan-gp --reg instance-noise --metric collapse"
 
 
 def by_rmsprop(words, rate):
@@ -33,7 +35,9 @@ def by_rmsprop(words, rate):
 
 
 def clipped(words):
-    return by_rmsprop(f"{words} --loss wgan --n-critic.critic 2 --steps 200 --log-every 2 --sample-every 20", 1e-3)
+    return by_rmsprop(
+        f"{words} --loss wgan --n-critic.critic 2 --steps 200 --log-every 2 --sample-every 20", 1e-3
+    )
 
 
 def rates(generator, critic):
@@ -169,7 +173,8 @@ BAD = {
         "late-divergence penalty-not-met", f"{PENALTY} --reg {COMPANIONS}:Jump --jump.factor 20 --jump.at 80"),
 }  # fmt: skip
 
-# runs that were not looked at while thresholds were chosen: what the doctor says of these is no hindsight
+# runs that were not looked at while thresholds were chosen: what the doctor says of these is no
+# hindsight
 FRESH = {
     "mixture, instance noise", "rmsprop", "two critic updates", "colours", "cosine decay", "glorot",
     "label smoothing", "dropout", "colours, letters", "a penalty on a logistic loss", "penalty",

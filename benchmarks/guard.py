@@ -1,6 +1,7 @@
 """A guard for CI, `python -m benchmarks.guard`: fails where composing has become plainly slow, and at nothing less.
 
-Ratios of processor time, side by side in one process, with margins so wide that a busy machine does not cross them.
+Ratios of processor time, side by side in one process, with margins so wide that a busy machine does
+not cross them.
 """
 
 import sys
@@ -20,7 +21,9 @@ LIMITS = (
 )
 
 
-def judge(above: str, below: str, least: float | None, most: float | None, why: str, found: Interval) -> str:
+def judge(
+    above: str, below: str, least: float | None, most: float | None, why: str, found: Interval
+) -> str:
     """Return a sentence where the median lies outside the limits, or nothing."""
     if (least is None or found.median >= least) and (most is None or found.median <= most):
         return ""

@@ -47,8 +47,13 @@ def compare(norm, layout, rounds, clock):
 def main(given) -> None:
     """Print one claim a critic and layout."""
     for norm in (False, True):
-        for name, layout in (("channels first", torch.contiguous_format), ("channels last", torch.channels_last)):
-            seconds = compare(norm, layout, given.rounds or (3 if given.quick else ROUNDS), given.clock)
+        for name, layout in (
+            ("channels first", torch.contiguous_format),
+            ("channels last", torch.channels_last),
+        ):
+            seconds = compare(
+                norm, layout, given.rounds or (3 if given.quick else ROUNDS), given.clock
+            )
             found = ratio(seconds["double backward"], seconds["input_gradients"])
             label = f"{'layer norm' if norm else 'no norm'}, {name}: double backward ÷ slopes"
             tell_ratio(given, "penalty", label, found, given.clock)

@@ -1,7 +1,7 @@
 """The tables of docs/sources, made from what `benchmarks.sources` stored; nothing here is measured.
 
-A page holds a table between `<!-- results: NAME -->` and `<!-- end of results -->`; NAME is a sweep, or `recipes` or
-`sweeps` for the table of all.
+A page holds a table between `<!-- results: NAME -->` and `<!-- end of results -->`; NAME is a
+sweep, or `recipes` or `sweeps` for the table of all.
 """
 
 import json
@@ -52,15 +52,21 @@ def is_shown(figure):
 
 def read_results(pages):
     """Read what is stored beside the pages, by name."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted((pages / "results").glob("*.json"))}
+    return {
+        path.stem: json.loads(path.read_text())
+        for path in sorted((pages / "results").glob("*.json"))
+    }
 
 
-# ── one sweep ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── one sweep ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def claims_of(result):
     """Return the claims of a stored sweep and their verdicts."""
-    claims = [Claim(**{key: value for key, value in each.items() if key != "differences"}) for each in result["claims"]]
+    claims = [
+        Claim(**{key: value for key, value in each.items() if key != "differences"})
+        for each in result["claims"]
+    ]
     if "figures" in result:
         found = [paired_differences(claim, result["figures"]) for claim in claims]
     else:
@@ -114,7 +120,7 @@ def sweep_block(result):
     return "\n".join([*lines, told(result)]) + "\n"
 
 
-# ── the tables of all ─────────────────────────────────────────────────────────────────────────────────────────
+# ── the tables of all ─────────────────────────────────────────────────────────────────────────────
 
 
 def source_of(name):
@@ -128,13 +134,18 @@ def figures_of(result):
         return result["measured"]
     figures = result["figures"]
     found = [f"{name} {figures[figure]:.3g}" for figure, name in NAMES.items() if figure in figures]
-    found += [f"estimate {value:.3g}" for figure, value in figures.items() if ESTIMATE.fullmatch(figure)]
+    found += [
+        f"estimate {value:.3g}" for figure, value in figures.items() if ESTIMATE.fullmatch(figure)
+    ]
     return "; ".join(found)
 
 
 def recipes_block(results):
     """Write the table of recipes: a recipe a row."""
-    lines = ["| source | recipe | measured | the doctor | steps | seconds | on (commit) |", "| --- " * 7 + "|"]
+    lines = [
+        "| source | recipe | measured | the doctor | steps | seconds | on (commit) |",
+        "| --- " * 7 + "|",
+    ]
     rows = {name: each for name, each in results.items() if each["kind"] == "recipe"}
     order = list(dict.fromkeys(FAMILIES.values()))
     for name in sorted(rows, key=lambda name: (order.index(source_of(name)), name)):
@@ -160,17 +171,22 @@ def sweeps_block(results):
     lines = ["| sweep | command | verdicts | on (commit) |", "| --- " * 4 + "|"]
     for name, each in results.items():
         if each["kind"] == "sweep":
-            words = "; ".join(f"**{verdict.word}**: {claim.says}" for claim, verdict in claims_of(each))
+            words = "; ".join(
+                f"**{verdict.word}**: {claim.says}" for claim, verdict in claims_of(each)
+            )
             where = f"{each['date']} ({each['commit']})"
             lines.append(f"| `{name}` | `{each['command']}` | {words or 'no claim'} | {where} |")
     return "\n".join(lines) + "\n"
 
 
-# ── pages ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── pages ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def fill(text, results):
-    """Return a page with every table made from the results. Raises KeyError for a table without a result."""
+    """Return a page with every table made from the results.
+
+    Raises KeyError for a table without a result.
+    """
 
     def block(found):
         opening, name, closing = found.groups()

@@ -1,4 +1,7 @@
-"""How long until `gan` answers, draws a sample, or makes a run's first step? Whole processes, taken in turn."""
+"""How long until `gan` answers, draws a sample, or makes a run's first step?
+
+Whole processes, taken in turn.
+"""
 
 import os
 import resource
@@ -24,7 +27,18 @@ COMMANDS = {
 }
 
 
-SMALL = ["--steps", "1", "--size", "16", "--batch", "4", "--dcgan.width", "4", "--dcgan-critic.width", "4"]
+SMALL = [
+    "--steps",
+    "1",
+    "--size",
+    "16",
+    "--batch",
+    "4",
+    "--dcgan.width",
+    "4",
+    "--dcgan-critic.width",
+    "4",
+]
 
 
 def seconds_of(words: list[str], clock: str) -> float:
@@ -74,9 +88,18 @@ def main(given) -> None:
              "high": interval.high, "level": interval.level, "n": interval.n, "clock": given.clock, **machine()},
         )  # fmt: skip
     beyond = median_of(
-        [run - torch for run, torch in zip(seconds["first step of a run"], seconds["import torch"], strict=True)]
+        [
+            run - torch
+            for run, torch in zip(
+                seconds["first step of a run"], seconds["import torch"], strict=True
+            )
+        ]
     )
     shares = zip(seconds["gan sample -n 1"], seconds["import torch"], strict=True)
     share = median_of([sample / torch for sample, torch in shares])
-    print(f"  a sample takes {share.median:.2f} [{share.low:.2f}, {share.high:.2f}] of `import torch`")
-    print(f"  the first step comes {beyond.median:.2f} s [{beyond.low:.2f}, {beyond.high:.2f}] after `import torch`")
+    print(
+        f"  a sample takes {share.median:.2f} [{share.low:.2f}, {share.high:.2f}] of `import torch`"
+    )
+    print(
+        f"  the first step comes {beyond.median:.2f} s [{beyond.low:.2f}, {beyond.high:.2f}] after `import torch`"
+    )

@@ -5,11 +5,14 @@ from attrs import evolve, frozen
 
 @frozen(kw_only=True)
 class Task:
-    """One training loop, as numbers. Images are `(C, H, W)` of a side that halves to 4 … 7 pixels, points `(d,)`.
+    """One training loop, as numbers.
 
-    `loss` is `bce` (one update of each player on the same fakes) or `wgan-gp` (`critic_updates`, then the generator's
-    on fresh fakes). `nets` are `dcgan`, `painter` (the colour picker) or `mlp`; `width` counts the channels of their
-    largest hidden map, or the outputs of each hidden layer.
+    Images are `(C, H, W)` of a side that halves to 4 … 7 pixels, points `(d,)`.
+
+    `loss` is `bce` (one update of each player on the same fakes) or `wgan-gp` (`critic_updates`,
+    then the generator's on fresh fakes). `nets` are `dcgan`, `painter` (the colour picker) or
+    `mlp`; `width` counts the channels of their largest hidden map, or the outputs of each hidden
+    layer.
     """
 
     name: str
@@ -50,7 +53,13 @@ class Task:
         return self.batch * self.critic_updates
 
 
-WGAN_GP = {"loss": "wgan-gp", "critic_updates": 5, "critic_norm": "none", "lr": 1e-4, "betas": (0.0, 0.9)}
+WGAN_GP = {
+    "loss": "wgan-gp",
+    "critic_updates": 5,
+    "critic_norm": "none",
+    "lr": 1e-4,
+    "betas": (0.0, 0.9),
+}
 DCGAN_64 = Task(name="dcgan-64")
 WGAN_GP_64 = Task(name="wgan-gp-64", rounds=8, **WGAN_GP)
 DCGAN_28 = Task(name="dcgan-28", shape=(1, 28, 28), block=2, warmup=4)

@@ -32,10 +32,14 @@ def latents(draws, step, role, index):
 def bce(task, generator, critic, samples, draws):
     """Train by binary cross-entropy on probabilities: two backward passes for the critic, one for the generator.
 
-    The generator's also computes gradients of the critic's weights, which nobody uses. Five `.item()` a step.
+    The generator's also computes gradients of the critic's weights, which nobody uses. Five
+    `.item()` a step.
     """
     criterion, history = nn.BCELoss(), []
-    critic_optimizer, generator_optimizer = optimizer_of(critic, task), optimizer_of(generator, task)
+    critic_optimizer, generator_optimizer = (
+        optimizer_of(critic, task),
+        optimizer_of(generator, task),
+    )
     for step, reals in enumerate(in_order(samples, task.batch)):
         critic.zero_grad()
         label = torch.full((len(reals),), 1.0)
@@ -59,14 +63,19 @@ def bce(task, generator, critic, samples, draws):
         generator_loss.backward()
         mean_again = output.mean().item()
         generator_optimizer.step()
-        history.append((critic_loss.item(), generator_loss.item(), mean_real, mean_fake, mean_again))
+        history.append(
+            (critic_loss.item(), generator_loss.item(), mean_real, mean_fake, mean_again)
+        )
         yield
 
 
 def wgan_gp(task, generator, critic, samples, draws):
     """Train by WGAN-GP: fakes made with graph and then detached, a penalty that keeps its graphs."""
     history = []
-    critic_optimizer, generator_optimizer = optimizer_of(critic, task), optimizer_of(generator, task)
+    critic_optimizer, generator_optimizer = (
+        optimizer_of(critic, task),
+        optimizer_of(generator, task),
+    )
     batches = in_order(samples, task.batch)
     for step in count():
         for k in range(task.critic_updates):
@@ -79,7 +88,9 @@ def wgan_gp(task, generator, critic, samples, draws):
             critic_optimizer.step()
 
         generator.zero_grad()
-        generator_loss = -critic(generator(latents(draws, step, "generator", task.critic_updates))).mean()
+        generator_loss = -critic(
+            generator(latents(draws, step, "generator", task.critic_updates))
+        ).mean()
         generator_loss.backward()
         generator_optimizer.step()
         history.append((critic_loss.item(), generator_loss.item()))

@@ -35,8 +35,9 @@ class Interval:
 def median_of(values: Sequence[float], level: float = 0.95) -> Interval:
     """Return the median and its interval from order statistics, free of any law but that values are independent.
 
-    The k-th smallest and k-th largest of n miss the true median with a chance of 2·P(B < k), B ~ Binomial(n, 1/2). The
-    largest k that keeps the level is taken; where there is none (n < 6) the whole range, with the level it has.
+    The k-th smallest and k-th largest of n miss the true median with a chance of 2·P(B < k), B ~
+    Binomial(n, 1/2). The largest k that keeps the level is taken; where there is none (n < 6) the
+    whole range, with the level it has.
     """
     found, n = sorted(values), len(values)
 
@@ -57,8 +58,8 @@ def in_turn(
 ) -> dict[str, list[float]]:
     """Return seconds a step of each contestant, one number a round; each round begins with another one.
 
-    A round times `block` steps of each, one contestant after the other, and every second round goes backwards. The
-    first `warmup` steps are not timed. The garbage collector rests meanwhile.
+    A round times `block` steps of each, one contestant after the other, and every second round goes
+    backwards. The first `warmup` steps are not timed. The garbage collector rests meanwhile.
     """
     for step in contestants.values():
         for _ in range(warmup):
@@ -86,7 +87,7 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Interval:
     return median_of([one / other for one, other in zip(above, below, strict=True)])
 
 
-# ── where it was measured ─────────────────────────────────────────────────────────────────────────────────────
+# ── where it was measured ─────────────────────────────────────────────────────────────────────────
 
 
 def machine() -> dict[str, object]:
