@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: time composed runs beside the same training written by hand, in one process.
+"""`python -m benchmarks [NAME ...]`: time composed runs beside hand-written loops.
 
 Each task is timed against a `textbook` loop (the gain of the operations) and a `twin` written by
 hand with the same operations (the cost of composing). A ratio is a median of rounds, with its 95 %
@@ -96,8 +96,11 @@ def time_task(task, given):
             contestants |= peers_of(task, Path(folder), contestants["composed"])
         seconds = in_turn(
             {name: each.step for name, each in contestants.items()},
-            task.rounds, block=task.block, warmup=task.warmup, clock=CLOCKS[given.clock],
-        )  # fmt: skip
+            task.rounds,
+            block=task.block,
+            warmup=task.warmup,
+            clock=CLOCKS[given.clock],
+        )
     peaks = {} if given.quick else {name: memory.of(task, name) for name in task.contestants}
     for name, found in seconds.items():
         middle = median_of(found).median
@@ -119,16 +122,26 @@ def report(task, given, seconds, peaks, above, below):
     append(
         given.json,
         {
-            "benchmark": task.name, "above": above, "below": below, "ratio": found.median, "low": found.low,
-            "high": found.high, "level": found.level, "n": found.n, "clock": given.clock, "quick": given.quick,
-            "seconds": both, "images_per_second": {name: task.shown / each for name, each in both.items()},
-            "peak_bytes": {name: peaks[name] for name in both if name in peaks}, **machine(),
+            "benchmark": task.name,
+            "above": above,
+            "below": below,
+            "ratio": found.median,
+            "low": found.low,
+            "high": found.high,
+            "level": found.level,
+            "n": found.n,
+            "clock": given.clock,
+            "quick": given.quick,
+            "seconds": both,
+            "images_per_second": {name: task.shown / each for name, each in both.items()},
+            "peak_bytes": {name: peaks[name] for name in both if name in peaks},
+            **machine(),
         },
-    )  # fmt: skip
+    )
 
 
 def peers_of(task, folder, start):
-    """Return the peers of a task: torchgan where it can be imported, its passes restated where it cannot."""
+    """Return the peers of a task: torchgan if it can be imported, else a restatement."""
     try:
         return {"torchgan": peers.torchgan(task, folder, start)}
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Train a few compositions for a few steps and print what their last checkpoints hold, as one checksum each.
+"""Train a few compositions for a few steps and print a checksum of each last checkpoint.
 
     python -m benchmarks.bit_equality > before.txt      in one checkout
     python -m benchmarks.bit_equality | diff before.txt -      in the other, on the same machine

@@ -55,7 +55,7 @@ def write_images(folder: Path, first: int, last: int) -> None:
 
 
 def megabytes(field: str) -> float:
-    """Read from the system what this process holds: `RssAnon` without, `VmRSS` with pages of files, `VmHWM` at most."""
+    """Read this process's memory: `RssAnon`, `VmRSS` (with file pages) and `VmHWM` (peak)."""
     return int(Path("/proc/self/status").read_text().split(f"{field}:")[1].split()[0]) / 1024
 
 
@@ -104,7 +104,7 @@ def in_a_process(folder: Path, cache: Path) -> dict[str, float]:
 
 
 def main(given) -> None:
-    """Let one folder grow, and measure it at every size: decoded first, then from the file of decoded images."""
+    """Measure a growing folder at every size: decoding it, then reading the decoded images."""
     print(
         "a folder of images of 8×8 pixels: most and held are beyond what torch takes; batches of 64"
     )

@@ -1,4 +1,4 @@
-"""The networks of the tasks in plain PyTorch: as the tutorial builds them, and as composed runs do."""
+"""The networks of the tasks in plain PyTorch: the tutorial's, and those of composed runs."""
 
 # ruff: noqa: D102 - `forward` is what the class says
 
@@ -12,7 +12,7 @@ from gan_plugin_minibatch_discrimination.similarity import similarity
 
 
 def maps(task):
-    """Return the channels of the generator's hidden maps, smallest map first, and the side of the smallest."""
+    """Return the channels of the generator's feature maps, and the side of the smallest map."""
     side, count = task.shape[-1], 0
     while side % 2 == 0 and side >= 8:
         side, count = side // 2, count + 1
@@ -45,7 +45,7 @@ def initialize(net):
 
 
 def tutorial_generator(task):
-    """Build `[N, Z, 1, 1] → [N, C, H, W]` of transposed convolutions alone; of linear layers for points."""
+    """Build `[N, Z, 1, 1] → [N, C, H, W]` of transposed convolutions, or linear layers."""
     if not task.images:
         return nn.Sequential(nn.Flatten(), *mlp(task.latent, task.width, task.shape[0], nn.ReLU))
     channels, side = maps(task)
@@ -60,7 +60,7 @@ def tutorial_generator(task):
 
 
 def tutorial_critic(task):
-    """Build `[N, C, H, W] → [N, 1, …]`: probabilities for the binary cross-entropy, scores for WGAN-GP."""
+    """Build `[N, C, H, W] → [N, 1, …]`: probabilities for BCE, scores for WGAN-GP."""
     last = [nn.Sigmoid()] if task.loss == "bce" else []
     if not task.images:
         return nn.Sequential(
@@ -85,7 +85,7 @@ def tutorial_critic(task):
 
 
 class AllDifferences(nn.Module):
-    """Minibatch discrimination as it is usually written: all differences at once, `[N, N, B, C]`."""
+    """Minibatch discrimination as usually written: all differences, `[N, N, B, C]`."""
 
     def __init__(self, features, kernels):
         super().__init__()
@@ -220,7 +220,7 @@ class Referenced(nn.Module):
 
 
 class Doubling(nn.Module):
-    """Repeat pixels, then convolve 3×3: one transposed convolution whose kernel is four moved copies of the weight."""
+    """Repeat pixels, then convolve 3×3, as one transposed convolution of shifted weights."""
 
     def __init__(self, before, after):
         super().__init__()
@@ -253,7 +253,7 @@ class Stage(nn.Module):
 
 
 class Painter(nn.Module):
-    """`[N, Z] → [N, C, H, W]`: sixteen colours for each image, mixed in each pixel; both grow from the latent."""
+    """`[N, Z] → [N, C, H, W]`: sixteen colours per image, mixed in each pixel."""
 
     def __init__(self, shape, latent, width, colors=16, projections=3):
         super().__init__()

@@ -22,7 +22,7 @@ from benchmarks.served import samples
 
 
 def scoring(task, start: Contestant):
-    """Build the tutorial's networks with the weights of a composed run; the critic gives raw scores."""
+    """Build the tutorial's networks with a composed run's weights; the critic returns logits."""
     generator, critic = tutorial_generator(task), tutorial_critic(task)[:-1]  # without the sigmoid
     for own, other in ((generator, start.generator), (critic, start.critic)):
         own.load_state_dict(converted(other.state_dict(), own.state_dict()))
@@ -69,9 +69,13 @@ def torchgan(task, folder, start: Contestant) -> Contestant:
     }
     with contextlib.redirect_stdout(io.StringIO()):
         trainer = Trainer(
-            models, [MinimaxGeneratorLoss(), MinimaxDiscriminatorLoss()], device=torch.device("cpu"),
-            checkpoints=str(folder / "torchgan"), recon=str(folder), log_dir=str(folder),
-        )  # fmt: skip
+            models,
+            [MinimaxGeneratorLoss(), MinimaxDiscriminatorLoss()],
+            device=torch.device("cpu"),
+            checkpoints=str(folder / "torchgan"),
+            recon=str(folder),
+            log_dir=str(folder),
+        )
     trainer.batch_size = task.batch
 
     def steps():

@@ -1,4 +1,4 @@
-"""Time a penalty on gradients: `gancore.input_gradients` against the usual double backward, in turn."""
+"""Time a gradient penalty: `gancore.input_gradients` against the usual double backward."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ def double_backward(function, inputs):
 
 
 def make_critic(norm):
-    """Build a critic of 64×64 images, with a norm over each sample from the second layer on or without."""
+    """Build a critic of 64×64 images, with or without a norm over each sample."""
     layers = [nn.Conv2d(3, WIDTH, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
     for before in (WIDTH, 2 * WIDTH, 4 * WIDTH):
         norms = [nn.GroupNorm(1, 2 * before)] if norm else []

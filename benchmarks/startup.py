@@ -84,9 +84,18 @@ def main(given) -> None:
         print(f"  {name:26} {interval.median:.2f} [{interval.low:.2f}, {interval.high:.2f}]")
         append(
             given.json,
-            {"benchmark": "startup", "label": name, "seconds": interval.median, "low": interval.low,
-             "high": interval.high, "level": interval.level, "n": interval.n, "clock": given.clock, **machine()},
-        )  # fmt: skip
+            {
+                "benchmark": "startup",
+                "label": name,
+                "seconds": interval.median,
+                "low": interval.low,
+                "high": interval.high,
+                "level": interval.level,
+                "n": interval.n,
+                "clock": given.clock,
+                **machine(),
+            },
+        )
     beyond = median_of(
         [
             run - torch
@@ -101,5 +110,6 @@ def main(given) -> None:
         f"  a sample takes {share.median:.2f} [{share.low:.2f}, {share.high:.2f}] of `import torch`"
     )
     print(
-        f"  the first step comes {beyond.median:.2f} s [{beyond.low:.2f}, {beyond.high:.2f}] after `import torch`"
+        f"  the first step comes {beyond.median:.2f} s "
+        f"[{beyond.low:.2f}, {beyond.high:.2f}] after `import torch`"
     )

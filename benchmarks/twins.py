@@ -1,4 +1,4 @@
-"""The loops written by hand with the same operations as a composed run: what composing costs is the rest.
+"""Hand-written loops with the same operations as a composed run: the cost of composing.
 
 Channels last, fused Adam, gradients for one player only, losses on raw scores, fakes shared where a
 run shares them, the figures of a run kept as tensors until a row of them is written.
@@ -46,7 +46,7 @@ class Player:
         )
 
     def update(self, total, figures):
-        """Differentiate the sum of the terms by the player's own weights, note the gradient's norm, move."""
+        """Backpropagate the sum of the terms to the player's weights, and take a step."""
         torch.autograd.backward(total, inputs=self.weights)
         figures["total"] = total.detach()
         figures["grad_norm"] = torch.nn.utils.get_total_norm(
@@ -95,7 +95,7 @@ class Loop:
 
 
 def bce_step(loop, step):
-    """Make one update of each player by binary cross-entropy on raw scores, both on the same fakes."""
+    """Update each player by binary cross-entropy on logits, both on the same fakes."""
     reals, of_critic = loop.reals(), {}
     z = loop.draws.latents(step, "critic", 0)
     with loop.autocast():
