@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from gancore.recipe.compose import Composition
     from gancore.run.session import Run
 
-BYTES_PER_WEIGHT = 16  # a float32 weight, its gradient and the two moments of Adam
+BYTES_PER_WEIGHT = 16  # a float32 weight, its gradient and the two moments of an adaptive optimizer
 
 
 @click.command(

@@ -32,7 +32,7 @@ def memory_of(training: Training, before: float) -> dict[str, float]:
 
 
 def state_tensors(training: Training) -> Iterator[Tensor]:
-    """Yield the tensors of both optimisers' states, such as Adam's moments."""
+    """Yield the tensors of both optimisers' states."""
     for role in ROLES:
         for state in training.context.gan.player(role).optimizer.state.values():
             yield from (value for value in state.values() if isinstance(value, Tensor))
