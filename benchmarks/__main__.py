@@ -1,8 +1,8 @@
-"""`python -m benchmarks [NAME ...]`: time composed runs beside the same training written by hand, in one process.
+"""`python -m benchmarks [NAME ...]`: time composed runs beside hand-written loops.
 
-Each task is timed against a `textbook` loop (the gain of the operations) and a `twin` written by hand with the same
-operations (the cost of composing). A ratio is a median of rounds, with its 95 % interval. The last lines of a task are
-claims that can be pasted.
+Each task is timed against a `textbook` loop (the gain of the operations) and a `twin` written by
+hand with the same operations (the cost of composing). A ratio is a median of rounds, with its 95 %
+interval. The last lines of a task are claims that can be pasted.
 """
 
 import argparse
@@ -17,7 +17,11 @@ from benchmarks.tasks import TASKS, quick
 from benchmarks.timing import CLOCKS, append, claim, described, in_turn, machine, median_of, ratio
 from gancore.hardware.device import saves_time
 
-PAIRS = [("textbook", "composed"), ("composed", "twin"), ("textbook", "twin")]  # slower ÷ faster, as one would hope
+PAIRS = [
+    ("textbook", "composed"),
+    ("composed", "twin"),
+    ("textbook", "twin"),
+]  # slower ÷ faster, as one would hope
 OF_THE_TOY = "toy-2d"
 OTHERS = {
     "penalty": penalty.main,
@@ -30,9 +34,19 @@ OTHERS = {
 
 def read_arguments():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join([*TASKS, *OTHERS])}; none is all")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"any of {', '.join([*TASKS, *OTHERS])}; none is all",
+    )
     parser.add_argument("--rounds", type=int, help="rounds of each task; its own number where it is not given")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch; with more than one the clock is wall")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        help="threads of torch; with more than one the clock is wall",
+    )
     parser.add_argument("--wall", action="store_true", help="wall time instead of the process's processor time")
     parser.add_argument("--quick", action="store_true", help="narrow nets and few rounds, to see that all runs")
     parser.add_argument("--force", action="store_true", help="bf16 also where the processor is no faster in it")
@@ -70,8 +84,11 @@ def time_task(task, given):
             contestants |= peers_of(task, Path(folder), contestants["composed"])
         seconds = in_turn(
             {name: each.step for name, each in contestants.items()},
-            task.rounds, block=task.block, warmup=task.warmup, clock=CLOCKS[given.clock],
-        )  # fmt: skip
+            task.rounds,
+            block=task.block,
+            warmup=task.warmup,
+            clock=CLOCKS[given.clock],
+        )
     peaks = {} if given.quick else {name: memory.of(task, name) for name in task.contestants}
     for name, found in seconds.items():
         middle = median_of(found).median
@@ -91,16 +108,26 @@ def report(task, given, seconds, peaks, above, below):
     append(
         given.json,
         {
-            "benchmark": task.name, "above": above, "below": below, "ratio": found.median, "low": found.low,
-            "high": found.high, "level": found.level, "n": found.n, "clock": given.clock, "quick": given.quick,
-            "seconds": both, "images_per_second": {name: task.shown / each for name, each in both.items()},
-            "peak_bytes": {name: peaks[name] for name in both if name in peaks}, **machine(),
+            "benchmark": task.name,
+            "above": above,
+            "below": below,
+            "ratio": found.median,
+            "low": found.low,
+            "high": found.high,
+            "level": found.level,
+            "n": found.n,
+            "clock": given.clock,
+            "quick": given.quick,
+            "seconds": both,
+            "images_per_second": {name: task.shown / each for name, each in both.items()},
+            "peak_bytes": {name: peaks[name] for name in both if name in peaks},
+            **machine(),
         },
-    )  # fmt: skip
+    )
 
 
 def peers_of(task, folder, start):
-    """Return the peers of a task: torchgan where it can be imported, its passes restated where it cannot."""
+    """Return the peers of a task: torchgan if it can be imported, else a restatement."""
     try:
         return {"torchgan": peers.torchgan(task, folder, start)}
     except ImportError as error:

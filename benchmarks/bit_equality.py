@@ -1,10 +1,10 @@
-"""Train a few compositions for a few steps and print what their last checkpoints hold, as one checksum each.
+"""Train a few compositions for a few steps and print a checksum of each last checkpoint.
 
     python -m benchmarks.bit_equality > before.txt      in one checkout
     python -m benchmarks.bit_equality | diff before.txt -      in the other, on the same machine
 
-A refactoring that changes no training prints the same lines. The checksums are over the bytes of all tensors, in the
-order of those bytes, so that renaming a parameter does not matter.
+A refactoring that changes no training prints the same lines. The checksums are over the bytes of
+all tensors, in the order of those bytes, so that renaming a parameter does not matter.
 """
 
 import subprocess
@@ -47,7 +47,17 @@ def checksum(folder: Path) -> str:
 
 def train(words: str, steps: int, out: Path) -> str:
     """Run `gan run` with these words and return the checksum of its last checkpoint."""
-    command = [sys.executable, "-m", "gancore", "run", *words.split(), "--steps", str(steps), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "gancore",
+        "run",
+        *words.split(),
+        "--steps",
+        str(steps),
+        "--out",
+        str(out),
+    ]
     done = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True, check=False)
     if done.returncode:
         return f"exit {done.returncode}: {done.stderr.strip().splitlines()[-1]}"

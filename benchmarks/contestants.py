@@ -1,4 +1,4 @@
-"""Contestants of a task: each makes one training step when asked, from the same weights on the same samples."""
+"""Contestants of a task: training steps from the same weights on the same samples."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +15,11 @@ from gancore import Composition, Run, compose
 
 HERE = Path(__file__).resolve().parent
 FOR_EVER = 10**9  # steps of a run of which only the first are made, without checkpoints or samples
-SLOTS = {"dcgan": ("dcgan", "dcgan-critic"), "painter": ("colorpicker", "dcgan-critic"), "mlp": ("mlp", "mlp-critic")}
+SLOTS = {
+    "dcgan": ("dcgan", "dcgan-critic"),
+    "painter": ("colorpicker", "dcgan-critic"),
+    "mlp": ("mlp", "mlp-critic"),
+}
 
 
 @frozen(eq=False)
@@ -57,17 +61,28 @@ def composition(task, idle: int = 0) -> Composition:
     if "virtual-batch" in (task.gen_norm, task.critic_norm):
         options["virtual-batch.reference"] = task.reference
     return compose(
-        data=f"{HERE / 'served.py'}:Served", gen=generator, critic=critic, loss=task.loss, optim=task.optimizer,
-        gen_norm=task.gen_norm, critic_norm=task.critic_norm, reg=regularizers, options=options,
+        data=f"{HERE / 'served.py'}:Served",
+        gen=generator,
+        critic=critic,
+        loss=task.loss,
+        optim=task.optimizer,
+        gen_norm=task.gen_norm,
+        critic_norm=task.critic_norm,
+        reg=regularizers,
+        options=options,
         settings={
-            "batch": task.batch, "steps": FOR_EVER, "save_every": FOR_EVER, "sample_every": FOR_EVER,
-            "device": "cpu", "precision": task.precision,
+            "batch": task.batch,
+            "steps": FOR_EVER,
+            "save_every": FOR_EVER,
+            "sample_every": FOR_EVER,
+            "device": "cpu",
+            "precision": task.precision,
         },
-    )  # fmt: skip
+    )
 
 
 def composed(task, folder: Path, idle: int = 0) -> Contestant:
-    """Start a run in an empty folder; a step is one of its own loop, logging as runs do by default."""
+    """Start a run in an empty folder; a step is one of its loop, with the default logging."""
     run = Run.start(composition(task, idle), folder / f"composed-{idle}")
     context = run.training.context
     context.data.place = 0  # what networks took while they were built is no batch
@@ -85,7 +100,7 @@ def steps_of(run: Run) -> Iterator[None]:
 
 
 def written(task, kind: str, draws: Draws | None = None, start: Contestant | None = None) -> Contestant:
-    """Begin a hand-written loop, `textbook` or `twin`, with its own numbers and from the weights of `start`."""
+    """Begin a hand-written loop, `textbook` or `twin`, from the weights of `start`."""
     module = {"textbook": textbook, "twin": twins}[kind]
     generator, critic = module.networks(task)
     if start is not None:
@@ -96,24 +111,25 @@ def written(task, kind: str, draws: Draws | None = None, start: Contestant | Non
 
 
 def converted(state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of a composed network under the names and in the shapes of another form of the same.
+    """Return the tensors of a composed network with the names and shapes of another form of it.
 
-    A linear layer `[8192, 100]` of a 4×4 map is the transposed convolution `[100, 512, 4, 4]` of a single pixel, and
-    one of a flattened map to a number is a convolution as large as the map. Labels of references are left out.
+    A linear layer `[8192, 100]` of a 4×4 map is the transposed convolution `[100, 512, 4, 4]` of a
+    single pixel, and one of a flattened map to a number is a convolution as large as the map.
+    Labels of references are left out.
     """
     kept = [tensor for name, tensor in state.items() if not name.endswith("labels")]
     return {name: reshaped(tensor, wanted) for (name, wanted), tensor in zip(like.items(), kept, strict=True)}
 
 
 def reshaped(tensor: Tensor, wanted: Tensor) -> Tensor:
-    """Return a tensor in the shape of the wanted one, its first two dimensions exchanged where they have to be."""
+    """Return a tensor in the shape of another, with the first two dimensions swapped if needed."""
     if tensor.dim() == 2 and wanted.dim() == 4 and tensor.shape[0] != wanted.shape[0]:
         return tensor.T.reshape(wanted.shape)
     return tensor.reshape(wanted.shape)
 
 
 def gap(one: Contestant, other: Contestant) -> float:
-    """Return the largest difference of any tensor of `other`, a composed run, from that of `one`, in its own norm.
+    """Return the largest relative difference between tensors of `other`, a composed run, and `one`.
 
     A norm below 1e-3 counts as 1e-3: a bias that a norm takes away again stays 0 but for rounding.
     """

@@ -1,12 +1,12 @@
-"""`python -m benchmarks.doctor`: how often the training doctor finds a fault that is there, and one that is not.
+"""`python -m benchmarks.doctor`: how often the doctor finds real and false faults.
 
-    python -m benchmarks.doctor collect --logs FOLDER   # train the runs of doctor_runs.py, those not in FOLDER yet
-    python -m benchmarks.doctor judge --logs FOLDER     # show their logs to the doctor, row by row: results/doctor.json
-    python -m benchmarks.doctor table                   # write the table of rates into docs/how-to/diagnose.md
+    python -m benchmarks.doctor collect --logs FOLDER   # train the runs that FOLDER lacks
+    python -m benchmarks.doctor judge --logs FOLDER     # pass their logs to the doctor
+    python -m benchmarks.doctor table                   # write docs/how-to/diagnose.md
 
-A run of the first list counts as healthy where it came out well by `came_out_well`, whatever the doctor says; one that
-did not counts as neither. Thresholds were chosen while looking at some of the runs (`tune`); those that are listed as
-FRESH in doctor_runs.py were not looked at (`report`).
+A run of the first list counts as healthy where it came out well by `came_out_well`, whatever the
+doctor says; one that did not counts as neither. Thresholds were chosen while looking at some of the
+runs (`tune`); those that are listed as FRESH in doctor_runs.py were not looked at (`report`).
 """
 
 import argparse
@@ -30,13 +30,19 @@ BEGIN, END = "<!-- rates: python -m benchmarks.doctor table -->\n", "<!-- end of
 MANY = ("reg", "cond", "metric", "track")  # words that add up
 NEWEST = 3  # evaluations whose mean is the quality of a run
 
-# Runs without any extra, by their data: what comes out of them is what a run of that data and length can have.
+# Runs without any extra, by their data: what comes out of them is what a run of that data and
+# length can have.
 USUAL = {
-    "sprites": "sprites", "sprites, seed 1": "sprites", "sprites, seed 2": "sprites",
-    "letters": "letters", "letters, seed 1": "letters",
-    "mixture": "mixture", "mixture, seed 1": "mixture",
-    "gaussian": "gaussian", "gaussian, seed 1": "gaussian",
-}  # fmt: skip
+    "sprites": "sprites",
+    "sprites, seed 1": "sprites",
+    "sprites, seed 2": "sprites",
+    "letters": "letters",
+    "letters, seed 1": "letters",
+    "mixture": "mixture",
+    "mixture, seed 1": "mixture",
+    "gaussian": "gaussian",
+    "gaussian, seed 1": "gaussian",
+}
 WORSE = 1.25  # times the usual Fréchet distance over its floor, at most
 LEAST = 0.5  # times the usual mean distance between samples, at least
 MOST = 1.6  # times the mean distance between reals, at most
@@ -46,7 +52,7 @@ MAIN = "the main command"
 
 
 def all_runs():
-    """List every run: those that tell what is usual first, the others mixed, so that any part is fair."""
+    """Return all runs: the reference runs first, the others shuffled, so any part is fair."""
     runs = [(name, "healthy", "", words) for name, words in HEALTHY.items()]
     runs += [(name, "provoked", rules, words) for name, (rules, words) in BAD.items()]
     runs.sort(key=lambda run: (run[0] not in USUAL, checksum(run[0])))
@@ -62,7 +68,7 @@ def folder_of(name):
 
 
 def as_arguments(words):
-    """Turn a line of words into arguments; a word given twice counts as it was given last, unless it adds up."""
+    """Split a line into arguments; the last value of a repeated flag wins, except for lists."""
     flags = {}
     for each in words.split("--")[1:]:
         name, _, value = each.strip().partition(" ")
@@ -70,7 +76,7 @@ def as_arguments(words):
     return [word for name, value in flags.items() for word in (f"--{name.split()[0]}", value)]
 
 
-# ── collect ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── collect ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def collect(logs, kind, most):
@@ -96,11 +102,11 @@ def collect(logs, kind, most):
         print(f"{name}: exit {code}, {facts['seconds']} s of processor time", flush=True)
 
 
-# ── judge ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── judge ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def judge(logs):
-    """Show every log to the doctor as it sees it while training, and store what it said beside how the run came out."""
+    """Pass every log to the doctor row by row; store its findings and how the run ended."""
     runs = []
     for name, kind, meant, words in all_runs():
         folder = logs / folder_of(name)
@@ -109,13 +115,19 @@ def judge(logs):
             rows = rows_of(folder)
             runs.append(
                 {
-                    "name": name, "kind": kind, "meant": meant.split(), "words": words,
+                    "name": name,
+                    "kind": kind,
+                    "meant": meant.split(),
+                    "words": words,
                     "half": "report" if name in FRESH else "tune",
-                    "exit": facts["exit"], "seconds": facts["seconds"], "rows": len(rows),
+                    "exit": facts["exit"],
+                    "seconds": facts["seconds"],
+                    "rows": len(rows),
                     "steps": rows[-1]["step"] if rows else 0,
-                    **quality(rows), **told(rows, recipe_of(folder)),
+                    **quality(rows),
+                    **told(rows, recipe_of(folder)),
                 }
-            )  # fmt: skip
+            )
     STORED.write_text(json.dumps({"thresholds": thresholds(), "runs": runs}, indent=1) + "\n")
     print(f"{len(runs)} runs: {STORED}")
 
@@ -126,7 +138,7 @@ def rows_of(folder):
 
 
 def quality(rows):
-    """Return how the samples were in the end and in the beginning, by metrics that no rule of the losses looks at."""
+    """Return the quality of the last and first samples, by metrics that no rule reads."""
     found = {}
     for name, key in (("frechet", "frechet/ratio"), ("variety", "collapse/ratio")):
         values = [row[key] for row in rows if key in row]
@@ -151,7 +163,7 @@ def told(rows, recipe):
 
 
 def thresholds():
-    """Return the numbers that the rules compare with, so that stored results are known to be those of other numbers."""
+    """Return the thresholds of the rules, to recognise results stored with other ones."""
     found = {}
     for module in MODULES:
         for name, value in vars(module).items():
@@ -162,11 +174,11 @@ def thresholds():
     return json.loads(json.dumps({**found, **starts, **{f"least of {rule.name}": rule.least for rule in RULES}}))
 
 
-# ── tell ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── tell ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def usual(runs):
-    """Return the median quality of the plain runs of each data: (Fréchet distance over its floor, variety)."""
+    """Return the median quality of the plain runs per data set: (Fréchet ratio, variety)."""
     found = {}
     for data in set(USUAL.values()):
         plain = [run for run in runs if USUAL.get(run["name"]) == data and run["exit"] == 0]
@@ -176,7 +188,7 @@ def usual(runs):
 
 
 def came_out_well(run, known):
-    """Return whether a run ended by itself with samples nearly as good, and as various, as usual for its data."""
+    """Return whether a run ended by itself with samples nearly as good as usual for its data."""
     data = next(name for name in known if f"--data {name}" in run["words"])
     if run["exit"] != 0 or run["frechet"] is None or run["variety"] is None:
         return False
@@ -189,7 +201,7 @@ def healthy(runs, known):
 
 
 def rates(runs, known):
-    """Return for each rule, and for all, ((faults found, put in), (false findings, healthy runs that were checked))."""
+    """Return for each rule and for all ((found, injected), (false findings, healthy runs))."""
     sound = healthy(runs, known)
     provoked = [run for run in runs if run["kind"] == "provoked"]
     found = {}
@@ -208,7 +220,7 @@ def count(runs, rules):
 
 
 def table(stored):
-    """Return the table of rates in Markdown: of the runs that thresholds were chosen on, and of the others."""
+    """Return the table of rates: runs that thresholds were chosen on, and others."""
     known = usual(stored["runs"])
     halves = [[run for run in stored["runs"] if run["half"] == half] for half in ("tune", "report")]
     columns = [rates(runs, known) for runs in halves]
@@ -229,8 +241,11 @@ def explained(stored, known):
     well = len(healthy(runs, known))
     fresh = sum(run["half"] == "report" for run in runs)
     lines = [
-        f"Of {numbers['healthy']} small runs without a fault, of as many compositions and seeds, {well} came out well,",
-        f"and {numbers['provoked']} had a fault put in. Fresh (not looked at for thresholds): {fresh or 'none'}.",
+        (
+            f"Of {numbers['healthy']} small runs without a fault, of "
+            f"as many compositions and seeds, {well} came out well,"
+        ),
+        (f"and {numbers['provoked']} had a fault put in. Fresh (not looked at for thresholds): {fresh or 'none'}."),
     ]
     main = [run for run in runs if run["kind"] == "main"]
     for run in main:

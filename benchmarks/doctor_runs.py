@@ -1,7 +1,8 @@
-"""The runs by which the doctor is measured: many compositions that train, and some with a fault put in on purpose.
+"""The runs that measure the doctor: many healthy ones, and some with an injected fault.
 
-Each run is one line of words for `gan run`. A word given twice counts as it was given last; `--reg`, `--cond`,
-`--metric` and `--track` add up. Runs are small: networks of width 4, images have 16 pixels a side.
+Each run is one line of words for `gan run`. A word given twice counts as it was given last;
+`--reg`, `--cond`, `--metric` and `--track` add up. Runs are small: networks of width 4, images have
+16 pixels a side.
 """
 
 COMPANIONS = "tests/companions.py"  # commands are started in the root of the repository
@@ -9,7 +10,8 @@ JUMP = f"--reg {COMPANIONS}:Jump"
 LONE = f"--reg {COMPANIONS}:Lone"
 
 SEEN = (
-    "--without doctor --metric collapse --metric frechet --frechet.images 128 --frechet.features pixels8"
+    "--without doctor --metric collapse --metric frechet "
+    "--frechet.images 128 --frechet.features pixels8"
     " --save-every 100000"
 )
 IMAGES = (
@@ -25,7 +27,8 @@ POINTS = (
     " --steps 480 --log-every 4 --sample-every 40 --adam.lr 1e-3"
 )
 GAUSSIAN = POINTS.replace("mixture", "gaussian")
-COMMAND = "--gen colorpicker --loss wgan-gp --reg instance-noise --metric collapse"  # the main command, as it stands
+# the main command, as it stands
+COMMAND = "--gen colorpicker --loss wgan-gp --reg instance-noise --metric collapse"
 
 
 def by_rmsprop(words, rate):
@@ -94,89 +97,160 @@ HEALTHY = {
     "clipped images": clipped(IMAGES),
     "mixture": POINTS,
     "mixture, seed 1": f"{POINTS} --seed 1",
-    "mixture, penalty": f"{POINTS} --loss wgan-gp --n-critic.critic 2 --steps 300 --log-every 3 --sample-every 30",
+    "mixture, penalty": (f"{POINTS} --loss wgan-gp --n-critic.critic 2 --steps 300 --log-every 3 --sample-every 30"),
     "mixture, minibatch discrimination": f"{POINTS} --reg minibatch-discrimination",
     "mixture, instance noise": f"{POINTS} --reg instance-noise",
     "mixture, clipped": clipped(POINTS),
     "gaussian": GAUSSIAN,
     "gaussian, seed 1": f"{GAUSSIAN} --seed 1",
-    "gaussian, penalty": f"{GAUSSIAN} --loss wgan-gp --n-critic.critic 2 --steps 300 --log-every 3 --sample-every 30",
+    "gaussian, penalty": (f"{GAUSSIAN} --loss wgan-gp --n-critic.critic 2 --steps 300 --log-every 3 --sample-every 30"),
     "gaussian, clipped": clipped(GAUSSIAN),
     "gaussian, rmsprop": by_rmsprop(GAUSSIAN, 5e-4),
-}  # fmt: skip
+}
 
 # what is put in, and the rules of which at least one should name it
 BAD = {
     "a saturating loss and a fast critic": (
-        "critic-loss-to-zero", f"{IMAGES} --bce.mode saturating {rates(1e-5, 4e-3)}"),
-    "the same, letters": ("critic-loss-to-zero", f"{LETTERS} --bce.mode saturating {rates(1e-5, 4e-3)}"),
-    "a saturating loss, points": ("critic-loss-to-zero", f"{POINTS} --bce.mode saturating {rates(1e-5, 5e-3)}"),
+        "critic-loss-to-zero",
+        f"{IMAGES} --bce.mode saturating {rates(1e-5, 4e-3)}",
+    ),
+    "the same, letters": (
+        "critic-loss-to-zero",
+        (f"{LETTERS} --bce.mode saturating {rates(1e-5, 4e-3)}"),
+    ),
+    "a saturating loss, points": (
+        "critic-loss-to-zero",
+        (f"{POINTS} --bce.mode saturating {rates(1e-5, 5e-3)}"),
+    ),
     "a tiny slow critic": (
-        "generator-too-strong", f"{IMAGES} --dcgan.width 16 --dcgan-critic.width 2 {rates(2e-3, 1e-5)}"),
+        "generator-too-strong",
+        (f"{IMAGES} --dcgan.width 16 --dcgan-critic.width 2 {rates(2e-3, 1e-5)}"),
+    ),
     "a tiny slow critic, letters": (
-        "generator-too-strong", f"{LETTERS} --dcgan.width 16 --dcgan-critic.width 2 {rates(2e-3, 1e-5)}"),
+        "generator-too-strong",
+        (f"{LETTERS} --dcgan.width 16 --dcgan-critic.width 2 {rates(2e-3, 1e-5)}"),
+    ),
     "a tiny slow generator": (
         "critic-too-strong critic-loss-to-zero",
-        f"{IMAGES} --dcgan.width 1 --dcgan-critic.width 16 {rates(1e-5, 1e-3)}"),
+        f"{IMAGES} --dcgan.width 1 --dcgan-critic.width 16 {rates(1e-5, 1e-3)}",
+    ),
     "a tiny slow generator, letters": (
         "critic-too-strong critic-loss-to-zero",
-        f"{LETTERS} --dcgan.width 1 --dcgan-critic.width 16 {rates(1e-5, 5e-4)}"),
+        f"{LETTERS} --dcgan.width 1 --dcgan-critic.width 16 {rates(1e-5, 5e-4)}",
+    ),
     "a generator that does not see its label": (
-        "class-ignored", f"{IMAGES} --cond acgan --acgan.condition none --acgan.generator-weight 0"),
+        "class-ignored",
+        (f"{IMAGES} --cond acgan --acgan.condition none --acgan.generator-weight 0"),
+    ),
     "the same, seed 1": (
-        "class-ignored", f"{IMAGES} --cond acgan --acgan.condition none --acgan.generator-weight 0 --seed 1"),
+        "class-ignored",
+        (f"{IMAGES} --cond acgan --acgan.condition none --acgan.generator-weight 0 --seed 1"),
+    ),
     "a critic that stands still under a penalty": (
-        "wasserstein-estimate-negative", f"{PENALTY} --n-critic.critic 1 {rates(1e-2, 1e-6)}"),
+        "wasserstein-estimate-negative",
+        f"{PENALTY} --n-critic.critic 1 {rates(1e-2, 1e-6)}",
+    ),
     "a critic that stands still, points": (
-        "wasserstein-estimate-negative", f"{POINTS} --loss wgan-gp --n-critic.critic 1 {rates(1e-2, 1e-6)}"),
+        "wasserstein-estimate-negative",
+        (f"{POINTS} --loss wgan-gp --n-critic.critic 1 {rates(1e-2, 1e-6)}"),
+    ),
     "no penalty to speak of": ("penalty-not-met", f"{PENALTY} --gradient-penalty.weight 1e-4"),
     "no penalty, letters": (
-        "penalty-not-met", PENALTY.replace("sprites", "letters") + " --gradient-penalty.weight 1e-4"),
+        "penalty-not-met",
+        PENALTY.replace("sprites", "letters") + (" --gradient-penalty.weight 1e-4"),
+    ),
     "no penalty, points": (
         "penalty-not-met",
-        f"{POINTS} --loss wgan-gp --n-critic.critic 2 --gradient-penalty.weight 1e-4"
-        " --steps 200 --log-every 2"),
+        f"{POINTS} --loss wgan-gp --n-critic.critic 2 --gradient-penalty.weight 1e-4 --steps 200 --log-every 2",
+    ),
     "weights driven to the bound": (
         "weights-at-bound",
-        POINTS.replace("--adam.lr 1e-3", "--loss wgan --critic-optim sgd --sgd.lr 1e5 --gen-optim rmsprop")
-        + " --n-critic.critic 2 --steps 200 --log-every 2"),
-    "a sigmoid at the end": ("bounded-wasserstein-scores", f"{POINTS} --loss wasserstein --reg sigmoid-score"),
+        POINTS.replace("--adam.lr 1e-3", ("--loss wgan --critic-optim sgd --sgd.lr 1e5 --gen-optim rmsprop"))
+        + " --n-critic.critic 2 --steps 200 --log-every 2",
+    ),
+    "a sigmoid at the end": (
+        "bounded-wasserstein-scores",
+        (f"{POINTS} --loss wasserstein --reg sigmoid-score"),
+    ),
     "a sigmoid at the end, images": (
-        "bounded-wasserstein-scores", f"{IMAGES} --loss wasserstein --reg sigmoid-score"),
+        "bounded-wasserstein-scores",
+        f"{IMAGES} --loss wasserstein --reg sigmoid-score",
+    ),
     "one mode": ("mode-collapse", f"{POINTS} {rates(2e-2, 1e-6)}"),
     "one mode, seed 1": ("mode-collapse", f"{POINTS} {rates(2e-2, 1e-6)} --seed 1"),
     "one point": ("mode-collapse", f"{GAUSSIAN} {rates(2e-2, 1e-6)}"),
     "one image": ("mode-collapse", f"{IMAGES} {rates(1e-2, 1e-6)}"),
     "rates of 0.1": (
         "critic-loss-unsteady generator-rate-too-high generator-gradient-explodes sudden-noise",
-        f"{POINTS} --adam.lr 1e-1"),
+        f"{POINTS} --adam.lr 1e-1",
+    ),
     "rates of 0.1, images": (
         "critic-loss-unsteady generator-rate-too-high generator-gradient-explodes sudden-noise",
-        f"{IMAGES} --adam.lr 1e-1"),
+        f"{IMAGES} --adam.lr 1e-1",
+    ),
     "a palette that freezes": ("palette-dead", f"{COLOURS} --n-critic.critic 1 {rates(1, 1e-4)}"),
-    "a palette that freezes, seed 1": ("palette-dead", f"{COLOURS} --n-critic.critic 1 {rates(1, 1e-4)} --seed 1"),
+    "a palette that freezes, seed 1": (
+        "palette-dead",
+        (f"{COLOURS} --n-critic.critic 1 {rates(1, 1e-4)} --seed 1"),
+    ),
     "a generator that is never trained": ("frozen-player", f"{POINTS} {LONE}"),
     "a generator that is never trained, images": ("frozen-player", f"{IMAGES} {LONE}"),
     "rates times 100, points": (
-        "sudden-noise generator-rate-too-high generator-gradient-explodes", f"{POINTS} {JUMP} --jump.at 280"),
+        ("sudden-noise generator-rate-too-high generator-gradient-explodes"),
+        f"{POINTS} {JUMP} --jump.at 280",
+    ),
     "rates times 100, images": (
         "sudden-noise generator-rate-too-high generator-gradient-explodes",
-        f"{IMAGES} {JUMP} --jump.at 150"),
+        f"{IMAGES} {JUMP} --jump.at 150",
+    ),
     "rates times 30, late": (
         "late-divergence sudden-noise generator-rate-too-high",
-        f"{GAUSSIAN} --reg {COMPANIONS}:Jump --jump.factor 30 --jump.at 280"),
+        f"{GAUSSIAN} --reg {COMPANIONS}:Jump --jump.factor 30 --jump.at 280",
+    ),
     "rates times 20 under a penalty": (
-        "late-divergence penalty-not-met", f"{PENALTY} --reg {COMPANIONS}:Jump --jump.factor 20 --jump.at 80"),
-}  # fmt: skip
+        "late-divergence penalty-not-met",
+        (f"{PENALTY} --reg {COMPANIONS}:Jump --jump.factor 20 --jump.at 80"),
+    ),
+}
 
-# runs that were not looked at while thresholds were chosen: what the doctor says of these is no hindsight
+# runs that were not looked at while thresholds were chosen: what the doctor says of these is no
+# hindsight
 FRESH = {
-    "mixture, instance noise", "rmsprop", "two critic updates", "colours", "cosine decay", "glorot",
-    "label smoothing", "dropout", "colours, letters", "a penalty on a logistic loss", "penalty",
-    "linear decay", "nearest-conv", "uniform latents", "instance norm", "mixture, clipped",
-    "sprites, three times as long", "penalty and acgan", "mixture, penalty", "the same, letters",
-    "one mode, seed 1", "a tiny slow generator, letters", "acgan", "he", "a generator that is never trained",
-    "clipped images", "bilinear-conv", "monitored", "gaussian, clipped", "noisy labels", "augment",
-    "gaussian, penalty", "a palette that freezes, seed 1", "virtual batch norm", "label maps",
-    "augmented views", "a generator that is never trained, images",
-}  # fmt: skip
+    "mixture, instance noise",
+    "rmsprop",
+    "two critic updates",
+    "colours",
+    "cosine decay",
+    "glorot",
+    "label smoothing",
+    "dropout",
+    "colours, letters",
+    "a penalty on a logistic loss",
+    "penalty",
+    "linear decay",
+    "nearest-conv",
+    "uniform latents",
+    "instance norm",
+    "mixture, clipped",
+    "sprites, three times as long",
+    "penalty and acgan",
+    "mixture, penalty",
+    "the same, letters",
+    "one mode, seed 1",
+    "a tiny slow generator, letters",
+    "acgan",
+    "he",
+    ("a generator that is never trained"),
+    "clipped images",
+    "bilinear-conv",
+    "monitored",
+    "gaussian, clipped",
+    "noisy labels",
+    "augment",
+    "gaussian, penalty",
+    "a palette that freezes, seed 1",
+    "virtual batch norm",
+    "label maps",
+    "augmented views",
+    "a generator that is never trained, images",
+}

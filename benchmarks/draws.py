@@ -5,7 +5,10 @@ from torch import Tensor
 
 
 class Draws:
-    """Numbers from one long stream, as one writes it. A test gives a loop those of a composed run instead."""
+    """Numbers from one long stream, as one writes it.
+
+    A test gives a loop those of a composed run instead.
+    """
 
     def __init__(self, task):
         self.task, self.rng = task, torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""`gan run` on the default data until its first step is made (`run`), or only what that imports (`imports`)."""
+"""`gan run` until its first step (`run`), or only its imports (`imports`)."""
 
 import sys
 
@@ -13,7 +13,7 @@ def imports() -> None:
 
 
 def run() -> None:
-    """Run the command itself, and end it after the first step, before anything is saved or drawn."""
+    """Run the command and end it after the first step, before anything is saved or drawn."""
     from gancore.cli import main
     from gancore.train.loop import Training
 

@@ -1,6 +1,7 @@
-"""A guard for CI, `python -m benchmarks.guard`: fails where composing has become plainly slow, and at nothing less.
+"""`python -m benchmarks.guard`, for CI: fails if composing has become clearly slow.
 
-Ratios of processor time, side by side in one process, with margins so wide that a busy machine does not cross them.
+Ratios of processor time, side by side in one process, with margins so wide that a busy machine does
+not cross them.
 """
 
 import sys

@@ -1,4 +1,7 @@
-"""A component that is asked at eight hooks, ten times in a step, and does nothing. A component file."""
+"""A component that is asked at eight hooks, ten times in a step, and does nothing.
+
+A component file.
+"""
 
 # ruff: noqa: D102 - hooks are documented in gancore/hookspecs.py
 

@@ -1,7 +1,10 @@
-"""What does a large folder of images cost? Its index in seconds and megabytes, and a batch in microseconds.
+"""What does a large folder of images cost?
 
-Every image is a file of its own, 8×8 pixels that no other has, 10,000 to a folder, which makes a class. Each figure is
-of a fresh process. `python -m benchmarks large-data --million` adds the largest folder: some minutes, and 5 GB of disk.
+Its index in seconds and megabytes, and a batch in microseconds.
+
+Every image is a file of its own, 8×8 pixels that no other has, 10,000 to a folder, which makes a
+class. Each figure is of a fresh process. `python -m benchmarks large-data --million` adds the
+largest folder: some minutes, and 5 GB of disk.
 """
 
 import gc
@@ -22,8 +25,22 @@ from gancore.train.data import DataOrder
 from gancore.train.rng import Streams
 
 COUNTS, MILLION = (1_000, 10_000, 100_000), 1_000_000
-EACH, SIDE, BATCH, BLOCKS = 10_000, 8, 64, 61  # files of a folder; pixels; images of a batch; blocks of 16 batches
-COLUMNS = ("images", "first scan s", "start s", "(processor)", "first batch s", "most MB", "held MB", "batch µs")
+EACH, SIDE, BATCH, BLOCKS = (
+    10_000,
+    8,
+    64,
+    61,
+)  # files of a folder; pixels; images of a batch; blocks of 16 batches
+COLUMNS = (
+    "images",
+    "first scan s",
+    "start s",
+    "(processor)",
+    "first batch s",
+    "most MB",
+    "held MB",
+    "batch µs",
+)
 
 
 def write_images(folder: Path, first: int, last: int) -> None:
@@ -36,7 +53,7 @@ def write_images(folder: Path, first: int, last: int) -> None:
 
 
 def megabytes(field: str) -> float:
-    """Read from the system what this process holds: `RssAnon` without, `VmRSS` with pages of files, `VmHWM` at most."""
+    """Read this process's memory: `RssAnon`, `VmRSS` (with file pages) and `VmHWM` (peak)."""
     return int(Path("/proc/self/status").read_text().split(f"{field}:")[1].split()[0]) / 1024
 
 
@@ -68,7 +85,14 @@ def measure(folder: str, cache: str) -> dict[str, float]:
     data.take(order.indices(0), rng)
     first = time.perf_counter() - begun
     batch = microseconds_of_a_batch(data, order, rng)
-    return {"start": start, "cpu": processor, "first": first, "most": most, "held": held, "batch": batch}
+    return {
+        "start": start,
+        "cpu": processor,
+        "first": first,
+        "most": most,
+        "held": held,
+        "batch": batch,
+    }
 
 
 def in_a_process(folder: Path, cache: Path) -> dict[str, float]:
@@ -78,7 +102,7 @@ def in_a_process(folder: Path, cache: Path) -> dict[str, float]:
 
 
 def main(given) -> None:
-    """Let one folder grow, and measure it at every size: decoded first, then from the file of decoded images."""
+    """Measure a growing folder at every size: decoding it, then reading the decoded images."""
     print("a folder of images of 8×8 pixels: most and held are beyond what torch takes; batches of 64")
     print("  ".join(f"{name:>13}" for name in COLUMNS))
     with tempfile.TemporaryDirectory() as place:

@@ -18,7 +18,7 @@ UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in which a system states
 
 
 def forget_peak() -> None:
-    """Let the peak be what is resident now, where the system can (Linux): importing torch has a peak of its own."""
+    """Reset the peak to what is resident now (Linux): importing torch has its own peak."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -33,7 +33,7 @@ def peak() -> int:
 
 
 def data_on_device() -> int:
-    """Return the resident size of this process now, in bytes; the largest so far where the system does not tell."""
+    """Return the resident bytes of this process now, or its peak if the system has no more."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:
@@ -41,7 +41,7 @@ def data_on_device() -> int:
 
 
 def of(task, contestant: str) -> int:
-    """Return the bytes by which the peak rises from before a contestant is built, in a process of its own."""
+    """Return by how many bytes a contestant raises the peak, in a process of its own."""
     words = [sys.executable, "-m", "benchmarks.memory", json.dumps(asdict(task)), contestant]
     root = Path(__file__).resolve().parent.parent
     return int(subprocess.run(words, cwd=root, capture_output=True, text=True, check=True).stdout)

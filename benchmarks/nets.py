@@ -1,4 +1,4 @@
-"""The networks of the tasks in plain PyTorch: as the tutorial builds them, and as composed runs do."""
+"""The networks of the tasks in plain PyTorch: the tutorial's, and those of composed runs."""
 
 # ruff: noqa: D102 - `forward` is what the class says
 
@@ -12,7 +12,7 @@ from gan_plugin_minibatch_discrimination.similarity import similarity
 
 
 def maps(task):
-    """Return the channels of the generator's hidden maps, smallest map first, and the side of the smallest."""
+    """Return the channels of the generator's feature maps, and the side of the smallest map."""
     side, count = task.shape[-1], 0
     while side % 2 == 0 and side >= 8:
         side, count = side // 2, count + 1
@@ -21,7 +21,13 @@ def maps(task):
 
 def mlp(before, width, after, active):
     """Build two hidden layers and a last linear one."""
-    return [nn.Linear(before, width), active(), nn.Linear(width, width), active(), nn.Linear(width, after)]
+    return [
+        nn.Linear(before, width),
+        active(),
+        nn.Linear(width, width),
+        active(),
+        nn.Linear(width, after),
+    ]
 
 
 def initialize(net):
@@ -35,22 +41,26 @@ def initialize(net):
     return net
 
 
-# ── as the tutorial builds them ───────────────────────────────────────────────────────────────────────────────
+# ── as the tutorial builds them ───────────────────────────────────────────────────────────────────
 
 
 def tutorial_generator(task):
-    """Build `[N, Z, 1, 1] → [N, C, H, W]` of transposed convolutions alone; of linear layers for points."""
+    """Build `[N, Z, 1, 1] → [N, C, H, W]` of transposed convolutions, or linear layers."""
     if not task.images:
         return nn.Sequential(nn.Flatten(), *mlp(task.latent, task.width, task.shape[0], nn.ReLU))
     channels, side = maps(task)
     layers = [nn.ConvTranspose2d(task.latent, channels[0], side, 1, 0, bias=False)]
     for before, after in pairwise([*channels, task.shape[0]]):
-        layers += [nn.BatchNorm2d(before), nn.ReLU(True), nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
+        layers += [
+            nn.BatchNorm2d(before),
+            nn.ReLU(True),
+            nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
+        ]
     return initialize(nn.Sequential(*layers, nn.Tanh()))
 
 
 def tutorial_critic(task):
-    """Build `[N, C, H, W] → [N, 1, …]`: probabilities for the binary cross-entropy, scores for WGAN-GP."""
+    """Build `[N, C, H, W] → [N, 1, …]`: probabilities for BCE, scores for WGAN-GP."""
     last = [nn.Sigmoid()] if task.loss == "bce" else []
     if not task.images:
         return nn.Sequential(*mlp(task.shape[0], task.width, 1, lambda: nn.LeakyReLU(0.2, inplace=True)), *last)
@@ -58,7 +68,11 @@ def tutorial_critic(task):
     layers = []
     for before, after in pairwise([task.shape[0], *channels[::-1]]):
         norm = [nn.BatchNorm2d(after)] if layers and task.critic_norm == "batch" else []
-        layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), *norm, nn.LeakyReLU(0.2, inplace=True)]
+        layers += [
+            nn.Conv2d(before, after, 4, 2, 1, bias=False),
+            *norm,
+            nn.LeakyReLU(0.2, inplace=True),
+        ]
     if task.kernels:
         features = channels[0] * side * side
         pairs = AllDifferences(features, task.kernels)
@@ -69,7 +83,7 @@ def tutorial_critic(task):
 
 
 class AllDifferences(nn.Module):
-    """Minibatch discrimination as it is usually written: all differences at once, `[N, N, B, C]`."""
+    """Minibatch discrimination as usually written: all differences, `[N, N, B, C]`."""
 
     def __init__(self, features, kernels):
         super().__init__()
@@ -83,7 +97,7 @@ class AllDifferences(nn.Module):
         return torch.cat([features, close], 1)
 
 
-# ── as composed runs do ───────────────────────────────────────────────────────────────────────────────────────
+# ── as composed runs do ───────────────────────────────────────────────────────────────────────────
 
 
 def fast_generator(task):
@@ -167,7 +181,10 @@ class VirtualNorm(nn.Module):
         spread_i, mean_i = torch.var_mean(own, 2, correction=0, keepdim=True)  # [N, C, 1]
         mean = c * mean_i + (1 - c) * mean_r
         spread = c * (spread_i + (mean_i - mean) ** 2) + (1 - c) * (spread_r + (mean_r - mean) ** 2)
-        parts = [(reference - mean_r) * (spread_r + 1e-5).rsqrt(), (own - mean) * (spread + 1e-5).rsqrt()]
+        parts = [
+            (reference - mean_r) * (spread_r + 1e-5).rsqrt(),
+            (own - mean) * (spread + 1e-5).rsqrt(),
+        ]
         return (torch.cat(parts) * self.weight[:, None] + self.bias[:, None]).reshape(maps.shape)
 
 
@@ -183,11 +200,11 @@ class Referenced(nn.Module):
         return self.net(torch.cat([self.reference, given]))[len(self.reference) :]
 
 
-# ── the colour picker ─────────────────────────────────────────────────────────────────────────────────────────
+# ── the colour picker ─────────────────────────────────────────────────────────────────────────────
 
 
 class Doubling(nn.Module):
-    """Repeat pixels, then convolve 3×3: one transposed convolution whose kernel is four moved copies of the weight."""
+    """Repeat pixels, then convolve 3×3, as one transposed convolution of shifted weights."""
 
     def __init__(self, before, after):
         super().__init__()
@@ -220,7 +237,7 @@ class Stage(nn.Module):
 
 
 class Painter(nn.Module):
-    """`[N, Z] → [N, C, H, W]`: sixteen colours for each image, mixed in each pixel; both grow from the latent."""
+    """`[N, Z] → [N, C, H, W]`: sixteen colours per image, mixed in each pixel."""
 
     def __init__(self, shape, latent, width, colors=16, projections=3):
         super().__init__()
@@ -228,7 +245,12 @@ class Painter(nn.Module):
         widths = [min(256, width * 2**k) for k in reversed(range(count + 1))]
         self.projections = nn.ModuleList(described_layer(latent * k, latent) for k in range(1, projections + 1))
         self.colours = nn.ModuleList(
-            nn.Sequential(described_layer(described, 128), described_layer(128, 64), nn.Linear(64, colors), nn.Tanh())
+            nn.Sequential(
+                described_layer(described, 128),
+                described_layer(128, 64),
+                nn.Linear(64, colors),
+                nn.Tanh(),
+            )
             for _ in range(shape[0])
         )
         self.first = described_layer(described, widths[0] * 16)

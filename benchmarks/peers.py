@@ -1,8 +1,11 @@
-"""Other toolkits over the same nets, samples and optimiser. None is a dependency: they run where they are installed.
+"""Other toolkits over the same nets, samples and optimiser.
 
-torchgan's own trainer is driven batch by batch: `train_iter` and its mid-epoch log, the body of its `train`. One of its
-steps draws the generator twice, moves the generator first, adds up the squares of every layer's gradient and waits for
-each, and for two losses. `restated` makes the same passes in our own words, for where it is not installed.
+None is a dependency: they run where they are installed.
+
+torchgan's own trainer is driven batch by batch: `train_iter` and its mid-epoch log, the body of its
+`train`. One of its steps draws the generator twice, moves the generator first, adds up the squares
+of every layer's gradient and waits for each, and for two losses. `restated` makes the same passes
+in our own words, for where it is not installed.
 """
 
 import contextlib
@@ -19,7 +22,7 @@ from benchmarks.served import samples
 
 
 def scoring(task, start: Contestant):
-    """Build the tutorial's networks with the weights of a composed run; the critic gives raw scores."""
+    """Build the tutorial's networks with a composed run's weights; the critic returns logits."""
     generator, critic = tutorial_generator(task), tutorial_critic(task)[:-1]  # without the sigmoid
     for own, other in ((generator, start.generator), (critic, start.critic)):
         own.load_state_dict(converted(other.state_dict(), own.state_dict()))
@@ -27,7 +30,10 @@ def scoring(task, start: Contestant):
 
 
 def torchgan(task, folder, start: Contestant) -> Contestant:
-    """Return torchgan's trainer as a contestant. Raises ImportError, with the reason, where it cannot be had."""
+    """Return torchgan's trainer as a contestant.
+
+    Raises ImportError, with the reason, where it cannot be had.
+    """
     try:
         from torchgan.losses import MinimaxDiscriminatorLoss, MinimaxGeneratorLoss
         from torchgan.models import Discriminator, Generator
@@ -57,18 +63,30 @@ def torchgan(task, folder, start: Contestant) -> Contestant:
             return self.net(images).view(-1)
 
     adam = {"name": torch.optim.Adam, "args": {"lr": task.lr, "betas": task.betas}}
-    models = {"generator": {"name": Made, "optimizer": adam}, "discriminator": {"name": Judge, "optimizer": adam}}
+    models = {
+        "generator": {"name": Made, "optimizer": adam},
+        "discriminator": {"name": Judge, "optimizer": adam},
+    }
     with contextlib.redirect_stdout(io.StringIO()):
         trainer = Trainer(
-            models, [MinimaxGeneratorLoss(), MinimaxDiscriminatorLoss()], device=torch.device("cpu"),
-            checkpoints=str(folder / "torchgan"), recon=str(folder), log_dir=str(folder),
-        )  # fmt: skip
+            models,
+            [MinimaxGeneratorLoss(), MinimaxDiscriminatorLoss()],
+            device=torch.device("cpu"),
+            checkpoints=str(folder / "torchgan"),
+            recon=str(folder),
+            log_dir=str(folder),
+        )
     trainer.batch_size = task.batch
 
     def steps():
         for reals in in_order(samples(task.shape), task.batch):
             trainer.real_inputs = reals
-            names = ("generator_losses", "discriminator_losses", "generator_iters", "discriminator_iters")
+            names = (
+                "generator_losses",
+                "discriminator_losses",
+                "generator_iters",
+                "discriminator_iters",
+            )
             for name, found in zip(names, trainer.train_iter(), strict=True):
                 trainer.loss_information[name] += found
             trainer.logger.run_mid_epoch(trainer)

@@ -1,4 +1,4 @@
-"""Time a penalty on gradients: `gancore.input_gradients` against the usual double backward, in turn."""
+"""Time a gradient penalty: `gancore.input_gradients` against the usual double backward."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ def double_backward(function, inputs):
 
 
 def make_critic(norm):
-    """Build a critic of 64×64 images, with a norm over each sample from the second layer on or without."""
+    """Build a critic of 64×64 images, with or without a norm over each sample."""
     layers = [nn.Conv2d(3, WIDTH, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
     for before in (WIDTH, 2 * WIDTH, 4 * WIDTH):
         norms = [nn.GroupNorm(1, 2 * before)] if norm else []
@@ -47,7 +47,10 @@ def compare(norm, layout, rounds, clock):
 def main(given) -> None:
     """Print one claim a critic and layout."""
     for norm in (False, True):
-        for name, layout in (("channels first", torch.contiguous_format), ("channels last", torch.channels_last)):
+        for name, layout in (
+            ("channels first", torch.contiguous_format),
+            ("channels last", torch.channels_last),
+        ):
             seconds = compare(norm, layout, given.rounds or (3 if given.quick else ROUNDS), given.clock)
             found = ratio(seconds["double backward"], seconds["input_gradients"])
             label = f"{'layer norm' if norm else 'no norm'}, {name}: double backward ÷ slopes"

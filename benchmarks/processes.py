@@ -1,6 +1,7 @@
-"""Two processes on two cores against one: whole runs in turn, each timed by the rows of its own log.
+"""Times two processes on two cores against one, by the logs of whole runs.
 
-Two runs at once, each with half the batch and nothing to tell the other, show what the machine gives at most.
+Two runs at once, each with half the batch and nothing to tell the other, show what the machine
+gives at most.
 """
 
 import os
@@ -19,7 +20,8 @@ from gancore import read_rows
 ROUNDS, BATCH = 7, 64
 WARM = 3  # steps that are not counted: kernels are chosen and memory is taken in them
 SETTINGS = (
-    "--gen dcgan --dcgan.width 64 --dcgan-critic.width 64 --size 64 --sprites.count 512 --device cpu "
+    "--gen dcgan --dcgan.width 64 --dcgan-critic.width "
+    "64 --size 64 --sprites.count 512 --device cpu "
     "--log-every 1 --sample-every 1000000 --save-every 1000000"
 )
 TASKS = {  # words and steps of a run
@@ -30,7 +32,7 @@ TASKS = {  # words and steps of a run
 
 @frozen
 class Variant:
-    """Runs that go on at once, the processes that share each, the threads of a process, the batch of each run."""
+    """Simultaneous runs, processes per run, threads per process, and the batch of each run."""
 
     runs: int = 1
     processes: int = 1

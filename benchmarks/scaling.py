@@ -1,4 +1,4 @@
-"""How time and memory grow with the batch, the image's side, threads and the length of a run: one table an axis."""
+"""How time and memory grow with batch, image size, threads and length: a table each."""
 
 import gc
 import os
@@ -40,9 +40,18 @@ def beside_twin(task, given):
 def batches(given) -> None:
     """Show images a second and the share of composing, from one image to many."""
     for batch in (1, 4, 16) if given.quick else (1, 4, 16, 64, 256):
-        task = evolve(DCGAN_28, batch=batch, width=16 if given.quick else 64, block=max(1, 64 // batch), warmup=10)
+        task = evolve(
+            DCGAN_28,
+            batch=batch,
+            width=16 if given.quick else 64,
+            block=max(1, 64 // batch),
+            warmup=10,
+        )
         seconds = beside_twin(task, given)
-        middle, cost = median_of(seconds["composed"]).median, ratio(seconds["composed"], seconds["twin"])
+        middle, cost = (
+            median_of(seconds["composed"]).median,
+            ratio(seconds["composed"], seconds["twin"]),
+        )
         beyond = (median_of(seconds["composed"]).median - median_of(seconds["twin"]).median) * 1e6
         text = (
             f"{batch / middle:8.1f} images/s  {middle * 1e3:8.2f} ms a step  composed ÷ twin {cost} ({beyond:.0f} µs)"
@@ -76,13 +85,18 @@ def threads(given) -> None:
             seconds = in_turn(steps, given.rounds or ROUNDS, block=4, warmup=4, clock=time.perf_counter)
         middle = median_of(seconds["composed"]).median
         alone = alone or middle
-        row(given, "threads", count, f"{middle * 1e3:8.1f} ms a step (wall)  efficiency {alone / middle / count:.2f}",
-            seconds=middle)  # fmt: skip
+        row(
+            given,
+            "threads",
+            count,
+            f"{middle * 1e3:8.1f} ms a step (wall)  efficiency {alone / middle / count:.2f}",
+            seconds=middle,
+        )
     torch.set_num_threads(before)
 
 
 def lengths(given) -> None:
-    """Show that a step costs as much, and the process is as large, after many steps as after few."""
+    """Show that a step costs no more, and the process is no larger, after many steps."""
     clock, made = CLOCKS[given.clock], 0
     with scratch() as folder:
         step = composed(TOY, Path(folder)).step

@@ -1,4 +1,7 @@
-"""Data that costs nothing: made once, already float, in memory, served in order. A component file for composed runs."""
+"""Data that costs nothing: made once, already float, in memory, served in order.
+
+A component file for composed runs.
+"""
 
 # ruff: noqa: D102 - hooks are documented in gancore/hookspecs.py
 
@@ -13,7 +16,7 @@ COUNT = 512  # a multiple of every batch that is timed
 
 
 def samples(shape: tuple[int, ...], count: int = COUNT) -> torch.Tensor:
-    """Draw images `[count, C, H, W]` uniform in [-1, 1], or points `[count, 2]` of eight narrow modes on a circle."""
+    """Draw images `[count, C, H, W]` uniform in [-1, 1], or points `[count, 2]` of eight modes."""
     rng = torch.Generator().manual_seed(0)
     if len(shape) == 3:
         return torch.rand(count, *shape, generator=rng) * 2 - 1
@@ -23,7 +26,10 @@ def samples(shape: tuple[int, ...], count: int = COUNT) -> torch.Tensor:
 
 @define(eq=False)
 class InOrder:
-    """Samples `[M, …]` of which each call takes the next, whatever it asks for; a batch must divide M."""
+    """Samples `[M, …]`; each call takes the next ones, whatever its indices.
+
+    A batch must divide M.
+    """
 
     samples: torch.Tensor
     place: int = 0

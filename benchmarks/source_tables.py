@@ -1,7 +1,7 @@
 """The tables of docs/sources, made from what `benchmarks.sources` stored; nothing here is measured.
 
-A page holds a table between `<!-- results: NAME -->` and `<!-- end of results -->`; NAME is a sweep, or `recipes` or
-`sweeps` for the table of all.
+A page holds a table between `<!-- results: NAME -->` and `<!-- end of results -->`; NAME is a
+sweep, or `recipes` or `sweeps` for the table of all.
 """
 
 import json
@@ -9,7 +9,7 @@ import re
 import statistics
 from pathlib import Path
 
-from gancore.tools.claims import Claim, decide, line_of, paired_differences
+from gancore.tools.claims import Claim, claim_as_line, judge_differences, paired_differences
 
 NAMES = {  # figure: what the table of recipes calls it
     "frechet/ratio": "Fréchet/floor",
@@ -55,7 +55,7 @@ def read_results(pages):
     return {path.stem: json.loads(path.read_text()) for path in sorted((pages / "results").glob("*.json"))}
 
 
-# ── one sweep ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── one sweep ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def claims_of(result):
@@ -65,7 +65,7 @@ def claims_of(result):
         found = [paired_differences(claim, result["figures"]) for claim in claims]
     else:
         found = [each["differences"] for each in result["claims"]]
-    return list(zip(claims, decide(claims, found), strict=True))
+    return list(zip(claims, judge_differences(claims, found), strict=True))
 
 
 def cell(values):
@@ -108,13 +108,13 @@ def told(result):
 def sweep_block(result):
     """Write table, verdicts and circumstances of one sweep."""
     lines = [*table_of(result), ""]
-    verdicts = [line_of(claim, verdict) for claim, verdict in claims_of(result)]
+    verdicts = [claim_as_line(claim, verdict) for claim, verdict in claims_of(result)]
     if verdicts:
         lines += [*verdicts, ""]
     return "\n".join([*lines, told(result)]) + "\n"
 
 
-# ── the tables of all ─────────────────────────────────────────────────────────────────────────────────────────
+# ── the tables of all ─────────────────────────────────────────────────────────────────────────────
 
 
 def source_of(name):
@@ -134,7 +134,10 @@ def figures_of(result):
 
 def recipes_block(results):
     """Write the table of recipes: a recipe a row."""
-    lines = ["| source | recipe | measured | the doctor | steps | seconds | on (commit) |", "| --- " * 7 + "|"]
+    lines = [
+        "| source | recipe | measured | the doctor | steps | seconds | on (commit) |",
+        "| --- " * 7 + "|",
+    ]
     rows = {name: each for name, each in results.items() if each["kind"] == "recipe"}
     order = list(dict.fromkeys(FAMILIES.values()))
     for name in sorted(rows, key=lambda name: (order.index(source_of(name)), name)):
@@ -166,11 +169,14 @@ def sweeps_block(results):
     return "\n".join(lines) + "\n"
 
 
-# ── pages ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── pages ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def fill(text, results):
-    """Return a page with every table made from the results. Raises KeyError for a table without a result."""
+    """Return a page with every table made from the results.
+
+    Raises KeyError for a table without a result.
+    """
 
     def block(found):
         opening, name, closing = found.groups()

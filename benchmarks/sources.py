@@ -1,10 +1,11 @@
-"""`python -m benchmarks.sources`: measure the recipes and sweeps of docs/sources, store the figures, write the tables.
+"""`python -m benchmarks.sources`: measure the recipes of docs/sources, write the tables.
 
-    python -m benchmarks.sources measure NAME…    # one run of a recipe's small form, seed 0; a sweep: all its runs
-    python -m benchmarks.sources tables           # write every table of docs/sources from the stored figures
+    python -m benchmarks.sources measure NAME…    # run recipes (seed 0) and sweeps, all small
+    python -m benchmarks.sources tables           # write the tables of docs/sources
 
-`docs/sources/results/NAME.json` holds what was measured with what it took: command, seeds, steps, versions, date,
-commit, processor seconds. A table is never written by hand; a test compares the pages with the stored figures.
+`docs/sources/results/NAME.json` holds what was measured with what it took: command, seeds, steps,
+versions, date, commit, processor seconds. A table is never written by hand; a test compares the
+pages with the stored figures.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from benchmarks import source_tables
 from gancore import read_rows
 from gancore.recipe import lookup
 from gancore.recipe.toml import read_recipe
-from gancore.tools.sweep import final_figures
+from gancore.tools.sweep.figures import final_figures
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "sources"
@@ -68,13 +69,17 @@ def measure_recipe(name, folder):
     findings = json.loads(gan("diagnose", folder / "run", "--json"))["findings"]
     figures = {key: value for key, value in final_figures(rows).items() if source_tables.is_shown(key)}
     return {
-        "kind": "recipe", **found, "seeds": [0], "steps": rows[-1]["step"],
-        "doctor": [each["rule"] for each in findings], "figures": rounded(figures),
-    }  # fmt: skip
+        "kind": "recipe",
+        **found,
+        "seeds": [0],
+        "steps": rows[-1]["step"],
+        "doctor": [each["rule"] for each in findings],
+        "figures": rounded(figures),
+    }
 
 
 def measure_sweep(name, folder):
-    """Train every arm of the small form of a sweep with its seeds and return the figures of its tables and claims."""
+    """Train the small variant of a sweep and return the figures of its tables and claims."""
     found = circumstances(f"gan sweep {name} --small")
     gan("sweep", name, "--small", "--device", "cpu", "--out", folder / "sweep")
     content = json.loads((folder / "sweep" / "sweep.json").read_text())
@@ -89,10 +94,15 @@ def measure_sweep(name, folder):
         each.layer.options["run"]["steps"].value for each in map(read_recipe, folder.glob("sweep/*/*/recipe.toml"))
     }
     return {
-        "kind": "sweep", **found, "seeds": sorted({int(seed) for seeds in figures.values() for seed in seeds}),
-        "steps": sorted(steps), "shown": list(dict.fromkeys(["seconds/step", *table.get("figures", [])])),
-        "claims": claims, "failures": sorted(content["failures"].values()), "figures": figures,
-    }  # fmt: skip
+        "kind": "sweep",
+        **found,
+        "seeds": sorted({int(seed) for seeds in figures.values() for seed in seeds}),
+        "steps": sorted(steps),
+        "shown": list(dict.fromkeys(["seconds/step", *table.get("figures", [])])),
+        "claims": claims,
+        "failures": sorted(content["failures"].values()),
+        "figures": figures,
+    }
 
 
 def rounded(figures):

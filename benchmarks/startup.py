@@ -1,4 +1,7 @@
-"""How long until `gan` answers, draws a sample, or makes a run's first step? Whole processes, taken in turn."""
+"""How long until `gan` answers, draws a sample, or makes a run's first step?
+
+Whole processes, taken in turn.
+"""
 
 import os
 import resource
@@ -24,7 +27,18 @@ COMMANDS = {
 }
 
 
-SMALL = ["--steps", "1", "--size", "16", "--batch", "4", "--dcgan.width", "4", "--dcgan-critic.width", "4"]
+SMALL = [
+    "--steps",
+    "1",
+    "--size",
+    "16",
+    "--batch",
+    "4",
+    "--dcgan.width",
+    "4",
+    "--dcgan-critic.width",
+    "4",
+]
 
 
 def seconds_of(words: list[str], clock: str) -> float:
@@ -70,9 +84,18 @@ def main(given) -> None:
         print(f"  {name:26} {interval.median:.2f} [{interval.low:.2f}, {interval.high:.2f}]")
         append(
             given.json,
-            {"benchmark": "startup", "label": name, "seconds": interval.median, "low": interval.low,
-             "high": interval.high, "level": interval.level, "n": interval.n, "clock": given.clock, **machine()},
-        )  # fmt: skip
+            {
+                "benchmark": "startup",
+                "label": name,
+                "seconds": interval.median,
+                "low": interval.low,
+                "high": interval.high,
+                "level": interval.level,
+                "n": interval.n,
+                "clock": given.clock,
+                **machine(),
+            },
+        )
     beyond = median_of(
         [run - torch for run, torch in zip(seconds["first step of a run"], seconds["import torch"], strict=True)]
     )

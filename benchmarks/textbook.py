@@ -1,4 +1,4 @@
-"""The loops as a reader of the official tutorial writes them: plain, correct, and with nothing done for speed.
+"""The loops as a reader of the official tutorial writes them: plain, correct, not fast.
 
 Both are generators that make one step each time they are asked.
 """
@@ -30,12 +30,16 @@ def latents(draws, step, role, index):
 
 
 def bce(task, generator, critic, samples, draws):
-    """Train by binary cross-entropy on probabilities: two backward passes for the critic, one for the generator.
+    """Train by binary cross-entropy on probabilities: two critic passes, one generator pass.
 
-    The generator's also computes gradients of the critic's weights, which nobody uses. Five `.item()` a step.
+    The generator's also computes gradients of the critic's weights, which nobody uses. Five
+    `.item()` a step.
     """
     criterion, history = nn.BCELoss(), []
-    critic_optimizer, generator_optimizer = optimizer_of(critic, task), optimizer_of(generator, task)
+    critic_optimizer, generator_optimizer = (
+        optimizer_of(critic, task),
+        optimizer_of(generator, task),
+    )
     for step, reals in enumerate(in_order(samples, task.batch)):
         critic.zero_grad()
         label = torch.full((len(reals),), 1.0)
@@ -64,9 +68,12 @@ def bce(task, generator, critic, samples, draws):
 
 
 def wgan_gp(task, generator, critic, samples, draws):
-    """Train by WGAN-GP: fakes made with graph and then detached, a penalty that keeps its graphs."""
+    """Train by WGAN-GP: fakes are made with a graph and then detached."""
     history = []
-    critic_optimizer, generator_optimizer = optimizer_of(critic, task), optimizer_of(generator, task)
+    critic_optimizer, generator_optimizer = (
+        optimizer_of(critic, task),
+        optimizer_of(generator, task),
+    )
     batches = in_order(samples, task.batch)
     for step in count():
         for k in range(task.critic_updates):
@@ -87,7 +94,7 @@ def wgan_gp(task, generator, critic, samples, draws):
 
 
 def gradient_penalty(critic, reals, fakes, alpha):
-    """Compute the mean of (‖∂D(x̂)/∂x̂‖ - 1)², x̂ between reals and fakes by one alpha `[N, 1, 1, 1]` a sample."""
+    """Return the mean of (‖∂D(x̂)/∂x̂‖ - 1)²; one alpha `[N, 1, 1, 1]` mixes each sample."""
     between = (alpha * reals + (1 - alpha) * fakes).requires_grad_(True)
     scores = critic(between)
     gradient = torch.autograd.grad(

@@ -1,4 +1,4 @@
-"""How long things take beside each other: interleaved rounds, ratios of each round, the interval of their median."""
+"""Times contestants in interleaved rounds; ratios per round, interval of the median."""
 
 import gc
 import json
@@ -20,7 +20,7 @@ CLOCKS = {"processor time": time.process_time, "wall": time.perf_counter}
 
 @frozen
 class Interval:
-    """A median, between two of the values it was taken of, that hold the true one with a chance of `level`."""
+    """A median with an interval that contains the true one with probability `level`."""
 
     median: float
     low: float
@@ -33,10 +33,11 @@ class Interval:
 
 
 def median_of(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Return the median and its interval from order statistics, free of any law but that values are independent.
+    """Return the median and its interval from order statistics: values must be independent.
 
-    The k-th smallest and k-th largest of n miss the true median with a chance of 2·P(B < k), B ~ Binomial(n, 1/2). The
-    largest k that keeps the level is taken; where there is none (n < 6) the whole range, with the level it has.
+    The k-th smallest and k-th largest of n miss the true median with a chance of 2·P(B < k), B ~
+    Binomial(n, 1/2). The largest k that keeps the level is taken; where there is none (n < 6) the
+    whole range, with the level it has.
     """
     found, n = sorted(values), len(values)
 
@@ -55,10 +56,10 @@ def in_turn(
     warmup: int = 2,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, list[float]]:
-    """Return seconds a step of each contestant, one number a round; each round begins with another one.
+    """Return seconds per step of each contestant, per round; the first one alternates.
 
-    A round times `block` steps of each, one contestant after the other, and every second round goes backwards. The
-    first `warmup` steps are not timed. The garbage collector rests meanwhile.
+    A round times `block` steps of each, one contestant after the other, and every second round goes
+    backwards. The first `warmup` steps are not timed. The garbage collector rests meanwhile.
     """
     for step in contestants.values():
         for _ in range(warmup):
@@ -86,7 +87,7 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Interval:
     return median_of([one / other for one, other in zip(above, below, strict=True)])
 
 
-# ── where it was measured ─────────────────────────────────────────────────────────────────────────────────────
+# ── where it was measured ─────────────────────────────────────────────────────────────────────────
 
 
 def machine() -> dict[str, object]:
@@ -112,7 +113,7 @@ def described(where: Mapping[str, object]) -> str:
 
 
 def claim(benchmark: str, label: str, found: Interval, clock: str) -> str:
-    """Return a line that can be pasted: benchmark, ratio, interval, n, threads, clock, processor, versions."""
+    """Return a line to paste: benchmark, ratio, interval, n, threads, clock, versions."""
     where = machine()
     threads = f"{where['threads']} thread{'s' if where['threads'] != 1 else ''}"
     return f"{benchmark}: {label} {found}, {threads}, {clock}, {described(where)}"
@@ -130,6 +131,15 @@ def tell_ratio(given, benchmark: str, label: str, found: Interval, clock: str) -
     print(claim(benchmark, label, found, clock), flush=True)
     append(
         given.json,
-        {"benchmark": benchmark, "label": label, "ratio": found.median, "low": found.low, "high": found.high,
-         "level": found.level, "n": found.n, "clock": clock, **machine()},
-    )  # fmt: skip
+        {
+            "benchmark": benchmark,
+            "label": label,
+            "ratio": found.median,
+            "low": found.low,
+            "high": found.high,
+            "level": found.level,
+            "n": found.n,
+            "clock": clock,
+            **machine(),
+        },
+    )

@@ -1,4 +1,7 @@
-"""What does composing cost where there is next to no arithmetic? Microseconds a step, by idle components."""
+"""What does composing cost where there is next to no arithmetic?
+
+Microseconds a step, by idle components.
+"""
 
 from pathlib import Path
 
@@ -10,14 +13,17 @@ IDLE = (0, 5, 10, 20)
 
 
 def overhead(task, given):
-    """Time composed runs with idle components beside the twin and the textbook; print differences and their slope."""
+    """Time composed runs with idle components beside the twin and the textbook."""
     with scratch() as folder:
         runs = {count: composed(task, Path(folder), idle=count) for count in IDLE}
         loops = {kind: written(task, kind, start=runs[0]) for kind in ("textbook", "twin")}
         seconds = in_turn(
             {name: each.step for name, each in {**loops, **runs}.items()},
-            task.rounds, block=task.block, warmup=task.warmup, clock=CLOCKS[given.clock],
-        )  # fmt: skip
+            task.rounds,
+            block=task.block,
+            warmup=task.warmup,
+            clock=CLOCKS[given.clock],
+        )
     for name, found in seconds.items():
         label = f"composed, {name} idle" if name in runs else name
         print(f"  {label:17} {median_of(found).median * 1e6:8.0f} µs a step")
@@ -34,13 +40,21 @@ def overhead(task, given):
         append(
             given.json,
             {
-                "benchmark": task.name, "label": label, "microseconds": found.median, "low": found.low,
-                "high": found.high, "level": found.level, "n": found.n, "clock": given.clock, "quick": given.quick,
-                "seconds": {str(name): median_of(each).median for name, each in seconds.items()}, **machine(),
+                "benchmark": task.name,
+                "label": label,
+                "microseconds": found.median,
+                "low": found.low,
+                "high": found.high,
+                "level": found.level,
+                "n": found.n,
+                "clock": given.clock,
+                "quick": given.quick,
+                "seconds": {str(name): median_of(each).median for name, each in seconds.items()},
+                **machine(),
             },
-        )  # fmt: skip
+        )
 
 
 def difference(more, less, shares=1):
-    """Return the median of the differences of the rounds, in microseconds, each divided into equal shares."""
+    """Return the median difference of the rounds, divided by `shares`, in microseconds."""
     return median_of([(one - other) / shares * 1e6 for one, other in zip(more, less, strict=True)])

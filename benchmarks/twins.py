@@ -1,9 +1,10 @@
-"""The loops written by hand with the same operations as a composed run: what composing costs is the rest.
+"""Hand-written loops with the same operations as a composed run: the cost of composing.
 
-Channels last, fused Adam, gradients for one player only, losses on raw scores, fakes shared where a run shares them,
-the figures of a run kept as tensors until a row of them is written.
+Channels last, fused Adam, gradients for one player only, losses on raw scores, fakes shared where a
+run shares them, the figures of a run kept as tensors until a row of them is written.
 
-What a run does beside the mathematics is left out: seeds that are derived anew, answers and figures that are checked.
+What a run does beside the mathematics is left out: seeds that are derived anew, answers and figures
+that are checked.
 """
 
 import json
@@ -38,10 +39,14 @@ class Player:
     """A network, its weights, its optimiser, and the figures of its updates."""
 
     def __init__(self, net, task):
-        self.net, self.weights, self.optimizer = net, list(net.parameters()), optimizer_of(net, task)
+        self.net, self.weights, self.optimizer = (
+            net,
+            list(net.parameters()),
+            optimizer_of(net, task),
+        )
 
     def update(self, total, figures):
-        """Differentiate the sum of the terms by the player's own weights, note the gradient's norm, move."""
+        """Backpropagate the sum of the terms to the player's weights, and take a step."""
         torch.autograd.backward(total, inputs=self.weights)
         figures["total"] = total.detach()
         figures["grad_norm"] = torch.nn.utils.get_total_norm([weight.grad for weight in self.weights])
@@ -82,7 +87,7 @@ class Loop:
 
 
 def bce_step(loop, step):
-    """Make one update of each player by binary cross-entropy on raw scores, both on the same fakes."""
+    """Update each player by binary cross-entropy on logits, both on the same fakes."""
     reals, of_critic = loop.reals(), {}
     z = loop.draws.latents(step, "critic", 0)
     with loop.autocast():
@@ -93,7 +98,10 @@ def bce_step(loop, step):
         loop.pairs(of_critic, "closeness-fake")
         real, fake = softplus(-real_scores).mean(), softplus(fake_scores).mean()
     of_critic |= {"real": real.detach(), "fake": fake.detach()}
-    of_critic |= {"score_real": real_scores.detach().mean(), "score_fake": fake_scores.detach().mean()}
+    of_critic |= {
+        "score_real": real_scores.detach().mean(),
+        "score_fake": fake_scores.detach().mean(),
+    }
     loop.critic.update(real + fake, of_critic)
 
     with loop.autocast():
@@ -119,11 +127,17 @@ def wgan_gp_step(loop, step):
 
 
 def update_critic(loop, step, k):
-    """Move the critic once by the Wasserstein loss and its penalty; return its figures. The fakes carry no graph."""
+    """Move the critic once by the Wasserstein loss and its penalty; return its figures.
+
+    The fakes carry no graph.
+    """
     reals = loop.reals()
     with torch.no_grad(), loop.autocast():
         fakes = loop.generator.net(loop.draws.latents(step, "critic", k))
-    reals, fakes = loop.view(reals, step, "critic", k, "real"), loop.view(fakes, step, "critic", k, "fake")
+    reals, fakes = (
+        loop.view(reals, step, "critic", k, "real"),
+        loop.view(fakes, step, "critic", k, "fake"),
+    )
     with loop.autocast():
         real_scores, fake_scores = loop.scores(reals), loop.scores(fakes)
         real, fake = -real_scores.mean(), fake_scores.mean()
@@ -134,7 +148,10 @@ def update_critic(loop, step, k):
     penalty = 10 * (norms - 1).square().mean()
     figures = {"real": real.detach(), "fake": fake.detach(), "penalty": penalty.detach()}
     figures |= {"wasserstein": -(real + fake).detach(), "gradient-norm": norms.detach().mean()}
-    figures |= {"score_real": real_scores.detach().mean(), "score_fake": fake_scores.detach().mean()}
+    figures |= {
+        "score_real": real_scores.detach().mean(),
+        "score_fake": fake_scores.detach().mean(),
+    }
     loop.critic.update(real + fake + penalty, figures)
     return figures
 

@@ -32,7 +32,8 @@ from gancore.train.plan import Head, LabelSet, Plan, Tail, Update, pyramid
 
 if TYPE_CHECKING:
     from gancore.autograd import input_gradients
-    from gancore.distributed.group import average, gather, peers
+    from gancore.distributed.collectives import average, gather
+    from gancore.distributed.group import peers
     from gancore.progressbar import progress_bar
     from gancore.recipe.compose import Composition, compose
     from gancore.recipe.settings import Settings
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
 # `import gancore` takes milliseconds and `gan plugins` starts at once.
 _MODULES = {
     "autograd": ["input_gradients"],
-    "distributed.group": ["average", "gather", "peers"],
+    "distributed.collectives": ["average", "gather"],
+    "distributed.group": ["peers"],
     "progressbar": ["progress_bar"],
     "recipe.compose": ["Composition", "compose"],
     "recipe.settings": ["Settings"],

@@ -1,4 +1,4 @@
-"""Progress of work that comes before training, such as decoding images: rate and time left, on stderr."""
+"""Shows on stderr the progress of work before training, such as decoding images."""
 
 from __future__ import annotations
 
@@ -9,29 +9,49 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
-MANY = 500  # items above which a plain line is printed before the first one is done
-FIRST = 2.0  # seconds until the first plain line of fewer items
-LATER = (5.0, 15.0, 30.0)  # seconds from one plain line to the next; the last holds from then on
+MANY = 500  # more items than this get a plain line before the first is done
+FIRST_LINE = 2.0  # seconds until the first plain line of fewer items
+INTERVALS = (5.0, 15.0, 30.0)  # seconds from one plain line to the next; the last one repeats
+UNITS = (("days", 86400, 1), ("h", 3600, 1), ("min", 60, 0))  # name, seconds, decimal places
+
+
+def duration(seconds: float) -> str:
+    """Format a duration in the unit that fits: `50 s`, `12 min`, `3.5 h`, `2.0 days`.
+
+    >>> duration(90), duration(4000)
+    ('90 s', '1.1 h')
+    """
+    for unit, size, digits in UNITS:
+        # from 2 of a unit on, so that little is lost to rounding; hours have a decimal place
+        if seconds >= 2 * size or (seconds >= size and unit == "h"):
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def progress_bar(items: Iterable[Item], total: int, doing: str, each: int = 1) -> Iterable[Item]:
-    """Iterate over items while stderr shows how many of `total` are done, the rate, and the time left.
+    """Iterate over items and show on stderr how many of `total` are done, and the time left.
 
-    On a terminal this is a bar that disappears at the end; elsewhere it is plain lines: one at once for more than
-    500 items, then after 2 or 5 seconds and at growing intervals up to 30 seconds. Of several processes that share a
-    run only the first prints. `doing` is a phrase such as `decoding images`; an item that is a block of images counts
-    as `each` of them.
+    On a terminal this is a bar that disappears at the end. Elsewhere it prints plain lines: the
+    first one at once for more than 500 items, otherwise after 2 seconds, and then at intervals that
+    grow to 30 seconds. Only rank 0 of a run of several processes prints. `doing` is a phrase such
+    as `decoding images`. An item counts as `each`, for items that are blocks of images.
     """
     if "MASTER_ADDR" in os.environ and os.environ.get("RANK", "0") != "0":
         return items
     if sys.stderr is not None and sys.stderr.isatty():
-        return _drawn(items, total, doing, each)
-    return _told(items, total, doing, each, _write, time.monotonic)
+        return _with_bar(items, total, doing, each)
+    return _with_lines(items, total, doing, each, _write_line, time.monotonic)
 
 
-def _drawn(items: Iterable[Item], total: int, doing: str, each: int) -> Iterator[Item]:
+def _with_bar(items: Iterable[Item], total: int, doing: str, each: int) -> Iterator[Item]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -49,7 +69,7 @@ def _drawn(items: Iterable[Item], total: int, doing: str, each: int) -> Iterator
             bar.update(task, completed=done, rate=_rate(done, time.monotonic() - began))
 
 
-def _told(
+def _with_lines(
     items: Iterable[Item],
     total: int,
     doing: str,
@@ -57,36 +77,36 @@ def _told(
     write: Callable[[str], None],
     clock: Callable[[], float],
 ) -> Iterator[Item]:
-    """Iterate while plain lines are written, by the time that `clock` returns in seconds."""
-    began, waits = clock(), iter(LATER)
-    due = began + FIRST
-    wait = FIRST
+    """Iterate and write plain lines; `clock` returns seconds."""
+    began = clock()
+    intervals = iter(INTERVALS)
+    wait = FIRST_LINE
+    due = began + wait
     if total > MANY * each:
         write(f"{doing}: {total:,}")
-        wait = next(waits)
+        wait = next(intervals)
         due = began + wait
     for count, item in enumerate(items, 1):
         yield item
         now = clock()
         done = min(total, count * each)
         if now >= due and done < total:
-            write(f"{doing}: {done:,} of {total:,}, {_rate(done, now - began)}, {_left(done, total, now - began)}")
-            wait = next(waits, wait)
+            rate = _rate(done, now - began)
+            left = duration((now - began) / done * (total - done))
+            write(f"{doing}: {done:,} of {total:,}, {rate}, {left} left")
+            wait = next(intervals, wait)
             due = now + wait
 
 
-def _write(text: str) -> None:
+def _write_line(text: str) -> None:
     try:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):  # a stderr that is closed or broken is no reason to stop
+    except (OSError, ValueError, AttributeError):  # stderr is closed, broken or missing
         pass
 
 
 def _rate(done: int, seconds: float) -> str:
-    return f"{done / max(seconds, 1e-9):,.0f} a second" if done > seconds else f"{seconds / done:.1f} s each"
-
-
-def _left(done: int, total: int, seconds: float) -> str:
-    left = round(seconds / done * (total - done))
-    return f"{left // 60:02d}:{left % 60:02d} left"
+    if done > seconds:
+        return f"{done / max(seconds, 1e-9):,.0f} a second"
+    return f"{seconds / done:.1f} s each"

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from gancore.errors import PluginError
 from gancore.guard.hooks import Guarded, GuardedHooks
-from gancore.guard.results import shown
+from gancore.guard.results import describe_value
 from gancore.plugins.calling import Component, Hooks
 from gancore.plugins.component import (
     Option,
@@ -432,7 +432,7 @@ def _measured(context: TrainingContext, progress: Progress) -> dict[str, float]:
     ):
         for key, value in figures.items():
             scalar = isinstance(value, int | float) or (isinstance(value, Tensor) and value.dim() == 0)
-            assert scalar, f"{name}.measure: {key} is {shown(value)}, but a number is wanted"
+            assert scalar, f"{name}.measure: {key} is {describe_value(value)}, but a number is wanted"
             assert math.isfinite(float(value)), f"{name}.measure: {key} is {float(value)}"
             found[f"{name}/{key}"] = float(value)
     return found

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gancore import PluginError, compose
-from gancore.hardware.memory import most_kept
 from gancore.tools.bench.measure import begin, bench, limits, spread
+from gancore.tools.bench.memory import most_kept
 from gancore.tools.bench.stopwatch import Stopwatch, TimedHooks, plain_step, timed_step
 
 POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
@@ -234,7 +234,7 @@ def test_bench_of_a_recipe_as_json(gan_here, tmp_path):
         (["--rounds", "0"], "--rounds"),
         (["--rouds", "3"], "did you mean --rounds?"),
         (["--gen", "mpl"], "did you mean mlp?"),
-        (["--small"], "belongs to a recipe"),
+        (["--small"], "is a variant of a recipe"),
         (["a", "--recipe", "b"], "given twice"),
         (["no-such-recipe"], "no recipe is called"),
         (["--steps", "3"], "--steps"),

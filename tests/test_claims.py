@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from gancore import UsageError
-from gancore.tools.claims import Claim, as_json, holm, judge, line_of, read_claims, t_test
+from gancore.tools.claims import Claim, claim_as_json, claim_as_line, holm, judge_claims, read_claims, t_test
 
 BELOW = Claim("", "f", "a", "b")
 ALIKE = Claim("", "f", "a", "b", same=True, margin=0.5)
@@ -19,7 +19,7 @@ def figures(**arms):
 
 
 def verdict(claim, less, more):
-    (found,) = judge([claim], figures(a=less, b=more))
+    (found,) = judge_claims([claim], figures(a=less, b=more))
     return found
 
 
@@ -71,14 +71,14 @@ def test_the_interval_is_that_of_a_t_test():
 
 
 def test_a_claim_about_a_run_that_failed_is_undecided():
-    (found,) = judge([BELOW], {"a": {}, "b": {0: {"f": 1.0}}})
+    (found,) = judge_claims([BELOW], {"a": {}, "b": {0: {"f": 1.0}}})
     assert (found.word, found.differences, found.mean, found.p_holm) == ("undecided", (), None, 1)
 
 
 def test_only_seeds_that_both_arms_finished_are_compared():
     table = figures(a=[1, 2, 3, 4], b=[2, 3, 4, 9])
     del table["b"][3]
-    assert judge([BELOW], table)[0].differences == (1, 1, 1)
+    assert judge_claims([BELOW], table)[0].differences == (1, 1, 1)
 
 
 @pytest.mark.parametrize("more", [[1e308, 1e307, 1.7e308], [1.0, 1.0, float("inf")], [1e101, 1e101, 1e101]])
@@ -98,7 +98,7 @@ def test_holm_corrects_as_in_the_textbook():
 def test_a_claim_of_many_needs_more_than_a_claim_alone():
     less, more = [0, 0, 0], [1.0, 1.3, 0.8]
     arms = figures(a=less, b=more, c=[0, 1, -1])
-    alone, among = judge([BELOW], arms), judge([BELOW, *[Claim("", "f", "a", "c")] * 9], arms)
+    alone, among = judge_claims([BELOW], arms), judge_claims([BELOW, *[Claim("", "f", "a", "c")] * 9], arms)
     assert (alone[0].word, among[0].word) == ("agree", "undecided")
     assert among[0].p == alone[0].p == pytest.approx(among[0].p_holm / 10)
 
@@ -117,7 +117,7 @@ def test_a_whole_sweep_without_a_difference_is_wrong_at_most_once_in_twenty(seed
     wrong = 0
     for _ in range(1000):
         arms = figures(**{arm: drawn(rng, seeds) for arm in "abcd"})  # claims share arms, as those of a sweep do
-        wrong += any(each.word != "undecided" for each in judge(claims, arms))
+        wrong += any(each.word != "undecided" for each in judge_claims(claims, arms))
     assert wrong / 1000 <= 0.05 + 0.02  # and three standard errors
 
 
@@ -143,12 +143,12 @@ def claim(**changes):
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"more": "c"}, "speaks of arm 'c'"),
+        ({"more": "c"}, "names the unknown arm 'c'"),
         ({"same": True}, "same = true and margin = 0"),
         ({"margin": 0.1}, "same = false and margin = 0.1"),
-        ({"same": True, "margin": -1}, "no number of at least 0"),
-        ({"same": True, "margin": "a tenth"}, "no number of at least 0"),
-        ({"figure": 3}, "are texts"),
+        ({"same": True, "margin": -1}, "must be a number of at least 0"),
+        ({"same": True, "margin": "a tenth"}, "must be a number of at least 0"),
+        ({"figure": 3}, "must be strings"),
         ({"verdict": "agree"}, "cannot be read"),
     ],
 )
@@ -159,14 +159,14 @@ def test_a_claim_that_cannot_be_judged_is_refused(changes, what):
 
 def test_a_verdict_is_written_with_its_interval_and_its_p():
     claim = Claim("it is smaller", "f", "a", "b")
-    (found,) = judge([claim], figures(a=[0, 0, 0], b=[1, 2, 3]))
-    assert line_of(claim, found) == (
+    (found,) = judge_claims([claim], figures(a=[0, 0, 0], b=[1, 2, 3]))
+    assert claim_as_line(claim, found) == (
         "- **undecided**: it is smaller (`f`: a < b; differences by seed: +1, +2, +3; mean +2, 95 % interval "
         "-0.484 to +4.48, p 0.074, corrected 0.074)"
     )
-    assert json.loads(json.dumps(as_json(claim, found)))["differences"] == [1, 2, 3]
+    assert json.loads(json.dumps(claim_as_json(claim, found)))["differences"] == [1, 2, 3]
 
 
 def test_a_verdict_on_too_few_seeds_has_no_interval():
-    (found,) = judge([ALIKE], figures(a=[0.0], b=[1.0]))
-    assert line_of(ALIKE, found) == "- **undecided**:  (`f`: a ≈ b within 0.5; differences by seed: +1)"
+    (found,) = judge_claims([ALIKE], figures(a=[0.0], b=[1.0]))
+    assert claim_as_line(ALIKE, found) == "- **undecided**:  (`f`: a ≈ b within 0.5; differences by seed: +1)"

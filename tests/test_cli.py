@@ -74,7 +74,7 @@ def test_plugins_checks_by_importing(gan_here):
         pytest.param(["run", "--adam.lr", "1", "--adam.lr", "2"], "given twice", id="C14-option-twice"),
         (["run", "--resume", "nowhere"], "is no run"),
         (["run", "--data", "./nowhere"], "there is no file or folder"),
-        pytest.param(["run", "--device", "cuda:99"], "is not there", id="C19-cuda-99"),
+        pytest.param(["run", "--device", "cuda:99"], "is not available", id="C19-cuda-99"),
         (["run", "--device", "tpuu"], "no device is called"),
         pytest.param(["run", "--recipe", "nothing"], "no recipe is called", id="C12-no-recipe"),
         (["run", "--reg", "./nothing.py"], "there is no file"),
@@ -246,7 +246,7 @@ def test_a_name_that_is_too_long_is_refused_before_anything_is_done(gan_here, tm
 
 def test_help_shows_the_length_of_the_run_that_is_made_by_default(gan_here):
     page = " ".join(gan_here("run", "--help").stdout.split())
-    assert "usually one generator update each [800]" in page
+    assert "usually one generator update each. [800]" in page
 
 
 def test_a_dry_run_shows_whose_length_counts(gan_here):

@@ -95,8 +95,8 @@ OF_WORDS = [
     ("C14-slot-twice", ["--gen", "mlp", "--gen", "dcgan"], ["--gen is given twice"]),
     ("C14-out-twice", ["--out", "a", "--out", "b"], ["--out is given twice"]),
     ("C14-setting-by-two-spellings", ["--batch", "4", "--run.batch", "4"], ["--run.batch is given twice"]),
-    ("C17-resume-with-a-recipe", ["--resume", "r", "--recipe", "default"], ["--resume goes with none of --recipe"]),
-    ("C17-small-without-a-recipe", ["--small"], ["--small belongs to a recipe"]),
+    ("C17-resume-with-a-recipe", ["--resume", "r", "--recipe", "default"], ["cannot be combined with --recipe"]),
+    ("C17-small-without-a-recipe", ["--small"], ["--small is a variant of a recipe"]),
     ("C26-setting-cut-short", ["--bat", "4"], ["no option '--bat'", "did you mean --batch?"]),
     ("C26-slot-cut-short", ["--crit", "mlp-critic"], ["no option '--crit'", "--critic"]),
     ("C26-switch-cut-short", ["--dry"], ["no option '--dry'"]),
@@ -138,7 +138,7 @@ TABLE = [
     *((name, words, said, False) for name, words, said in OF_WORDS),
     *((name, ["--recipe", f"{name}/it.toml", *TINY, *more], said, True) for name, _, said, *more in OF_OPTIONS),
     ("C20-seed-of-64-bits", ["--seed", str(2**63), *TINY], ["at most 63 bits"], True),
-    ("C19-cuda-7", ["--device", "cuda:7", *TINY], ["device 'cuda:7' is not there: torch sees"], True),
+    ("C19-cuda-7", ["--device", "cuda:7", *TINY], ["device 'cuda:7' is not available: torch sees"], True),
     ("C19-no-device", ["--device", "tpu", *TINY], ["no device is called 'tpu'"], True),
 ]
 

@@ -3,6 +3,7 @@
 import pytest
 
 from gancore.cli import cost
+from gancore.progressbar import duration
 
 
 class Steps:
@@ -24,7 +25,7 @@ class Steps:
 def test_the_cost_of_a_run_is_said_once_after_a_slow_first_step(monkeypatch, seconds, said):
     lines, run = [], Steps(seconds)
     monkeypatch.setattr(cost, "say", lines.append)
-    run.train(cost.cost_said(run, lambda: run.now))
+    run.train(cost.announce_cost(run, lambda: run.now))
     assert len(lines) == bool(said)
     assert all(part in lines[0] for part in said)
 
@@ -33,8 +34,8 @@ def test_the_cost_of_a_run_is_said_once_after_a_slow_first_step(monkeypatch, sec
     ("seconds", "words"), [(50, "50 s"), (150, "2 min"), (4000, "1.1 h"), (200_000, "2.3 days"), (100_000, "27.8 h")]
 )
 def test_a_duration_is_written_in_the_unit_that_fits(seconds, words):
-    assert cost.in_words(seconds) == words
+    assert duration(seconds) == words
 
 
 def test_the_last_step_of_a_run_has_no_rest():
-    assert cost.cost_of(3.0, 1.0, 0.0) == "the first step took 3.0 s"
+    assert cost.cost_message(3.0, 1.0, 0.0) == "the first step took 3.0 s"

@@ -76,7 +76,7 @@ def test_a_critic_that_views_maps_keeps_its_layout_where_auto_is_asked_and_refus
     wanted = evolve(training.context.runtime, channels_last=True)
     assert not use_channels_last(gan, plan, wanted, "auto").channels_last
     assert all(weight.is_contiguous() for weight in gan.critic.parameters)
-    with pytest.raises(UsageError, match="does not bear channels last"):
+    with pytest.raises(UsageError, match="does not work with channels last"):
         use_channels_last(gan, plan, wanted, "true")
 
 
@@ -174,7 +174,7 @@ def test_a_run_in_fp16_resumes_with_its_scale(tmp_path):
 
 
 def test_tf32_is_refused_where_there_is_none():
-    with pytest.raises(UsageError, match="tf32 is arithmetic of CUDA devices"):
+    with pytest.raises(UsageError, match="tf32 needs a CUDA device"):
         choose_scalers(CPU, "tf32")
 
 

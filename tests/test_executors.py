@@ -11,7 +11,6 @@ from published import Shelf
 from gancore import GanError, PluginError, UsageError
 from gancore.cli import executors
 from gancore.recipe.toml import Layer, layer_of
-from gancore.run import loop
 from gancore.run.loop import Run
 from gancore.tools import sweep
 
@@ -109,7 +108,7 @@ def test_an_engine_that_needs_what_is_not_installed_says_what_to_install(shelf):
 
 def test_an_engine_that_opens_no_executor_is_refused_by_name(shelf):
     publish(shelf, "from contextlib import nullcontext\ndef open_executor(address, jobs): return nullcontext(3)\n")
-    with pytest.raises(PluginError, match=r"threads opens 3, no concurrent\.futures\.Executor"):
+    with pytest.raises(PluginError, match=r"threads yields 3 instead of a concurrent\.futures\.Executor"):
         executors.find_executor("threads")(1).__enter__()
 
 
@@ -160,7 +159,7 @@ def test_what_befalls_an_engine_is_told_of_the_run_that_it_befell_and_of_no_othe
     cancelled.set_running_or_notify_cancel()
     with Moody(1) as engine:
         told = [failure for _, failure in sweep.train_all(trials, engine)]
-    assert told == ["RuntimeError: it is closed", "the queue is full", "its executor gave it up, and may be gone", ""]
+    assert told == ["RuntimeError: it is closed", "the queue is full", "its executor cancelled it, and may be gone", ""]
 
 
 def test_an_engine_is_given_whole_paths(trials, tmp_path, monkeypatch):
@@ -181,14 +180,14 @@ def test_an_engine_is_given_whole_paths(trials, tmp_path, monkeypatch):
 
 
 def test_a_machine_that_lacks_a_plugin_says_so_under_its_name(tmp_path):
-    told = sweep.train(str(tmp_path / "seed-0"), {**TINY, "gen": "only-elsewhere"})
+    told = sweep.train_trial(str(tmp_path / "seed-0"), {**TINY, "gen": "only-elsewhere"})
     assert told == f"{HERE} cannot compose the run: no generator is called 'only-elsewhere'"
     assert not (tmp_path / "seed-0").exists()
 
 
 def test_a_machine_that_does_not_share_the_folder_says_so_under_its_name(tmp_path):
     folder = tmp_path / "not-mounted" / "seed-0"
-    assert sweep.train(str(folder), TINY) == f"{HERE} sees no folder {folder.parent}: all machines must share it"
+    assert sweep.train_trial(str(folder), TINY) == f"{HERE} sees no folder {folder.parent}: all machines must share it"
     assert not folder.parent.exists()
 
 
@@ -199,7 +198,7 @@ def test_a_run_that_was_trained_where_it_cannot_be_seen_has_failed(trials, tmp_p
 
     with Elsewhere(1) as engine:
         ((_, told),) = sweep.train_all(trials[:1], engine)
-    assert told == f"{trials[0].folder} was trained where it is not seen from here: all machines must share it"
+    assert told == f"{trials[0].folder} was trained but is not visible here: all machines must share it"
     assert (tmp_path / "elsewhere" / "samples" / "final.png").exists()
 
 
@@ -214,7 +213,7 @@ def test_runs_that_share_a_process_are_trained_one_after_another(trials, monkeyp
             return done
 
     under_way, together = [], []
-    monkeypatch.setattr(loop, "Run", Watched)
+    monkeypatch.setattr("gancore.tools.sweep.worker.Run", Watched)
     with ThreadPoolExecutor(3) as engine:
         assert [told for _, told in sweep.train_all(trials, engine, jobs=3)] == [""] * 4
     assert together == [1, 1, 1, 1]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gancore import PluginError, component, compose, hookimpl
-from gancore.guard.gradients import UPDATES, FirstGradients, passes_gradient
+from gancore.guard.gradients import UPDATES_WITHOUT_GRADIENT, FirstGradients, passes_gradient
 from gancore.run.loop import Run
 from gancore.testing import check_component, train
 
@@ -89,8 +89,8 @@ def test_views_that_let_a_gradient_pass_are_taken(view):
 
 def test_a_generator_whose_gradient_is_exactly_0_is_remarked_once_and_one_that_learns_never():
     gradients = FirstGradients()
-    remarks = [gradients.look({"generator/grad_norm": 0.0}) for _ in range(2 * UPDATES)]
-    assert [bool(remark) for remark in remarks].index(True) == UPDATES - 1
+    remarks = [gradients.look({"generator/grad_norm": 0.0}) for _ in range(2 * UPDATES_WITHOUT_GRADIENT)]
+    assert [bool(remark) for remark in remarks].index(True) == UPDATES_WITHOUT_GRADIENT - 1
     assert sum(map(bool, remarks)) == 1
     learning = FirstGradients()
     norms = [0.0, 0.1, *[0.0] * 20]
@@ -115,7 +115,7 @@ def test_a_run_whose_generator_gets_only_zeros_says_so(tmp_path):
         "    def adapt_generator(self, net):\n"
         "        return Signs(net)\n"
     )
-    settings = {**SETTINGS, "steps": UPDATES + 1}
+    settings = {**SETTINGS, "steps": UPDATES_WITHOUT_GRADIENT + 1}
     run = Run.start(
         compose(reg=[str(path)], settings=settings, options={**SMALL, "n-critic.critic": 1}), tmp_path / "run"
     )

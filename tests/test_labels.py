@@ -53,7 +53,7 @@ def test_every_class_can_be_named(text, wanted):
         ("type=10", "type has no class '10'"),
         ("type=fire,", "type has no class ''"),
         ("", "type has no class ''"),
-        ("type=fire type=water", "asked for twice"),
+        ("type=fire type=water", "are given twice"),
         ("type=²", "has no class"),
     ],
 )

@@ -214,7 +214,7 @@ CHANGES = {
     "device": ('torch.set_default_device("meta")', "torch's default device from cpu to meta"),
     "threads": ("torch.set_num_threads(torch.get_num_threads() + 1)", "torch's number of threads"),
     "determinism": ("torch.use_deterministic_algorithms(True)", "torch's deterministic algorithms"),
-    "precision": ('torch.set_float32_matmul_precision("medium")', "the precision of torch's products"),
+    "precision": ('torch.set_float32_matmul_precision("medium")', "the precision of torch's matmuls"),
     "signals": ("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)", "the signal handlers"),
     "locale": ("import locale; locale.setlocale(locale.LC_ALL, LOCALE)", "the locale"),
 }
@@ -291,7 +291,7 @@ def test_what_plugins_print_comes_on_stderr_under_their_name_and_json_stays_json
 
 
 def test_a_slow_import_says_what_is_waited_for_P05(gan_here, shelf, monkeypatch):
-    monkeypatch.setattr(global_state, "PATIENCE", 0.01)
+    monkeypatch.setattr(global_state, "SLOW_IMPORT", 0.01)
     shelf.publish(trick(VIEW, head="import time\ntime.sleep(0.5)"))
     assert "importing faulty …" in gan_here("run", "--help", "--reg", "faulty").stderr
 

@@ -7,7 +7,7 @@ import torch
 
 from gancore import Progress, compose
 from gancore.run.directory import read_rows
-from gancore.run.display import PlainLines, duration
+from gancore.run.display import PlainLines
 from gancore.run.loop import Run
 from gancore.testing import train
 from gancore.tools.verify_resume import differences
@@ -160,12 +160,6 @@ def test_a_slow_run_shows_a_line_each_half_minute_at_first_and_rarer_later(tmp_p
     assert gaps[0] == 3
     assert gaps[-1] > 30  # minutes apart, after an hour
     assert gaps == sorted(gaps)
-
-
-def test_time_left_is_told_in_hours_where_it_is_that_long():
-    assert [duration(seconds) for seconds in (5, 65, 3599, 3600, 36_065)] == [
-        "00:05", "01:05", "59:59", "1:00:00", "10:01:05"
-    ]  # fmt: skip
 
 
 def test_fit_shows_progress_and_notes_unless_it_is_not_wanted(tmp_path, capsys):

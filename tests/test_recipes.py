@@ -147,7 +147,7 @@ def test_a_recipe_file_is_explained_and_extends_what_lies_beside_it(gan_here, tm
 
 
 def test_a_variant_without_a_recipe_is_refused(gan_here):
-    assert "belongs to a recipe" in gan_here("run", "--small", check=2).stderr
+    assert "is a variant of a recipe" in gan_here("run", "--small", check=2).stderr
 
 
 def test_no_recipe_has_a_sweeps_arms_by_mistake():

@@ -232,7 +232,7 @@ def test_a_run_is_proved_to_resume(gan_here, tmp_path):
 def test_a_component_that_keeps_its_state_to_itself_is_found_with_how_much_it_moved(gan_here, tmp_path):
     (tmp_path / "keeper.py").write_text(KEEPER)
     done = gan_here("verify-resume", *POINTS, "--reg", "./keeper.py", "--steps", 2, check=1)
-    assert "not the same bits: 2 + 2 steps differ from 4 at once" in done.stdout
+    assert "not bit-identical: 2 + 2 steps differ from 4 without interruption" in done.stdout
     assert re.search(
         r"generator\.safetensors: 8 of 8 tensors differ, by at most 0\.\d+, and .*: \S+, \S+, \S+, …", done.stdout
     )
@@ -245,7 +245,7 @@ def test_a_recipe_is_verified_by_name_and_a_component_file_of_a_run_only_if_it_i
     gan_here("run", *POINTS, "--reg", "./keeper.py", "--steps", 0, "--out", "r")
     assert "names a component file" in gan_here("verify-resume", "r", check=2).stderr
     assert "no recipe is called" in gan_here("verify-resume", "gaussian2d-z99", check=2).stderr
-    assert "belongs to a recipe" in gan_here("verify-resume", "r", "--small", check=2).stderr
+    assert "is a variant of a recipe" in gan_here("verify-resume", "r", "--small", check=2).stderr
 
 
 def test_a_run_that_ends_by_itself_is_not_judged(gan_here):

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from gancore import PeerError
 from gancore.distributed import shared_memory
-from gancore.distributed.shared_memory import PLACE, SharedMemory
+from gancore.distributed.shared_memory import BUFFER_BYTES, SharedMemory
 
 
 @contextmanager
 def neighbours(size, patience=20):
     """Yield so many ends of one memory, for a thread each."""
-    places = torch.zeros(size, 2, PLACE, dtype=torch.uint8)
+    places = torch.zeros(size, 2, BUFFER_BYTES, dtype=torch.uint8)
     sockets = {rank: [] for rank in range(size)}
     for one, other in combinations(range(size), 2):
         for rank, end in zip((one, other), socket.socketpair(), strict=True):
@@ -37,7 +37,18 @@ def at_once(do, *each):
 @settings(deadline=None, max_examples=40)
 @given(
     st.integers(2, 4),
-    st.sampled_from([(), (0,), (5,), (3, 0, 2), (2, 3, 4, 5), (PLACE // 4,), (PLACE // 4 + 1,), (3, PLACE // 5)]),
+    st.sampled_from(
+        [
+            (),
+            (0,),
+            (5,),
+            (3, 0, 2),
+            (2, 3, 4, 5),
+            (BUFFER_BYTES // 4,),
+            (BUFFER_BYTES // 4 + 1,),
+            (3, BUFFER_BYTES // 5),
+        ]
+    ),
     st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8]),
 )
 def test_all_processes_get_what_each_has_and_its_sum(size, shape, kind):
@@ -99,18 +110,18 @@ def test_processes_that_do_different_things_are_told():
 
 
 def test_without_a_folder_in_memory_another_is_taken(monkeypatch, tmp_path):
-    monkeypatch.setattr(shared_memory, "MEMORY", tmp_path / "absent")
+    monkeypatch.setattr(shared_memory, "SHM_FOLDER", tmp_path / "absent")
     monkeypatch.setattr(shared_memory.tempfile, "tempdir", str(tmp_path))
-    folder = shared_memory._make_places(2)
+    folder = shared_memory._make_buffers(2)
     assert [each.name for each in tmp_path.iterdir()] == [folder.rpartition("/")[2]]
 
 
-def test_without_room_there_are_no_places_and_nothing_is_left(monkeypatch, tmp_path):
+def test_without_room_there_are_no_buffers_and_nothing_is_left(monkeypatch, tmp_path):
     def full(path, data):
         path.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(shared_memory, "MEMORY", tmp_path)
+    monkeypatch.setattr(shared_memory, "SHM_FOLDER", tmp_path)
     monkeypatch.setattr(shared_memory.Path, "write_bytes", full)
-    assert shared_memory._make_places(2) == ""
+    assert shared_memory._make_buffers(2) == ""
     assert list(tmp_path.iterdir()) == []

@@ -72,8 +72,8 @@ makers = {
     torch.optim.RMSprop: {}, torch.optim.AdamW: {"foreach": True}, torch.optim.Adagrad: {},
 }
 before = {cls: cls.step for cls in makers}
-from gancore.run.compiler import leave_compiler_out
-leave_compiler_out()
+from gancore.hardware.startup import bypass_compiler
+bypass_compiler()
 without = {cls: trained(lambda weights: cls(weights, **options)) for cls, options in makers.items()}
 assert "torch._dynamo" not in sys.modules
 for cls, step in before.items():
@@ -92,8 +92,8 @@ def test_an_optimizer_computes_the_same_bits_without_torchs_compiler(tmp_path):
 LATE = """
 import torch._dynamo
 before = torch.optim.Adam.step
-from gancore.run.compiler import leave_compiler_out
-leave_compiler_out()
+from gancore.hardware.startup import bypass_compiler
+bypass_compiler()
 assert torch.optim.Adam.step is before
 """
 
@@ -105,7 +105,7 @@ def test_an_optimizer_stays_as_it_is_where_the_compiler_is_there(tmp_path):
 FREED = """
 import resource
 import torch
-from gancore.run.memory import keep_freed_memory
+from gancore.hardware.startup import keep_freed_memory
 
 keep_freed_memory()
 faults = []

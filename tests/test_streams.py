@@ -8,7 +8,7 @@ import pytest
 
 from gancore.process import standard_streams
 from gancore.process.global_state import importing
-from gancore.process.standard_streams import Lasting, write_line
+from gancore.process.standard_streams import UnfailingStream, write_line
 
 LOUD = """
 import os
@@ -78,7 +78,7 @@ class Broken(io.StringIO):
 
 
 def test_nothing_that_is_written_to_a_broken_stream_raises():
-    lasting = Lasting(Broken())
+    lasting = UnfailingStream(Broken())
     assert lasting.write("abc") == 3
     lasting.writelines(["a", "b"])
     lasting.flush()
@@ -99,4 +99,4 @@ def test_missing_streams_are_made(monkeypatch):
         monkeypatch.setattr(sys, name, None)  # as pythonw has it
     standard_streams.keep_streams()
     assert [stream.fileno() for stream in (sys.stdin, sys.stdout, sys.stderr)] == [0, 1, 2]
-    assert isinstance(sys.stderr, Lasting)
+    assert isinstance(sys.stderr, UnfailingStream)

@@ -108,10 +108,10 @@ def test_a_list_that_is_varied_replaces_what_the_base_chose():
         (["batch=4,4.0"], {}, "must be a whole number"),
         (["batch=4", "batch=8"], {}, "varied twice"),
         (["adam.lr=1e-3,0.001"], {}, "the same run"),
-        (["adam.lr=1e-3,1e-4"], {"adam": {"lr": 1e-3}}, "is what arm"),
-        (["loss=bce,wgan"], {"loss": "bce"}, "is what arm"),
-        (["seed=1,2"], {}, "counts its seeds itself"),
-        (["batch=4,8"], {"run": {"seed": 3}}, "counts its seeds itself"),
+        (["adam.lr=1e-3,1e-4"], {"adam": {"lr": 1e-3}}, "is varied by arm"),
+        (["loss=bce,wgan"], {"loss": "bce"}, "is varied by arm"),
+        (["seed=1,2"], {}, "sets the seeds of its runs"),
+        (["batch=4,8"], {"run": {"seed": 3}}, "sets the seeds of its runs"),
     ],
 )
 def test_a_sweep_whose_arms_would_be_alike_is_refused(vary, flags, what):
@@ -122,7 +122,7 @@ def test_a_sweep_whose_arms_would_be_alike_is_refused(vary, flags, what):
 
 @pytest.mark.parametrize("more", [{"seeds": "x"}, {"seedz": 3}, {"figures": "a/b"}, {"claims": "none"}])
 def test_a_sweep_table_that_says_what_no_sweep_knows_is_refused(more):
-    with pytest.raises(UsageError, match="which no sweep knows"):
+    with pytest.raises(UsageError, match="is not valid"):
         sweep.arms_of_recipe({"arms": {"a": {}}, **more}, [], ())
 
 
@@ -137,7 +137,7 @@ def test_a_half_done_sweep_trains_only_what_is_missing(tmp_path):
     assert (trials[0].folder / "metrics.jsonl").stat().st_mtime_ns == before
     table = sweep.tabulate(trials, {})
     assert {arm: list(seeds) for arm, seeds in table.items()} == {"adam.lr=1e-3": [0, 1], "adam.lr=1e-4": [0, 1]}
-    picture = sweep.compare(trials)
+    picture = sweep.comparison_picture(trials)
     assert picture.size == (2 * 326 + 6, 2 * 344 + 6)
 
 
@@ -197,7 +197,7 @@ def test_a_signal_ends_a_sweep_with_the_words_to_go_on_and_leaves_nothing_behind
     process.send_signal(signal.SIGTERM)
     told = process.communicate(timeout=60)[1]  # which ends when the last process closes the pipe
     assert process.returncode == 143, told
-    assert "stopped; what is saved stays: give the same command again to go on" in told
+    assert "stopped; what has been saved is kept: repeat the command to continue" in told
     for word in ("Traceback", "leaked", "semaphore", "error"):
         assert word not in told
 
@@ -264,7 +264,7 @@ def test_seconds_of_a_step_are_the_median_and_pass_over_a_resume():
     assert sweep.final_figures(rows)["seconds/step"] == 0.25
 
 
-def test_the_spread_of_one_seed_is_unknown():
-    mean, deviation = sweep.spread([2.0])
+def test_the_deviation_of_one_seed_is_unknown():
+    mean, deviation = sweep.mean_and_deviation([2.0])
     assert mean == 2.0
     assert math.isnan(deviation)

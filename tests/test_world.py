@@ -327,7 +327,7 @@ def test_a_signal_ends_all_processes_after_the_same_step_saved(number, code, tmp
     process.send_signal(number)
     told = process.communicate(timeout=120)[1]
     assert process.returncode == code, told
-    assert "saved; go on with" in told
+    assert "saved; continue with" in told
     assert gan("run", "--resume", tmp_path / "r", "--nproc", 2, "--steps", 0).returncode == 0
 
 
@@ -340,7 +340,7 @@ def test_one_signal_to_the_whole_group_saves_once_and_ends_all(number, tmp_path)
         os.killpg(process.pid, number)
     told = process.communicate(timeout=120)[1]
     assert process.returncode == 128 + number, told
-    assert told.count("saved; go on with") == 1
+    assert told.count("saved; continue with") == 1
     assert "Traceback" not in told
     step = json.loads((tmp_path / "r" / "run.json").read_text())["step"]
     assert saved(tmp_path / "r")[-1].name == verified.name_of(step)
@@ -354,7 +354,7 @@ def test_the_death_of_the_launcher_ends_its_processes_saved(tmp_path):
     ranks = children_of(process.pid)
     process.kill()
     told = process.communicate(timeout=120)[1]  # which ends when the last process closes the pipe
-    assert "the process that started this one is gone" in told
+    assert "the launcher of this process is gone" in told
     assert len(ranks) == 2
     assert not any(alive(pid) for pid in ranks.values())
     about = json.loads((tmp_path / "r" / "run.json").read_text())

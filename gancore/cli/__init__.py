@@ -1,4 +1,4 @@
-"""The command line: a thin skin over the library. One file a command."""
+"""The command line: a thin layer over the library, with one file per command."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import threading
 from contextlib import AbstractContextManager
 from typing import Any
 
-# Threads that wait must not spin: where other programs use the machine too, spinning made steps forty times slower.
+# Before torch is imported: its threads must not spin while they wait. On a machine that is shared
+# with other programs, spinning made steps forty times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
 
-from gancore.cli.bench import bench
+from gancore.cli.bench import bench_command
 from gancore.cli.checkpoint import checkpoint
 from gancore.cli.choices import at_home, fix_unknown, unknown_variables
 from gancore.cli.console import clean, complain, note, show_traceback
@@ -32,18 +33,19 @@ from gancore.plugins import discovery, loading
 from gancore.plugins.slots import hyphened
 from gancore.process.standard_streams import keep_streams, silence
 
-GRACE = 5.0  # seconds that what plugins left running may take to end, once we are done
+EXIT_TIMEOUT = 5.0  # seconds that threads left by plugins have to end after the command
 
 
 class _Gan(click.Group):
-    """The commands of this folder and those that installed distributions publish, imported when they are called."""
+    """The commands of this package, and those of plugins, which are imported when called."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Name them all, from metadata alone."""
-        return sorted({*self.commands, *(row.name for row in commands().values() if row.status == "ok")})
+        """Return the names of all commands, without importing any plugin."""
+        published = [row.name for row in commands().values() if row.status == "ok"]
+        return sorted({*self.commands, *published})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Return a command; a published one as a stand-in that knows its summary and imports the rest when called."""
+        """Return a command; for a published one a stand-in that imports it when it is called."""
         name = spelt(name)
         published = commands().get(name)
         if name in self.commands or published is None:
@@ -53,7 +55,7 @@ class _Gan(click.Group):
     def resolve_command(
         self, context: click.Context, words: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Refuse an unknown command in our own words."""
+        """Raise UsageError with a suggestion for an unknown command."""
         known = self.list_commands(context)
         if spelt(words[0]) not in known and not words[0].startswith("-"):
             raise UsageError(f"`gan` has no command {words[0]!r}", fix=meant_command(words[0], known))
@@ -61,40 +63,49 @@ class _Gan(click.Group):
 
 
 class _Published(click.Command):
+    """Stand-in for a published command: its name and summary come from the plugin's metadata."""
+
     def __init__(self, row: discovery.Row) -> None:
         super().__init__(row.name, help=clean(row.summary))
         self.row = row
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """Hand over to the command itself. Raises PluginError where its module is broken."""
+        """Import the command and return its context. Raises PluginError if its module is broken."""
         command = loading.load_object(self.row)
         if not isinstance(command, click.Command):
-            what = f"{self.row.name} is {command!r}, no click command"
+            what = f"{self.row.name} is {command!r}, not a click command"
             raise PluginError(what, where=self.row.origin, fix="@click.command()")
         context = command.make_context(*args, **more)
         context.command = command
         return context
 
     def invoke(self, context: click.Context) -> Any:
-        """Invoke the command itself."""
+        """Invoke the imported command."""
         return context.command.invoke(context)
 
 
-@click.group(cls=_Gan, context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": hyphened})
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.group(
+    cls=_Gan,
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": hyphened},
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks, and check every call of every plugin (slow).")
 @click.version_option(package_name="gancore", prog_name="gan")
 def gan(debug: bool) -> None:
     """Compose a GAN from plugins, train it, sample from it."""
     for name in unknown_variables():
-        note(f"the environment variable {name} is set, but gancore reads none of that name")
+        note(f"the environment variable {name} is set, but gancore does not read it")
 
 
-for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume, bench):
+for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume, bench_command):
     gan.add_command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exit 0 when done, 1 for a failed run, 2 for a usage error, 130 or 143 when interrupted."""
+    """Run the command line and exit.
+
+    The exit code is 0 for success, 1 for a failure, 2 for a usage error, 130 after Ctrl-C and 143
+    after SIGTERM.
+    """
     if arguments is None:
         keep_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -124,15 +135,15 @@ def main(arguments: list[str] | None = None) -> None:
         code = 0
     except OSError as error:
         if error.filename is None:
-            silence(sys.stdout)  # a stdout that takes no more would change the exit code once more at the end
-        too_long = error.errno == errno.ENAMETOOLONG  # only a name that was typed can be
+            silence(sys.stdout)  # stdout is broken: flushing it at exit would change the exit code
+        too_long = error.errno == errno.ENAMETOOLONG  # such a name comes from the command line
         made = GanError(
             f"{error.strerror or error}",
             where=str(error.filename or ""),
             fix="give a shorter name" if too_long else "",
         )
         code = _report(made, 2 if too_long else 1, debug)
-    except Exception as error:  # a fault of ours or of a component: say so without a page of traceback
+    except Exception as error:  # a bug of gancore or of a plugin
         what = f"unexpected {type(error).__name__}: {error}"
         code = _report(GanError(what, fix="--debug shows the traceback"), 1, debug)
     code = code if isinstance(code, int) else 0
@@ -142,27 +153,30 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _in_our_words(error: click.UsageError) -> GanError:
-    """Say what click refused, and where help is; of an unknown option, what was meant by it."""
+    """Return click's error as one of ours, with a suggestion for an unknown option."""
     context = error.ctx
     path = context.command_path if context else "gan"
     if not isinstance(error, click.NoSuchOption) or context is None:
         return GanError(error.format_message(), fix=f"{path} --help")
-    flags = [each.lstrip("-") for part in context.command.params for each in part.opts if each.startswith("--")]
+    flags = []
+    for parameter in context.command.params:
+        flags += [each.lstrip("-") for each in parameter.opts if each.startswith("--")]
     fix = meant_option(error.option_name.lstrip("-"), flags, {}) or f"{path} --help"
     return GanError(f"`{path}` has no option {error.option_name!r}", fix=fix)
 
 
 def leave_soon(code: int) -> None:
-    """See to it that the process ends, although a plugin's threads or processes may not."""
+    """End the process soon even if threads or processes of a plugin do not end."""
 
     def leave() -> None:
-        left = [each.name for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
-        note(f"a plugin left {', '.join(left) or 'something'} running; it is ended")
+        threads = [each for each in threading.enumerate() if not each.daemon]
+        names = [each.name for each in threads if each is not threading.main_thread()]
+        note(f"a plugin left {', '.join(names) or 'something'} running; it is ended")
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
         os._exit(code)
 
-    timer = threading.Timer(GRACE, leave)
+    timer = threading.Timer(EXIT_TIMEOUT, leave)
     timer.daemon = True
     timer.start()
 

@@ -1,4 +1,4 @@
-"""`gan bench`: what a composition costs on this machine, and what limits it."""
+"""`gan bench`: measure what a composition costs on this machine, and what limits its speed."""
 
 from __future__ import annotations
 
@@ -6,41 +6,63 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gancore.cli.choices import layer_of_words, once
+from gancore.cli.choices import layer_of_words
+from gancore.cli.composition import compose_run_or_recipe, compose_words, split_argument
 from gancore.cli.console import note, show_table, tell
-from gancore.cli.run import compose_words, variants_of, with_slots, with_variants
-from gancore.cli.verify_resume import composition_of_run
+from gancore.cli.flags import (
+    component_options,
+    composition_flags,
+    flag_names,
+    json_flag,
+    recipe_flag,
+    variant_flags,
+    variants_of,
+)
 from gancore.errors import UsageError
 
 if TYPE_CHECKING:
     from gancore.tools.bench.measure import Cost, Report, Spread
 
-OWN_FLAGS = ("recipe", "small", "compat", "rounds", "without-each", "json", "help")
 COLUMNS = ("ms", "quartiles", "share", "calls")
-SET_BY_TRIAL = ("steps", "epochs", "sample-every", "sample-epochs", "save-every", "keep", "keep-every", "rollbacks")
-
-
-@click.command(context_settings={"ignore_unknown_options": True})
-@partial(with_slots, leave_out=SET_BY_TRIAL)
-@click.argument("composition", metavar="[RUN|RECIPE]", required=False)
-@click.option(
-    "--recipe", metavar="NAME|FILE", multiple=True, callback=once, help="The same as RECIPE; flags override it."
+NOT_MEASURED = (
+    "steps",
+    "epochs",
+    "sample-every",
+    "sample-epochs",
+    "save-every",
+    "keep",
+    "keep-every",
+    "rollbacks",
 )
-@with_variants
+
+
+@click.command(
+    "bench",
+    short_help="Measure the speed and memory of a composition.",
+    context_settings={"ignore_unknown_options": True},
+)
+@composition_flags(leave_out=NOT_MEASURED)
+@click.argument("composition", metavar="[RUN|RECIPE]", required=False)
+@recipe_flag
+@variant_flags
 @click.option(
-    "--rounds", metavar="N", type=click.IntRange(1),
-    help="Steps to time, each beside a plain one. [as many as take 20 seconds, at least 5]",
-)  # fmt: skip
-@click.option("--without-each", is_flag=True, help="Also time steps without each component that may be left out.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
-@click.argument("extra", nargs=-1, type=click.UNPROCESSED)
-def bench(
+    "--rounds",
+    metavar="N",
+    type=click.IntRange(1),
+    help="How many steps to time. [as many as fit into 20 seconds, at least 5]",
+)
+@click.option(
+    "--without-each",
+    is_flag=True,
+    help="Also time steps without each component that can be left out.",
+)
+@json_flag
+@component_options
+def bench_command(
     composition: str | None,
     recipe: str | None,
     small: bool,
@@ -51,53 +73,62 @@ def bench(
     extra: tuple[str, ...],
     **given: Any,
 ) -> None:
-    """Measure what RUN or RECIPE composes, or any flags of `gan run`: a step, its parts, each component, memory.
+    """Measure the time of a step, its parts and each component, and the memory of a training.
 
-    Steps on the stopwatch and plain ones take turns in this process; every moment belongs to the innermost part that
-    is open, so the parts sum to the step. Nothing is written. The figures hold for this machine, as it is now.
+    The composition is that of RUN or RECIPE, or of the flags, which are those of `gan run`. Steps
+    with a stopwatch and plain steps alternate in this process. Time is charged to the innermost
+    part that is open, so the parts add up to the step. Nothing is written to disk. The figures hold
+    for this machine in its present state.
     """
-    if composition is not None and composition.startswith("--"):  # words for a component, and no recipe
-        extra, composition = (composition, *extra), None
-    words, variants = layer_of_words(given, extra, OWN_FLAGS, "gan bench"), variants_of(small=small, compat=compat)
+    composition, extra = split_argument(composition, extra)
+    words = layer_of_words(given, extra, flag_names(), "gan bench")
+    variants = variants_of(small=small, compat=compat)
     if composition is not None and recipe is not None:
-        raise UsageError("a composition is given twice", where=f"{composition}, --recipe {recipe}", fix="give one")
-    if composition is not None and Path(composition).is_dir():
-        chosen = composition_of_run(Path(composition), words, variants)
+        where = f"{composition}, --recipe {recipe}"
+        raise UsageError("a composition is given twice", where=where, fix="give one")
+    if recipe is not None:
+        chosen = compose_words(words, recipe, variants)
     else:
-        chosen = compose_words(words, composition or recipe, variants)
-    from gancore.hardware.startup import keep_freed_memory, leave_compiler_out
-    from gancore.tools.bench.measure import bench as measure
+        chosen = compose_run_or_recipe(words, composition, variants)
+    from gancore.hardware.startup import prepare_process
+    from gancore.tools.bench.measure import bench
 
-    leave_compiler_out()
-    keep_freed_memory()
-    with redirect_stdout(sys.stderr):  # what components print must not mix with the result
-        report = measure(chosen, rounds or 0, without_each=without_each)
-    show_json(report) if as_json else show(report)
+    prepare_process()
+    with redirect_stdout(sys.stderr):  # stdout is for the result, not for what components print
+        report = bench(chosen, rounds or 0, without_each=without_each)
+    if as_json:
+        print_report_json(report)
+    else:
+        print_report(report)
 
 
-def show_json(report: Report) -> None:
-    """Print all of it."""
+def print_report_json(report: Report) -> None:
+    """Print all figures as JSON."""
     from attrs import asdict
 
     click.echo(json.dumps(asdict(report), indent=1))
 
 
-def show(report: Report) -> None:
-    """Print what a person reads."""
+def print_report(report: Report) -> None:
+    """Print the report as text."""
     tell(f"{conditions(report.machine)}\n")
-    tell(f"a step: {in_ms(report.step)}, n = {report.step.n} rounds; {report.samples_per_second:,.0f} samples/s")
+    speed = f"{report.samples_per_second:,.0f} samples/s"
+    tell(f"a step: {in_ms(report.step)}, n = {report.step.n} rounds; {speed}")
     cost = report.timed.median / report.step.median - 1
-    tell(f"on the stopwatch: {in_ms(report.timed)}; timing the parts costs {cost:+.1%}\n")
-    show_table(("update of", "part", *COLUMNS), [(part.of, part.name, *columns(part)) for part in report.parts])
+    tell(f"with the stopwatch: {in_ms(report.timed)}; timing the parts costs {cost:+.1%}\n")
+    parts = [(part.of, part.name, *columns(part)) for part in report.parts]
+    show_table(("update of", "part", *COLUMNS), parts)
     tell("")
     called = [each for each in report.components if each.calls]
-    show_table(("component", "kind", *COLUMNS), [(each.name, each.of, *columns(each)) for each in called])
+    components = [(each.name, each.of, *columns(each)) for each in called]
+    show_table(("component", "kind", *COLUMNS), components)
     idle = ", ".join(each.name for each in report.components if not each.calls)
-    tell(f"called by no step, but while networks are built or at rows of the log: {idle or 'none'}\n")
-    for key, name in (("row", "a row of the log"), ("full", "a row at which everything is measured")):
+    tell(f"called only while networks are built or rows are logged: {idle or 'none'}\n")
+    for key, name in (("row", "a row of the log"), ("full", "a row with every metric")):
         costs = sorted(report.rows[key].items(), key=lambda pair: -pair[1])
         tell(f"{name}: {', '.join(f'{component} {ms:.3g} ms' for component, ms in costs)}")
-    tell("memory: " + ", ".join(f"{name} {size:,.1f} MiB" for name, size in report.memory.items()))
+    sizes = [f"{name} {size:,.1f} MiB" for name, size in report.memory.items()]
+    tell(f"memory: {', '.join(sizes)}")
     for one in report.left_out:
         tell(f"with ÷ without {one.name}: {ratio(one.ratio) if one.ratio else one.reason}")
     tell("\nwhat limits it: " + "; ".join(report.limits))
@@ -106,27 +137,29 @@ def show(report: Report) -> None:
 
 
 def conditions(machine: Mapping[str, Any]) -> str:
-    """Say in one line where and how it was measured."""
+    """Describe in one line the machine and settings of a measurement."""
     amx = {True: "AMX", False: "no AMX", None: "AMX unknown"}[machine["amx"]]
     layout = "channels last" if machine["channels_last"] else "channels first"
     return (
-        f"{machine['processor']} ({machine['instructions']}, {amx}), {machine['device']}, {machine['threads']} of "
-        f"{machine['cores']} cores, torch {machine['torch']}, {machine['precision']}, {layout}, "
-        f"batch {machine['batch']}; wall time, medians with quartiles"
+        f"{machine['processor']} ({machine['instructions']}, {amx}), {machine['device']}, "
+        f"{machine['threads']} of {machine['cores']} cores, torch {machine['torch']}, "
+        f"{machine['precision']}, {layout}, batch {machine['batch']}; "
+        "wall time, medians with quartiles"
     )
 
 
 def in_ms(figure: Spread) -> str:
-    """Write milliseconds with their quartiles."""
+    """Format milliseconds with their quartiles."""
     return f"{figure.median:.4g} ms [{figure.low:.4g}, {figure.high:.4g}]"
 
 
 def ratio(figure: Spread) -> str:
-    """Write a ratio with its quartiles."""
+    """Format a ratio with its quartiles."""
     return f"{figure.median:.3f} [{figure.low:.3f}, {figure.high:.3f}], n = {figure.n}"
 
 
 def columns(cost: Cost) -> tuple[str, ...]:
-    """Write the columns that parts and components have in common."""
+    """Format the columns that parts and components share."""
     ms = cost.ms
-    return f"{ms.median:.3f}", f"{ms.low:.3f} to {ms.high:.3f}", f"{cost.share:.1%}", f"{cost.calls:g}"
+    quartiles = f"{ms.low:.3f} to {ms.high:.3f}"
+    return f"{ms.median:.3f}", quartiles, f"{cost.share:.1%}", f"{cost.calls:g}"

@@ -1,11 +1,11 @@
-"""`gan checkpoint`: which checkpoints a run has, whether they are sound, and which may go."""
+"""`gan checkpoint`: list, verify and remove the checkpoints of a run."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,53 +19,57 @@ from gancore.run import directory
 from gancore.run.checkpoint import verified
 from gancore.run.checkpoint import writer as checkpoints
 
+HEADER = ("checkpoint", "size", "kept", "gancore", "torch", "python", "problem")
 
-@click.group()
+
+@click.group(short_help="List, verify or remove the checkpoints of a run.")
 def checkpoint() -> None:
     """List, verify or remove the checkpoints of a run."""
 
 
-@checkpoint.command("list")
+@checkpoint.command("list", short_help="List the checkpoints of a run.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print objects: name step bytes for_good versions plugins problem.",
+    help="Print JSON objects with: name step bytes for_good versions plugins problem.",
 )
-def show(run: Path, as_json: bool) -> None:
-    """List the checkpoints of RUN, by their manifests; `verify` reads the rest too."""
+def list_checkpoints(run: Path, as_json: bool) -> None:
+    """List the checkpoints of RUN.
+
+    This reads only their manifests; `gan checkpoint verify` reads every file.
+    """
     found = of_run(run)
     kept = checkpoints.kept_for_good(found, kept_every(run))
     rows = [about(path, path in kept) for path in found]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
-        return
-    header = ("checkpoint", "size", "kept", "gancore", "torch", "python", "problem")
-    show_table(
-        header,
-        [
-            (
-                row["name"],
-                f"{row['bytes'] / 1e6:,.1f} MB",
-                "for good" if row["for_good"] else "",
-                *(row["versions"].get(name, "") for name in header[3:6]),
-                row["problem"],
-            )
-            for row in rows
-        ],
+    else:
+        show_table(HEADER, [cells_of(row) for row in rows])
+
+
+def cells_of(row: dict[str, Any]) -> Sequence[str]:
+    """Return the cells of a checkpoint's row in the table."""
+    return (
+        row["name"],
+        f"{row['bytes'] / 1e6:,.1f} MB",
+        "for good" if row["for_good"] else "",
+        *(row["versions"].get(name, "") for name in HEADER[3:6]),
+        row["problem"],
     )
 
 
 def about(folder: Path, for_good: bool) -> dict[str, Any]:
-    """Return what a checkpoint says of itself, and what is wrong with its sums or manifest."""
+    """Return the facts in a checkpoint's manifest, and what is wrong with the manifest or sums."""
     manifest: dict[str, Any] = {}
-    problem, size = "", 0
+    problem = ""
+    size = 0
     try:
         manifest = dict(verified.open_folder(folder).manifest)
     except CheckpointError as error:
         problem = error.what
-    with contextlib.suppress(OSError):  # a run that is training may prune it meanwhile
+    with contextlib.suppress(OSError):  # a run that is training may remove it meanwhile
         size = sum(path.lstat().st_size for path in folder.iterdir())
     return {
         "name": folder.name,
@@ -78,26 +82,37 @@ def about(folder: Path, for_good: bool) -> dict[str, Any]:
     }
 
 
-@checkpoint.command()
+@checkpoint.command("verify", short_help="Read every file and report damage.")
 @click.argument("path", metavar="RUN|FOLDER", type=click.Path(path_type=Path))
-@click.option("--plugin", "files", multiple=True, help="A component file of the run that may be executed, ./file.py.")
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects: name sound faults notes.")
-def verify(path: Path, files: tuple[str, ...], as_json: bool) -> None:
-    """Read every file of every checkpoint of a run, or of the one in FOLDER; exit 1 if any is damaged.
+@click.option(
+    "--plugin",
+    "files",
+    metavar="./FILE.py",
+    multiple=True,
+    help="Allow this component file of the run to be executed. Repeatable.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON objects with: name sound faults notes.",
+)
+def verify_checkpoints(path: Path, files: tuple[str, ...], as_json: bool) -> None:
+    """Read every file of every checkpoint of RUN, or of the checkpoint in FOLDER.
 
-    Those of a RUN are also compared with the networks, optimisers and components that its recipe makes.
+    The exit code is 1 if one is damaged. Checkpoints of a RUN are also compared with the networks,
+    optimizers and components that its recipe describes.
     """
-    named = {split_file(name)[0] for name in files}
+    allowed = {split_file(name)[0] for name in files}
     alone = verified.step_of(path.absolute()) >= 0 or os.path.exists(path / verified.SUMS)
     found = [path.absolute()] if alone else of_run(path)
-    rows: list[dict[str, Any]] = [
-        {"name": each.name, "faults": verified.faults(each), "notes": notes_of(each)} for each in found
-    ]
+    rows = [verdict_on(each) for each in found]
     if not alone:
         sound = [each for each, row in zip(found, rows, strict=True) if not row["faults"]]
-        told, remark = compared(path, sound, lambda name: split_file(name)[0] in named)
+        misfits, remark = compared(path, sound, lambda name: split_file(name)[0] in allowed)
         for row in rows:
-            row["faults"] += [told[row["name"]]] if row["name"] in told else []
+            if row["name"] in misfits:
+                row["faults"].append(misfits[row["name"]])
         if remark:
             note(remark)
     if as_json:
@@ -107,25 +122,33 @@ def verify(path: Path, files: tuple[str, ...], as_json: bool) -> None:
             for line in [*(row["faults"] or [f"{row['name']} is sound"]), *row["notes"]]:
                 click.echo(clean(line))
     if damaged := [row["name"] for row in rows if row["faults"]]:
+        names = ", ".join(map(str, damaged))
         raise CheckpointError(
-            f"{len(damaged)} of {len(rows)} checkpoints cannot be used: {', '.join(map(str, damaged))}",
+            f"{len(damaged)} of {len(rows)} checkpoints cannot be used: {names}",
             where=str(path),
-            fix="`gan run --resume` and `gan sample` take the newest that is sound",
+            fix="`gan run --resume` and `gan sample` use the newest that is sound",
         )
 
 
-def compared(run: Path, sound: list[Path], files: Callable[[str], bool]) -> tuple[dict[str, str], str]:
-    """Compare sound checkpoints with what the run's recipe makes: what does not fit by name, and why it could not be.
+def verdict_on(folder: Path) -> dict[str, Any]:
+    """Return the name, faults and notes of a checkpoint."""
+    faults = list(verified.faults(folder))
+    return {"name": folder.name, "faults": faults, "notes": notes_of(folder)}
 
-    That needs torch, the run's plugins, and leave to run its component files.
+
+def compared(run: Path, sound: list[Path], files: Callable[[str], bool]) -> tuple[dict[str, str], str]:
+    """Compare sound checkpoints with the networks that the run's recipe describes.
+
+    Returns what does not fit, by checkpoint, and a remark if they could not be compared: that needs
+    torch, the run's plugins, and permission to execute its component files.
     """
     if not sound:
         return {}, ""
     try:
-        from gancore.hardware.startup import leave_compiler_out
+        from gancore.hardware.startup import prepare_process
         from gancore.tools.verify_checkpoints import unusable_checkpoints
 
-        leave_compiler_out()
+        prepare_process()
         return unusable_checkpoints(run, sound, files), ""
     except ImportError as error:
         why = str(error)
@@ -135,20 +158,27 @@ def compared(run: Path, sound: list[Path], files: Callable[[str], bool]) -> tupl
 
 
 def notes_of(folder: Path) -> list[str]:
-    """Name what lies in a checkpoint and is no part of it."""
+    """Name the files in a checkpoint's folder that do not belong to it."""
     try:
         return verified.open_folder(folder).notes()
     except CheckpointError:
         return []
 
 
-@checkpoint.command()
+@checkpoint.command("prune", short_help="Remove old checkpoints.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--keep", metavar="K", type=click.IntRange(1), required=True, help="How many of the newest to keep.")
-def prune(run: Path, keep: int) -> None:
-    """Remove all but the newest K checkpoints of RUN.
+@click.option(
+    "--keep",
+    metavar="K",
+    type=click.IntRange(1),
+    required=True,
+    help="How many of the newest to keep.",
+)
+def prune_checkpoints(run: Path, keep: int) -> None:
+    """Remove all checkpoints of RUN except the newest K.
 
-    What `keep-every` of the run keeps for good stays, and so does the newest that is sound.
+    Checkpoints that the run's `keep-every` keeps for good also stay, and so does the newest that is
+    sound.
     """
     of_run(run)
     with directory.locked(run):
@@ -159,15 +189,20 @@ def prune(run: Path, keep: int) -> None:
 
 
 def of_run(run: Path) -> list[Path]:
-    """List a run's checkpoints, oldest first. Raises UsageError for what is no run, or a run without any."""
+    """Return a run's checkpoints, oldest first. Raises UsageError if there are none."""
     directory.expect(run)
     found = checkpoints.steps(run / directory.CHECKPOINTS)
     if not found:
-        raise UsageError(f"{run} has no checkpoint yet", where=str(run), fix=f"gan run --resume {run}")
+        what = f"{run} has no checkpoint yet"
+        raise UsageError(what, where=str(run), fix=f"gan run --resume {run}")
     return found
 
 
 def kept_every(run: Path) -> int:
-    """Return the steps between checkpoints that a run keeps for good; 0 where it keeps none."""
-    given = read_recipe(run / directory.RECIPE).layer.options.get("run", {}).get("keep-every")
-    return given.value if given is not None and type(given.value) is int and given.value > 0 else 0
+    """Return the run's `keep-every`: steps between checkpoints that are kept for good, or 0."""
+    settings = read_recipe(run / directory.RECIPE).layer.options.get("run", {})
+    given = settings.get("keep-every")
+    # `type` rather than isinstance: TOML has `true`, and a bool is an int
+    if given is not None and type(given.value) is int and given.value > 0:
+        return given.value
+    return 0

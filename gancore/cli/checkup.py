@@ -1,7 +1,7 @@
-"""`gan plugins --check`: import each plugin in a child process, where it may even exit, crash or hang.
+"""`gan plugins --check`: import each plugin in a child process, where it may exit, crash or hang.
 
-One child imports them one after the other and tells each verdict on a line; what ends it is the fault of the plugin it
-had begun, and another child takes up those after it.
+One child process imports the plugins one after the other and prints a verdict on each. If it ends
+early, the plugin that it was importing is at fault, and a new child continues with the next one.
 """
 
 from __future__ import annotations
@@ -25,27 +25,45 @@ from gancore.plugins.discovery import Row
 from gancore.recipe.options import convert
 
 LIMIT = 60.0  # seconds an import may take
-FAREWELL = ""  # told last, by a child that ends of itself
+COMPLETE = ""  # printed last, in the place of a plugin, by a child that ended in an orderly way
 
-# functions that everything stands on; a plugin that puts others in their place changes every figure
+# a plugin that replaces one of these functions changes the figures of every run
 KEY_FUNCTIONS = (
-    "torch.tensor", "torch.zeros", "torch.randn", "torch.rand", "torch.manual_seed", "torch.no_grad", "torch.cat",
-    "torch.stack", "torch.matmul", "torch.Tensor.backward", "torch.Tensor.to", "torch.Tensor.detach",
-    "torch.Tensor.__add__", "torch.Tensor.__mul__", "torch.autograd.backward", "torch.autograd.grad",
-    "torch.nn.Module.__call__", "torch.nn.Linear.forward", "torch.nn.Conv2d.forward", "torch.nn.functional.linear",
-    "torch.nn.functional.conv2d", "torch.optim.Optimizer.zero_grad",
-    "torch.optim.Optimizer.state_dict", "torch.Generator",
-)  # fmt: skip
+    "torch.tensor",
+    "torch.zeros",
+    "torch.randn",
+    "torch.rand",
+    "torch.manual_seed",
+    "torch.no_grad",
+    "torch.cat",
+    "torch.stack",
+    "torch.matmul",
+    "torch.Tensor.backward",
+    "torch.Tensor.to",
+    "torch.Tensor.detach",
+    "torch.Tensor.__add__",
+    "torch.Tensor.__mul__",
+    "torch.autograd.backward",
+    "torch.autograd.grad",
+    "torch.nn.Module.__call__",
+    "torch.nn.Linear.forward",
+    "torch.nn.Conv2d.forward",
+    "torch.nn.functional.linear",
+    "torch.nn.functional.conv2d",
+    "torch.optim.Optimizer.zero_grad",
+    "torch.optim.Optimizer.state_dict",
+    "torch.Generator",
+)
 
 
 def checked(rows: Sequence[Row]) -> list[Row]:
-    """Put what fails at import into the status of rows that looked well so far."""
+    """Return the rows with import failures in the status of those that looked fine so far."""
     verdicts: dict[str, str] = {}
     waiting = list(dict.fromkeys(row.object for row in rows if row.status == "ok"))
     while waiting:
-        told, end = _child(waiting)
-        verdicts |= told
-        done = [each for each in waiting if each in told]
+        found, end = _run_child(waiting)
+        verdicts |= found
+        done = [each for each in waiting if each in found]
         if end and len(done) < len(waiting):
             verdicts[waiting[len(done)]] = end
             done.append(waiting[len(done)])
@@ -53,74 +71,81 @@ def checked(rows: Sequence[Row]) -> list[Row]:
     return [attrs.evolve(row, status=verdicts.get(row.object, row.status)) for row in rows]
 
 
-def _child(objects: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Let a child import objects; return the verdicts it told, and how it ended where it did not tell them all."""
+def _run_child(objects: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Import objects in a child; return its verdicts, and how it ended if it ended too early."""
     command = [sys.executable, "-P", "-m", "gancore.cli.checkup", str(LIMIT), *objects]
-    group = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=group, check=False)
-    told = dict(json.loads(line) for line in done.stdout.splitlines())
-    if told.pop(FAREWELL, None):
-        return told, ""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, check=False)
+    verdicts = dict(json.loads(line) for line in done.stdout.splitlines())
+    if verdicts.pop(COMPLETE, None):
+        return verdicts, ""
     if "Timeout (" in done.stderr:
-        return told, f"its import did not end within {LIMIT:g} s"
+        return verdicts, f"its import did not end within {LIMIT:g} s"
     if done.returncode < 0:
-        return told, f"its import ends the process by {signal.Signals(-done.returncode).name}"
-    return told, f"its import ends the process with exit code {done.returncode}"
+        name = signal.Signals(-done.returncode).name
+        return verdicts, f"its import ends the process by {name}"
+    return verdicts, f"its import ends the process with exit code {done.returncode}"
 
 
-def main(limit: str, *objects: str) -> None:
-    """Import objects and tell each verdict, until one changed what others rely on: those after it need a new child."""
+def check_objects(limit: str, *objects: str) -> None:
+    """Import objects and print a verdict on each, in the child process.
+
+    This stops after an object that changed the process for those after it: they need a new child.
+    """
     from gancore.process import global_state
 
     out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever is printed below python must not mix with the verdicts
-    known, before = key_functions(), global_state.settings()
+    os.dup2(2, 1)  # output from C code must not mix with the verdicts
+    originals = key_functions()
+    before = global_state.settings()
     for each in objects:
         faulthandler.dump_traceback_later(float(limit), exit=True)
         verdict = examine(each)
         faulthandler.cancel_dump_traceback_later()
-        patched = [name for name, function in key_functions().items() if function is not known[name]]
-        if patched and verdict == "ok":
-            verdict = f"its import replaces {', '.join(patched)}"
+        now = key_functions()
+        replaced = [name for name in now if now[name] is not originals[name]]
+        if replaced and verdict == "ok":
+            verdict = f"its import replaces {', '.join(replaced)}"
         out.write(json.dumps([each, verdict]) + "\n")
         out.flush()
-        if patched or global_state.put_back(before):
+        if replaced or global_state.put_back(before):
             break
-    out.write(json.dumps([FAREWELL, "ok"]) + "\n")
+    out.write(json.dumps([COMPLETE, "ok"]) + "\n")
     out.flush()
-    os._exit(0)  # threads that plugins started must not keep us
+    os._exit(0)  # sys.exit would wait for threads that plugins have started
 
 
 def key_functions() -> Mapping[str, Any]:
-    """Look the key functions up, by name."""
+    """Return the key functions by name."""
     found = {}
     for name in KEY_FUNCTIONS:
-        thing: Any = importlib.import_module("torch")
+        value: Any = importlib.import_module("torch")
         for part in name.split(".")[1:]:
-            thing = getattr(thing, part)
-        found[name] = thing
+            value = getattr(value, part)
+        found[name] = value
     return found
 
 
-def examine(named: str) -> str:
-    """Import one component, make it with its defaults and read its options; return `ok` or what is wrong."""
-    row = next(row for row in discovery.installed() if row.object == named)
+def examine(name: str) -> str:
+    """Import one object and instantiate it with its defaults; return `ok` or what is wrong."""
+    row = next(row for row in discovery.installed() if row.object == name)
     try:
         cls = loading.load(row)
-        for name, option in options_of(cls).items():
+        for option_name, option in options_of(cls).items():
             try:
                 convert(option.default, option.type)
             except ValueError as error:
-                return f"the default of {name} is {option.default!r}, but must be {error}"
+                default = f"the default of {option_name} is {option.default!r}"
+                return f"{default}, but must be {error}"
         cls()
-    except UsageError:  # it asks for options that have no default
+    except UsageError:  # it has options without a default
         return "ok"
     except GanError as error:
         return error.what
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        return f"it cannot be made: {type(error).__name__}: {error}"
+        return f"it cannot be instantiated: {type(error).__name__}: {error}"
     return "ok"
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    check_objects(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""What a person reads: plain lines on stderr, results on stdout, foreign text made harmless."""
+"""Prints results to stdout and messages to stderr, with control characters escaped."""
 
 from __future__ import annotations
 
@@ -13,64 +13,69 @@ import click
 from gancore.errors import GanError, NumbersError, PeerError
 from gancore.errors import clean as clean
 
-LONGEST = 1000  # letters of a line of an error: a file may put a megabyte where a name was due
+LONGEST_LINE = 1000  # characters of a line of an error, which may quote a file's content
 
 
-def follows() -> str:
-    """Name this process where it is not the first of several that share a run: only that one speaks."""
+def process_label() -> str:
+    """Return `process N` in a process of rank N > 0, and '' in rank 0, which prints for all."""
     rank = os.environ.get("RANK", "0") if "MASTER_ADDR" in os.environ else "0"
     return "" if rank == "0" else f"process {rank}"
 
 
 def say(text: str) -> None:
-    """Write one line to stderr; a console that went away is no reason to stop."""
-    if not follows():
-        write(text)
+    """Write one line to stderr, in rank 0 only."""
+    if not process_label():
+        write_stderr(text)
 
 
-def write(text: str) -> None:
-    """Write one line to stderr, whichever process this is."""
+def write_stderr(text: str) -> None:
+    """Write one line to stderr in any process; drop it if stderr is closed or broken."""
     try:
         click.echo(clean(text), err=True)
-    except (OSError, ValueError):  # broken, or closed
+    except (OSError, ValueError):
         pass
 
 
 def tell(text: str) -> None:
-    """Write lines to stdout, each made harmless."""
+    """Write lines to stdout."""
     for line in text.split("\n"):
         click.echo(clean(line))
 
 
 def note(text: str) -> None:
-    """Write a remark that does not stop the run."""
+    """Write a note, which does not stop the run, to stderr."""
     say(f"note: {text}")
 
 
 def complain(error: GanError) -> None:
-    """Write an error in its three parts; of several processes only the first tells what all of them met."""
-    lines, name = str(error).splitlines() or [""], follows()
-    if name and isinstance(error, PeerError | NumbersError):
+    """Write an error in its three parts to stderr.
+
+    Errors that every process raises are written by rank 0 only.
+    """
+    lines = str(error).splitlines() or [""]
+    label = process_label()
+    if label and isinstance(error, PeerError | NumbersError):
         return
-    for line in [f"{name} error: {lines[0]}".lstrip(), *lines[1:]]:
-        write(line if len(line) <= LONGEST else f"{line[:LONGEST]} …")
+    for line in [f"{label} error: {lines[0]}".lstrip(), *lines[1:]]:
+        write_stderr(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} …")
 
 
 def show_traceback() -> None:
-    """Write where the error that is being handled came from."""
+    """Write the traceback of the error that is being handled to stderr."""
     for line in traceback.format_exc().splitlines():
-        write(line)
+        write_stderr(line)
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table: drawn by rich on a terminal, plain aligned columns otherwise."""
-    cells = [[clean(cell) for cell in row] for row in rows]
+    """Print a table: with rich on a terminal, as plain aligned columns otherwise."""
+    cells = [list(map(clean, row)) for row in rows]
     if sys.stdout.isatty():
         _draw_table(header, cells)
         return
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     for row in [list(header), *cells]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        click.echo("  ".join(padded).rstrip())
 
 
 def _draw_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:

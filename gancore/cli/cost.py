@@ -1,4 +1,4 @@
-"""What a run will cost: said once, as soon as the first step has shown how long a step takes."""
+"""Announces what a run will cost, once its first step has shown how long a step takes."""
 
 from __future__ import annotations
 
@@ -7,44 +7,41 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gancore.cli.console import say
+from gancore.progressbar import duration
 
 if TYPE_CHECKING:
     from gancore.run.loop import Run
 
-SLOW = 1.0  # seconds of a first step above which the cost is said
+SLOW_STEP = 1.0  # seconds of the first step from which the cost is announced
 
 
-def cost_said(run: Run, clock: Callable[[], float] = time.monotonic) -> Callable[[], None]:
-    """Return the function to call after every step: after the first it says what the run takes, where that is slow.
+def announce_cost(run: Run, clock: Callable[[], float] = time.monotonic) -> Callable[[], None]:
+    """Return the function to call after every step, which describes the cost after a slow first one.
 
     `clock` returns seconds; the first step begins now.
     """
-    began, share = clock(), run.share
-    said = False
+    began = clock()
+    share = run.share
+    announced = False
 
     def after_step() -> None:
-        nonlocal said
-        if said:
+        nonlocal announced
+        if announced:
             return
-        said = True
-        if (seconds := clock() - began) >= SLOW:
-            say(cost_of(seconds, run.share - share, 1 - run.share))
+        announced = True
+        seconds = clock() - began
+        if seconds >= SLOW_STEP:
+            say(cost_message(seconds, run.share - share, 1 - run.share))
 
     return after_step
 
 
-def cost_of(seconds: float, done: float, left: float) -> str:
-    """Write what a step takes and the rest of the run; `done` and `left` are shares of the run."""
+def cost_message(seconds: float, done: float, left: float) -> str:
+    """Describe the cost of the first step and of the rest, by the shares `done` and `left`."""
     first = f"the first step took {seconds:.1f} s"
     if done <= 0 or left <= 0:
         return first
-    remedy = "a smaller --size, --batch or network makes steps shorter"
-    return f"{first}, so that the rest of the run takes about {in_words(seconds * left / done)}; {remedy}"
-
-
-def in_words(seconds: float) -> str:
-    """Write a duration in the unit that fits: `50 s`, `12 min`, `3.5 h`, `2.0 days`."""
-    for unit, size, digits in (("days", 86400, 1), ("h", 3600, 1), ("min", 60, 0)):
-        if seconds >= 2 * size or (seconds >= size and unit == "h"):
-            return f"{seconds / size:.{digits}f} {unit}"
-    return f"{seconds:.0f} s"
+    rest = duration(seconds * left / done)
+    return (
+        f"{first}, so the rest of the run takes about {rest}; a smaller --size, --batch or network makes steps shorter"
+    )

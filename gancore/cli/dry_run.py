@@ -1,4 +1,4 @@
-"""`gan run --dry-run`: the resolved composition, built and then forgotten."""
+"""`gan run --dry-run`: print the resolved composition and the size of its networks."""
 
 from __future__ import annotations
 
@@ -21,34 +21,48 @@ if TYPE_CHECKING:
 
 
 def show_composition(composition: Composition, as_json: bool) -> None:
-    """Print every choice and option with where it came from, the sizes of the networks, and the rules it breaks."""
+    """Print every choice with its origin, the size of the networks, and notes on broken rules."""
     composition = guarded(composition)
     runtime = choose_runtime(composition.settings)
     data = open_data_of(composition)
     training = prepare(composition, data, runtime)
-    gan, plan = training.context.gan, training.context.plan
-    weights = {role: sum(weight.numel() for weight in gan.player(role).parameters) for role in ROLES}
+    gan = training.context.gan
+    plan = training.context.plan
+    weights = {}
+    for role in ROLES:
+        weights[role] = sum(weight.numel() for weight in gan.player(role).parameters)
     notes = [*composition.notes, *composition.check(data_tags(data))]
-    facts = {"samples": len(data), "shape": list(plan.shape), "latent": plan.latent, "weights": weights}
     if as_json:
-        about = {**facts, "notes": notes, "recipe": composition.recipe(), "origins": dict(composition.origins)}
+        about = {
+            "samples": len(data),
+            "shape": list(plan.shape),
+            "latent": plan.latent,
+            "weights": weights,
+            "notes": notes,
+            "recipe": composition.recipe(),
+            "origins": dict(composition.origins),
+        }
         click.echo(json.dumps(about, indent=1))
         return
     show_table(("choice", "value", "from"), rows_of(composition))
+    shape = "x".join(map(str, plan.shape))
     labels = ", ".join(f"{each.name} ({len(each)} classes)" for each in plan.label_sets) or "none"
-    click.echo(f"\ndata: {len(data):,} samples of {'x'.join(map(str, plan.shape))}, labels: {clean(labels)}")
+    click.echo(f"\ndata: {len(data):,} samples of {shape}, labels: {clean(labels)}")
     click.echo(f"weights: generator {weights['generator']:,}, critic {weights['critic']:,}; latent {plan.latent}")
     for text in notes:
         note(text)
 
 
 def rows_of(composition: Composition) -> list[tuple[str, str, str]]:
-    """List every slot, setting and option as (name, value, origin)."""
-    recipe, origins = composition.recipe(), composition.origins
-    rows = [(slot, ", ".join(names), origins.get(slot, "")) for slot, names in composition.slots.items()]
-    tables: dict[str, Any] = {"run": recipe["run"], **{each.name: option_values(each) for each in composition.chosen}}
+    """Return (name, value, origin) of every slot, setting and option."""
+    origins = composition.origins
+    rows = []
+    for slot, names in composition.slots.items():
+        rows.append((slot, ", ".join(names), origins.get(slot, "")))
+    tables: dict[str, Any] = {"run": composition.recipe()["run"]}
+    tables |= {each.name: option_values(each) for each in composition.chosen}
     for table, values in tables.items():
-        rows += [
-            (f"{table}.{key}", show(value), origins.get(f"{table}.{key}", "default")) for key, value in values.items()
-        ]
+        for key, value in values.items():
+            name = f"{table}.{key}"
+            rows.append((name, show(value), origins.get(name, "default")))
     return rows

@@ -1,4 +1,4 @@
-"""What trains the runs of a sweep: processes of this machine, or an engine that a distribution publishes."""
+"""Finds the executor that trains the runs of a sweep: local processes, or one from a plugin."""
 
 from __future__ import annotations
 
@@ -19,44 +19,49 @@ Opener = Callable[[int], AbstractContextManager[Executor]]
 
 
 def find_executor(given: str) -> Opener:
-    """Return what opens the engine of a word `NAME:ADDRESS`, given how many runs are trained at once.
+    """Return the function that opens the executor `NAME[:ADDRESS]` for a number of jobs.
 
-    An engine is published as a function `open_executor(address, jobs)` that returns a context manager, which yields a
-    `concurrent.futures.Executor`. Raises UsageError for a name that nobody publishes, PluginError for a broken one.
+    A plugin publishes an executor as a function `open_executor(address, jobs)`, which returns a
+    context manager that yields a `concurrent.futures.Executor`. Raises UsageError for a name that
+    no plugin publishes, and PluginError for a plugin that is broken.
     """
     name, colon, address = given.partition(":")
     where = f"--executor {given}"
     if name == PROCESS:
         if colon:
-            raise UsageError(f"{PROCESS} is this machine and has no address", where=where, fix=f"--executor {PROCESS}")
+            what = f"the executor {PROCESS!r} has no address"
+            raise UsageError(what, where=where, fix=f"--executor {PROCESS}")
         return open_processes
     if name not in executors():
         known = [PROCESS, *executors()]
-        fix = did_you_mean(name, known) or "a plugin may publish it"
+        fix = did_you_mean(name, known) or "install a plugin that publishes it"
         raise UsageError(
-            f"no executor is called {name!r}", where=where, fix=f"{fix}    (installed: {', '.join(known)})"
+            f"no executor is called {name!r}",
+            where=where,
+            fix=f"{fix}    (installed: {', '.join(known)})",
         )
     row = executors()[name]
     return partial(_open_published, row, loading.load_object(row), address)
 
 
 def share_cores(processes: int) -> None:
-    """Give each of so many processes that we are to start its share of the cores, unless the user said how many."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    """Divide the cores among the processes we will start, unless the user set OMP_NUM_THREADS."""
+    cores = os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // processes)))
 
 
 @contextmanager
 def open_processes(jobs: int) -> Iterator[Executor]:
-    """Open a pool of processes that share the cores of this machine and end when this process does."""
-    from gancore.tools.sweep import end_with_parent
+    """Open a pool of processes that share the cores of this machine and end with this process."""
+    from gancore.tools.sweep.worker import start_worker
 
     share_cores(jobs)
-    context, own = get_context("spawn"), os.getpid()
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent, initargs=(own,)) as pool:
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=start_worker, initargs=(os.getpid(),))
+    with pool:
         try:
             yield pool
         except BaseException:
-            # the pool would wait until they have trained their runs; what they saved stays
+            # the pool would wait for the runs to end; what they have saved stays
             for process in active_children():
                 process.terminate()
             raise
@@ -66,6 +71,6 @@ def open_processes(jobs: int) -> Iterator[Executor]:
 def _open_published(row: discovery.Row, open_executor: Any, address: str, jobs: int) -> Iterator[Executor]:
     with open_executor(address, jobs) as pool:
         if not isinstance(pool, Executor):
-            what = f"{row.name} opens {pool!r}, no concurrent.futures.Executor"
+            what = f"{row.name} yields {pool!r} instead of a concurrent.futures.Executor"
             raise PluginError(what, where=row.origin, fix="yield an Executor")
         yield pool

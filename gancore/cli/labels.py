@@ -1,4 +1,7 @@
-"""Classes asked for on a command line, `type=fire,water body=bird`, whatever the sets and classes are called."""
+"""Reads the classes of `gan sample --labels`, e.g. `type=fire,water body=bird`.
+
+Names of label sets and classes may contain commas, spaces, quotes and equals signs.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ QUOTED_PART = re.compile(r"""(?<![^\s,=])(["'])(?:(?!\1).)*\1""", re.DOTALL)
 
 
 def chosen_classes(text: str, label_sets: Sequence[LabelSet]) -> dict[int, list[int]]:
-    """Read `type=fire,water body=bird`, or `fire,water` alone; return the wanted classes by the set's number.
+    """Parse `type=fire,water body=bird`, or `fire,water`; return class numbers by label set number.
 
-    A class is given by name or number. The longest class that fits is taken, so that one with a comma, a space or an
-    equals sign can be named as it is; in quotes a text is one name. Classes without a set's name belong to the first
-    set that has them all. Raises UsageError for a set or class that is not there.
+    A class is given by its name or number. The longest class name that fits wins, so names with
+    commas, spaces or equals signs need no quotes; quoted text is always one name. Classes without a
+    label set belong to the first set that has all of them. Raises UsageError for an unknown label
+    set or class.
     """
     if not label_sets:
         raise UsageError("the run has no labels", where=f"--labels {text}", fix="leave --labels out")
@@ -27,7 +31,7 @@ def chosen_classes(text: str, label_sets: Sequence[LabelSet]) -> dict[int, list[
         numbers = range(len(label_sets)) if name is None else [names.index(name)]
         number = _set_that_has(classes, label_sets, numbers)
         if number in wanted:
-            what = f"classes of {names[number]} are asked for twice"
+            what = f"classes of {names[number]} are given twice"
             raise UsageError(what, where=f"--labels {text}", fix=f"--labels '{names[number]}=ONE,OTHER'")
         labels = label_sets[number]
         wanted[number] = [_class_number(word, labels, names, text) for word in _words(classes, labels)]
@@ -35,14 +39,15 @@ def chosen_classes(text: str, label_sets: Sequence[LabelSet]) -> dict[int, list[
 
 
 def _by_set(text: str, names: Sequence[str]) -> Iterator[tuple[str | None, str]]:
-    """Split a text where the name of a set and `=` begin; classes before the first have no set."""
+    """Yield (label set or None, classes), split at each label set's name that `=` follows."""
     quoted = [found.span() for found in QUOTED_PART.finditer(text)]
     either = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    starts = [
-        found
-        for found in re.finditer(rf"(?<!\S)({either})=", text)
-        if not any(begin <= found.start() < end for begin, end in quoted)
-    ]
+
+    def is_quoted(found: re.Match[str]) -> bool:
+        return any(begin <= found.start() < end for begin, end in quoted)
+
+    named = re.finditer(rf"(?<!\S)({either})=", text)
+    starts = [found for found in named if not is_quoted(found)]
     before = text[: starts[0].start()] if starts else text
     if before.strip() or not starts:
         yield None, before.strip()
@@ -52,7 +57,7 @@ def _by_set(text: str, names: Sequence[str]) -> Iterator[tuple[str | None, str]]
 
 
 def _words(text: str, labels: LabelSet) -> list[str]:
-    """Split classes at commas, but not within the name of a class or within quotes."""
+    """Split at commas, except those within the name of a class or within quotes."""
     known = sorted(labels.classes, key=len, reverse=True)
     words = []
     rest = text
@@ -79,7 +84,7 @@ def _ends_a_word(text: str, name: str) -> bool:
 
 
 def _set_that_has(text: str, label_sets: Sequence[LabelSet], numbers: Sequence[int]) -> int:
-    """Return the first of these sets that has every class of a text; the first of all where none has."""
+    """Return the first of these label sets that has every class; the first of all if none has."""
     for number in numbers:
         labels = label_sets[number]
         if all(word in labels.classes or _is_number(word, labels) for word in _words(text, labels)):

@@ -1,4 +1,4 @@
-"""One run by several processes of this machine: start them, pass signals on, and say how they ended."""
+"""`gan run --nproc N`: start N processes, forward signals to them, and report how they ended."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from gancore.run import directory
 if TYPE_CHECKING:
     from gancore.run.loop import Run
 
-LAUNCHER = "GANCORE_LAUNCHER"  # the variable that tells each process which process started it
-GRACE = 30.0  # seconds that the others have to end by themselves once one has failed
-LOOK = 0.1  # seconds between two looks at the processes
+LAUNCHER = "GANCORE_LAUNCHER"  # environment variable: the id of the process that started this one
+END_TIMEOUT = 30.0  # seconds that the other processes have to end after one has failed
+POLL = 0.1  # seconds between two looks at the processes
 
 
 def expect_run(composition: Composition, out: Path | None, overwrite: bool, nproc: int) -> None:
-    """Refuse, before any process is started, what each of them would refuse. Raises UsageError."""
+    """Raise the UsageErrors that each process would raise, before any is started."""
     from gancore.distributed.group import ProcessGroup
     from gancore.distributed.launch import expect_shares
 
@@ -38,25 +38,26 @@ def expect_run(composition: Composition, out: Path | None, overwrite: bool, npro
 
 
 def launch(nproc: int, words: Sequence[str]) -> int:
-    """Run `gan WORDS` in so many processes; return the exit code.
+    """Run `gan WORDS` in `nproc` processes and return the exit code.
 
-    The first signal is passed on once, after which they end saved; a later one ends them at once. They are in sessions
-    of their own, so that a Ctrl-C, which reaches the whole group of this process, reaches each of them once.
+    The first signal is forwarded, and the processes save and end; a later one kills them. Each
+    process has a session of its own: otherwise Ctrl-C, which the terminal sends to the whole
+    process group, would reach it twice.
     """
     share_cores(nproc)
     with socket.socket() as reserved, Signals(on_repeat=lambda _: None) as signals:
-        # bound but not listening: nobody else is given the port before the first process listens there
+        # bound but not listening: this keeps the port free until rank 0 listens on it
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
-        ranks = [_start(rank, nproc, port, words) for rank in range(nproc)]
-        failures = _wait(ranks, signals)
-    return _exit_code(ranks, failures, signals)
+        processes = [_start(rank, nproc, port, words) for rank in range(nproc)]
+        failures = _wait(processes, signals)
+    return _exit_code(processes, failures, signals)
 
 
 def _start(rank: int, nproc: int, port: int, words: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start one process, with the variables that torchrun sets."""
-    about = {
+    """Start one process with the environment variables that torchrun sets."""
+    variables = {
         "RANK": rank,
         "LOCAL_RANK": rank,
         "WORLD_SIZE": nproc,
@@ -65,50 +66,60 @@ def _start(rank: int, nproc: int, port: int, words: Sequence[str]) -> subprocess
         "MASTER_PORT": port,
         LAUNCHER: os.getpid(),
     }
-    environment = {**os.environ, **{name: str(value) for name, value in about.items()}}
+    environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
     command = [sys.executable, "-m", "gancore", *without_nproc(words)]
     return subprocess.Popen(command, env=environment, start_new_session=True)
 
 
-def _wait(ranks: Sequence[subprocess.Popen[bytes]], signals: Signals) -> list[int]:
-    """Wait until all processes have ended; return those that failed, in the order in which they were seen to."""
+def _wait(processes: Sequence[subprocess.Popen[bytes]], signals: Signals) -> list[int]:
+    """Wait until all processes have ended; return the ranks that failed, in order of failure."""
     failures: list[int] = []
-    passed_on = False
-    until = float("inf")
-    while alive := [process for process in ranks if process.poll() is None]:
-        for rank, process in enumerate(ranks):
+    forwarded = False
+    kill_at = float("inf")
+    while alive := [process for process in processes if process.poll() is None]:
+        for rank, process in enumerate(processes):
             if process.returncode and rank not in failures:
                 failures.append(rank)
-                until = min(until, time.monotonic() + GRACE)
-        if signals.caught and not passed_on:
-            passed_on = True
+                kill_at = min(kill_at, time.monotonic() + END_TIMEOUT)
+        if signals.caught and not forwarded:
+            forwarded = True
             for process in alive:
                 process.send_signal(signals.caught[0])
-        if signals.repeated or time.monotonic() > until:
+        if signals.repeated or time.monotonic() > kill_at:
             for process in alive:
                 process.kill()
-        time.sleep(LOOK)
-    return failures + [rank for rank, each in enumerate(ranks) if each.returncode and rank not in failures]
+        time.sleep(POLL)
+    # those that failed after the last look
+    for rank, process in enumerate(processes):
+        if process.returncode and rank not in failures:
+            failures.append(rank)
+    return failures
 
 
-def _exit_code(ranks: Sequence[subprocess.Popen[bytes]], failures: Sequence[int], signals: Signals) -> int:
-    """Return the code of the first failure, which the process has explained; explain an end by a signal here."""
-    codes = [ranks[rank].returncode for rank in failures]
+def _exit_code(processes: Sequence[subprocess.Popen[bytes]], failures: Sequence[int], signals: Signals) -> int:
+    """Return the exit code of the first failure.
+
+    A process that fails prints its own error. If a signal ended it, print the error here.
+    """
+    codes = [processes[rank].returncode for rank in failures]
     if signals.caught:
         expected = 128 + signals.caught[0]
-        return next((code for code in codes if code > 0 and code != expected), expected)
+        unexpected = [code for code in codes if code > 0 and code != expected]
+        return unexpected[0] if unexpected else expected
     if not codes:
         return 0
     if codes[0] > 0:
         return codes[0]
-    what = f"process {failures[0]} of {len(ranks)} was ended by {signal.Signals(-codes[0]).name}"
-    complain(GanError(what, fix="go on with --resume"))
+    name = signal.Signals(-codes[0]).name
+    what = f"process {failures[0]} of {len(processes)} was ended by {name}"
+    complain(GanError(what, fix="continue with --resume"))
     return 1
 
 
 def without_nproc(words: Sequence[str]) -> list[str]:
-    """Leave `--nproc N` out of the words of a command line."""
-    kept, skip = [], False
+    """Return the words of a command line without `--nproc N`."""
+    kept = []
+    skip = False
     for word in words:
         if not skip and word != "--nproc" and not word.startswith("--nproc="):
             kept.append(word)
@@ -116,24 +127,24 @@ def without_nproc(words: Sequence[str]) -> list[str]:
     return kept
 
 
-# ── in each of the processes ──────────────────────────────────────────────────────────────────────────────────
+# ── in each of the processes ──────────────────────────────────────────────────────────────────────
 
 
 def launcher() -> int:
-    """Return the process that started this one and others to share a run; 0 for a run of one process."""
+    """Return the id of the process that launched the processes of this run; 0 if there is none."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return os.getppid()
     return int(os.environ.get(LAUNCHER, "0"))
 
 
 def end_with_launcher(run: Run) -> None:
-    """End a run after its step, saved, soon after the process that started this one is gone."""
+    """End a run after its current step, saved, if the process that launched it disappears."""
     started_by = launcher()
 
     def watch() -> None:
         while os.getppid() == started_by:
-            time.sleep(LOOK)
-        run.notes.append("the process that started this one is gone; the run ends after this step")
+            time.sleep(POLL)
+        run.notes.append("the launcher of this process is gone; the run ends after this step")
         run.stop_after_step = True
 
     if started_by:

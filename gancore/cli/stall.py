@@ -1,4 +1,4 @@
-"""A run in which nothing moves any more: end it, and tell what every thread was doing."""
+"""Ends a run that has stalled, and writes the stack of every thread to a file."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ from gancore.errors import GanError
 if TYPE_CHECKING:
     from gancore.run.loop import Run
 
-STACKS = "stalled.txt"
+STALL_REPORT = "stalled.txt"
 
 
 @contextmanager
 def stall_watch(run: Run, seconds: int) -> Iterator[Callable[[], object]]:
-    """End the process, with exit code 1, where no step of a run ends for so many seconds; 0 waits for ever.
+    """End the process with exit code 1 if a step takes longer than `seconds`; 0 waits forever.
 
-    Gives the function to call after every step.
+    Yields the function to call after every step.
     """
-    moved, over = threading.Event(), threading.Event()
+    stepped = threading.Event()
+    finished = threading.Event()
 
-    def wait() -> None:
-        while moved.wait(seconds):
-            if over.is_set():
+    def watch() -> None:
+        while stepped.wait(seconds):
+            if finished.is_set():
                 return
-            moved.clear()
-        with (run.folder / STACKS).open("w") as file:
+            stepped.clear()
+        report = run.folder / STALL_REPORT
+        with report.open("w") as file:
             faulthandler.dump_traceback(file)
         complain(
             GanError(
                 f"no step has ended for {seconds} seconds; the last was step {run.training.step}",
-                where=f"{run.folder / STACKS} tells what every thread was doing",
-                fix=f"gan run --resume {run.folder}, with a longer --stall-timeout where steps are that slow",
+                where=f"{report} has the stack of every thread",
+                fix=f"gan run --resume {run.folder}, with a longer --stall-timeout for slow steps",
             )
         )
-        os._exit(1)  # a thread that hangs would never let the interpreter end
+        os._exit(1)  # sys.exit would wait for the thread that hangs
 
     if not seconds:
-        yield moved.set
+        yield stepped.set
         return
-    threading.Thread(target=wait, name="stall watch", daemon=True).start()
+    threading.Thread(target=watch, name="stall watch", daemon=True).start()
     try:
-        yield moved.set
+        yield stepped.set
     finally:
-        over.set()
-        moved.set()
+        finished.set()
+        stepped.set()

@@ -1,4 +1,4 @@
-"""`gan sweep`: the same run with something varied, over several seeds, in one table and one picture."""
+"""`gan sweep`: train a run with something varied, over several seeds, and compare the results."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -15,51 +15,78 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from gancore.cli.choices import layer_of_words, once, path_as_data, refuse_downloads
+from gancore.cli.composition import split_argument
 from gancore.cli.console import clean, note, say
 from gancore.cli.executors import PROCESS, find_executor
-from gancore.cli.run import PLACE, variants_of, with_slots, with_variants
+from gancore.cli.flags import (
+    FOLDER,
+    component_options,
+    composition_flags,
+    flag_names,
+    json_flag,
+    variant_flags,
+    variants_of,
+)
 from gancore.cli.signals import Signals
 from gancore.errors import UsageError
+from gancore.progressbar import duration
 from gancore.recipe import lookup
 
 if TYPE_CHECKING:
-    from gancore.tools.claims import Claim
+    from gancore.tools.claims import Claim, FiguresByArm
     from gancore.tools.sweep import Trial
 
-OWN_FLAGS = ("vary", "seeds", "jobs", "executor", "figures", "small", "compat", "out", "json", "help")
-Table = Mapping[str, Mapping[int, Mapping[str, float]]]
 
-
-@click.command(context_settings={"ignore_unknown_options": True})
-@with_slots
+@click.command(
+    short_help="Compare variants of a run over several seeds.",
+    context_settings={"ignore_unknown_options": True},
+)
+@composition_flags()
 @click.argument("recipe", required=False)
 @click.option(
-    "--vary", metavar="KEY=A,B", multiple=True, help="Vary a slot, a setting or component.option; repeat for a grid."
+    "--vary",
+    metavar="KEY=A,B",
+    multiple=True,
+    help="Vary a slot, a setting or a component.option. Repeat to try every combination.",
 )
 @click.option(
-    "--seeds", metavar="N", type=click.IntRange(1, 1000), help="Seeds of each arm, 0 to N - 1. [the recipe's, or 3]"
+    "--seeds",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="Number of seeds per arm, 0 to N - 1. [the recipe's, or 3]",
 )
-@click.option("--jobs", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="Runs at once.")
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1),
+    default=1,
+    help="How many runs to train at the same time. [1]",
+)
 @click.option(
     "--executor",
     metavar="NAME[:ADDRESS]",
     multiple=True,
     callback=once,
-    help=f"What trains the runs: {PROCESS}, or an engine that a plugin publishes. [{PROCESS}]",
+    help=f"Where to train the runs: {PROCESS} for processes on this machine, or the executor of a plugin. [{PROCESS}]",
 )
 @click.option(
     "--figures",
     metavar="A,B",
     multiple=True,
     callback=once,
-    help="Figures of the table. [the recipe's, or all measured]",
+    help="Columns of the table. [the recipe's, or every metric]",
 )
-@with_variants
+@variant_flags
 @click.option(
-    "--out", metavar="DIR", type=PLACE, multiple=True, callback=once, help="Where to write. [runs/sweep-RECIPE]"
+    "--out",
+    metavar="DIR",
+    type=FOLDER,
+    multiple=True,
+    callback=once,
+    help="Folder of the sweep. [runs/sweep-RECIPE]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON on stdout.")
-@click.argument("extra", nargs=-1, type=click.UNPROCESSED)
+@json_flag
+@component_options
 def sweep(
     recipe: str | None,
     vary: tuple[str, ...],
@@ -74,76 +101,84 @@ def sweep(
     extra: tuple[str, ...],
     **given: Any,
 ) -> None:
-    """Train every arm of RECIPE, or of --vary, with the same seeds, and set their figures beside each other.
+    """Train every arm of a sweep with the same seeds, and compare the results in one table.
 
-    Any flag of `gan run` holds for all arms. A sweep that was interrupted goes on where it stopped when the same
-    command is given again. DIR gets a run for each arm and seed, `sweep.md`, `sweep.json` and `comparison.png`.
+    The arms are those of RECIPE, or one for each combination of the --vary values. Flags of
+    `gan run` apply to all arms. DIR gets a run for each arm and seed, `sweep.md`, `sweep.json` and
+    `comparison.png`. To continue a sweep that was interrupted, repeat the command.
     """
-    if recipe is not None and recipe.startswith("--"):  # `gan sweep --vary A=1,2 --my-trick.weight 2` names no recipe
-        extra = (recipe, *extra)
-        recipe = None
+    recipe, extra = split_argument(recipe, extra)
     from gancore.recipe.compose import may_run, recipe_layers
-    from gancore.tools import claims as claiming
-    from gancore.tools import sweep as sweeps
+    from gancore.tools import sweep as tools
+    from gancore.tools.claims import read_claims
 
-    words = layer_of_words(given, extra, OWN_FLAGS, "gan sweep")
+    words = layer_of_words(given, extra, flag_names(), "gan sweep")
     open_executor = find_executor(executor or PROCESS)
     variants = variants_of(small=small, compat=compat)
     base = recipe_layers(recipe, variants) if recipe is not None else []
-    table = lookup.recipe_chain(recipe)[-1].sweep if recipe is not None else {}
+    table: Mapping[str, Any] = {}
     if vary:
-        arms, table = sweeps.arms_of_words(vary, base, words), {}
-        arms = {name: [path_as_data(layer) for layer in layers] for name, layers in arms.items()}
-    elif recipe is None:
-        raise UsageError("nothing is varied", fix="gan sweep RECIPE, or --vary KEY=A,B")
+        arms = tools.arms_of_words(vary, base, words)
+        for name, layers in arms.items():
+            arms[name] = [path_as_data(layer) for layer in layers]
+    elif recipe is not None:
+        table = lookup.recipe_chain(recipe)[-1].sweep
+        arms = tools.arms_of_recipe(table, base, variants)
     else:
-        arms = sweeps.arms_of_recipe(table, base, variants)
-    claims = claiming.read_claims(table, list(arms))
+        raise UsageError("nothing is varied", fix="gan sweep RECIPE, or --vary KEY=A,B")
+    claims = read_claims(table, list(arms))
     folder = out or Path("runs") / f"sweep-{Path(recipe or 'vary').stem}"
-    trials = sweeps.plan_trials(arms, words, seeds or int(table.get("seeds", 3)), folder, may_run(words))
+    count = seeds or int(table.get("seeds", 3))
+    trials = tools.plan_trials(arms, words, count, folder, may_run(words))
     for trial in trials:
         refuse_downloads(trial.recipe, words)
+    make_sweep_folder(folder)
+    failures = train_trials(trials, open_executor(jobs), jobs)
+    wanted = figures.split(",") if figures else list(table.get("figures", []))
+    write_report(folder, recipe, trials, failures, wanted, claims, as_json)
+
+
+def make_sweep_folder(folder: Path) -> None:
+    """Make the folder of a sweep. Raises UsageError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be made: {error.strerror}", where="--out", fix="name a folder") from None
-    failures = carry_out(trials, open_executor(jobs), jobs)
-    wanted = figures.split(",") if figures else list(table.get("figures", []))
-    report(folder, recipe, trials, failures, wanted, claims, as_json)
+        what = f"{folder} cannot be created: {error.strerror}"
+        raise UsageError(what, where="--out", fix="name another folder") from None
 
 
 class Stopped(KeyboardInterrupt):
     """A signal asked the sweep to end."""
 
 
-def carry_out(trials: Sequence[Trial], executor: AbstractContextManager[Executor], jobs: int) -> dict[Path, str]:
-    """Train the trials in an engine, telling of each; return why some failed, by folder.
+def train_trials(trials: Sequence[Trial], executor: AbstractContextManager[Executor], jobs: int) -> dict[Path, str]:
+    """Train the trials and print a line about each; return why some failed, by folder.
 
-    A signal ends the sweep with the words to go on, and the exit code of that signal.
+    A signal ends the process with that signal's exit code, and says how to continue.
     """
     from gancore.tools.sweep import train_all
 
     failures = {}
-    with Signals(on_first=_stop) as signals, Forecast(trials) as forecast:
+    with Signals(on_first=_raise_stopped) as signals, Forecast(trials) as forecast:
         try:
             with executor as pool, closing(train_all(trials, pool, jobs)) as outcomes:
                 for number, (trial, failure) in enumerate(outcomes, 1):
-                    left = forecast.left()
-                    say(f"{number}/{len(trials)}  {trial.arm}, seed {trial.seed}: {failure or 'done'}{left}")
+                    outcome = f"{failure or 'done'}{forecast.left()}"
+                    say(f"{number}/{len(trials)}  {trial.arm}, seed {trial.seed}: {outcome}")
                     if failure:
                         failures[trial.folder] = failure
         except Stopped:
-            say("stopped; what is saved stays: give the same command again to go on")
+            say("stopped; what has been saved is kept: repeat the command to continue")
             sys.exit(128 + signals.caught[0])
     return failures
 
 
-def _stop(number: int) -> None:
+def _raise_stopped(number: int) -> None:
     raise Stopped
 
 
 class Forecast:
-    """Says now and then how much of a sweep is done and how long it will take, while its runs are trained."""
+    """Prints from time to time how much of a sweep is done and how long the rest will take."""
 
     def __init__(self, trials: Sequence[Trial]) -> None:
         self.trials = trials
@@ -152,27 +187,26 @@ class Forecast:
     def __enter__(self) -> Self:
         self.began = time.monotonic()
         self.before = self.shares()
-        threading.Thread(target=self._tell, name="sweep forecast", daemon=True).start()
+        threading.Thread(target=self._print_lines, name="sweep forecast", daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.over.set()
 
     def shares(self) -> list[float]:
-        """Return how much of each run is done."""
+        """Return how much of each run is done, from 0 to 1."""
         from gancore.tools.sweep import share_of
 
         return [share_of(trial) for trial in self.trials]
 
     def left(self) -> str:
-        """Return the words for the time left, nothing where it is not known or nothing is left."""
-        from gancore.run.display import duration
+        """Return e.g. `  12 min left`; '' if that is unknown or nothing is left."""
         from gancore.tools.sweep import time_left
 
         seconds = time_left(self.before, self.shares(), time.monotonic() - self.began)
         return f"  {duration(seconds)} left" if seconds else ""
 
-    def _tell(self) -> None:
+    def _print_lines(self) -> None:
         from gancore.run.display import PAUSE, RARER
 
         while not self.over.wait(max(PAUSE, (time.monotonic() - self.began) / RARER)):
@@ -181,7 +215,7 @@ class Forecast:
                 say(f"{sum(shares) / len(shares):.0%} of {len(shares)} runs{left}")
 
 
-def report(
+def write_report(
     folder: Path,
     recipe: str | None,
     trials: Sequence[Trial],
@@ -193,49 +227,81 @@ def report(
     """Write `sweep.md`, `sweep.json` and `comparison.png`, and print the table."""
     from gancore.run import atomic
     from gancore.run.pictures import save_picture
-    from gancore.tools.claims import as_json as claim_as_json
-    from gancore.tools.claims import judge, line_of
-    from gancore.tools.sweep import compare, tabulate
+    from gancore.tools.claims import claim_as_json, claim_as_line, judge_claims
+    from gancore.tools.sweep import comparison_picture, tabulate
 
     table = tabulate(trials, failures)
-    found = list(dict.fromkeys(key for seeds in table.values() for row in seeds.values() for key in row))
-    measured = [key for key in found if not key.startswith(("critic/", "generator/"))]
-    shown = [
-        *(["seconds/step"] if "seconds/step" not in figures else []),
-        *(figures or [k for k in measured if k != "seconds/step"]),
-    ]
-    for figure in {*figures, *(claim.figure for claim in claims)} - set(found):
-        note(f"no run has a figure {figure!r}; there are {', '.join(found) or 'none'}")
-    verdicts = list(zip(claims, judge(claims, table), strict=True))
-    lines = [f"# {recipe or 'sweep'}", "", *markdown(table, shown, trials, failures), ""]
-    lines += [line_of(claim, verdict) for claim, verdict in verdicts]
+    logged = logged_figures(table)
+    for figure in {*figures, *(claim.figure for claim in claims)} - set(logged):
+        note(f"no run has logged the figure {figure!r}; there are {', '.join(logged) or 'none'}")
+    verdicts = list(zip(claims, judge_claims(claims, table), strict=True))
+    lines = markdown(table, shown_figures(figures, logged), trials, failures)
+    lines = [f"# {recipe or 'sweep'}", "", *lines, ""]
+    lines += [claim_as_line(claim, verdict) for claim, verdict in verdicts]
     text = "\n".join(lines) + "\n"
+    by_arm = {}
+    for arm, seeds in table.items():
+        by_arm[arm] = {str(seed): dict(row) for seed, row in seeds.items()}
     content = {
         "recipe": recipe,
-        "figures": {arm: {str(seed): dict(row) for seed, row in seeds.items()} for arm, seeds in table.items()},
+        "figures": by_arm,
         "failures": {str(path): why for path, why in failures.items()},
         "claims": [claim_as_json(claim, verdict) for claim, verdict in verdicts],
     }
-    atomic.replace(folder / "sweep.md", text.encode())
+    markdown_file = folder / "sweep.md"
+    picture_file = folder / "comparison.png"
+    atomic.replace(markdown_file, text.encode())
     atomic.replace(folder / "sweep.json", (json.dumps(content, indent=1) + "\n").encode())
-    save_picture(compare(trials), folder / "comparison.png")
+    save_picture(comparison_picture(trials), picture_file)
     for line in (json.dumps(content) if as_json else text).splitlines():
         click.echo(clean(line))
-    say(f"done: table in {folder / 'sweep.md'}, samples side by side in {folder / 'comparison.png'}")
+    say(f"done: table in {markdown_file}, samples side by side in {picture_file}")
 
 
-def markdown(table: Table, figures: Sequence[str], trials: Sequence[Trial], failures: Mapping[Path, str]) -> list[str]:
-    """Write the table: an arm a row, mean ± standard deviation over the seeds that finished."""
-    from gancore.tools.sweep import spread
+def logged_figures(table: FiguresByArm) -> list[str]:
+    """Return the names of all figures that a run of the sweep has logged."""
+    names: dict[str, None] = {}
+    for seeds in table.values():
+        for row in seeds.values():
+            names |= dict.fromkeys(row)
+    return list(names)
 
-    lines = ["| arm | seeds | " + " | ".join(figures) + " |", "| --- | --- |" + " --- |" * len(figures)]
+
+def shown_figures(wanted: Sequence[str], logged: Iterable[str]) -> list[str]:
+    """Return the columns of the table: the speed, then the wanted figures or every metric."""
+    pace = "seconds/step"
+    if not wanted:
+        # losses and gradient norms of the two players are no metrics
+        metrics = [name for name in logged if not name.startswith(("critic/", "generator/"))]
+        return [pace, *(name for name in metrics if name != pace)]
+    return list(wanted) if pace in wanted else [pace, *wanted]
+
+
+def markdown(
+    table: FiguresByArm,
+    figures: Sequence[str],
+    trials: Sequence[Trial],
+    failures: Mapping[Path, str],
+) -> list[str]:
+    """Return the lines of the table: an arm per row, mean ± standard deviation over its seeds."""
+    lines = [f"| arm | seeds | {' | '.join(figures)} |"]
+    lines.append("| --- | --- |" + " --- |" * len(figures))
     for arm, seeds in table.items():
-        cells = []
-        for figure in figures:
-            values = [row[figure] for row in seeds.values() if figure in row]
-            mean, deviation = spread(values) if values else (float("nan"), float("nan"))
-            cells.append("–" if not values else f"{mean:.4g}" + (f" ± {deviation:.2g}" if len(values) > 1 else ""))
-        failed = [trial for trial in trials if trial.arm == arm and trial.folder in failures]
-        count = f"{len(seeds)}" + (f" ({len(failed)} failed: {failures[failed[0].folder]})" if failed else "")
-        lines.append(f"| {arm} | {count} | " + " | ".join(cells) + " |")
+        count = f"{len(seeds)}"
+        failed = [each for each in trials if each.arm == arm and each.folder in failures]
+        if failed:
+            count += f" ({len(failed)} failed: {failures[failed[0].folder]})"
+        cells = [cell_of(figure, seeds) for figure in figures]
+        lines.append(f"| {arm} | {count} | {' | '.join(cells)} |")
     return lines
+
+
+def cell_of(figure: str, seeds: Mapping[int, Mapping[str, float]]) -> str:
+    """Format mean ± standard deviation of a figure over the seeds that have it."""
+    from gancore.tools.sweep import mean_and_deviation
+
+    values = [row[figure] for row in seeds.values() if figure in row]
+    if not values:
+        return "–"
+    mean, deviation = mean_and_deviation(values)
+    return f"{mean:.4g}" if len(values) == 1 else f"{mean:.4g} ± {deviation:.2g}"

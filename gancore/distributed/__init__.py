@@ -1,1 +1,1 @@
-"""Several processes that train one GAN together."""
+"""Data-parallel training: several processes that train one GAN."""

@@ -1,7 +1,8 @@
-"""Several processes that make each step of one run together, every one with its own rows of the batch.
+"""The processes that train one run together, each on its own rows of every batch.
 
-Each minimises the mean over its own rows, and the gradients are averaged: the step of one process that had all the
-rows. What a network computes of the whole batch it asks for by `gather` and `average`, which gradients pass.
+Each process minimises the mean over its own rows, and the gradients are averaged. This makes the
+same step as one process with all the rows. A layer that computes over the whole batch uses `gather`
+and `average` of `gancore.distributed.collectives`.
 """
 
 from __future__ import annotations
@@ -19,35 +20,38 @@ from gancore.errors import PeerError
 
 
 class Exchange(Protocol):
-    """How processes hand each other tensors of one shape; all of them must take part. Raises PeerError."""
+    """A way to exchange tensors of one shape between processes.
+
+    Every process must take part. Raises PeerError.
+    """
 
     def all_gather(self, values: Tensor) -> Tensor:
         """Return the values of all processes, by rank: `[R, …]`."""
 
     def all_reduce(self, values: Tensor) -> Tensor:
-        """Return the sum over all processes, the same bits in each."""
+        """Return the sum over all processes, bit-identical in each."""
 
 
-class Messages:
-    """Exchange by torch's own messages: gloo between processors, NCCL between CUDA devices."""
+class TorchExchange:
+    """Exchange through `torch.distributed`: gloo between CPUs, NCCL between CUDA devices."""
 
     def all_gather(self, values: Tensor) -> Tensor:
         """Return the values of all processes, by rank: `[R, …]`."""
         found = values.new_empty(dist.get_world_size(), *values.shape)
-        with _reaching_all():
+        with _raising_peer_error():
             dist.all_gather(list(found.unbind()), values.contiguous())
         return found
 
     def all_reduce(self, values: Tensor) -> Tensor:
-        """Return the sum over all processes, the same bits in each."""
+        """Return the sum over all processes, bit-identical in each."""
         found = values.clone(memory_format=torch.contiguous_format)
-        with _reaching_all():
+        with _raising_peer_error():
             dist.all_reduce(found)
         return found
 
 
 @contextmanager
-def _reaching_all() -> Iterator[None]:
+def _raising_peer_error() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
@@ -56,34 +60,38 @@ def _reaching_all() -> Iterator[None]:
 
 @frozen
 class ProcessGroup:
-    """The processes of a run: `rank` of this one, from 0, `size`, how many there are, and how they reach each other."""
+    """The processes of a run: this one's `rank`, the `size` of the group, and its `exchange`."""
 
     rank: int = 0
     size: int = 1
-    exchange: Exchange = field(factory=Messages, eq=False, repr=False)
+    exchange: Exchange = field(factory=TorchExchange, eq=False, repr=False)
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes, measures and speaks."""
+        """Whether this is the process that writes, measures and prints: rank 0."""
         return self.rank == 0
 
     @property
     def key(self) -> tuple[int, ...]:
-        """What parts this process's own random numbers from those of the one that leads."""
+        """The part of a random stream's key that makes it this process's own; empty for rank 0."""
         return (self.rank,) if self.rank else ()
 
     def local_rows(self, rows: Tensor) -> Tensor:
-        """Take this process's share of rows `[N, …]` that all have; all of them where they cannot be shared out."""
+        """Return this process's share of the rows `[N, …]` of the whole batch.
+
+        Return all of them if N is not divisible by the number of processes.
+        """
         if self.size == 1:
             return rows
         share, rest = divmod(len(rows), self.size)
         return rows if rest else rows[self.rank * share : (self.rank + 1) * share]
 
     def all_reduce_mean(self, gradients: Sequence[Tensor], figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Average gradients over the processes, in place, and return the averages of figures: in one message."""
+        """Average gradients over the processes in place, and return the averages of `figures`."""
         if self.size == 1:
             return dict(figures)
         tensors = {name: figure for name, figure in figures.items() if isinstance(figure, Tensor)}
+        # one message for everything: a message costs more than the few bytes of most tensors
         flat = torch.cat([each.detach().flatten() for each in (*gradients, *tensors.values())])
         flat = self.exchange.all_reduce(flat).div_(self.size)
         parts = torch.split(flat, [each.numel() for each in (*gradients, *tensors.values())])
@@ -92,95 +100,46 @@ class ProcessGroup:
         means = zip(tensors, parts[len(gradients) :], strict=True)
         return {**figures, **{name: mean.view(tensors[name].shape) for name, mean in means}}
 
-    def gather(self, rows: Tensor) -> Tensor:
-        """Do what `gancore.gather` does, with these processes."""
-        found: Tensor = _Gather.apply(rows, self) if self.size > 1 else rows
-        return found
-
-    def average(self, values: Tensor) -> Tensor:
-        """Do what `gancore.average` does, with these processes."""
-        found: Tensor = _Average.apply(values, self) if self.size > 1 else values
-        return found
-
     def all_reduce_max(self, number: int) -> int:
-        """Return the highest of the numbers that the processes give: how they agree to go on or to stop."""
-        return int(self.exchange.all_gather(torch.tensor(number)).max()) if self.size > 1 else number
+        """Return the largest of the numbers that the processes pass, e.g. to agree on stopping."""
+        if self.size == 1:
+            return number
+        return int(self.exchange.all_gather(torch.tensor(number)).max())
 
     def broadcast_text(self, text: str) -> str:
-        """Return the text of the process that leads."""
+        """Return the text that rank 0 passes."""
         if self.size == 1:
             return text
-        letters = text.encode() if self.is_main else b""
-        page = letters.ljust(self.all_reduce_max(len(letters)))
-        return bytes(self.exchange.all_gather(torch.tensor(list(page), dtype=torch.uint8))[0].tolist()).decode()
+        content = text.encode() if self.is_main else b""
+        # tensors of one shape are exchanged, so every process pads to the longest text
+        padded = content.ljust(self.all_reduce_max(len(content)))
+        gathered = self.exchange.all_gather(torch.tensor(list(padded), dtype=torch.uint8))
+        return bytes(gathered[0].tolist()).decode()
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Let `gather` and `average` reach the other processes inside the block, which all of them must enter."""
-        global _joined
-        before, _joined = _joined, self
+        """Let `gather` and `average` use this group inside the block.
+
+        Every process of the group must enter the block.
+        """
+        global _current
+        before = _current
+        _current = self
         try:
             yield
         finally:
-            _joined = before
+            _current = before
 
 
 SINGLE_PROCESS = ProcessGroup()
 
-_joined = SINGLE_PROCESS
+_current = SINGLE_PROCESS
 
 
 def peers() -> ProcessGroup:
-    """Return the processes that make this step together; a world of one outside of a step.
+    """Return the processes that make the current step; a group of size 1 outside of a step.
 
-    For an autograd function, whose backward runs outside of `together` and asks these for `gather` and `average`.
+    For autograd functions: `backward` runs outside of `together`, so `forward` saves the group and
+    `backward` passes it to `gather` and `average`.
     """
-    return _joined
-
-
-def gather(rows: Tensor) -> Tensor:
-    """Join the rows `[n, …]` of all processes to those of the whole batch, `[N, …]`; alone, return them as they are.
-
-    Gradients go back to the process whose rows they are. For layers that compare or average the samples of a batch.
-    """
-    return _joined.gather(rows)
-
-
-def average(values: Tensor) -> Tensor:
-    """Average values of any shape over all processes; alone, return them as they are. Gradients pass."""
-    return _joined.average(values)
-
-
-class _Gather(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, group: ProcessGroup) -> Tensor:
-        ctx.group = group
-        return group.exchange.all_gather(rows).flatten(0, 1)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _Scatter.apply(gradient, ctx.group), None
-
-
-class _Scatter(torch.autograd.Function):
-    """The sum over all processes, of which each takes its own rows: what gradients of a gathering do."""
-
-    @staticmethod
-    def forward(ctx: Any, whole: Tensor, group: ProcessGroup) -> Tensor:
-        ctx.group = group
-        return group.local_rows(group.exchange.all_reduce(whole))
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _Gather.apply(gradient, ctx.group), None
-
-
-class _Average(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, group: ProcessGroup) -> Tensor:
-        ctx.group = group
-        return group.exchange.all_gather(values).mean(0)  # in one hop: few numbers wait for their journey, not for room
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _Average.apply(gradient, ctx.group), None
+    return _current

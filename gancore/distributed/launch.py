@@ -1,4 +1,4 @@
-"""The processes that share a run, as `torchrun` starts them: who they are, and whether they still agree."""
+"""Joins the processes of a run that torchrun started, and reads the variables that it sets."""
 
 from __future__ import annotations
 
@@ -17,39 +17,49 @@ from gancore.distributed.group import SINGLE_PROCESS, ProcessGroup
 from gancore.distributed.shared_memory import share_memory
 from gancore.errors import UsageError
 
-STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells each process
-PATIENCE = timedelta(minutes=30)  # for a process that draws, measures or saves while the others wait
+TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+GROUP_TIMEOUT = timedelta(minutes=30)  # rank 0 draws, measures and saves while the others wait
 
 
 @cache
 def join(device: str) -> ProcessGroup:
-    """Meet the other processes that torchrun started, to compute on a kind of device; alone where it started none."""
-    if not all(name in os.environ for name in STARTED) or os.environ["WORLD_SIZE"] == "1":
+    """Join the processes that torchrun started and return their group.
+
+    `device` is the type of device that they compute on, such as `cpu`. Returns a group of size 1 if
+    torchrun did not start this process.
+    """
+    started_by_torchrun = all(name in os.environ for name in TORCHRUN_VARIABLES)
+    if not started_by_torchrun or os.environ["WORLD_SIZE"] == "1":
         return SINGLE_PROCESS
     if not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         store, rank, size = next(rendezvous("env://"))
-        # each start has addresses of its own: those of a start before, which the store still holds, lead nowhere
+        # after a restart the store still holds the addresses of the processes before it
         store = PrefixStore(f"start-{restarts()}", store)
-        dist.init_process_group(backend, timeout=PATIENCE, store=store, rank=rank, world_size=size)
+        dist.init_process_group(backend, timeout=GROUP_TIMEOUT, store=store, rank=rank, world_size=size)
         atexit.register(dist.destroy_process_group)
     group = ProcessGroup(dist.get_rank(), dist.get_world_size())
-    neighbours = os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"] and hasattr(socket, "AF_UNIX")
-    return share_memory(group, PATIENCE.total_seconds()) if neighbours and device == "cpu" else group
+    one_machine = os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]
+    if device != "cpu" or not one_machine or not hasattr(socket, "AF_UNIX"):
+        return group
+    return share_memory(group, GROUP_TIMEOUT.total_seconds())
 
 
 def local_rank() -> int:
-    """Number this process among those of its machine."""
+    """Return the number of this process among those of its machine."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def restarts() -> int:
-    """Count how often torchrun started these processes again, after one was lost."""
+    """Return how often torchrun has restarted these processes after losing one."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def expect_shares(batch: int, group: ProcessGroup) -> None:
-    """Raise UsageError for a batch that cannot be shared out evenly."""
+    """Raise UsageError unless a batch divides evenly among the processes."""
     if rest := batch % group.size:
-        what = f"a batch of {batch} cannot be shared out among {group.size} processes"
-        raise UsageError(what, where="--batch", fix=f"--batch {batch + group.size - rest}")
+        raise UsageError(
+            f"a batch of {batch} cannot be shared out among {group.size} processes",
+            where="--batch",
+            fix=f"--batch {batch + group.size - rest}",
+        )

@@ -1,8 +1,8 @@
-"""Processes of one machine that hand each other tensors through memory that all of them see.
+"""Exchanges tensors between the processes of one machine through shared memory.
 
-torch's messages between processes of one machine pass the network's stack and several threads that wait for a core; a
-step of a network with batch norm sends dozens of small ones. Here each process writes into its own place and says so
-on a socket.
+gloo sends tensors through the network stack and several threads, each of which waits for a core.
+One step of a network with batch norm exchanges dozens of small tensors. Here each process writes
+into a buffer that all of them map, and signals on a socket that it has done so.
 """
 
 from __future__ import annotations
@@ -21,110 +21,120 @@ from torch import Tensor
 from gancore.distributed.group import ProcessGroup
 from gancore.errors import PeerError
 
-MEMORY = Path("/dev/shm")  # a folder in memory, on Linux
-PLACE = 1 << 20  # bytes that a process hands over at once: they are read again while they are still in the cache
-SIZE = struct.Struct("q")
+SHM_FOLDER = Path("/dev/shm")  # a file system in memory, on Linux
+BUFFER_BYTES = 1 << 20  # larger tensors go in parts of this size, which still fit into the cache
+SIGNAL = struct.Struct("q")  # the number of bytes written, to notice processes that have diverged
 
 
 class SharedMemory:
-    """Exchange by places in one mapped file, two for each process.
+    """Exchange through one mapped file with two buffers for each process, `[R, 2, bytes]`.
 
-    A process writes, tells the others, and reads when all of them have told it. Then it may use its other place:
-    whoever is told of a second message was read in the first.
+    A process writes into its buffer, signals, and reads the others' buffers after all of them have
+    signalled. The two buffers alternate: a peer's second signal implies that it has read our first
+    buffer, so we may overwrite that one.
     """
 
-    def __init__(self, rank: int, places: Tensor, peers: list[socket.socket]) -> None:
-        self.rank, self.places, self.peers = rank, places, peers
+    def __init__(self, rank: int, buffers: Tensor, peers: list[socket.socket]) -> None:
+        self.rank = rank
+        self.buffers = buffers
+        self.peers = peers
         self.turn = 0
 
     def all_gather(self, values: Tensor) -> Tensor:
         """Return the values of all processes, by rank: `[R, …]`."""
-        found = values.new_empty(len(self.places), *values.shape)
-        rows, step = found.view(len(found), values.numel()), PLACE // values.element_size()
-        for part, own in zip(torch.split(rows, step, dim=1), torch.split(values.flatten(), step), strict=True):
+        found = values.new_empty(len(self.buffers), *values.shape)
+        rows = found.view(len(found), values.numel())
+        step = BUFFER_BYTES // values.element_size()
+        parts = torch.split(rows, step, dim=1)
+        for part, own in zip(parts, torch.split(values.flatten(), step), strict=True):
             part.copy_(self._swap(own))
         return found
 
     def all_reduce(self, values: Tensor) -> Tensor:
-        """Return the sum over all processes, the same bits in each."""
+        """Return the sum over all processes, bit-identical in each."""
         found = torch.empty_like(values, memory_format=torch.contiguous_format)
-        step = PLACE // values.element_size()
-        for part, own in zip(torch.split(found.view(-1), step), torch.split(values.flatten(), step), strict=True):
+        step = BUFFER_BYTES // values.element_size()
+        parts = torch.split(found.view(-1), step)
+        for part, own in zip(parts, torch.split(values.flatten(), step), strict=True):
             torch.sum(self._swap(own), 0, out=part)
         return found
 
     def _swap(self, own: Tensor) -> Tensor:
-        """Return what all processes wrote, `[R, n]`; it lasts until the call after the next."""
+        """Return what all processes wrote, `[R, n]`; valid until the call after the next."""
         self.turn ^= 1
-        ours = self.places[:, self.turn, : own.nbytes].view(own.dtype)
-        ours[self.rank] = own
+        written = self.buffers[:, self.turn, : own.nbytes].view(own.dtype)
+        written[self.rank] = own
+        signal = SIGNAL.pack(own.nbytes)
         try:
             for peer in self.peers:
-                peer.sendall(SIZE.pack(own.nbytes))
-            told = [peer.recv(SIZE.size) for peer in self.peers]
+                peer.sendall(signal)
+            received = [peer.recv(SIGNAL.size) for peer in self.peers]
         except OSError as error:
             raise PeerError.gone(error) from error
-        if b"" in told:
+        if b"" in received:
             raise PeerError.gone("it closed its end")
-        if any(each != SIZE.pack(own.nbytes) for each in told):
+        if any(each != signal for each in received):
             raise PeerError(
-                "the processes of this run no longer do the same", fix="gather and average are for all of them to call"
+                "the processes of this run no longer do the same",
+                fix="call gather and average in every process, or in none",
             )
-        return ours
+        return written
 
 
-def share_memory(group: ProcessGroup, patience: float) -> ProcessGroup:
-    """Let processes of one machine exchange through memory; where one of them cannot, all keep what they have.
+def share_memory(group: ProcessGroup, timeout: float) -> ProcessGroup:
+    """Return the group with an exchange through shared memory.
 
-    None waits for another longer than `patience`, in seconds.
+    Returns it unchanged if one of the processes cannot set that up. `timeout` is how many seconds a
+    process waits for another.
     """
-    folder = group.broadcast_text(_make_places(group.size) if group.is_main else "")
+    folder = group.broadcast_text(_make_buffers(group.size) if group.is_main else "")
     if not folder:
         return group
     try:
         with socket.socket(socket.AF_UNIX) as listener:
-            places = _open_places(Path(folder), group, listener)
-            if group.all_reduce_max(places is None) or places is None:
+            buffers = _open_buffers(Path(folder), group, listener)
+            if group.all_reduce_max(buffers is None) or buffers is None:
                 return group
-            peers = _connect(Path(folder), group, listener, patience)
-            group.all_reduce_max(0)  # all are connected, and nobody needs a name any more
+            peers = _connect(Path(folder), group, listener, timeout)
+            group.all_reduce_max(0)  # wait until all are connected: then the folder may be removed
     finally:
         if group.is_main:
             shutil.rmtree(folder, ignore_errors=True)
-    return evolve(group, exchange=SharedMemory(group.rank, places, peers))
+    return evolve(group, exchange=SharedMemory(group.rank, buffers, peers))
 
 
-def _make_places(size: int) -> str:
-    """Return a new folder with a file of so many processes' places; nothing where there is no room for it."""
+def _make_buffers(size: int) -> str:
+    """Make a folder with the file of the buffers; return '' if there is no room for it."""
     folder = ""
     try:
-        folder = tempfile.mkdtemp(prefix="gan-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
-        Path(folder, "places").write_bytes(bytes(2 * PLACE * size))  # all of it, lest some be missing later
+        folder = tempfile.mkdtemp(prefix="gan-", dir=SHM_FOLDER if os.access(SHM_FOLDER, os.W_OK) else None)
+        # write every byte: a sparse file would end the process later, when memory runs out
+        Path(folder, "buffers").write_bytes(bytes(2 * BUFFER_BYTES * size))
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         return ""
     return folder
 
 
-def _open_places(folder: Path, group: ProcessGroup, listener: socket.socket) -> Tensor | None:
-    """Map the places `[R, 2, bytes]`, and listen under this process's number."""
+def _open_buffers(folder: Path, group: ProcessGroup, listener: socket.socket) -> Tensor | None:
+    """Map the buffers `[R, 2, bytes]` and listen on this rank's socket; None if that fails."""
     try:
         listener.bind(str(folder / str(group.rank)))
         listener.listen(group.size)
-        size = 2 * PLACE * group.size
-        places = torch.from_file(str(folder / "places"), shared=True, size=size, dtype=torch.uint8)
+        size = 2 * BUFFER_BYTES * group.size
+        buffers = torch.from_file(str(folder / "buffers"), shared=True, size=size, dtype=torch.uint8)
     except (OSError, RuntimeError):
         return None
-    return places.view(group.size, 2, PLACE)
+    return buffers.view(group.size, 2, BUFFER_BYTES)
 
 
-def _connect(folder: Path, group: ProcessGroup, listener: socket.socket, patience: float) -> list[socket.socket]:
-    """Reach the processes before this one, and be reached by those after it."""
-    listener.settimeout(patience)
+def _connect(folder: Path, group: ProcessGroup, listener: socket.socket, timeout: float) -> list[socket.socket]:
+    """Connect to the lower ranks and accept the higher ones; return the sockets by rank."""
+    listener.settimeout(timeout)
     peers = [socket.socket(socket.AF_UNIX) for _ in range(group.rank)]
     for rank, peer in enumerate(peers):
         peer.connect(str(folder / str(rank)))
     peers += [listener.accept()[0] for _ in range(group.rank + 1, group.size)]
     for peer in peers:
-        peer.settimeout(patience)
+        peer.settimeout(timeout)
     return peers

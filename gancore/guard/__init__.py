@@ -1,1 +1,1 @@
-"""Checks around the code of plugins: what it returns and what it changes."""
+"""Checks around the code of plugins: what it returns, and what it changes."""

@@ -1,4 +1,4 @@
-"""Whether gradients reach the generator: asked in the first updates of a run, and by the conformance kit."""
+"""Checks that gradients reach the generator, in the first updates of a run."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ import torch
 from attrs import define
 from torch import Tensor
 
-UPDATES = 8  # of the generator without a gradient before a run says so: an untrained critic may give none
+UPDATES_WITHOUT_GRADIENT = 8  # before a run warns: an untrained critic may give none
 
 
 def passes_gradient(images: Tensor, view: Tensor) -> bool:
-    """Whether a view made of images lets a gradient other than 0 pass to them; True where they carry none."""
+    """Return whether a nonzero gradient flows from a critic view back to its images.
+
+    Returns True if the images require no gradient.
+    """
     if not (images.requires_grad and torch.is_grad_enabled()):
         return True
     if not view.requires_grad:
         return False
-    # random directions: a view without its mean has a sum whose gradient is 0
+    # a random direction: for a view with its mean subtracted, the gradient of the sum is 0
     rng = torch.Generator(view.device).manual_seed(0)
-    directions = torch.randn(view.shape, generator=rng, device=view.device, dtype=view.dtype)
-    (gradient,) = torch.autograd.grad(view, images, directions, retain_graph=True, allow_unused=True)
+    direction = torch.randn(view.shape, generator=rng, device=view.device, dtype=view.dtype)
+    (gradient,) = torch.autograd.grad(view, images, direction, retain_graph=True, allow_unused=True)
     return gradient is not None and bool(gradient.any())
 
 
 @define
 class FirstGradients:
-    """Looks at the generator's gradients until one of them is not 0."""
+    """Watches the generator's gradients until one of them is not 0."""
 
-    without: int = 0  # updates of the generator so far, all with a gradient of 0
+    without: int = 0  # updates of the generator so far with a gradient of 0
     over: bool = False
 
     def look(self, figures: Mapping[str, Any]) -> str:
-        """Take the figures of one iteration; return a remark once none of the first UPDATES had a gradient."""
+        """Take the figures of an iteration; return a warning if all first gradients were 0."""
         norm = None if self.over else figures.get("generator/grad_norm")
         if norm is None:
             return ""
@@ -41,7 +44,10 @@ class FirstGradients:
             self.over = True
             return ""
         self.without += 1
-        self.over = self.without == UPDATES
+        self.over = self.without == UPDATES_WITHOUT_GRADIENT
         if not self.over:
             return ""
-        return f"the generator's gradient was exactly 0 in each of its first {UPDATES} updates, so it does not learn"
+        return (
+            "the generator's gradient was exactly 0 in each of its first "
+            f"{UPDATES_WITHOUT_GRADIENT} updates, so it does not learn"
+        )

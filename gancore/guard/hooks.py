@@ -1,4 +1,4 @@
-"""Watches the chosen components' first calls: what they answer, what they write into, what they change around them."""
+"""Checks the first calls of each hook: its result, tensors written to, global settings."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from gancore.guard import results
 from gancore.guard.gradients import passes_gradient
 from gancore.plugins.calling import Component, Hooks, Implementation
 from gancore.plugins.loading import last_line
-from gancore.process.global_state import Settings, put_back, settings, unchanged
+from gancore.process.global_state import ProcessSettings, put_back, settings, unchanged
 from gancore.train.batch import Batch
 from gancore.train.plan import Head, Tail
 
 if TYPE_CHECKING:
     from gancore.recipe.compose import Composition
 
-FEW = 8  # calls of each hook that are watched: enough to see both sides of both updates, too few to be felt
+CHECKED_CALLS = 8  # of each hook: enough for both sides of both updates, too few to cost time
 
-FEW_WITH_GRADIENT = 2  # further calls of a view that are watched, those whose images carry a gradient: it must pass
+CHECKED_WITH_GRADIENT = 2  # calls of critic_view on images that require a gradient
 
 _every_call: ContextVar[bool] = ContextVar("every_call", default=False)
 
@@ -42,12 +42,12 @@ def every_call_watched() -> Iterator[None]:
 
 
 def guarded(composition: Composition) -> Composition:
-    """Return the same composition with its hooks watched."""
+    """Return the same composition with its hooks checked."""
     return evolve(composition, hooks=GuardedHooks(composition.chosen))
 
 
 class GuardedHooks(Hooks):
-    """Hooks of which the first calls are watched, and of which every metrics row asks whether all is as it was."""
+    """Hooks whose first calls are checked, and whose global settings are checked at each row."""
 
     def __init__(self, chosen: Sequence[Component], watch: type[Guarded] | None = None) -> None:
         super().__init__(chosen)
@@ -57,46 +57,63 @@ class GuardedHooks(Hooks):
             hook: tuple(make(each.chosen, each.function, each.wants, self.chosen, always) for each in found)
             for hook, found in self._implementations.items()
         }
-        self._settings: Settings = {}
-        self._shapes: tuple[Shape, Shape] | None = None  # of a sample, and of what the critic is built for
+        self._settings: ProcessSettings = {}
+        # the shape of a sample, and the shape that the critic is built for
+        self._shapes: tuple[Shape, Shape] | None = None
 
     def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
-        """Pass `values` through every component. Raises PluginError for a view of another shape than `critic_shape`."""
+        """Pass `values` through every component.
+
+        Raises PluginError for a critic view of another shape than `critic_shape` returned.
+        """
         answer = super().fold(hook, values, **given)
         if hook == "critic_shape" and not self._adds_to_the_view():
             self._shapes = tuple(values["shape"]), tuple(answer["shape"])
         if hook == "critic_view" and self._shapes is not None:
             plain, wanted = self._shapes
-            if tuple(values["images"].shape[1:]) == plain and tuple(answer["images"].shape[1:]) != wanted:
-                raise self._blame_view(values, given, tuple(answer["images"].shape[1:]), wanted)
+            shape = tuple(values["images"].shape[1:])
+            view_shape = tuple(answer["images"].shape[1:])
+            if shape == plain and view_shape != wanted:
+                raise self._blame_view(values, given, view_shape, wanted)
         return answer
 
     def _adds_to_the_view(self) -> bool:
-        """Whether a component that changes the body's shape also wraps the critic, and so may add to the view there."""
+        """Return whether a component with `critic_shape` also wraps the critic.
+
+        If so, it may change the shape of the view there.
+        """
         wrapping = {each.chosen.name for each in self.implementations("adapt_critic")}
         return any(each.chosen.name in wrapping for each in self.implementations("critic_shape"))
 
     def _blame_view(self, values: dict[str, Any], given: Mapping[str, Any], found: Shape, wanted: Shape) -> PluginError:
-        """Name the last component that changed the shape of the view, or one that expects such a view of others."""
+        """Return the error for a view of the wrong shape.
+
+        It names the last component that changed the shape, or one that expects another shape.
+        """
         changed = None
         for each in self.implementations("critic_view"):
             answer = self.ask(each, "critic_view", {**given, **values})
             if answer is None:
                 continue
-            images = answer[0] if isinstance(answer, tuple) else answer
-            changed = each if images.shape[1:] != values["images"].shape[1:] else changed
-            values = {**values, "images": images, **({"labels": answer[1]} if isinstance(answer, tuple) else {})}
+            if isinstance(answer, tuple):
+                images, labels = answer
+            else:
+                images, labels = answer, values["labels"]
+            if images.shape[1:] != values["images"].shape[1:]:
+                changed = each
+            values = {"images": images, "labels": labels}
         hook = "critic_view" if changed else "critic_shape"
         culprit = changed or self.implementations("critic_shape")[-1]
         return PluginError(
-            f"{culprit.chosen.name}.{hook}{when(given)}: the view is [N, {_sizes(found)}], but the critic is built "
+            f"{culprit.chosen.name}.{hook}{when(given)}: "
+            f"the view is [N, {_sizes(found)}], but the critic is built "
             f"for [N, {_sizes(wanted)}]",
             where=origin(culprit.chosen),
-            fix="let critic_shape return the shape that critic_view gives",
+            fix="let critic_shape return the shape that critic_view returns",
         )
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
-        """Collect every answer that is not None; with each row, check the settings of the process."""
+        """Collect every result that is not None; at each row, check the process settings too."""
         found = super().all(hook, **given)
         if hook == "record":
             self._check_settings(given["row"]["step"])
@@ -107,9 +124,10 @@ class GuardedHooks(Hooks):
             raise PluginError(
                 f"a component changed {' and '.join(changed)} before step {step}",
                 where=", ".join(each.name for each in self.chosen),
-                fix="--debug watches every call, and names the component",
+                fix="--debug checks every call, and names the component",
             )
-        self._settings = self._settings or settings()  # only now: whoever trains sets up signals after the build
+        # read at the first row, not earlier: signal handlers are installed after the build
+        self._settings = self._settings or settings()
 
 
 Shape = tuple[int, ...]
@@ -121,7 +139,10 @@ def _sizes(shape: Shape) -> str:
 
 @frozen(eq=False)
 class Guarded(Implementation):
-    """One component's method, watched at its first calls. Grad mode is put back after every one."""
+    """One component's method with its first calls checked.
+
+    Grad mode is restored after every call.
+    """
 
     everyone: tuple[Component, ...] = field(repr=False)
     always: bool = False
@@ -129,10 +150,10 @@ class Guarded(Implementation):
     calls_with_gradient: Iterator[int] = field(factory=itertools.count, repr=False)
 
     def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
-        """Call the method with what it wants. Raises PluginError, naming component, hook and step, where it fails."""
+        """Call the method. Raises PluginError with component, hook and step if it fails."""
         grad = torch.is_grad_enabled()
         try:
-            if self.always or next(self.calls) < FEW or self.first_with_gradient(hook, given):
+            if self.always or next(self.calls) < CHECKED_CALLS or self.first_with_gradient(hook, given):
                 return self.watched(hook, given)
             return self.function(*self.arguments(given))
         except GanError:
@@ -144,13 +165,16 @@ class Guarded(Implementation):
                 torch.set_grad_enabled(grad)
 
     def first_with_gradient(self, hook: str, given: Mapping[str, Any]) -> bool:
-        """Whether this is one of the first calls of a view on images that carry a gradient, however late it comes."""
+        """Return whether this is one of the first calls of critic_view that need a gradient."""
         if hook != "critic_view" or not given["images"].requires_grad:
             return False
-        return next(self.calls_with_gradient) < FEW_WITH_GRADIENT
+        return next(self.calls_with_gradient) < CHECKED_WITH_GRADIENT
 
     def watched(self, hook: str, given: Mapping[str, Any]) -> Any:
-        """Call the method and compare. Raises PluginError for what it may not do or answer."""
+        """Call the method and check what it did.
+
+        Raises PluginError for what it may not do or return.
+        """
         label, where = f"{self.chosen.name}.{hook}", origin(self.chosen)
         before = list(versions(given))
         with unchanged(label, where):
@@ -161,8 +185,9 @@ class Guarded(Implementation):
                 raise PluginError(what, where=where, fix="work on a copy: x + 1, not x.add_(1)")
         got, want = results.wanted(hook, self.chosen, given, answer)
         if want:
-            what = f"{label}{when(given)} gave {results.shown(got)}, but {want} is wanted"
-            raise PluginError(what, where=where, fix="docs/reference/hooks.md says what each hook answers")
+            gave = results.describe_value(got)
+            what = f"{label}{when(given)} gave {gave}, but {want} is wanted"
+            raise PluginError(what, where=where, fix="see docs/reference/hooks.md for what each hook returns")
         if hook == "critic_view" and answer is not None:
             view = answer[0] if isinstance(answer, tuple) else answer
             if not passes_gradient(given["images"], view):
@@ -172,7 +197,10 @@ class Guarded(Implementation):
         return answer
 
     def blame(self, hook: str, given: Mapping[str, Any], cause: BaseException) -> PluginError:
-        """Name the component whose own code an error came from: a loss may call a network of somebody else's."""
+        """Return the error naming the component whose code failed.
+
+        That may be another one: a loss may call a network of another component.
+        """
         found, line = culprit_of(cause, [self.chosen, *self.everyone])
         culprit = found or self.chosen
         by = "" if culprit is self.chosen else f" of {self.chosen.name}"
@@ -184,23 +212,26 @@ class Guarded(Implementation):
 
 
 def culprit_of(error: BaseException, everyone: Sequence[Component]) -> tuple[Component | None, str]:
-    """Return the first component in whose own code an error came up, and the line; (None, "") where in nobody's."""
+    """Return the first component whose code raised the error, and the line; (None, "") if none."""
     line = last_line(error, {module_of(each.component) for each in everyone})
     lines = ((each, last_line(error, {module_of(each.component)})) for each in everyone)
     return next((each for each, own in lines if line and own == line), None), line
 
 
 def when(given: Mapping[str, Any]) -> str:
-    """Say at which step a hook is called, as far as what it is given tells."""
-    holder = next((given[name] for name in ("progress", "batch") if name in given), None)
-    step = given.get(
-        "step", given.get("row", {}).get("step", getattr(getattr(holder, "update_id", holder), "step", None))
-    )
+    """Return e.g. `, step 5`, if the arguments of a hook contain the step."""
+    if "step" in given:
+        step = given["step"]
+    elif "row" in given:
+        step = given["row"].get("step")
+    else:
+        holder = given.get("progress", given.get("batch"))
+        step = getattr(getattr(holder, "update_id", holder), "step", None)
     return "" if step is None else f", step {step}"
 
 
 def origin(chosen: Component) -> str:
-    """Say where a component comes from: distribution and version, or how it was chosen."""
+    """Return a component's distribution and version, or how it was chosen."""
     return f"{chosen.distribution} {chosen.version}" if chosen.distribution else chosen.chosen_by
 
 
@@ -210,7 +241,7 @@ def module_of(component: Any) -> str:
 
 
 def versions(given: Mapping[str, Any]) -> Iterator[tuple[str, Tensor, int]]:
-    """Yield every tensor that a hook is handed and may not write into, with the count of writes so far."""
+    """Yield each tensor that a hook receives and may not change, with its version counter."""
     found = {name: value for name, value in given.items() if isinstance(value, Tensor)}
     if isinstance(batch := given.get("batch"), Batch):
         for label, side in batch.sides.items():
@@ -221,23 +252,35 @@ def versions(given: Mapping[str, Any]) -> Iterator[tuple[str, Tensor, int]]:
 
 
 def watch_networks(hook: str, label: str, where: str, given: Mapping[str, Any], answer: Any) -> None:
-    """Check what the networks among an answer return when they are first called."""
+    """Check the output of the networks in a result when they are first called."""
     if hook in results.NETWORKS and answer is not None:
         _watch_once(answer, results.NETWORKS[hook], f"the network of {label}", where, given)
     if hook == "extend_critic" and answer is not None:
         for part in answer if isinstance(answer, Sequence) else (answer,):
             if not isinstance(part, Tail | Head):
-                what = f"{label} gave {results.shown(part)}, but a Tail or a Head is wanted"
+                gave = results.describe_value(part)
+                what = f"{label} gave {gave}, but a Tail or a Head is wanted"
                 raise PluginError(what, where=where, fix="Tail(module, added=k) or Head(name, module)")
-            _watch_once(part.module, results.tail_or_head(part), f"the {type(part).__name__} of {label}", where, given)
+            _watch_once(
+                part.module,
+                results.tail_or_head(part),
+                f"the {type(part).__name__} of {label}",
+                where,
+                given,
+            )
 
 
 def _watch_once(net: nn.Module, check: results.Check, label: str, where: str, given: Mapping[str, Any]) -> None:
     def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         handle.remove()
         if inputs and (want := check(given, inputs, output)):
-            shapes = " and ".join(results.shown(each) for each in inputs if isinstance(each, Tensor))
-            what = f"{label} made {results.shown(output)} of {shapes}, but {want} is wanted"
-            raise PluginError(what, where=where, fix="docs/reference/hooks.md says what each network maps to what")
+            shapes = " and ".join(results.describe_value(each) for each in inputs if isinstance(each, Tensor))
+            made = results.describe_value(output)
+            what = f"{label} made {made} of {shapes}, but {want} is wanted"
+            raise PluginError(
+                what,
+                where=where,
+                fix="see docs/reference/hooks.md for the inputs and outputs of each network",
+            )
 
     handle = net.register_forward_hook(look)

@@ -1,4 +1,4 @@
-"""What hooks may answer and what networks may return: each check says what is wanted where it is not what came."""
+"""Checks what hooks return and what networks output; each check describes what is expected."""
 
 from __future__ import annotations
 
@@ -16,18 +16,28 @@ from gancore.train.plan import Head, Tail
 if TYPE_CHECKING:
     from gancore.plugins.calling import Component
 
-Given = Mapping[str, Any]
+HookArguments = Mapping[str, Any]
 
-MODULE, COUNT, MAPPING, TEXT = "a torch module", "a whole number", "a dict", "a text"
+MODULE = "a torch module"
+COUNT = "a whole number"
+MAPPING = "a dict"
+TEXT = "a text"
 
-# what each hook's answer must be at least; hooks that answer nothing, or whose answer the core checks, are left out
-KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+# the type that each hook must return; hooks that return nothing, or whose result the core checks
+# elsewhere, are left out
+RESULT_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "recognizes": (int, COUNT),
     "latent_width": (int, COUNT),
     "generator_inputs": (int, COUNT),
     "critic_shape": (tuple, "a shape (a tuple)"),
-    **dict.fromkeys(("make_generator", "make_critic", "make_score", "make_norm", "make_upsample"), (nn.Module, MODULE)),
-    **dict.fromkeys(("adapt_generator", "adapt_critic", "sampling_generator"), (nn.Module, MODULE)),
+    "make_generator": (nn.Module, MODULE),
+    "make_critic": (nn.Module, MODULE),
+    "make_score": (nn.Module, MODULE),
+    "make_norm": (nn.Module, MODULE),
+    "make_upsample": (nn.Module, MODULE),
+    "adapt_generator": (nn.Module, MODULE),
+    "adapt_critic": (nn.Module, MODULE),
+    "sampling_generator": (nn.Module, MODULE),
     "extend_critic": ((Tail, Head, Sequence), "a Tail, a Head or a list of them"),
     "extend_player": (Mapping, "a dict of torch modules"),
     "make_optimizer": (torch.optim.Optimizer, "a torch optimiser"),
@@ -38,10 +48,11 @@ KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
 }
 
 
-def shown(thing: Any) -> str:
-    """Describe what came in a few words: of a tensor its type and shape."""
+def describe_value(thing: Any) -> str:
+    """Describe a value briefly: of a tensor its dtype and shape."""
     if isinstance(thing, Mapping):
-        return "{" + ", ".join(f"{name!r}: {shown(each)}" for name, each in thing.items()) + "}"
+        items = [f"{name!r}: {describe_value(each)}" for name, each in thing.items()]
+        return f"{{{', '.join(items)}}}"
     if not isinstance(thing, Tensor):
         return reprlib.repr(thing)
     place = "" if thing.device.type == "cpu" else f" on {thing.device}"
@@ -49,7 +60,10 @@ def shown(thing: Any) -> str:
 
 
 def _expect(thing: Any, shape: Sequence[int], dtype: torch.dtype | None = None) -> str:
-    """Say what is wanted unless a thing is a tensor of this shape and type; -1 stands for any size, None for floats."""
+    """Return '' if a value is a tensor of this shape and dtype, else describe what is expected.
+
+    A size of -1 means any size; a dtype of None means any floating point type.
+    """
     kind = "floating point" if dtype is None else str(dtype).removeprefix("torch.")
     if isinstance(thing, Tensor) and len(shape) == thing.dim():
         fits = all(want in (-1, size) for want, size in zip(shape, thing.shape, strict=True))
@@ -59,19 +73,22 @@ def _expect(thing: Any, shape: Sequence[int], dtype: torch.dtype | None = None) 
     return f"a tensor of {kind} [{sizes}]"
 
 
-def wanted(hook: str, chosen: Component, given: Given, answer: Any) -> tuple[Any, str]:
-    """Return the part of an answer that is wrong and what is wanted instead; an empty text where all is well."""
+def wanted(hook: str, chosen: Component, given: HookArguments, answer: Any) -> tuple[Any, str]:
+    """Return the part of a result that is wrong and what is expected; '' if all is well."""
     if hook in ("critic_terms", "generator_terms"):
         return _wanted_terms(hook, chosen, given, answer)
     if answer is None:
         return None, ""
-    if hook in KINDS and (not isinstance(answer, KINDS[hook][0]) or (KINDS[hook][1] == COUNT and answer is True)):
-        return answer, KINDS[hook][1]
-    form = FORMS.get(hook)
-    return answer, form(chosen, given, answer) if form else ""
+    if hook in RESULT_TYPES:
+        types, expected = RESULT_TYPES[hook]
+        # True is an instance of int
+        if not isinstance(answer, types) or (expected == COUNT and answer is True):
+            return answer, expected
+    check = RESULT_CHECKS.get(hook)
+    return answer, check(chosen, given, answer) if check else ""
 
 
-def _wanted_terms(hook: str, chosen: Component, given: Given, answer: Any) -> tuple[Any, str]:
+def _wanted_terms(hook: str, chosen: Component, given: HookArguments, answer: Any) -> tuple[Any, str]:
     scalar = "{name: scalar tensor}"
     if answer is None or (isinstance(answer, Mapping) and not answer):
         return answer, scalar if chosen.kind == "loss" else ""
@@ -88,21 +105,21 @@ def _wanted_terms(hook: str, chosen: Component, given: Given, answer: Any) -> tu
     return answer, ""
 
 
-def _latents(chosen: Component, given: Given, answer: Any) -> str:
+def _latents(chosen: Component, given: HookArguments, answer: Any) -> str:
     columns = given["plan"].latent_slices.get(chosen.name)
     width = -1 if columns is None else columns.stop - columns.start
     return _expect(answer, (given["n"], width), torch.float32)
 
 
-def _labels(chosen: Component, given: Given, answer: Any) -> str:
+def _labels(chosen: Component, given: HookArguments, answer: Any) -> str:
     return _expect(answer, (given["n"], len(given["plan"].label_sets)), torch.int64)
 
 
-def _like(name: str) -> Callable[[Component, Given, Any], str]:
+def _like(name: str) -> Callable[[Component, HookArguments, Any], str]:
     return lambda chosen, given, answer: _expect(answer, given[name].shape, given[name].dtype)
 
 
-def _view(chosen: Component, given: Given, answer: Any) -> str:
+def _view(chosen: Component, given: HookArguments, answer: Any) -> str:
     images, labels = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
     if not (isinstance(images, Tensor) and images.is_floating_point() and images.dim() > 1):
         return "a tensor of floating point [N, *shape], or a tuple (images, labels)"
@@ -110,19 +127,19 @@ def _view(chosen: Component, given: Given, answer: Any) -> str:
     return wanted and f"{wanted} as labels of {len(images)} images"
 
 
-def _tuple(*names: str) -> Callable[[Component, Given, Any], str]:
-    def form(chosen: Component, given: Given, answer: Any) -> str:
+def _tuple(*names: str) -> Callable[[Component, HookArguments, Any], str]:
+    def form(chosen: Component, given: HookArguments, answer: Any) -> str:
         if not isinstance(answer, tuple) or len(answer) != len(names):
             return f"a tuple ({', '.join(names)})"
         for name, each in zip(names, answer, strict=True):
             if text := _expect(each, (-1, *given[name].shape[1:]), given[name].dtype):
-                return f"{text} as {name}, not {shown(each)}"
+                return f"{text} as {name}, not {describe_value(each)}"
         return ""
 
     return form
 
 
-FORMS: dict[str, Callable[[Component, Given, Any], str]] = {
+RESULT_CHECKS: dict[str, Callable[[Component, HookArguments, Any], str]] = {
     "draw_latent": _latents,
     "draw_labels": _labels,
     "critic_targets": _like("targets"),
@@ -133,34 +150,34 @@ FORMS: dict[str, Callable[[Component, Given, Any], str]] = {
 }
 
 
-# ── what the networks return, at their first call ─────────────────────────────────────────────────────────────
+# ── what networks output, at their first call ─────────────────────────────────────────────────────
 
-Check = Callable[[Given, tuple[Any, ...], Any], str]
+Check = Callable[[HookArguments, tuple[Any, ...], Any], str]
 
 
-def _samples(given: Given, inputs: tuple[Any, ...], output: Any) -> str:
+def _samples(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
     return _expect(as_sample(output).images, (len(inputs[0]), *given["plan"].shape))
 
 
-def _features(given: Given, inputs: tuple[Any, ...], output: Any) -> str:
+def _features(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
     fits = isinstance(output, Tensor) and output.is_floating_point() and output.dim() > 1
     return "" if fits and len(output) == len(inputs[0]) else f"features [{len(inputs[0])}, …] of floating point"
 
 
-def _score(given: Given, inputs: tuple[Any, ...], output: Any) -> str:
+def _score(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
     return _expect(output, (len(inputs[0]), 1))
 
 
-def _same_shape(given: Given, inputs: tuple[Any, ...], output: Any) -> str:
+def _same_shape(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
     return _expect(output, inputs[0].shape)
 
 
-def _doubled(given: Given, inputs: tuple[Any, ...], output: Any) -> str:
+def _doubled(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
     n, _, height, width = inputs[0].shape
     return _expect(output, (n, given["channels_out"], 2 * height, 2 * width))
 
 
-def _judgement(given: Given, inputs: tuple[Any, ...], output: Any) -> str:
+def _critic_output(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
     return _expect(output.score, (-1,)) if isinstance(output, CriticOutput) else "a gancore CriticOutput"
 
 
@@ -171,14 +188,14 @@ NETWORKS: dict[str, Check] = {
     "make_score": _score,
     "make_norm": _same_shape,
     "make_upsample": _doubled,
-    "adapt_critic": _judgement,
+    "adapt_critic": _critic_output,
 }
 
 
 def tail_or_head(part: Tail | Head) -> Check:
-    """Return the check of one part of the critic."""
+    """Return the check for a tail or head of the critic."""
 
-    def check(given: Given, inputs: tuple[Any, ...], output: Any) -> str:
+    def check(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
         n, features = inputs[0].shape
         if isinstance(part, Tail):
             return _expect(output, (n, features + part.added))

@@ -1,1 +1,1 @@
-"""The machine: devices, memory formats, start-up time."""
+"""The machine: its devices, memory formats and start-up."""

@@ -50,39 +50,39 @@ WITHOUT = "without"
 
 # In the order of the flags. Components are called in this order too.
 _TABLE = (
-    Slot("data", help="Data set by name, or a path to files of your own."),
-    Slot("gen", word="generator", to_train=True, to_sample=True, help="Generator."),
-    Slot("critic", to_train=True, help="Critic."),
-    Slot("upsample", word="upsampler", to_sample=True, help="How the generator doubles its maps."),
-    Slot("gen-norm", "norm", role="generator", to_sample=True, help="Norm of the generator."),
-    Slot("critic-norm", "norm", role="critic", help="Norm of the critic."),
-    Slot("loss", to_train=True, help="Loss."),
+    Slot("data", help="Data set, by name, or the path of your own files."),
+    Slot("gen", word="generator", to_train=True, to_sample=True, help="Generator network."),
+    Slot("critic", to_train=True, help="Critic network (the discriminator)."),
+    Slot("upsample", word="upsampler", to_sample=True, help="How the generator doubles the size of its feature maps."),
+    Slot("gen-norm", "norm", role="generator", to_sample=True, help="Normalization layers of the generator."),
+    Slot("critic-norm", "norm", role="critic", help="Normalization layers of the critic."),
+    Slot("loss", to_train=True, help="Loss of both players."),
     Slot(
         "gen-optim", "optim", role="generator", word="optimizer", to_train=True,
-        help="Optimiser of the generator.",
+        help="Optimizer of the generator.",
     ),
     Slot(
         "critic-optim", "optim", role="critic", word="optimizer", to_train=True,
-        help="Optimiser of the critic.",
+        help="Optimizer of the critic.",
     ),
-    Slot("schedule", to_train=True, help="Which player is updated when."),
-    Slot("latent", to_train=True, to_sample=True, help="Distribution of the latent."),
-    Slot("init", word="initializer", help="Initial weights."),
-    Slot("norm", fills=("gen-norm", "critic-norm"), help="Norm of both players."),
-    Slot("optim", fills=("gen-optim", "critic-optim"), help="Optimiser of both players."),
+    Slot("schedule", to_train=True, help="When the generator and when the critic is updated."),
+    Slot("latent", to_train=True, to_sample=True, help="Distribution of the generator's random inputs."),
+    Slot("init", word="initializer", help="Distribution of the initial weights."),
+    Slot("norm", fills=("gen-norm", "critic-norm"), help="Normalization layers of both players."),
+    Slot("optim", fills=("gen-optim", "critic-optim"), help="Optimizer of both players."),
     Slot(
         "cond", word="conditioning", several=True,
-        help="Conditioning on labels; repeat for several.",
+        help="Conditioning on labels. Repeatable.",
     ),
     Slot(
         "reg", word="regularizer", several=True,
-        help="Regularizer or trick, by name or ./file.py; repeat for several.",
+        help="Regularizer or training trick, by name or ./file.py. Repeatable.",
     ),
-    Slot("metric", several=True, help="Metric; repeat for several."),
-    Slot("track", word="tracker", several=True, help="Tracker or picture; repeat for several."),
+    Slot("metric", several=True, help="Metric to log. Repeatable."),
+    Slot("track", word="tracker", several=True, help="Logger or extra picture. Repeatable."),
     Slot(
         WITHOUT, several=True,
-        help="Leave out a component that a recipe or a default chooses.",
+        help="Leave out a component that a recipe or another component selects. Repeatable.",
     ),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a whole process shares, and what no plugin may change for the others: compared around the plugin's own code."""
+"""Detects when a plugin changes settings of the whole process, such as torch's default dtype."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ import torch
 from gancore.errors import PluginError, clean
 from gancore.process.standard_streams import write_line
 
-PATIENCE = 2.0  # seconds an import may take before we say what is waited for
+SLOW_IMPORT = 2.0  # seconds until a message says which plugin is being imported
 
-Settings = Mapping[str, Any]
+ProcessSettings = Mapping[str, Any]
 
 HANDLERS = "the signal handlers"
+WATCHED_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGCHLD", "SIGPIPE")
 
 
 def _write_device(device: torch.device) -> None:
@@ -34,18 +35,22 @@ def _write_benchmark(on: bool) -> None:
 
 
 def _handlers() -> dict[int, Any]:
-    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGCHLD", "SIGPIPE")
-    return {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names if hasattr(signal, name)}
+    numbers = [getattr(signal, name) for name in WATCHED_SIGNALS if hasattr(signal, name)]
+    return {number: signal.getsignal(number) for number in numbers}
 
 
 def _swapped(before: Mapping[int, Any], now: Mapping[int, Any]) -> bool:
-    """Whether somebody else's handler came in; ours goes by itself, when the first Ctrl-C was heard."""
+    """Return whether a foreign signal handler was installed.
+
+    Our own handler resets itself after the first Ctrl-C, which is no change by a plugin.
+    """
     plain = (signal.SIG_DFL, signal.default_int_handler)
-    return any(
-        now[number] is not handler
-        and not (getattr(handler, "__module__", "").startswith("gancore.") and now[number] in plain)
-        for number, handler in before.items()
-    )
+    for number, handler in before.items():
+        ours = getattr(handler, "__module__", "").startswith("gancore.")
+        reset = ours and now[number] in plain
+        if now[number] is not handler and not reset:
+            return True
+    return False
 
 
 def _write_handlers(handlers: Mapping[int, Any]) -> None:
@@ -62,7 +67,10 @@ ACCESS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
         torch.are_deterministic_algorithms_enabled,
         torch.use_deterministic_algorithms,
     ),
-    "the precision of torch's products": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "the precision of torch's matmuls": (
+        torch.get_float32_matmul_precision,
+        torch.set_float32_matmul_precision,
+    ),
     "cuDNN's benchmark mode": (lambda: torch.backends.cudnn.benchmark, _write_benchmark),
     "the locale": (
         lambda: locale.setlocale(locale.LC_ALL),
@@ -72,24 +80,32 @@ ACCESS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 }
 
 
-def settings() -> Settings:
-    """Read everything that a plugin may not change."""
+def settings() -> ProcessSettings:
+    """Return the settings of the process that a plugin may not change."""
     return {name: read() for name, (read, _) in ACCESS.items()}
 
 
-def put_back(before: Settings) -> list[str]:
-    """Set everything to what it was; say what had changed."""
+def put_back(before: ProcessSettings) -> list[str]:
+    """Restore the settings; describe each that had changed."""
     now = settings()
-    swapped = _swapped(before[HANDLERS], now[HANDLERS])
-    changed = [name for name, value in before.items() if (swapped if name == HANDLERS else now[name] != value)]
-    for name in changed:
-        ACCESS[name][1](before[name])
-    return [name if name == HANDLERS else f"{name} from {before[name]} to {now[name]}" for name in changed]
+    changed = []
+    if _swapped(before[HANDLERS], now[HANDLERS]):
+        _write_handlers(before[HANDLERS])
+        changed.append(HANDLERS)
+    for name, value in before.items():
+        if name != HANDLERS and now[name] != value:
+            _, write = ACCESS[name]
+            write(value)
+            changed.append(f"{name} from {value} to {now[name]}")
+    return changed
 
 
 @contextmanager
 def unchanged(label: str, where: str) -> Iterator[None]:
-    """Refuse what changes the settings of the process, once they are put back. Raises PluginError."""
+    """Restore the settings of the process after the block.
+
+    Raises PluginError if it changed them.
+    """
     before = settings()
     changed: list[str] = []
     try:
@@ -100,14 +116,15 @@ def unchanged(label: str, where: str) -> Iterator[None]:
         raise PluginError(
             f"{label} changes {' and '.join(changed)}",
             where=where,
-            fix="a plugin may not change what all others rely on; give dtype, device and such to each call",
+            fix="pass dtype, device and the like to each call; these settings affect every plugin",
         )
 
 
 @contextmanager
 def same_numbers() -> Iterator[None]:
-    """Put the global random numbers of torch (CPU), Python and NumPy back, and torch's grad mode."""
-    state, numpy = random.getstate(), sys.modules.get("numpy")
+    """Restore the global random states of torch (CPU), Python and NumPy, and torch's grad mode."""
+    state = random.getstate()
+    numpy = sys.modules.get("numpy")
     numbers = numpy.random.get_state() if numpy else None
     with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(torch.is_grad_enabled()):
         try:
@@ -120,13 +137,14 @@ def same_numbers() -> Iterator[None]:
 
 @contextmanager
 def importing(name: str, origin: str) -> Iterator[None]:
-    """Surround the import of a plugin: what it prints goes to stderr under its name, and it changes nothing for others.
+    """Guard the import of a plugin: print its output under its name, and restore settings.
 
-    Filters of warnings are put back without a word: libraries that plugins import set them all the time.
-    Raises PluginError naming what it changed.
+    Raises PluginError with the settings that it changed. Warning filters are restored without an
+    error, because many libraries set them when they are imported.
     """
-    console, said = sys.stderr, io.StringIO()
-    waiting = threading.Timer(PATIENCE, lambda: _write(console, f"importing {name} …"))
+    console = sys.stderr
+    said = io.StringIO()
+    waiting = threading.Timer(SLOW_IMPORT, lambda: _write_to(console, f"importing {name} …"))
     waiting.daemon = True
     waiting.start()
     try:
@@ -141,9 +159,9 @@ def importing(name: str, origin: str) -> Iterator[None]:
     finally:
         waiting.cancel()
         for line in said.getvalue().splitlines():
-            _write(console, f"{name}: {clean(line)}")
+            _write_to(console, f"{name}: {clean(line)}")
 
 
-def _write(console: Any, text: str) -> None:
-    if console is not None:  # as pythonw has it
+def _write_to(console: Any, text: str) -> None:
+    if console is not None:  # under pythonw
         write_line(text, console)

@@ -1,4 +1,4 @@
-"""The three standard streams of a process, any of which may be closed, broken, or missing."""
+"""Keeps the standard streams of a process usable if they are closed, broken or missing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, TextIO
 
 
 def write_line(text: str, stream: Any = None) -> None:
-    """Write one line to `stream`, or stderr; one that is missing, closed or broken is no reason to stop."""
+    """Write one line to `stream`, or to stderr; drop it if the stream is closed or missing."""
     stream = sys.stderr if stream is None else stream
-    if stream is None:  # as pythonw has it
+    if stream is None:  # under pythonw
         return
     with contextlib.suppress(OSError, ValueError):
         stream.write(f"{text}\n")
@@ -19,22 +19,23 @@ def write_line(text: str, stream: Any = None) -> None:
 
 
 def keep_streams() -> None:
-    """Give this process three standard streams that can be used, and a stderr that never raises.
+    """Make the three standard streams usable, and let errors of stderr be dropped.
 
-    Where a descriptor is closed, as by `2>&-`, the next file that is opened would get its number, and what a library
-    writes to stderr would go into that file, a checkpoint say. So the null device takes the place. To be called first.
+    If a descriptor is closed, as after `2>&-`, the next file that is opened gets its number, and
+    what a library writes to stderr ends up in that file, e.g. a checkpoint. So this opens the null
+    device in its place. Call it before anything else opens a file.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         _fill(number)
         if getattr(sys, name) is None:
             stream = open(number, "w" if number else "r", errors="backslashreplace", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
-    if not isinstance(sys.stderr, Lasting):
-        sys.stderr = Lasting(sys.stderr)
+    if not isinstance(sys.stderr, UnfailingStream):
+        sys.stderr = UnfailingStream(sys.stderr)
 
 
 def _fill(number: int) -> None:
-    """Open the null device under a descriptor's number where that is closed."""
+    """Open the null device under a descriptor's number if that is closed."""
     try:
         os.fstat(number)
     except OSError:
@@ -42,17 +43,17 @@ def _fill(number: int) -> None:
         if null != number:
             os.dup2(null, number)
             os.close(null)
-        os.set_inheritable(number, True)  # processes that this one starts need all three too
+        os.set_inheritable(number, True)  # child processes need all three too
 
 
-class Lasting:
-    """A text stream whose errors are dropped: its reader may close the pipe, or its disk be full."""
+class UnfailingStream:
+    """A text stream that drops errors: the pipe's reader may go away, or the disk fill up."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write text; drop it where that fails."""
+        """Write text, or drop it if that fails."""
         try:
             self._stream.write(text)
         except (OSError, ValueError):
@@ -60,24 +61,24 @@ class Lasting:
         return len(text)
 
     def writelines(self, lines: Any) -> None:
-        """Write lines; drop them where that fails."""
+        """Write lines, or drop them if that fails."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        """Write what waits; drop it where that fails."""
+        """Flush the buffer, or drop it if that fails."""
         try:
             self._stream.flush()
         except (OSError, ValueError):
             silence(self._stream)
 
     def __getattr__(self, name: str) -> Any:
-        """Be the stream itself in everything else."""
+        """Delegate everything else to the stream."""
         return getattr(self._stream, name)
 
 
 def silence(stream: Any) -> None:
-    """Point a broken stream at the null device, so that what waits in it can be written when the process ends."""
+    """Point a broken stream at the null device, so that flushing it at exit does not fail."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

@@ -27,11 +27,11 @@ class Settings:
         0,
         resumable=True,
         ge=0,
-        help="passes over the data; when above 0 it sets the length instead of steps",
+        help="passes over the data; above 0, this replaces --steps",
     )
-    batch: int = option(64, ge=1, help="samples of each side in one update")
+    batch: int = option(64, ge=1, help="real samples, and as many fakes, in one update")
     size: str | None = option(None, help="image size in pixels, N or HxW; none keeps the data's own")
-    seed: int = option(0, ge=0, help="every random number of the run follows from it")
+    seed: int = option(0, ge=0, help="seed of all random numbers of the run")
     device: str = option("auto", resumable=True, help="auto, cpu, cuda or cuda:N")
     precision: str = option(
         "fp32",
@@ -41,12 +41,12 @@ class Settings:
     compile: str = option(
         "none",
         choices=("none", "default", "reduce-overhead", "max-autotune"),
-        help="mode of torch.compile; takes minutes, and pays on a GPU if anywhere",
+        help="mode of torch.compile; compiling takes minutes, and helps on a GPU if at all",
     )
     channels_last: str = option(
         "auto",
         choices=("auto", "true", "false"),
-        help="layout of images in memory; auto where it was measured to pay",
+        help="channels-last memory format; auto uses it where it was measured to be faster",
     )
     log_every: int = option(10, resumable=True, ge=1, help="steps between rows of the metrics log")
     sample_every: int = option(
@@ -59,22 +59,22 @@ class Settings:
         0,
         resumable=True,
         ge=0,
-        help="epochs between sample grids; when above 0 it replaces sample-every",
+        help="epochs between sample grids; above 0, this replaces --sample-every",
     )
     save_every: int = option(200, resumable=True, ge=1, help="steps between checkpoints")
-    force: bool = option(False, help="true runs a composition although its rules refuse it")
+    force: bool = option(False, help="run a composition even if the rules of its components forbid it")
     rollbacks: int = option(
         0,
         resumable=True,
         ge=0,
-        help="how often to go back and draw other random numbers where numbers are not finite",
+        help="times to return to the last checkpoint, with other random numbers, after a nan or infinity",
     )
     keep: int = option(3, resumable=True, ge=1, help="how many of the newest checkpoints to keep")
     keep_every: int = option(
         0,
         resumable=True,
         ge=0,
-        help="keep the first checkpoint of each N steps for good; 0 keeps none",
+        help="keep one checkpoint every N steps for good; 0 keeps none",
     )
 
     @property

@@ -11,6 +11,7 @@ from typing import Self
 
 from gancore.errors import clean
 from gancore.process.standard_streams import write_line
+from gancore.progressbar import duration
 from gancore.run.directory import Row
 from gancore.run.rows import Step
 
@@ -34,13 +35,6 @@ def summary(row: Row) -> str:
 def speed(images: float) -> str:
     """Write a speed in images per second, with a decimal place where it is slow."""
     return f"{images:.0f} images/s" if images >= 10 else f"{images:.1f} images/s"
-
-
-def duration(seconds: float) -> str:
-    """Write a duration as mm:ss, or h:mm:ss from an hour on."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
 class Display:

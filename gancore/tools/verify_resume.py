@@ -25,7 +25,7 @@ from gancore.run.checkpoint import reader, verified, writer
 from gancore.run.directory import Row, rows_in
 from gancore.run.loop import Run
 from gancore.run.rows import Step
-from gancore.tools.sweep import end_with_parent, train
+from gancore.tools.sweep.worker import start_worker, train_trial
 
 CLOCK = {"seconds", "images_per_second"}  # the only figures of a row that may differ
 PICTURES = (".png", ".svg", ".gif")
@@ -105,13 +105,13 @@ def _go_on(folder: Path, recipe: Mapping[str, Any]) -> str:
     alike = (os.getpid(), torch.get_num_threads())
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_settle, initargs=alike) as pool:
         try:
-            return pool.submit(train, str(folder), recipe).result()
+            return pool.submit(train_trial, str(folder), recipe).result()
         except BrokenProcessPool as error:
             return str(error)
 
 
 def _settle(parent: int, threads: int) -> None:
-    end_with_parent(parent)
+    start_worker(parent)
     torch.set_num_threads(threads)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gancore.distributed.group import gather
+from gancore.distributed.collectives import gather
 from gancore.train.batch import Fakes, UpdateId, as_sample, pass_seed
 from gancore.train.context import Reals, TrainingContext
 from gancore.train.latents import draw_latent

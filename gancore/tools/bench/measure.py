@@ -25,8 +25,8 @@ from gancore.hardware.device import (
     processor_name,
     saves_time,
 )
-from gancore.hardware.layout import WORTHWHILE
-from gancore.hardware.memory import memory_of, peak_memory
+from gancore.hardware.layout import CHANNELS_LAST_FROM
+from gancore.hardware.memory import peak_memory
 from gancore.plugins.calling import Component
 from gancore.plugins.component import SPECS
 from gancore.plugins.slots import ROLES, SEVERAL
@@ -35,6 +35,7 @@ from gancore.recipe.toml import layer_of
 from gancore.run import previous_session
 from gancore.run.metrics_log import numbers
 from gancore.run.session import open_data_of, prepare
+from gancore.tools.bench.memory import memory_of
 from gancore.tools.bench.stopwatch import (  # fmt: skip
     BACKWARD,
     CHECK,
@@ -389,8 +390,8 @@ def limits_of_runtime(training: Training, about: Mapping[str, Any]) -> Iterator[
         return
     if about["threads"] < about["cores"]:
         yield f"{about['threads']} of {about['cores']} cores compute: OMP_NUM_THREADS says how many"
-    if not runtime.channels_last and convolves(training) and about["batch"] < WORTHWHILE:
-        yield (f"a batch below {WORTHWHILE} has its channels first; from there on channels last was measured to pay")
+    if not runtime.channels_last and convolves(training) and about["batch"] < CHANNELS_LAST_FROM:
+        yield (f"batches below {CHANNELS_LAST_FROM} use channels first; larger ones are faster with channels last")
     yield from precision_note(runtime)
     if runtime.precision == "fp32" and saves_time("bf16"):
         yield "this processor multiplies faster in half precision: --precision bf16"

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from attrs import define, evolve, field, frozen
 
-from gancore.guard.hooks import FEW, Guarded, GuardedHooks
+from gancore.guard.hooks import CHECKED_CALLS, Guarded, GuardedHooks
 from gancore.plugins.calling import Component, Implementation
 from gancore.plugins.slots import ROLES
 from gancore.run.finite import check_finite
@@ -141,7 +141,7 @@ class SettledHooks(GuardedHooks):
 
 def settled(each: Implementation) -> Implementation:
     """Return a method whose first calls count as watched."""
-    return evolve(each, calls=itertools.count(FEW)) if isinstance(each, Guarded) else each
+    return evolve(each, calls=itertools.count(CHECKED_CALLS)) if isinstance(each, Guarded) else each
 
 
 @frozen(eq=False)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
-from gancore import component, gather, hookimpl, option, peers
+from gancore import average, component, gather, hookimpl, option, peers
 
 
 class BatchNormalization(nn.BatchNorm2d):
@@ -78,7 +78,7 @@ class Shared(Function):
         # γ/σ·(g - mean of g - x̂·mean of g·x̂), the means over the whole batch: both are sums that γ and β need too
         given = gradient, maps, weight, mean, spread, None, None, False, ctx.eps, (False, True, True)
         _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(*given)
-        both = ctx.peers.average(torch.stack([of_bias, of_weight])) * (len(mean) / maps.numel())
+        both = average(torch.stack([of_bias, of_weight]), ctx.peers) * (len(mean) / maps.numel())
         scale = (spread + ctx.eps).rsqrt()
         slope = -weight * scale.square() * both[1]
         level = -weight * scale * both[0] - slope * mean
