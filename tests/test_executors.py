@@ -11,7 +11,6 @@ from published import Shelf
 from gancore import GanError, PluginError, UsageError
 from gancore.cli import executors
 from gancore.recipe.toml import Layer, layer_of
-from gancore.run import loop
 from gancore.run.loop import Run
 from gancore.tools import sweep
 
@@ -214,7 +213,7 @@ def test_runs_that_share_a_process_are_trained_one_after_another(trials, monkeyp
             return done
 
     under_way, together = [], []
-    monkeypatch.setattr(loop, "Run", Watched)
+    monkeypatch.setattr(sweep, "Run", Watched)
     with ThreadPoolExecutor(3) as engine:
         assert [told for _, told in sweep.train_all(trials, engine, jobs=3)] == [""] * 4
     assert together == [1, 1, 1, 1]
