@@ -44,7 +44,7 @@ class ExperienceReplay:
     extra_after: int = option(
         195,
         ge=1,
-        help="fakes stored between extra updates (extra-step); half an epoch's batches in the source",
+        help="fakes stored between extra updates (extra-step); source: half the batches",
     )
     images: torch.Tensor | None = memory()  # [room, *shape], of which `count` are filled
     labels: torch.Tensor | None = memory()  # [room, L]

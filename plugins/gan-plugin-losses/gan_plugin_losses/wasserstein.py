@@ -1,17 +1,18 @@
-"""The Wasserstein loss, alone and with the company that made it known: WGAN and WGAN-GP."""
+"""The Wasserstein loss, alone and with the other parts of WGAN and WGAN-GP."""
 
 from gancore import component, hookimpl, warns_without
 
 UNBOUNDED = warns_without(
     "lipschitz",
-    "nothing bounds the critic's slope, so its scores can grow without end and estimate no distance",
+    "nothing bounds the critic's gradient, so its scores can grow without bound "
+    "and estimate no distance",
     cite="Arjovsky et al., ICML 2017, section 3",
     fix="--reg gradient-penalty, or --reg weight-clipping",
 )
 
 
 def critic_part(batch, log):
-    """Terms of the critic; log the estimate mean(s_r) - mean(s_f), which holds no penalty."""
+    """Return the terms of the critic, and log mean(s_r) - mean(s_f), an estimate of W1."""
     terms = {"fake": batch.fake.mean(batch.fake.score)}
     if batch.real is not None:
         terms = {"real": -batch.real.mean(batch.real.score), **terms}
@@ -20,7 +21,7 @@ def critic_part(batch, log):
 
 
 def generator_part(batch):
-    """Term of the generator."""
+    """Return the term of the generator."""
     return {"fake": -batch.fake.mean(batch.fake.score)}
 
 
@@ -30,11 +31,12 @@ def generator_part(batch):
     rules=[UNBOUNDED],
 )
 class Wasserstein:
-    """Score reals higher than fakes by as much as the critic's slope allows; the generator raises its fakes.
+    """Minimise the Wasserstein loss: the difference of the critic's mean scores of fakes and reals.
 
-    The critic minimises mean(s_f) - mean(s_r), the generator -mean(s_f), with raw scores s `[N]` that have no target.
-    For a critic of slope at most 1 everywhere the logged figure `wasserstein`, mean(s_r) - mean(s_f), is at most the
-    distance W1 between the laws of the two batches. Adding a number to every score changes neither.
+    The critic minimises mean(s_f) - mean(s_r), the generator -mean(s_f), with raw scores s `[N]`
+    without targets. For a 1-Lipschitz critic the logged figure `wasserstein`,
+    mean(s_r) - mean(s_f), is at most the distance W1 between the empirical distributions of the two batches. A constant
+    added to all scores changes neither.
     """
 
     @hookimpl
@@ -59,7 +61,7 @@ class Wasserstein:
     },
 )
 class WGAN:
-    """The loss `wasserstein` as first published: with weight clipping, RMSProp at 5e-5, five critic updates a step."""
+    """Minimise the Wasserstein loss with weight clipping, RMSProp and five critic updates."""
 
     @hookimpl
     def critic_terms(self, batch, log):
@@ -85,7 +87,7 @@ class WGAN:
     known_as={"wgangp": ""},
 )
 class WGANGP:
-    """The loss `wasserstein` with a gradient penalty, Adam(1e-4, 0, 0.9), layer norm, five critic updates a step."""
+    """Minimise the Wasserstein loss with gradient penalty, Adam and five critic updates."""
 
     @hookimpl
     def critic_terms(self, batch, log):
