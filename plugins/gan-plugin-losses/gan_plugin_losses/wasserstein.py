@@ -35,8 +35,8 @@ class Wasserstein:
 
     The critic minimises mean(s_f) - mean(s_r), the generator -mean(s_f), with raw scores s `[N]`
     without targets. For a 1-Lipschitz critic the logged figure `wasserstein`,
-    mean(s_r) - mean(s_f), is at most the distance W1 between the empirical distributions of the two batches. A constant
-    added to all scores changes neither.
+    mean(s_r) - mean(s_f), is at most the distance W1 between the empirical distributions of the two
+    batches. A constant added to all scores changes neither.
     """
 
     @hookimpl
