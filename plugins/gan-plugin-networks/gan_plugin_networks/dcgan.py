@@ -7,13 +7,11 @@ from torch import Tensor, nn
 from gancore import CompositionError, Crop, component, hookimpl, option, pyramid
 
 SOURCE = "Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434"
-LEAST_SIDE = (
-    8  # pixels of the smallest image with a hidden map of 4 pixels, unless widths are given
-)
+LEAST_SIDE = 8  # in pixels: one halving leaves a hidden map of 4; widths allow less
 
 
 def channels_of(maps: int, options) -> list[int]:
-    """List the channels of the hidden maps, largest map first: width, 2·width, 4·width, … up to the limit."""
+    """List the channels of the hidden maps, largest first: width, 2·width, 4·width, … up to limit."""
     return [min(options.limit, options.width * 2**k) for k in range(maps)]
 
 
@@ -133,7 +131,7 @@ class DCGAN:
     )
 
     def hidden_maps(self, size: tuple[int, int]) -> tuple[list[int], list[tuple[int, int]]]:
-        """Return channels and sizes of the hidden maps, smallest first, for images (height, width)."""
+        """Return channels and sizes of the hidden maps of images (height, width), smallest first."""
         full_size = self.final == "conv"  # then the last hidden map is as large as the image
         if not self.widths and not full_size:
             require_a_halving("dcgan", size)
