@@ -52,7 +52,7 @@ class Growing(nn.Module):
 
 
 def channels_of(levels: int, options) -> list[int]:
-    """List the channels of each level, smallest image first: …, 2·width, width, at most the limit."""
+    """List the channels of each level, smallest first: …, 2·width, width, up to the limit."""
     return [min(options.limit, options.width * 2**k) for k in reversed(range(levels))]
 
 

@@ -42,7 +42,7 @@ class Repeated:
 def renumber(
     labels: Tensor, label_sets: tuple[LabelSet, ...]
 ) -> tuple[Tensor, tuple[LabelSet, ...]]:
-    """Number the classes that occur in `labels [m, L]` from 0, and reduce the label sets to them."""
+    """Number the classes that occur in `labels [m, L]` from 0, and drop all other classes."""
     columns = []
     sets = []
     for column, each in zip(labels.T, label_sets, strict=True):
@@ -53,8 +53,8 @@ def renumber(
 
 
 @component(
-    source="Leguay, github.com/BenoitLeguay/GAN_IconClass: a test on one repeated image (drawn with "
-    "replacement)",
+    source="Leguay, github.com/BenoitLeguay/GAN_IconClass: a test on one repeated image "
+    "(drawn with replacement)",
 )
 class Repeat:
     """Train on a few samples, drawn once from the data without replacement and repeated.

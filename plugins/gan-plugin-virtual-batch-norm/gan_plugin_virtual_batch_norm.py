@@ -119,8 +119,8 @@ class VirtualBatch:
     def adapt_critic(self, net, plan):
         if plan.critic_shape != plan.shape:
             raise CompositionError(
-                f"virtual-batch stores real samples of shape {list(plan.shape)}, but here the critic's "
-                f"input has shape {list(plan.critic_shape)}",
+                f"virtual-batch stores real samples of shape {list(plan.shape)}, but here "
+                f"the critic's input has shape {list(plan.critic_shape)}",
                 where="--critic-norm virtual-batch",
                 fix="--critic-norm layer",
             )

@@ -104,8 +104,8 @@ def insert_spatial(body: nn.Module, options, plan) -> MinibatchLayer:
     shapes = output_shapes(body, name, plan) if name else []
     if len(shapes) != 1 or len(shapes[0]) != 3 or min(shapes[0][1:]) < CELL:
         raise CompositionError(
-            f"the critic's first activation has outputs of shape {shapes or 'none'}, but maps of at "
-            f"least {CELL}×{CELL} are needed",
+            f"the critic's first activation has outputs of shape {shapes or 'none'}, but maps of "
+            f"at least {CELL}×{CELL} are needed",
             where="minibatch-discrimination.spatial",
             fix="--minibatch-discrimination.spatial 0, which compares the critic's features",
         )

@@ -11,7 +11,7 @@ LEAST_SIDE = 8  # in pixels: one halving leaves a hidden map of 4; widths allow 
 
 
 def channels_of(maps: int, options) -> list[int]:
-    """List the channels of the hidden maps, largest first: width, 2·width, 4·width, … up to limit."""
+    """List the channels of the hidden maps, largest first: width, 2·width, … up to limit."""
     return [min(options.limit, options.width * 2**k) for k in range(maps)]
 
 
@@ -92,7 +92,7 @@ class Critic(nn.Module):
     asks={"critic": "dcgan-critic"},
 )
 class DCGAN:
-    """Generate images by upsampling a small seed, each layer with norm and activation; tanh at the end.
+    """Generate images by upsampling a seed, each layer with norm and activation; tanh at the end.
 
     The seed's smaller side is 4 to 7 pixels, and an odd side is cropped by one after its doubling,
     so sizes such as 28, 48×32, 100 and 256 pixels are exact. Images are `[N, C, H, W]` in (-1, 1).
@@ -131,7 +131,7 @@ class DCGAN:
     )
 
     def hidden_maps(self, size: tuple[int, int]) -> tuple[list[int], list[tuple[int, int]]]:
-        """Return channels and sizes of the hidden maps of images (height, width), smallest first."""
+        """Return channels and sizes of the hidden maps, smallest first, for (height, width)."""
         full_size = self.final == "conv"  # then the last hidden map is as large as the image
         if not self.widths and not full_size:
             require_a_halving("dcgan", size)
@@ -161,7 +161,7 @@ class DCGAN:
 
 @component(source=SOURCE)
 class DCGANCritic:
-    """Score images by strided convolutions with leaky ReLUs, down to a smaller side of 3 to 7 pixels.
+    """Score images by strided convolutions with leaky ReLUs, down to a side of 3 to 7 pixels.
 
     View `[N, C, H, W]` to features `[N, F]`; even kernels round odd sides down, odd kernels up. The
     score is one linear layer without bias, and the first layer has no norm. With width 64, 64×64×3:

@@ -13,14 +13,14 @@ from gancore import component, hookimpl, memory, option
     known_as={"polyak": "", "weight-averaging": "", "exponential-moving-average": ""},
 )
 class EMA:
-    """Sample from an exponential moving average of the generator's weights; training does not change.
+    """Sample from an exponential moving average of the generator's weights.
 
     After each generator update θ̄ ← d·θ̄ + (1 - d)·θ for each parameter of the generator, where
     d = decay, or with `ramp` min(decay, (1 + n)/(10 + n)) at the n-th averaged update, so that the
-    first weights soon lose their influence. Training does not change. The first update, and all updates of the first `start`
+    first weights soon lose their influence. The first update, and all updates of the first `start`
     steps, only copy: θ̄ = θ. Buffers, such as the running statistics of batch norm, are not
     averaged: the sampling network has the generator's current ones. Before the first update the
-    generator itself is sampled. Memory is one more set of weights.
+    generator itself is sampled. Training does not change. Memory is one more set of weights.
     """
 
     decay: float = option(

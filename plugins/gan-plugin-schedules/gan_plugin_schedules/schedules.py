@@ -6,7 +6,7 @@ from gancore import Update, component, hookimpl, memory, option, warns_without
 
 
 @component(
-    source="Arjovsky et al., ICML 2017, arXiv:1701.07875; the rule is that of their program, main.py"
+    source="Arjovsky et al., ICML 2017, arXiv:1701.07875; the rule is from their program, main.py"
 )
 class WGANWarmup:
     """Update the critic k times a step, and many times in a warm-up and in every 500th step.
@@ -110,7 +110,7 @@ class Boosted:
     same reals. (The program also draws in each step of a boost, which affects the last step of one
     boost in a thousand; this is left out.)
 
-    Measured: `critic` and `generator`, the share of the steps of the run that belonged to a boost of that player.
+    Measured: `critic` and `generator`, the share of the steps of the run in a boost of that player.
     """
 
     generator_chance: float = option(
@@ -123,7 +123,7 @@ class Boosted:
     overlap: bool = option(
         False, help="true adds normal updates to the ends of a boost, which is a fault"
     )
-    player: str = memory("")  # who is boosted
+    player: str = memory("")  # of the current boost
     left: int = memory(0)  # steps of the boost to come
     steps: int = memory(0)  # so far, of which in a boost of each player:
     critic: int = memory(0)
