@@ -46,8 +46,12 @@ class WeightClipping:
     def clipped(self, gan):
         """List the parameters that are clipped."""
         modules = (*gan.critic.network.modules(), *gan.critic.extras.modules())
-        kept = [module for module in modules if self.norms or not is_norm(module)]
-        return [weight for module in kept for weight in module.parameters(recurse=False)]
+        weights = []
+        for module in modules:
+            # scales of norm layers are initialised to 1, far outside of [-c, c]
+            if self.norms or not is_norm(module):
+                weights += module.parameters(recurse=False)
+        return weights
 
 
 def is_norm(module):
