@@ -103,9 +103,10 @@ def insert_spatial(body: nn.Module, options, plan) -> MinibatchLayer:
     name = activations[0] if activations else ""
     shapes = output_shapes(body, name, plan) if name else []
     if len(shapes) != 1 or len(shapes[0]) != 3 or min(shapes[0][1:]) < CELL:
+        outputs = f"outputs of shape {shapes}" if shapes else "no output"
         raise CompositionError(
-            f"the critic's first activation has outputs of shape {shapes or 'none'}, but maps of "
-            f"at least {CELL}×{CELL} are needed",
+            f"the critic's first activation has {outputs}, but maps of at least {CELL}×{CELL} are "
+            "needed",
             where="minibatch-discrimination.spatial",
             fix="--minibatch-discrimination.spatial 0, which compares the critic's features",
         )
