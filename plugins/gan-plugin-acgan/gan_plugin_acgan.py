@@ -1,4 +1,4 @@
-"""ACGAN: the critic also names the class of what it sees, and the generator makes fakes it can name."""
+"""ACGAN: an auxiliary classifier in the critic, and a generator that is given the class to draw."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from gancore import CompositionError, Head, component, hookimpl, option, require
 
 
 class Classifier(nn.Module):
-    """Logits `[N, K]` from the critic's features `[N, F]`."""
+    """Compute logits `[N, K]` from the critic's features `[N, F]`."""
 
     def __init__(self, features, classes):
         super().__init__()
@@ -19,11 +19,12 @@ class Classifier(nn.Module):
 
 
 class Conditional(nn.Module):
-    """Append the one-hot labels of some columns, `sizes` {column: classes}, to the latent `[N, Z]`."""
+    """Append one-hot labels to the latent `[N, Z]`; `sizes` is {column of the labels: classes}."""
 
     def __init__(self, net, sizes):
         super().__init__()
-        self.net, self.sizes = net, sizes
+        self.net = net
+        self.sizes = sizes
 
     def forward(self, z: Tensor, labels: Tensor):
         hot = [one_hot(labels[:, column], classes).to(z) for column, classes in self.sizes.items()]
@@ -35,58 +36,70 @@ class Conditional(nn.Module):
     rules=[
         requires(
             "data.labels",
-            "there is no class to name in data without labels",
+            "data without labels have no class for a classifier to predict",
             fix="a data set with class folders or labels, e.g. --data sprites",
         ),
     ],
 )
 class ACGAN:
-    """Give the critic a class head, and reward the generator for fakes of the class it was asked for.
+    """Add a class head to the critic, and train the generator to draw the class it is given.
 
-    For each chosen label set with K classes the critic gets raw logits W·f + b `[N, K]` beside its score. It also
-    minimises weight·CE(logits(x), y) on reals and weight·CE(logits(G(z, y')), y') on fakes, in nats; the generator
-    generator_weight·CE(logits(G(z, y')), y'). With equal logits each is ln K. The generator receives one-hot labels
-    beside its latent, `[N, Z + ΣK]`. The score is as without the head. Logs `accuracy`, the share named rightly, of
-    each side. Raises CompositionError for a label set that is not there, or that has one class.
+    For each chosen label set with K classes the critic has a head with logits W·f + b `[N, K]`
+    beside its score. The critic also minimises weight·CE(logits(x), y) on reals and
+    weight·CE(logits(G(z, y')), y') on fakes, in nats; the generator also minimises
+    generator_weight·CE(logits(G(z, y')), y'). With equal logits each cross-entropy is ln K. The
+    generator receives one-hot labels beside its latent, `[N, Z + ΣK]`. The head does not change
+    the score. Logs `accuracy`, the share of samples classified correctly, for each side. Raises
+    CompositionError for a label set that does not exist or that has a single class.
 
-    The classifier loss `softmax-into-nll` is a fault kept for comparison, that of BenoitLeguay/GAN_IconClass: -p of the
-    right class in place of -ln p. It lies in [-1, 0], and its slope -p·(1-p) vanishes where the answer is confidently
-    wrong.
+    The classifier loss `softmax-into-nll` is a fault kept for comparison, found in
+    BenoitLeguay/GAN_IconClass: -p of the correct class instead of -ln p. It lies in [-1, 0], and
+    its derivative by the logit, -p·(1-p), vanishes where the prediction is confident and wrong.
     """
 
-    labels: tuple[str, ...] = option((), help="label sets to name, separated by commas; empty takes the first")
+    labels: tuple[str, ...] = option((), help="label sets to classify, separated by commas; empty takes the first")
     classifier_loss: str = option(
         "cross-entropy",
         choices=("cross-entropy", "softmax-into-nll"),
-        help="what a class head minimises, in nats; softmax-into-nll is a fault",
+        help="loss of the class heads, in nats; softmax-into-nll is a fault",
     )
     weight: float = option(1.0, ge=0, help="factor of the critic's cross-entropies, at least 0")
     generator_weight: float = option(1.0, ge=0, help="factor of the generator's cross-entropy, at least 0")
     fake: bool = option(True, help="true trains the head on fakes too")
-    draw: str = option("uniform", choices=("uniform", "empirical"), help="labels of fakes; empirical: as in the data")
+    draw: str = option(
+        "uniform",
+        choices=("uniform", "empirical"),
+        help="distribution of the labels of fakes; empirical: as in the data",
+    )
     condition: str = option(
-        "concat", choices=("concat", "none"), help="how the generator gets labels; none leaves it to other components"
+        "concat",
+        choices=("concat", "none"),
+        help="how the generator receives labels; none leaves it to other components",
     )
 
     def sets(self, plan):
         """Return the chosen label sets by their column in `labels [N, L]`."""
+        names = self.labels or ("",)
         try:
-            chosen = {column: plan.label_sets[column] for column in map(plan.column, self.labels or ("",))}
+            chosen = {column: plan.label_sets[column] for column in map(plan.column, names)}
         except KeyError as error:
             raise CompositionError(error.args[0], where="acgan.labels", fix="--acgan.labels NAME,…") from None
-        if single := [each for each in chosen.values() if len(each) < 2]:
-            raise CompositionError(
-                f"every sample's {single[0].name} is {', '.join(single[0].classes)}, and one class says nothing",
-                where="acgan.labels",
-                fix="leave acgan out, or name another label set",
-            )
+        for each in chosen.values():
+            if len(each) < 2:
+                raise CompositionError(
+                    f"every sample's {each.name} is {', '.join(each.classes)}, and a classifier "
+                    "needs two classes or more",
+                    where="acgan.labels",
+                    fix="leave acgan out, or name another label set",
+                )
         return chosen
 
     @hookimpl
     def draw_labels(self, n, plan, rng):
         if self.draw == "empirical":
             return None
-        return torch.stack([torch.randint(len(each), (n,), generator=rng) for each in plan.label_sets], 1)
+        columns = [torch.randint(len(each), (n,), generator=rng) for each in plan.label_sets]
+        return torch.stack(columns, 1)
 
     @hookimpl
     def generator_inputs(self, plan):
@@ -97,9 +110,11 @@ class ACGAN:
         sizes = {column: len(each) for column, each in self.sets(plan).items()}
         return Conditional(net, sizes) if self.condition == "concat" else None
 
-    @hookimpl(tryfirst=True)  # before a tail that appends the label, from which the head would read its answer
+    # before a tail that appends the label: behind it the head could copy its answer
+    @hookimpl(tryfirst=True)
     def extend_critic(self, features, plan):
-        return [Head(f"class-{each.name}", Classifier(features, len(each))) for each in self.sets(plan).values()]
+        sets = self.sets(plan).values()
+        return [Head(f"class-{each.name}", Classifier(features, len(each))) for each in sets]
 
     @hookimpl
     def critic_terms(self, batch, log):
@@ -116,17 +131,20 @@ class ACGAN:
         return self.entropies("", batch.fake, batch.plan, self.generator_weight, log)
 
     def entropy(self, logits, labels):
-        """Loss `[N]` of each sample's logits `[N, K]` against its label `[N]`."""
+        """Compute the loss `[N]` of logits `[N, K]` against labels `[N]`."""
         if self.classifier_loss == "cross-entropy":
             return cross_entropy(logits, labels, reduction="none")
-        return nll_loss(logits.softmax(1), labels, reduction="none")  # which wants logarithms
+        # the fault: nll_loss expects log-probabilities
+        return nll_loss(logits.softmax(1), labels, reduction="none")
 
     def entropies(self, suffix, side, plan, weight, log):
-        """Return the weighted cross-entropy of each label set on one side, and log the share named rightly."""
-        terms, sets = {}, self.sets(plan)
+        """Return the weighted cross-entropy of each label set on one side, and log accuracies."""
+        terms = {}
+        sets = self.sets(plan)
         for column, each in sets.items():
             name = f"{suffix}-{each.name}" if len(sets) > 1 else suffix
-            logits, labels = side.heads[f"class-{each.name}"], side.view_labels[:, column]
+            logits = side.heads[f"class-{each.name}"]
+            labels = side.view_labels[:, column]
             terms[f"aux{name}"] = weight * side.mean(self.entropy(logits, labels))
             log(f"accuracy{name}", (logits.argmax(1) == labels).float().mean())
         return terms

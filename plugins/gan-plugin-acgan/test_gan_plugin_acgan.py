@@ -201,7 +201,7 @@ def test_gradient_of_the_generators_term_reaches_the_generator():
 
 
 def test_a_single_class_is_refused():
-    with pytest.raises(CompositionError, match="one class says nothing"):
+    with pytest.raises(CompositionError, match="needs two classes or more"):
         train(ACGAN(), data=some_data(classes=(1,)))
 
 

@@ -8,7 +8,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from gan_plugin_augment import transforms
 from gan_plugin_augment.reals import Augment
-from gan_plugin_augment.views import AugmentViews, part
+from gan_plugin_augment.views import AugmentViews, share_of_sides
 from gancore.plugins.component import info_of
 from gancore.testing import check_component, some_batch, some_data, train
 
@@ -57,11 +57,11 @@ def test_images_of_one_channel_conform():
 
 
 def test_a_third_of_a_turn_of_the_hue_makes_red_green_and_green_blue():
-    torch.testing.assert_close(transforms.turn_hue(IMAGES, same(1 / 3)), IMAGES[:, [2, 0, 1]], rtol=0, atol=1e-6)
+    torch.testing.assert_close(transforms.rotate_hue(IMAGES, same(1 / 3)), IMAGES[:, [2, 0, 1]], rtol=0, atol=1e-6)
 
 
 def test_a_full_turn_of_the_hue_is_the_identity():
-    torch.testing.assert_close(transforms.turn_hue(IMAGES, same(1.0)), IMAGES, rtol=0, atol=1e-6)
+    torch.testing.assert_close(transforms.rotate_hue(IMAGES, same(1.0)), IMAGES, rtol=0, atol=1e-6)
 
 
 def test_turning_the_hue_is_the_rotation_about_the_grey_axis():
@@ -69,12 +69,12 @@ def test_turning_the_hue_is_the_rotation_about_the_grey_axis():
     cross = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5  # v ↦ k×v with k = (1, 1, 1)/√3
     rotations = torch.linalg.matrix_exp(2 * math.pi * turns[:, None, None] * cross)
     expected = torch.einsum("nij,njhw->nihw", rotations, IMAGES.double())
-    torch.testing.assert_close(transforms.turn_hue(IMAGES.double(), turns), expected)
+    torch.testing.assert_close(transforms.rotate_hue(IMAGES.double(), turns), expected)
 
 
 def test_greys_keep_their_colour_at_any_hue_and_saturation():
     grey = IMAGES[:, :1].expand(-1, 3, -1, -1)
-    for change in (transforms.turn_hue, transforms.saturate):
+    for change in (transforms.rotate_hue, transforms.saturate):
         torch.testing.assert_close(change(grey, torch.linspace(0, 2, N)), grey, rtol=0, atol=1e-6)
 
 
@@ -96,7 +96,7 @@ def test_saturation_scales_the_distance_from_grey():
 
 
 def test_contrast_scales_the_deviation_and_keeps_the_mean():
-    changed = transforms.sharpen_contrast(IMAGES, same(0.5)).flatten(1)
+    changed = transforms.adjust_contrast(IMAGES, same(0.5)).flatten(1)
     torch.testing.assert_close(changed.std(1), IMAGES.flatten(1).std(1) / 2)
     torch.testing.assert_close(changed.mean(1), IMAGES.flatten(1).mean(1))
 
@@ -173,12 +173,12 @@ def test_a_box_is_covered_as_far_as_it_lies_inside():
 @pytest.mark.parametrize("most", [1, 5, 8, 1000])
 def test_whole_numbers_stay_in_their_range_at_its_very_ends(most):
     ends = torch.tensor([0.0, 1 - 2**-24])  # the least and the greatest of U[0, 1) in float32
-    assert transforms.whole(ends, -most, most).tolist() == [-most, most]
+    assert transforms.to_integers(ends, -most, most).tolist() == [-most, most]
 
 
 def test_whole_numbers_are_equally_likely():
     n, k = 7000, 7
-    counts = transforms.whole(transforms.draw(n, rng())["down"], -3, 3).add(3).bincount(minlength=k)
+    counts = transforms.to_integers(transforms.draw_parameters(n, rng())["down"], -3, 3).add(3).bincount(minlength=k)
     # χ² with k - 1 degrees: mean k - 1, standard deviation √(2(k - 1)); 4 of them
     assert (counts - n / k).square().sum() / (n / k) < k - 1 + 4 * (2 * (k - 1)) ** 0.5
 
@@ -267,7 +267,7 @@ def test_images_keep_their_type():
 
 
 def test_the_share_of_a_side_is_rounded_to_pixels_as_by_the_source():
-    assert part((64, 28), 0.125) == [8, 4]  # 3.5 is rounded up
+    assert share_of_sides((64, 28), 0.125) == [8, 4]  # 3.5 is rounded up
 
 
 def test_half_of_each_side_is_cut_out_where_the_box_lies_inside():

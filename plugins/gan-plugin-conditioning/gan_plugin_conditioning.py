@@ -1,4 +1,4 @@
-"""Conditioning: three ways to tell the players which class a sample should have."""
+"""Class conditioning: one-hot labels, class embeddings, and label maps."""
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,9 @@ LABELS = requires(
 
 
 def find_set(plan, name: str, owner: str) -> tuple[int, int]:
-    """Return the column of a label set in `labels [N, L]` and its number K of classes; an empty name is the first set.
+    """Return a label set's column in `labels [N, L]` and its number K of classes.
 
-    Raises CompositionError where there is no such set.
+    An empty name is the first set. Raises CompositionError where there is no such set.
     """
     try:
         column = plan.column(name)
@@ -30,16 +30,20 @@ class Concatenated(nn.Module):
 
     def __init__(self, net, column, classes):
         super().__init__()
-        self.net, self.column, self.classes = net, column, classes
+        self.net = net
+        self.column = column
+        self.classes = classes
 
     def forward(self, z: Tensor, labels: Tensor):
-        return self.net(torch.cat([z, one_hot(labels[:, self.column], self.classes).to(z)], 1), labels)
+        label = one_hot(labels[:, self.column], self.classes).to(z)
+        return self.net(torch.cat([z, label], 1), labels)
 
 
 class LabelledFeatures(nn.Module):
-    """Features `[N, F]` and labels to `[N, after]`: dense, one-hot label appended, dense; leaky 0.2 behind each.
+    """Append one-hot labels between two dense layers, features `[N, F] → [N, after]`.
 
-    With `after` 0 there is no second dense layer: `[N, before + K]`.
+    Both layers have a leaky ReLU of slope 0.2. With `after` 0 there is no second dense layer, and
+    the output is `[N, before + K]`.
     """
 
     def __init__(self, features, column, classes, before, after):
@@ -54,34 +58,40 @@ class LabelledFeatures(nn.Module):
             self.width = after
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        seen = self.before(features)
-        label = one_hot(labels[:, self.column], self.classes).to(seen)
-        return self.after(torch.cat([seen, label], 1))
+        hidden = self.before(features)
+        label = one_hot(labels[:, self.column], self.classes).to(hidden)
+        return self.after(torch.cat([hidden, label], 1))
 
 
 class Embedded(nn.Module):
-    """Multiply the first Z columns of the latent by the row `E[y]` of a table `[K, Z]`, at first all ones."""
+    """Multiply the first Z columns of the latent by row y of a table `[K, Z]`, initially ones."""
 
     def __init__(self, net, column, classes, width):
         super().__init__()
-        self.net, self.column = net, column
+        self.net = net
+        self.column = column
         self.table = nn.Parameter(torch.ones(classes, width))
 
     def forward(self, z: Tensor, labels: Tensor):
-        own, appended = z[:, : self.table.shape[1]], z[:, self.table.shape[1] :]
-        return self.net(torch.cat([self.table[labels[:, self.column]] * own, appended], 1), labels)
+        width = self.table.shape[1]
+        embedded = self.table[labels[:, self.column]] * z[:, :width]
+        # further columns were appended by other components
+        return self.net(torch.cat([embedded, z[:, width:]], 1), labels)
 
 
 class Mapped(nn.Module):
-    """Append K constant maps to a view `[N, C, H, W]`: map y is 1, the others are 0."""
+    """Append K constant maps to a view `[N, C, H, W]`: map y is 1, the other maps are 0."""
 
     def __init__(self, body, column, classes):
         super().__init__()
-        self.body, self.column, self.classes = body, column, classes
+        self.body = body
+        self.column = column
+        self.classes = classes
 
     def forward(self, view: Tensor, labels: Tensor) -> Tensor:
-        maps = one_hot(labels[:, self.column], self.classes).to(view)[:, :, None, None]  # [N, K, 1, 1]
-        return self.body(torch.cat([view, maps.expand(-1, -1, *view.shape[2:])], 1), labels)
+        label = one_hot(labels[:, self.column], self.classes).to(view)
+        maps = label[:, :, None, None].expand(-1, -1, *view.shape[2:])  # [N, K, H, W]
+        return self.body(torch.cat([view, maps], 1), labels)
 
 
 @component(source="Mirza and Osindero 2014, arXiv:1411.1784", rules=[LABELS])
@@ -89,19 +99,27 @@ class ConcatLabel:
     """Append the one-hot label to the generator's latent and to a hidden layer of the critic.
 
     The generator receives [z, onehot(y)] `[N, Z + K]`. The critic's features f `[N, F]` become
-    leaky(dense([leaky(dense(f)), onehot(y)])) with widths F → before, before + K → after and slope 0.2, and all that
-    follows, the score and tails such as minibatch discrimination, sees these alone: no score is without the label.
-    The label comes after a narrow layer because a wide one hides it. With `after` 0 the second dense layer is left
-    to the next tail. When the critic has it, fakes carry the labels of the reals in their update, so that samples
-    between them have one class. A class head that stands behind it would read its answer from the label; the one of
-    `acgan` stands before it. Raises CompositionError for a label set that is not there.
+    leaky(dense([leaky(dense(f)), onehot(y)])) with widths F → before, before + K → after and slope
+    0.2, and the score and all later tails, such as minibatch discrimination, use these features
+    alone: no score is independent of the label. The label comes after a narrow layer because K
+    features have little weight beside a wide one. With `after` 0 the second dense layer is left to
+    the next tail. When the critic receives the label, fakes have the labels of the reals in their
+    update, so that samples interpolated between them have one class. A class head behind this tail
+    would read its answer from the label; the head of `acgan` is before it. Raises CompositionError
+    for a label set that does not exist.
     """
 
     labels: str = option("", help="label set to condition on; empty takes the first")
-    to: str = option("both", choices=("both", "generator", "critic"), help="who receives the label")
+    to: str = option(
+        "both",
+        choices=("both", "generator", "critic"),
+        help="the networks that receive the label",
+    )
     before: int = option(256, ge=1, help="width of the critic's dense layer to whose output the label is appended")
     after: int = option(
-        128, ge=0, help="width of the critic's dense layer that receives the label; 0 leaves that to the next tail"
+        128,
+        ge=0,
+        help="width of the critic's dense layer after the label; 0 leaves it to the next tail",
     )
 
     @hookimpl
@@ -114,7 +132,9 @@ class ConcatLabel:
 
     @hookimpl
     def adapt_generator(self, net, plan):
-        return None if self.to == "critic" else Concatenated(net, *find_set(plan, self.labels, "concat-label"))
+        if self.to == "critic":
+            return None
+        return Concatenated(net, *find_set(plan, self.labels, "concat-label"))
 
     @hookimpl
     def extend_critic(self, features, plan):
@@ -126,16 +146,17 @@ class ConcatLabel:
 
 
 @component(
-    source="Odena, Olah and Shlens, ICML 2017, arXiv:1610.09585; as a product: github.com/BenoitLeguay/GAN_IconClass",
+    source="Odena, Olah and Shlens, ICML 2017, arXiv:1610.09585; multiplied: github.com/BenoitLeguay/GAN_IconClass",
     rules=[LABELS],
     known_as={"embedding": ""},
 )
 class EmbedLabel:
-    """Multiply the generator's latent by a learned vector of the class.
+    """Multiply the generator's latent by a learned class embedding.
 
-    z becomes E[y]·z, element by element, with a table E `[K, Z]` that is trained and begins with ones: the generator
-    then is at first the one without labels. Where z is 0 the label is hidden. Columns that other components append to
-    the latent are left alone, and so is the critic. Raises CompositionError for a label set that is not there.
+    z becomes E[y]·z, element by element, with a trainable table E `[K, Z]`, initially ones: the
+    generator is at first independent of the label. Columns of z that are 0 carry no label. Columns
+    that other components append to the latent are left alone, and so is the critic. Raises
+    CompositionError for a label set that does not exist.
     """
 
     labels: str = option("", help="label set to condition on; empty takes the first")
@@ -146,20 +167,25 @@ class EmbedLabel:
 
 
 @component(
-    source="Mirza and Osindero 2014, arXiv:1411.1784; as maps: Garrido, github.com/garridoq/gan-guide",
+    source="Mirza and Osindero 2014, arXiv:1411.1784; maps: Garrido, github.com/garridoq/gan-guide",
     rules=[
         LABELS,
-        requires("data.images", "points have no height and width to fill with a map", fix="--cond concat-label"),
+        requires(
+            "data.images",
+            "points have no height and width to fill with a map",
+            fix="--cond concat-label",
+        ),
     ],
     known_as={"cgan": ""},
 )
 class LabelMaps:
-    """Show the critic its view with one constant map for each class.
+    """Append one constant map for each class to the critic's input.
 
-    The critic's body receives `[N, C + K, H, W]`: channel C + y is 1 and the other K - 1 are 0. The maps are appended
-    behind every view, so noise, augmentation and gradient penalties concern the C image channels alone. Fakes carry
-    the labels of the reals in their update, so that samples between them have one class. The generator's own label is
-    left to other components. Raises CompositionError for a label set that is not there.
+    The critic's body receives `[N, C + K, H, W]`: channel C + y is 1 and the other K - 1 are 0. The
+    maps are appended after all views, so noise, augmentation and gradient penalties apply to the C
+    image channels alone. Fakes have the labels of the reals in their update, so that samples
+    interpolated between them have one class. The generator's own label is left to other components.
+    Raises CompositionError for a label set that does not exist.
     """
 
     labels: str = option("", help="label set to condition on; empty takes the first")

@@ -1,6 +1,6 @@
 import torch
 
-from gan_plugin_latents.uniform import Uniform, spread
+from gan_plugin_latents.uniform import Uniform, to_open_interval
 from gancore.testing import check_component, train
 
 
@@ -14,7 +14,7 @@ def test_uniform_conforms():
 
 def test_both_ends_of_the_interval_are_left_out():
     least, most = 0.0, 1 - 2.0**-24  # the least and the greatest number that torch.rand draws in float32
-    assert spread(torch.tensor([least, most])).tolist() == [-most, most]
+    assert to_open_interval(torch.tensor([least, most])).tolist() == [-most, most]
 
 
 def test_every_latent_lies_strictly_inside_the_interval():

@@ -378,5 +378,5 @@ def test_spatial_is_refused_where_the_critic_has_no_activation():
         def forward(self, view, labels):
             return view
 
-    with pytest.raises(CompositionError, match="gives nothing"):
+    with pytest.raises(CompositionError, match="has no output"):
         train(Plain(), MinibatchDiscrimination(spatial=2))

@@ -255,5 +255,5 @@ def test_a_critic_that_sees_packs_is_refused():
         def critic_shape(self, shape):
             return (2 * shape[0], *shape[1:])
 
-    with pytest.raises(CompositionError, match="critic sees"):
+    with pytest.raises(CompositionError, match="the critic.s input has shape"):
         train(VirtualBatch(reference=M), Packs())

@@ -1,1 +1,1 @@
-"""Augmentation: flip, shift, rotate and recolour the reals, or reals and fakes alike on their way to the critic."""
+"""Data augmentation: of the reals alone, or of reals and fakes as the critic receives them."""

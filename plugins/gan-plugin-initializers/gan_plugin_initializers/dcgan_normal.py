@@ -1,4 +1,4 @@
-"""DCGAN's initial weights."""
+"""Normal initial weights, as in DCGAN."""
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -9,13 +9,14 @@ from gancore import component, hookimpl, option
 
 @component(source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434, section 3 (N(0, 0.02))")
 class DCGANNormal:
-    """Draw weights of convolutions and linear layers from N(0, std), scales of norms from N(1, std); biases are 0.
+    """Initialise weights from N(0, std²) and scales of norms from N(1, std²); biases are 0.
 
-    Parameters of other modules (embeddings, a component's own tensors) are left as they were made.
+    Convolutions and linear layers are initialised. Parameters of other modules (embeddings, a
+    component's own tensors) are left alone.
     """
 
     std: float = option(0.02, gt=0, help="standard deviation of the weights")
-    linear: bool = option(True, help="false leaves linear layers at torch's default")
+    linear: bool = option(True, help="false leaves linear layers at the default of torch")
 
     @hookimpl
     def initialize(self, net, rng):

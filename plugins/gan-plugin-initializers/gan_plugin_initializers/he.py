@@ -1,4 +1,4 @@
-"""He's initial weights."""
+"""He's (Kaiming) normal initial weights."""
 
 from math import prod, sqrt
 
@@ -10,10 +10,11 @@ from gancore import component, hookimpl, option
 
 
 def fan_in(layer: nn.Module) -> float:
-    """Count the products summed in one output of a linear or convolutional layer, away from the border.
+    """Count the inputs of one output of a linear or convolutional layer, away from the border.
 
-    A convolution sums channels·k² of them. A transposed one of stride s meets only every s-th row and column of its
-    kernel in one output: channels·k²/s², on average where s does not divide k.
+    For a convolution this is channels·k². A transposed convolution of stride s uses only every s-th
+    row and column of its kernel for one output: channels·k²/s², on average where s does not
+    divide k.
     """
     if isinstance(layer, _ConvTransposeNd):
         return layer.in_channels / layer.groups * prod(layer.kernel_size) / prod(layer.stride)
@@ -22,13 +23,14 @@ def fan_in(layer: nn.Module) -> float:
 
 @component(source="He et al., ICCV 2015, arXiv:1502.01852, equation 15", known_as={"kaiming": ""})
 class He:
-    """Draw weights from N(0, 2/((1 + slope²)·fan-in)), which keeps the size of activations through leaky layers.
+    """Initialise weights from a normal distribution of variance 2/((1 + slope²)·fan-in).
 
-    Norms start as the identity, biases at 0. Parameters of other modules (embeddings, a component's own tensors) are
-    left as they were made.
+    This preserves the mean square of activations through layers with leaky ReLUs. Norms are
+    initialised to the identity, biases to 0. Parameters of other modules (embeddings, a component's
+    own tensors) are left alone.
     """
 
-    slope: float = option(0.2, ge=0, le=1, help="slope below 0 of the activations; 0 for relu, 1 for none")
+    slope: float = option(0.2, ge=0, le=1, help="negative slope of the activations; 0 for ReLU, 1 for linear")
 
     @hookimpl
     def initialize(self, net, rng):

@@ -1,4 +1,4 @@
-"""Uniform initial weights: torch's own, Glorot's, and a fixed range."""
+"""Uniform initial weights: the default of torch, Glorot's (Xavier), and a fixed range."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -10,8 +10,11 @@ from torch.nn.modules.conv import _ConvNd
 from gancore import component, hookimpl, option
 
 
-def layers(net: nn.Module, draw: Callable[[nn.Module], None]) -> bool:
-    """Let `draw` set each linear or convolutional layer, and start norms as the identity; say that it was done."""
+def initialize_layers(net: nn.Module, draw: Callable[[nn.Module], None]) -> bool:
+    """Apply `draw` to each linear or convolutional layer, and initialise norms to the identity.
+
+    Returns True, as the hook `initialize` does for a network that it has initialised.
+    """
     for layer in net.modules():
         if isinstance(layer, _ConvNd | nn.Linear):
             draw(layer)
@@ -24,11 +27,11 @@ def layers(net: nn.Module, draw: Callable[[nn.Module], None]) -> bool:
 
 @component(source="torch.nn.Linear and Conv2d, reset_parameters: kaiming_uniform(a=√5)")
 class TorchDefault:
-    """Draw weights and biases from U(-b, b) with b = 1/√fan-in, as torch does when it makes a layer.
+    """Initialise weights and biases from U(-b, b) with b = 1/√fan-in, the default of torch.
 
-    The variance is 1/(3·fan-in), a sixth of He's 2/fan-in. Fan-in is channels·k² of the input; for transposed
-    convolutions torch counts the channels of the output. Norms start as the identity. Parameters of other modules
-    (embeddings, a component's own tensors) are left as they were made.
+    The variance is 1/(3·fan-in), a sixth of He's 2/fan-in. Fan-in is channels·k² of the input; for
+    transposed convolutions torch counts the channels of the output. Norms are initialised to the
+    identity. Parameters of other modules (embeddings, a component's own tensors) are left alone.
     """
 
     @hookimpl
@@ -39,18 +42,19 @@ class TorchDefault:
                 if weight is not None:
                     nn.init.uniform_(weight, -bound, bound, generator=rng)
 
-        return layers(net, draw)
+        return initialize_layers(net, draw)
 
 
 @component(
-    source="Glorot and Bengio, AISTATS 2010, equation 16 (normalized initialization); the default of Keras",
+    source="Glorot and Bengio, AISTATS 2010, equation 16; the default of Keras",
     known_as={"xavier": ""},
 )
 class Glorot:
-    """Draw weights from U(-b, b) with b = √(6/(fan-in + fan-out)), between both passes; biases are 0.
+    """Initialise weights from U(-b, b) with b = √(6/(fan-in + fan-out)); biases are 0.
 
-    Fans are the channels before and after, times k² for a convolution; the variance is 2/(fan-in + fan-out). Norms
-    start as the identity. Parameters of other modules are left as they were made.
+    Fan-in and fan-out are the input and output channels, times k² for a convolution. The variance
+    2/(fan-in + fan-out) is a compromise between the forward and the backward pass. Norms are
+    initialised to the identity. Parameters of other modules are left alone.
     """
 
     @hookimpl
@@ -60,14 +64,15 @@ class Glorot:
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
-        return layers(net, draw)
+        return initialize_layers(net, draw)
 
 
 @component(source="Keras, initializers.RandomUniform (±0.05); in a GAN: kmualim/DCGAN-Keras-Implementation, its critic")
 class KerasUniform:
-    """Draw weights from U(-bound, bound), whatever the size of the layer; biases are 0.
+    """Initialise weights from U(-bound, bound), independent of the size of the layer; biases are 0.
 
-    The variance is bound²/3. Norms start as the identity. Parameters of other modules are left as they were made.
+    The variance is bound²/3. Norms are initialised to the identity. Parameters of other modules are
+    left alone.
     """
 
     bound: float = option(0.05, gt=0, help="largest absolute weight")
@@ -79,4 +84,4 @@ class KerasUniform:
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
-        return layers(net, draw)
+        return initialize_layers(net, draw)

@@ -1,1 +1,1 @@
-"""Distributions that latents are drawn from."""
+"""Distributions of the latents: normal and uniform."""

@@ -1,4 +1,4 @@
-"""Latents from a standard normal distribution."""
+"""Standard normal latents."""
 
 import torch
 
@@ -6,11 +6,11 @@ from gancore import component, hookimpl, option
 
 
 @component(
-    source="Radford, Metz and Chintala, ICLR 2016 (uniform); the normal became custom with Gulrajani et al. 2017",
+    source="Radford, Metz and Chintala, ICLR 2016 (uniform); Gulrajani et al. 2017 (normal)",
     known_as={"gaussian": "", "randn": ""},
 )
 class Normal:
-    """Draw latents `[n, dim]` from N(0, 1), independent in every column."""
+    """Draw latents `[n, dim]` from the standard normal distribution, independent in each column."""
 
     dim: int = option(64, ge=1, help="width of the latent")
 

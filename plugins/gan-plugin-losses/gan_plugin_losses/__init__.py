@@ -1,1 +1,1 @@
-"""Adversarial losses."""
+"""Adversarial losses: binary cross-entropy and Wasserstein."""

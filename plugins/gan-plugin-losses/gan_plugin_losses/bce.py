@@ -1,4 +1,4 @@
-"""The original GAN loss, on logits."""
+"""Binary cross-entropy on logits, the original GAN loss."""
 
 from torch.nn.functional import softplus
 
@@ -17,28 +17,34 @@ from gancore import CompositionError, component, hookimpl, option
     },
 )
 class BCE:
-    """Tell reals from fakes by binary cross-entropy; the generator makes its fakes look real.
+    """Classify reals and fakes by binary cross-entropy, the original GAN loss.
 
-    The critic minimises mean[t·sp(-s) + (1-t)·sp(s)] on each side, with targets t = 1 for reals and 0 for fakes
-    before target shaping, s the raw score `[N]` and sp(x) = ln(1 + eˣ). The generator minimises mean sp(-s) of its
-    fakes (non-saturating) or -mean sp(s) (saturating); its targets are never shaped. With every score 0 each side's
-    term is ln 2.
+    The critic minimises mean[t·sp(-s) + (1-t)·sp(s)] on each side, with targets t = 1 for reals and
+    0 for fakes before target shaping, s the raw score `[N]` and sp(x) = ln(1 + eˣ). The generator
+    minimises mean sp(-s) of its fakes (non-saturating) or -mean sp(s) (saturating); its targets are
+    never shaped. With all scores 0 each side's term is ln 2.
 
     A `generator_target` t below 1 is a fault kept for comparison: the generator then minimises
-    mean[t·sp(-s) + (1-t)·sp(s)], and is pushed back where the critic takes its fakes for real with a probability above
-    t, that is at s > ln(t/(1-t)). Edouard99/GAN does so with t = 0.95, by passing this loss through its smoothed
-    cross-entropy. Raises CompositionError for such a target in the saturating form, which has none.
+    mean[t·sp(-s) + (1-t)·sp(s)], whose gradient lowers the scores of fakes that the critic takes as
+    real with a probability above t, that is at s > ln(t/(1-t)). Edouard99/GAN has t = 0.95, from
+    its smoothed cross-entropy. Raises CompositionError for such a target in the saturating form,
+    which has none.
     """
 
-    mode: str = option("non-saturating", choices=("non-saturating", "saturating"), help="what the generator minimises")
-    average: bool = option(True, help="true halves the sum of the critic's two terms")
+    mode: str = option("non-saturating", choices=("non-saturating", "saturating"), help="loss of the generator")
+    average: bool = option(True, help="true averages the critic's two terms, false sums them")
     generator_target: float = option(
-        1.0, ge=0, le=1, help="probability of being real that the generator wants for its fakes; below 1 is a fault"
+        1.0,
+        ge=0,
+        le=1,
+        help="target of fakes in the generator's loss, a probability; below 1 is a fault",
     )
 
     @hookimpl
     def critic_terms(self, batch):
-        sides = {"fake": batch.fake} if batch.real is None else {"real": batch.real, "fake": batch.fake}
+        sides = {"fake": batch.fake}
+        if batch.real is not None:
+            sides = {"real": batch.real, **sides}
         share = 0.5 if self.average else 1.0
         terms = {}
         for name, side in sides.items():
@@ -53,14 +59,15 @@ class BCE:
             return {"fake": batch.fake.mean(self.entropy(scores, self.generator_target))}
         if self.generator_target != 1:
             raise CompositionError(
-                f"the saturating form has no target, but one of {self.generator_target:g} is asked for",
+                f"the saturating form has no target, but generator-target is {self.generator_target:g}",
                 where="bce.generator-target",
                 fix="--bce.mode non-saturating",
             )
         return {"fake": batch.fake.mean(-softplus(scores))}
 
     def entropy(self, scores, targets):
-        """Cross-entropy of each sample `[N]` between targets in [0, 1] and the logistic of raw scores, in nats."""
-        if isinstance(targets, float) and targets in (0, 1):  # one of the two summands is 0
+        """Compute the cross-entropy `[N]`, in nats, of raw scores against targets in [0, 1]."""
+        if isinstance(targets, float) and targets in (0, 1):
+            # one of the two summands is 0
             return softplus(-scores) if targets else softplus(scores)
         return targets * softplus(-scores) + (1 - targets) * softplus(scores)

@@ -1,10 +1,10 @@
-"""The Wasserstein loss, alone and with the company that made it known: WGAN and WGAN-GP."""
+"""The Wasserstein loss, alone and with the other parts of WGAN and WGAN-GP."""
 
 from gancore import component, hookimpl, preset, warns_without
 
 UNBOUNDED = warns_without(
     "lipschitz",
-    "nothing bounds the critic's slope, so its scores can grow without end and estimate no distance",
+    "nothing bounds the critic's gradient, so its scores can grow without bound and estimate no distance",
     cite="Arjovsky et al., ICML 2017, section 3",
     fix="--reg gradient-penalty, or --reg weight-clipping",
 )
@@ -16,11 +16,12 @@ UNBOUNDED = warns_without(
     rules=[UNBOUNDED],
 )
 class Wasserstein:
-    """Score reals higher than fakes by as much as the critic's slope allows; the generator raises its fakes.
+    """Minimise the Wasserstein loss: the difference of the critic's mean scores of fakes and reals.
 
-    The critic minimises mean(s_f) - mean(s_r), the generator -mean(s_f), with raw scores s `[N]` that have no target.
-    For a critic of slope at most 1 everywhere the logged figure `wasserstein`, mean(s_r) - mean(s_f), is at most the
-    distance W1 between the laws of the two batches. Adding a number to every score changes neither.
+    The critic minimises mean(s_f) - mean(s_r), the generator -mean(s_f), with raw scores s `[N]`
+    without targets. For a 1-Lipschitz critic the logged figure `wasserstein`,
+    mean(s_r) - mean(s_f), is at most the distance W1 between the empirical distributions of the two
+    batches. A constant added to all scores changes neither.
     """
 
     @hookimpl
@@ -47,7 +48,7 @@ class Wasserstein:
     },
 )
 class WGAN(Wasserstein):
-    """The loss `wasserstein` as first published: with weight clipping, RMSProp at 5e-5, five critic updates a step."""
+    """Minimise the Wasserstein loss with weight clipping, RMSProp and five critic updates."""
 
 
 @preset(
@@ -63,4 +64,4 @@ class WGAN(Wasserstein):
     known_as={"wgangp": ""},
 )
 class WGANGP(Wasserstein):
-    """The loss `wasserstein` with a gradient penalty, Adam(1e-4, 0, 0.9), layer norm, five critic updates a step."""
+    """Minimise the Wasserstein loss with gradient penalty, Adam and five critic updates."""

@@ -1,4 +1,4 @@
-"""How alike rows are: exponentials of their distances, which can be differentiated as often as one likes."""
+"""Similarity of rows: exponentials of their L1 distances, differentiable twice."""
 
 import torch
 from torch import Tensor
@@ -6,16 +6,17 @@ from torch.autograd import Function
 
 
 def similarity(x: Tensor, y: Tensor) -> Tensor:
-    """Compare rows x `[B, n, C]` with rows y `[B, N, C]` for each of B kernels: exp(-‖x_i - y_j‖₁), `[B, n, N]`.
+    """Compute exp(-‖x_i - y_j‖₁) of rows x `[B, n, C]` and y `[B, N, C]`: `[B, n, N]`.
 
-    Where two numbers are equal the gradient by their difference is 0. Nothing larger than the result is kept.
+    The subgradient of |a - b| at a = b is 0. No tensor larger than the result is stored.
     """
-    same, x = x is y, x.contiguous()
+    same = x is y  # before `contiguous`, which may copy
+    x = x.contiguous()
     return Similarity.apply(x, x if same else y.contiguous())
 
 
 class Similarity(Function):
-    """What `similarity` returns. With torch.cdist alone not every version of torch differentiates twice."""
+    """Compute `similarity`. Not all versions of torch can differentiate torch.cdist twice."""
 
     @staticmethod
     def forward(ctx, x, y):
@@ -27,22 +28,27 @@ class Similarity(Function):
     @staticmethod
     def backward(ctx, gradient):
         x, y, close = ctx.saved_tensors
-        if ctx.same:  # both gradients at once, as close is symmetric
+        if ctx.same:  # one call for both gradients, as `close` is symmetric
             return Signs.apply(-close * (gradient + gradient.mT), x, x), None
-        pulls = -close * gradient
-        return Signs.apply(pulls, x, y), Signs.apply(pulls.mT, y, x)
+        weights = -close * gradient
+        return Signs.apply(weights, x, y), Signs.apply(weights.mT, y, x)
 
 
 class Signs(Function):
-    """Σ_j pulls_ij · sign(x_i - y_j) of pulls `[B, n, N]`, x `[B, n, C]` and y `[B, N, C]`: `[B, n, C]`."""
+    """Compute Σ_j w_ij · sign(x_i - y_j), `[B, n, C]`, of weights w `[B, n, N]`."""
 
     @staticmethod
-    def forward(ctx, pulls, x, y):
+    def forward(ctx, weights, x, y):
         ctx.save_for_backward(x, y)
-        pulls = pulls.contiguous()  # stands in for the distances too, which do not count for p = 1
-        return torch.ops.aten._cdist_backward(pulls, x, y, 1.0, pulls)
+        weights = weights.contiguous()
+        # the last argument, the distances, is not used for p = 1
+        return torch.ops.aten._cdist_backward(weights, x, y, 1.0, weights)
 
     @staticmethod
     def backward(ctx, gradient):
-        columns = zip(*(each.unbind(2) for each in (gradient, *ctx.saved_tensors)), strict=True)  # never [B, n, N, C]
-        return sum(u[..., None] * (x[..., None] - y[:, None]).sign() for u, x, y in columns), None, None
+        x, y = ctx.saved_tensors
+        of_weights = 0
+        # one column at a time: never [B, n, N, C]
+        for g, a, b in zip(gradient.unbind(2), x.unbind(2), y.unbind(2), strict=True):
+            of_weights = of_weights + g[..., None] * (a[..., None] - b[:, None]).sign()
+        return of_weights, None, None

@@ -9,79 +9,95 @@ from gancore import average, component, gather, hookimpl, option, peers
 
 
 class BatchNormalization(nn.BatchNorm2d):
-    """Batch norm that takes `[N, C]` as well as `[N, C, H, W]`, since one network may have layers of both.
+    """Batch norm of `[N, C]` and of `[N, C, H, W]`, since one network may have layers of both.
 
-    Where several processes share the batch, its statistics are those of all their rows.
+    Where several processes share the batch, statistics are those of the whole batch.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
         if peers().size == 1 or not self.training:
             return super().forward(maps)
         fast = maps.device.type == "cpu" and maps.dtype == self.weight.dtype
-        normalize = Shared.apply if fast else normalize_plainly
-        made, mean, spread = normalize(maps, self.weight, self.bias, self.eps)
-        self.remember(mean, spread, peers().size * maps.numel() // len(mean))
+        normalize = SharedBatchNorm.apply if fast else normalize_plainly
+        made, mean, variance = normalize(maps, self.weight, self.bias, self.eps)
+        self.update_running_statistics(mean, variance, peers().size * maps.numel() // len(mean))
         return made
 
     @torch.no_grad()
-    def remember(self, mean: Tensor, spread: Tensor, count: int) -> None:
-        """Move the running statistics towards those of a batch of `count` numbers a channel, as torch does."""
+    def update_running_statistics(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Average in the statistics of a batch of `count` elements a channel, as torch does."""
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
-        self.running_var.lerp_((spread * count / (count - 1)).to(self.running_var), self.momentum)
+        unbiased = variance * count / (count - 1)
+        self.running_var.lerp_(unbiased.to(self.running_var), self.momentum)
 
     def _check_input_dim(self, maps: Tensor) -> None:
         if maps.dim() < 2:
             raise ValueError(f"batch norm takes [N, C, …], but was given {list(maps.shape)}")
 
 
-def join(mean: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+def join_statistics(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance `[C]` of the whole batch from those of this process's rows."""
-    moments = gather(torch.stack([mean, spread])[None])  # [R, 2, C], a row a process
-    middle = moments[:, 0].mean(0)
-    return middle, (moments[:, 1] + (moments[:, 0] - middle).square()).mean(0)
+    moments = gather(torch.stack([mean, variance])[None])  # [R, 2, C], a row for each process
+    means = moments[:, 0]
+    variances = moments[:, 1]
+    joint = means.mean(0)
+    return joint, (variances + (means - joint).square()).mean(0)
 
 
 def normalize_plainly(maps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return γ·(x - μ)/√(σ² + eps) + β of maps `[N, C, …]`, μ and σ² `[C]` by operations that torch differentiates."""
+    """Return γ·(x - μ)/√(σ² + eps) + β of maps `[N, C, …]`, μ `[C]` and σ² `[C]`.
+
+    All operations are differentiable by torch, any number of times.
+    """
     wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
-    spread, mean = torch.var_mean(wide, [0, *range(2, maps.dim())], correction=0)
-    mean, spread = join(mean, spread)
-    scale = weight * (spread + eps).rsqrt()
-    made = (wide - per_channel(mean, maps)) * per_channel(scale, maps) + per_channel(bias, maps)
-    return made.to(maps.dtype), mean, spread
+    variance, mean = torch.var_mean(wide, [0, *range(2, maps.dim())], correction=0)
+    mean, variance = join_statistics(mean, variance)
+    scale = weight * (variance + eps).rsqrt()
+    centred = wide - per_channel(mean, maps)
+    made = centred * per_channel(scale, maps) + per_channel(bias, maps)
+    return made.to(maps.dtype), mean, variance
 
 
 def per_channel(values: Tensor, maps: Tensor) -> Tensor:
-    """Shape one number a channel `[C]` so that it broadcasts over maps `[N, C, …]`."""
+    """Reshape one number a channel `[C]` to broadcast over maps `[N, C, …]`."""
     return values.view(-1, *[1] * (maps.dim() - 2))
 
 
-class Shared(Function):
-    """What `normalize_plainly` computes, by the kernels of torch's own batch norm: a fraction of the time."""
+class SharedBatchNorm(Function):
+    """Compute `normalize_plainly` faster, by the kernels of torch's batch norm."""
 
     @staticmethod
     def forward(ctx, maps, weight, bias, eps):
-        mean, spread = join(*torch.ops.aten.batch_norm_update_stats(maps, None, None, 0.0))
-        ctx.save_for_backward(maps, weight, bias, mean, spread)
-        ctx.eps, ctx.peers = eps, peers()
-        ctx.mark_non_differentiable(mean, spread)
-        return functional.batch_norm(maps, mean, spread, weight, bias, eps=eps), mean, spread
+        statistics = torch.ops.aten.batch_norm_update_stats(maps, None, None, 0.0)
+        mean, variance = join_statistics(*statistics)
+        ctx.save_for_backward(maps, weight, bias, mean, variance)
+        ctx.eps = eps
+        ctx.peers = peers()
+        ctx.mark_non_differentiable(mean, variance)
+        made = functional.batch_norm(maps, mean, variance, weight, bias, eps=eps)
+        return made, mean, variance
 
     @staticmethod
     def backward(ctx, gradient, *_):
-        maps, weight, bias, mean, spread = ctx.saved_tensors
-        if torch.is_grad_enabled():  # it is to be differentiated once more
+        maps, weight, bias, mean, variance = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a double backward needs a graph, which the kernels do not make
             with ctx.peers.together():
                 made = normalize_plainly(maps, weight, bias, ctx.eps)[0]
-            return *torch.autograd.grad(made, (maps, weight, bias), gradient, create_graph=True), None
-        # γ/σ·(g - mean of g - x̂·mean of g·x̂), the means over the whole batch: both are sums that γ and β need too
-        given = gradient, maps, weight, mean, spread, None, None, False, ctx.eps, (False, True, True)
-        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(*given)
-        both = average(torch.stack([of_bias, of_weight]), ctx.peers) * (len(mean) / maps.numel())
-        scale = (spread + ctx.eps).rsqrt()
-        slope = -weight * scale.square() * both[1]
-        level = -weight * scale * both[0] - slope * mean
+            inputs = (maps, weight, bias)
+            return *torch.autograd.grad(made, inputs, gradient, create_graph=True), None
+        # γ/σ·(g - mean of g - x̂·mean of g·x̂), with means over the whole batch: both are sums that
+        # the gradients of γ and β need too
+        wanted = (False, True, True)
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, maps, weight, mean, variance, None, None, False, ctx.eps, wanted
+        )
+        sums = average(torch.stack([of_bias, of_weight]), ctx.peers)
+        means = sums * (len(mean) / maps.numel())
+        scale = (variance + ctx.eps).rsqrt()
+        # the gradient by x is linear in x and g, per channel
+        slope = -weight * scale.square() * means[1]
+        level = -weight * scale * means[0] - slope * mean
         of_maps = torch.addcmul(per_channel(level, maps), maps, per_channel(slope, maps))
         of_maps.addcmul_(gradient, per_channel(weight * scale, maps))
         return of_maps, of_weight, of_bias, None
@@ -95,10 +111,11 @@ class Shared(Function):
 class BatchNorm:
     """Normalise each channel over the batch: training output has mean β and variance γ².
 
-    Shape `[N, C, …]` is kept. Reals and fakes are normalised apart, as they are separate calls. A sample's output
-    depends on its neighbours, which is why a penalty on one sample's gradient refuses it in the critic. Where several
-    processes share a run, the batch is that of all of them.
-    Keras counts the share that is kept: its momentum 0.9 is 0.1 here; its eps is 1e-3.
+    Shape `[N, C, …]` is kept. Reals and fakes are normalised separately, in separate forward
+    passes. A sample's output depends on the other samples of its batch, so a per-sample gradient
+    penalty conflicts with it in the critic. Where several processes share a run, statistics are
+    those of the whole batch. Momentum in Keras is the share that is kept: 0.9 there is 0.1 here;
+    eps there is 1e-3.
     """
 
     momentum: float = option(0.1, gt=0, le=1, help="share of the new batch in the running statistics")

@@ -7,7 +7,7 @@ from gancore import CompositionError, component, hookimpl, option
 
 
 class InstanceNormalization(nn.GroupNorm):
-    """Normalise `[N, C, h, w]` over the pixels of each channel, and what has no pixels over its channels."""
+    """Normalise `[N, C, h, w]` over the pixels of each channel, and `[N, C]` over its channels."""
 
     def forward(self, maps: Tensor) -> Tensor:
         groups = self.num_groups if maps.shape[2:].numel() > 1 else 1
@@ -16,12 +16,13 @@ class InstanceNormalization(nn.GroupNorm):
 
 @component(source="Ulyanov, Vedaldi and Lempitsky 2016, arXiv:1607.08022")
 class InstanceNorm:
-    """Normalise each channel of each sample over its pixels: y = γ_c·(x - mean)/√(var + eps) + β_c.
+    """Normalise each channel of each sample over its pixels.
 
-    Shape `[N, C, …]` is kept; γ and β are one number a channel. A sample's output depends on that sample alone. The
-    mean of a channel is lost, and with it what it said about the image: its overall contrast and colour. A layer of
-    one pixel or none, `[N, C]`, is normalised over its channels instead, as by `layer`. Raises CompositionError where
-    samples are points, since then no layer has pixels.
+    y = γ_c·(x - mean)/√(var + eps) + β_c. Shape `[N, C, …]` is kept; γ and β are one number a
+    channel. A sample's output depends on that sample alone. The mean and variance of a channel are
+    lost, and so the image's overall colour and contrast. Maps of one pixel, and `[N, C]`, are
+    normalised over their channels instead, as by `layer`. Raises CompositionError where samples are
+    points, since then no layer has pixels.
     """
 
     eps: float = option(1e-5, gt=0, help="added to the variance")

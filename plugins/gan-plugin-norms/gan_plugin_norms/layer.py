@@ -10,10 +10,11 @@ from gancore import component, hookimpl, option
     known_as={"ln": ""},
 )
 class LayerNorm:
-    """Normalise each sample over its channels and pixels: y = γ_c·(x - mean)/√(var + eps) + β_c.
+    """Normalise each sample over its channels and pixels.
 
-    Shape `[N, C, …]` is kept. γ and β are one number a channel, as in the WGAN-GP authors' program. A sample's output
-    depends on that sample alone, and does not change when its input is scaled or shifted (up to eps).
+    y = γ_c·(x - mean)/√(var + eps) + β_c. Shape `[N, C, …]` is kept. γ and β are one number a
+    channel, as in the WGAN-GP authors' program. A sample's output depends on that sample alone, and
+    does not change when its input is scaled or shifted (up to eps).
     """
 
     eps: float = option(1e-5, gt=0, help="added to the variance")

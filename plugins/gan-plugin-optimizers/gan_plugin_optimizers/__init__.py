@@ -1,1 +1,1 @@
-"""Optimizers, learning rates that fall with the step, and samples from an average of the weights."""
+"""Optimizers, learning rate schedules, and sampling from averaged weights."""

@@ -1,4 +1,4 @@
-"""The Adam optimiser, with a rate for each player."""
+"""The Adam optimizer, with a learning rate for each player."""
 
 import torch
 
@@ -9,8 +9,9 @@ from gancore import component, hookimpl, option
     source="Kingma and Ba, ICLR 2015, arXiv:1412.6980; betas: Radford et al. 2016; two rates: Heusel et al. 2017"
 )
 class Adam:
-    """Move each weight by its gradient over the root of its mean square; the first step has size lr.
+    """Optimise by Adam: steps of the mean gradient over the root of its mean square.
 
+    Running means have bias correction, so the first step is lr in absolute value for each weight.
     The defaults are DCGAN's (2e-4, 0.5, 0.999).
     """
 
@@ -18,8 +19,8 @@ class Adam:
     critic_lr: float | None = option(
         None, ge=0, help="learning rate of the critic; none takes lr (TTUR: four times lr)"
     )
-    beta1: float = option(0.5, ge=0, lt=1, help="decay of the mean gradient, per update")
-    beta2: float = option(0.999, ge=0, lt=1, help="decay of the mean square, per update")
+    beta1: float = option(0.5, ge=0, lt=1, help="decay of the running mean of gradients, per update")
+    beta2: float = option(0.999, ge=0, lt=1, help="decay of the running mean of squares, per update")
 
     @hookimpl
     def make_optimizer(self, params, role):

@@ -1,4 +1,4 @@
-"""Sampling from an exponential moving average of the generator's weights."""
+"""Sampling from an exponential moving average (EMA) of the generator's weights."""
 
 from copy import deepcopy
 
@@ -12,17 +12,18 @@ from gancore import component, hookimpl, option, state
     known_as={"polyak": "", "weight-averaging": "", "exponential-moving-average": ""},
 )
 class EMA:
-    """Draw samples and metrics from an average of the generator's weights; training does not see it.
+    """Sample from an exponential moving average of the generator's weights.
 
-    After each generator update θ̄ ← d·θ̄ + (1 - d)·θ for every parameter of the generator, where d = decay, or with
-    `ramp` min(decay, (1 + n)/(10 + n)) at the n-th averaged update, so that the noise of the start is soon forgotten.
-    The first update, and all of the first `start` steps, only copy: θ̄ = θ. Buffers, such as the running statistics of
-    batch norm, are never averaged: a sampling network has those of the generator at that moment. Before the first
-    update the generator itself is sampled. Memory is that of one more set of weights.
+    After each generator update θ̄ ← d·θ̄ + (1 - d)·θ for each parameter of the generator, where
+    d = decay, or with `ramp` min(decay, (1 + n)/(10 + n)) at the n-th averaged update, so that the
+    first weights soon lose their influence. The first update, and all updates of the first `start`
+    steps, only copy: θ̄ = θ. Buffers, such as the running statistics of batch norm, are not
+    averaged: the sampling network has the generator's current ones. Before the first update the
+    generator itself is sampled. Training does not change. Memory is one more set of weights.
     """
 
-    decay: float = option(0.999, ge=0, lt=1, help="share of the old average kept in each generator update, 0 to 1")
-    start: int = option(0, ge=0, help="steps before averaging begins; until then the average is the current weights")
+    decay: float = option(0.999, ge=0, lt=1, help="decay d of the average in each generator update, 0 to 1")
+    start: int = option(0, ge=0, help="steps before averaging begins; before, the average is the current weights")
     ramp: bool = option(True, help="true lowers the decay to (1 + n)/(10 + n) at the n-th averaged update")
     weights: dict[str, torch.Tensor] = state(factory=dict)  # θ̄ by the parameter's name
     updates: int = state(0)  # n
@@ -39,10 +40,12 @@ class EMA:
             self.weights[name] = self.weights[name].to(weight.device).lerp_(weight, 1 - keep)
 
     def keep(self):
-        """Return d, the share of the old average that the n-th averaged update keeps, in [0, 1)."""
-        return min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.ramp else self.decay
+        """Return the decay d of the n-th averaged update, in [0, 1)."""
+        if not self.ramp:
+            return self.decay
+        return min(self.decay, (1 + self.updates) / (10 + self.updates))
 
-    @hookimpl(tryfirst=True)  # a network with other weights, which other components wrap
+    @hookimpl(tryfirst=True)  # before components that wrap the network with these weights
     def sampling_generator(self, net):
         if not self.weights:
             return None

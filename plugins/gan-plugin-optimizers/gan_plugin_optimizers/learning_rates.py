@@ -1,4 +1,4 @@
-"""Learning rates that fall during a run: linearly, or along a cosine."""
+"""Learning rate schedules: linear and cosine decay."""
 
 from math import cos, pi
 
@@ -6,7 +6,8 @@ from gancore import component, hookimpl, option
 
 
 def progress(step: int, start: int, end: int) -> float:
-    """Return how much of the way from `start` to `end` is done at `step`, 0 to 1; with end <= start it is one step."""
+    """Return (step - start)/(end - start), clamped to [0, 1]."""
+    # with end <= start the decay takes one step
     return min(1.0, max(0.0, (step - start) / max(1, end - start)))
 
 
@@ -15,16 +16,16 @@ def progress(step: int, start: int, end: int) -> float:
     known_as={"lr-decay": ""},
 )
 class LinearDecay:
-    """Lower the learning rate of both players along a straight line, then keep it.
+    """Decay the learning rate of both players linearly, then keep it constant.
 
-    rate(t) = rate·(1 - (1 - final)·p) with p = (t - start)/(end - start), held in [0, 1]: the optimiser's own rate up
-    to `start`, halfway down in the middle, final·rate from `end` on. With final = 0 nothing moves any more from `end`
-    on, so set it to the number of steps of the run.
+    rate(t) = rate·(1 - (1 - final)·p) with p = (t - start)/(end - start), clamped to [0, 1]: the
+    optimizer's own rate up to `start`, final·rate from `end` on. With final = 0 weights no longer
+    change from `end` on, so set it to the number of steps of the run.
     """
 
     start: int = option(0, ge=0, help="last step at the full rate")
     end: int = option(100_000, ge=1, help="first step at the final rate")
-    final: float = option(0.0, ge=0, le=1, help="share of the initial rate that is left in the end, 0 to 1")
+    final: float = option(0.0, ge=0, le=1, help="final rate as a share of the initial one, 0 to 1")
 
     @hookimpl
     def learning_rate(self, rate, step):
@@ -33,16 +34,16 @@ class LinearDecay:
 
 @component(source="Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983, equation 5; in GANs: Huang et al., NeurIPS 2024")
 class CosineDecay:
-    """Lower the learning rate of both players along half a cosine, then keep it.
+    """Decay the learning rate of both players along half a cosine, then keep it constant.
 
-    rate(t) = b + (rate - b)·(1 + cos πp)/2 with b = final·rate and p = (t - start)/(end - start), held in [0, 1]: flat
-    at both ends, halfway down in the middle. With final = 0 nothing moves any more from `end` on, so set it to the
+    rate(t) = b + (rate - b)·(1 + cos πp)/2 with b = final·rate and p = (t - start)/(end - start),
+    clamped to [0, 1]. With final = 0 weights no longer change from `end` on, so set it to the
     number of steps of the run.
     """
 
     start: int = option(0, ge=0, help="last step at the full rate")
     end: int = option(100_000, ge=1, help="first step at the final rate")
-    final: float = option(0.0, ge=0, le=1, help="share of the initial rate that is left in the end, 0 to 1")
+    final: float = option(0.0, ge=0, le=1, help="final rate as a share of the initial one, 0 to 1")
 
     @hookimpl
     def learning_rate(self, rate, step):

@@ -1,1 +1,1 @@
-"""When each player is updated, and when a run ends."""
+"""Update schedules of the two players, and early stopping."""

@@ -9,22 +9,26 @@ from gancore import Update, UsageError, component, hookimpl, option
 class NCritic:
     """Update the critic k times, each on fresh reals and latents, then the generator once.
 
-    After n steps there have been n·k critic updates, and n·k batches of reals have been shown; `pretrain` adds to
-    both. Without `fresh_reals` only n batches are shown, for all k critic updates of a step meet the same reals: a
-    fault kept for comparison, that of BenoitLeguay/GAN_IconClass. With `reuse_fakes` the fakes of the last critic
-    update serve the generator's too, as in the DCGAN of PyTorch's tutorials: one pass of the generator less each step.
+    After n steps there have been n·k critic updates on n·k batches of reals; `pretrain` adds to
+    both. Without `fresh_reals` there are only n batches, as all k critic updates of a step use the
+    same reals: a fault kept for comparison, found in BenoitLeguay/GAN_IconClass. With `reuse_fakes`
+    the generator's update uses the fakes of the last critic update, as in the DCGAN of PyTorch's
+    tutorials, which saves one forward pass of the generator in each step.
     """
 
     critic: int = option(1, ge=0, help="critic updates in each step")
     generator: int = option(1, ge=0, help="generator updates in each step")
-    fresh_reals: bool = option(True, help="false shows one batch of reals to all critic updates of a step, a fault")
-    reuse_fakes: bool = option(False, help="true makes the last critic and the first generator update share fakes")
-    pretrain: int = option(0, ge=0, help="critic updates before all others, in step 0, each on fresh reals")
+    fresh_reals: bool = option(True, help="false uses one batch of reals for all critic updates of a step, a fault")
+    reuse_fakes: bool = option(False, help="true uses the same fakes in the last critic and the first generator update")
+    pretrain: int = option(0, ge=0, help="extra critic updates at the start of step 0, each on fresh reals")
 
     def __attrs_post_init__(self):
         if not (self.critic or self.pretrain and self.generator):
-            what, fix = "n-critic.critic is 0: the critic would never learn", "--n-critic.critic 1, or some pretrain"
-            raise UsageError(what, where="n-critic.critic", fix=fix)
+            raise UsageError(
+                "n-critic.critic is 0: the critic would never learn",
+                where="n-critic.critic",
+                fix="--n-critic.critic 1, or some pretrain",
+            )
 
     @hookimpl
     def schedule(self, step):

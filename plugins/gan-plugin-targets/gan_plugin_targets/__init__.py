@@ -1,1 +1,1 @@
-"""Changes of the critic's targets."""
+"""Modifications of the critic's targets: label smoothing and noisy labels."""

@@ -1,4 +1,4 @@
-"""Label smoothing: targets a little below certainty, so that the critic does not grow ever more sure of itself."""
+"""Label smoothing: targets below 1, so that the critic's scores stay bounded."""
 
 from gancore import component, hookimpl, option, requires, warns_with
 
@@ -14,7 +14,7 @@ from gancore import component, hookimpl, option, requires, warns_with
         ),
         warns_with(
             "loss.targets",
-            "with targets of fakes above 0 the best critic no longer pushes away fakes where there are no reals",
+            "with targets of fakes above 0 the optimal critic no longer penalises fakes where there are no reals",
             cite="Salimans et al. 2016, section 3.4",
             fix="--label-smoothing.fake 0",
             when=lambda chosen: chosen.fake > 0,
@@ -23,11 +23,12 @@ from gancore import component, hookimpl, option, requires, warns_with
     known_as={"smoothing": ""},
 )
 class LabelSmoothing:
-    """Ask the critic for less than certainty: targets t `[N]` become fake + (real - fake)·t.
+    """Smooth the critic's targets t `[N]` to fake + (real - fake)·t.
 
-    So reals (t = 1) get `real` and fakes (t = 0) get `fake`; the default is one-sided. The cross-entropy of a target r
-    is least at the score ln(r / (1 - r)), e.g. ln 9 for 0.9, instead of at infinity; averaged over both sides its least
-    value is H(0.9)/2 = 0.1625 nats instead of 0. The generator's terms do not change.
+    So reals (t = 1) have the target `real` and fakes (t = 0) the target `fake`; the default is
+    one-sided. The cross-entropy of a target r has its minimum at the score ln(r / (1 - r)), e.g.
+    ln 9 for 0.9, instead of at infinity; averaged over both sides the minimum is
+    H(0.9)/2 = 0.1625 nats instead of 0. The generator's terms do not change.
     """
 
     real: float = option(0.9, ge=0, le=1, help="target of reals, a probability in [0, 1]")

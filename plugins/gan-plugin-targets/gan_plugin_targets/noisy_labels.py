@@ -1,4 +1,4 @@
-"""Noisy labels: now and then tell the critic that a real is a fake, or a fake a real."""
+"""Noisy labels: targets of the critic that are flipped at random."""
 
 import torch
 
@@ -19,16 +19,21 @@ from gancore import component, draw_rows, hookimpl, option, requires
 class NoisyLabels:
     """Flip the critic's targets t `[N]` to 1 - t with a small probability.
 
-    Per sample, each target flips by itself; per batch, one draw swaps reals and fakes of the whole update. Flipping
-    comes before every other shaping, so with `label-smoothing` a flipped fake gets the target of a real. Cross-entropy
-    is linear in t: on average rate ε is two-sided smoothing to 1 - ε and ε, with the weakness of that. Rates of 0.05
-    and 0.1 turned the images of one reported training to noise, so nothing chooses this by default.
+    Per sample, each target is flipped independently; per batch, one draw swaps reals and fakes of
+    the whole update. Flips come before all other target shaping, so with `label-smoothing` a
+    flipped fake has the target of a real. Cross-entropy is linear in t: in expectation rate ε is
+    two-sided smoothing to 1 - ε and ε, with its weakness. Rates of 0.05 and 0.1 turned the images
+    of one reported training to noise, so it is off by default.
     """
 
     rate: float = option(0.05, ge=0, le=1, help="probability of a flip, in [0, 1]")
-    per: str = option("sample", choices=("sample", "batch"), help="what flips together; batch swaps reals and fakes")
+    per: str = option(
+        "sample",
+        choices=("sample", "batch"),
+        help="targets that share one draw; batch swaps reals and fakes",
+    )
 
-    @hookimpl(tryfirst=True)  # on targets that are still 0 and 1
+    @hookimpl(tryfirst=True)  # while targets are still 0 and 1
     def critic_targets(self, targets, rng, shared_rng):
         if self.rate == 0:
             return targets

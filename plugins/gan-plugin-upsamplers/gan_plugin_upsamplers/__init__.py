@@ -1,1 +1,1 @@
-"""Layers that double height and width in the generator."""
+"""Upsampling layers of the generator, which double height and width."""

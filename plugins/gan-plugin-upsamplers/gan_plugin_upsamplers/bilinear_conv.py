@@ -6,39 +6,43 @@ from torch import Tensor, nn
 from gancore import component, hookimpl, option
 
 
-def stretch(maps: Tensor, dim: int) -> Tensor:
-    """Double one side by linear interpolation: new pixels lie a quarter before and a quarter after each old one.
+def interpolate(maps: Tensor, dim: int) -> Tensor:
+    """Double one side by linear interpolation, at a quarter pixel before and after each pixel.
 
-    Equal to torch's bilinear interpolation with align_corners=False, whose gradient on a GPU differs from run to run.
+    Equal to torch's bilinear interpolation with align_corners=False, whose gradient on a GPU is not
+    deterministic.
     """
     n = maps.shape[dim]
     before = torch.cat([maps.narrow(dim, 0, 1), maps.narrow(dim, 0, n - 1)], dim)
     after = torch.cat([maps.narrow(dim, 1, n - 1), maps.narrow(dim, n - 1, 1)], dim)
-    return torch.stack([torch.lerp(maps, before, 0.25), torch.lerp(maps, after, 0.25)], dim + 1).flatten(dim, dim + 1)
+    pairs = [torch.lerp(maps, before, 0.25), torch.lerp(maps, after, 0.25)]
+    return torch.stack(pairs, dim + 1).flatten(dim, dim + 1)
 
 
 class Bilinear(nn.Module):
     """Interpolate `[N, C, h, w] → [N, C, 2h, 2w]`."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        return stretch(stretch(maps, 2), 3)
+        return interpolate(interpolate(maps, 2), 3)
 
 
 @component(
-    source="Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003 (resize-convolution)",
+    source="Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003",
     known_as={"bilinear": ""},
 )
 class BilinearConv:
-    """Double height and width by bilinear interpolation, then convolve, without bias.
+    """Upsample by bilinear interpolation and a convolution without bias.
 
-    `[N, C, h, w] → [N, C', 2h, 2w]`, corners not aligned, the convolution padded with zeros to keep its size (an even
-    kernel gets the extra row and column at the bottom and right). Away from the border a constant map gives a constant.
+    `[N, C, h, w] → [N, C', 2h, 2w]`, corners not aligned. The convolution has zero padding that
+    keeps the size (for an even kernel the extra row and column are at the bottom and right). Away
+    from the border a constant map gives a constant.
     """
 
     kernel: int = option(3, choices=(3, 4, 5), help="side of the kernel in pixels")
 
     @hookimpl
     def make_upsample(self, channels_in, channels_out):
-        before, after = (self.kernel - 1) // 2, self.kernel // 2
+        before = (self.kernel - 1) // 2
+        after = self.kernel // 2
         convolution = nn.Conv2d(channels_in, channels_out, self.kernel, bias=False)
         return nn.Sequential(Bilinear(), nn.ZeroPad2d((before, after, before, after)), convolution)

@@ -1,4 +1,4 @@
-"""Upsampling by repeating every pixel twice each way, then a convolution."""
+"""Upsampling by nearest-neighbour interpolation and a convolution."""
 
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, pad
@@ -9,9 +9,10 @@ from gancore import component, hookimpl, option
 def double(maps: Tensor, weight: Tensor) -> Tensor:
     """Repeat pixels, then convolve: `[N, C, h, w] → [N, C', 2h, 2w]` for weight `[C', C, k, k]`.
 
-    Each new pixel meets an old one through one or two rows of the kernel, so both operations are a single transposed
-    convolution of stride 2, whose kernel is the mirrored one plus itself moved by one, each way. For k = 3 that is 16
-    products a pixel and channel instead of 36; the sums are the same, at the border too.
+    Each output pixel depends on an input pixel through one or two rows of the kernel, so both
+    operations are a single transposed convolution of stride 2, whose kernel is the mirrored one
+    plus itself shifted by one, each way. For k = 3 that is 16 multiplications a pixel and channel
+    instead of 36; the result is the same, at the border too.
     """
     k = weight.shape[-1]
     kernel = weight.flip(2, 3).transpose(0, 1)
@@ -21,22 +22,23 @@ def double(maps: Tensor, weight: Tensor) -> Tensor:
 
 
 class RepeatConv(nn.Conv2d):
-    """A convolution `[N, C, h, w] → [N, C', 2h, 2w]` of the doubled map."""
+    """Convolve the map with repeated pixels, `[N, C, h, w] → [N, C', 2h, 2w]`."""
 
     def forward(self, maps: Tensor) -> Tensor:
         return double(maps, self.weight)
 
 
 @component(
-    source="Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003 (resize-convolution)",
+    source="Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003",
     known_as={"nearest": ""},
 )
 class NearestConv:
-    """Double height and width by repeating pixels, then convolve, without bias.
+    """Upsample by nearest-neighbour interpolation and a convolution without bias.
 
-    `[N, C, h, w] → [N, C', 2h, 2w]`, the convolution padded with zeros to keep its size (an even kernel gets the extra
-    row and column at the bottom and right). Every pixel away from the border is made by the whole kernel, so a constant
-    map gives a constant, and no checkerboard comes from the kernel's overlap.
+    `[N, C, h, w] → [N, C', 2h, 2w]`. The convolution has zero padding that keeps the size (for an
+    even kernel the extra row and column are at the bottom and right). Each pixel away from the
+    border depends on the whole kernel, so a constant map gives a constant, without checkerboard
+    artifacts.
     """
 
     kernel: int = option(3, choices=(3, 4, 5), help="side of the kernel in pixels")

@@ -1,4 +1,4 @@
-"""Upsampling by a convolution whose channels are laid out as pixels."""
+"""Upsampling by a convolution and a pixel shuffle."""
 
 from torch import nn
 
@@ -7,15 +7,17 @@ from gancore import component, hookimpl, option
 
 @component(source="Shi et al., CVPR 2016, arXiv:1609.05158")
 class PixelShuffle:
-    """Convolve to four times the channels, without bias, then lay each four channels out as 2×2 pixels.
+    """Upsample by a convolution to four times the channels, without bias, and a pixel shuffle.
 
-    `[N, C, h, w] → [N, 4C', h, w] → [N, C', 2h, 2w]`. The layout moves numbers and changes none. The four pixels have
-    kernels of their own, so a constant map may give a 2×2 pattern until training makes them agree.
+    `[N, C, h, w] → [N, 4C', h, w] → [N, C', 2h, 2w]`: each four channels are rearranged as 2×2
+    pixels, which have separate kernels, so a constant map may give a 2×2 pattern unless training
+    removes it.
     """
 
     kernel: int = option(3, choices=(1, 3, 5), help="side of the kernel in pixels, before the map is doubled")
 
     @hookimpl
     def make_upsample(self, channels_in, channels_out):
-        convolution = nn.Conv2d(channels_in, 4 * channels_out, self.kernel, padding=self.kernel // 2, bias=False)
+        padding = self.kernel // 2
+        convolution = nn.Conv2d(channels_in, 4 * channels_out, self.kernel, padding=padding, bias=False)
         return nn.Sequential(convolution, nn.PixelShuffle(2))

@@ -1,4 +1,4 @@
-"""Upsampling by a transposed convolution, the adjoint of a strided one."""
+"""Upsampling by a transposed convolution."""
 
 from torch import nn
 
@@ -10,7 +10,7 @@ from gancore import component, hookimpl, option, warns_with
     rules=[
         warns_with(
             "data.images",
-            "a kernel whose side is odd meets its stride of 2 unevenly and draws a checkerboard",
+            "a kernel of odd side overlaps unevenly at stride 2 and causes checkerboard artifacts",
             cite="Odena, Dumoulin and Olah, Distill 2016",
             when=lambda chosen: chosen.kernel % 2 == 1,
             fix="--transposed.kernel 4",
@@ -19,18 +19,24 @@ from gancore import component, hookimpl, option, warns_with
     known_as={"deconv": "", "conv-transpose": "", "convtranspose": ""},
 )
 class Transposed:
-    """Double height and width by a transposed convolution of stride 2, without bias.
+    """Upsample by a transposed convolution of stride 2, without bias.
 
-    `[N, C, h, w] → [N, C', 2h, 2w]`. An odd kernel meets its own stride unevenly and draws a checkerboard
-    (Odena, Dumoulin and Olah, Distill 2016): with a kernel and an input of ones the interior is constant only for an
-    even one.
+    `[N, C, h, w] → [N, C', 2h, 2w]`. A kernel of odd side overlaps unevenly and causes checkerboard
+    artifacts (Odena, Dumoulin and Olah, Distill 2016): with a kernel and an input of ones the
+    interior is constant only for an even side.
     """
 
-    kernel: int = option(4, ge=2, le=9, help="side of the kernel in pixels; even ones draw no checkerboard")
+    kernel: int = option(4, ge=2, le=9, help="side of the kernel in pixels; even sides avoid checkerboard artifacts")
 
     @hookimpl
     def make_upsample(self, channels_in, channels_out):
         padding = (self.kernel - 1) // 2
         return nn.ConvTranspose2d(
-            channels_in, channels_out, self.kernel, 2, padding, output_padding=self.kernel % 2, bias=False
+            channels_in,
+            channels_out,
+            self.kernel,
+            2,
+            padding,
+            output_padding=self.kernel % 2,
+            bias=False,
         )
