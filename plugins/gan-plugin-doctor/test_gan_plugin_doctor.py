@@ -1,4 +1,4 @@
-"""Facts about the training doctor: each rule has a series that sets it off and one that does not."""
+"""Facts about the training doctor: each rule has a series that fires it and one that does not."""
 
 import json
 import math
@@ -23,14 +23,20 @@ def noise(i):
 
 
 def rows(n=200, every=1, sparse=None, **figures):
-    """Rows at steps 10, 20, …; a figure is a number or a function of the row's number, `sparse` ones in every 10th."""
+    """Rows at steps 10, 20, …; a figure is a number or a function of the row's number, `sparse`
+    ones in every 10th.
+    """
     keys = {"real": "critic/bce/real", "fake": "critic/bce/fake", "loss": "generator/bce/fake"}
     found = []
     for i in range(n):
         row = {"step": every * 10 * (i + 1), "epoch": 0.1 * i, "seconds": 1.0 * i}
-        found.append(row | {keys.get(k, k): float(v(i) if callable(v) else v) for k, v in figures.items()})
+        found.append(
+            row | {keys.get(k, k): float(v(i) if callable(v) else v) for k, v in figures.items()}
+        )
         if i % 10 == 9:
-            found[-1] |= {k: float(v(i // 10) if callable(v) else v) for k, v in (sparse or {}).items()}
+            found[-1] |= {
+                k: float(v(i // 10) if callable(v) else v) for k, v in (sparse or {}).items()
+            }
     return found
 
 
@@ -79,7 +85,10 @@ ACGAN = {"critic/acgan/accuracy-real": rough(0.9, 0.05)}
 SICK = [
     ("critic-loss-to-zero", context(real=0.001, fake=lambda i: 0.002 + 0.001 * noise(i), loss=8)),
     ("generator-too-strong", context(**STILL, **FROZEN_SCORES)),
-    ("critic-too-strong", context(real=0.01, fake=0.02, loss=lambda i: 1.5 + 0.02 * i + 0.3 * noise(i))),
+    (
+        "critic-too-strong",
+        context(real=0.01, fake=0.02, loss=lambda i: 1.5 + 0.02 * i + 0.3 * noise(i)),
+    ),
     (
         "sudden-noise",
         context(
@@ -88,16 +97,30 @@ SICK = [
             loss=late(rough(1.0, 0.05), rough(2, 1)),
         ),
     ),
-    ("generator-rate-too-high", context(loss=lambda i: 1.5 + 0.4 * noise(i) + 9 * (i % 50 > 30 and i > 90))),
+    (
+        "generator-rate-too-high",
+        context(loss=lambda i: 1.5 + 0.4 * noise(i) + 9 * (i % 50 > 30 and i > 90)),
+    ),
     ("critic-loss-unsteady", context(real=rough(2, 2), fake=rough(2, 2))),
-    ("generator-gradient-explodes", context(more={"generator/grad_norm": lambda i: 5 if i < 180 else 4000 * (i % 2)})),
-    ("generator-gradient-explodes", context(more={"gradient-flow/generator-max": lambda i: 1 if i < 150 else 300})),
+    (
+        "generator-gradient-explodes",
+        context(more={"generator/grad_norm": lambda i: 5 if i < 180 else 4000 * (i % 2)}),
+    ),
+    (
+        "generator-gradient-explodes",
+        context(more={"gradient-flow/generator-max": lambda i: 1 if i < 150 else 300}),
+    ),
     ("frozen-player", context(more={"critic/grad_norm": lambda i: 3 if i < 100 else 0})),
     ("frozen-player", context(more={"monitored/skipped": lambda i: min(0.99, i / 50)})),
     ("frozen-player", rows(200, **{"critic/grad_norm": 1, "critic/score_real": 1})),
     (
         "bounded-wasserstein-scores",
-        wgan(**{"critic/score_real": lambda i: 1 - 0.4 / (i + 1), "critic/score_fake": lambda i: 0.4 / (i + 1)}),
+        wgan(
+            **{
+                "critic/score_real": lambda i: 1 - 0.4 / (i + 1),
+                "critic/score_fake": lambda i: 0.4 / (i + 1),
+            }
+        ),
     ),
     ("wasserstein-estimate-negative", wgan(**{"critic/wgan-gp/wasserstein": rough(-1, 0.2)})),
     ("penalty-not-met", wgan(**{"critic/gradient-penalty/gradient-norm": lambda i: 1 + 0.02 * i})),
@@ -105,7 +128,10 @@ SICK = [
     ("weights-at-bound", wgan(**{"weight-clipping/at-bound": lambda i: min(0.95, i / 100)})),
     ("class-ignored", context(more={**ACGAN, "critic/acgan/accuracy-fake": rough(0.12, 0.1)})),
     ("class-ignored", context(sparse={"class-accuracy/real": 0.9, "class-accuracy/fake": 0.1})),
-    ("class-ignored", context(sparse={"recognition/classifier": 0.95, "recognition/accuracy": 0.11})),
+    (
+        "class-ignored",
+        context(sparse={"recognition/classifier": 0.95, "recognition/accuracy": 0.11}),
+    ),
     ("mode-collapse", context(sparse={"collapse/ratio": lambda k: 0.8 if k < 10 else 0.1})),
     ("mode-collapse", context(sparse={"collapse/ratio": 0.05})),
     (
@@ -124,7 +150,9 @@ SICK = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "log"), SICK, ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(
+    ("rule", "log"), SICK, ids=lambda each: each if isinstance(each, str) else ""
+)
 def test_a_rule_names_its_fault(rule, log):
     findings = {each.rule: each for each in examine(Log(log))}
     assert rule in findings
@@ -153,23 +181,35 @@ CLOSE = {
     "critic/minibatch-discrimination/closeness-real": 1.0,
 }
 WELL = {
-    "a healthy game": context(sparse=METRICS, more={**CLOSE, **ACGAN, "critic/acgan/accuracy-fake": rough(0.6, 0.3)}),
+    "a healthy game": context(
+        sparse=METRICS, more={**CLOSE, **ACGAN, "critic/acgan/accuracy-fake": rough(0.6, 0.3)}
+    ),
     "a healthy Wasserstein game": wgan(sparse={**METRICS, "weight-clipping/at-bound": 0.5}),
     "a young game": context(n=30, real=0.001, fake=0.001, loss=9, more={"generator/grad_norm": 0}),
     "a critic that wins at first and then loses": context(
-        real=lambda i: 0.001 * (i + 1), fake=lambda i: 0.0005 * (i + 1), loss=lambda i: 5 * math.exp(-i / 50) + 1
+        real=lambda i: 0.001 * (i + 1),
+        fake=lambda i: 0.0005 * (i + 1),
+        loss=lambda i: 5 * math.exp(-i / 50) + 1,
     ),
-    "a generator whose losses are still, with good samples": context(**STILL, **FROZEN_SCORES, sparse=METRICS),
+    "a generator whose losses are still, with good samples": context(
+        **STILL, **FROZEN_SCORES, sparse=METRICS
+    ),
     "one wild row": context(real=lambda i: 90 if i == 150 else 0.3 + 0.1 * noise(i)),
     "one wild gradient": context(more={"generator/grad_norm": lambda i: 1e5 if i == 190 else 5}),
     "a boosted schedule": [
-        {key: value for key, value in row.items() if not (60 <= i < 160 and key.startswith("critic"))}
+        {
+            key: value
+            for key, value in row.items()
+            if not (60 <= i < 160 and key.startswith("critic"))
+        }
         for i, row in enumerate(context())
     ],
     "a critic that is slow at first": wgan(
         **{"critic/wgan-gp/wasserstein": lambda i: 0.03 * i - 2, "critic/score_fake": 3}
     ),
-    "a palette of three colours": wgan(sparse={"colorpicker/palette-usage": lambda k: 3 - 0.02 * k}),
+    "a palette of three colours": wgan(
+        sparse={"colorpicker/palette-usage": lambda k: 3 - 0.02 * k}
+    ),
     "small scores under clipping": wgan(**{"critic/score_real": 0.012, "critic/score_fake": 0.003}),
 }
 
@@ -190,7 +230,9 @@ def test_findings_come_with_the_step_at_which_they_began():
 
 def test_rules_that_lack_figures_say_which():
     lacking = unchecked(Log(context()))
-    assert lacking["late-divergence"].startswith("no frechet/ratio or frechet/distance in the log; --metric frechet")
+    assert lacking["late-divergence"].startswith(
+        "no frechet/ratio or frechet/distance in the log; --metric frechet"
+    )
     assert lacking["wasserstein-estimate-negative"] == "only for Wasserstein losses"
     assert unchecked(Log(wgan()))["critic-loss-to-zero"] == "not for Wasserstein losses"
     assert "critic-loss-to-zero" not in lacking
@@ -198,7 +240,7 @@ def test_rules_that_lack_figures_say_which():
     assert few == "10 of 40 values of critic/*/real: from step 400 on"
 
 
-# ── series ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── series ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_statistics_of_a_series():
@@ -207,7 +249,9 @@ def test_statistics_of_a_series():
     assert series.blocks(2) == Series([2, 4], [2.0, 6.0])
     assert series.held(lambda value: value > 2, 3) == 2
     assert series.held(lambda value: value > 2, 4) is None
-    assert series.join(Series([2, 4, 5], [1.0, 2.0, 3.0]), lambda a, b: a - b) == Series([2, 4], [2.0, 5.0])
+    assert series.join(Series([2, 4, 5], [1.0, 2.0, 3.0]), lambda a, b: a - b) == Series(
+        [2, 4], [2.0, 5.0]
+    )
     assert Series(values=[0.0, 0, 0, 0, 1e9]).moving(9).values == []
 
 
@@ -221,7 +265,7 @@ def test_a_limited_log_keeps_the_newest_values_whole_and_the_oldest_ever_sparser
     assert gaps == sorted(gaps, reverse=True)
 
 
-# ── in a run ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── in a run ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def told(doctor, log):
@@ -262,7 +306,8 @@ def test_a_doctor_that_was_stored_goes_on_as_if_it_had_not_been(rule):
     expected = told(whole, log)
     said = told(first, log[:30])
     state = {
-        k: v.clone() if isinstance(v, torch.Tensor) else json.loads(json.dumps(v)) for k, v in first.state().items()
+        k: v.clone() if isinstance(v, torch.Tensor) else json.loads(json.dumps(v))
+        for k, v in first.state().items()
     }
     second.load_state(state)
     assert said + told(second, log[30:]) == expected
@@ -282,7 +327,7 @@ def test_conformance():
     check_component(Doctor)
 
 
-# ── the command ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── the command ───────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -298,7 +343,9 @@ def run(tmp_path, monkeypatch):
 
 def test_diagnose_lays_a_finding_out(run):
     text = run(SICK[0][1])
-    assert text.startswith("fault: critic-loss-to-zero, since step 200\n  seen:   the critic's loss is 0.00")
+    assert text.startswith(
+        "fault: critic-loss-to-zero, since step 200\n  seen:   the critic's loss is 0.00"
+    )
     assert "  likely: " in text
     assert "  try:    --bce.mode non-saturating" in text
     assert "  source: kmualim/DCGAN" in text
@@ -307,7 +354,10 @@ def test_diagnose_lays_a_finding_out(run):
 def test_diagnose_without_findings_says_what_it_could_check(run):
     text = run(context())
     assert text.startswith("nothing found up to step 2000\nchecked: critic-loss-to-zero, ")
-    assert "cannot be checked here: mode-collapse (no collapse/ratio or critic/*/closeness-fake* in the log" in text
+    assert (
+        "cannot be checked here: mode-collapse (no collapse/ratio or critic/*/closeness-fake* in "
+        "the log" in text
+    )
 
 
 def test_diagnose_speaks_json(run):
