@@ -6,7 +6,14 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from gan_plugin_metrics.diversity import Collapse, Modes, count_modes, mean_distance, small, thickness
+from gan_plugin_metrics.diversity import (
+    Collapse,
+    Modes,
+    count_modes,
+    downscale,
+    mean_distance,
+    thickness,
+)
 from gancore import CompositionError, DataError, Progress, StoredData, component, hookimpl
 from gancore.testing import check_component, some_data, train
 
@@ -25,7 +32,9 @@ def rng(seed=0):
 def drawn(n, seed=0, means=GRID, sigma=0.05):
     """Points of the true mixture."""
     modes = torch.randint(len(means), (n,), generator=rng(seed))
-    return means[modes] + sigma * torch.randn(n, means.shape[1], generator=rng(seed + 1), dtype=torch.float64)
+    return means[modes] + sigma * torch.randn(
+        n, means.shape[1], generator=rng(seed + 1), dtype=torch.float64
+    )
 
 
 def found(points, means=GRID, sigma=0.05):
@@ -84,7 +93,7 @@ def test_conforms(metric, data):
     check_component(metric, data=data)
 
 
-# ── collapse ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── collapse ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_mean_distance_of_two_points_is_their_distance():
@@ -98,8 +107,8 @@ def test_mean_distance_in_blocks_is_that_over_all_pairs():
 
 def test_images_are_compared_by_area_averages():
     images = torch.rand(2, 3, 16, 16, generator=rng())
-    assert small(images).shape == (2, 192)
-    assert torch.allclose(small(images)[0, 0], images[0, 0, :2, :2].double().mean())
+    assert downscale(images).shape == (2, 192)
+    assert torch.allclose(downscale(images)[0, 0], images[0, 0, :2, :2].double().mean())
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2,)])
@@ -152,7 +161,8 @@ def test_minor_is_zero_and_major_one_for_points_on_the_major_axis():
     angle = torch.tensor([math.cos(0.7), math.sin(0.7)])
     across = torch.tensor([-angle[1], angle[0]])
     along, beside = torch.randn(2, 300, 1, generator=rng())
-    beside -= along * (along * beside).mean() / along.square().mean()  # else the axis is slightly turned
+    # else the axis is slightly turned
+    beside -= along * (along * beside).mean() / along.square().mean()
     data = StoredData(4 * (along - along.mean()) * angle + (beside - beside.mean()) * across)
     samples = data.samples @ angle[:, None] * angle
     figures = measured(Collapse(), Shown(samples=samples), data=data)
@@ -173,7 +183,7 @@ def test_a_single_real_is_refused():
         measured(Collapse(), data=StoredData(torch.zeros(1, 2)))
 
 
-# ── modes ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── modes ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_share_of_high_quality_of_the_true_mixture_is_what_a_normal_gives():
@@ -186,14 +196,18 @@ def test_true_mixture_finds_every_mode():
 
 
 def test_width_of_the_true_mixture_is_that_of_a_normal_cut_at_three_sigma():
-    expected = math.sqrt((2 - 11 * math.exp(-4.5)) / (2 * TRUE))  # 0.974; its error is below 1/√(2·2n)
+    # 0.974; its error is below 1/√(2·2n)
+    expected = math.sqrt((2 - 11 * math.exp(-4.5)) / (2 * TRUE))
     assert abs(found(drawn(N))["width"] - expected) < 4 / math.sqrt(4 * N)
 
 
 def test_reverse_kl_and_junk_of_the_true_mixture_are_the_floors_of_sampling():
     figures = [found(drawn(N, seed)) for seed in range(0, 100, 2)]
-    kl, junk = (sum(each[name] for each in figures) / len(figures) for name in ("reverse-kl", "junk"))
-    # χ² with K - 1 degrees, over 2n: its deviation over 50 draws is √(2/(24·50)) = 4 % of the mean, so 2.5 of them
+    kl, junk = (
+        sum(each[name] for each in figures) / len(figures) for name in ("reverse-kl", "junk")
+    )
+    # χ² with K - 1 degrees, over 2n: its deviation over 50 draws is √(2/(24·50)) = 4 % of the mean,
+    # so 2.5 of them
     assert kl == pytest.approx(24 / (2 * N * TRUE), rel=0.1)
     assert junk == pytest.approx(math.sqrt(24 / (2 * math.pi * N * TRUE)), rel=0.1)
 
@@ -201,7 +215,9 @@ def test_reverse_kl_and_junk_of_the_true_mixture_are_the_floors_of_sampling():
 def test_uniform_noise_finds_most_modes_and_is_junk_all_the_same():
     noise = (torch.rand(50, 2500, 2, generator=rng(), dtype=torch.float64) * 2 - 1) * 4.15
     figures = [found(each) for each in noise]
-    assert sum(each["count"] for each in figures) / 50 == pytest.approx(23.1, abs=4 * 1.3 / math.sqrt(50))
+    assert sum(each["count"] for each in figures) / 50 == pytest.approx(
+        23.1, abs=4 * 1.3 / math.sqrt(50)
+    )
     assert min(each["junk"] for each in figures) > 0.95
 
 
@@ -217,19 +233,23 @@ def test_points_at_exactly_three_sigma_are_not_of_high_quality():
     assert found(points, torch.zeros(1, 2), 1.0)["high-quality"] == pytest.approx(1 / 3)
 
 
-def test_without_a_point_of_high_quality_reverse_kl_is_left_out_and_junk_is_the_share_that_lies_elsewhere():
+def test_without_a_point_of_high_quality_reverse_kl_is_left_out_and_junk_is_the_share_elsewhere():
     figures = found(torch.full((10, 2), 99.0))
     assert figures.keys() == {"count", "count20", "high-quality", "junk", "images"}
     assert figures["junk"] == pytest.approx(TRUE)
 
 
 def test_too_narrow_modes_have_a_small_width():
-    assert found(drawn(2500, sigma=0.01))["width"] == pytest.approx(0.2, rel=4 / math.sqrt(4 * 2500))
+    assert found(drawn(2500, sigma=0.01))["width"] == pytest.approx(
+        0.2, rel=4 / math.sqrt(4 * 2500)
+    )
 
 
 def test_order_of_points_and_modes_changes_nothing():
     points, figures = drawn(500), found(drawn(500))
-    shuffled = found(points[torch.randperm(500, generator=rng())], GRID[torch.randperm(25, generator=rng())])
+    shuffled = found(
+        points[torch.randperm(500, generator=rng())], GRID[torch.randperm(25, generator=rng())]
+    )
     assert shuffled == pytest.approx(figures, abs=1e-12)
 
 
@@ -258,11 +278,11 @@ def test_modes_are_known_behind_a_wrapper():
 
 
 def test_data_without_known_modes_are_refused_before_training():
-    with pytest.raises(CompositionError, match="no known modes"):
+    with pytest.raises(CompositionError, match="states none"):
         train(Modes(), data=POINTS)
 
 
-# ── both ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── both ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("metric", [Collapse, Modes])
@@ -292,4 +312,7 @@ def test_measuring_changes_no_bit_of_training(metric):
         other.train_step()
     for role in ("generator", "critic"):
         weights = other.context.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
+        assert all(
+            torch.equal(each, weights[name])
+            for name, each in one.context.gan.player(role).state_dict().items()
+        )
