@@ -15,7 +15,9 @@ SUFFIXES = (".gif", ".webp", ".png")
 def shade(number, size=(24, 16)):
     """A picture that differs from every other number's."""
     ramp = Image.linear_gradient("L").resize(size)
-    bands = [ramp.point([(value * k + number * 7) % 256 for value in range(256)]) for k in (1, 2, 3)]
+    bands = [
+        ramp.point([(value * k + number * 7) % 256 for value in range(256)]) for k in (1, 2, 3)
+    ]
     return Image.merge("RGB", bands)
 
 
@@ -43,7 +45,9 @@ def durations(path):
         return found
 
 
-@pytest.mark.parametrize(("n", "count"), [(0, 0), (1, 1), (26, 26), (27, 27), (101, 76), (1000, 292)])
+@pytest.mark.parametrize(
+    ("n", "count"), [(0, 0), (1, 1), (26, 26), (27, 27), (101, 76), (1000, 292)]
+)
 def test_rule_keeps_as_many_frames_as_the_closed_form_says(n, count):
     assert len(thin(n)) == count
     assert count == (n if n <= 26 else round(10 * (n - 1) ** 0.5) - 24)
@@ -58,11 +62,18 @@ def test_rule_keeps_early_frames_whole_and_later_ones_ever_more_thinly():
 
 def test_frames_are_sorted_by_number_and_not_by_name(tmp_path):
     run = make_run(tmp_path / "run", (5, 10, 200, 30))
-    assert [path.stem for path in find_frames(run / "samples")] == ["step-5", "step-10", "step-30", "step-200"]
+    assert [path.stem for path in find_frames(run / "samples")] == [
+        "step-5",
+        "step-10",
+        "step-30",
+        "step-200",
+    ]
 
 
 def test_the_final_picture_serves_when_it_is_the_only_one(tmp_path):
-    assert [path.stem for path in find_frames(make_run(tmp_path / "run", ()) / "samples")] == ["final"]
+    assert [path.stem for path in find_frames(make_run(tmp_path / "run", ()) / "samples")] == [
+        "final"
+    ]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -96,7 +107,9 @@ def test_colours_stay_exact_where_the_format_has_them_all(tmp_path, suffix, mode
     ask(make_run(tmp_path / "run", mode=mode), "-o", out)
     with Image.open(out) as film:
         for step, frame in zip((5, 10, 200), ImageSequence.Iterator(film), strict=True):
-            assert frame.convert("RGB").tobytes() == shade(step).convert(mode).convert("RGB").tobytes()
+            assert (
+                frame.convert("RGB").tobytes() == shade(step).convert(mode).convert("RGB").tobytes()
+            )
 
 
 def test_all_frames_of_a_gif_share_their_colours(tmp_path):
@@ -108,7 +121,9 @@ def test_what_stands_still_does_not_flicker(tmp_path):
     frames = [shade(number) for number in (1, 2, 3)]
     for frame in frames:
         frame.paste(shade(9, (12, 16)), (0, 0))
-    halves = {frame.convert("RGB").crop((0, 0, 12, 16)).tobytes() for frame in share_colours(frames)}
+    halves = {
+        frame.convert("RGB").crop((0, 0, 12, 16)).tobytes() for frame in share_colours(frames)
+    }
     assert len(halves) == 1
 
 
@@ -119,7 +134,8 @@ def test_transparent_pixels_become_white(tmp_path):
 
 def test_frames_follow_the_rule_that_is_asked_for(tmp_path):
     run, out = make_run(tmp_path / "run", range(40)), tmp_path / "film.png"
-    assert ask(run, "-o", out, "--frames", "sqrt").output.startswith("38 frames of 40")  # round(10·√39) - 24
+    # round(10·√39) - 24
+    assert ask(run, "-o", out, "--frames", "sqrt").output.startswith("38 frames of 40")
     assert len(durations(out)) == 38
 
 
@@ -169,7 +185,8 @@ def test_a_torn_picture_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("out", "what"), [("film.mp4", "is no animation"), ("recipe.toml/film.gif", "cannot be written")]
+    ("out", "what"),
+    [("film.mp4", "names no animation format"), ("recipe.toml/film.gif", "cannot be written")],
 )
 def test_a_file_that_cannot_be_written_is_refused(tmp_path, monkeypatch, out, what):
     monkeypatch.chdir(make_run(tmp_path / "run"))

@@ -17,7 +17,13 @@ def make_run(folder, rows=30, **more):
     """A run's folder with a row every ten steps."""
     (folder / "samples").mkdir(parents=True)
     (folder / "recipe.toml").write_text("format = 1\n")
-    figures = {"critic/total": 1.0, "generator/total": 2.0, "critic/bce/real": 0.5, "critic/score_real": 0.1, **more}
+    figures = {
+        "critic/total": 1.0,
+        "generator/total": 2.0,
+        "critic/bce/real": 0.5,
+        "critic/score_real": 0.1,
+        **more,
+    }
     lines = [json.dumps({"step": 10 * i + 10, "epoch": 0.1 * i, **figures}) for i in range(rows)]
     (folder / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
     return folder
@@ -33,7 +39,8 @@ def test_curves_conform():
 
 def test_mean_of_a_window_covers_exactly_its_rows():
     steps = np.arange(10.0, 101, 10)
-    found = moving_mean(steps, steps, 30)  # of rows ten steps apart: three each, and fewer at the beginning
+    # of rows ten steps apart: three each, and fewer at the beginning
+    found = moving_mean(steps, steps, 30)
     assert found.tolist() == [10, 15, *range(20, 91, 10)]
 
 
@@ -52,12 +59,17 @@ def test_a_spike_leaves_no_trace_once_it_left_the_window():
 
 
 def test_rows_are_averaged_by_steps_and_not_by_number():
-    assert moving_mean(np.array([1.0, 100.0, 101.0]), np.array([9.0, 1.0, 3.0]), 50).tolist() == [9, 1, 2]
+    assert moving_mean(np.array([1.0, 100.0, 101.0]), np.array([9.0, 1.0, 3.0]), 50).tolist() == [
+        9,
+        1,
+        2,
+    ]
 
 
 def test_every_panel_holds_figures_of_one_kind():
     names = [
-        "epoch", "critic/total", "critic/bce/real", "critic/score_real", "generator/score_fake", "generator/total",
+        "epoch", "critic/total", "critic/bce/real", "critic/score_real", "generator/score_fake",
+        "generator/total",
         "critic/acgan/accuracy-real", "critic-accuracy/real", "fid/fid", "critic/grad_norm",
     ]  # fmt: skip
     assert panels(names) == {
@@ -75,7 +87,9 @@ def test_figures_of_some_rows_only_are_found():
     assert [list(each) for each in series.points["fid/fid"]] == [[2], [3]]
 
 
-@pytest.mark.parametrize(("steps", "window"), [(0, 1), (5, 1), (800, 80), (10_000, 1000), (200_000, 1000)])
+@pytest.mark.parametrize(
+    ("steps", "window"), [(0, 1), (5, 1), (800, 80), (10_000, 1000), (200_000, 1000)]
+)
 def test_the_window_is_a_tenth_of_the_run_and_1000_steps_at_most(steps, window):
     assert window_of(steps) == window
 
@@ -87,7 +101,9 @@ def test_a_run_of_800_steps_shows_its_last_values(tmp_path):
 
 
 def test_a_log_of_3000_figures_gives_a_picture_of_few_panels_that_says_so(tmp_path):
-    figures = {f"flow/{number}": 1.0 for number in range(1500)} | {f"other{number}/x": 1.0 for number in range(1500)}
+    figures = {f"flow/{number}": 1.0 for number in range(1500)} | {
+        f"other{number}/x": 1.0 for number in range(1500)
+    }
     run = make_run(tmp_path / "run", rows=3, **figures)
     Curves().draw(run / "samples")
     text = (run / "curves.svg").read_text()
@@ -110,7 +126,8 @@ def test_rows_already_drawn_are_not_read_again_and_the_picture_is_that_of_the_wh
     log = run / "metrics.jsonl"
     old = log.read_bytes()
     row = {"step": 310, "critic/total": 7.0}
-    log.write_bytes(b"x" * (len(old) - 1) + b"\n" + json.dumps(row).encode() + b"\n")  # what was read is not needed
+    # what was read is not needed
+    log.write_bytes(b"x" * (len(old) - 1) + b"\n" + json.dumps(row).encode() + b"\n")
     tracker.draw(run / "samples")
     log.write_bytes(old + json.dumps(row).encode() + b"\n")
     assert ask(run, "-o", tmp_path / "run.svg", "--window", 50).exit_code == 0
@@ -179,7 +196,7 @@ def test_a_figure_in_some_rows_only_is_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["--figures", "critic/totl"], "no row holds a figure 'critic/totl'"),
+        (["--figures", "critic/totl"], "no row has a figure 'critic/totl'"),
         (["-o", "c.jpg"], "neither a .png nor a .svg"),
         (["-o", "recipe.toml/c.png"], "cannot be written"),
     ],

@@ -50,19 +50,25 @@ def test_two_or_three_coordinates_are_shown(d, shown):
 
 
 def test_fakes_outside_the_axes_are_not_drawn():
-    inside, outside = plot(torch.tensor([[0.5, 0.5]]), REALS, 1), plot(torch.tensor([[5.0, 5.0]]), REALS, 1)
+    inside, outside = (
+        plot(torch.tensor([[0.5, 0.5]]), REALS, 1),
+        plot(torch.tensor([[5.0, 5.0]]), REALS, 1),
+    )
     assert red(inside) > red(outside)
 
 
 def test_far_fakes_move_no_axis():
     near, far = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.5, 0.5], [1e6, 0.0]])
-    pictures = [plot(fakes, REALS, 1).crop((0, 80, 600, 600)) for fakes in (near, far)]  # below titles
+    # below titles
+    pictures = [plot(fakes, REALS, 1).crop((0, 80, 600, 600)) for fakes in (near, far)]
     assert pictures[0].tobytes() == pictures[1].tobytes()
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_same_points_give_the_same_bytes(tmp_path, d):
-    frames = [draw(tmp_path / name, train(data=points(d))).read_bytes() for name in ("one", "other")]
+    frames = [
+        draw(tmp_path / name, train(data=points(d))).read_bytes() for name in ("one", "other")
+    ]
     assert frames[0] == frames[1]
 
 
@@ -95,4 +101,7 @@ def test_drawing_changes_no_bit_of_training(tmp_path):
         other.train_step()
         draw(tmp_path, one)
     weights = other.context.gan.generator.state_dict()
-    assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.generator.state_dict().items())
+    assert all(
+        torch.equal(each, weights[name])
+        for name, each in one.context.gan.generator.state_dict().items()
+    )
