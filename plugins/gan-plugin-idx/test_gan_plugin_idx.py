@@ -25,7 +25,10 @@ needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason=f"the folder {MNIST}
 def content(array, magic=None):
     """An idx file of bytes."""
     array = np.asarray(array, np.uint8)
-    return struct.pack(f">{1 + array.ndim}I", magic or 0x800 + array.ndim, *array.shape) + array.tobytes()
+    return (
+        struct.pack(f">{1 + array.ndim}I", magic or 0x800 + array.ndim, *array.shape)
+        + array.tobytes()
+    )
 
 
 def pixels(count=6, height=5, width=4, *channels):
@@ -35,7 +38,10 @@ def pixels(count=6, height=5, width=4, *channels):
 def write(folder, split="train", images=None, labels=None, form="{}-{}-idx{}-ubyte", zipped=False):
     """Write the two files of a split; arrays or ready bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    for what, rank, array in (("images", 3, pixels() if images is None else images), ("labels", 1, labels)):
+    for what, rank, array in (
+        ("images", 3, pixels() if images is None else images),
+        ("labels", 1, labels),
+    ):
         if array is not None:
             data = array if isinstance(array, bytes) else content(array)
             path = folder / (form.format(split, what, rank) + (".gz" if zipped else ""))
@@ -63,18 +69,33 @@ def test_mnist_has_the_mean_deviation_and_class_counts_that_its_readme_states():
     values = data.samples.double() / 255
     assert (len(data), data.shape) == (10_000, (1, 28, 28))
     assert (round(values.mean().item(), 4), round(values.std().item(), 4)) == (0.1325, 0.3105)
-    assert data.labels.flatten().bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert data.labels.flatten().bincount().tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
     assert (data.label_sets[0].name, data.label_sets[0].classes) == ("class", tuple("0123456789"))
 
 
-@pytest.mark.parametrize("folder", ["fashion", "Fashion-MNIST", "FashionMNIST/raw", "fashion_mnist"])
+@pytest.mark.parametrize(
+    "folder", ["fashion", "Fashion-MNIST", "FashionMNIST/raw", "fashion_mnist"]
+)
 def test_a_folder_of_fashion_mnist_has_its_class_names(tmp_path, folder):
     assert read(write(tmp_path / folder, labels=np.arange(6))).label_sets[0].classes == CLOTHES
 
 
 @pytest.mark.parametrize("folder", ["fashion-gan/data/mnist", "old-fashioned", "mnist"])
 def test_a_folder_that_only_lies_somewhere_near_fashion_does_not(tmp_path, folder):
-    assert read(write(tmp_path / folder, labels=np.arange(6))).label_sets[0].classes == tuple("012345")
+    assert read(write(tmp_path / folder, labels=np.arange(6))).label_sets[0].classes == tuple(
+        "012345"
+    )
 
 
 def test_classes_may_be_named(tmp_path):
@@ -82,13 +103,17 @@ def test_classes_may_be_named(tmp_path):
     names = ("a", "b, c", "d", "never")
     assert read(tmp_path, classes=names).label_sets[0].classes == names
     for wrong in (("a", "b"), ("a", "b", "a")):
-        with pytest.raises(UsageError, match=r"2 different names are given, but the labels go up to 2"):
+        with pytest.raises(
+            UsageError, match=r"2 different names are given, but the labels go up to 2"
+        ):
             read(tmp_path, classes=wrong)
 
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("form", ["{}-{}-idx{}-ubyte", "{}-{}.idx{}-ubyte"])
-def test_images_and_labels_come_back_as_written_from_every_spelling_of_the_names(tmp_path, form, zipped):
+def test_images_and_labels_come_back_as_written_from_every_spelling_of_the_names(
+    tmp_path, form, zipped
+):
     images, labels = pixels(), np.array([3, 1, 4, 1, 5, 9])
     data = read(write(tmp_path, images=images, labels=labels, form=form, zipped=zipped))
     assert np.array_equal(data.samples[:, 0].numpy(), images)
@@ -120,7 +145,7 @@ def test_images_of_two_channels_are_refused(tmp_path):
     assert "2 channels" in refused(write(tmp_path, images=pixels(6, 5, 4, 2)))
 
 
-# ── splits ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── splits ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_auto_prefers_train_and_takes_the_test_split_where_it_is_alone(tmp_path):
@@ -179,7 +204,7 @@ def test_path_may_be_one_images_file(tmp_path):
     assert len(read(tmp_path / "t10k-images-idx3-ubyte").label_sets[0]) == 6
 
 
-# ── size ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── size ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_own_size_changes_no_byte(tmp_path):
@@ -190,16 +215,21 @@ def test_own_size_changes_no_byte(tmp_path):
 @pytest.mark.parametrize("size", [(32, 32), (14, 14), (48, 20)])
 def test_resized_images_agree_with_pillow_to_one_level(size):
     images = torch.from_numpy(pixels(3, 28, 28)).to(torch.uint8)
-    pillow = [Image.fromarray(each.numpy()).resize(size[::-1], Image.Resampling.BILINEAR) for each in images]
+    pillow = [
+        Image.fromarray(each.numpy()).resize(size[::-1], Image.Resampling.BILINEAR)
+        for each in images
+    ]
     found = resize_images(images[:, None], size)[:, 0].int().numpy()
     assert np.abs(found - np.stack([np.asarray(each, int) for each in pillow])).max() <= 1
 
 
 def test_an_image_of_one_level_keeps_it_at_every_size():
-    assert resize_images(torch.full((300, 1, 7, 9), 255, dtype=torch.uint8), (33, 20)).unique().tolist() == [255]
+    assert resize_images(
+        torch.full((300, 1, 7, 9), 255, dtype=torch.uint8), (33, 20)
+    ).unique().tolist() == [255]
 
 
-# ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── faults ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_D29_missing_and_empty_paths_are_refused_before_anything_is_read(tmp_path):
@@ -243,7 +273,9 @@ def test_D52_swapped_images_and_labels_are_named_with_both_magic_numbers(tmp_pat
     assert "begins with 0x00000803 (images) instead of 0x00000801 (labels)" in message
 
 
-@pytest.mark.parametrize("magic", [0x00000D03, 0x00000802, 0x00000003, 0x03080000, 0x89504E47, 0x1F8B0800])
+@pytest.mark.parametrize(
+    "magic", [0x00000D03, 0x00000802, 0x00000003, 0x03080000, 0x89504E47, 0x1F8B0800]
+)
 def test_D52_unknown_type_code_or_magic_is_refused(tmp_path, magic):
     assert f"begins with 0x{magic:08x}" in refused(write(tmp_path, images=content(pixels(), magic)))
 
@@ -285,7 +317,9 @@ def test_D54_gzip_bomb_is_read_as_far_as_declared_and_no_further(tmp_path):
 
 
 def test_D54_gzip_that_declares_more_than_deflate_can_hold_is_refused_unread(tmp_path):
-    message = refused(write(tmp_path, images=struct.pack(">4I", 0x803, 60_000, 1000, 1000) + b"\0", zipped=True))
+    message = refused(
+        write(tmp_path, images=struct.pack(">4I", 0x803, 60_000, 1000, 1000) + b"\0", zipped=True)
+    )
     assert "60000000000 bytes, but holds at most" in message
 
 
@@ -310,7 +344,11 @@ def test_random_bytes_never_give_anything_but_a_data_error(raw):
         parse(BytesIO(raw), len(raw), 0x803, 0x804)
 
 
-@given(st.sampled_from([0x801, 0x803, 0x804]), st.lists(st.integers(0, 2**32 - 1), max_size=4), st.binary(max_size=64))
+@given(
+    st.sampled_from([0x801, 0x803, 0x804]),
+    st.lists(st.integers(0, 2**32 - 1), max_size=4),
+    st.binary(max_size=64),
+)
 def test_random_sizes_give_an_array_of_just_those_sizes_or_a_data_error(magic, sizes, raw):
     header = struct.pack(f">{1 + len(sizes)}I", magic, *sizes)
     try:
@@ -328,7 +366,7 @@ def test_random_bytes_in_a_zipped_file_never_give_anything_but_a_data_error(tmp_
         read(folder)
 
 
-# ── recognition ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── recognition ───────────────────────────────────────────────────────────────────────────────────
 
 
 def test_recognizes_a_folder_of_idx_files_and_an_images_file_and_nothing_else(tmp_path):
@@ -337,4 +375,9 @@ def test_recognizes_a_folder_of_idx_files_and_an_images_file_and_nothing_else(tm
     (tmp_path / "other" / "cat.png").touch()
     ask = Idx().recognizes
     assert ask(tmp_path) == ask(tmp_path / "raw" / "train-images-idx3-ubyte") == 2
-    assert ask(tmp_path / "other") == ask(tmp_path / "other" / "cat.png") == ask(tmp_path / "missing") == 0
+    assert (
+        ask(tmp_path / "other")
+        == ask(tmp_path / "other" / "cat.png")
+        == ask(tmp_path / "missing")
+        == 0
+    )

@@ -87,7 +87,10 @@ def test_non_square_sizes_come_out_exact(height, width):
     for image, creature in zip(silhouettes(pixels), silhouettes(square), strict=True):
         above, before = np.argwhere(image).min(0) - np.argwhere(creature).min(0)
         assert abs(2 * above - (height - side)) <= 1 and abs(2 * before - (width - side)) <= 1
-        assert np.array_equal(image[above:, before:][:side, :side], creature) and image.sum() == creature.sum()
+        assert (
+            np.array_equal(image[above:, before:][:side, :side], creature)
+            and image.sum() == creature.sum()
+        )
 
 
 @pytest.mark.parametrize("scale", [2, 3, 8])
@@ -132,7 +135,10 @@ def test_the_data_carries_both_label_sets(size, shape):
     assert np.array_equal(data.samples, pixels)
     assert data.labels.dtype == torch.int64
     assert np.array_equal(data.labels.T, [types, bodies])
-    assert [(labels.name, labels.classes) for labels in data.label_sets] == [("type", TYPES), ("body", BODIES)]
+    assert [(labels.name, labels.classes) for labels in data.label_sets] == [
+        ("type", TYPES),
+        ("body", BODIES),
+    ]
 
 
 def test_sprites_conform():
