@@ -31,7 +31,12 @@ from gancore import (
 IMAGES = re.compile(r"(.+)-images([-.])idx[34]-ubyte(\.gz)?", re.DOTALL)
 # The four bytes of the magic number are 0, 0, the type (8: unsigned bytes) and the dimensions.
 KINDS = {0x801: "labels", 0x803: "images", 0x804: "colour images"}
-CLOTHES = tuple("t-shirt trouser pullover dress coat sandal shirt sneaker bag ankle-boot".split())
+# fmt: off
+CLOTHES = (
+    "t-shirt", "trouser", "pullover", "dress", "coat",
+    "sandal", "shirt", "sneaker", "bag", "ankle-boot",
+)
+# fmt: on
 DEPTH = 4  # levels of sub-folders to search
 RATIO = 1032  # the highest compression ratio of deflate, from zlib's technical details
 
