@@ -26,22 +26,16 @@ def rng_for(seed, *key):
 def make_generator(latent, width):
     layers = [nn.Linear(latent, 4 * width * 16, bias=False), nn.Unflatten(1, (4 * width, 4, 4))]
     for before, after in ((4 * width, 2 * width), (2 * width, width), (width, 3)):
-        layers += [
-            nn.BatchNorm2d(before),
-            nn.ReLU(),
-            nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
-        ]
+        layers += [nn.BatchNorm2d(before), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
     return nn.Sequential(*layers, nn.Tanh())
 
 
 def make_body(width):
     layers = [nn.Conv2d(3, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
     for before, after in ((width, 2 * width), (2 * width, 4 * width)):
-        layers += [
-            nn.Conv2d(before, after, 4, 2, 1, bias=False),
-            nn.GroupNorm(1, after),
-            nn.LeakyReLU(0.2),
-        ]
+        layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False)]
+        layers += [nn.GroupNorm(1, after), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Flatten())
 
 
@@ -106,10 +100,8 @@ def train(images, steps, batch=64, latent=64, width=32, seed=0, log=print):
         generator_optimizer.step()
         generator_optimizer.zero_grad()
         if log and step % 50 == 0:
-            log(
-                f"step {step}  critic {critic_loss.item():.3f}  generator "
-                f"{generator_loss.item():.3f}"
-            )
+            losses = f"critic {critic_loss.item():.3f}  generator {generator_loss.item():.3f}"
+            log(f"step {step}  {losses}")
     return generator, body, score
 
 
