@@ -131,7 +131,7 @@ class Curves:
     help="Window of the moving mean in steps; 0: a tenth of the run. [0]",
 )
 def curves(run: Path, out: Path, figures: str | None, window: int) -> None:
-    """Draw the curves of RUN's losses, scores and accuracies."""
+    """Plot the curves of the losses, scores and accuracies of RUN."""
     if out.suffix.lower() not in FORMATS:
         raise UsageError(
             f"{out} is neither a .png nor a .svg", where="-o", fix=f"-o {out.with_suffix('.png')}"
