@@ -1,15 +1,18 @@
-"""Packing: show the critic several samples at once, so that it sees when all of them look alike."""
+"""Packing: give the critic several samples at once, so that it detects a lack of diversity."""
 
 from gancore import CompositionError, component, hookimpl, option
 
 
-@component(source="Lin et al., PacGAN, NeurIPS 2018, arXiv:1712.04086, section 3", provides=["critic.cross-sample"])
+@component(
+    source="Lin et al., PacGAN, NeurIPS 2018, arXiv:1712.04086, section 3",
+    provides=["critic.cross-sample"],
+)
 class Packing:
-    """Show the critic m samples at a time, their channels side by side.
+    """Give the critic packs of m samples, concatenated along the channels.
 
-    A batch `[N, C, H, W]` becomes `[N/m, m·C, H, W]`, of reals or of fakes alone, and points `[N, d]` become
-    `[N/m, m·d]`. A pack has the labels of its first sample, so a critic that names classes names that one's.
-    Raises CompositionError for a batch that m does not divide.
+    A batch `[N, C, H, W]`, of reals or of fakes alone, becomes `[N/m, m·C, H, W]`, and points `[N,
+    d]` become `[N/m, m·d]`. A pack has the labels of its first sample, so class heads classify that
+    one. Raises CompositionError for a batch that m does not divide.
     """
 
     m: int = option(2, ge=1, help="samples in one pack; a batch holds a multiple of them")

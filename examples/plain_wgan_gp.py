@@ -1,10 +1,11 @@
-"""WGAN-GP on 32x32 images in plain PyTorch, as one would write it by hand, without gancore.
+"""WGAN-GP on 32x32 images in plain PyTorch, written by hand without gancore.
 
     python plain_wgan_gp.py FOLDER_OF_PNGS
 
-A test holds `gan run --loss wgan-gp`, which sums the penalty's gradient in another and faster order, to the same
-weights to rounding after some steps in float64. For that, random numbers are derived as there, from (seed, what for,
-step), rather than taken from one long stream; this also makes resuming exact.
+A test compares its weights with those of `gan run --loss wgan-gp` after some steps, which sums the
+penalty's gradient in a different, faster order: they agree to rounding in float64. For that, each
+random number is derived from (seed, purpose, step) as in gancore, and not taken from one long
+stream; this also makes resuming exact.
 """
 
 import sys
@@ -15,23 +16,26 @@ import torch
 from torch import nn
 
 
-def numbers(seed, *key):
-    """A generator for one purpose at one moment."""
+def rng_for(seed, *key):
+    """Return a generator derived from the seed, a purpose and a step."""
     text = "/".join(map(str, (seed, 0, *key)))
-    return torch.Generator().manual_seed(int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1)
+    digest = blake2b(text.encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 
 
 def make_generator(latent, width):
     layers = [nn.Linear(latent, 4 * width * 16, bias=False), nn.Unflatten(1, (4 * width, 4, 4))]
     for before, after in ((4 * width, 2 * width), (2 * width, width), (width, 3)):
-        layers += [nn.BatchNorm2d(before), nn.ReLU(), nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
+        layers += [nn.BatchNorm2d(before), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
     return nn.Sequential(*layers, nn.Tanh())
 
 
 def make_body(width):
     layers = [nn.Conv2d(3, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
     for before, after in ((width, 2 * width), (2 * width, 4 * width)):
-        layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), nn.GroupNorm(1, after), nn.LeakyReLU(0.2)]
+        layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False)]
+        layers += [nn.GroupNorm(1, after), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Flatten())
 
 
@@ -45,14 +49,14 @@ def initialize(net, rng):
 
 
 def real_batch(images, k, batch, seed):
-    """The k-th batch of the run: epochs are shuffled, the incomplete last batch is dropped."""
+    """Return the k-th batch of the run: shuffled epochs, without the incomplete last batch."""
     epoch, place = divmod(k, len(images) // batch)
-    order = torch.randperm(len(images), generator=numbers(seed, "data-order", epoch, 0))
+    order = torch.randperm(len(images), generator=rng_for(seed, "data-order", epoch, 0))
     return images[order[place * batch : (place + 1) * batch]].div(127.5).sub(1.0)
 
 
 def gradient_penalty(critic, reals, fakes, rng):
-    """10 · mean (‖∂D(x̂)/∂x̂‖ - 1)², with one share and one norm a sample."""
+    """Return 10 · mean (‖∂D(x̂)/∂x̂‖ - 1)², with one mixing weight and one norm per sample."""
     share = torch.rand(len(reals), 1, 1, 1, generator=rng)
     between = (share * reals + (1 - share) * fakes).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
@@ -60,10 +64,13 @@ def gradient_penalty(critic, reals, fakes, rng):
 
 
 def train(images, steps, batch=64, latent=64, width=32, seed=0, log=print):
-    """Train on bytes `[M, 3, 32, 32]`; return the generator, the critic's body and its score layer."""
-    generator = initialize(make_generator(latent, width), numbers(seed, "init", "generator", "generator"))
-    body = initialize(make_body(width), numbers(seed, "init", "critic", "body"))
-    score = initialize(nn.Linear(4 * width * 16, 1, bias=False), numbers(seed, "init", "critic", "score"))
+    """Train on bytes `[M, 3, 32, 32]`; return generator, critic body and score layer."""
+    generator = make_generator(latent, width)
+    body = make_body(width)
+    score = nn.Linear(4 * width * 16, 1, bias=False)
+    initialize(generator, rng_for(seed, "init", "generator", "generator"))
+    initialize(body, rng_for(seed, "init", "critic", "body"))
+    initialize(score, rng_for(seed, "init", "critic", "score"))
 
     def critic(view):
         return score(body(view)).squeeze(1)
@@ -76,23 +83,25 @@ def train(images, steps, batch=64, latent=64, width=32, seed=0, log=print):
     for step in range(steps):
         for k in range(5):
             reals = real_batch(images, 5 * step + k, batch, seed)
+            z_rng = rng_for(seed, "latent/normal", step, "critic", k)
             with torch.no_grad():
-                fakes = generator(
-                    torch.randn(batch, latent, generator=numbers(seed, "latent/normal", step, "critic", k))
-                )
-            rng = numbers(seed, "component/gradient-penalty", step, "critic", k, "terms")
-            critic_loss = critic(fakes).mean() - critic(reals).mean() + gradient_penalty(critic, reals, fakes, rng)
+                fakes = generator(torch.randn(batch, latent, generator=z_rng))
+            rng = rng_for(seed, "component/gradient-penalty", step, "critic", k, "terms")
+            penalty = gradient_penalty(critic, reals, fakes, rng)
+            critic_loss = critic(fakes).mean() - critic(reals).mean() + penalty
             critic_loss.backward(inputs=weights)
             critic_optimizer.step()
             critic_optimizer.zero_grad()
 
-        fakes = generator(torch.randn(batch, latent, generator=numbers(seed, "latent/normal", step, "generator", 5)))
+        z_rng = rng_for(seed, "latent/normal", step, "generator", 5)
+        fakes = generator(torch.randn(batch, latent, generator=z_rng))
         generator_loss = -critic(fakes).mean()
         generator_loss.backward(inputs=list(generator.parameters()))
         generator_optimizer.step()
         generator_optimizer.zero_grad()
         if log and step % 50 == 0:
-            log(f"step {step}  critic {critic_loss.item():.3f}  generator {generator_loss.item():.3f}")
+            losses = f"critic {critic_loss.item():.3f}  generator {generator_loss.item():.3f}"
+            log(f"step {step}  {losses}")
     return generator, body, score
 
 

@@ -43,7 +43,7 @@ def test_a_classifier_on_few_different_images_is_refused_before_the_folder_is_ma
         (tmp_path / "images" / kind).mkdir(parents=True)
         folder_of(tmp_path / "images" / kind, 2)
     chosen = composition(tmp_path / "images", {"repeat.images": 4}, metric=["recognition"], reg=["repeat"])
-    with pytest.raises(DataError, match="needs 5 different images, but the data give 2"):
+    with pytest.raises(DataError, match="needs 5 distinct images, but the data give 2"):
         Run.start(chosen, tmp_path / "r")
     assert not (tmp_path / "r").exists()
 

@@ -90,7 +90,7 @@ def test_a_word_of_other_programs_is_answered_by_what_was_meant(refused, words, 
 @pytest.mark.parametrize(
     ("slot", "name", "meant"),
     [
-        ("metric", "fid", "did you mean frechet? Its features are of a network of its own, not of Inception-v3"),
+        ("metric", "fid", "did you mean frechet? It uses random convolutions, not Inception-v3"),
         ("loss", "hinge", "one of bce, wasserstein, wgan, wgan-gp "),
         ("reg", "spectral_norm", "one of augment, "),
         ("norm", "batch-norm", "did you mean batch? "),

@@ -1,4 +1,6 @@
-"""CIFAR-10: read when every batch is right to the byte, refused with a reason when it is not, pickles never opened."""
+"""CIFAR-10: read when every batch is right to the byte, refused with a reason when it is not,
+pickles never opened.
+"""
 
 import hashlib
 import sys
@@ -124,7 +126,7 @@ def test_images_are_resized_on_request_and_a_level_colour_stays(tmp_path):
     assert data.samples.unique().tolist() == [200]
 
 
-# ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── faults ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("name", ["cifar-10-python.tar.gz", "cifar-10-batches-py/data_batch_1", "batches.meta"])
@@ -229,7 +231,7 @@ def test_recognizes_batches_and_the_archive_and_nothing_else(tmp_path):
     assert ask(tmp_path) == ask(tmp_path / "a") == ask(tmp_path / "a" / ARCHIVE) == 2
 
 
-# ── fetching ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── fetching ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -256,12 +258,12 @@ def test_the_archive_is_fetched_once_and_again_where_it_is_broken(tmp_path, mirr
     assert len(read(tmp_path / "here", download=True)) == 100
     monkeypatch.setattr(gan_plugin_cifar, "PAGE", "http://127.0.0.1:9")  # nobody answers here
     assert len(read(tmp_path / "here", download=True)) == 100
-    assert "cannot be fetched (is this machine online?)" in refused(tmp_path / "there", download=True)
+    assert "cannot be downloaded (is this machine online?)" in refused(tmp_path / "there", download=True)
 
 
 def test_another_archive_than_the_published_one_is_refused(tmp_path, mirror):
     (mirror / ARCHIVE).write_bytes(b"something else")
-    assert "cannot be fetched" in refused(tmp_path / "here", download=True)
+    assert "cannot be downloaded" in refused(tmp_path / "here", download=True)
 
 
 def test_without_torchvision_it_says_what_to_install(tmp_path, monkeypatch):

@@ -15,14 +15,17 @@ from distributed.comm import resolve_address
 from gancore import GanError, UsageError
 
 LOCAL = "local"
-PATIENCE = 10  # seconds for a scheduler to answer
+CONNECT_TIMEOUT = 10  # seconds
 
 
 class Workers(ClientExecutor):
-    """The workers of a cluster, as long as its scheduler is there."""
+    """An executor on the workers of a Dask cluster."""
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
-        """Give a worker something to do. Raises GanError where the scheduler is gone: one would wait without end."""
+        """Submit a call. Raises GanError if the scheduler is gone.
+
+        Dask itself would let the future wait forever.
+        """
         if self._client.status != "running":
             raise GanError("the Dask scheduler is gone")
         return super().submit(work, *args, **more)
@@ -30,10 +33,11 @@ class Workers(ClientExecutor):
 
 @contextmanager
 def open_executor(address: str, jobs: int) -> Iterator[Executor]:
-    """Train on the workers of the Dask scheduler at an address; `local` makes a cluster of `jobs` processes here.
+    """Open an executor on the Dask scheduler at an address.
 
-    A run whose worker is lost is begun again on another, where its newest checkpoint left it, as often as the scheduler
-    allows. Raises UsageError where no scheduler answers.
+    `local` starts a cluster of `jobs` processes on this machine. A run whose worker is lost is
+    restarted on another one from its newest checkpoint, as often as the scheduler allows. Raises
+    UsageError if no scheduler answers.
     """
     with ExitStack() as stack:
         if address == LOCAL:
@@ -41,14 +45,16 @@ def open_executor(address: str, jobs: int) -> Iterator[Executor]:
             client = Client(stack.enter_context(cluster), set_as_default=False)
         else:
             client = _connected(address)
-            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # each run says itself that it was lost
+            # every lost run raises an error of its own; Dask's log would repeat it
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         yield Workers(stack.enter_context(client), pure=False)
 
 
 def _connected(address: str) -> Client:
     try:
-        resolve_address(address)  # before there is a client, which would wait for long to be closed
-        return Client(address, timeout=PATIENCE, set_as_default=False)
+        # Checked before a client exists: one without a scheduler takes long to close.
+        resolve_address(address)
+        return Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"no Dask scheduler answers: {error}",

@@ -16,7 +16,8 @@ from gan_plugin_dask import open_executor
 from gancore import GanError, UsageError
 
 TINY = [
-    "--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--steps", "3", "--seeds", "1",
+    "--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--steps", "3",
+    "--seeds", "1",
 ]  # fmt: skip
 # A cluster in threads of this process: what it leaves to the collector is no fault of ours.
 THREADS = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
@@ -24,11 +25,23 @@ collected = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableException
 
 
 def sweep(folder, executor, *words, **environment):
-    """Run `gan sweep` in a real process; return its figures, without the one that is a time, and its failures."""
-    command = [sys.executable, "-m", "gancore", "sweep", *TINY, *words, "--out", executor.partition(":")[0]]
+    """Run `gan sweep` in a real process; return its figures, without the one that is a time, and
+    its failures.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "gancore",
+        "sweep",
+        *TINY,
+        *words,
+        "--out",
+        executor.partition(":")[0],
+    ]
     done = subprocess.run(
         [*command, "--executor", executor],
-        capture_output=True, text=True, cwd=folder, env={**os.environ, **environment}, timeout=300, check=False,
+        capture_output=True, text=True, cwd=folder, env={**os.environ, **environment}, timeout=300,
+        check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
@@ -79,10 +92,15 @@ def test_a_run_whose_worker_dies_has_failed_with_the_reason_and_the_others_go_on
 
 @pytest.mark.parametrize(
     ("address", "why"),
-    [("", "missing port"), ("host", "missing port"), ("foo://host:1", "scheme 'foo'"), ("tcp://127.0.0.1:1", "")],
+    [
+        ("", "missing port"),
+        ("host", "missing port"),
+        ("foo://host:1", "scheme 'foo'"),
+        ("tcp://127.0.0.1:1", ""),
+    ],
 )
 def test_an_address_where_no_scheduler_answers_is_refused(address, why, monkeypatch):
-    monkeypatch.setattr(gan_plugin_dask, "PATIENCE", 0.5)
+    monkeypatch.setattr(gan_plugin_dask, "CONNECT_TIMEOUT", 0.5)
     with pytest.raises(UsageError, match=f"no Dask scheduler answers: .*{why}") as told:
         open_executor(address, 1).__enter__()
     assert told.value.where == f"--executor dask:{address}"

@@ -1,4 +1,4 @@
-"""Facts about the training doctor: each rule has a series that sets it off and one that does not."""
+"""Facts about the training doctor: each rule has a series that fires it and one that does not."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from gan_plugin_doctor.advice import NOTHING_LEFT
 from gan_plugin_doctor.command import diagnose
 from gan_plugin_doctor.component import Doctor
 from gan_plugin_doctor.series import Log, Series
-from gancore.testing import check_component, copy_state, train
+from gancore.testing import check_component, train
 
 torch.set_num_threads(1)
 
@@ -23,7 +23,9 @@ def noise(i):
 
 
 def rows(n=200, every=1, sparse=None, **figures):
-    """Rows at steps 10, 20, …; a figure is a number or a function of the row's number, `sparse` ones in every 10th."""
+    """Rows at steps 10, 20, …; a figure is a number or a function of the row's number, `sparse`
+    ones in every 10th.
+    """
     keys = {"real": "critic/bce/real", "fake": "critic/bce/fake", "loss": "generator/bce/fake"}
     found = []
     for i in range(n):
@@ -79,7 +81,10 @@ ACGAN = {"critic/acgan/accuracy-real": rough(0.9, 0.05)}
 SICK = [
     ("critic-loss-to-zero", context(real=0.001, fake=lambda i: 0.002 + 0.001 * noise(i), loss=8)),
     ("generator-too-strong", context(**STILL, **FROZEN_SCORES)),
-    ("critic-too-strong", context(real=0.01, fake=0.02, loss=lambda i: 1.5 + 0.02 * i + 0.3 * noise(i))),
+    (
+        "critic-too-strong",
+        context(real=0.01, fake=0.02, loss=lambda i: 1.5 + 0.02 * i + 0.3 * noise(i)),
+    ),
     (
         "sudden-noise",
         context(
@@ -88,16 +93,30 @@ SICK = [
             loss=late(rough(1.0, 0.05), rough(2, 1)),
         ),
     ),
-    ("generator-rate-too-high", context(loss=lambda i: 1.5 + 0.4 * noise(i) + 9 * (i % 50 > 30 and i > 90))),
+    (
+        "generator-rate-too-high",
+        context(loss=lambda i: 1.5 + 0.4 * noise(i) + 9 * (i % 50 > 30 and i > 90)),
+    ),
     ("critic-loss-unsteady", context(real=rough(2, 2), fake=rough(2, 2))),
-    ("generator-gradient-explodes", context(more={"generator/grad_norm": lambda i: 5 if i < 180 else 4000 * (i % 2)})),
-    ("generator-gradient-explodes", context(more={"gradient-flow/generator-max": lambda i: 1 if i < 150 else 300})),
+    (
+        "generator-gradient-explodes",
+        context(more={"generator/grad_norm": lambda i: 5 if i < 180 else 4000 * (i % 2)}),
+    ),
+    (
+        "generator-gradient-explodes",
+        context(more={"gradient-flow/generator-max": lambda i: 1 if i < 150 else 300}),
+    ),
     ("frozen-player", context(more={"critic/grad_norm": lambda i: 3 if i < 100 else 0})),
     ("frozen-player", context(more={"monitored/skipped": lambda i: min(0.99, i / 50)})),
     ("frozen-player", rows(200, **{"critic/grad_norm": 1, "critic/score_real": 1})),
     (
         "bounded-wasserstein-scores",
-        wgan(**{"critic/score_real": lambda i: 1 - 0.4 / (i + 1), "critic/score_fake": lambda i: 0.4 / (i + 1)}),
+        wgan(
+            **{
+                "critic/score_real": lambda i: 1 - 0.4 / (i + 1),
+                "critic/score_fake": lambda i: 0.4 / (i + 1),
+            }
+        ),
     ),
     ("wasserstein-estimate-negative", wgan(**{"critic/wgan-gp/wasserstein": rough(-1, 0.2)})),
     ("penalty-not-met", wgan(**{"critic/gradient-penalty/gradient-norm": lambda i: 1 + 0.02 * i})),
@@ -105,7 +124,10 @@ SICK = [
     ("weights-at-bound", wgan(**{"weight-clipping/at-bound": lambda i: min(0.95, i / 100)})),
     ("class-ignored", context(more={**ACGAN, "critic/acgan/accuracy-fake": rough(0.12, 0.1)})),
     ("class-ignored", context(sparse={"class-accuracy/real": 0.9, "class-accuracy/fake": 0.1})),
-    ("class-ignored", context(sparse={"recognition/classifier": 0.95, "recognition/accuracy": 0.11})),
+    (
+        "class-ignored",
+        context(sparse={"recognition/classifier": 0.95, "recognition/accuracy": 0.11}),
+    ),
     ("mode-collapse", context(sparse={"collapse/ratio": lambda k: 0.8 if k < 10 else 0.1})),
     ("mode-collapse", context(sparse={"collapse/ratio": 0.05})),
     (
@@ -157,7 +179,9 @@ WELL = {
     "a healthy Wasserstein game": wgan(sparse={**METRICS, "weight-clipping/at-bound": 0.5}),
     "a young game": context(n=30, real=0.001, fake=0.001, loss=9, more={"generator/grad_norm": 0}),
     "a critic that wins at first and then loses": context(
-        real=lambda i: 0.001 * (i + 1), fake=lambda i: 0.0005 * (i + 1), loss=lambda i: 5 * math.exp(-i / 50) + 1
+        real=lambda i: 0.001 * (i + 1),
+        fake=lambda i: 0.0005 * (i + 1),
+        loss=lambda i: 5 * math.exp(-i / 50) + 1,
     ),
     "a generator whose losses are still, with good samples": context(**STILL, **FROZEN_SCORES, sparse=METRICS),
     "one wild row": context(real=lambda i: 90 if i == 150 else 0.3 + 0.1 * noise(i)),
@@ -198,7 +222,7 @@ def test_rules_that_lack_figures_say_which():
     assert few == "10 of 40 values of critic/*/real: from step 400 on"
 
 
-# ── series ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── series ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_statistics_of_a_series():
@@ -221,7 +245,7 @@ def test_a_limited_log_keeps_the_newest_values_whole_and_the_oldest_ever_sparser
     assert gaps == sorted(gaps, reverse=True)
 
 
-# ── in a run ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── in a run ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def told(doctor, log):
@@ -261,7 +285,10 @@ def test_a_doctor_that_was_stored_goes_on_as_if_it_had_not_been(rule):
     whole, first, second = Doctor(), Doctor(), Doctor()
     expected = told(whole, log)
     said = told(first, log[:30])
-    copy_state(first, second)
+    state = {
+        k: v.clone() if isinstance(v, torch.Tensor) else json.loads(json.dumps(v)) for k, v in first.state().items()
+    }
+    second.load_state(state)
     assert said + told(second, log[30:]) == expected
     assert second.log.series == whole.log.series
     assert second.seen == whole.seen
@@ -279,7 +306,7 @@ def test_conformance():
     check_component(Doctor)
 
 
-# ── the command ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── the command ───────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture

@@ -35,7 +35,10 @@ def pixels(count=6, height=5, width=4, *channels):
 def write(folder, split="train", images=None, labels=None, form="{}-{}-idx{}-ubyte", zipped=False):
     """Write the two files of a split; arrays or ready bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    for what, rank, array in (("images", 3, pixels() if images is None else images), ("labels", 1, labels)):
+    for what, rank, array in (
+        ("images", 3, pixels() if images is None else images),
+        ("labels", 1, labels),
+    ):
         if array is not None:
             data = array if isinstance(array, bytes) else content(array)
             path = folder / (form.format(split, what, rank) + (".gz" if zipped else ""))
@@ -63,7 +66,18 @@ def test_mnist_has_the_mean_deviation_and_class_counts_that_its_readme_states():
     values = data.samples.double() / 255
     assert (len(data), data.shape) == (10_000, (1, 28, 28))
     assert (round(values.mean().item(), 4), round(values.std().item(), 4)) == (0.1325, 0.3105)
-    assert data.labels.flatten().bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert data.labels.flatten().bincount().tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
     assert (data.label_sets[0].name, data.label_sets[0].classes) == ("class", tuple("0123456789"))
 
 
@@ -120,7 +134,7 @@ def test_images_of_two_channels_are_refused(tmp_path):
     assert "2 channels" in refused(write(tmp_path, images=pixels(6, 5, 4, 2)))
 
 
-# ── splits ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── splits ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_auto_prefers_train_and_takes_the_test_split_where_it_is_alone(tmp_path):
@@ -179,7 +193,7 @@ def test_path_may_be_one_images_file(tmp_path):
     assert len(read(tmp_path / "t10k-images-idx3-ubyte").label_sets[0]) == 6
 
 
-# ── size ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── size ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_own_size_changes_no_byte(tmp_path):
@@ -199,7 +213,7 @@ def test_an_image_of_one_level_keeps_it_at_every_size():
     assert resize_images(torch.full((300, 1, 7, 9), 255, dtype=torch.uint8), (33, 20)).unique().tolist() == [255]
 
 
-# ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── faults ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_D29_missing_and_empty_paths_are_refused_before_anything_is_read(tmp_path):
@@ -310,7 +324,11 @@ def test_random_bytes_never_give_anything_but_a_data_error(raw):
         parse(BytesIO(raw), len(raw), 0x803, 0x804)
 
 
-@given(st.sampled_from([0x801, 0x803, 0x804]), st.lists(st.integers(0, 2**32 - 1), max_size=4), st.binary(max_size=64))
+@given(
+    st.sampled_from([0x801, 0x803, 0x804]),
+    st.lists(st.integers(0, 2**32 - 1), max_size=4),
+    st.binary(max_size=64),
+)
 def test_random_sizes_give_an_array_of_just_those_sizes_or_a_data_error(magic, sizes, raw):
     header = struct.pack(f">{1 + len(sizes)}I", magic, *sizes)
     try:
@@ -328,7 +346,7 @@ def test_random_bytes_in_a_zipped_file_never_give_anything_but_a_data_error(tmp_
         read(folder)
 
 
-# ── recognition ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── recognition ───────────────────────────────────────────────────────────────────────────────────
 
 
 def test_recognizes_a_folder_of_idx_files_and_an_images_file_and_nothing_else(tmp_path):

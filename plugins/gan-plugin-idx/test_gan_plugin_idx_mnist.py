@@ -33,7 +33,10 @@ def write(folder, part="train", count=20, side=28, labels=None, zipped=True):
     folder.mkdir(parents=True, exist_ok=True)
     images = np.random.default_rng(count).integers(0, 256, (count, side, side))
     labels = np.arange(count) % 10 if labels is None else labels
-    for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
+    for name, array in (
+        (f"{part}-images-idx3-ubyte", images),
+        (f"{part}-labels-idx1-ubyte", labels),
+    ):
         path = folder / (name + (".gz" if zipped else ""))
         path.write_bytes(gzip.compress(content(array), mtime=0) if zipped else content(array))
     return folder
@@ -58,7 +61,18 @@ def test_conforms(tmp_path, cls):
 def test_the_test_set_of_mnist_is_read_from_torchvisions_layout():
     data = read(MNIST)
     assert (len(data), data.shape) == (10_000, (1, 28, 28))
-    assert data.labels.flatten().bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert data.labels.flatten().bincount().tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -121,7 +135,7 @@ def test_other_sizes_other_labels_and_broken_files_are_refused(tmp_path):
     assert "train-images-idx3-ubyte.gz is truncated or corrupt" in refused(tmp_path)
 
 
-# ── fetching ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── fetching ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -154,7 +168,7 @@ def test_files_are_fetched_from_the_first_mirror_that_answers_and_only_once(tmp_
 
 def test_a_file_with_another_checksum_is_refused(tmp_path, mirror):
     (mirror / "train-images-idx3-ubyte.gz").write_bytes(b"something else")
-    assert "train-images-idx3-ubyte.gz cannot be fetched" in refused(tmp_path / "here", FashionMnist, download=True)
+    assert "train-images-idx3-ubyte.gz cannot be downloaded" in refused(tmp_path / "here", FashionMnist, download=True)
 
 
 def test_offline_it_says_so_and_where_the_files_may_be_put_by_hand(tmp_path, mirror):

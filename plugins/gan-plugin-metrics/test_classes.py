@@ -59,7 +59,9 @@ class Given:
 
 @component(source="a test")
 class Moody:
-    """Give the critic layers that training mode would move, one of them in evaluation mode for good."""
+    """Give the critic layers that training mode would move, one of them in evaluation mode for
+    good.
+    """
 
     @hookimpl
     def adapt_critic(self, net):
@@ -128,7 +130,7 @@ def test_it_measures_when_the_run_draws_or_every_so_many_steps(cls):
 
 @pytest.mark.parametrize("cls", BOTH)
 def test_a_critic_without_class_head_is_refused_before_training(cls):
-    with pytest.raises(CompositionError, match="no component gives it a head") as refused:
+    with pytest.raises(CompositionError, match="no component adds one") as refused:
         train(cls(), data=some_data())
     assert refused.value.where and refused.value.fix
 
@@ -151,11 +153,14 @@ def test_number_of_images_need_not_be_a_multiple_of_the_batch(cls):
     assert measured(cls(images=13), Heads())  # batches of 8
 
 
-# ── class-accuracy ────────────────────────────────────────────────────────────────────────────────────────────
+# ── class-accuracy ────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_head_that_knows_every_class_has_accuracy_one():
-    assert with_logits(ClassAccuracy(), [[5.0, 0, 0], [0, 5, 0], [0, 0, 5]]) == {"real": 1.0, "fake": 1.0}
+    assert with_logits(ClassAccuracy(), [[5.0, 0, 0], [0, 5, 0], [0, 0, 5]]) == {
+        "real": 1.0,
+        "fake": 1.0,
+    }
 
 
 def test_a_head_that_is_always_wrong_has_accuracy_zero():
@@ -180,7 +185,7 @@ def test_accuracy_on_fakes_is_against_the_class_that_was_asked_for():
     assert metric.measure(now(training))["fake"] == pytest.approx((named == labels[:, 0]).float().mean().item())
 
 
-# ── class-entropy ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── class-entropy ─────────────────────────────────────────────────────────────────────────────────
 
 
 def test_equal_logits_have_entropy_one():
@@ -215,7 +220,11 @@ def test_divided_by_the_classes_the_largest_entropy_of_18_is_a_sixth():
 def test_swapped_tags_exchange_reals_and_fakes_and_nothing_else():
     plain, swapped = (measured(ClassEntropy(swap_tags=swap), Heads(), data=some_data()) for swap in (False, True))
     assert plain["real"] != plain["fake"]
-    assert swapped == {"real": plain["fake"], "fake": plain["real"], "mean-fake": plain["mean-fake"]}
+    assert swapped == {
+        "real": plain["fake"],
+        "fake": plain["real"],
+        "mean-fake": plain["mean-fake"],
+    }
 
 
 def test_of_one_class_nothing_is_unsure():

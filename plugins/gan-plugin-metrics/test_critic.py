@@ -90,7 +90,7 @@ def test_a_loss_without_absolute_scores_is_noted_not_refused(cls):
     assert (rule.tag, rule.present, rule.hard) == ("loss.absolute-scores", False, False)
 
 
-# ── critic-accuracy ───────────────────────────────────────────────────────────────────────────────────────────
+# ── critic-accuracy ───────────────────────────────────────────────────────────────────────────────
 
 
 def test_accuracy_is_the_share_on_the_right_side_of_the_threshold():
@@ -103,7 +103,11 @@ def test_a_critic_of_one_score_is_right_half_the_time_since_ties_count_half():
 
 
 def test_threshold_one_half_on_logits_understates_the_accuracy_on_reals():
-    real, fake = [0.2, 0.4, 0.9, -1.0], [-0.1, 0.1, 0.3, 0.7]  # a logit of 0.2 is a probability of 0.55
+    # a logit of 0.2 is a probability of 0.55
+    real, fake = (
+        [0.2, 0.4, 0.9, -1.0],
+        [-0.1, 0.1, 0.3, 0.7],
+    )
     zero, half = accuracy(real, fake), accuracy(real, fake, threshold=0.5)
     assert (zero["real"], half["real"]) == (0.75, 0.25)
     assert (zero["fake"], half["fake"]) == (0.25, 0.75)  # and flatters it on fakes
@@ -116,7 +120,10 @@ def test_rank_is_the_share_of_pairs_in_which_the_real_scores_higher():
 
 def test_rank_agrees_with_counting_all_pairs():
     rng = torch.Generator().manual_seed(0)
-    real, fake = torch.randint(0, 9, (50,), generator=rng) + 1.0, torch.randint(0, 9, (31,), generator=rng) * 1.0
+    real, fake = (
+        torch.randint(0, 9, (50,), generator=rng) + 1.0,
+        torch.randint(0, 9, (31,), generator=rng) * 1.0,
+    )
     pairs = (real[:, None] > fake).float() + (real[:, None] == fake).float() / 2
     torch.testing.assert_close(rank_accuracy(real, fake), pairs.mean())
 
@@ -132,7 +139,11 @@ def test_figures_carry_the_names_of_player_and_component():
     row = train(CriticAccuracy(), CriticOutput()).train_step()
     for figure in ("real", "fake", "rank"):
         assert f"critic/critic-accuracy/{figure}" in row
-    assert {"critic/critic-output/real", "critic/critic-output/fake", "generator/critic-output/fake"} < row.keys()
+    assert {
+        "critic/critic-output/real",
+        "critic/critic-output/fake",
+        "generator/critic-output/fake",
+    } < row.keys()
 
 
 @pytest.mark.parametrize("cls", [CriticAccuracy, CriticOutput])
@@ -142,17 +153,24 @@ def test_an_update_without_reals_logs_fakes_alone(cls):
     assert [key for key in row if key.startswith(f"critic/{name}/")] == [f"critic/{name}/fake"]
 
 
-# ── critic-output ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── critic-output ─────────────────────────────────────────────────────────────────────────────────
 
 
 def test_output_is_the_mean_logistic_of_the_scores():
-    nine, three = torch.tensor(9.0).log().item(), torch.tensor(3.0).log().item()  # probabilities 0.9 and 0.75
+    # probabilities 0.9 and 0.75
+    nine, three = (
+        torch.tensor(9.0).log().item(),
+        torch.tensor(3.0).log().item(),
+    )
     found = logged(CriticOutput(), scores_batch(torch.tensor([nine, -nine]), torch.tensor([three, nine])))
     assert found == pytest.approx({"real": 0.5, "fake": 0.825})
 
 
 def test_output_is_one_half_where_every_score_is_zero():
-    assert logged(CriticOutput(), scores_batch(torch.zeros(4), torch.zeros(4))) == {"real": 0.5, "fake": 0.5}
+    assert logged(CriticOutput(), scores_batch(torch.zeros(4), torch.zeros(4))) == {
+        "real": 0.5,
+        "fake": 0.5,
+    }
 
 
 def test_generators_update_logs_the_output_on_its_own_fakes():
@@ -167,7 +185,7 @@ def test_figures_carry_no_graph(cls):
     assert not any(value.requires_grad for value in figures.values())
 
 
-# ── gradient-flow ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── gradient-flow ─────────────────────────────────────────────────────────────────────────────────
 
 
 def flow_of(*components, steps=1):

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from gan_plugin_metrics import distances
-from gan_plugin_metrics.distances import MMD, Frechet, SlicedWasserstein, frechet, mmd, sliced_wasserstein
+from gan_plugin_metrics.distances import (
+    MMD,
+    Frechet,
+    SlicedWasserstein,
+    frechet,
+    mmd,
+    sliced_wasserstein,
+)
 from gan_plugin_metrics.features import extract, identity, palette, pixels8, randconv
 from gancore import DataError, Progress, StoredData, component, hookimpl
 from gancore.testing import check_component, some_data, train
@@ -52,7 +59,7 @@ def test_conforms(metric):
     check_component(metric)
 
 
-# ── the Fréchet distance ──────────────────────────────────────────────────────────────────────────────────────
+# ── the Fréchet distance ──────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("n", "d"), [(50, 1), (200, 8), (20, 64)])
@@ -98,7 +105,7 @@ def test_frechet_distance_of_two_sets_of_one_law_is_the_bias_that_the_expansion_
     assert abs(found.mean() - expected) < 4 * found.std() / repeats**0.5 + 0.02 * expected
 
 
-# ── the others ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the others ────────────────────────────────────────────────────────────────────────────────────
 
 
 def kernel(square):
@@ -155,7 +162,7 @@ def test_sliced_wasserstein_distance_in_one_dimension_pairs_the_sorted_points():
     assert torch.allclose(sliced_wasserstein(x, y), expected)
 
 
-# ── features ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── features ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_random_weights_are_the_ones_that_distances_were_measured_with():
@@ -179,7 +186,8 @@ def test_features_of_an_image_do_not_depend_on_its_neighbours(features):
 
 def test_random_features_have_no_deviation_within_a_map_of_one_pixel():
     means, deviations = zip(
-        *(part.chunk(2, 1) for part in randconv(images(side=2)).split((64, 128, 256), 1)), strict=True
+        *(part.chunk(2, 1) for part in randconv(images(side=2)).split((64, 128, 256), 1)),
+        strict=True,
     )
     assert all(part.abs().max() == 0 for part in deviations)
     assert all(part.abs().max() > 0 for part in means)
@@ -205,7 +213,7 @@ def test_points_are_their_own_features():
     assert torch.equal(extract(x, "randconv"), x.double())
 
 
-# ── the components ────────────────────────────────────────────────────────────────────────────────────────────
+# ── the components ────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("features", ["randconv", "pixels8", "palette"])
@@ -222,7 +230,8 @@ def test_half_of_a_small_data_set_is_used():
 def test_ratio_of_other_reals_is_one_within_the_scatter_of_the_floor():
     data, other = (StoredData(normal(400, 2, seed).float()) for seed in (0, 1))
     figures = measured(Frechet(images=200), data, Shown(samples=other.samples))
-    # with n = 200 points in the plane the distance has about 5 degrees of freedom: deviation near √(2/5) of its mean
+    # with n = 200 points in the plane the distance has about 5 degrees of freedom: deviation near
+    # √(2/5) of its mean
     assert figures["ratio"] < 1 + 4 * (2 / 5) ** 0.5
 
 

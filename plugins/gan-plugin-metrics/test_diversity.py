@@ -6,7 +6,14 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from gan_plugin_metrics.diversity import Collapse, Modes, count_modes, mean_distance, small, thickness
+from gan_plugin_metrics.diversity import (
+    Collapse,
+    Modes,
+    count_modes,
+    downscale,
+    mean_distance,
+    thickness,
+)
 from gancore import CompositionError, DataError, Progress, StoredData, component, hookimpl
 from gancore.testing import check_component, some_data, train
 
@@ -84,7 +91,7 @@ def test_conforms(metric, data):
     check_component(metric, data=data)
 
 
-# ── collapse ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── collapse ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_mean_distance_of_two_points_is_their_distance():
@@ -98,8 +105,8 @@ def test_mean_distance_in_blocks_is_that_over_all_pairs():
 
 def test_images_are_compared_by_area_averages():
     images = torch.rand(2, 3, 16, 16, generator=rng())
-    assert small(images).shape == (2, 192)
-    assert torch.allclose(small(images)[0, 0], images[0, 0, :2, :2].double().mean())
+    assert downscale(images).shape == (2, 192)
+    assert torch.allclose(downscale(images)[0, 0], images[0, 0, :2, :2].double().mean())
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2,)])
@@ -152,7 +159,8 @@ def test_minor_is_zero_and_major_one_for_points_on_the_major_axis():
     angle = torch.tensor([math.cos(0.7), math.sin(0.7)])
     across = torch.tensor([-angle[1], angle[0]])
     along, beside = torch.randn(2, 300, 1, generator=rng())
-    beside -= along * (along * beside).mean() / along.square().mean()  # else the axis is slightly turned
+    # else the axis is slightly turned
+    beside -= along * (along * beside).mean() / along.square().mean()
     data = StoredData(4 * (along - along.mean()) * angle + (beside - beside.mean()) * across)
     samples = data.samples @ angle[:, None] * angle
     figures = measured(Collapse(), Shown(samples=samples), data=data)
@@ -173,7 +181,7 @@ def test_a_single_real_is_refused():
         measured(Collapse(), data=StoredData(torch.zeros(1, 2)))
 
 
-# ── modes ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── modes ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_share_of_high_quality_of_the_true_mixture_is_what_a_normal_gives():
@@ -186,14 +194,16 @@ def test_true_mixture_finds_every_mode():
 
 
 def test_width_of_the_true_mixture_is_that_of_a_normal_cut_at_three_sigma():
-    expected = math.sqrt((2 - 11 * math.exp(-4.5)) / (2 * TRUE))  # 0.974; its error is below 1/√(2·2n)
+    # 0.974; its error is below 1/√(2·2n)
+    expected = math.sqrt((2 - 11 * math.exp(-4.5)) / (2 * TRUE))
     assert abs(found(drawn(N))["width"] - expected) < 4 / math.sqrt(4 * N)
 
 
 def test_reverse_kl_and_junk_of_the_true_mixture_are_the_floors_of_sampling():
     figures = [found(drawn(N, seed)) for seed in range(0, 100, 2)]
     kl, junk = (sum(each[name] for each in figures) / len(figures) for name in ("reverse-kl", "junk"))
-    # χ² with K - 1 degrees, over 2n: its deviation over 50 draws is √(2/(24·50)) = 4 % of the mean, so 2.5 of them
+    # χ² with K - 1 degrees, over 2n: its deviation over 50 draws is √(2/(24·50)) = 4 % of the mean,
+    # so 2.5 of them
     assert kl == pytest.approx(24 / (2 * N * TRUE), rel=0.1)
     assert junk == pytest.approx(math.sqrt(24 / (2 * math.pi * N * TRUE)), rel=0.1)
 
@@ -217,7 +227,7 @@ def test_points_at_exactly_three_sigma_are_not_of_high_quality():
     assert found(points, torch.zeros(1, 2), 1.0)["high-quality"] == pytest.approx(1 / 3)
 
 
-def test_without_a_point_of_high_quality_reverse_kl_is_left_out_and_junk_is_the_share_that_lies_elsewhere():
+def test_without_a_point_of_high_quality_reverse_kl_is_left_out_and_junk_is_the_share_elsewhere():
     figures = found(torch.full((10, 2), 99.0))
     assert figures.keys() == {"count", "count20", "high-quality", "junk", "images"}
     assert figures["junk"] == pytest.approx(TRUE)
@@ -258,11 +268,11 @@ def test_modes_are_known_behind_a_wrapper():
 
 
 def test_data_without_known_modes_are_refused_before_training():
-    with pytest.raises(CompositionError, match="no known modes"):
+    with pytest.raises(CompositionError, match="states none"):
         train(Modes(), data=POINTS)
 
 
-# ── both ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── both ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("metric", [Collapse, Modes])

@@ -11,7 +11,10 @@ class Shown:
     def __init__(self, samples, reals, labels=None, real_labels=None, due=True):
         none = torch.empty(len(samples), 0, dtype=torch.int64)
         self.made = samples, none if labels is None else labels
-        self.there = reals, torch.empty(len(reals), 0, dtype=torch.int64) if real_labels is None else real_labels
+        self.there = (
+            reals,
+            torch.empty(len(reals), 0, dtype=torch.int64) if real_labels is None else real_labels,
+        )
         self.is_due = due
 
     def due(self, every):

@@ -18,14 +18,18 @@ SMALL = {"reals": 200, "images": 60, "epochs": 5}
 
 
 def patterns(channels=1, side=12):
-    """One image of each class `[3, C, side, side]`: dark, and bright on the left, on the right, or below."""
+    """One image of each class `[3, C, side, side]`: dark, and bright on the left, on the right, or
+    below.
+    """
     made, half = torch.full((3, channels, side, side), -0.5), side // 2
     made[0, :, :half, :half] = made[1, :, :half, half:] = made[2, :, half:, :] = 0.5
     return made
 
 
 def easy(n=300, channels=1, side=12):
-    """Labelled data that are easy to tell apart: the patterns under noise. Every class is equally frequent."""
+    """Labelled data that are easy to tell apart: the patterns under noise. Every class is equally
+    frequent.
+    """
     labels = torch.arange(n) % 3
     noise = torch.randn(n, channels, side, side, generator=torch.Generator().manual_seed(0))
     samples = (patterns(channels, side)[labels] + 0.2 * noise).clamp(-1, 1)
@@ -203,5 +207,5 @@ def test_a_label_set_that_is_not_there_is_named_before_the_run():
 
 
 def test_a_single_class_is_refused_before_the_run():
-    with pytest.raises(CompositionError, match="nothing to tell apart"):
+    with pytest.raises(CompositionError, match="nothing to recognise"):
         train(Recognition(), data=some_data(classes=(1,)))

@@ -58,7 +58,12 @@ def test_rule_keeps_early_frames_whole_and_later_ones_ever_more_thinly():
 
 def test_frames_are_sorted_by_number_and_not_by_name(tmp_path):
     run = make_run(tmp_path / "run", (5, 10, 200, 30))
-    assert [path.stem for path in find_frames(run / "samples")] == ["step-5", "step-10", "step-30", "step-200"]
+    assert [path.stem for path in find_frames(run / "samples")] == [
+        "step-5",
+        "step-10",
+        "step-30",
+        "step-200",
+    ]
 
 
 def test_the_final_picture_serves_when_it_is_the_only_one(tmp_path):
@@ -119,7 +124,8 @@ def test_transparent_pixels_become_white(tmp_path):
 
 def test_frames_follow_the_rule_that_is_asked_for(tmp_path):
     run, out = make_run(tmp_path / "run", range(40)), tmp_path / "film.png"
-    assert ask(run, "-o", out, "--frames", "sqrt").output.startswith("38 frames of 40")  # round(10·√39) - 24
+    # round(10·√39) - 24
+    assert ask(run, "-o", out, "--frames", "sqrt").output.startswith("38 frames of 40")
     assert len(durations(out)) == 38
 
 
@@ -169,7 +175,8 @@ def test_a_torn_picture_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("out", "what"), [("film.mp4", "is no animation"), ("recipe.toml/film.gif", "cannot be written")]
+    ("out", "what"),
+    [("film.mp4", "names no animation format"), ("recipe.toml/film.gif", "cannot be written")],
 )
 def test_a_file_that_cannot_be_written_is_refused(tmp_path, monkeypatch, out, what):
     monkeypatch.chdir(make_run(tmp_path / "run"))

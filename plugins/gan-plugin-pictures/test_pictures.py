@@ -5,7 +5,14 @@ import torch
 from attrs import evolve
 from PIL import Image
 
-from gan_plugin_pictures.latents import ClassSheet, Interpolation, Neighbourhood, linear, spherical, spread
+from gan_plugin_pictures.latents import (
+    ClassSheet,
+    Interpolation,
+    Neighbourhood,
+    evenly_spaced,
+    linear,
+    spherical,
+)
 from gan_plugin_pictures.milestones import Milestones, crowded
 from gan_plugin_pictures.reals import NearestReals, Reals, nearest
 from gancore import CompositionError, Progress, StoredData, component, hookimpl
@@ -16,8 +23,8 @@ torch.set_num_threads(1)
 
 ALL = [Reals, ClassSheet, Interpolation, Neighbourhood, NearestReals, Milestones]
 SHAPES = {  # rows and columns of each sheet with its defaults and 3 classes
-    Reals: (8, 9), ClassSheet: (3, 8), Interpolation: (8, 8), Neighbourhood: (4, 4), NearestReals: (8, 4),
-    Milestones: (1, 8),
+    Reals: (8, 9), ClassSheet: (3, 8), Interpolation: (8, 8), Neighbourhood: (4, 4),
+    NearestReals: (8, 4), Milestones: (1, 8),
 }  # fmt: skip
 H, W = 8, 6
 
@@ -98,7 +105,7 @@ def test_data_without_labels_can_be_drawn(cls, tmp_path):
     assert draw(cls(), tmp_path, progress_of(training_of(classes=()))).exists()
 
 
-# ── reals ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── reals ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_samples_are_on_the_left_and_reals_of_the_same_labels_on_the_right(tmp_path):
@@ -123,12 +130,14 @@ def test_places_of_samples_that_were_not_selected_stay_white(tmp_path):
     assert not (sheet[0, :2] == 255).all()
 
 
-# ── class-sheet ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── class-sheet ───────────────────────────────────────────────────────────────────────────────────
 
 
 @component(source="a test")
 class Shade:
-    """A generator that paints each channel in a number of its label or latent, alone: labels 0 and 1, then z[0]."""
+    """A generator that paints each channel in a number of its label or latent, alone: labels 0 and
+    1, then z[0].
+    """
 
     @hookimpl
     def adapt_generator(self, net):
@@ -154,9 +163,9 @@ def test_the_class_sheet_of_another_label_set_leaves_the_first_as_it_is_down_a_c
 def test_of_many_classes_the_class_sheet_shows_some_evenly_spread(tmp_path):
     progress = progress_of(training_of(Shade(), classes=(10,)))
     sheet = cells(draw(ClassSheet(columns=2, most=3), tmp_path, progress), 2)[..., 0, 0]
-    assert torch.equal(spread(10_000, 3), torch.tensor([0, 4999, 9999]))
+    assert torch.equal(evenly_spaced(10_000, 3), torch.tensor([0, 4999, 9999]))
     assert torch.equal(sheet[:, :, 0], bytes_of(torch.tensor([0, 4, 9]) / 10)[:, None].expand(3, 2))
-    assert torch.equal(spread(7, 100), torch.arange(7))
+    assert torch.equal(evenly_spaced(7, 100), torch.arange(7))
 
 
 def test_an_unknown_label_set_is_refused_before_training():
@@ -168,7 +177,7 @@ def test_data_without_labels_are_refused_by_the_class_sheet():
     assert any(rule.tag == "data.labels" and rule.hard and not rule.present for rule in info_of(ClassSheet).rules)
 
 
-# ── interpolation ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── interpolation ─────────────────────────────────────────────────────────────────────────────────
 
 T = torch.linspace(0, 1, 9, dtype=torch.float64)
 
@@ -197,7 +206,7 @@ def test_the_arc_turns_by_equal_angles():
     assert (cosines - cosines[:, :1]).abs().max() < 1e-12
 
 
-def test_the_middle_of_a_straight_line_between_perpendicular_latents_is_shorter_by_the_root_of_two():
+def test_the_midpoint_of_a_line_between_perpendicular_latents_is_shorter_by_the_root_of_two():
     a, b = torch.eye(2, dtype=torch.float64)[:, None]
     assert linear(a, b, T)[0, 4].norm() == pytest.approx(0.5**0.5)
 
@@ -224,7 +233,7 @@ def test_labels_stay_the_same_along_a_row(tmp_path):
     assert len(sheet[:, 0, 0].unique()) > 1
 
 
-# ── neighbourhood ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── neighbourhood ─────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_first_neighbour_is_the_centre_and_the_others_are_half_a_latent_away(tmp_path):
@@ -241,7 +250,7 @@ def test_a_neighbourhood_of_scale_zero_repeats_the_centre(tmp_path):
     assert_close(sheet, sheet[:1].expand_as(sheet))
 
 
-# ── nearest-reals ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── nearest-reals ─────────────────────────────────────────────────────────────────────────────────
 
 
 def some_reals():
@@ -293,7 +302,7 @@ def test_without_data_no_reals_are_drawn(cls, tmp_path):
     assert not draw(cls(), tmp_path, progress_of(training)).exists()
 
 
-# ── milestones ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── milestones ────────────────────────────────────────────────────────────────────────────────────
 
 
 def advance(strip, training, folder, steps):

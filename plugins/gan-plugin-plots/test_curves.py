@@ -17,7 +17,13 @@ def make_run(folder, rows=30, **more):
     """A run's folder with a row every ten steps."""
     (folder / "samples").mkdir(parents=True)
     (folder / "recipe.toml").write_text("format = 1\n")
-    figures = {"critic/total": 1.0, "generator/total": 2.0, "critic/bce/real": 0.5, "critic/score_real": 0.1, **more}
+    figures = {
+        "critic/total": 1.0,
+        "generator/total": 2.0,
+        "critic/bce/real": 0.5,
+        "critic/score_real": 0.1,
+        **more,
+    }
     lines = [json.dumps({"step": 10 * i + 10, "epoch": 0.1 * i, **figures}) for i in range(rows)]
     (folder / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
     return folder
@@ -33,7 +39,8 @@ def test_curves_conform():
 
 def test_mean_of_a_window_covers_exactly_its_rows():
     steps = np.arange(10.0, 101, 10)
-    found = moving_mean(steps, steps, 30)  # of rows ten steps apart: three each, and fewer at the beginning
+    # of rows ten steps apart: three each, and fewer at the beginning
+    found = moving_mean(steps, steps, 30)
     assert found.tolist() == [10, 15, *range(20, 91, 10)]
 
 
@@ -52,12 +59,17 @@ def test_a_spike_leaves_no_trace_once_it_left_the_window():
 
 
 def test_rows_are_averaged_by_steps_and_not_by_number():
-    assert moving_mean(np.array([1.0, 100.0, 101.0]), np.array([9.0, 1.0, 3.0]), 50).tolist() == [9, 1, 2]
+    assert moving_mean(np.array([1.0, 100.0, 101.0]), np.array([9.0, 1.0, 3.0]), 50).tolist() == [
+        9,
+        1,
+        2,
+    ]
 
 
 def test_every_panel_holds_figures_of_one_kind():
     names = [
-        "epoch", "critic/total", "critic/bce/real", "critic/score_real", "generator/score_fake", "generator/total",
+        "epoch", "critic/total", "critic/bce/real", "critic/score_real", "generator/score_fake",
+        "generator/total",
         "critic/acgan/accuracy-real", "critic-accuracy/real", "fid/fid", "critic/grad_norm",
     ]  # fmt: skip
     assert panels(names) == {
@@ -110,7 +122,8 @@ def test_rows_already_drawn_are_not_read_again_and_the_picture_is_that_of_the_wh
     log = run / "metrics.jsonl"
     old = log.read_bytes()
     row = {"step": 310, "critic/total": 7.0}
-    log.write_bytes(b"x" * (len(old) - 1) + b"\n" + json.dumps(row).encode() + b"\n")  # what was read is not needed
+    # what was read is not needed
+    log.write_bytes(b"x" * (len(old) - 1) + b"\n" + json.dumps(row).encode() + b"\n")
     tracker.draw(run / "samples")
     log.write_bytes(old + json.dumps(row).encode() + b"\n")
     assert ask(run, "-o", tmp_path / "run.svg", "--window", 50).exit_code == 0
@@ -179,7 +192,7 @@ def test_a_figure_in_some_rows_only_is_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["--figures", "critic/totl"], "no row holds a figure 'critic/totl'"),
+        (["--figures", "critic/totl"], "no row has a figure 'critic/totl'"),
         (["-o", "c.jpg"], "neither a .png nor a .svg"),
         (["-o", "recipe.toml/c.png"], "cannot be written"),
     ],

@@ -50,13 +50,17 @@ def test_two_or_three_coordinates_are_shown(d, shown):
 
 
 def test_fakes_outside_the_axes_are_not_drawn():
-    inside, outside = plot(torch.tensor([[0.5, 0.5]]), REALS, 1), plot(torch.tensor([[5.0, 5.0]]), REALS, 1)
+    inside, outside = (
+        plot(torch.tensor([[0.5, 0.5]]), REALS, 1),
+        plot(torch.tensor([[5.0, 5.0]]), REALS, 1),
+    )
     assert red(inside) > red(outside)
 
 
 def test_far_fakes_move_no_axis():
     near, far = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.5, 0.5], [1e6, 0.0]])
-    pictures = [plot(fakes, REALS, 1).crop((0, 80, 600, 600)) for fakes in (near, far)]  # below titles
+    # below titles
+    pictures = [plot(fakes, REALS, 1).crop((0, 80, 600, 600)) for fakes in (near, far)]
     assert pictures[0].tobytes() == pictures[1].tobytes()
 
 

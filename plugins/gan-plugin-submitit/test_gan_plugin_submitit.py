@@ -16,7 +16,8 @@ from gan_plugin_submitit import open_executor
 from gancore import GanError, UsageError
 
 TINY = [
-    "--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--steps", "3", "--seeds", "1",
+    "--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--steps", "3",
+    "--seeds", "1",
 ]  # fmt: skip
 
 
@@ -27,7 +28,9 @@ def jobs(tmp_path):
 
 
 def sweep(folder, executor):
-    """Run `gan sweep` in a real process; return its figures, without the one that is a time, and its failures."""
+    """Run `gan sweep` in a real process; return its figures, without the one that is a time, and
+    its failures.
+    """
     out = executor.partition(":")[0]
     words = ["--vary", "adam.lr=1e-3,1e-4", "--jobs", "2", "--out", out, "--executor", executor]
     command = [sys.executable, "-m", "gancore", "sweep", *TINY, *words]
@@ -56,7 +59,8 @@ def test_what_a_job_returns_is_what_its_future_holds(jobs):
 
 @pytest.mark.parametrize(("work", "given"), [(os._exit, 3), (divmod, "x")], ids=["dies", "raises"])
 def test_a_job_that_ends_without_a_result_names_its_log(jobs, work, given, monkeypatch):
-    monkeypatch.setattr(Job, "_results_timeout_s", 0)  # seconds that a slow drive is given to show the result
+    # seconds that a slow drive is given to show the result
+    monkeypatch.setattr(Job, "_results_timeout_s", 0)
     with pytest.raises(GanError, match=r"job \d+ ended without a result; its log is .*_log\.err"):
         jobs.submit(work, given).result()
 
@@ -79,7 +83,8 @@ def test_a_job_that_loses_its_place_is_begun_again(jobs, tmp_path):
     assert told.result() == "begun twice"
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # submitit leaves its process unreaped
+# submitit leaves its process unreaped
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="jobs inherit that SIGINT is ignored")
 def test_jobs_that_are_not_waited_for_are_cancelled(jobs, tmp_path):
     def work(place):
@@ -135,7 +140,8 @@ def test_what_submitit_does_not_take_is_refused(words, why, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("words", "minutes"), [("", 1440), (",timeout_min=5", 5), (",timeout_min=5,slurm_partition=gpu", 5)]
+    ("words", "minutes"),
+    [("", 1440), (",timeout_min=5", 5), (",timeout_min=5,slurm_partition=gpu", 5)],
 )
 def test_a_job_may_take_a_day_or_what_is_given(words, minutes, tmp_path):
     with open_executor(f"{tmp_path},cluster=local{words}", 1) as opened:

@@ -63,7 +63,10 @@ def test_every_figure_is_a_curve_under_its_own_name(board, tmp_path):
     draw(board, tmp_path, 20)
     found = events(tmp_path)
     assert sorted(found.Tags()["scalars"]) == ["critic/total", "epoch"]
-    assert [(each.step, each.value) for each in found.Scalars("critic/total")] == [(10, 20.0), (20, 40.0)]
+    assert [(each.step, each.value) for each in found.Scalars("critic/total")] == [
+        (10, 20.0),
+        (20, 40.0),
+    ]
 
 
 def test_grid_is_a_picture_at_its_step(board, tmp_path):

@@ -20,14 +20,20 @@ def test_conforms():
 
 def test_default_is_1024_points_in_the_plane_without_labels():
     data = made()
-    assert (len(data), data.shape, data.samples.dtype, data.label_sets) == (1024, (2,), torch.float32, ())
+    assert (len(data), data.shape, data.samples.dtype, data.label_sets) == (
+        1024,
+        (2,),
+        torch.float32,
+        (),
+    )
 
 
 def test_mean_and_factor_are_uniform_on_the_unit_interval():
     numbers = torch.cat([mean(100, seed) for seed in range(20)])
     assert numbers.min() >= 0
     assert numbers.max() < 1
-    assert abs(numbers.mean() - 0.5) < 4 / math.sqrt(12 * len(numbers))  # 4 sigma of the mean of U(0, 1)
+    # 4 sigma of the mean of U(0, 1)
+    assert abs(numbers.mean() - 0.5) < 4 / math.sqrt(12 * len(numbers))
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 7])
@@ -46,7 +52,8 @@ def test_sample_mean_agrees_with_the_stated_mean():
 def test_sample_covariance_agrees_with_the_stated_covariance():
     count, true = 100_000, covariance(3, seed=3)
     found = points(3, count, seed=3).double().T.cov()
-    spread = ((true.diagonal().outer(true.diagonal()) + true.square()) / count).sqrt()  # of an entry, for a normal
+    # of an entry, for a normal
+    spread = ((true.diagonal().outer(true.diagonal()) + true.square()) / count).sqrt()
     assert ((found - true).abs() < 4 * spread).all()
 
 

@@ -55,7 +55,10 @@ def test_every_26_in_a_row_hold_each_letter_once(initials):
 
 def test_two_letters_have_a_label_set_each_and_are_dealt_independently():
     data = draw(count=26 * 4, letters=2)
-    assert [(each.name, each.classes) for each in data.label_sets] == [("first", LATIN), ("second", LATIN)]
+    assert [(each.name, each.classes) for each in data.label_sets] == [
+        ("first", LATIN),
+        ("second", LATIN),
+    ]
     assert (data.labels.view(4, 26, 2).sort(1).values == torch.arange(26)[:, None]).all()
     assert not torch.equal(data.labels[:, 0], data.labels[:, 1])
 
@@ -63,8 +66,12 @@ def test_two_letters_have_a_label_set_each_and_are_dealt_independently():
 def test_two_letters_stand_in_the_order_of_their_labels():
     data = draw(letters=2, alphabet="IM", count=8, ornament=False, jitter=0)
     columns = (data.samples < 128).any(2)[:, 0]  # [8, 32]: columns with ink
-    for half, labels in ((columns[:, :16], data.labels[:, 0]), (columns[:, 16:], data.labels[:, 1])):
-        assert half.sum(1)[labels == 0].max() < half.sum(1)[labels == 1].min()  # an I is narrower than an M
+    for half, labels in (
+        (columns[:, :16], data.labels[:, 0]),
+        (columns[:, 16:], data.labels[:, 1]),
+    ):
+        # an I is narrower than an M
+        assert half.sum(1)[labels == 0].max() < half.sum(1)[labels == 1].min()
 
 
 def test_the_same_options_draw_the_same_bytes_and_another_seed_others(initials):
@@ -129,12 +136,18 @@ def test_a_letter_fills_its_box_and_no_more(letter):
     assert (np.asarray(halo) >= np.asarray(ink)).all()
 
 
-# ── alphabets and fonts ───────────────────────────────────────────────────────────────────────────────────────
+# ── alphabets and fonts ───────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
     ("text", "letters"),
-    [("A-Z", string.ascii_uppercase), ("AEIOU", "AEIOU"), ("a-cX-Z", "abcXYZ"), ("AAB", "AB"), ("A-", "A-")],
+    [
+        ("A-Z", string.ascii_uppercase),
+        ("AEIOU", "AEIOU"),
+        ("a-cX-Z", "abcXYZ"),
+        ("AAB", "AB"),
+        ("A-", "A-"),
+    ],
 )
 def test_alphabets_are_spelt_out(text, letters):
     assert "".join(parse_alphabet(text)) == letters

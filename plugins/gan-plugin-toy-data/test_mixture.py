@@ -1,4 +1,4 @@
-"""Mixtures: means and widths as published, fresh points that follow from the batch's own numbers."""
+"""Facts about the mixtures: their modes, their noise, and the two ways to draw them."""
 
 import math
 
@@ -62,18 +62,23 @@ def test_label_names_the_nearest_mode(layout):
 def test_modes_are_equally_frequent():
     _, labels = draw("grid25", 50_000, numbers())
     counts = labels.flatten().bincount(minlength=25).double()
-    assert (counts - 2000).square().sum() / 2000 < 24 + 4 * math.sqrt(2 * 24)  # chi-squared with 24 degrees of freedom
+    # chi-squared with 24 degrees of freedom
+    assert (counts - 2000).square().sum() / 2000 < 24 + 4 * math.sqrt(2 * 24)
 
 
 def test_width_of_a_mode_is_sigma_over_scale():
     points, labels = draw("grid25", 50_000, numbers())
     rest = points.double() - means("grid25")[labels[:, 0]] / 4
-    assert abs(rest.std() - 0.0125) < 4 * 0.0125 / math.sqrt(2 * 100_000)  # 4 sigma of a deviation of 100,000
+    # 4 sigma of a deviation of 100,000
+    assert abs(rest.std() - 0.0125) < 4 * 0.0125 / math.sqrt(2 * 100_000)
 
 
 def test_fresh_points_follow_from_the_numbers_of_the_batch_and_not_from_the_indices():
     data = made()
-    once, again = data.take(torch.arange(9), numbers(1)), data.take(torch.zeros(9, dtype=torch.int64), numbers(1))
+    once, again = (
+        data.take(torch.arange(9), numbers(1)),
+        data.take(torch.zeros(9, dtype=torch.int64), numbers(1)),
+    )
     assert torch.equal(once[0], again[0])
     assert torch.equal(once[1], again[1])
     assert not torch.equal(once[0], data.take(torch.arange(9), numbers(2))[0])
@@ -104,6 +109,11 @@ def test_drawn_labels_have_one_column_of_modes(finite):
 def test_fresh_and_stored_data_have_the_same_members_and_types():
     for data in (made(), made(finite=100)):
         points, labels = data.take(torch.arange(6), numbers())
-        assert (points.shape, points.dtype, labels.shape, labels.dtype) == ((6, 2), torch.float32, (6, 1), torch.int64)
+        assert (points.shape, points.dtype, labels.shape, labels.dtype) == (
+            (6, 2),
+            torch.float32,
+            (6, 1),
+            torch.int64,
+        )
         assert data.shape == (2,)
         assert data.label_sets[0].classes == tuple("01234567")

@@ -132,7 +132,10 @@ def test_the_data_carries_both_label_sets(size, shape):
     assert np.array_equal(data.samples, pixels)
     assert data.labels.dtype == torch.int64
     assert np.array_equal(data.labels.T, [types, bodies])
-    assert [(labels.name, labels.classes) for labels in data.label_sets] == [("type", TYPES), ("body", BODIES)]
+    assert [(labels.name, labels.classes) for labels in data.label_sets] == [
+        ("type", TYPES),
+        ("body", BODIES),
+    ]
 
 
 def test_sprites_conform():

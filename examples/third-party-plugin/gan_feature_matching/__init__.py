@@ -1,13 +1,14 @@
-"""Feature matching: ask the generator for the critic's mean features, not only for its score."""
+"""Feature matching: train the generator to match the critic's mean features, too."""
 
 from gancore import component, hookimpl, option
 
 
 @component(source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.1")
 class FeatureMatching:
-    """Pull the mean features of the fakes towards those of the reals: weight · ‖E φ(x) - E φ(G(z))‖².
+    """Match the mean features of fakes and reals: weight · ‖E φ(x) - E φ(G(z))‖².
 
-    φ are the critic's features `[N, F]`. Those of the reals carry no gradient. Identical batches give 0.
+    φ are the critic's features `[N, F]`, those of the reals without gradient. Identical batches
+    give 0.
     """
 
     weight: float = option(1.0, ge=0, help="factor of the squared distance")

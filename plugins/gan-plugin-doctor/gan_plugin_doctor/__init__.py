@@ -1,4 +1,4 @@
-"""The training doctor: pure rules over the metrics log, told while training and by `gan diagnose RUN`."""
+"""The training doctor: rules over the metrics log, checked while training and by `gan diagnose`."""
 
 from gan_plugin_doctor.rules import RULES, examine, unchecked
 

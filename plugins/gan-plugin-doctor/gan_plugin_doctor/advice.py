@@ -1,4 +1,4 @@
-"""Something to try, worded for the composition at hand: what is set or chosen already is left out."""
+"""Advice for a composition: flags to try, without those that are set already."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
-KINDS = {"gen-norm": "norm", "critic-norm": "norm"}  # slots whose components are published as another kind
+# slots whose components are published as another kind
+KINDS = {"gen-norm": "norm", "critic-norm": "norm"}
 LISTS = ("cond", "reg", "metric", "track")
-NOTHING_LEFT = "nothing: what is known to help is set already, or cannot be chosen here; look at the images"
+NOTHING_LEFT = "nothing: every known remedy is in use or not available here; look at the images"
 
 
 @cache
 def installed(slot: str) -> frozenset[str]:
-    """Return the names of the installed components that a slot can hold."""
+    """Return the names of the installed components that fit a slot."""
     return frozenset(entry.name for entry in entry_points(group=f"gancore.{KINDS.get(slot, slot)}"))
 
 
 def as_words(value: object) -> str:
-    """Write a value of an option as it is typed on the command line."""
+    """Format the value of an option as it is typed on the command line."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -28,7 +29,7 @@ def as_words(value: object) -> str:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run is composed of: the content of its resolved recipe, empty where it is not known."""
+    """The composition of a run: the content of its resolved recipe, empty if unknown."""
 
     content: Mapping[str, Any] = field(default_factory=dict)
 
@@ -36,23 +37,26 @@ class Recipe:
         return bool(self.content)
 
     def names(self, slot: str) -> tuple[str, ...]:
-        """Return the names that the components of a slot go by, an alias instead of what it stands for."""
+        """Return the names of the components in a slot; an alias instead of a component's name."""
         held = self.content.get(slot, ())
-        return tuple(name.partition("=")[0] for name in as_list([held] if isinstance(held, str) else held))
+        names = as_list([held] if isinstance(held, str) else held)
+        return tuple(name.partition("=")[0] for name in names)
 
     def has(self, name: str) -> bool:
-        """Return whether a component is chosen in any slot, under its own name or under an alias."""
+        """Return whether a component is in any slot, under its own name or an alias."""
         slots = (value for value in self.content.values() if not isinstance(value, Mapping))
-        held = [name for value in slots for name in ([value] if isinstance(value, str) else as_list(value))]
+        held = []
+        for value in slots:
+            held += [value] if isinstance(value, str) else as_list(value)
         return name in {word for each in held for word in each.split("=")}
 
     def options(self, name: str) -> Mapping[str, Any]:
-        """Return the options of a component by the name it goes by."""
+        """Return the options of a component, by its name or alias."""
         table = self.content.get(name, {})
         return table if isinstance(table, Mapping) else {}
 
     def rate_of(self, player: str) -> tuple[str, float] | None:
-        """Return the flag that sets the learning rate of one player, and the rate; None where it has none."""
+        """Return the flag of a player's learning rate and its value; None if there is none."""
         slot = "gen-optim" if player == "generator" else "critic-optim"
         for name in self.names(slot):
             options = self.options(name)
@@ -67,8 +71,10 @@ class Recipe:
 
 
 def as_list(value: object) -> list[str]:
-    """Return the strings of a list; nothing for any other value."""
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list | tuple) else []
+    """Return the strings of a list; an empty list for any other value."""
+    if not isinstance(value, list | tuple):
+        return []
+    return [each for each in value if isinstance(each, str)]
 
 
 UNKNOWN = Recipe()
@@ -76,7 +82,10 @@ UNKNOWN = Recipe()
 
 @dataclass(frozen=True)
 class Choose:
-    """Advise to choose a component: `--slot name`. `unless` names components beside which it would change nothing."""
+    """Advise to choose a component: `--slot name`.
+
+    Not if a component in `unless` is chosen, with which it would change nothing.
+    """
 
     slot: str
     name: str
@@ -85,10 +94,11 @@ class Choose:
     beside: tuple[str, ...] = ()  # where given, only beside one of these
 
     def words(self, recipe: Recipe) -> str:
-        """Return the advice, or an empty string where it does not apply."""
+        """Return the advice, or an empty string if it does not apply."""
         if self.name not in installed(self.slot):
             return ""
-        taken = recipe.has(self.name) if self.slot in LISTS else self.name in recipe.names(self.slot)
+        alone = self.name in recipe.names(self.slot)
+        taken = recipe.has(self.name) if self.slot in LISTS else alone
         if taken or any(map(recipe.has, self.unless)):
             return ""
         if recipe and self.beside and not any(map(recipe.has, self.beside)):
@@ -98,18 +108,21 @@ class Choose:
 
 @dataclass(frozen=True)
 class Drop:
-    """Advise to leave a component out: `--without name`."""
+    """Advise to remove a component: `--without name`."""
 
     name: str
 
     def words(self, recipe: Recipe) -> str:
-        """Return the advice, or an empty string where the component is known not to be chosen."""
+        """Return the advice, or an empty string if the component is known not to be chosen."""
         return f"--without {self.name}" if recipe.has(self.name) or not recipe else ""
 
 
 @dataclass(frozen=True)
 class Set:
-    """Advise a value of an option: `--name.option value`; `only` where it is higher (or lower) than the present one."""
+    """Advise a value of an option: `--name.option value`.
+
+    With `only`, if it is higher (or lower) than the present value.
+    """
 
     name: str
     option: str
@@ -118,7 +131,7 @@ class Set:
     note: str = ""
 
     def words(self, recipe: Recipe) -> str:
-        """Return the advice, or an empty string where it is set already or the component is not chosen."""
+        """Return the advice, or an empty string if it is set or the component is not chosen."""
         if not recipe:
             return f"--{self.name}.{self.option} {as_words(self.value)}{self.note}"
         now = recipe.options(self.name).get(self.option) if recipe.has(self.name) else None
@@ -126,25 +139,28 @@ class Set:
             return ""
         if self._is_backward(now):
             return ""
-        return f"--{self.name}.{self.option} {as_words(self.value)} (now {as_words(now)}){self.note}"
+        flag = f"--{self.name}.{self.option} {as_words(self.value)}"
+        return f"{flag} (now {as_words(now)}){self.note}"
 
     def _is_backward(self, now: Any) -> bool:
         """Return whether the value lies on the wrong side of the present one."""
         if not (isinstance(now, int | float) and isinstance(self.value, int | float)):
             return False
-        return (self.only == "higher" and self.value < now) or (self.only == "lower" and self.value > now)
+        if self.only == "higher":
+            return self.value < now
+        return self.only == "lower" and self.value > now
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Advise a multiple of an option that is a number, of a component by its name or by its slot."""
+    """Advise a multiple of a numeric option of a component, by the name of it or of its slot."""
 
     place: str
     option: str
     factor: float
 
     def words(self, recipe: Recipe) -> str:
-        """Return the advice, or an empty string where the component has no such option."""
+        """Return the advice, or an empty string if the component has no such option."""
         for name in recipe.names(self.place) or (self.place,):
             now = recipe.options(name).get(self.option)
             if isinstance(now, bool) or not isinstance(now, int | float):
@@ -158,24 +174,25 @@ class Scale:
 
 @dataclass(frozen=True)
 class Rate:
-    """Advise a multiple of the learning rate of a player, or of both."""
+    """Advise a multiple of the learning rate of one player or both."""
 
     player: Literal["generator", "critic", "both"]
     factor: float
 
     def words(self, recipe: Recipe) -> str:
-        """Return the advice with the present rates, or an empty string where a player has none that can be set."""
+        """Return the advice with the present rates, or an empty string if there are none to set."""
         if not recipe:
             whose = "both players" if self.player == "both" else f"the {self.player}"
             return f"a {'lower' if self.factor < 1 else 'higher'} learning rate of {whose}"
         players = ("generator", "critic") if self.player == "both" else (self.player,)
         found = dict(each for each in map(recipe.rate_of, players) if each is not None)
-        return " ".join(f"{flag} {as_words(rate * self.factor)} (now {as_words(rate)})" for flag, rate in found.items())
+        scaled = (f"{flag} {as_words(rate * self.factor)} (now {as_words(rate)})" for flag, rate in found.items())
+        return " ".join(scaled)
 
 
 @dataclass(frozen=True)
 class Say:
-    """Advise in words alone, where no option is meant."""
+    """Advise in plain words, if no option applies."""
 
     text: str
 
@@ -188,10 +205,12 @@ Advice = Choose | Drop | Set | Scale | Rate | Say
 
 
 def worded(advice: tuple[Advice, ...], recipe: Recipe) -> str:
-    """Join what applies to a composition; say so where nothing that can be set is left."""
-    said = [each.words(recipe) for each in advice]
-    flags = [words for each, words in zip(advice, said, strict=True) if words and not isinstance(each, Say)]
-    plain = [words for each, words in zip(advice, said, strict=True) if words and isinstance(each, Say)]
+    """Join the advice that applies to a composition, or say that none is left."""
+    flags: list[str] = []
+    plain: list[str] = []
+    for each in advice:
+        if words := each.words(recipe):
+            (plain if isinstance(each, Say) else flags).append(words)
     if flags:
         plain.insert(0, " or ".join(flags))
     return ". ".join(plain) or NOTHING_LEFT

@@ -1,4 +1,4 @@
-"""The doctor as part of a run."""
+"""The doctor as a component of a run."""
 
 import torch
 
@@ -7,27 +7,29 @@ from gan_plugin_doctor.rules import examine
 from gan_plugin_doctor.series import Log, Series
 from gancore import cached, component, hookimpl, option, state
 
-LIMIT = 512  # values kept of each figure
-SERIES = "series/"  # before a figure's name, which may be any text
+LIMIT = 512  # values kept of each figure, so that a checkpoint stays small
+SERIES = "series/"  # prefix of a figure's name, which may be any text
 
 
 @component(
-    source="garridoq/gan-guide, BenoitLeguay/GAN_IconClass and others; each finding names its own", state_version=2
+    source="garridoq/gan-guide, BenoitLeguay/GAN_IconClass and others; each finding names its own",
+    state_version=2,
 )
 class Doctor:
-    """Watch the figures of the run and say when they look like a known fault, with numbers and something to try.
+    """Watch the figures of a run for signs of known faults, and report them with something to try.
 
-    A finding is told when it first appears, and again only after it was gone for `quiet` steps. It changes nothing,
-    unless `on-fault` is stop: then a finding of severity fault ends the run. Each figure is kept as at most 512
-    values, older ones ever sparser. `gan diagnose RUN` examines every row.
+    A finding is reported when it first appears, and again only after an absence of `quiet` steps.
+    It changes nothing, unless `on-fault` is stop: then a finding of severity fault ends the run. At
+    most 512 values of each figure are kept, older ones with lower resolution; `gan diagnose RUN`
+    examines every row.
     """
 
-    quiet: int = option(1000, ge=0, help="steps for which a finding must have been gone to be told again")
-    on_fault: str = option("tell", choices=("tell", "stop"), help="whether a fault is only told, or also ends the run")
+    quiet: int = option(1000, ge=0, help="steps of absence after which a finding is reported again")
+    on_fault: str = option("tell", choices=("tell", "stop"), help="tell: only report a fault; stop: also end the run")
     log: Log = state(factory=lambda: Log(limit=LIMIT))
     seen: dict = state(factory=dict)  # rule → newest step at which it was found
     fault: str | None = state()  # the newest row's first fault
-    recipe: Recipe = cached(factory=Recipe)  # of the run, which is asked for again after a resume
+    recipe: Recipe = cached(factory=Recipe)  # read again after a resume
 
     @hookimpl
     def measure(self, progress):
@@ -37,11 +39,17 @@ class Doctor:
     @hookimpl
     def record(self, row):
         self.log.add(row)
-        findings, step = examine(self.log, self.recipe), self.log.step
-        new = [each for each in findings if each.rule not in self.seen or step - self.seen[each.rule] > self.quiet]
+        findings = examine(self.log, self.recipe)
+        step = self.log.step
+        new = [each for each in findings if self.is_new(each.rule, step)]
         self.seen = {**self.seen, **{each.rule: step for each in findings}}
-        self.fault = next((f"{each.rule}: {each.seen}" for each in findings if each.severity == "fault"), None)
+        faults = (f"{each.rule}: {each.seen}" for each in findings if each.severity == "fault")
+        self.fault = next(faults, None)
         return "; ".join(map(sentence, new)) or None
+
+    def is_new(self, rule, step):
+        """Return whether a rule has had no finding for more than `quiet` steps, or ever."""
+        return rule not in self.seen or step - self.seen[rule] > self.quiet
 
     @hookimpl
     def stop(self, row):
@@ -65,10 +73,10 @@ class Doctor:
                 self.log.series[key.removeprefix(SERIES)] = Series(list(map(int, steps)), values)
 
     def migrate(self, state, from_version):
-        """Put the figures of form 1 under a prefix, so that one called `seen` or `fault` is no longer taken for it."""
+        """Prefix the figures of form 1, so that none is taken for `seen` or `fault`."""
         return {key if key in ("seen", "fault") else f"{SERIES}{key}": value for key, value in state.items()}
 
 
 def sentence(finding):
-    """Put a finding into one sentence."""
+    """Format a finding as one sentence."""
     return f"{finding.rule} since step {finding.since}: {finding.seen}. Try {finding.attempt}"

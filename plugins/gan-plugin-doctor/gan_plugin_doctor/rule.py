@@ -1,4 +1,4 @@
-"""What a rule is, what it finds, and what it says as long as it cannot be checked."""
+"""Rules and findings, and the reason why a rule cannot be checked yet."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from statistics import median
 from gan_plugin_doctor.advice import UNKNOWN, Advice, Recipe, worded
 from gan_plugin_doctor.series import Log
 
-START = 100  # steps before which no rule is checked: what is seen there is the beginning, not a fault
-DRAWINGS = 10  # sample grids of a run that says nothing else: metrics are measured as often
+# No rule is checked before this step: figures of an untrained pair look like faults.
+START = 100
+DRAWINGS = 10  # default number of sample grids, and so of measurements, in a run
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a rule saw: since which step, in words with numbers, and the figure that passed its threshold.
+class Observation:
+    """The evidence of a rule: since which step, in words with numbers, and a statistic.
 
-    `attempt` replaces the rule's advice, where that depends on what was seen.
+    The statistic has passed the threshold. `attempt` replaces the rule's advice if that depends on
+    the evidence.
     """
 
     since: int
@@ -29,7 +31,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Finding:
-    """What `gan diagnose` prints. `severity` is fault (training has failed or soon will) or warning."""
+    """One finding, as printed by `gan diagnose`.
+
+    `severity` is fault (training has failed or soon will) or warning.
+    """
 
     rule: str
     severity: str
@@ -48,7 +53,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Why a rule was not checked, and the step from which it will be; None where this composition never lets it."""
+    """Why a rule cannot be checked, and the first step at which it can.
+
+    The step is None if this composition never has the figures.
+    """
 
     why: str
     step: int | None = None
@@ -59,15 +67,16 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Rule:
-    """A pure function over the log, with what is known about what it finds.
+    """A pure function over the log, with the causes, advice and source of its finding.
 
-    `needs` are patterns of keys; one of each `a|b` must have `least` values before the rule can be checked, and the
-    run must be at step `start` or later. `losses` says for which kind of loss the rule makes sense: wasserstein, other
-    or any. `given_by` is what to choose for the figures to be there, in words; empty where every run has them.
+    `needs` are patterns of keys; one of each `a|b` must have `least` values before the rule can be
+    checked, and the run must have reached step `start`. `losses` restricts the rule to a kind of
+    loss: wasserstein, other or any. `given_by` says which option provides the figures; it is empty
+    if every run has them.
     """
 
     name: str
-    check: Callable[[Log], Seen | None]
+    check: Callable[[Log], Observation | None]
     severity: str
     needs: tuple[str, ...]
     least: int
@@ -79,12 +88,13 @@ class Rule:
     given_by: str
 
     def waits(self, log: Log, recipe: Recipe = UNKNOWN) -> Waiting | None:
-        """Say why the rule cannot be checked on this log; None where it can."""
+        """Return why the rule cannot be checked on this log; None if it can."""
         steps = log.find("step").steps
         if not steps:
             return Waiting("no row yet", max(self.start, self.least * every(recipe, "log-every")))
         if self.losses != "any" and log.wasserstein != (self.losses == "wasserstein"):
-            return Waiting(f"{'only' if self.losses == 'wasserstein' else 'not'} for Wasserstein losses")
+            only = "only" if self.losses == "wasserstein" else "not"
+            return Waiting(f"{only} for Wasserstein losses")
         lacking = [waiting for need in self.needs if (waiting := self._lacks(need, log, recipe))]
         if lacking:
             return max(lacking, key=lambda each: float("inf") if each.step is None else each.step)
@@ -93,45 +103,53 @@ class Rule:
         return None
 
     def _lacks(self, need: str, log: Log, recipe: Recipe) -> Waiting | None:
-        """Say what is missing of one figure, if anything."""
+        """Return what is missing of one figure; None if nothing is."""
         found = max((log.find(pattern) for pattern in need.split("|")), key=len)
         if len(found) >= self.least:
             return None
         shown = "any figure" if need == "step" else need.replace("|", " or ")
         if not len(found) and not expected(need, recipe):
-            return Waiting(f"no {shown} in the log" + (f"; {self.given_by}" if self.given_by else ""))
+            remedy = f"; {self.given_by}" if self.given_by else ""
+            return Waiting(f"no {shown} in the log{remedy}")
         gap = gap_of(found.steps) or (found.steps[0] if len(found) else rhythm(need, recipe))
         last = found.steps[-1] if len(found) else 0
         at = max(self.start, last + (self.least - len(found)) * gap)
-        # what ceased to be written would be due in the past
+        # a figure that is no longer written would be due in the past
         at = max(at, log.step + 1)
         return Waiting(f"{len(found)} of {self.least} values of {shown}", at)
 
     def lacks(self, log: Log, recipe: Recipe = UNKNOWN) -> str:
-        """Say in words why the rule cannot be checked on this log; empty where it can."""
+        """Return in words why the rule cannot be checked on this log; empty if it can."""
         return str(self.waits(log, recipe) or "")
 
     def find(self, log: Log, recipe: Recipe = UNKNOWN) -> Finding | None:
-        """Look for the fault in a log that lacks nothing."""
+        """Check the rule on a log that has all its figures."""
         seen = self.check(log)
         if seen is None:
             return None
         attempt = worded(seen.attempt or self.attempt, recipe)
         return Finding(
-            self.name, self.severity, seen.since, seen.what, seen.statistic, seen.threshold,
-            self.causes, attempt, self.source,
-        )  # fmt: skip
+            self.name,
+            self.severity,
+            seen.since,
+            seen.what,
+            seen.statistic,
+            seen.threshold,
+            self.causes,
+            attempt,
+            self.source,
+        )
 
 
 def gap_of(steps: list[int]) -> int:
-    """Return the usual distance of the newest steps at which a figure was written; 0 where it cannot be known."""
+    """Return the usual number of steps between the newest values of a figure; 0 if unknown."""
     recent = steps[-9:]
     gaps = [late - early for early, late in zip(recent, recent[1:], strict=False)]
     return round(median(gaps)) if gaps else 0
 
 
 def every(recipe: Recipe, setting: str) -> int:
-    """Return how many steps lie between two rows, or two sample grids, as far as the recipe says so."""
+    """Return the number of steps between two rows, or two sample grids, if the recipe states it."""
     settings = recipe.options("run")
     given = settings.get(setting)
     if isinstance(given, int) and given > 0:
@@ -141,10 +159,11 @@ def every(recipe: Recipe, setting: str) -> int:
 
 
 def rhythm(need: str, recipe: Recipe) -> int:
-    """Return how many steps lie between two values of a figure that a component measures."""
+    """Return the number of steps between two values of a figure that a component measures."""
     names = [pattern.partition("/")[0] for pattern in need.split("|")]
     own = [recipe.options(name).get("every") for name in names]
-    return next((each for each in own if isinstance(each, int) and each > 0), every(recipe, "sample-every"))
+    stated = (each for each in own if isinstance(each, int) and each > 0)
+    return next(stated, every(recipe, "sample-every"))
 
 
 def expected(need: str, recipe: Recipe) -> bool:
@@ -153,12 +172,20 @@ def expected(need: str, recipe: Recipe) -> bool:
 
 
 def rule(
-    *, severity: str, needs: tuple[str, ...], least: int, causes: tuple[str, ...], attempt: tuple[Advice, ...],
-    source: str, losses: str = "any", start: int = START, given_by: str = "",
-) -> Callable[[Callable[[Log], Seen | None]], Rule]:  # fmt: skip
-    """Make a rule of a function; it goes by the function's name, in kebab-case."""
+    *,
+    severity: str,
+    needs: tuple[str, ...],
+    least: int,
+    causes: tuple[str, ...],
+    attempt: tuple[Advice, ...],
+    source: str,
+    losses: str = "any",
+    start: int = START,
+    given_by: str = "",
+) -> Callable[[Callable[[Log], Observation | None]], Rule]:
+    """Make a rule of a function; its name is the function's, in kebab-case."""
 
-    def make(check: Callable[[Log], Seen | None]) -> Rule:
+    def make(check: Callable[[Log], Observation | None]) -> Rule:
         name = check.__name__.replace("_", "-")
         return Rule(name, check, severity, needs, least, losses, causes, attempt, source, start, given_by)
 

@@ -1,27 +1,37 @@
-"""All rules in one place."""
+"""The list of all rules."""
 
 from __future__ import annotations
+
+from itertools import chain
+from types import ModuleType
 
 from gan_plugin_doctor import losses, quality, rates, wasserstein
 from gan_plugin_doctor.advice import UNKNOWN, Recipe
 from gan_plugin_doctor.rule import Finding, Rule, Waiting
 from gan_plugin_doctor.series import Log
 
+
+def rules_of(module: ModuleType) -> list[Rule]:
+    """Return the rules that a module defines, in their order."""
+    return [each for each in vars(module).values() if isinstance(each, Rule)]
+
+
 MODULES = (losses, rates, wasserstein, quality)
-RULES: tuple[Rule, ...] = tuple(each for module in MODULES for each in vars(module).values() if isinstance(each, Rule))
+RULES: tuple[Rule, ...] = tuple(chain.from_iterable(map(rules_of, MODULES)))
 
 
 def examine(log: Log, recipe: Recipe = UNKNOWN) -> list[Finding]:
-    """Return what holds at the end of a log, faults first, with advice for a composition."""
-    found = [each.find(log, recipe) for each in RULES if not each.waits(log, recipe)]
-    return sorted((each for each in found if each), key=lambda finding: (finding.severity != "fault", finding.since))
+    """Return the findings at the end of a log, faults first, with advice for a composition."""
+    ready = [each for each in RULES if not each.waits(log, recipe)]
+    found = [finding for each in ready if (finding := each.find(log, recipe))]
+    return sorted(found, key=lambda finding: (finding.severity != "fault", finding.since))
 
 
 def waiting(log: Log, recipe: Recipe = UNKNOWN) -> dict[str, Waiting]:
-    """Return the rules that cannot be checked on a log yet, each with what it waits for."""
+    """Return the rules that cannot be checked on a log yet, and why."""
     return {each.name: waits for each in RULES if (waits := each.waits(log, recipe))}
 
 
 def unchecked(log: Log, recipe: Recipe = UNKNOWN) -> dict[str, str]:
-    """Return the rules that cannot be checked on a log yet, each with what it lacks, in words."""
+    """Return the rules that cannot be checked on a log yet, and why, in words."""
     return {name: str(each) for name, each in waiting(log, recipe).items()}

@@ -1,4 +1,4 @@
-"""The figures of a run as series of (step, value), with the few statistics the rules are made of."""
+"""The figures of a run as series of (step, value), and the statistics that the rules use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from statistics import median, quantiles
 
 @dataclass(frozen=True)
 class Series:
-    """One figure: `values[i]` was measured at `steps[i]`."""
+    """One figure of a run: `values[i]` was measured at `steps[i]`."""
 
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
@@ -21,7 +21,7 @@ class Series:
         return len(self.steps)
 
     def last(self, n: int) -> Series:
-        """The newest n values."""
+        """Return the newest n values."""
         return Series(self.steps[-n:], self.values[-n:])
 
     @property
@@ -35,25 +35,30 @@ class Series:
         return median(self.values)
 
     @property
-    def spread(self) -> float:
-        """Standard deviation as told by the quartiles (interquartile range / 1.35): single spikes do not count."""
+    def robust_std(self) -> float:
+        """Standard deviation as interquartile range / 1.35: single spikes do not count."""
         low, _, high = quantiles(self.values, n=4)
         return (high - low) / 1.35
 
     def moving(self, n: int) -> Series:
-        """Mean of the n values up to each one, from the n-th on."""
+        """Return the means of n consecutive values, each at the step of its last value."""
         sums = [0.0, *accumulate(self.values)]
-        return Series(self.steps[n - 1 :], [(sums[i] - sums[i - n]) / n for i in range(n, len(sums))])
+        means = [(late - early) / n for early, late in zip(sums, sums[n:], strict=False)]
+        return Series(self.steps[n - 1 :], means)
 
     def moved(self, n: int, statistic: Callable[[Series], float]) -> Series:
-        """Any statistic of the n values up to each one; only the newest 2n windows, for it is slow."""
+        """Return a statistic of n consecutive values, each at the step of its last value.
+
+        Only for the newest 2n values, since it is slow.
+        """
         ends = range(max(n, len(self) - 2 * n), len(self) + 1)
         windows = [Series(self.steps[end - n : end], self.values[end - n : end]) for end in ends]
         return Series([each.steps[-1] for each in windows], [statistic(each) for each in windows])
 
     def blocks(self, n: int) -> Series:
-        """Means over n equal stretches of steps, each under its last step; stretches without a value are left out."""
-        first, length = self.steps[0], self.steps[-1] - self.steps[0] + 1
+        """Return the means over n equal intervals of steps, each at its last step, if not empty."""
+        first = self.steps[0]
+        length = self.steps[-1] - first + 1
         ends = [bisect_left(self.steps, first + length * (i + 1) / n) for i in range(n)]
         pieces = [(start, end) for start, end in zip([0, *ends], ends, strict=False) if end > start]
         return Series(
@@ -62,34 +67,38 @@ class Series:
         )
 
     def after(self, step: int) -> Series:
-        """What was measured at `step` and later."""
+        """Return the values measured at `step` and later."""
         start = bisect_left(self.steps, step)
         return Series(self.steps[start:], self.values[start:])
 
     def held(self, wrong: Callable[[float], bool], hold: int) -> int | None:
-        """Step since which every value is `wrong`, where the newest `hold` values and maybe more are; else None."""
-        since, count = None, 0
+        """Return the step since which all values are `wrong`; None unless at least `hold` are."""
+        since = None
+        count = 0
         for step, value in zip(reversed(self.steps), reversed(self.values), strict=True):
             if not wrong(value):
                 break
-            since, count = step, count + 1
+            since = step
+            count += 1
         return since if count >= hold else None
 
     def join(self, other: Series, combine: Callable[[float, float], float]) -> Series:
-        """Combine two figures where both were measured."""
+        """Combine two figures at the steps at which both were measured."""
         theirs = dict(zip(other.steps, other.values, strict=True))
-        both = [(s, combine(v, theirs[s])) for s, v in zip(self.steps, self.values, strict=True) if s in theirs]
-        return Series([step for step, _ in both], [value for _, value in both])
+        steps = [step for step in self.steps if step in theirs]
+        pairs = zip(self.steps, self.values, strict=True)
+        return Series(steps, [combine(mine, theirs[step]) for step, mine in pairs if step in theirs])
 
 
+# components whose figures are called like terms of a loss
 METRICS = {"critic-accuracy", "critic-output"}
 
 
 class Log:
-    """The series of a run by key, fed row by row.
+    """The series of a run by key, appended row by row.
 
-    With a `limit` each series keeps at most that many values: when it is full, every second value of its older half
-    goes, so the newest are complete and the oldest ever sparser.
+    With a `limit` a series keeps at most that many values: a full one drops every second value of
+    its older half, so the newest values are complete and the oldest get sparser.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, object]] = (), limit: int = 0) -> None:
@@ -99,7 +108,7 @@ class Log:
             self.add(row)
 
     def add(self, row: Mapping[str, object]) -> None:
-        """Take in one metrics row; what tells the time is left out."""
+        """Append a metrics row, without the columns that measure time."""
         step = int(row["step"])  # type: ignore[call-overload]
         for key, value in row.items():
             if (key == "step" or "/" in key) and isinstance(value, int | float):
@@ -114,13 +123,15 @@ class Log:
             series.values[:half] = series.values[:half:2]
 
     def find(self, pattern: str) -> Series:
-        """The first series whose key fits a pattern like `critic/*/real`; an empty one where none does.
+        """Return the first series whose key matches a pattern like `critic/*/real`, if any.
 
-        Metrics that log under the names of terms are passed over: a share of reals is no loss on them.
+        Metrics whose figures have the names of terms are excluded: an accuracy on reals is not the
+        loss on them.
         """
         if pattern in self.series:
             return self.series[pattern]
-        found = (key for key in self.series if fnmatchcase(key, pattern) and not set(key.split("/")) & METRICS)
+        matching = (key for key in self.series if fnmatchcase(key, pattern))
+        found = (key for key in matching if not METRICS & set(key.split("/")))
         return self.series.get(next(found, ""), Series())
 
     @property
@@ -130,15 +141,17 @@ class Log:
 
     @property
     def wasserstein(self) -> bool:
-        """Whether the run has a Wasserstein loss: its scores are no logits."""
+        """Whether the run has a Wasserstein loss, whose scores are no logits."""
         return bool(len(self.find("critic/*/wasserstein")))
 
     @property
     def critic_loss(self) -> Series:
-        """What the critic loses on reals and fakes together, without penalties and class heads."""
-        return self.find("critic/*/real").join(self.find("critic/*/fake"), lambda real, fake: real + fake)
+        """The critic's loss on reals and fakes together, without penalties and class heads."""
+        fakes = self.find("critic/*/fake")
+        return self.find("critic/*/real").join(fakes, lambda real, fake: real + fake)
 
     @property
     def score_gap(self) -> Series:
-        """Mean score of reals minus that of fakes."""
-        return self.find("critic/score_real").join(self.find("critic/score_fake"), lambda real, fake: real - fake)
+        """Mean score of reals minus mean score of fakes."""
+        fakes = self.find("critic/score_fake")
+        return self.find("critic/score_real").join(fakes, lambda real, fake: real - fake)

@@ -16,17 +16,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gancore import DataError, DataSpec, LabelSet, StoredData, UsageError, component, hookimpl, option, resize_images
+from gancore import (
+    DataError,
+    DataSpec,
+    LabelSet,
+    StoredData,
+    UsageError,
+    component,
+    hookimpl,
+    option,
+    resize_images,
+)
 
 IMAGES = re.compile(r"(.+)-images([-.])idx[34]-ubyte(\.gz)?", re.DOTALL)
-KINDS = {0x801: "labels", 0x803: "images", 0x804: "colour images"}  # magic: 0, 0, type (8: bytes), dimensions
-CLOTHES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
-DEPTH = 4  # folders below the one given
-RATIO = 1032  # deflate cannot pack tighter (zlib's technical details)
+# The four bytes of the magic number are 0, 0, the type (8: unsigned bytes) and the dimensions.
+KINDS = {0x801: "labels", 0x803: "images", 0x804: "colour images"}
+# fmt: off
+CLOTHES = (
+    "t-shirt", "trouser", "pullover", "dress", "coat",
+    "sandal", "shirt", "sneaker", "bag", "ankle-boot",
+)
+# fmt: on
+DEPTH = 4  # levels of sub-folders to search
+RATIO = 1032  # the highest compression ratio of deflate, from zlib's technical details
 
 
 def shown(path: Path | str) -> str:
-    """Write a path with control characters and lone surrogates escaped."""
+    """Escape the control characters and lone surrogates of a path."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(path))
 
 
@@ -36,7 +52,10 @@ def refuse(error: OSError) -> None:
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """Yield the regular files under `root`, at most DEPTH folders down; hidden and linked folders are left out."""
+    """Yield the regular files below `root`, at most DEPTH folders deep.
+
+    Hidden and linked folders are skipped.
+    """
     for folder, folders, names in os.walk(root, onerror=refuse):
         deeper = len(Path(folder).relative_to(root).parts) < DEPTH
         folders[:] = sorted(name for name in folders if deeper and name[0] != ".")
@@ -44,14 +63,17 @@ def walk(root: Path) -> Iterator[Path]:
 
 
 def find_splits(root: Path) -> dict[str, Path]:
-    """Return the images file of each split under `root`, unzipped where both are there. Raises DataError for none."""
+    """Return the images file of each split below `root`, preferring uncompressed ones.
+
+    Raises DataError if there is none.
+    """
     splits: dict[str, Path] = {}
     for path in sorted(walk(root), key=os.fsencode):  # the unzipped file comes first
         if found := IMAGES.fullmatch(path.name):
             first = splits.setdefault(found[1], path)
             if first.parent != path.parent:
-                both = f"{shown(first)} and {shown(path)}"
-                raise DataError(f"one split lies in two folders: {both}", where="idx.path", fix="give one folder")
+                what = f"one split lies in two folders: {shown(first)} and {shown(path)}"
+                raise DataError(what, where="idx.path", fix="give one folder")
     if not splits:
         what = f"no …-images-idx3-ubyte or …-images-idx3-ubyte.gz in {shown(root)}"
         raise DataError(what, where="idx.path", fix="give the folder that holds them")
@@ -59,25 +81,43 @@ def find_splits(root: Path) -> dict[str, Path]:
 
 
 def choose(splits: dict[str, Path], split: str) -> list[Path]:
-    """Return the images files of the wanted split: one, or two for `both`. Raises DataError where it is not there."""
+    """Return the images files of a split: one, or two for `both`.
+
+    Raises DataError if the split does not exist.
+    """
     usual = [name for name in ("train", "t10k", "test") if name in splits]
-    names = {"auto": usual[:1] or list(splits), "both": usual[:2] or list(splits)}.get(split, [split])
-    if len(names) == (2 if split == "both" else 1) and set(names) <= set(splits):
+    if split == "auto":
+        names = usual[:1] or list(splits)
+    elif split == "both":
+        names = usual[:2] or list(splits)
+    else:
+        names = [split]
+    wanted = 2 if split == "both" else 1
+    if len(names) == wanted and set(names) <= set(splits):
         return [splits[name] for name in names]
-    there, near = map(shown, (", ".join(splits), get_close_matches(split, splits, n=1, cutoff=0)[0]))
-    raise DataError(f"split is {shown(split)}, but there is {there}", where="idx.split", fix=f"--idx.split {near}")
+    found = shown(", ".join(splits))
+    near = shown(get_close_matches(split, splits, n=1, cutoff=0)[0])
+    what = f"split is {shown(split)}, but there is {found}"
+    raise DataError(what, where="idx.split", fix=f"--idx.split {near}")
 
 
 def labels_beside(images: Path) -> Path | None:
     """Return the labels file that belongs to an images file, or None."""
     if not (found := IMAGES.fullmatch(images.name)):
         return None
-    names = [images.with_name(f"{found[1]}-labels{dot}idx1-ubyte{end}") for end in ("", ".gz") for dot in "-."]
-    return next((name for name in names if name.is_file()), None)
+    for end in ("", ".gz"):
+        for dot in "-.":  # "t10k-labels-idx1-ubyte" and "t10k-labels.idx1-ubyte" both occur
+            path = images.with_name(f"{found[1]}-labels{dot}idx1-ubyte{end}")
+            if path.is_file():
+                return path
+    return None
 
 
 def read_exactly(file: IO[bytes], count: int, part: str) -> bytearray:
-    """Read that many bytes and not one more; memory grows only as they come. Raises DataError when there are fewer."""
+    """Read exactly `count` bytes; memory grows only as they arrive.
+
+    Raises DataError if there are fewer.
+    """
     read = bytearray()
     while len(read) < count:
         piece = file.read(min(1 << 20, count - len(read)))
@@ -88,13 +128,16 @@ def read_exactly(file: IO[bytes], count: int, part: str) -> bytearray:
 
 
 def parse(file: IO[bytes], largest: int, *wanted: int) -> np.ndarray:
-    """Read one array of at most `largest` bytes after one of the `wanted` magics. Raises DataError for all else."""
+    """Read one array of at most `largest` bytes that begins with one of the `wanted` magic numbers.
+
+    Raises DataError for anything else.
+    """
     (magic,) = struct.unpack(">I", read_exactly(file, 4, "header"))
     if magic not in wanted:
         what = KINDS.get(magic, "no idx file of bytes")
         raise DataError(f"begins with 0x{magic:08x} ({what}) instead of 0x{wanted[0]:08x} ({KINDS[wanted[0]]})")
     sizes = struct.unpack(f">{magic & 0xFF}I", read_exactly(file, 4 * (magic & 0xFF), "header"))
-    total = prod(sizes)  # a Python int: it does not overflow
+    total = prod(sizes)  # Python integers do not overflow
     stated = " × ".join(map(str, sizes)) + f" = {total} bytes"
     if not total:
         raise DataError(f"is empty: it states {stated}")
@@ -107,7 +150,10 @@ def parse(file: IO[bytes], largest: int, *wanted: int) -> np.ndarray:
 
 
 def read_idx(path: Path, *wanted: int) -> np.ndarray:
-    """Read an idx file with one of the `wanted` magic numbers, gzipped if it ends in .gz. Raises DataError."""
+    """Read an idx file with one of the `wanted` magic numbers; gzipped if its name ends in .gz.
+
+    Raises DataError.
+    """
     zipped = path.suffix.lower() == ".gz"
     try:
         size = path.stat().st_size
@@ -123,9 +169,10 @@ def read_idx(path: Path, *wanted: int) -> np.ndarray:
 
 
 def read_split(images: Path) -> tuple[Tensor, Tensor | None]:
-    """Read one split: images uint8 `[M, C, H, W]` and labels int64 `[M, 1]`, or None where none lie beside them.
+    """Read one split: images uint8 `[M, C, H, W]` and labels int64 `[M, 1]`.
 
-    Raises DataError for a file that is broken, and for images and labels that are not equally many.
+    Labels are None without a labels file. Raises DataError for a corrupt file, and if there are not
+    as many labels as images.
     """
     pixels = torch.from_numpy(read_idx(images, 0x803, 0x804))
     pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
@@ -135,38 +182,56 @@ def read_split(images: Path) -> tuple[Tensor, Tensor | None]:
     labels = None if beside is None else torch.from_numpy(read_idx(beside, 0x801)).long()[:, None]
     if labels is not None and len(labels) != len(pixels):
         where = f"{shown(images)} and {shown(beside.name)}"
-        raise DataError(f"{len(pixels)} images, but {len(labels)} labels", where=where, fix="get both files again")
+        raise DataError(
+            f"{len(pixels)} images, but {len(labels)} labels",
+            where=where,
+            fix="get both files again",
+        )
     return pixels, labels
 
 
 @component(source="LeCun, Cortes and Burges, The MNIST database of handwritten digits, 1998: the idx format")
 class Idx:
-    """Read images and labels from idx files, gzipped or not, as MNIST and its kin are published.
+    """Read images and labels from idx files, gzipped or not: the format of MNIST.
 
-    Images are uint8 `[M, 1, H, W]` (or 3 channels, from files of four dimensions); bytes 0 to 255 become [-1, 1].
-    The labels beside them become the label set `class`, with classes "0", "1", … up to the largest label; without a
-    labels file there is none. In a folder called fashion or Fashion-MNIST, or its `raw`, they have that set's names;
-    `classes` names those of another. A file is used only if magic number, sizes and content agree to the byte.
+    Images are uint8 `[M, 1, H, W]` (or 3 channels, from files of four dimensions); bytes 0 to 255
+    are mapped to [-1, 1]. The labels file next to them becomes the label set `class`, with classes
+    "0", "1", … up to the largest label; without one there are no labels. In a folder called fashion
+    or Fashion-MNIST, or its `raw`, the classes have the names of that data set; `classes` names
+    those of another. A file is used only if magic number, sizes and content agree to the byte.
     """
 
-    path: str = option("", help="folder that holds the files, searched 4 levels deep, or one images file")
-    split: str = option("auto", help="train, t10k, … or what precedes -images; auto: train if there; both: joined")
-
-    classes: tuple[str, ...] = option((), help="names of the classes, in the order of their numbers; empty: see above")
+    path: str = option("", help="folder of the files, searched 4 levels deep, or one images file")
+    split: str = option(
+        "auto",
+        help="train, t10k, … (the name before -images); auto: train if present; both: joined",
+    )
+    classes: tuple[str, ...] = option(
+        (), help="names of the classes in the order of their labels; empty: as described above"
+    )
 
     def names(self, images: Path, largest: int) -> tuple[str, ...]:
-        """Return the names of classes 0 to `largest`. Raises UsageError for names that are too few or repeated."""
+        """Return the names of classes 0 to `largest`.
+
+        Raises UsageError for too few or repeated names.
+        """
         if not self.classes:
-            folders = [re.sub("[^a-z]", "", part.lower()) for part in images.absolute().parts[-3:-1]]
+            parents = images.absolute().parts[-3:-1]
+            folders = [re.sub("[^a-z]", "", part.lower()) for part in parents]
             known = largest < len(CLOTHES) and {"fashion", "fashionmnist"} & set(folders)
             return CLOTHES if known else tuple(map(str, range(largest + 1)))
         if len(self.classes) <= largest or len(set(self.classes)) < len(self.classes):
-            what = f"{len(set(self.classes))} different names are given, but the labels go up to {largest}"
-            raise UsageError(what, where="idx.classes", fix=f"name {largest + 1} classes, or leave it out")
+            named = len(set(self.classes))
+            what = f"{named} different names are given, but the labels go up to {largest}"
+            fix = f"name {largest + 1} classes, or leave it out"
+            raise UsageError(what, where="idx.classes", fix=fix)
         return self.classes
 
     def files(self, base: Path) -> list[Path]:
-        """Return the images files to read. Raises UsageError where the path leads nowhere, DataError without files."""
+        """Return the images files to read.
+
+        Raises UsageError if the path does not exist, DataError if it has no such files.
+        """
         path = base / os.path.expanduser(self.path)
         if self.path and os.path.isdir(path):
             return choose(find_splits(path), self.split)
@@ -197,4 +262,5 @@ class Idx:
         if not labels:
             return StoredData(torch.cat(images))
         column = torch.cat(labels)
-        return StoredData(torch.cat(images), column, (LabelSet("class", self.names(files[0], int(column.max()))),))
+        names = self.names(files[0], int(column.max()))
+        return StoredData(torch.cat(images), column, (LabelSet("class", names),))

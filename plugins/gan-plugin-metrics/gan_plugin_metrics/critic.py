@@ -1,4 +1,4 @@
-"""Three looks at an update as it happens: the critic's right answers, its outputs, and both players' gradients."""
+"""Metrics of an update: accuracy and output of the critic, gradient sizes of both players."""
 
 import torch
 
@@ -6,14 +6,19 @@ from gancore import GAN, cached, component, hookimpl, option, state, warns_witho
 
 
 def share_above(scores, level):
-    """Share of the scores `[N]` above a level, ties counted half."""
+    """Return the share of scores `[N]` above `level`, ties counted half."""
     return (scores.detach() - level).sign().add(1).div(2).mean()
 
 
 def rank_accuracy(real, fake):
-    """P(r > f) + P(r = f)/2 over all pairs of scores `real [N]` and `fake [M]`, in O((N + M)·log M)."""
-    ordered, real = fake.detach().sort().values, real.detach().contiguous()
-    twice = torch.searchsorted(ordered, real) + torch.searchsorted(ordered, real, right=True)  # 2·(fakes below)
+    """Return P(r > f) + P(r = f)/2 over all pairs of `real [N]`, `fake [M]`.
+
+    Takes O((N + M)·log M) operations.
+    """
+    ordered = fake.detach().sort().values
+    real = real.detach().contiguous()
+    # counting ties once from either side gives twice the number of fakes below each real
+    twice = torch.searchsorted(ordered, real) + torch.searchsorted(ordered, real, right=True)
     return twice.float().mean() / (2 * len(fake))
 
 
@@ -22,20 +27,22 @@ def rank_accuracy(real, fake):
     rules=[
         warns_without(
             "loss.absolute-scores",
-            "the loss gives scores no zero between reals and fakes, so of the three figures only rank means something",
+            "this loss has no decision threshold between reals and fakes, so of the three figures "
+            "only rank is meaningful",
         ),
     ],
 )
 class CriticAccuracy:
-    """Log how often the critic is right in its own updates, on reals, on fakes, and in ranking the two.
+    """Log the critic's accuracy in its own updates: on reals, on fakes, and in ranking them.
 
-    With raw scores s `[N]` after every view it logs `real`, the share of s_r > threshold, `fake`, the share of
-    s_f < threshold, and `rank`, P(s_r > s_f) over all pairs; ties count half, so a critic that gives every sample one
-    score has 0.5, 0.5, 0.5 where that score is the threshold. `rank` does not change when a number is added to every
-    score. An update without reals logs `fake` alone. A figure is that of the last update before the row.
+    With raw scores s `[N]` after all views logs `real`, the share of s_r > threshold; `fake`, the
+    share of s_f < threshold; and `rank`, P(s_r > s_f) over all pairs (the area under the ROC
+    curve). Ties count half: a critic whose scores all equal the threshold has 0.5, 0.5, 0.5. `rank`
+    does not change when a constant is added to all scores. An update without reals logs `fake`
+    alone. Each figure is that of the last update before the row.
     """
 
-    threshold: float = option(0.0, help="score between reals and fakes, as a logit: 0 is a probability of one half")
+    threshold: float = option(0.0, help="decision threshold as a logit: 0 is a probability of one half")
 
     @hookimpl
     def critic_terms(self, batch, log):
@@ -50,17 +57,17 @@ class CriticAccuracy:
     rules=[
         warns_without(
             "loss.absolute-scores",
-            "the loss gives scores no zero between reals and fakes, so their logistic is no probability",
+            "this loss has no decision threshold between reals and fakes, so the sigmoid of a score is no probability",
         ),
     ],
 )
 class CriticOutput:
-    """Log the mean probability that the critic gives reals and fakes of being real, before and after it learns.
+    """Log the mean probability D(x) that the critic assigns to reals and to fakes.
 
-    With σ(s) = 1/(1 + e⁻ˢ) of raw scores `[N]` after every view it logs mean σ(s_r) as `real` and mean σ(s_f) as
-    `fake` in the critic's update, and mean σ(s_f) as `fake` again in the generator's update, which is judged by the
-    critic as it then is. All lie in (0, 1); where reals and fakes cannot be told apart they are 0.5. An update without
-    reals logs `fake` alone.
+    With σ(s) = 1/(1 + e⁻ˢ) of raw scores `[N]` after all views logs mean σ(s_r) as `real` and mean
+    σ(s_f) as `fake` in the critic's update, and mean σ(s_f) as `fake` in the generator's update,
+    where the fakes are scored by the critic after its update. All are in (0, 1), and 0.5 for a
+    critic that cannot distinguish reals from fakes. An update without reals logs `fake` alone.
     """
 
     @hookimpl
@@ -76,12 +83,13 @@ class CriticOutput:
 
 @component(source="Leguay, github.com/BenoitLeguay/GAN_IconClass; Glorot and Bengio, AISTATS 2010, section 4.2")
 class GradientFlow:
-    """Measure how large the gradient of each layer is, in both players.
+    """Measure the mean and maximum absolute gradient of each layer, in both players.
 
-    For every weight of at least two dimensions (no biases, no scales of norms) it gives `ROLE/PARAMETER/mean` and
-    `ROLE/PARAMETER/max`, mean and maximum of |gradient of the summed terms|, and `ROLE-max`, the largest of them all;
-    above 100 something is amiss. They are those of the player's last update since the row before, as computed, also
-    where the update was then skipped; a weight that no gradient reaches has 0, a player without update no figure.
+    For every parameter of at least two dimensions (no biases, no scales of norms) logs
+    `ROLE/PARAMETER/mean` and `ROLE/PARAMETER/max`, the mean and maximum of |gradient of the summed
+    terms|, and `ROLE-max`, the largest of the maxima; above 100 training is usually unstable. The
+    gradients are those of the player's last update since the previous row, even if that update was
+    skipped. A parameter that no gradient reaches has 0; a player without an update has no figures.
     """
 
     gan: GAN | None = cached()
@@ -91,14 +99,19 @@ class GradientFlow:
     def before_step(self, gan):
         self.gan = gan
 
-    @hookimpl(tryfirst=True)  # the one moment between gradients and step; asked first, it always hears of it
+    # Between backward and step this hook alone sees the gradients. It runs first, because a
+    # component that skips the update ends the round of calls.
+    @hookimpl(tryfirst=True)
     def skip_update(self, role):
         maxima = []
         for name, weight in self.gan.player(role).named_parameters():
             if weight.dim() > 1:
                 sizes = torch.zeros_like(weight) if weight.grad is None else weight.grad.abs()
                 maxima.append(sizes.max())
-                self.figures |= {f"{role}/{name}/mean": sizes.mean(), f"{role}/{name}/max": maxima[-1]}
+                self.figures |= {
+                    f"{role}/{name}/mean": sizes.mean(),
+                    f"{role}/{name}/max": maxima[-1],
+                }
         if maxima:
             self.figures[f"{role}-max"] = torch.stack(maxima).max()
 

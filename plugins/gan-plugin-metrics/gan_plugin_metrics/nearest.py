@@ -1,14 +1,14 @@
-"""Nearest reals: how far samples are from the data, and how much of the data they come near to."""
+"""Nearest-neighbour distance of samples to the reals, and coverage of the reals."""
 
 import torch
 
 from gancore import component, hookimpl, option
 
-BLOCK = 64  # samples compared at once
+BLOCK = 64  # samples compared at once, to bound memory
 
 
 def nearest(samples, reals):
-    """Return for each of `samples [n, d]` the mean absolute difference to its nearest of `reals [m, d]`, and which."""
+    """Return each sample's mean absolute difference to its nearest real, and that real's index."""
     found = [torch.cdist(part, reals, p=1).min(1) for part in samples.split(BLOCK)]
     return torch.cat([each.values for each in found]) / samples.shape[1], torch.cat([each.indices for each in found])
 
@@ -18,17 +18,19 @@ def nearest(samples, reals):
     known_as={"memorization": "", "memorisation": ""},
 )
 class Nearest:
-    """Measure how far samples are from their nearest reals, and what share of those reals is nearest to any.
+    """Measure the distance of samples to their nearest reals, and the share of reals they cover.
 
-    The distance is the mean absolute difference of all numbers of a sample, in units of the range [-1, 1]: `error` is
-    its mean over samples, 0 for copies of the data. With labels only reals of the sample's own labels count for
-    `label-error`, so on two images with two labels it is small only where each label gives its image; it is left out
-    where a label occurs on no real drawn. `share` is the share of different reals that are nearest to some sample.
-    A small error on a large set means copying, on one image (`--reg repeat`) that the networks can learn at all.
+    The distance is the mean absolute difference over all values of a sample, in units of the range
+    [-1, 1]. `error` is its mean over samples, 0 for copies of the data. `label-error` compares a
+    sample only with reals of the same labels: on two images with two labels it is small only if
+    each label produces its own image. It is left out if a label occurs on no real drawn. `share` is
+    the share of distinct reals that are nearest to at least one sample. On a large data set a small
+    error means memorisation; on a single image (`--reg repeat`) it shows that the networks can
+    learn at all.
     """
 
-    every: int = option(0, ge=0, help="steps between measurements; 0 measures whenever the run draws its samples")
-    images: int = option(256, ge=1, help="samples, and draws from the data")
+    every: int = option(0, ge=0, help="steps between measurements; 0: whenever samples are drawn")
+    images: int = option(256, ge=1, help="number of samples, and of draws from the data")
 
     @hookimpl
     def measure(self, progress):
@@ -46,7 +48,7 @@ class Nearest:
         return figures
 
     def within(self, samples, labels, reals, real_labels):
-        """Return the distance of each sample to its nearest real with its own labels, where there is one."""
+        """Return each sample's distance to its nearest real of the same labels, if there is one."""
         classes = [each for each in labels.unique(dim=0) if (real_labels == each).all(1).any()]
         own = [((labels == each).all(1), (real_labels == each).all(1)) for each in classes]
         return torch.cat([nearest(samples[made], reals[there])[0] for made, there in own] or [samples.new_empty(0)])

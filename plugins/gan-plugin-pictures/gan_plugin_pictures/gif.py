@@ -1,4 +1,4 @@
-"""`gan gif`: an animation of the samples a run drew on its way."""
+"""`gan gif`: an animation of the samples that a run drew."""
 
 import math
 import os
@@ -11,29 +11,47 @@ from PIL import Image
 from gancore import UsageError, read_rows
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}  # the last as an animated PNG
-SURVEY = 1 << 18  # pixels, in all, from which the colours of a GIF are chosen
+SURVEY = 1 << 18  # pixels, over all frames, that the palette of a GIF is computed from
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), default=Path("samples.gif"), help="A .gif, .webp or animated .png."
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("samples.gif"),
+    help="A .gif, .webp or animated .png.",
 )
 @click.option(
-    "--frames", type=click.Choice(["all", "sqrt"]), default="all", help="All, or ever fewer of the later ones. [all]"
+    "--frames",
+    type=click.Choice(["all", "sqrt"]),
+    default="all",
+    help="All, or fewer and fewer of the later ones. [all]",
 )
-@click.option("--seconds", type=click.FloatRange(0.02, 60), default=0.2, help="How long each frame stays. [0.2]")
-@click.option("--last", type=click.FloatRange(0.02, 60), default=1.0, help="How long the last one stays. [1.0]")
-@click.option("--from", "name", help="The pictures in RUN/samples/NAME, instead of the sample grids.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.02, 60),
+    default=0.2,
+    help="Duration of each frame. [0.2]",
+)
+@click.option(
+    "--last",
+    type=click.FloatRange(0.02, 60),
+    default=1.0,
+    help="Duration of the last frame. [1.0]",
+)
+@click.option("--from", "name", help="Animate the pictures in RUN/samples/NAME instead of the sample grids.")
 def gif(run: Path, out: Path, frames: str, seconds: float, last: float, name: str | None) -> None:
     """Animate the samples that RUN drew.
 
-    `--frames sqrt` keeps frame i when 10·√i rounds to a whole number for the first time: the first 26, then ever fewer,
-    so that early change shows. A GIF has 256 colours, the same in every frame; the others keep all.
+    `--frames sqrt` keeps frame i if 10·√i rounds to a new integer: the first 26, then fewer and
+    fewer, so that early changes show. A GIF has one palette of 256 colours for all frames; WebP and
+    animated PNG keep every colour.
     """
     if out.suffix.lower() not in FORMATS:
-        raise UsageError(f"{out} is no animation", where="-o", fix=f"-o {out.with_suffix('.gif')}")
-    read_rows(run)  # refuses a folder that holds no run
+        raise UsageError(f"{out} names no animation format", where="-o", fix=f"-o {out.with_suffix('.gif')}")
+    read_rows(run)  # raises for a folder that holds no run
     paths = find_frames(run / "samples" / (name or ""))
     kept = [paths[i] for i in thin(len(paths))] if frames == "sqrt" else paths
     pictures = load(kept)
@@ -46,20 +64,27 @@ def gif(run: Path, out: Path, frames: str, seconds: float, last: float, name: st
 
 
 def find_frames(folder):
-    """List the pictures of a folder by the numbers in their names; those without a number only if there are no others.
+    """List the pictures of a folder, sorted by the last number in their names.
 
-    Raises UsageError where there is none.
+    Pictures without a number are listed only if no picture has one. Raises UsageError if there is
+    none.
     """
-    inside = folder.resolve()  # a run from a stranger may hold links to what is not in it
-    found = sorted(path for path in folder.glob("*.png") if path.resolve().parent == inside and path.is_file())
-    numbers = {path: int(digits[-1]) for path in found if (digits := re.findall(r"\d+", path.stem))}
+    inside = folder.resolve()  # a run of a stranger may hold links to files outside of it
+    found = []
+    numbers = {}
+    for path in sorted(folder.glob("*.png")):
+        if path.resolve().parent != inside or not path.is_file():
+            continue
+        found.append(path)
+        if digits := re.findall(r"\d+", path.stem):
+            numbers[path] = int(digits[-1])
     if not found:
-        raise UsageError(f"{folder} holds no pictures", where=str(folder), fix=what_there_is(folder))
+        raise UsageError(f"{folder} holds no pictures", where=str(folder), fix=suggest_source(folder))
     return sorted(numbers, key=numbers.__getitem__) or found
 
 
-def what_there_is(folder):
-    """Say which pictures a run has, where a folder of its samples has none."""
+def suggest_source(folder):
+    """Return the option that selects pictures which the run has."""
     samples = next((each for each in (folder, *folder.parents) if each.name == "samples"), folder)
     names = sorted({path.parent.name for path in samples.glob("*/*.png")})
     found = [f"--from {' or '.join(names)}"] if names else []
@@ -69,7 +94,7 @@ def what_there_is(folder):
 
 
 def thin(n):
-    """Return those i of 0 … n - 1 at which round(10·√i) is a new whole number.
+    """Return those i of 0 … n - 1 at which round(10·√i) is a new integer.
 
     All up to 26, then round(10·√(n - 1)) - 24 of them: 76 of 101, 292 of 1000.
     """
@@ -78,7 +103,7 @@ def thin(n):
 
 
 def load(paths):
-    """Read frames, as greys where all are grey and as colours on white otherwise.
+    """Read frames: as greyscale if all are, else as RGB on white.
 
     Raises UsageError for a picture that cannot be read and for sizes that differ.
     """
@@ -87,7 +112,8 @@ def load(paths):
         try:
             with Image.open(path) as picture:
                 pictures.append(picture.copy() if picture.mode == "L" else flatten(picture))
-        except Exception as error:  # Pillow has many kinds for a rotten file, some of them no OSError
+        # Pillow raises many classes for a damaged file, some of them no OSError
+        except Exception as error:
             raise UsageError(f"{path.name} is no picture: {error}", where=str(path), fix="remove the file") from None
         if pictures[-1].size != pictures[0].size:
             sizes = ["×".join(map(str, each.size)) for each in (pictures[0], pictures[-1])]
@@ -98,29 +124,42 @@ def load(paths):
 
 
 def flatten(picture):
-    """Put a picture on white, for not every format has transparency."""
+    """Composite a picture on white, since not every format has transparency."""
     layer = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
 def write(pictures, path, milliseconds):
-    """Write an animation that repeats, whole or not at all."""
+    """Write an endless animation atomically."""
     kind = FORMATS[path.suffix.lower()]
     first, *rest = share_colours(pictures) if kind == "GIF" else pictures
     more = {"lossless": True} if kind == "WEBP" else {}
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        first.save(temporary, kind, save_all=True, append_images=rest, duration=milliseconds, loop=0, **more)
+        first.save(
+            temporary,
+            kind,
+            save_all=True,
+            append_images=rest,
+            duration=milliseconds,
+            loop=0,
+            **more,
+        )
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def share_colours(pictures):
-    """Give all frames the same 256 colours, chosen from small copies of all, without dithering, so none flickers."""
+    """Reduce all frames to one palette of 256 colours.
+
+    The palette is computed from small copies of all frames, and applied without dithering, so that
+    no colour flickers.
+    """
     if pictures[0].mode == "L":
-        return pictures  # 256 greys are all there are
-    width, height = (min(side, math.isqrt(SURVEY // len(pictures)) or 1) for side in pictures[0].size)
+        return pictures  # a palette of 256 greys loses nothing
+    longest = math.isqrt(SURVEY // len(pictures)) or 1
+    width, height = (min(side, longest) for side in pictures[0].size)
     sheet = Image.new("RGB", (width, height * len(pictures)))
     for place, picture in enumerate(pictures):
         sheet.paste(picture.resize((width, height), Image.Resampling.NEAREST), (0, place * height))

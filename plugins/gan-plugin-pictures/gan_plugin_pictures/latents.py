@@ -1,4 +1,4 @@
-"""Sheets of chosen latents: one class a row, between two latents, and around one."""
+"""Sheets of chosen latents: one class per row, interpolations, and neighbourhoods."""
 
 import torch
 from torch import Tensor
@@ -9,32 +9,34 @@ from gancore import CompositionError, component, hookimpl, option, requires
 
 
 def linear(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Go straight from a to b `[R, Z]`: (1 - t)·a + t·b at each t `[K]` in [0, 1]; `[R, K, Z]`."""
+    """Interpolate linearly from a to b `[R, Z]` at each t `[K]` in [0, 1]; `[R, K, Z]`."""
     return (1 - t)[:, None] * a[:, None] + t[:, None] * b[:, None]
 
 
 def spherical(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Go along the arc from a to b `[R, Z]`: (sin((1 - t)Ω)·a + sin(tΩ)·b)/sin Ω at each t `[K]`; `[R, K, Z]`.
+    """Interpolate along the arc from a to b `[R, Z]` at each t `[K]` in [0, 1]; `[R, K, Z]`.
 
-    Ω is the angle between a and b, so the norm stays where both have the same. On one line, where no arc is given, it
-    goes straight.
+    (sin((1 - t)Ω)·a + sin(tΩ)·b)/sin Ω, where Ω is the angle between a and b. It keeps the norm if
+    both have the same. For collinear a and b, which define no arc, it interpolates linearly.
     """
     angle = cosine_similarity(a, b).clamp(-1, 1).acos()[:, None]  # [R, 1]
     arc = angle.sin() > 1e-6
 
-    def share(t: Tensor) -> Tensor:
+    def weight(t: Tensor) -> Tensor:
         return torch.where(arc, (t * angle).sin() / angle.sin(), t)[..., None]  # [R, K, 1]
 
-    return share(1 - t) * a[:, None] + share(t) * b[:, None]
+    return weight(1 - t) * a[:, None] + weight(t) * b[:, None]
 
 
-def spread(count: int, most: int) -> Tensor:
-    """Return at most `most` of the numbers 0 … count - 1, evenly spread, both ends included.
+def evenly_spaced(count: int, most: int) -> Tensor:
+    """Return at most `most` of the integers 0 … count - 1, evenly spaced, both ends included.
 
-    >>> spread(10, 4).tolist()
+    >>> evenly_spaced(10, 4).tolist()
     [0, 3, 6, 9]
     """
-    return torch.arange(count) if count <= most else torch.arange(most) * (count - 1) // (most - 1)
+    if count <= most:
+        return torch.arange(count)
+    return torch.arange(most) * (count - 1) // (most - 1)
 
 
 PATHS = {"spherical": spherical, "linear": linear}
@@ -44,21 +46,25 @@ PATHS = {"spherical": spherical, "linear": linear}
     source="Mirza and Osindero 2014, arXiv:1411.1784, figure 2",
     rules=[
         IMAGES,
-        requires("data.labels", "there is no class to sort by in data without labels", fix="leave class-sheet out"),
+        requires(
+            "data.labels",
+            "data without labels has no classes to sort by",
+            fix="leave class-sheet out",
+        ),
     ],
 )
 class ClassSheet:
-    """Draw one row of samples for each class, with the same latents down every column.
+    """Draw one row of samples per class, with the same latents in every row.
 
-    Of more than `most` classes so many have a row, evenly spread from the first to the last. What differs down a column
-    is due to the class alone: its other labels are those of one real. Where the generator hears no labels, all rows are
-    alike. Pictures go to `samples/class-sheet/`. Raises CompositionError, before training, for a label set that is not
-    there.
+    Of more than `most` classes, `most` evenly spaced ones are drawn. Differences within a column
+    are due to the class alone: all other labels are those of one real. An unconditional generator
+    gives equal rows. Pictures are written to `samples/class-sheet/`. Raises CompositionError before
+    training for a label set that does not exist.
     """
 
-    labels: str = option("", help="label set whose classes make the rows; empty takes the first")
+    labels: str = option("", help="label set whose classes are the rows; empty: the first")
     columns: int = option(8, ge=1, help="images of each class")
-    most: int = option(100, ge=2, help="most classes that have a row")
+    most: int = option(100, ge=2, help="maximum number of rows")
 
     def column(self, plan):
         """Return the column of `labels [N, L]` that holds the class."""
@@ -70,12 +76,12 @@ class ClassSheet:
 
     @hookimpl
     def adapt_generator(self, plan):
-        self.column(plan)  # a wrong name shows now, not at the first drawing
+        self.column(plan)  # a wrong name is an error before training, not at the first drawing
 
     @hookimpl
     def draw(self, progress, folder):
         column = self.column(progress.plan)
-        classes = spread(len(progress.plan.label_sets[column]), self.most)
+        classes = evenly_spaced(len(progress.plan.label_sets[column]), self.most)
         z = progress.latents(self.columns).expand(len(classes), -1, -1)
         labels = progress.reals(self.columns)[1].repeat(len(classes), 1, 1)  # [rows, columns, L]
         labels[..., column] = classes[:, None]
@@ -83,22 +89,24 @@ class ClassSheet:
 
 
 @component(
-    source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434, section 6.1; on the arc: White 2016, "
+    source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434, section 6.1; on the arc: "
+    "White 2016, "
     "arXiv:1609.04468",
     rules=[IMAGES],
 )
 class Interpolation:
-    """Draw the way from one latent to another, one pair of latents a row.
+    """Draw samples along the path between two latents, one pair of latents per row.
 
-    A row holds the samples of x(t) for `columns` equal steps of t from 0 to 1, with the same labels, those of a real,
-    all along. `spherical` is (sin((1 - t)Ω)·a + sin(tΩ)·b)/sin Ω with the angle Ω between a and b: normal latents lie
-    near a sphere, and the middle of a straight line is far inside it. `linear`, (1 - t)·a + t·b, suits uniform
-    latents. The first and last images are the samples of a and b themselves. Pictures go to `samples/interpolation/`.
+    A row holds the samples of x(t) for `columns` equal steps of t from 0 to 1, all with the labels
+    of one real. `spherical` is (sin((1 - t)Ω)·a + sin(tΩ)·b)/sin Ω with the angle Ω between a and
+    b: normal latents lie near a sphere, and the midpoint of a straight line lies far inside it.
+    `linear`, (1 - t)·a + t·b, suits uniform latents. The first and last images are the samples of a
+    and b themselves. Pictures are written to `samples/interpolation/`.
     """
 
     rows: int = option(8, ge=1, help="pairs of latents")
-    columns: int = option(8, ge=2, help="images from the first latent to the second, both included")
-    path: str = option("spherical", choices=tuple(PATHS), help="along the arc or straight")
+    columns: int = option(8, ge=2, help="images in a row, including both ends")
+    path: str = option("spherical", choices=tuple(PATHS), help="interpolate along the arc (slerp) or linearly")
 
     @hookimpl
     def draw(self, progress, folder):
@@ -110,14 +118,15 @@ class Interpolation:
 
 @component(source="Leguay, GAN_IconClass, github.com/BenoitLeguay/GAN_IconClass: z + n/2", rules=[IMAGES])
 class Neighbourhood:
-    """Draw one sample and the samples of latents close to its own.
+    """Draw one sample, and samples of latents near its own.
 
-    The first image is that of z, the others are those of z + scale·n with n drawn as latents are, all with the labels
-    of one real. Pictures go to `samples/neighbourhood/`.
+    The first image is the sample of z, the others are those of z + scale·n, with n from the
+    distribution of latents; all have the labels of one real. Pictures are written to
+    `samples/neighbourhood/`.
     """
 
-    side: int = option(4, ge=2, help="images in each row, and rows")
-    scale: float = option(0.5, ge=0, help="how far away, in units of another latent; 0 repeats the first image")
+    side: int = option(4, ge=2, help="number of rows, and of images in each")
+    scale: float = option(0.5, ge=0, help="factor of the offset n; 0 repeats the first image")
 
     @hookimpl
     def draw(self, progress, folder):

@@ -1,4 +1,4 @@
-"""Curves of a run: its losses, scores and accuracies over the steps, averaged over a stated window."""
+"""Curves of a run: losses, scores and accuracies over the steps, averaged over a window."""
 
 import contextlib
 import io
@@ -12,16 +12,21 @@ from gan_plugin_plots.series import Series, moving_mean, outline, window_of
 from gancore import RowReader, UsageError, cached, component, hookimpl, option, read_rows
 
 FORMATS = (".png", ".svg")
-STYLE = {"text.parse_math": False, "svg.hashsalt": "gancore", "svg.fonttype": "none"}  # names may hold a $
+# names of figures may contain a $, which would begin a formula
+STYLE = {
+    "text.parse_math": False,
+    "svg.hashsalt": "gancore",
+    "svg.fonttype": "none",
+}
 
 
 def printable(name):
-    """Write a name with control characters escaped: neither fonts nor XML have them."""
+    """Escape the control characters of a name, which neither fonts nor XML have."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
 
 
 def plot(series, window, title):
-    """Draw one panel for each of the names shown: rows faintly, their mean over the window clearly."""
+    """Plot one panel for each of the names shown: the rows faintly, their moving mean clearly."""
     from matplotlib.figure import Figure
 
     shown = series.shown()
@@ -44,19 +49,23 @@ def plot(series, window, title):
 
 
 def save(paths, series, window, title):
-    """Plot into a `.png`, a `.svg`, or both, each written whole or not at all; the same rows give the same bytes."""
+    """Plot to files, `.png` or `.svg`, each written atomically.
+
+    The same rows give the same bytes.
+    """
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
         figure = plot(series, window, title)
         for path in paths:
-            buffer, kind = io.BytesIO(), path.suffix.lower()[1:]
+            buffer = io.BytesIO()
+            kind = path.suffix.lower()[1:]
             figure.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else None)
             replace(path, buffer.getvalue())
 
 
 def replace(path, content):
-    """Replace a file, or create it, and leave no part of one behind where the disk is full."""
+    """Write a file atomically; on an error, e.g. a full disk, remove the partial file."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         temporary.write_bytes(content)
@@ -69,19 +78,23 @@ def replace(path, content):
 
 @component(source="gancore; averages over many updates are customary for the noisy losses of GANs")
 class Curves:
-    """Draw the curves of the run into its folder, `curves.png` and `curves.svg`, whenever samples are drawn.
+    """Plot the curves of the run to `curves.png` and `curves.svg`, whenever samples are drawn.
 
-    One panel each for the totals the players minimise, the mean scores, the accuracies, and the other figures of every
-    component, 10 curves in a panel and 12 panels at most; single terms are left to `gan curves RUN --figures NAME,…`.
-    The value at step s is the mean of the metrics rows in (s - window, s], drawn over the faint rows themselves. Of a
-    curve of more than 2000 rows the smallest and largest values of each stretch are drawn.
+    There is one panel each for the totals that the players minimise, the mean scores, the
+    accuracies, and the other figures of every component; at most 10 curves in a panel and 12
+    panels. Single terms are left to `gan curves RUN --figures NAME,…`. The value at step s is the
+    mean of the metrics rows in (s - window, s], plotted over the rows themselves. For a curve of
+    more than 2000 rows the minimum and maximum of each interval are plotted.
     """
 
     window: int = option(
-        0, ge=0, help="steps over which figures are averaged; 0 takes a tenth of those made, 1000 at most; 1 none"
+        0,
+        ge=0,
+        help="window of the moving mean in steps; 0: a tenth of the run, at most 1000; 1: no mean",
     )
     reader: RowReader | None = cached()
-    series: Series = cached(factory=Series)  # of the rows read so far: the log is read once in a session
+    # rows read so far: each row of the log is read once in a session
+    series: Series = cached(factory=Series)
 
     @hookimpl
     def draw(self, folder):
@@ -95,19 +108,35 @@ class Curves:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("curves.png"), help="A .png or a .svg.")
-@click.option("--figures", help="Which figures, e.g. `critic/total,fid/fid`; each has a panel. [totals, scores, …]")
 @click.option(
-    "--window", type=click.IntRange(0), default=0, help="Steps over which figures are averaged; 0: a tenth. [0]"
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("curves.png"),
+    help="A .png or .svg file.",
+)
+@click.option(
+    "--figures",
+    help="Figures to plot, e.g. `critic/total,frechet/ratio`, one panel each. [totals, scores, …]",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(0),
+    default=0,
+    help="Window of the moving mean in steps; 0: a tenth of the run. [0]",
 )
 def curves(run: Path, out: Path, figures: str | None, window: int) -> None:
-    """Draw the curves of RUN's losses, scores and accuracies."""
+    """Plot the curves of the losses, scores and accuracies of RUN."""
     if out.suffix.lower() not in FORMATS:
         raise UsageError(f"{out} is neither a .png nor a .svg", where="-o", fix=f"-o {out.with_suffix('.png')}")
     rows = read_rows(run)
     series = Series(chosen(figures, rows) if figures else None).add(rows)
     if not series.shown():
-        raise UsageError(f"{run} has no figure to draw", where=str(run), fix=f"--figures {','.join(series.names)}")
+        raise UsageError(
+            f"{run} has no figure to plot",
+            where=str(run),
+            fix=f"--figures {','.join(series.names)}",
+        )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         save([out], series, window or window_of(series.step), run.resolve().name)
@@ -117,11 +146,11 @@ def curves(run: Path, out: Path, figures: str | None, window: int) -> None:
 
 
 def chosen(text, rows):
-    """Split `a,b` into names of figures. Raises UsageError for one that no row holds."""
+    """Split `a,b` into names of figures. Raises UsageError for a name that occurs in no row."""
     names = Series([]).add(rows).names
     wanted = [name.strip() for name in text.split(",") if name.strip()]
     for name in wanted:
         if name not in names:
-            what = f"no row holds a figure {name!r}"
+            what = f"no row has a figure {name!r}"
             raise UsageError(what, where=f"--figures {text}", fix=f"any of {', '.join(names)}")
     return wanted

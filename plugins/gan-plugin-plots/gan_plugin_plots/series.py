@@ -1,16 +1,18 @@
-"""The figures of a run as curves: which panel each belongs to, their means over a window, and fewer points of them."""
+"""The figures of a run as curves: their panels, moving means and downsampling."""
 
 from array import array
 
 import numpy as np
 
 FIRST = ("totals", "scores", "accuracies")  # panels, before those of the components
-CURVES, PANELS, POINTS = 10, 12, 2000  # most in a panel (there are ten colours), in a picture, and in a curve
-WIDEST = 1000  # steps of a window that is chosen by the run's length
+CURVES = 10  # most in a panel: there are ten colours
+PANELS = 12  # most in a picture
+POINTS = 2000  # most in a curve
+WIDEST = 1000  # steps: largest window chosen by the length of the run
 
 
 def panel_of(name):
-    """Return the panel that a figure belongs to; single terms (two slashes) and the clock have none."""
+    """Return the panel of a figure; empty for single terms (two slashes) and the clock."""
     owner, _, figure = name.partition("/")
     if "accuracy" in name:
         return "accuracies"
@@ -22,7 +24,7 @@ def panel_of(name):
 
 
 def panels(names):
-    """Sort the names of figures into panels `{title: names}`."""
+    """Group the names of figures by panel, `{title: names}`."""
     found = {title: [] for title in FIRST}
     for name in names:
         if title := panel_of(name):
@@ -31,22 +33,25 @@ def panels(names):
 
 
 def window_of(steps):
-    """Return the window for a run of so many steps: a tenth of it, 1000 at most, so that the last values show."""
+    """Return the default window of a run: a tenth of its steps, at most 1000."""
     return max(1, min(WIDEST, steps // 10))
 
 
 class Series:
-    """The figures of a run as curves: `points[name]` holds its steps and its values, numbers of 8 bytes.
+    """The figures of a run as curves: `points[name]` holds steps and values as arrays of float64.
 
-    Without `wanted` names it keeps those that have a panel, and of each panel the first ten.
+    Without `wanted` it keeps the figures that have a panel, and of each panel the first ten.
     """
 
     def __init__(self, wanted=None):
-        self.wanted, self.points = wanted, {}
-        self.names, self.rows, self.step = {}, 0, 0  # names in order of appearance, as keys
+        self.wanted = wanted
+        self.points = {}
+        self.names = {}  # names in order of appearance, as keys
+        self.rows = 0
+        self.step = 0
 
     def add(self, rows):
-        """Take the rows that follow; return self."""
+        """Append rows; return self."""
         for row in rows:
             for name, value in row.items():
                 if name not in self.names and name != "step":
@@ -57,20 +62,22 @@ class Series:
                     steps, values = self.points[name]
                     steps.append(row["step"])
                     values.append(value)
-            self.rows, self.step = self.rows + 1, row["step"]
+            self.rows += 1
+            self.step = row["step"]
         return self
 
     def keeps(self, name):
-        """Whether the values of a figure are to be drawn."""
+        """Return whether the values of a figure are plotted."""
         if self.wanted is not None:
             return name in self.wanted
         title = panel_of(name)
         return title != "" and sum(panel_of(each) == title for each in self.points) < CURVES
 
     def shown(self):
-        """Return the panels to draw, `{title: names}`: of too many names, or panels, the first, and the title says so.
+        """Return the panels to plot, `{title: names}`.
 
-        Figures that were wanted have a panel each.
+        At most the first panels, and the first names of each, whose title then says so. Each of the
+        `wanted` figures has a panel.
         """
         if self.wanted is not None:
             return {name: [name] for name in self.wanted}
@@ -78,23 +85,27 @@ class Series:
         kept = {}
         for title, names in list(found.items())[:PANELS]:
             there = [name for name in names if name in self.points]
-            kept[title if len(there) == len(names) else f"{title}: {len(there)} of {len(names)} figures"] = there
+            if len(there) < len(names):
+                title = f"{title}: {len(there)} of {len(names)} figures"
+            kept[title] = there
         return kept
 
 
 def moving_mean(steps, values, window):
-    """Average the values `[n]` at rising steps `[n]`: each over the rows of the `window` steps that end with its own.
+    """Return the moving mean of values `[n]` at ascending steps `[n]`.
 
-    The first values average what rows there are.
+    Each is the mean over the rows of the `window` steps that end with its own; the first have fewer
+    rows.
     """
     starts = np.searchsorted(steps, steps - window, side="right")
     bounds = np.stack([starts, np.arange(1, len(steps) + 1)], 1)
-    sums = np.add.reduceat(np.append(values, 0.0), bounds.flatten())[::2]  # every other sum runs between two windows
+    # reduceat also sums the stretches between two windows, at the odd places
+    sums = np.add.reduceat(np.append(values, 0.0), bounds.flatten())[::2]
     return sums / (bounds[:, 1] - bounds[:, 0])
 
 
 def outline(steps, values, most=POINTS):
-    """Thin a curve `[n]` of more than `most` points: of each stretch of it the smallest and the largest value."""
+    """Downsample a curve `[n]` of more than `most` points: minimum and maximum of each interval."""
     if len(steps) <= most:
         return steps, values
     starts = np.arange(0, len(steps), -(-2 * len(steps) // most))

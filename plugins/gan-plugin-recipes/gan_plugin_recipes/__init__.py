@@ -1,1 +1,1 @@
-"""The recipes that gancore comes with: the TOML files of this folder."""
+"""The recipes of gancore: the TOML files in this folder."""

@@ -1,1 +1,1 @@
-"""Data sets drawn from a seed, without a download."""
+"""Data sets generated from a seed, without a download."""

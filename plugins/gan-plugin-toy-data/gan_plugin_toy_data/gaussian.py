@@ -1,4 +1,4 @@
-"""Points from one normal distribution whose mean and covariance follow from a seed."""
+"""Points from one normal distribution, whose mean and covariance depend on a seed."""
 
 import torch
 from torch import Tensor
@@ -6,34 +6,34 @@ from torch import Tensor
 from gancore import DataSpec, StoredData, component, hookimpl, option
 
 
-def numbers(seed: int) -> torch.Generator:
-    """Return the generator from which the law is drawn first: the factor A, then the mean."""
+def make_rng(seed: int) -> torch.Generator:
+    """Return the generator of the factor A, the mean and the points, drawn in this order."""
     return torch.Generator().manual_seed(seed)
 
 
-def draw_law(dim: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw the factor A `[d, d]` and the mean `[d]`, each number from U(0, 1), in float64."""
+def draw_parameters(dim: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw the factor A `[d, d]` and the mean `[d]`, each entry from U(0, 1), in float64."""
     factor = torch.rand(dim, dim, generator=rng, dtype=torch.float64)
     return factor, torch.rand(dim, generator=rng, dtype=torch.float64)
 
 
 def mean(dim: int, seed: int) -> Tensor:
     """Return the true mean `[d]`, float64 in [0, 1)."""
-    return draw_law(dim, numbers(seed))[1]
+    return draw_parameters(dim, make_rng(seed))[1]
 
 
 def covariance(dim: int, seed: int) -> Tensor:
     """Return the true covariance A·Aᵀ `[d, d]`, float64."""
-    factor, _ = draw_law(dim, numbers(seed))
+    factor, _ = draw_parameters(dim, make_rng(seed))
     return factor @ factor.T
 
 
 def points(dim: int, count: int, seed: int) -> Tensor:
     """Draw points mean + A·n with n ~ N(0, 1) per coordinate, float32 `[count, d]`."""
-    rng = numbers(seed)
-    factor, middle = draw_law(dim, rng)
+    rng = make_rng(seed)
+    factor, centre = draw_parameters(dim, rng)
     noise = torch.randn(count, dim, generator=rng, dtype=torch.float64)  # [count, d]
-    return (middle + noise @ factor.T).float()
+    return (centre + noise @ factor.T).float()
 
 
 @component(
@@ -41,15 +41,16 @@ def points(dim: int, count: int, seed: int) -> Tensor:
     defaults={"gen": "mlp", "critic": "mlp-critic"},
 )
 class Gaussian:
-    """Draw a fixed set of points from one normal distribution.
+    """Draw a fixed set of points from one multivariate normal distribution.
 
-    The law is N(m, A·Aᵀ) with every A_ij and every m_i drawn from U(0, 1), so most of it lies within 3·dim of 0.
-    Samples are float32 `[count, dim]`, as drawn: they are not scaled to [-1, 1]. There are no labels.
+    The distribution is N(m, A·Aᵀ) with all A_ij and m_i drawn from U(0, 1), so most points lie
+    within 3·dim of 0. Points are float32 `[count, dim]`, not scaled to [-1, 1]. There are no
+    labels.
     """
 
-    dim: int = option(2, ge=1, le=1024, help="numbers of one point")
-    count: int = option(1024, ge=1, help="points of the set")
-    seed: int = option(0, ge=0, help="mean, covariance and points follow from it; not the seed of the run")
+    dim: int = option(2, ge=1, le=1024, help="dimension of a point")
+    count: int = option(1024, ge=1, help="number of points")
+    seed: int = option(0, ge=0, help="seed of mean, covariance and points; not the seed of the run")
 
     @hookimpl
     def make_data(self, spec: DataSpec) -> StoredData:

@@ -1,4 +1,4 @@
-"""The creatures: what may vary, the parts of a face, and one function a body. Lengths as in `canvas`."""
+"""The bodies of creatures: their traits, parts of a face, and one function per body."""
 
 from types import SimpleNamespace as Traits
 
@@ -33,21 +33,30 @@ CHOICES = {
 
 
 def gear(art: Canvas, kind: Array, x: Length, top: Length) -> None:
-    """Ears, horns, antennae or a tuft on a head whose crown is at top."""
+    """Draw ears, points, horns, antennae or a tuft on a head whose crown is at `top`."""
     art.solid(SKIN, art.ellipse(x, top + 0.7, 3.2, 3.4), when=kind == "ears")
     art.flat(ACCENT[1], art.ellipse(x, top + 1, 1.6, 1.8).mask & (kind == "ears"))
-    art.solid(SKIN, art.polygon((x - 3.5, top + 3), (x + 1.5, top - 4.5), (x + 4, top + 5)), when=kind == "points")
+    art.solid(
+        SKIN,
+        art.polygon((x - 3.5, top + 3), (x + 1.5, top - 4.5), (x + 4, top + 5)),
+        when=kind == "points",
+    )
     inside = art.polygon((x - 1.2, top + 3), (x + 1.2, top - 1.5), (x + 2.4, top + 3))
     art.flat(ACCENT[1], inside.mask & (kind == "points"))
     art.solid(HORN, art.ellipse(x + 0.5, top - 0.3, 1.7, 3.8, 20), when=kind == "horns")
     art.solid(SKIN, art.ellipse(x - 1, top + 0.5, 0.6, 4, 20), when=kind == "antennae")
     art.solid(ACCENT, art.ellipse(x + 0.5, top - 2.5, 2, 2), when=kind == "antennae")
     side = art.polygon((0, top + 3), (5.2, top - 3.5), (6, top + 3))
-    art.solid(ACCENT, side, art.polygon((-3.6, top + 3), (0, top - 5), (3.6, top + 3)), when=kind == "tuft")
+    art.solid(
+        ACCENT,
+        side,
+        art.polygon((-3.6, top + 3), (0, top - 5), (3.6, top + 3)),
+        when=kind == "tuft",
+    )
 
 
 def eyes(art: Canvas, kind: Array, x: Length, y: Length) -> None:
-    """One eye: five by six pixels of the frame fit best where x ends in a half and y is whole."""
+    """Draw one eye: it fits the pixel grid best if x is a half-integer and y an integer."""
     awake = (kind == "round") | (kind == "angry")
     ball = art.ellipse(x, y, 2.6, 3.1).mask & awake
     art.flat(WHITE, ball)
@@ -55,12 +64,14 @@ def eyes(art: Canvas, kind: Array, x: Length, y: Length) -> None:
     art.flat(WHITE, art.ellipse(x + 1, y - 1, 0.5, 1).mask & awake)
     art.flat(OUTLINE, ball & (art.y < y - 1.1 - 0.55 * (art.x - x)) & (kind == "angry"))
     for shut, bend in (("happy", 1), ("sleepy", -1)):
-        lid = art.ellipse(x, y + 0.8 * bend, 2.7, 2.8).mask & ~art.ellipse(x, y + 1.8 * bend, 1.7, 2.6).mask
+        # the outline of an eyelid is an ellipse minus a slightly shifted one
+        lid = art.ellipse(x, y + 0.8 * bend, 2.7, 2.8).mask
+        lid = lid & ~art.ellipse(x, y + 1.8 * bend, 1.7, 2.6).mask
         art.flat(EYE, lid & ((art.y - y) * bend < 1) & (kind == shut))
 
 
 def face(art: Canvas, look: Traits, x: Length, y: Length, mouth: Length) -> None:
-    """Eyes at x and y, a mouth below them and, on some, blushing cheeks."""
+    """Draw the right eye at x and y, a mouth below it and, on some creatures, blushing cheeks."""
     eyes(art, look.eyes, x, y)
     art.flat(BLUSH, art.ellipse(x + 1, mouth - 0.5, 1.6, 1.1).mask & look.blush)
     art.flat(EYE, art.ellipse(0, mouth, 2.1, 1.6).mask & (art.y >= mouth - 0.9) & (look.mouth == "open"))
@@ -71,7 +82,7 @@ def face(art: Canvas, look: Traits, x: Length, y: Length, mouth: Length) -> None
 
 
 def marks(art: Canvas, kind: Array, skin: Array, x: Length, y: Length) -> None:
-    """Spots or stripes on the flank, wherever there is skin."""
+    """Draw spots or stripes on the flank, only on skin."""
     spots = art.ellipse(x, y, 1.7, 1.7).mask | art.ellipse(x - 2, y - 4, 1.3, 1.3).mask
     art.flat(ACCENT[1], skin & spots & (kind == "spots"))
     stripes = (np.abs(art.y - y) < 0.9) | (np.abs(art.y - y + 3.5) < 0.9)
@@ -79,9 +90,11 @@ def marks(art: Canvas, kind: Array, skin: Array, x: Length, y: Length) -> None:
 
 
 def blob(art: Canvas, look: Traits) -> None:
-    wide, top = 12 + look.wide, 11 - look.tall
+    wide = 12 + look.wide
+    top = 11 - look.tall
     gear(art, look.gear, 6.5, top + 1)
-    dome, base = art.ellipse(0, 22, wide, 22 - top), art.ellipse(0, 23, wide + 0.5, 7)
+    dome = art.ellipse(0, 22, wide, 22 - top)
+    base = art.ellipse(0, 23, wide + 0.5, 7)
     skin = Shape(dome.mask & (art.y < 22) | base.mask, dome.light)
     art.solid(SKIN, art.ellipse(11, 28, 3, 2), skin)
     marks(art, look.marks, skin.mask, wide - 3, 20)
@@ -94,7 +107,8 @@ def biped(art: Canvas, look: Traits) -> None:
     gear(art, look.gear, 5.5 + look.wide / 2, top + 0.5)
     art.solid(SKIN, art.ellipse(9 + look.wide / 2, 22 - look.limbs, 2.3, 4, -25))
     art.solid(SKIN, art.ellipse(4.5, 28.4, 3.4, 1.6))
-    torso, head = art.ellipse(0, 22.5, 7.5 + look.wide, 6.7), art.ellipse(0, top + 7, 9 + look.wide / 2, 7)
+    torso = art.ellipse(0, 22.5, 7.5 + look.wide, 6.7)
+    head = art.ellipse(0, top + 7, 9 + look.wide / 2, 7)
     art.solid(SKIN, torso, head)
     art.fill(BELLY, art.ellipse(0, 24, 4.5 + look.wide, 4), ~head.mask)
     marks(art, look.marks, torso.mask & ~head.mask, 6, 24)
@@ -116,7 +130,8 @@ def bird(art: Canvas, look: Traits) -> None:
 
 
 def beast(art: Canvas, look: Traits) -> None:
-    top, curls = 7 - look.tall, ((8, 1.5), (10.5, 5.5), (10.5, 10), (8, 14))
+    top = 7 - look.tall
+    curls = ((8, 1.5), (10.5, 5.5), (10.5, 10), (8, 14))
     art.solid(ACCENT, *(art.ellipse(x + look.limbs / 2, top + y, 3.2, 3.2) for x, y in curls))
     gear(art, look.gear, 6, top + 1)
     art.solid(SKIN, art.ellipse(7, 28, 3, 2), art.ellipse(0, 24, 7.5 + look.wide / 2, 6))
@@ -131,7 +146,8 @@ def beast(art: Canvas, look: Traits) -> None:
 def crab(art: Canvas, look: Traits) -> None:
     art.solid(ACCENT, art.ellipse(10, 27.5, 1.4, 3, -35), art.ellipse(6.5, 28, 1.4, 2.1, -15))
     art.solid(SKIN, art.ellipse(11.3, 18, 1.6, 4, 15))
-    claw, gap = art.ellipse(11.2, 11.5 - look.limbs, 3, 4), art.polygon((10, 4), (12.5, 4), (11.2, 11 - look.limbs))
+    claw = art.ellipse(11.2, 11.5 - look.limbs, 3, 4)
+    gap = art.polygon((10, 4), (12.5, 4), (11.2, 11 - look.limbs))
     art.solid(ACCENT, Shape(claw.mask & ~gap.mask, claw.light))
     art.solid(SKIN, art.ellipse(4.5, 10, 3.6, 4.1))
     skin = art.ellipse(0, 21.5, 11 + look.wide, 7 + look.tall / 2)
@@ -142,7 +158,8 @@ def crab(art: Canvas, look: Traits) -> None:
 
 
 def fish(art: Canvas, look: Traits) -> None:
-    top, tip = 6 - look.tall, 9 - look.limbs
+    top = 6 - look.tall
+    tip = 9 - look.limbs
     art.solid(ACCENT, art.ellipse(1.8, top + 1, 1.6, 4, 30), art.ellipse(0, top + 0.7, 1.6, 4))
     art.solid(ACCENT, art.polygon((0, 22), (5, 23), (12, 30), (3, 30), (0, 28)))
     lower = art.polygon((8, 15), (14, 16), (12, tip + 12), (8, 18))
