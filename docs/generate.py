@@ -128,7 +128,7 @@ def faults_page() -> str:
 def test_files() -> list[Path]:
     """List the files that hold tests, or cases of them."""
     root = Path(__file__).parent.parent
-    return sorted([*(root / "tests").glob("*.py"), *(root / "plugins").glob("*/test_*.py")])
+    return sorted([*(root / "tests").rglob("*.py"), *(root / "plugins").glob("*/test_*.py")])
 
 
 def faults_in(path: Path) -> Iterator[tuple[str, str, str]]:

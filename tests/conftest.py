@@ -8,11 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from support.paths import REAL_DATA
 
 from gancore.cli import main
-
-ROOT = Path(__file__).resolve().parent.parent
-REAL_DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture

@@ -1,17 +1,15 @@
 """Composing changes nothing: composed runs reach the weights of loops written by hand."""
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
 from attrs import evolve
+from support.paths import EXAMPLES
 
 from gancore import compose
 from gancore.run.session import open_data, prepare
 from gancore.train.precision import Runtime
-
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
 def twin(name):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from attrs import evolve
-from companions import Average, Encoder
-from disks import reseal, snapshot
 from PIL import Image
+from support.example_components import Average, Encoder
+from support.fault_injection_disk import reseal, snapshot
 
 from gancore import CheckpointError, PluginError, Run, component, compose, hookimpl, memory
 from gancore.recipe.toml import layer_of

@@ -5,7 +5,7 @@ import os
 from hashlib import sha256
 from re import escape
 
-from disks import reseal
+from support.fault_injection_disk import reseal
 
 TIB = 1 << 40
 ONE = {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 from attrs import evolve
-from disks import reseal
 from PIL import Image
+from support.fault_injection_disk import reseal
+from support.paths import EXAMPLE_COMPONENTS
 
 from gancore import CheckpointError, DataError, GanError, NumbersError, Run, UsageError, compose
 from gancore.recipe.compose import read_settings
@@ -255,8 +256,7 @@ def test_the_first_wrong_term_is_named_before_the_total():
 
 
 def test_a_component_may_measure_record_draw_and_stop(tmp_path):
-    companions = f"{os.path.dirname(__file__)}/companions.py"
-    run = start(tmp_path / "r", steps=9, reg=[f"{companions}:Diary"], options={"diary.until": 3}).fit()
+    run = start(tmp_path / "r", steps=9, reg=[f"{EXAMPLE_COMPONENTS}:Diary"], options={"diary.until": 3}).fit()
     rows = read_rows(tmp_path / "r")
     assert [row["step"] for row in rows] == [1, 2, 3]
     assert rows[0]["diary/spread"] > 0
@@ -268,13 +268,12 @@ def test_a_component_may_measure_record_draw_and_stop(tmp_path):
 
 
 def test_a_recipe_with_a_component_file_runs_only_if_the_user_names_it(tmp_path):
-    companions = f"{os.path.dirname(__file__)}/companions.py:Average"
-    start(tmp_path / "r", steps=2, reg=[companions]).fit()
+    start(tmp_path / "r", steps=2, reg=[f"{EXAMPLE_COMPONENTS}:Average"]).fit()
     with pytest.raises(UsageError, match="names a component file"):
         Run.resume(tmp_path / "r")
     longer = layer_of("x", {"run": {"steps": 4}})
     Run.resume(tmp_path / "r", [longer], lambda name: True).fit()
-    start(tmp_path / "whole", steps=4, reg=[companions]).fit()
+    start(tmp_path / "whole", steps=4, reg=[f"{EXAMPLE_COMPONENTS}:Average"]).fit()
     assert sums(tmp_path / "r") == sums(tmp_path / "whole")
 
 

@@ -3,11 +3,11 @@
 import random
 from copy import deepcopy
 
-import noise_layers
 import pytest
 import torch
 from attrs import evolve
-from companions import Average
+from support import noise_layer_component
+from support.example_components import Average
 from torch import nn
 
 from gancore import PluginError, component, compose, hookimpl, option
@@ -24,7 +24,7 @@ def noisy_run(tmp_path_factory):
     """A short run whose generator draws noise in its forward pass."""
     folder = tmp_path_factory.mktemp("noisy")
     settings = {"batch": 8, "size": "16", "steps": 2, "device": "cpu", "save_every": 1}
-    chosen = compose(reg=[noise_layers.__file__], settings=settings, options=SMALL)
+    chosen = compose(reg=[noise_layer_component.__file__], settings=settings, options=SMALL)
     Run.start(chosen, folder / "run").fit()
     return folder / "run"
 
@@ -53,14 +53,14 @@ def test_the_noise_of_a_sample_depends_neither_on_how_many_are_drawn_nor_on_the_
 
 
 def test_no_two_samples_of_a_drawing_wear_the_same_noise():
-    context = train(noise_layers.NoiseLayers()).context
+    context = train(noise_layer_component.NoiseLayers()).context
     z = torch.zeros(40, context.plan.latent)
     made = Progress(context, 0, 0.0).make(z, torch.zeros(40, 1, dtype=torch.int64)).images
     assert len({tuple(image.flatten().tolist()) for image in made}) == 40
 
 
 def test_grids_figures_and_judgements_repeat_themselves_and_leave_the_global_numbers_alone():
-    training = train(noise_layers.NoiseLayers())
+    training = train(noise_layer_component.NoiseLayers())
     progress = Progress(training.context, 0, 0.0)
     z = progress.latents(5)
     labels = torch.zeros(5, 1, dtype=torch.int64)
@@ -82,7 +82,7 @@ def test_grids_figures_and_judgements_repeat_themselves_and_leave_the_global_num
 
 
 def test_drawing_samples_changes_no_bit_of_a_training_whose_generator_draws():
-    trainings = [train(noise_layers.NoiseLayers()), train(noise_layers.NoiseLayers())]
+    trainings = [train(noise_layer_component.NoiseLayers()), train(noise_layer_component.NoiseLayers())]
     for _ in range(3):
         for training in trainings:
             training.train_step()

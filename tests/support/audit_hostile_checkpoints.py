@@ -1,6 +1,6 @@
 """Open every hostile checkpoint while Python reports what it does: no code, no socket, no file outside the run.
 
-python audited.py RUN PLACE    RUN is a finished run, PLACE an empty folder
+python -m support.audit_hostile_checkpoints RUN PLACE    RUN is a finished run, PLACE an empty folder
 """
 
 import importlib
@@ -9,10 +9,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from hostile import cases
-
 from gancore import GanError, Run
 from gancore.run.checkpoint import writer
+from support.hostile_checkpoints import cases
 
 FORBIDDEN = (
     "exec", "compile", "import", "code.", "marshal.", "pickle.", "os.system", "os.exec", "os.fork",

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
-from published import Shelf
+from support.plugin_shelf import Shelf
 
 from gancore import GanError, PluginError, UsageError
 from gancore.cli import executors

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from attrs import evolve
-from shared_run import Doubles
+from support.train_in_processes import Doubles
 from torch import nn
 
 from gancore import Settings, UsageError, component, compose, hookimpl

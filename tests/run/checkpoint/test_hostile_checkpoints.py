@@ -7,14 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import hostile
 import pytest
 import torch
-from companions import Average
-from disks import reseal, snapshot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
+from support import hostile_checkpoints as hostile
+from support.example_components import Average
+from support.fault_injection_disk import reseal, snapshot
+from support.paths import TESTS
 
 from gancore import CheckpointError, Run, UsageError, component, compose, hookimpl
 from gancore.run import directory, strict_json
@@ -22,7 +23,6 @@ from gancore.run.checkpoint import reader, safetensors_header, schema, verified,
 from gancore.run.checkpoint.state import capture, restore
 from gancore.testing import assert_equal, train
 
-TESTS = Path(__file__).resolve().parent
 CASES = hostile.cases()
 
 
@@ -324,8 +324,8 @@ def test_a_hostile_newest_checkpoint_is_passed_over_for_the_one_before(run, gan_
 
 
 def test_no_hostile_checkpoint_runs_code_opens_a_socket_or_writes_outside_its_run(finished, tmp_path):
-    words = [sys.executable, TESTS / "audited.py", finished, tmp_path]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    words = [sys.executable, "-m", "support.audit_hostile_checkpoints", finished, tmp_path]
+    done = subprocess.run(words, cwd=TESTS, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == f"{len(CASES)} opened"
 
@@ -425,7 +425,16 @@ def test_any_state_is_believed_or_refused(search, believed):
 
 def test_any_sums_are_believed_or_refused(search, believed, pristine):
     lines = (pristine / "SHA256SUMS").read_bytes().splitlines(keepends=True)
-    odd = st.sampled_from([*lines, b"\n", b"\r\n", hostile.line("x"), hostile.line("../x"), hostile.line(".x")])
+    odd = st.sampled_from(
+        [
+            *lines,
+            b"\n",
+            b"\r\n",
+            hostile.line("x"),
+            hostile.line("../x"),
+            hostile.line(".x"),
+        ]
+    )
     some = st.lists(odd | st.binary(max_size=80) | st.sampled_from(lines), max_size=10)
     search(some.map(b"".join) | st.just(b"".join(lines)), lambda raw: believed("SHA256SUMS", raw))
 

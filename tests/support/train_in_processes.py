@@ -1,4 +1,7 @@
-"""Not a test: what the processes of `test_world.py` run. `python shared_run.py FOLDER EXCHANGE` trains them all."""
+"""Train the compositions of `test_process_groups.py` in several processes.
+
+python train_in_processes.py FOLDER EXCHANGE
+"""
 
 import os
 import sys

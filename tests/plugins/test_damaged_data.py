@@ -10,12 +10,12 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import rotten
 from PIL import Image
-from rotten import blank, encoded, noise
+from support import damaged_images
+from support.damaged_images import blank, encoded, noise
+from support.paths import ROOT
 
 from gan_plugin_image_folder import attempts, picture, reading
 from gan_plugin_image_folder.component import ImageFolder
@@ -70,7 +70,7 @@ def good(folder, count=3):
 def corpus(tmp_path_factory):
     """Return a folder of all faults in a folder `corpus`, and why each file of it cannot be used."""
     folder = tmp_path_factory.mktemp("faults")
-    return folder, rotten.write_corpus(folder / "corpus")
+    return folder, damaged_images.write_corpus(folder / "corpus")
 
 
 @pytest.fixture(scope="module")
@@ -96,19 +96,19 @@ def reasons_of(names):
 
 def test_every_file_of_the_corpus_is_used_or_named_with_its_reason_by_the_check(corpus, checked):
     found = reasons_of(checked["unusable"])
-    either = {name + end for name, (end, _) in rotten.EITHER.items()}
+    either = {name + end for name, (end, _) in damaged_images.EITHER.items()}
     assert found.keys() - either == corpus[1].keys()
 
 
-@pytest.mark.parametrize("name", rotten.SKIPPED)
+@pytest.mark.parametrize("name", damaged_images.SKIPPED)
 def test_rotten_file_is_named_with_its_reason(checked, name):
-    end, _, reasons = rotten.SKIPPED[name]
+    end, _, reasons = damaged_images.SKIPPED[name]
     assert reasons_of(checked["unusable"])[name + end] in reasons.split("|")
 
 
-@pytest.mark.parametrize("name", rotten.USED)
+@pytest.mark.parametrize("name", damaged_images.USED)
 def test_odd_but_whole_file_is_used(checked, name):
-    assert name + rotten.USED[name][0] not in reasons_of(checked["unusable"])
+    assert name + damaged_images.USED[name][0] not in reasons_of(checked["unusable"])
 
 
 @pytest.mark.parametrize(
@@ -392,8 +392,7 @@ def test_check_speaks_in_a_locale_of_few_letters_D70(tmp_path):
 
 
 def test_every_data_fault_has_a_test_that_bears_its_identifier():
-    root = Path(__file__).resolve().parent.parent
-    files = [*root.glob("tests/*.py"), *root.glob("plugins/*/test_*.py")]
+    files = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("plugins/*/test_*.py")]
     named = re.compile(r"""def test_\w*|id="[^"]*"|^    "D\d\d[^"]*"|\["D\d\d[^]]*\]""", re.MULTILINE)
     text = " ".join(" ".join(named.findall(file.read_text())) for file in files)
     assert set(range(1, 71)) - {int(number) for number in re.findall(r"D(\d\d)(?!\d)", text)} == set()

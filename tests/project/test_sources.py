@@ -1,16 +1,16 @@
 """The pages about the sources leave no recipe and no sweep out, and recipes have the numbers of their sources."""
 
 import json
-from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from benchmarks import source_tables, sources
 from gancore import compose
 from gancore.recipe import lookup
 from gancore.testing import some_data, train
 
-SOURCES = Path(__file__).resolve().parent.parent / "docs" / "sources"
+SOURCES = ROOT / "docs" / "sources"
 RESULTS = source_tables.read_results(SOURCES)
 TEXT = "\n".join(page.read_text() for page in SOURCES.glob("*.md"))
 ARMS_OF_SWEEPS = ("journey-width-", "journey-z-", "journey-init-", "guide-kernel-", "guide-compare-")

@@ -5,11 +5,11 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
 from attrs import evolve
+from support.paths import ROOT
 
 from benchmarks import guard, peers, served, textbook, twins
 from benchmarks.contestants import Contestant, composition, gap, written
@@ -20,7 +20,6 @@ from gancore.hardware.device import choose_runtime
 from gancore.run.session import open_data, prepare
 from gancore.train.rng import Streams
 
-ROOT = Path(__file__).resolve().parent.parent
 STEPS = 3
 WIDTH = {"toy-2d": 8, "pokemon-64": 8}  # the colour picker's doublings need a channel or more at full size
 IN_FULL = [name for name in TASKS if not name.endswith("bf16")]

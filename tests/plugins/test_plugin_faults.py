@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from published import Shelf, looked_up, trick
+from support.plugin_shelf import Shelf, looked_up, trick
 
 from gancore import CheckpointError, PluginError, component, hookimpl, memory, option
 from gancore.cli import main

@@ -10,8 +10,7 @@ import venv
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
+from support.paths import ROOT
 
 BROKEN = {
     "syntax": ("def broken(:\n", "cannot be read"),

@@ -15,7 +15,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from shared_run import COMPOSITIONS
+from support.paths import SUPPORT
+from support.train_in_processes import COMPOSITIONS
 from torch import nn
 
 from gancore import UsageError, average, draw_rows, gather, peers, read_rows
@@ -42,7 +43,7 @@ TINY = [
     "--device",
     "cpu",
 ]
-SHARED_RUN = Path(__file__).with_name("shared_run.py")
+SHARED_RUN = SUPPORT / "train_in_processes.py"
 
 
 def run(*words, **more):

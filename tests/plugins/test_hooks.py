@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from companions import (
+from support.example_components import (
     Average,
     Bias,
     Codes,

@@ -16,8 +16,8 @@ from xml.etree import ElementTree
 import pytest
 import tomli_w
 from PIL import Image
+from support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 TINY = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--mlp.hidden", "4")
 SHORT = (*TINY, "--mlp-critic.hidden", "4", "--steps", "2", "--log-every", "1")
 TOKEN = "pwned"  # in every name and file of the stranger

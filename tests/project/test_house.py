@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 import gancore
 from gancore import hookspecs
@@ -15,7 +16,6 @@ from gancore.errors import GanError
 from gancore.plugins import discovery, loading
 from gancore.plugins.component import SPECS, info_of, options_of
 
-ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "gancore").rglob("*.py"))
 PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if not path.name.startswith("test_"))
 SOURCES = [*CORE, *PLUGINS]
@@ -179,7 +179,8 @@ def test_no_bare_except_and_no_print_outside_the_command_line():
 
 # ── hooks ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-# hooks whose first-party plugin is still to come; each is at work in tests/companions.py and tests/test_hooks.py
+# hooks whose first-party plugin is still to come; each is at work in tests/support/example_components.py
+# and tests/plugins/test_hooks.py
 AWAITED = {"sample_weights", "after_step", "select_samples"}
 
 
@@ -190,11 +191,11 @@ def implemented():
 
 
 def test_every_hook_has_an_implementer(implemented):
-    import companions
+    from support import example_components
 
     tried = {
         name
-        for thing in vars(companions).values()
+        for thing in vars(example_components).values()
         for name in SPECS
         if hasattr(getattr(thing, name, None), "gancore_impl")
     }
@@ -204,7 +205,7 @@ def test_every_hook_has_an_implementer(implemented):
 
 @pytest.mark.parametrize("hook", sorted(SPECS))
 def test_every_hook_has_a_test_named_after_it(hook):
-    names = [node.name for path in (ROOT / "tests").glob("test_*.py") for node in functions(path)]
+    names = [node.name for path in (ROOT / "tests").rglob("test_*.py") for node in functions(path)]
     assert any(name.startswith("test_") and hook in name for name in names)
 
 

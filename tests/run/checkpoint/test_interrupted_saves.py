@@ -12,14 +12,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from disks import CrashError, Disk, Folder, power_cuts, snapshot, use_channels_last
+from support.fault_injection_disk import CrashError, Disk, Folder, power_cuts, snapshot, use_channels_last
+from support.paths import TESTS
 
 from gancore import CheckpointError
 from gancore.run import atomic, directory
 from gancore.run.checkpoint import reader, writer
 from gancore.testing import assert_equal
-
-TESTS = Path(__file__).resolve().parent
 
 
 @pytest.fixture
@@ -197,7 +196,8 @@ def write_unsynced(path, content):
 
 def python(code, *words):
     """Run code in a process of its own, with the tests' modules at hand; return what it printed."""
-    head = f"import sys; sys.path.insert(0, {str(TESTS)!r}); from disks import snapshot; from gancore import *\n"
+    head = f"import sys; sys.path.insert(0, {str(TESTS)!r}); from gancore import *\n"
+    head += "from support.fault_injection_disk import snapshot\n"
     head += "from gancore.run import checkpoint; from pathlib import Path; import os, random, signal, time\n"
     done = subprocess.run(
         [sys.executable, "-c", head + code, *map(str, words)], capture_output=True, text=True, check=False
@@ -223,7 +223,7 @@ def test_a_small_disk_that_is_full_tells_what_was_needed_and_free_ENOSPC(tmp_pat
     code = f"""
 import sys; sys.path.insert(0, {str(TESTS)!r})
 import torch
-from disks import snapshot
+from support.fault_injection_disk import snapshot
 from attrs import evolve
 from gancore import CheckpointError
 from gancore.run import checkpoint

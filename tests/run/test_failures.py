@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.paths import EXAMPLE_COMPONENTS
 
 from gancore import CheckpointError, GanError, NumbersError, PluginError, Run, UsageError, compose, read_rows
 from gancore.recipe.toml import layer_of
@@ -18,7 +19,7 @@ from gancore.run import atomic, directory
 from gancore.run.checkpoint import reader, writer
 from gancore.run.metrics_log import MetricsLog
 
-UNLUCKY = f"{Path(__file__).parent / 'companions.py'}:Unlucky"
+UNLUCKY = f"{EXAMPLE_COMPONENTS}:Unlucky"
 POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
 LEAN = {"mlp.hidden": [4], "mlp-critic.hidden": [4], "mixture.finite": 64}
 
@@ -376,5 +377,5 @@ def test_a_run_in_which_no_step_ends_is_ended_and_every_thread_told(tmp_path):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1, errors
     assert "no step has ended for 10 seconds; the last was step 3" in errors
-    assert "companions.py" in (tmp_path / "r" / "stalled.txt").read_text()
+    assert "example_components.py" in (tmp_path / "r" / "stalled.txt").read_text()
     assert steps(tmp_path / "r") == [3]

@@ -2,22 +2,21 @@
 
 import json
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.paths import EXAMPLE_COMPONENTS
 
 from benchmarks import doctor as rates_of_rules
 from gan_plugin_doctor.advice import Recipe, worded
 from gan_plugin_doctor.rules import RULES
 from gancore import Progress, compose
 
-COMPANIONS = Path(__file__).with_name("companions.py")
 IMAGES = "--size 16 --dcgan.width 8 --dcgan-critic.width 8 --batch 16 --steps 300 --log-every 2 --sprites.count 512"
 COLOURS = "--size 16 --gen colorpicker --loss wgan-gp --batch 8 --log-every 2"
 POINTS = "--data mixture --gen mlp --critic mlp-critic --norm none --loss bce --steps 300 --log-every 2"
 WATCHED = "--metric collapse --metric frechet --frechet.images 200 --sample-every 20"
-JUMP = f"--reg {COMPANIONS}:Jump"
+JUMP = f"--reg {EXAMPLE_COMPONENTS}:Jump"
 
 
 def rates(generator, critic):
@@ -38,7 +37,7 @@ SICK = {
     "mode-collapse": f"{POINTS} {WATCHED} {rates(2e-2, 1e-6)}",
     "critic-loss-unsteady": f"{POINTS} --adam.lr 1e-1 --log-every 1",
     "palette-dead": f"{COLOURS} --steps 130 --log-every 1 --n-critic.critic 1 {rates(1, 1e-4)}",
-    "frozen-player": f"{POINTS} --reg {COMPANIONS}:Lone --log-every 1",
+    "frozen-player": f"{POINTS} --reg {EXAMPLE_COMPONENTS}:Lone --log-every 1",
     "sudden-noise": f"{POINTS} {JUMP} --jump.at 260 --log-every 1",
     "generator-rate-too-high": f"{POINTS} {JUMP} --jump.at 260 --log-every 1",
     "generator-gradient-explodes": f"{POINTS} {JUMP} --jump.at 260 --log-every 1",

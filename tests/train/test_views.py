@@ -2,19 +2,18 @@
 
 import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from companions import Packing as Unlabelled
+from support.example_components import Packing as Unlabelled
+from support.paths import EXAMPLE_COMPONENTS, EXAMPLES
 
 from gancore import CompositionError, PluginError, component, compose, hookimpl
 from gancore.run.session import Run
 from gancore.testing import check_component, some_batch, train
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PACKING = str(EXAMPLES / "packing.py")
-COMPANION = f"{Path(__file__).with_name('companions.py')}:Packing"
+COMPANION = f"{EXAMPLE_COMPONENTS}:Packing"
 SMALL = {"sprites.count": 24, "dcgan.width": 4, "dcgan-critic.width": 4}
 SETTINGS = {"batch": 8, "size": "16", "steps": 2, "device": "cpu"}
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from companions import Diary, Noise, Packing, Relativistic
+from support.example_components import Diary, Noise, Packing, Relativistic
 from torch import nn
 
 from gancore import CompositionError, PluginError, Update, component, hookimpl
