@@ -8,6 +8,7 @@ import torch
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tables import every_row
 from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -153,15 +154,15 @@ def prepared(name):
     return critic, images
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["rows", "channels last"])
-@pytest.mark.parametrize("name", CRITICS)
+@every_row("layout", [torch.contiguous_format, torch.channels_last], ids=["rows", "channels last"])
+@every_row("name", CRITICS)
 def test_slopes_and_what_is_derived_from_them_equal_double_backward(name, layout):
     critic, images = prepared(name)
     critic, images = critic.to(memory_format=layout), images.to(memory_format=layout)
     assert_alike(*(weight_gradients(how, critic, images) for how in (input_gradients, plain)))
 
 
-@pytest.mark.parametrize("name", ["chain", "group norm and tanh", "a weight made of the sample"])
+@every_row("name", ["chain", "group norm and tanh", "a weight made of the sample"])
 def test_slopes_can_be_differentiated_a_third_time(name):
     critic, images = prepared(name)
     weights = list(critic.parameters())
@@ -272,7 +273,7 @@ def test_convolutions_below_a_norm_or_a_curve_are_walked_through_once_more_but_n
 # ── precision, compilation, manners ───────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", CRITICS)
+@every_row("name", CRITICS)
 def test_slopes_under_autocast_are_finite_and_as_near_to_float32_as_double_backward(name):
     critic, images = prepared(name)
     critic, images = critic.float(), images.float()

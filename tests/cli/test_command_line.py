@@ -6,13 +6,14 @@ import sys
 
 import pytest
 from PIL import Image
+from support.tables import every_row
 
 SMALL = ("--size", "16", "--batch", "8", "--sprites.count", "48")
 TINY = (*SMALL, "--dcgan.width", "4", "--dcgan-critic.width", "4")
 BLOCKED = "import sys; sys.modules['torch'] = None; from gancore.cli import main; main({words!r})"
 
 
-@pytest.mark.parametrize(
+@every_row(
     "words",
     [
         ["plugins"],
@@ -61,7 +62,7 @@ def test_plugins_checks_by_importing(gan_here):
     assert [row["status"] for row in rows] == ["ok", "ok"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("words", "expected"),
     [
         pytest.param(["run", "--gen", "colorpiker"], "did you mean colorpicker?", id="C02-unknown-component"),
@@ -236,7 +237,7 @@ for words, what in (
         assert lines[place].removeprefix("2 ") in "".join(said)
 
 
-@pytest.mark.parametrize("words", [["run", "--out"], ["run", "--resume"], ["checkpoint", "verify"], ["run", "--reg"]])
+@every_row("words", [["run", "--out"], ["run", "--resume"], ["checkpoint", "verify"], ["run", "--reg"]])
 def test_a_name_that_is_too_long_is_refused_before_anything_is_done(gan_here, tmp_path, words):
     name = "x" * 300 + (".py" if words[-1] == "--reg" else "")
     done = gan_here(*words, name, check=2)

@@ -1,6 +1,7 @@
 """What a run costs, said once when its first step was slow."""
 
 import pytest
+from support.tables import every_row
 
 from gancore.cli import cost
 
@@ -35,7 +36,7 @@ def test_the_cost_of_a_run_is_said_once_after_a_slow_first_step(monkeypatch, sec
     assert run.beats == 10
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("seconds", "words"), [(50, "50 s"), (150, "2 min"), (4000, "1.1 h"), (200_000, "2.3 days"), (100_000, "27.8 h")]
 )
 def test_a_duration_is_written_in_the_unit_that_fits(seconds, words):

@@ -1,6 +1,7 @@
 """Classes asked for on a command line: whatever sets and classes are called, each can be named."""
 
 import pytest
+from support.tables import every_row
 
 from gancore import LabelSet, UsageError
 from gancore.cli.labels import chosen_classes
@@ -12,7 +13,7 @@ SETS = (
 )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "wanted"),
     [
         ("fire", {0: ["fire"]}),
@@ -44,7 +45,7 @@ def test_every_class_can_be_named(text, wanted):
     assert {number: [SETS[number].classes[each] for each in found[number]] for number in found} == wanted
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "what"),
     [
         ("type=fir", "did you mean fire?"),

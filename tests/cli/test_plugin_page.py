@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from attrs import evolve
+from support.tables import every_row
 
 from gancore.cli.page import NotPlain, Page, Source, _from_source, page_of
 from gancore.plugins import discovery, loading
@@ -64,7 +65,7 @@ class Odd:
 """
 
 
-@pytest.mark.parametrize("text", ["choose()", "[each for each in ()]", "open('x')", "f'{1!r}'", "nowhere", "{**{}}"])
+@every_row("text", ["choose()", "[each for each in ()]", "open('x')", "f'{1!r}'", "nowhere", "{**{}}"])
 def test_what_only_running_would_tell_is_not_guessed(tmp_path, monkeypatch, text):
     (tmp_path / "unplain_text.py").write_text(f"def choose():\n    return 3\n\nX = {text}\n")
     monkeypatch.syspath_prepend(tmp_path)

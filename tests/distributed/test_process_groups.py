@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from support.paths import SUPPORT
+from support.tables import every_row
 from support.train_in_processes import COMPOSITIONS
 from torch import nn
 
@@ -68,8 +69,8 @@ def weights(tmp_path_factory):
 
 
 @pytest.mark.xdist_group("processes")
-@pytest.mark.parametrize("name", COMPOSITIONS)
-@pytest.mark.parametrize("exchange", ["memory", "messages"])
+@every_row("name", COMPOSITIONS)
+@every_row("exchange", ["memory", "messages"])
 def test_two_processes_reach_the_weights_of_one_in_float64(name, exchange, weights):
     one, two = (load_file(weights[each] / f"{name}.safetensors") for each in ("one", exchange))
     assert one.keys() == two.keys()
@@ -178,7 +179,7 @@ def test_every_form_of_tensor_that_a_checkpoint_can_hold_is_compared():
     assert compared(gan_of(Buffers(**FORMS)), gan_of(Buffers(**FORMS))) == [None, None]
 
 
-@pytest.mark.parametrize("name", [name for name, tensor in FORMS.items() if tensor.numel()])
+@every_row("name", [name for name, tensor in FORMS.items() if tensor.numel()])
 def test_a_value_that_differs_is_found_whatever_its_form(name):
     changed = torch.ones_like(FORMS[name]) * 2 if FORMS[name].dtype != torch.bool else ~FORMS[name]
     first, second = compared(gan_of(Buffers(**FORMS)), gan_of(Buffers(**{**FORMS, name: changed})))

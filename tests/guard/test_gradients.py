@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 
 from gancore import PluginError, component, compose, hookimpl
@@ -35,7 +36,7 @@ def write(folder, view):
     return str(path)
 
 
-@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+@every_row("view", VIEWS.values(), ids=VIEWS)
 def test_a_view_that_cuts_the_gradient_off_ends_the_run_at_its_first_generator_update_by_name(view, tmp_path):
     chosen = compose(reg=[write(tmp_path, view)], settings=SETTINGS, options=SMALL)
     with pytest.raises(PluginError, match=r"cut\.critic_view, step 0 lets no gradient pass to the images"):
@@ -80,7 +81,7 @@ def test_an_update_in_which_no_gradient_reaches_the_weights_is_refused(component
         train(*components).train_step()
 
 
-@pytest.mark.parametrize("view", [lambda x: x, lambda x: x - x.mean(), lambda x: x.flip(-1), lambda x: x[::2]])
+@every_row("view", [lambda x: x, lambda x: x - x.mean(), lambda x: x.flip(-1), lambda x: x[::2]])
 def test_views_that_let_a_gradient_pass_are_taken(view):
     images = torch.randn(4, 3, 8, 8).requires_grad_()
     assert passes_gradient(images, view(images))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from attrs import evolve
+from support.tables import every_row
 from support.train_in_processes import Doubles
 from torch import nn
 
@@ -45,7 +46,7 @@ def test_weights_and_batches_lie_with_their_channels_last():
     assert training.reals(0)()[0].is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize(("batch", "layout", "expected"), [(32, "auto", True), (31, "auto", False), (4, "true", True)])
+@every_row(("batch", "layout", "expected"), [(32, "auto", True), (31, "auto", False), (4, "true", True)])
 def test_auto_takes_channels_last_where_it_was_measured_to_pay(batch, layout, expected):
     assert choose_runtime(Settings(batch=batch, device="cpu", channels_last=layout)).channels_last == expected
 
@@ -165,7 +166,7 @@ def test_tf32_is_refused_where_there_is_none():
         choose_scalers(CPU, "tf32")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("precision", "vendor", "flags", "saves"),
     [
         ("bf16", "GenuineIntel", "avx512f avx512_bf16 amx_bf16 amx_tile", True),

@@ -3,6 +3,7 @@
 import attrs
 import pluggy
 import pytest
+from support.tables import every_row
 
 from gancore import PluginError, component, hookimpl, hookspecs, memory, name_of, option
 from gancore.plugins.calling import Component, Hooks
@@ -154,7 +155,7 @@ def test_a_decorator_without_parentheses_is_refused_with_its_form():
     assert "@component(source=" in caught.value.fix
 
 
-@pytest.mark.parametrize("card", [{}, {"source": ""}, {"source": " "}])
+@every_row("card", [{}, {"source": ""}, {"source": " "}])
 def test_a_component_without_a_source_is_refused_with_its_form(card):
     with pytest.raises(PluginError, match="Trick cites no source") as caught:
         component(**card)(type("Trick", (), {"schedule": hookimpl(lambda self: [])}))

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from support import damaged_images
 from support.damaged_images import blank, encoded, noise
-from support.paths import ROOT
+from support.tables import every_row
 
 from gan_plugin_image_folder import attempts, picture, reading
 from gan_plugin_image_folder.component import ImageFolder
@@ -100,20 +100,18 @@ def test_every_file_of_the_corpus_is_used_or_named_with_its_reason_by_the_check(
     assert found.keys() - either == corpus[1].keys()
 
 
-@pytest.mark.parametrize("name", damaged_images.SKIPPED)
+@every_row("name", damaged_images.SKIPPED)
 def test_rotten_file_is_named_with_its_reason(checked, name):
     end, _, reasons = damaged_images.SKIPPED[name]
     assert reasons_of(checked["unusable"])[name + end] in reasons.split("|")
 
 
-@pytest.mark.parametrize("name", damaged_images.USED)
+@every_row("name", damaged_images.USED)
 def test_odd_but_whole_file_is_used(checked, name):
     assert name + damaged_images.USED[name][0] not in reasons_of(checked["unusable"])
 
 
-@pytest.mark.parametrize(
-    "name", ["D24-fifo.png", "D24-device.png", "D24-socket.png", "D23-dangling.png", "D23-loop.png"]
-)
+@every_row("name", ["D24-fifo.png", "D24-device.png", "D24-socket.png", "D23-dangling.png", "D23-loop.png"])
 def test_what_is_no_regular_file_is_never_opened(corpus, checked, name):
     assert reasons_of(checked["unusable"])[name] in corpus[1][name].split("|")
 
@@ -204,7 +202,7 @@ def test_200000_files_are_examined_one_at_a_time_D40(tmp_path):
 READERS = "--data NAME --NAME.path PATH; readers are cifar10, "
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "fix"),
     [
         pytest.param("set.zip", "unpack it first, and give the folder", id="D58-zip"),
@@ -225,21 +223,19 @@ def test_held_out_part_is_nothing_that_gan_run_knows_D65(gan_here):
     assert "`gan run` has no option '--held-out'" in gan_here("run", "--held-out", "0.1", check=2).stderr
 
 
-@pytest.mark.parametrize("words", [["nope"], [""], ["set/good0.png"]], ids=["D29-missing", "D29-empty", "D29-file"])
+@every_row("words", [["nope"], [""], ["set/good0.png"]], ids=["D29-missing", "D29-empty", "D29-file"])
 def test_check_of_a_path_that_is_no_folder_is_a_usage_error(gan_here, tmp_path, words):
     good(tmp_path / "set")
     assert "gan data check" in gan_here("data", "check", *words, check=2).stderr
 
 
-@pytest.mark.parametrize("size", ["0", "-1", "3", "100000", "64x", "8x2000"])
+@every_row("size", ["0", "-1", "3", "100000", "64x", "8x2000"])
 def test_size_that_no_network_bears_is_refused_with_the_range_D68(size):
     with pytest.raises(UsageError, match="N or HxW with sides of 8 to 1024 pixels"):
         Settings(size=size).image_size  # noqa: B018
 
 
-@pytest.mark.parametrize(
-    ("size", "sides"), [("48", (48, 48)), ("100", (100, 100)), ("28", (28, 28)), ("48x32", (48, 32))]
-)
+@every_row(("size", "sides"), [("48", (48, 48)), ("100", (100, 100)), ("28", (28, 28)), ("48x32", (48, 32))])
 def test_size_of_any_other_number_is_used_D68(size, sides):
     assert Settings(size=size).image_size == sides
 
@@ -386,13 +382,3 @@ def test_check_speaks_in_a_locale_of_few_letters_D70(tmp_path):
     done = subprocess.run(command, capture_output=True, env={**os.environ, **LOCALES[0]}, timeout=60, check=False)
     assert done.returncode == 0
     assert rb"1 empty: caf\xe9.png" in done.stdout
-
-
-# ── the table of faults ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_every_data_fault_has_a_test_that_bears_its_identifier():
-    files = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("plugins/*/test_*.py")]
-    named = re.compile(r"""def test_\w*|id="[^"]*"|^    "D\d\d[^"]*"|\["D\d\d[^]]*\]""", re.MULTILINE)
-    text = " ".join(" ".join(named.findall(file.read_text())) for file in files)
-    assert set(range(1, 71)) - {int(number) for number in re.findall(r"D(\d\d)(?!\d)", text)} == set()

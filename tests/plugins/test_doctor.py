@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from support.paths import EXAMPLE_COMPONENTS
+from support.tables import every_row
 
 from benchmarks import doctor as rates_of_rules
 from gan_plugin_doctor.advice import Recipe, worded
@@ -181,7 +182,7 @@ def advised(recipe):
     return [(name, words) for name, attempt in lists for each in attempt if (words := each.words(recipe))]
 
 
-@pytest.mark.parametrize("base", BASES.values(), ids=BASES.keys())
+@every_row("base", BASES.values(), ids=BASES.keys())
 def test_no_advice_changes_nothing_or_is_refused(base):
     before = compose(**base).recipe()
     found = advised(Recipe(before))
@@ -211,7 +212,7 @@ def test_advice_in_a_run_knows_its_options(gan_here):
     assert "--gradient-penalty.weight 10 (now 0.001)" in " ".join(said.stderr.split())
 
 
-@pytest.mark.parametrize("base", BASES.values(), ids=BASES.keys())
+@every_row("base", BASES.values(), ids=BASES.keys())
 def test_a_component_sees_the_recipe_that_the_run_stores(base):
     composition = compose(**base)
     progress = Progress(SimpleNamespace(hooks=composition.hooks), step=1, epoch=0.0)

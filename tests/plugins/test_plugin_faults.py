@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from support.plugin_shelf import Shelf, looked_up, trick
+from support.tables import every_row
 
 from gancore import CheckpointError, PluginError, component, hookimpl, memory, option
 from gancore.cli import main
@@ -87,7 +87,7 @@ def listed(gan_here, *words):
 # ── found, but not usable ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("code", "status", "error"),
     [
         pytest.param("def broken(:\n", "cannot be read", "SyntaxError", id="P01-syntax"),
@@ -113,7 +113,7 @@ def test_a_broken_module_is_a_row_and_an_error_for_who_chooses_it(gan_here, refu
     assert "gan-faulty 1.0.0, gan_faulty:Trick" in said
 
 
-@pytest.mark.parametrize("value", ["", "gan faulty:Trick", ":Trick", "gan_faulty:", "a = b", "..x:Trick"])
+@every_row("value", ["", "gan faulty:Trick", ":Trick", "gan_faulty:", "a = b", "..x:Trick"])
 def test_an_entry_point_that_means_nothing_hides_no_other_P03(gan_here, shelf, value):
     shelf.publish(FINE, entries=f"[gancore.reg]\nodd = {value}\n")
     shelf.publish(FINE, name="well")
@@ -133,7 +133,7 @@ def test_metadata_that_cannot_be_read_hides_no_other_and_are_remarked_P03(gan_he
     assert "cannot be read" in done.stderr
 
 
-@pytest.mark.parametrize(
+@every_row(
     "name",
     ["Faulty", "two words", "dotted.name", "-flag", "a" * 65, "under_score", "nörm", "x--y", "loss", "run", "format"],
 )
@@ -221,7 +221,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@every_row("change", CHANGES)
 def test_an_import_that_changes_the_process_is_refused_and_undone_P07(refused, shelf, same_process, change):
     code, said = CHANGES[change]
     name = foreign_locale() if change == "locale" else ""
@@ -231,7 +231,7 @@ def test_an_import_that_changes_the_process_is_refused_and_undone_P07(refused, s
     assert "gan-faulty 1.0.0" in error
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@every_row("change", CHANGES)
 def test_a_hook_that_changes_the_process_is_refused_and_undone_P07(refused, shelf, same_process, change):
     code, said = CHANGES[change]
     name = foreign_locale() if change == "locale" else ""
@@ -360,9 +360,7 @@ def verdicts(faults):
     return {row["name"]: row["status"] for row in json.loads(done.stdout)}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, id=f"{row}-{name}") for row, all_ in ROWS.items() for name in all_]
-)
+@every_row("name", [pytest.param(name, id=f"{row}-{name}") for row, all_ in ROWS.items() for name in all_])
 def test_a_check_reports_each_fault_and_goes_on_after_it(verdicts, name):
     assert SAID[name] in verdicts[name]
 
@@ -411,7 +409,7 @@ def test_a_faulty_reader_that_nobody_chose_is_passed_over_when_a_path_finds_its_
 # ── classes that could never act as they seem ─────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("code", "what", "fix"),
     [
         pytest.param(
@@ -471,7 +469,7 @@ def loss(critic='{"fake": scores.mean()}', generator='{"fake": -scores.mean()}')
     return trick(LOSS.format(critic=critic, generator=generator), card=card)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("answer", "got", "wanted"),
     [
         pytest.param("None", "None", "{name: scalar tensor}", id="P16-none"),
@@ -495,7 +493,7 @@ def loss(critic='{"fake": scores.mean()}', generator='{"fake": -scores.mean()}')
         ),
     ],
 )
-@pytest.mark.parametrize("hook", ["critic", "generator"])
+@every_row("hook", ["critic", "generator"])
 def test_a_term_that_is_none_is_named_at_its_first_call(refused, shelf, hook, answer, got, wanted):
     shelf.publish(loss(**{hook: answer}), kind="loss")
     said = refused(*RUN, "--loss", "faulty")
@@ -514,7 +512,7 @@ def test_a_penalty_may_have_nothing_to_say_P16(gan_here, shelf):
     gan_here(*RUN, "--reg", "faulty")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "said"),
     [
         ("def critic_view(self, images):\n    return images.tolist()", "critic_view, step 0 gave [["),
@@ -550,7 +548,7 @@ def net(hook, size, out, made):
     return trick(body, head=NET.format(out=out, made=made))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("kind", "code", "said"),
     [
         pytest.param(
@@ -646,7 +644,7 @@ def critic_terms(self, batch, step):
 """
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("deed", "named"),
     [
         pytest.param("raise ZeroDivisionError('oh')", "ZeroDivisionError: oh", id="P18-raises"),
@@ -693,7 +691,7 @@ def test_a_hook_that_fails_beside_the_step_is_named_with_its_step_P18(refused, s
     assert "faulty failed in measure, step 1: KeyError: 'oh'" in said
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "said"),
     [
         ("def critic_view(self, images):\n    return images.add_(1)", "faulty.critic_view, step 0 writes into images"),
@@ -745,7 +743,7 @@ def stateful(state=None, load=None, more="", card='source="a test"'):
     return trick(text, card=card)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("state", "path"),
     [
         pytest.param('{"f": lambda: 1}', "state.f is <function", id="P20-lambda"),
@@ -797,7 +795,7 @@ def newest(folder, root):
     return found
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("changed", "said"),
     [
         pytest.param({"load": 'raise ValueError("no")'}, "load_state() failed: ValueError: no", id="P21-raises"),
@@ -892,7 +890,7 @@ def test_a_plugin_that_is_gone_is_named_with_what_to_install_and_samples_are_sti
     assert (tmp_path / "before" / "points.csv").read_text() == (tmp_path / "after" / "points.csv").read_text()
 
 
-@pytest.mark.parametrize("slot", ["loss", "critic", "gen"])
+@every_row("slot", ["loss", "critic", "gen"])
 def test_of_what_is_gone_only_the_generator_is_needed_for_samples_P22(gan_here, refused, shelf, slot):
     code = {
         "loss": loss(),
@@ -925,7 +923,7 @@ def test_a_name_that_another_distribution_now_gives_is_refused_P22(gan_here, ref
     assert "pip install gan-faulty==1.0.0" in said
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("version", "code", "said"),
     [
         pytest.param("1.0.1", 0, "faulty was 1.0.0 then and is 1.0.1 now\n", id="P23-patch"),
@@ -999,7 +997,7 @@ def test_options_of_one_name_belong_each_to_their_component_P25(gan_here, shelf,
     assert "[other]\nbatch = 3" in text
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("declared", "words", "code", "said"),
     [
         pytest.param(
@@ -1024,7 +1022,7 @@ def test_components_that_ask_for_each_other_in_a_circle_are_named_P26(refused, s
     assert "asks" in said
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("card", "said"),
     [
         pytest.param('rules=[requires("a.thing", "it stands on it")]', "it stands on it", id="P26-missing"),
@@ -1078,7 +1076,7 @@ def test_what_a_plugin_leaves_running_does_not_keep_the_process_P30(gan, shelf, 
     assert json.loads(done.stdout)["run"] == "r"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "name", "said"),
     [
         pytest.param(None, "mine.py", "there is no file", id="P31-missing"),
@@ -1098,7 +1096,7 @@ def test_a_component_of_a_file_with_two_is_chosen_by_its_name_P31(gan_here, tmp_
     gan_here(*RUN, "--reg", "./mine.py:Other")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "said"),
     [
         pytest.param("def broken(:\n", "SyntaxError", id="P31-syntax"),
@@ -1135,7 +1133,7 @@ def changing(deed):
     return odd(critic_view=hookimpl(critic_view))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("deed", "said"),
     [
         (lambda: torch.set_default_dtype(torch.float64), "changes torch's default dtype"),
@@ -1258,8 +1256,3 @@ def test_the_kit_passes_what_keeps_its_memory_and_changes_nothing_else():
 def test_an_options_default_that_all_objects_would_share_is_refused_P25():
     with pytest.raises(PluginError, match="which all objects would share"):
         option([1, 2], help="sizes")
-
-
-def test_this_file_speaks_of_every_row():
-    text = Path(__file__).read_text()
-    assert not [row for row in (f"P{number:02d}" for number in range(1, 32)) if row not in text]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from attrs import evolve
 from support.paths import ROOT
+from support.tables import every_row
 
 from benchmarks import guard, peers, served, textbook, twins
 from benchmarks.contestants import Contestant, composition, gap, written
@@ -114,7 +115,7 @@ def test_the_interval_of_fifteen_values_lies_between_the_fourth_and_the_twelfth(
     assert found.level == pytest.approx(1 - 1152 / 32768)
 
 
-@pytest.mark.parametrize(("n", "level"), [(5, 1 - 2 / 32), (6, 1 - 2 / 64), (1, 0)])
+@every_row(("n", "level"), [(5, 1 - 2 / 32), (6, 1 - 2 / 64), (1, 0)])
 def test_the_interval_of_few_values_is_their_range_with_the_level_it_has(n, level):
     found = median_of(range(n))
     assert (found.low, found.high) == (0, n - 1)

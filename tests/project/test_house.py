@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import ROOT
+from support.tables import every_row
 
 import gancore
 from gancore import hookspecs
@@ -39,7 +40,7 @@ PLAIN_WORDS = {  # of English, of torch, or of arrays before they are names of p
 TECHNIQUES = {"wasserstein", "wgan", "spectral", "hinge", "softplus", "penalty", "entropy", "relativistic"}
 
 
-@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
+@every_row("path", CORE, ids=lambda path: path.name)
 def test_the_core_names_no_technique_in_code_comment_or_docstring(path):
     names = {row.name for row in FIRST_PARTY} - PLAIN_WORDS
     spellings = TECHNIQUES | {
@@ -141,12 +142,12 @@ def banned_in(tree):
                 yield f"{node.lineno}: {name}"
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=lambda path: path.relative_to(ROOT).as_posix())
+@every_row("path", EVERYTHING, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_nothing_that_runs_a_strangers_code_is_used(path):
     assert not list(banned_in(tree_of(path)))
 
 
-@pytest.mark.parametrize(
+@every_row(
     "code",
     [
         "import pickle", "from pickle import loads", "import yaml", "import torch.hub", "from torch import load",
@@ -203,13 +204,13 @@ def test_every_hook_has_an_implementer(implemented):
     assert tried >= AWAITED
 
 
-@pytest.mark.parametrize("hook", sorted(SPECS))
+@every_row("hook", sorted(SPECS))
 def test_every_hook_has_a_test_named_after_it(hook):
     names = [node.name for path in (ROOT / "tests").rglob("test_*.py") for node in functions(path)]
     assert any(name.startswith("test_") and hook in name for name in names)
 
 
-@pytest.mark.parametrize("hook", sorted(SPECS))
+@every_row("hook", sorted(SPECS))
 def test_every_hook_is_documented_with_its_exact_signature(hook):
     spec = getattr(hookspecs, hook)
     assert inspect.getdoc(spec)
@@ -227,7 +228,7 @@ def test_exported_names_are_sorted_and_importable():
     assert all(getattr(gancore, name) is not None for name in gancore.__all__)
 
 
-@pytest.mark.parametrize("row", FIRST_PARTY, ids=lambda row: row.name)
+@every_row("row", FIRST_PARTY, ids=lambda row: row.name)
 def test_every_option_is_read_outside_its_declaration(row):
     cls = loading.load(row)
     text = "\n".join(path.read_text() for path in PLUGINS if row.distribution in path.parts)
@@ -237,7 +238,7 @@ def test_every_option_is_read_outside_its_declaration(row):
         )
 
 
-@pytest.mark.parametrize("row", FIRST_PARTY, ids=lambda row: row.name)
+@every_row("row", FIRST_PARTY, ids=lambda row: row.name)
 def test_every_component_cites_its_source_and_says_what_it_does(row):
     cls = loading.load(row)
     assert len(info_of(cls).source) > 5

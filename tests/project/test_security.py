@@ -17,6 +17,7 @@ import pytest
 import tomli_w
 from PIL import Image
 from support.paths import ROOT
+from support.tables import every_row
 
 TINY = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--mlp.hidden", "4")
 SHORT = (*TINY, "--mlp-critic.hidden", "4", "--steps", "2", "--log-every", "1")
@@ -270,7 +271,7 @@ def toml(value):
     return tomli_w.dumps(value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("command", "content"),
     [
         (["recipes"], {"about": {ESC: ESC, "lines": [ESC, "two\nlines"]}, "extends": "default"}),
@@ -346,7 +347,7 @@ def strange_plugin(tmp_path):
     return {**os.environ, "PYTHONPATH": str(site)}
 
 
-@pytest.mark.parametrize(
+@every_row(
     "words",
     [
         ["plugins"], ["plugins", "reg"], ["plugins", "strange-one"], ["plugins", "--json"], ["--help"],

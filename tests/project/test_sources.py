@@ -4,6 +4,7 @@ import json
 
 import pytest
 from support.paths import ROOT
+from support.tables import every_row
 
 from benchmarks import source_tables, sources
 from gancore import compose
@@ -16,7 +17,7 @@ TEXT = "\n".join(page.read_text() for page in SOURCES.glob("*.md"))
 ARMS_OF_SWEEPS = ("journey-width-", "journey-z-", "journey-init-", "guide-kernel-", "guide-compare-")
 
 
-@pytest.mark.parametrize("name", sorted(lookup.recipe_files()))
+@every_row("name", sorted(lookup.recipe_files()))
 def test_a_recipe_has_its_place_on_the_pages_of_the_sources(name):
     family = next((prefix for prefix in ARMS_OF_SWEEPS if name.startswith(prefix)), None)
     assert name == "default" or name in TEXT or (family and f"{family}*" in TEXT)
@@ -25,19 +26,19 @@ def test_a_recipe_has_its_place_on_the_pages_of_the_sources(name):
 # ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("page", sorted(SOURCES.glob("*.md")), ids=lambda page: page.name)
+@every_row("page", sorted(SOURCES.glob("*.md")), ids=lambda page: page.name)
 def test_the_tables_of_a_page_are_those_of_the_stored_results(page):
     text = page.read_text()
     assert source_tables.fill(text, RESULTS) == text, "python -m benchmarks.sources tables"
 
 
-@pytest.mark.parametrize("page", sorted(SOURCES.glob("*.md")), ids=lambda page: page.name)
+@every_row("page", sorted(SOURCES.glob("*.md")), ids=lambda page: page.name)
 def test_no_verdict_and_no_table_of_arms_is_written_by_hand(page):
     others = source_tables.BLOCK.sub("", page.read_text())
     assert not [line for line in others.splitlines() if line.startswith(("| arm |", "- **agree", "- **disagree"))]
 
 
-@pytest.mark.parametrize("name", sorted(RESULTS))
+@every_row("name", sorted(RESULTS))
 def test_a_stored_result_says_with_what_it_was_measured(name):
     result = RESULTS[name]
     assert name in lookup.recipe_files()
@@ -111,20 +112,20 @@ def weights(name, *variants, size=(3, 32, 32), classes=(10,), options=None):
     return [sum(weight.numel() for weight in player.parameters) for player in (gan.generator, gan.critic)]
 
 
-@pytest.mark.parametrize("name", ["journey-dcgan64", "journey-wgangp64", "journey-acgan", "journey-z-uniform"])
+@every_row("name", ["journey-dcgan64", "journey-wgangp64", "journey-acgan", "journey-z-uniform"])
 def test_generators_of_the_journey_drop_half_of_their_hidden_numbers(name):
     found = resolved(name)
     assert "dropout" in found["reg"]
     assert (found["dropout"]["generator"], found["dropout"]["critic"]) == (0.5, 0.0)
 
 
-@pytest.mark.parametrize("name", ["journey-dcgan64-unit1", "journey-wgangp-unit1", "journey-acgan-unit2"])
+@every_row("name", ["journey-dcgan64-unit1", "journey-wgangp-unit1", "journey-acgan-unit2"])
 def test_tests_of_one_image_drop_nothing_but_on_demand(name):
     assert resolved(name)["dropout"] == {"generator": 0.0, "critic": 0.0}
     assert resolved(name, "compat")["dropout"]["generator"] == 0.5
 
 
-@pytest.mark.parametrize("name", ["journey-dcgan64", "journey-acgan", "journey-acgan-unit2", "journey-lr-high"])
+@every_row("name", ["journey-dcgan64", "journey-acgan", "journey-acgan-unit2", "journey-lr-high"])
 def test_the_journey_has_the_momentum_of_its_text_and_that_of_its_program_on_demand(name):
     assert resolved(name)["adam"]["beta1"] == 0.5
     assert resolved(name, "compat")["adam"]["beta1"] == 0.9
@@ -138,9 +139,7 @@ def test_tests_of_one_image_have_the_norms_of_their_source_and_noise_of_ours(nam
     assert set(ours["reg"]) - set(source["reg"]) == {"instance-noise"}
 
 
-@pytest.mark.parametrize(
-    "name", ["journey-colorpicker-source", "journey-acgan-colorpicker", "journey-wacgan-colorpicker"]
-)
+@every_row("name", ["journey-colorpicker-source", "journey-acgan-colorpicker", "journey-wacgan-colorpicker"])
 def test_colour_pickers_of_the_journey_have_the_net_of_their_source(name):
     found = resolved(name)
     net = {key: found["colorpicker"][key] for key in ("widths", "smallest", "project", "skip", "shuffle", "kernel")}
@@ -170,7 +169,7 @@ def test_minibatch_discrimination_of_the_guide_stands_behind_the_label():
     assert critic == 2_275_237 - 1  # as the program prints, without the bias of the last layer
 
 
-@pytest.mark.parametrize("form", ["before", "after", "both"])
+@every_row("form", ["before", "after", "both"])
 def test_minibatch_discrimination_of_the_guide_sums_the_sample_itself_on_demand(form):
     tables = [resolved(f"guide-mbd-{form}", *variants)["minibatch-discrimination"] for variants in ([], ["compat"])]
     assert [(each["include-self"], each["normalize"]) for each in tables] == [(False, True), (True, False)]

@@ -2,6 +2,7 @@
 
 import pytest
 import tomli_w
+from support.tables import every_row
 
 from gancore import CompositionError, PluginError, UsageError, compose
 from gancore.plugins.component import info_of
@@ -84,7 +85,7 @@ def test_options_of_a_slot_that_nobody_reads_are_refused(slots, options):
         compose(**slots, options=options)
 
 
-@pytest.mark.parametrize("alias", ["reg", "run", "a.b", "a/b", "A"])
+@every_row("alias", ["reg", "run", "a.b", "a/b", "A"])
 def test_an_alias_that_would_be_ambiguous_is_refused(alias):
     with pytest.raises(UsageError):
         compose(reg=[f"{alias}=instance-noise"])
@@ -136,7 +137,7 @@ def test_every_option_says_where_it_came_from():
     assert made.origins["adam.lr"] == "compose()"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("slots", "fix"),
     [
         ({"gen": "colorpiker"}, "did you mean colorpicker?"),
@@ -176,13 +177,13 @@ def test_an_unknown_setting_is_refused_with_its_neighbour():
     assert caught.value.fix == "did you mean batch?"
 
 
-@pytest.mark.parametrize("size", ["0", "-1", "3", "100000", "64x", "x", "12x2000"])
+@every_row("size", ["0", "-1", "3", "100000", "64x", "x", "12x2000"])
 def test_a_size_that_is_none_is_refused(size):
     with pytest.raises(UsageError, match="must be N or HxW"):
         compose(settings={"size": size})
 
 
-@pytest.mark.parametrize(("size", "pair"), [("48", (48, 48)), ("28", (28, 28)), ("48x32", (48, 32)), ("none", None)])
+@every_row(("size", "pair"), [("48", (48, 48)), ("28", (28, 28)), ("48x32", (48, 32)), ("none", None)])
 def test_sizes_are_read_as_height_and_width(size, pair):
     assert compose(settings={"size": size}).settings.image_size == pair
 
@@ -255,7 +256,7 @@ def test_a_file_holds_a_component_that_goes_by_its_class_name(tmp_path):
     assert component(made, "my-trick").weight == 2.0
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "error", "what"),
     [
         ("x = 1", UsageError, "holds 0 components"),

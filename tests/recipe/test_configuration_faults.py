@@ -14,6 +14,7 @@ import pytest
 import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.tables import every_row
 
 from gancore import compose
 from gancore.plugins import discovery
@@ -162,7 +163,7 @@ def answers(tmp_path_factory):
     return dict(zip([row[0] for row in TABLE], json.loads(done.stdout), strict=True))
 
 
-@pytest.mark.parametrize("row", TABLE, ids=[row[0] for row in TABLE])
+@every_row("row", TABLE, ids=[row[0] for row in TABLE])
 def test_a_fault_of_recipe_or_words_exits_2_and_says_what_where_and_how_to_fix_it(answers, row):
     name, words, expected, _ = row
     answer = answers[name]
@@ -188,7 +189,7 @@ def test_a_list_that_is_too_long_for_the_image_is_refused_C08(gan_here):
     assert "6 maps, but there is room for 3" in gan_here("run", *words, check=2).stderr
 
 
-@pytest.mark.parametrize("size", ["7", "0", "-1", "100000", "64x", "8x8x8", "٦٤٦٤٦٤"])
+@every_row("size", ["7", "0", "-1", "100000", "64x", "8x8x8", "٦٤٦٤٦٤"])
 def test_an_image_size_that_fits_nothing_is_refused_C18(gan_here, size):
     assert "must be N or HxW" in gan_here("run", f"--size={size}", "--dry-run", check=2).stderr
 
@@ -223,7 +224,7 @@ def test_a_run_without_data_is_refused_C16(gan_here, tmp_path):
     assert "--data NAME|PATH" in gan_here("run", "--resume", "r", check=2).stderr
 
 
-@pytest.mark.parametrize("word", [("--gen", "dcgan"), ("--seed", "3"), ("--adam.lr", "1"), ("--out", "s")])
+@every_row("word", [("--gen", "dcgan"), ("--seed", "3"), ("--adam.lr", "1"), ("--out", "s")])
 def test_what_a_resumed_run_is_cannot_be_given_again_C17(gan_here, word):
     gan_here("run", "--steps", "0", "--out", "r", *TINY)
     assert word[0].lstrip("-") in gan_here("run", "--resume", "r", *word, check=2).stderr

@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import every_row
 
 from gancore import UsageError, component, hookimpl, option
 from gancore.plugins.component import options_of
@@ -32,7 +33,7 @@ def read(**values):
     return read_options("it", options_of(Everything), {name: Given(value, "here") for name, value in values.items()})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "text", "value"),
     [
         ("number", "0.25", 0.25),
@@ -50,7 +51,7 @@ def test_text_is_read_as_the_type_of_the_option(name, text, value):
     assert read(**{name: Text(text)}) == {name: value}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "value"),
     [
         ("number", "0.2"),
@@ -82,7 +83,7 @@ def test_a_wrong_type_is_refused_with_what_was_wanted_C04(name, value):
     assert caught.value.where == "here"
 
 
-@pytest.mark.parametrize(("name", "value"), [("number", 1.5), ("count", 0), ("word", "c"), ("sizes", [1, 0])])
+@every_row(("name", "value"), [("number", 1.5), ("count", 0), ("word", "c"), ("sizes", [1, 0])])
 def test_a_value_out_of_range_is_refused_with_the_range_C05(name, value):
     with pytest.raises(UsageError, match="but must be"):
         read(**{name: value})

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.tables import every_row
 
 from gancore import Run, UsageError, compose
 from gancore.recipe import lookup
@@ -80,7 +81,7 @@ def test_a_recipe_in_two_goes_ends_with_the_bits_of_one(name, tmp_path):
     assert weights(train_in_two_goes(name, tmp_path / "r")) == weights(whole)
 
 
-@pytest.mark.parametrize("name", [name for name in RUNS if any("compat" in each.variants for each in CHAINS[name])])
+@every_row("name", [name for name in RUNS if any("compat" in each.variants for each in CHAINS[name])])
 def test_a_recipe_composes_with_the_faults_of_its_source_each_of_them_told(name):
     plain, compat = compose(recipe=name), compose(recipe=name, variants=["compat"])
     assert plain.recipe() != compat.recipe()
@@ -93,14 +94,14 @@ def test_every_experiment_of_the_sources_is_a_recipe(gan_here):
     assert all(each["summary"] for each in found.values())
 
 
-@pytest.mark.parametrize("name", [name for name in RUNS if name != "default"])
+@every_row("name", [name for name in RUNS if name != "default"])
 def test_a_recipe_says_where_it_comes_from_and_what_was_reported(name):
     about = {key: value for each in CHAINS[name] for key, value in each.about.items()}
     assert {"source", "shows", "reported"} <= set(about)
     assert {"source", "shows", "reported", "data", "time", "faults"} >= set(about)
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@every_row("name", SWEEPS)
 def test_every_arm_of_a_sweep_composes_in_its_small_form_and_every_claim_names_arms(name):
     chain = CHAINS[name]
     arms = sweep.arms_of_recipe(chain[-1].sweep, recipe_layers(name, ["small"]), ["small"])
@@ -123,7 +124,7 @@ def test_the_flags_of_a_recipe_compose_what_the_recipe_does(gan_here):
     assert by_flags["recipe"] == by_name["recipe"]
 
 
-@pytest.mark.parametrize("name", ["guide-wgangp", "guide-baseline", "journey-z-uniform", "journey-acgan-colorpicker"])
+@every_row("name", ["guide-wgangp", "guide-baseline", "journey-z-uniform", "journey-acgan-colorpicker"])
 def test_the_flags_of_a_recipe_speak_only_of_what_it_chose(name, gan_here):
     (line,) = [
         each

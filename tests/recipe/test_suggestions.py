@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from support.tables import every_row
 
 from gancore import UsageError, compose
 from gancore.cli import main
@@ -26,7 +27,7 @@ def refused(capsys, tmp_path, monkeypatch):
     return ask
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("word", "known", "near"),
     [
         ("gne", ["gen", "norm"], ["gen"]),
@@ -54,7 +55,7 @@ def test_several_equally_near_words_are_all_named():
     assert did_you_mean("accuracy", ["a-accuracy", "b-accuracy"]) == "did you mean a-accuracy or b-accuracy?"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("words", "fix"),
     [
         (["run", "mnist"], "did you mean --data mnist?"),
@@ -87,7 +88,7 @@ def test_a_word_of_other_programs_is_answered_by_what_was_meant(refused, words, 
     assert refused(*words) == fix
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("slot", "name", "meant"),
     [
         ("metric", "fid", "did you mean frechet? Its features are of a network of its own, not of Inception-v3"),
@@ -113,7 +114,7 @@ def test_a_command_that_nothing_is_near_is_answered_by_those_there_are(refused, 
     assert fix.startswith("one of bench, checkpoint, ") and "sample" in fix
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("slot", "fix"),
     [
         ("steps", 'settings={"steps": …}'),
@@ -154,9 +155,7 @@ def test_underscores_are_understood_in_options_names_tables_and_keys(capsys, tmp
     assert (recipe["mlp-critic"]["hidden"], recipe["mlp-critic"]["activation"]) == ([5], "relu")
 
 
-@pytest.mark.parametrize(
-    "words", [["plugins", "instance_noise"], ["recipes", "journey_acgan"], ["verify_resume", "-h"]]
-)
+@every_row("words", [["plugins", "instance_noise"], ["recipes", "journey_acgan"], ["verify_resume", "-h"]])
 def test_underscores_are_understood_by_every_command(words):
     with pytest.raises(SystemExit) as ended:
         main(words)
@@ -168,7 +167,7 @@ def test_two_spellings_of_one_option_count_as_twice(refused):
     assert refused("run", *words) == "give it once"
 
 
-@pytest.mark.parametrize("slot", ["reg", "metric", "track"])
+@every_row("slot", ["reg", "metric", "track"])
 def test_a_component_chosen_twice_at_once_is_refused_and_an_alias_is_not(slot):
     name = {"reg": "ema", "metric": "collapse", "track": "curves"}[slot]
     with pytest.raises(UsageError, match="twice") as caught:

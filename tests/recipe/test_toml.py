@@ -4,6 +4,7 @@ import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import every_row
 
 from gancore import UsageError, compose
 from gancore.recipe.compose import recipe_layers
@@ -34,7 +35,7 @@ def test_a_shorthand_fills_the_slots_of_both_players():
     assert {slot: given.value for slot, given in layer.slots.items()} == {"gen-optim": "adam", "critic-optim": "adam"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "what"),
     [
         pytest.param('gne = "dcgan"', "no key 'gne'", id="C01-unknown-key"),
@@ -130,7 +131,7 @@ def test_a_variant_that_no_recipe_of_the_chain_has_is_refused(tmp_path):
         recipe_layers(path, ["compat"])
 
 
-@pytest.mark.parametrize("text", ["extends = 3", "small = 3", 'about = "x"', "sweep = []"])
+@every_row("text", ["extends = 3", "small = 3", 'about = "x"', "sweep = []"])
 def test_tables_of_a_recipe_have_their_form(tmp_path, text):
     with pytest.raises(UsageError, match="must be a"):
         read(tmp_path, text)

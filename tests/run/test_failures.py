@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.paths import EXAMPLE_COMPONENTS
+from support.tables import every_row
 
 from gancore import CheckpointError, GanError, NumbersError, PluginError, Run, UsageError, compose, read_rows
 from gancore.recipe.toml import layer_of
@@ -155,11 +156,11 @@ def test_memory_that_ends_is_told_with_phase_batch_and_what_to_try(tmp_path):
     Run.resume(tmp_path / "r", files=lambda _: True)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "phase"),
     [("draw_samples", "the drawing of samples"), ("update_generator", "the generator's update")],
 )
-@pytest.mark.parametrize("kind", [MemoryError, torch.OutOfMemoryError])
+@every_row("kind", [MemoryError, torch.OutOfMemoryError])
 def test_every_phase_that_runs_out_of_memory_is_named(tmp_path, monkeypatch, name, phase, kind):
     def fail(*_, **__):
         raise kind("no more")

@@ -13,6 +13,7 @@ from multiprocessing import get_context
 
 import pytest
 import torch
+from support.tables import every_row
 
 from gancore import CheckpointError, GanError, Run, compose
 from gancore.cli import main
@@ -395,7 +396,7 @@ def test_what_differs_from_the_process_before_is_noted_and_nothing_else_is(tmp_p
     ]
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"started": 7, "ended"', "null"])
+@every_row("content", ["", "[1]", '{"started": 7, "ended"', "null"])
 def test_a_run_without_a_readable_run_json_resumes_without_a_remark(tmp_path, content):
     Run.start(in_plain(1), tmp_path / "r").fit()
     (tmp_path / "r" / directory.ABOUT).write_text(content)

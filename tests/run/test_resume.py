@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from PIL import Image
+from support.tables import every_row
 
 from gancore import CheckpointError, CompositionError, Run, compose
 from gancore.plugins import discovery, loading
@@ -282,7 +283,7 @@ TINY_POINTS = [
 ]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("words", "length"),
     [
         ([], "the run is at step 4 of 4"),
@@ -311,7 +312,7 @@ def test_a_run_by_epochs_says_so_in_epochs(tmp_path):
     assert note == "nothing is left to train: the run is at epoch 1 of 1; to go on, e.g. --epochs 2"
 
 
-@pytest.mark.parametrize(
+@every_row(
     "part", ["checkpoints", "checkpoints/step-000000002", "checkpoints/step-000000100", "samples", "recipe.toml"]
 )
 def test_a_path_inside_a_run_names_the_run(gan_here, part):

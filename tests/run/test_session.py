@@ -16,6 +16,7 @@ from attrs import evolve
 from PIL import Image
 from support.fault_injection_disk import reseal
 from support.paths import EXAMPLE_COMPONENTS
+from support.tables import every_row
 
 from gancore import CheckpointError, DataError, GanError, NumbersError, Run, UsageError, compose
 from gancore.recipe.compose import read_settings
@@ -347,7 +348,7 @@ def edited(of_one_step, tmp_path):
     return Path(shutil.copytree(of_one_step, tmp_path / "r"))
 
 
-@pytest.mark.parametrize("what", EDITS)
+@every_row("what", EDITS)
 def test_a_recipe_edited_by_hand_is_not_gone_on_with(edited, what):
     edit(edited, *EDITS[what])
     with pytest.raises(UsageError, match=re.escape(what)) as error:
@@ -395,7 +396,7 @@ def test_a_run_folder_and_its_data_may_be_moved(tmp_path):
 # ── how long ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("lower", "higher", "steps", "epochs"),
     [
         ({"epochs": 9}, {"steps": 2}, 2, 0),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 
 from gancore import component, hookimpl, memory
@@ -141,7 +142,7 @@ KINDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_row("kind", KINDS)
 def test_the_kit_catches_a_bad_plugin_and_names_what_is_wrong(kind):
     members, said = KINDS[kind]
     with pytest.raises(AssertionError, match=said):

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from support.tables import every_row
 
 from gancore import PluginError, compose
 from gancore.hardware.memory import most_kept
@@ -228,7 +229,7 @@ def test_bench_of_a_recipe_as_json(gan_here, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("words", "expected"),
     [
         (["--rounds", "0"], "--rounds"),

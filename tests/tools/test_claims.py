@@ -5,6 +5,7 @@ import random
 import statistics
 
 import pytest
+from support.tables import every_row
 
 from gancore import UsageError
 from gancore.tools.claims import Claim, as_json, holm, judge, line_of, read_claims, t_test
@@ -30,7 +31,7 @@ def drawn(rng, n, mean=0.0):
 # ── one claim ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("less", "more", "word"),
     [
         ([0, 0, 0], [1.0, 1.1, 0.9], "agree"),
@@ -47,7 +48,7 @@ def test_a_difference_counts_where_its_interval_excludes_0(less, more, word):
     assert verdict(BELOW, less, more).word == word
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("more", "word"),
     [
         ([0.01, -0.01, 0.0], "agree"),
@@ -81,7 +82,7 @@ def test_only_seeds_that_both_arms_finished_are_compared():
     assert judge([BELOW], table)[0].differences == (1, 1, 1)
 
 
-@pytest.mark.parametrize("more", [[1e308, 1e307, 1.7e308], [1.0, 1.0, float("inf")], [1e101, 1e101, 1e101]])
+@every_row("more", [[1e308, 1e307, 1.7e308], [1.0, 1.0, float("inf")], [1e101, 1e101, 1e101]])
 def test_a_figure_that_overflows_decides_nothing(more):
     assert verdict(BELOW, [0, -1e308, 0], more).word == "undecided"
 
@@ -140,7 +141,7 @@ def claim(**changes):
     return {"claims": [{"says": "", "figure": "f", "less": "a", "more": "b", **changes}]}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("changes", "what"),
     [
         ({"more": "c"}, "speaks of arm 'c'"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.tables import every_row
 
 from gancore import UsageError
 from gancore.recipe.options import Text
@@ -77,7 +78,7 @@ def test_none_of_a_list_chooses_no_component():
     assert layers[0].slots["reg"].value == []
 
 
-@pytest.mark.parametrize("word", ["dcgan.width", "dcgan.width=", "=4", "width=4,,8"])
+@every_row("word", ["dcgan.width", "dcgan.width=", "=4", "width=4,,8"])
 def test_a_word_that_varies_nothing_is_refused(word):
     with pytest.raises(UsageError, match="varies nothing"):
         sweep.arms_of_words([word], [], Layer("words"))
@@ -89,7 +90,7 @@ def test_an_arm_lies_above_the_sweep_which_lies_above_what_the_arm_extends():
     assert [layer.origin for layer in arms["a"]] == ["recipe default", "sweep", "arm a"]
 
 
-@pytest.mark.parametrize("table", [{}, {"arms": {}}, {"arms": {"a": 1}}])
+@every_row("table", [{}, {"arms": {}}, {"arms": {"a": 1}}])
 def test_a_sweep_without_arms_is_refused(table):
     with pytest.raises(UsageError, match="no .sweep.arms.NAME. table"):
         sweep.arms_of_recipe(table, [], ())
@@ -102,7 +103,7 @@ def test_a_list_that_is_varied_replaces_what_the_base_chose():
     assert [each.recipe.get("reg", []) for each in trials] == [[], ["repeat"]]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("vary", "flags", "what"),
     [
         (["batch=4,4.0"], {}, "must be a whole number"),
@@ -120,7 +121,7 @@ def test_a_sweep_whose_arms_would_be_alike_is_refused(vary, flags, what):
         sweep.plan_trials(sweep.arms_of_words(vary, [TINY], words), words, 1, Path("x"), lambda _: False)
 
 
-@pytest.mark.parametrize("more", [{"seeds": "x"}, {"seedz": 3}, {"figures": "a/b"}, {"claims": "none"}])
+@every_row("more", [{"seeds": "x"}, {"seedz": 3}, {"figures": "a/b"}, {"claims": "none"}])
 def test_a_sweep_table_that_says_what_no_sweep_knows_is_refused(more):
     with pytest.raises(UsageError, match="which no sweep knows"):
         sweep.arms_of_recipe({"arms": {"a": {}}, **more}, [], ())

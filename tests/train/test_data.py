@@ -5,6 +5,7 @@ import torch
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tables import every_row
 
 from gancore import CompositionError, LabelSet, StoredData, UsageError, component, compose, hookimpl
 from gancore.plugins.calling import Component, Hooks
@@ -106,7 +107,7 @@ def test_drawn_labels_have_the_frequencies_of_the_data():
     assert abs(share - 0.25) < 4 * (0.25 * 0.75 / 4000) ** 0.5  # four standard errors
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 7), (7, 100), (2, 9)])
+@every_row("size", [(1, 1), (7, 7), (7, 100), (2, 9)])
 def test_every_player_trains_on_small_images_or_states_its_own_limit(size):
     pairs = [(gen, critic) for gen in ("dcgan", "colorpicker", "mlp") for critic in ("dcgan-critic", "mlp-critic")]
     trained = set()

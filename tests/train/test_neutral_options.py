@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.tables import every_row
 
 from gancore import compose
 from gancore.run.session import open_data, prepare
@@ -25,7 +26,7 @@ def plain():
     return weights_after()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("reg", "options"),
     [
         ("instance-noise", {"instance-noise.sigma": 0.0}),

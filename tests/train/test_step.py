@@ -3,6 +3,7 @@
 import pytest
 import torch
 from support.example_components import Diary, Noise, Packing, Relativistic
+from support.tables import every_row
 from torch import nn
 
 from gancore import CompositionError, PluginError, Update, component, hookimpl
@@ -216,7 +217,7 @@ def test_without_terms_an_update_is_refused():
         train(stand_ins=[StandIn()]).train_step()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("term", "what"),
     [
         (3.0, r"odd\.critic_terms: it is 3\.0"),

@@ -13,6 +13,7 @@ from attrs import evolve
 from PIL import Image
 from support.example_components import Average, Encoder
 from support.fault_injection_disk import reseal, snapshot
+from support.tables import every_row
 
 from gancore import CheckpointError, PluginError, Run, component, compose, hookimpl, memory
 from gancore.recipe.toml import layer_of
@@ -64,9 +65,7 @@ def test_equal_trainings_write_equal_bytes(tmp_path):
     assert sums[0] == sums[1]
 
 
-@pytest.mark.parametrize(
-    "name", ["generator.safetensors", "optim.safetensors", "state.json", "manifest.json", "SHA256SUMS"]
-)
+@every_row("name", ["generator.safetensors", "optim.safetensors", "state.json", "manifest.json", "SHA256SUMS"])
 def test_any_flipped_byte_is_noticed_and_named(saved, name):
     path = saved[1] / name
     content = bytearray(path.read_bytes())
@@ -76,7 +75,7 @@ def test_any_flipped_byte_is_noticed_and_named(saved, name):
         reader.read(saved[1])
 
 
-@pytest.mark.parametrize("name", ["critic.safetensors", "state.json", "SHA256SUMS"])
+@every_row("name", ["critic.safetensors", "state.json", "SHA256SUMS"])
 def test_a_missing_file_is_noticed_and_named(saved, name):
     (saved[1] / name).unlink()
     with pytest.raises(CheckpointError, match=name):
@@ -231,7 +230,7 @@ def test_a_sound_checkpoint_stays_until_a_newer_one_is_sound(tmp_path):
     assert keep(folder, [4], keep=1) == [4]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"step-000000009\n", b"\xff" * 99, "folder", "fifo", "link"])
+@every_row("content", [None, b"", b"step-000000009\n", b"\xff" * 99, "folder", "fifo", "link"])
 def test_latest_is_only_a_hint_whatever_becomes_of_it(tmp_path, content):
     folder = tmp_path / "c"
     writer.write(folder, snapshot(1), {})
@@ -268,7 +267,7 @@ def test_a_checkpoints_folder_that_vanished_is_made_again(tmp_path):
     assert keep(tmp_path / "c", [2], keep=1) == [2]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("state", "what"),
     [
         pytest.param({"seed": float("nan")}, "not JSON compliant", id="nan"),
@@ -362,7 +361,7 @@ def test_a_run_that_trains_is_not_pruned(run, gan_here):
     assert len(writer.steps(run / "checkpoints")) == 4
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("words", "what"),
     [
         (["list", "nowhere"], "is no run"),
@@ -417,7 +416,7 @@ def test_a_difference_in_shape_is_named_with_both_shapes():
         compare("critic", {"w": torch.zeros(2)}, {"w": torch.zeros(3)})
 
 
-@pytest.mark.parametrize("value", [float("nan"), {1: 2}, {1, 2}, object(), 1j, (1, 2)])
+@every_row("value", [float("nan"), {1: 2}, {1, 2}, object(), 1j, (1, 2)])
 def test_state_that_json_cannot_hold_is_refused_with_its_path(value):
     @component(source="a test")
     class Odd:
@@ -506,7 +505,7 @@ def test_a_run_on_classes_with_spaces_is_saved_and_gone_on_with(tmp_path):
     resumed.fit()
 
 
-@pytest.mark.parametrize("make", [list, lambda: [Average()], lambda: [Encoder()]])
+@every_row("make", [list, lambda: [Average()], lambda: [Encoder()]])
 def test_a_training_put_back_goes_on_with_the_same_bits(make):
     check_exact_resume(make)
 

@@ -16,6 +16,7 @@ from support import hostile_checkpoints as hostile
 from support.example_components import Average
 from support.fault_injection_disk import reseal, snapshot
 from support.paths import TESTS
+from support.tables import every_row
 
 from gancore import CheckpointError, Run, UsageError, component, compose, hookimpl
 from gancore.run import directory, strict_json
@@ -40,7 +41,7 @@ def folder(pristine, tmp_path):
 # ── one rule broken at a time ─────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", CASES)
+@every_row("name", CASES)
 def test_a_checkpoint_that_breaks_a_rule_is_refused_with_the_reason(folder, name):
     spoil, what = CASES[name]
     spoil(folder)
@@ -49,7 +50,7 @@ def test_a_checkpoint_that_breaks_a_rule_is_refused_with_the_reason(folder, name
     assert verified.faults(folder)
 
 
-@pytest.mark.parametrize("kind", ["link", "file", "pipe", "dangling-link", "nothing"])
+@every_row("kind", ["link", "file", "pipe", "dangling-link", "nothing"])
 def test_a_checkpoint_must_be_a_real_folder_item1(folder, kind):
     place = folder.with_name("step-000000002")
     make = {
@@ -97,7 +98,7 @@ def snapshot_like(captured, state=None, **files):
     return type(captured)({**captured.files, **files}, {**captured.state, **(state or {})})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("tensors", "groups", "what"),
     [
         ({"critic/nobody/momentum_buffer": torch.zeros(1)}, None, "unexpected nobody/momentum_buffer"),
@@ -141,7 +142,7 @@ def whole_state(training):
 MOMENT = "critic/score.weight/exp_avg"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("change", "what"),
     [
         (lambda optim: optim.update({MOMENT: optim[MOMENT].int()}), "score.weight/exp_avg is .*int32.*, not .*float32"),
@@ -185,8 +186,8 @@ MOVED = {
 }
 
 
-@pytest.mark.parametrize("change", MOVED)
-@pytest.mark.parametrize("part", ["generator", "critic", "optim", "components"])
+@every_row("change", MOVED)
+@every_row("part", ["generator", "critic", "optim", "components"])
 def test_a_tensor_that_was_not_saved_so_is_found_and_named_without_torch(tmp_path, part, change):
     folder = writer.write(tmp_path, whole_state(trained(Average())), {})
     path = folder / f"{part}.safetensors"
@@ -258,7 +259,7 @@ def untouched(place):
     return (place / "thesis.txt").read_text() == "all of it" and not any((place / "elsewhere").iterdir())
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "kind"),
     [
         *((name, kind) for name in ("recipe.toml", "metrics.jsonl", "run.json", "lock") for kind in ("link", "pipe")),
@@ -275,19 +276,19 @@ def test_a_run_with_a_link_or_a_pipe_in_it_is_not_gone_on_with(run, gan_here, na
     assert untouched(run.parent)
 
 
-@pytest.mark.parametrize("name", ["recipe.toml", "metrics.jsonl", "run.json", "lock"])
+@every_row("name", ["recipe.toml", "metrics.jsonl", "run.json", "lock"])
 def test_a_folder_in_place_of_a_file_of_a_run_gives_a_sentence(run, gan_here, name):
     put(run / name, "folder")
     gan_here("run", "--resume", "run", "--steps", "3", check={"recipe.toml": 2, "lock": 2, "run.json": 0}.get(name, 1))
 
 
-@pytest.mark.parametrize("name", ["samples", "checkpoints"])
+@every_row("name", ["samples", "checkpoints"])
 def test_a_file_in_place_of_a_folder_of_a_run_gives_a_sentence(run, gan_here, name):
     put(run / name, "in the way")
     assert "in the way" not in gan_here("run", "--resume", "run", "--steps", "3", check=1).stderr
 
 
-@pytest.mark.parametrize("content", ["[]", "{", "[" * 100_000, '{"a": 1}', "\0"])
+@every_row("content", ["[]", "{", "[" * 100_000, '{"a": 1}', "\0"])
 def test_whatever_run_json_holds_a_run_goes_on(run, gan_here, content):
     (run / "run.json").write_text(content)
     gan_here("run", "--resume", "run", "--steps", "3")
@@ -297,14 +298,14 @@ def test_whatever_run_json_holds_a_run_goes_on(run, gan_here, content):
 TORN = [b"", b"1\n", b"[]\n", b"null\n", b"[" * 100_000 + b"\n", b"\xff\n", bytes(2 << 20)]
 
 
-@pytest.mark.parametrize("content", TORN)
+@every_row("content", TORN)
 def test_a_log_is_read_up_to_what_is_no_row(tmp_path, content):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"step": 1}\n' + content + b'\n{"step": 2}\n')
     assert directory.rows_in(path) == [{"step": 1}]
 
 
-@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+@every_row("kind", ["link", "pipe", "folder"])
 def test_a_log_that_is_no_file_is_not_read(run, kind):
     put(run / "metrics.jsonl", kind)
     with pytest.raises(UsageError, match=r"metrics.jsonl cannot be read: "):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.fault_injection_disk import CrashError, Disk, Folder, power_cuts, snapshot, use_channels_last
 from support.paths import TESTS
+from support.tables import every_row
 
 from gancore import CheckpointError
 from gancore.run import atomic, directory
@@ -252,7 +253,7 @@ print(checkpoint.newest(folder)[0].snapshot.state["step"])
     assert done.stdout.splitlines()[-1] == "3"
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+@every_row("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
 def test_an_fsync_that_fails_is_told_and_not_asked_again_of_the_same_file(old, monkeypatch, number):
     asked = []
 
