@@ -1,3 +1,5 @@
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
@@ -7,11 +9,14 @@ from gan_plugin_instance_norm import InstanceNorm
 from gancore import CompositionError
 from gancore.testing import check_component, some_data, train
 
-PLAN = train().context.plan
+
+@cache
+def plan():
+    return train().context.plan
 
 
 def norm(channels=6, **options):
-    return InstanceNorm(**options).make_norm(channels, "critic", PLAN)
+    return InstanceNorm(**options).make_norm(channels, "critic", plan())
 
 
 def random(*shape, seed=0):

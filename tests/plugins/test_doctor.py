@@ -71,9 +71,15 @@ def marked(names):
     return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
 
 
-@pytest.mark.parametrize("rule", marked(SICK))
-def test_a_sick_run_is_named(rule, gan_here):
-    assert rule in findings(gan_here, SICK[rule])
+RULES_OF = {}  # the rules that one run sets off, by its first
+for rule, words in SICK.items():
+    first = next(each for each in SICK if SICK[each] == words)
+    RULES_OF.setdefault(first, set()).add(rule)
+
+
+@pytest.mark.parametrize("first", marked(RULES_OF))
+def test_a_sick_run_is_named(first, gan_here):
+    assert RULES_OF[first] <= findings(gan_here, SICK[first])
 
 
 @pytest.mark.parametrize("name", marked(HEALTHY))

@@ -246,6 +246,26 @@ def test_every_component_cites_its_source_and_says_what_it_does(row):
     assert row.summary == (cls.__doc__ or "").partition("\n")[0]
 
 
+# words that say less than the field's own, in messages and docstrings, and the forms in which they come
+BANNED_WORDS = re.compile(
+    r"\b(?:mend(?:s|ed|ing)?|whoever|nobody|somebody|hears?|(?:is|are|was|were|be) told|wears?|speaks?|the middle"
+    r"|a law|laws|strangers?|insides|becomes? of|company)\b",
+    re.IGNORECASE,
+)
+MOST_BANNED_WORDS = 71  # may only fall
+
+
+def test_messages_and_docstrings_use_the_words_of_the_field():
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {match.group()}"
+        for path in SOURCES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for match in BANNED_WORDS.finditer(node.value)
+    ]
+    assert len(found) <= MOST_BANNED_WORDS, "\n".join(found)
+
+
 def test_every_tag_that_somebody_speaks_of_is_provided_by_somebody():
     cards = {row: info_of(loading.load(row)) for row in FIRST_PARTY}
     players = {row: ("generator.", "critic.") if row.kind in ("norm", "optim") else ("",) for row in cards}

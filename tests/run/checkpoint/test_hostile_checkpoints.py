@@ -334,7 +334,7 @@ def test_no_hostile_checkpoint_runs_code_opens_a_socket_or_writes_outside_its_ru
 # ── any bytes at all ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(params=[200, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.fixture(params=[60, pytest.param(1000, marks=pytest.mark.slow)])
 def search(request):
     """Return a function that tries many values of a strategy, the same each time."""
 

@@ -302,7 +302,7 @@ def test_a_run_is_refused_before_anything_is_built_where_the_disk_takes_no_file(
 # ── other processes ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("kills", [pytest.param(8), pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [pytest.param(8), pytest.param(40, marks=pytest.mark.slow)])
 def test_a_process_killed_at_random_instants_of_its_saves_leaves_one_that_loads(swift, kills):
     code = """
 from gancore.testing import assert_equal
