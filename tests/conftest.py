@@ -11,6 +11,7 @@ import torch
 from support.paths import REAL_DATA
 
 from gancore.cli import main
+from gancore.guard import global_state
 
 
 @pytest.fixture
@@ -69,3 +70,11 @@ def gan_here(tmp_path, monkeypatch, capsys):
         return finished(SimpleNamespace(returncode=ended.value.code, stdout=out.out, stderr=out.err), check)
 
     return run
+
+
+@pytest.fixture
+def same_process():
+    """Fail where a test leaves the settings of the process changed, and put them back."""
+    before = global_state.settings()
+    yield before
+    assert global_state.put_back(before) == []

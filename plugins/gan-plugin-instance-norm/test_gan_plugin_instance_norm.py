@@ -2,6 +2,7 @@ from functools import cache
 
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 from torch.nn.functional import instance_norm, layer_norm
 
@@ -27,7 +28,7 @@ def test_instance_norm_conforms():
     check_component(InstanceNorm)
 
 
-@pytest.mark.parametrize("shape", [(8, 6), (8, 6, 1, 1), (1, 6, 1, 1), (8, 6, 5, 3)])
+@every_row("shape", [(8, 6), (8, 6, 1, 1), (1, 6, 1, 1), (8, 6, 5, 3)])
 def test_the_shape_is_kept_whether_or_not_there_are_pixels(shape):
     assert norm()(random(*shape)).shape == shape
 

@@ -1,6 +1,7 @@
 """Real distributions for tests: a folder with metadata and a module, put on `sys.path` of this process."""
 
 import importlib
+import json
 import shutil
 import sys
 from functools import cache
@@ -9,6 +10,7 @@ from textwrap import dedent, indent
 
 from gancore.cli.published import commands, executors
 from gancore.plugins import discovery, inspection
+from gancore.run.checkpoint import reader
 
 HEAD = """\
 import os, sys, torch
@@ -22,6 +24,79 @@ def trick(body, head="", card='source="a test"', base=""):
     """Write a module that holds one component, `Trick`, with this body."""
     text = f'@component({card})\nclass Trick{base}:\n    """Be a trick."""\n\n{indent(dedent(body).strip(), "    ")}\n'
     return f"{HEAD}\n{dedent(head).strip()}\n\n{text}"
+
+
+TINY = (
+    "--data",
+    "mixture",
+    "--mixture.finite",
+    "64",
+    "--gen",
+    "mlp",
+    "--critic",
+    "mlp-critic",
+    "--batch",
+    "4",
+    "--device",
+    "cpu",
+)
+TINY += ("--mlp.hidden", "8", "--mlp-critic.hidden", "8")
+RUN = ("run", *TINY, "--steps", "2", "--out", "r")
+
+VIEW = "@hookimpl\ndef critic_view(self, images):\n    return images\n"
+FINE = trick(VIEW)
+
+
+LOSS = """
+@hookimpl
+def critic_terms(self, batch):
+    scores = batch.fake.score
+    return {critic}
+
+@hookimpl
+def generator_terms(self, batch):
+    scores = batch.fake.score
+    return {generator}
+"""
+
+NET = """
+class Net(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.layer = nn.Linear(size, {out})
+
+    def forward(self, x, labels):
+        y = self.layer(x)
+        return {made}
+"""
+
+
+def listed(gan_here, *words):
+    return {row["name"]: row for row in json.loads(gan_here("plugins", *words, "--json").stdout)}
+
+
+def newest(folder, root):
+    found, _ = reader.newest(root / folder / "checkpoints")
+    return found
+
+
+def loss(critic='{"fake": scores.mean()}', generator='{"fake": -scores.mean()}'):
+    card = 'source="a test", provides=["loss.absolute-scores"]'
+    return trick(LOSS.format(critic=critic, generator=generator), card=card)
+
+
+def net(hook, size, out, made):
+    body = f"@hookimpl\ndef {hook}(self, plan):\n    return Net({size})\n"
+    return trick(body, head=NET.format(out=out, made=made))
+
+
+def choosing(kind):
+    """Choose the faulty plugin; the options of a network that it replaces are left out."""
+    words = [*RUN, f"--{kind}", "faulty"]
+    for option_word in {"gen": ("--gen", "--mlp.hidden"), "critic": ("--critic", "--mlp-critic.hidden")}.get(kind, ()):
+        place = words.index(option_word)
+        del words[place : place + 2]
+    return words
 
 
 @cache
