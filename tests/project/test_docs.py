@@ -17,13 +17,12 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in GENERATED], ids=lambda page: page.name)
-def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shown = blocks(page, "python")
-    if not shown:
-        pytest.skip("the page shows no Python")
-    (tmp_path / "page.py").write_text("\n".join(shown))
+SHOWING_PYTHON = [page for page in PAGES if page.name not in GENERATED and blocks(page, "python")]
+
+
+@pytest.mark.parametrize("page", SHOWING_PYTHON, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path):
+    (tmp_path / "page.py").write_text("\n".join(blocks(page, "python")))
     done = subprocess.run([sys.executable, "page.py"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
 

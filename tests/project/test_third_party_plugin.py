@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import ROOT
+from support.tables import every_row
 
 BROKEN = {
     "syntax": ("def broken(:\n", "cannot be read"),
@@ -97,18 +98,29 @@ def test_the_published_plugin_passes_the_conformance_kit(published):
     )
 
 
-@pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_plugin_is_a_row_with_its_reason_and_harms_only_who_chooses_it(group, fault):
-    python, site, folder = group
-    text, reason = BROKEN[fault]
-    about = site / f"gan_broken_{fault}-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: gan-broken-{fault}\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[gancore.reg]\nbroken-{fault} = gan_broken_{fault}:Trick\n")
-    (site / f"gan_broken_{fault}.py").write_text(text)
-    row = rows(group)[f"broken-{fault}"]
-    assert reason in row["status"]
-    assert rows(group)["instance-noise"]["status"] == "ok"
+@pytest.fixture(scope="module")
+def broken(group):
+    """Install every broken plugin."""
+    _, site, _ = group
+    for fault, (text, _) in BROKEN.items():
+        about = site / f"gan_broken_{fault}-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: gan-broken-{fault}\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[gancore.reg]\nbroken-{fault} = gan_broken_{fault}:Trick\n")
+        (site / f"gan_broken_{fault}.py").write_text(text)
+    return group
+
+
+def test_a_broken_plugin_is_a_row_with_its_reason_and_harms_no_other(broken):
+    listed = rows(broken)
+    assert listed["instance-noise"]["status"] == "ok"
+    for fault, (_, reason) in BROKEN.items():
+        assert reason in listed[f"broken-{fault}"]["status"]
+
+
+@every_row("fault", BROKEN)
+def test_a_broken_plugin_that_is_chosen_is_refused_by_its_distribution(broken, fault):
+    python, _, folder = broken
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     command = [python, "-m", "gancore", "run", "--reg", f"broken-{fault}", "--dry-run"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
