@@ -5,6 +5,7 @@ import inspect
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ SOURCES = [*CORE, *PLUGINS]
 FIRST_PARTY = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
 
 
+@cache
 def tree_of(path):
     return ast.parse(path.read_text())
 
@@ -204,10 +206,11 @@ def test_every_hook_has_an_implementer(implemented):
     assert tried >= AWAITED
 
 
-@every_row("hook", sorted(SPECS))
-def test_every_hook_has_a_test_named_after_it(hook):
+def test_every_hook_has_a_test_named_after_it():
     names = [node.name for path in (ROOT / "tests").rglob("test_*.py") for node in functions(path)]
-    assert any(name.startswith("test_") and hook in name for name in names)
+    tests = [name for name in names if name.startswith("test_")]
+    untested = [hook for hook in SPECS if not any(hook in name for name in tests)]
+    assert untested == []
 
 
 @every_row("hook", sorted(SPECS))
