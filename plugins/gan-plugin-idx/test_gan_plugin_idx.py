@@ -205,7 +205,7 @@ def test_an_image_of_one_level_keeps_it_at_every_size():
 
 def test_D29_missing_and_empty_paths_are_refused_before_anything_is_read(tmp_path):
     write(tmp_path / "mnist")
-    with pytest.raises(UsageError, match=r"does not exist\n.*\n fix: --data .*/mnist$"):
+    with pytest.raises(UsageError, match=r"does not exist\n.*\n  fix: --data .*/mnist$"):
         read(tmp_path / "mnits")
     with pytest.raises(UsageError, match="idx.path is empty"):
         Idx().make_data(DataSpec())
