@@ -5,7 +5,7 @@ Each run is one line of words for `gan run`. A word given twice counts as it was
 16 pixels a side.
 """
 
-COMPANIONS = "tests/companions.py"  # commands are started in the root of the repository
+COMPANIONS = "tests/support/example_components.py"  # commands are started in the root of the repository
 JUMP = f"--reg {COMPANIONS}:Jump"
 LONE = f"--reg {COMPANIONS}:Lone"
 

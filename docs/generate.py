@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-import re
 import sys
-from collections.abc import Iterator
+import tomllib
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,8 +24,10 @@ from gancore.recipe.options import show
 
 REFERENCE = Path(__file__).parent / "reference"
 FAULTS = (
-    "<!-- made by `uv run python docs/generate.py`; rename the tests instead -->\n\nEvery fault below has a test.\n"
+    "<!-- made by `uv run python docs/generate.py`; edit docs/promises.toml instead -->\n\n"
+    "Every fault below has a test, whose name says what happens.\n"
 )
+PROMISES = "<!-- made by `uv run python docs/generate.py`; edit docs/promises.toml instead -->\n"
 NOTICE = "<!-- made by `uv run python docs/generate.py`; edit the docstrings instead -->\n\n"
 
 
@@ -110,35 +114,51 @@ def recipes_page() -> str:
 
 
 def faults_page() -> str:
-    """Write the page of all faults that a test is named after: what happens, in the words of the test."""
+    """Write the page of all faults: what goes wrong, and the tests that say what happens then."""
     titles = {"C": "Configuration", "D": "Data", "P": "Plugins"}
+    faults, places = read_promises()["fault"], places_of_tests()
     parts = [f"# Faults\n\n{FAULTS}"]
-    rows = sorted({row for path in test_files() for row in faults_in(path)})
     for letter, title in titles.items():
-        lines = [f"## {title}\n", "| fault | case, or what happens | test |", "| --- | --- | --- |"]
-        lines += [f"| {key} | {text} | `{place}` |" for key, text, place in rows if key[0] == letter]
+        lines = [f"## {title}\n", "| fault | what goes wrong | tests |", "| --- | --- | --- |"]
+        for key in sorted(faults):
+            if key.startswith(letter):
+                tests = "<br>".join(f"`{places[name]}::{name}`" for name in faults[key]["tests"])
+                lines.append(f"| {key} | {faults[key]['what']} | {tests} |")
         parts.append("\n".join([*lines, ""]))
     return "\n".join(parts)
 
 
-def test_files() -> list[Path]:
-    """List the files that hold tests, or cases of them."""
-    root = Path(__file__).parent.parent
-    return sorted([*(root / "tests").glob("*.py"), *(root / "plugins").glob("*/test_*.py")])
+def promises_page() -> str:
+    """Write the table below what is written by hand on the page of promises."""
+    by_hand = (REFERENCE.parent / "promises.md").read_text().partition(PROMISES)[0]
+    places = places_of_tests()
+    lines = ["| fault | outcome | test |", "| --- | --- | --- |"]
+    lines += [
+        f"| {row['fault']} | {row['outcome']} | `{places[row['test']]}::{row['test']}` |"
+        for row in read_promises()["promise"]
+    ]
+    return by_hand + PROMISES + "\n".join(["", *lines, ""])
 
 
-def faults_in(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield identifier, sentence and place of every test and every case that bears an identifier, e.g. D01 or P09."""
-    place = path.relative_to(Path(__file__).parent.parent).as_posix()
-    text = path.read_text()
-    for name in re.findall(r"def test_(\w+)\(", text):
-        words = re.sub(r"_?[CDP]\d\d(?=_|$)", "", name).strip("_").replace("_", " ")
-        yield from ((key, words, place) for key in re.findall(r"(?:^|_)([CDP]\d\d)(?=_|$)", name))
-    for key, label in re.findall(r"""["']([CDP]\d\d)(?:-|": \()"?([\w-]+)["']""", text):
-        yield key, label.replace("-", " "), place
+def read_promises() -> dict[str, Any]:
+    """Read the promises and faults, with the names of their tests."""
+    return tomllib.loads((REFERENCE.parent / "promises.toml").read_text())
+
+
+@cache
+def places_of_tests() -> dict[str, str]:
+    """Map the name of every test to its file; a name that no test bears is a KeyError in the page that uses it."""
+    root = REFERENCE.parent.parent
+    places = {}
+    for path in sorted([*root.glob("tests/**/test_*.py"), *root.glob("plugins/**/test_*.py")]):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef):
+                places[node.name] = path.relative_to(root).as_posix()
+    return places
 
 
 PAGES = {
+    "../promises.md": promises_page,
     "faults.md": faults_page,
     "hooks.md": hooks_page,
     "components.md": components_page,

@@ -8,11 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from support.paths import REAL_DATA
 
 from gancore.cli import main
-
-ROOT = Path(__file__).resolve().parent.parent
-REAL_DATA = ROOT.parent / "shared" / "data"
+from gancore.process import global_state
 
 
 @pytest.fixture
@@ -71,3 +70,11 @@ def gan_here(tmp_path, monkeypatch, capsys):
         return finished(SimpleNamespace(returncode=ended.value.code, stdout=out.out, stderr=out.err), check)
 
     return run
+
+
+@pytest.fixture
+def same_process():
+    """Fail where a test leaves the settings of the process changed, and put them back."""
+    before = global_state.settings()
+    yield before
+    assert global_state.put_back(before) == []

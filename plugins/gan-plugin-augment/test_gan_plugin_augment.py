@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from support.tables import every_row
 from torch.nn.functional import affine_grid, grid_sample
 
 from gan_plugin_augment import transforms
@@ -115,7 +116,7 @@ def test_only_the_chosen_samples_are_flipped():
     assert ((flipped != IMAGES).flatten(1).any(1) == (torch.arange(N) == 2)).all()
 
 
-@pytest.mark.parametrize(("down", "right"), [(2, 3), (-1, 0), (0, -4), (-4, 7), (5, 0), (0, -100)])
+@every_row(("down", "right"), [(2, 3), (-1, 0), (0, -4), (-4, 7), (5, 0), (0, -100)])
 def test_a_shift_is_a_slice_with_fill_around_it(down, right):
     padded = torch.full((N, 3, 3 * 5, 3 * 8), 0.25)  # room for the image in any place
     padded[:, :, 5:10, 8:16] = WIDE
@@ -133,7 +134,7 @@ def test_every_sample_has_a_shift_of_its_own():
         )
 
 
-@pytest.mark.parametrize("quarters", [-2, -1, 1, 2, 3])
+@every_row("quarters", [-2, -1, 1, 2, 3])
 def test_quarter_turns_of_a_square_are_those_of_torch(quarters):
     for images in (IMAGES, IMAGES[:, :, :7, :7]):  # the middle lies between pixels, or on one
         turned = transforms.rotate(images, same(90.0 * quarters), 0.0)
@@ -170,7 +171,7 @@ def test_a_box_is_covered_as_far_as_it_lies_inside():
 # ── the law of the parameters ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("most", [1, 5, 8, 1000])
+@every_row("most", [1, 5, 8, 1000])
 def test_whole_numbers_stay_in_their_range_at_its_very_ends(most):
     ends = torch.tensor([0.0, 1 - 2**-24])  # the least and the greatest of U[0, 1) in float32
     assert transforms.to_integers(ends, -most, most).tolist() == [-most, most]
@@ -228,7 +229,7 @@ def test_without_any_change_no_bit_of_training_changes():
         assert all(torch.equal(each, weights[name]) for name, each in other.context.gan.critic.state_dict().items())
 
 
-@pytest.mark.parametrize("option", [*COLOURS, "flip", "rotate", "translation", "cutout"])
+@every_row("option", [*COLOURS, "flip", "rotate", "translation", "cutout"])
 def test_every_option_changes_the_view_by_itself(option):
     assert not torch.equal(view(IMAGES, **{option: 0.5}), IMAGES)
 
@@ -326,7 +327,7 @@ def test_without_any_change_the_data_stay_as_they_are():
     assert augmented(flip=0) is None
 
 
-@pytest.mark.parametrize(("option", "value"), [*ALL.items(), ("shift", 2), ("fill", 0.0)])
+@every_row(("option", "value"), [*ALL.items(), ("shift", 2), ("fill", 0.0)])
 def test_fingerprint_changes_with_every_option_and_with_the_data(option, value):
     other = {option: 0.25 if option == "flip" else value}
     one = augmented()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 from torch.nn.functional import one_hot, softplus
 
@@ -247,7 +248,7 @@ def test_undecided_critics_cost_ln_2():
     assert [term.item() for term in found.values()] == pytest.approx([0.693147, 0.693147])
 
 
-@pytest.mark.parametrize("option", EVERY)
+@every_row("option", EVERY)
 def test_each_weight_is_a_factor_of_one_term_of_the_generator(option):
     name = option.replace("_", "-")
     one, three = (found_terms("generator", **{option: weight})[0] for weight in (1, 3))
@@ -343,7 +344,7 @@ def test_no_critic_term_has_a_graph_to_the_generator_or_the_encoder():
     assert all(slope is None for slope in input_gradients)
 
 
-@pytest.mark.parametrize("option", EVERY)
+@every_row("option", EVERY)
 def test_each_term_of_the_generator_reaches_generator_and_encoder(option):
     it, batch = simple_batch("generator", **{**OFF, option: 1})
     (term,) = terms(it, "generator_terms", batch).values()
@@ -381,7 +382,7 @@ def test_an_update_without_reals_is_left_alone(role):
     assert terms(it, f"{role}_terms", batch) == {}
 
 
-@pytest.mark.parametrize("option", EVERY)
+@every_row("option", EVERY)
 def test_a_weight_of_zero_takes_its_terms_away(option):
     name = option.replace("_", "-")
     for role, every in (("generator", set(EVERY)), ("critic", {"image_critic", "latent_critic"})):

@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import every_row
 
 import gan_plugin_cifar
 from gan_plugin_cifar import ARCHIVE, CLASSES, SPLITS, Cifar10, read_archive
@@ -145,7 +146,7 @@ def test_D56_pickles_in_an_archive_of_another_name_are_refused(tmp_path):
     assert SOURCE in refused(archive)
 
 
-@pytest.mark.parametrize("size", [0, 1, 30_729_999, 30_730_001, 30_740_000])
+@every_row("size", [0, 1, 30_729_999, 30_730_001, 30_740_000])
 def test_D57_another_size_is_refused_unread_with_both_sizes(tmp_path, size):
     with (tmp_path / "data_batch_1.bin").open("wb") as file:
         file.truncate(size)
@@ -198,7 +199,7 @@ def test_an_archive_with_a_wrong_checksum_is_refused(tmp_path):
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("kept", [0, 9, 1000, -2000, -1])
+@every_row("kept", [0, 9, 1000, -2000, -1])
 def test_an_archive_cut_anywhere_is_refused(tmp_path, kept):
     path = packed(tmp_path / ARCHIVE)
     path.write_bytes(path.read_bytes()[:kept])

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from PIL import Image
+from support.tables import every_row
 from torch import nn
 
 from gan_plugin_colorpicker import ColorPicker, PaletteStrip, Stage, mix, palette_usage, shuffle_conv
@@ -52,7 +53,7 @@ def test_the_options_of_the_source_give_its_number_of_weights(latent, weights):
     assert sum(weight.numel() for weight in net.parameters()) == weights
 
 
-@pytest.mark.parametrize("size", SIZES)
+@every_row("size", SIZES)
 def test_make_generator_gives_every_size_exactly(size):
     net, z, labels = build((3, *size), width=2, project=1)
     assert net(z[:1], labels[:1]).shape == (1, 3, *size)

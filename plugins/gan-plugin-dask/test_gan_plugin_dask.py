@@ -10,6 +10,7 @@ from textwrap import dedent
 
 import pytest
 from distributed import LocalCluster
+from support.tables import every_row
 
 import gan_plugin_dask
 from gan_plugin_dask import open_executor
@@ -90,7 +91,7 @@ def test_a_run_whose_worker_dies_has_failed_with_the_reason_and_the_others_go_on
     assert figures["die.deadly=false"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("address", "why"),
     [
         ("", "missing port"),

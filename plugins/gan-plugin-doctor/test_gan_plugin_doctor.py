@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from click.testing import CliRunner
+from support.tables import every_row
 
 from gan_plugin_doctor import RULES, examine, unchecked
 from gan_plugin_doctor.advice import NOTHING_LEFT
@@ -146,7 +147,7 @@ SICK = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "log"), SICK, ids=lambda each: each if isinstance(each, str) else "")
+@every_row(("rule", "log"), SICK, ids=lambda each: each if isinstance(each, str) else "")
 def test_a_rule_names_its_fault(rule, log):
     findings = {each.rule: each for each in examine(Log(log))}
     assert rule in findings

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from support.tables import every_row
 
 from gan_plugin_idx import CLOTHES, Idx, parse
 from gancore import DataError, DataSpec, UsageError, resize_images
@@ -81,7 +82,7 @@ def test_mnist_has_the_mean_deviation_and_class_counts_that_its_readme_states():
     assert (data.label_sets[0].name, data.label_sets[0].classes) == ("class", tuple("0123456789"))
 
 
-@pytest.mark.parametrize("folder", ["fashion", "Fashion-MNIST", "FashionMNIST/raw", "fashion_mnist"])
+@every_row("folder", ["fashion", "Fashion-MNIST", "FashionMNIST/raw", "fashion_mnist"])
 def test_a_folder_of_fashion_mnist_has_its_class_names(tmp_path, folder):
     assert read(write(tmp_path / folder, labels=np.arange(6))).label_sets[0].classes == CLOTHES
 
@@ -100,8 +101,8 @@ def test_classes_may_be_named(tmp_path):
             read(tmp_path, classes=wrong)
 
 
-@pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize("form", ["{}-{}-idx{}-ubyte", "{}-{}.idx{}-ubyte"])
+@every_row("zipped", [False, True])
+@every_row("form", ["{}-{}-idx{}-ubyte", "{}-{}.idx{}-ubyte"])
 def test_images_and_labels_come_back_as_written_from_every_spelling_of_the_names(tmp_path, form, zipped):
     images, labels = pixels(), np.array([3, 1, 4, 1, 5, 9])
     data = read(write(tmp_path, images=images, labels=labels, form=form, zipped=zipped))
@@ -229,7 +230,7 @@ def test_D30_folder_without_idx_files_is_refused_with_what_was_looked_for(tmp_pa
     assert "no …-images-idx3-ubyte" in refused(tmp_path)
 
 
-@pytest.mark.parametrize("kept", [0, 5, 15, 40, -9, -1])
+@every_row("kept", [0, 5, 15, 40, -9, -1])
 def test_D51_gzip_cut_anywhere_is_truncated(tmp_path, kept):
     path = write(tmp_path, zipped=True) / "train-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:kept])
@@ -257,7 +258,7 @@ def test_D52_swapped_images_and_labels_are_named_with_both_magic_numbers(tmp_pat
     assert "begins with 0x00000803 (images) instead of 0x00000801 (labels)" in message
 
 
-@pytest.mark.parametrize("magic", [0x00000D03, 0x00000802, 0x00000003, 0x03080000, 0x89504E47, 0x1F8B0800])
+@every_row("magic", [0x00000D03, 0x00000802, 0x00000003, 0x03080000, 0x89504E47, 0x1F8B0800])
 def test_D52_unknown_type_code_or_magic_is_refused(tmp_path, magic):
     assert f"begins with 0x{magic:08x}" in refused(write(tmp_path, images=content(pixels(), magic)))
 

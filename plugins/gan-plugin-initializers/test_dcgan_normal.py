@@ -1,5 +1,6 @@
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 
 from gan_plugin_initializers.dcgan_normal import DCGANNormal
@@ -33,7 +34,7 @@ def test_scales_of_norms_are_drawn_around_one(norm):
     assert abs(scale.std() - STD) < 3 * STD / (2 * 4096) ** 0.5
 
 
-@pytest.mark.parametrize("layer", [nn.Conv2d(2, 3, 4), nn.ConvTranspose2d(2, 3, 4), nn.Linear(2, 3), nn.BatchNorm2d(3)])
+@every_row("layer", [nn.Conv2d(2, 3, 4), nn.ConvTranspose2d(2, 3, 4), nn.Linear(2, 3), nn.BatchNorm2d(3)])
 def test_biases_are_zero(layer):
     nn.init.ones_(layer.bias)
     assert initialized(layer).bias.tolist() == [0, 0, 0]

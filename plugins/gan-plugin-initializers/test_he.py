@@ -1,5 +1,6 @@
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 from torch.nn.functional import leaky_relu
 
@@ -29,12 +30,12 @@ def test_he_conforms():
     check_component(He)
 
 
-@pytest.mark.parametrize(("layer", "products"), LAYERS)
+@every_row(("layer", "products"), LAYERS)
 def test_fan_in_counts_the_products_of_one_output(layer, products):
     assert fan_in(layer) == products
 
 
-@pytest.mark.parametrize(("layer", "products"), LAYERS)
+@every_row(("layer", "products"), LAYERS)
 def test_weights_have_the_stated_deviation_within_three_standard_errors(layer, products):
     weight, std = initialized(layer, slope=0.2).weight, (2 / (1.04 * products)) ** 0.5
     n = weight.numel()

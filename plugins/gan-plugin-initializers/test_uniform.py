@@ -1,5 +1,6 @@
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 
 from gan_plugin_initializers.uniform import Glorot, KerasUniform, TorchDefault
@@ -35,26 +36,26 @@ def test_initializers_conform(cls):
     check_component(cls)
 
 
-@pytest.mark.parametrize(("cls", "layer", "bound"), BOUNDS)
+@every_row(("cls", "layer", "bound"), BOUNDS)
 def test_weights_lie_within_the_stated_bound(cls, layer, bound):
     assert initialized(cls, LAYERS[layer]()).weight.abs().max() <= bound * (1 + 2**-23)  # the bound in float32
 
 
-@pytest.mark.parametrize(("cls", "layer", "bound"), BOUNDS)
+@every_row(("cls", "layer", "bound"), BOUNDS)
 def test_weights_come_near_the_stated_bound(cls, layer, bound):
     weight = initialized(cls, LAYERS[layer]()).weight
     # P(all of n weights below (1 - x)·bound) = (1 - x)ⁿ, which is below e⁻²⁰ at x = 20/n
     assert weight.abs().max() > bound * (1 - 20 / weight.numel())
 
 
-@pytest.mark.parametrize(("cls", "layer", "bound"), BOUNDS)
+@every_row(("cls", "layer", "bound"), BOUNDS)
 def test_weights_have_the_variance_of_a_uniform_law_within_four_standard_errors(cls, layer, bound):
     weight = initialized(cls, LAYERS[layer]()).weight
     # bound²/3 = v; the mean square of n numbers has the variance (bound⁴/5 - bound⁴/9)/n = 0.8·v²/n
     assert abs(weight.square().mean() / (bound**2 / 3) - 1) < 4 * (0.8 / weight.numel()) ** 0.5
 
 
-@pytest.mark.parametrize(("cls", "layer", "bound"), BOUNDS)
+@every_row(("cls", "layer", "bound"), BOUNDS)
 def test_weights_have_mean_zero_within_four_standard_errors(cls, layer, bound):
     weight = initialized(cls, LAYERS[layer]()).weight
     assert abs(weight.mean()) < 4 * bound / (3 * weight.numel()) ** 0.5
@@ -76,8 +77,8 @@ def test_torch_default_draws_biases_with_the_bound_of_the_weights(layer):
     assert bound / 2 < made.bias.abs().max() <= bound
 
 
-@pytest.mark.parametrize("cls", [Glorot, KerasUniform])
-@pytest.mark.parametrize("layer", LAYERS)
+@every_row("cls", [Glorot, KerasUniform])
+@every_row("layer", LAYERS)
 def test_biases_are_zero(cls, layer):
     made = LAYERS[layer]()
     nn.init.ones_(made.bias)
@@ -96,8 +97,8 @@ def test_the_bound_of_keras_uniform_is_its_option():
     assert 0.5 * (1 - 20 / 4096) < layer.weight.abs().max() <= 0.5
 
 
-@pytest.mark.parametrize("cls", CLASSES)
-@pytest.mark.parametrize("norm", [nn.BatchNorm2d(4), nn.GroupNorm(1, 4)])
+@every_row("cls", CLASSES)
+@every_row("norm", [nn.BatchNorm2d(4), nn.GroupNorm(1, 4)])
 def test_norms_start_as_the_identity(cls, norm):
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)

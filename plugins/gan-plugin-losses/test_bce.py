@@ -2,6 +2,7 @@ from math import exp, log
 
 import pytest
 import torch
+from support.tables import every_row
 from torch.nn.functional import softplus
 
 from gan_plugin_losses.bce import BCE
@@ -96,8 +97,8 @@ def test_a_generator_target_of_the_saturating_form_is_refused():
         slope_of_generator(0.0, "saturating", generator_target=0.95)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("score", [-1e4, 1e4])
+@every_row("mode", MODES)
+@every_row("score", [-1e4, 1e4])
 def test_value_and_slope_are_finite_for_huge_scores(mode, score):
     real, fake = torch.tensor([score], requires_grad=True), torch.tensor([-score], requires_grad=True)
     total = sum(terms(BCE(mode=mode), "critic_terms", scores_batch(real, fake)).values())
@@ -106,7 +107,7 @@ def test_value_and_slope_are_finite_for_huge_scores(mode, score):
     assert all(value.isfinite().all() for value in (total, *input_gradients))
 
 
-@pytest.mark.parametrize("target", [0.0, 0.25, 0.9, 1.0])
+@every_row("target", [0.0, 0.25, 0.9, 1.0])
 def test_the_slope_at_a_score_is_the_probability_less_the_target(target):
     scores = torch.linspace(-6, 6, 13, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(BCE().entropy(scores, torch.full_like(scores, target)).sum(), scores)

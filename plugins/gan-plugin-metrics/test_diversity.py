@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from support.tables import every_row
 
 from gan_plugin_metrics.diversity import (
     Collapse,
@@ -130,7 +131,7 @@ def test_scaled_points_have_their_scale_as_every_ratio():
     assert [figures[name].item() for name in names] == pytest.approx([3, 3, 3, 3], rel=1e-5)
 
 
-@pytest.mark.parametrize("angle", [0.0, 0.4, 1.0, 2.5])
+@every_row("angle", [0.0, 0.4, 1.0, 2.5])
 def test_across_is_zero_for_a_line_however_it_lies(angle):
     places = torch.randn(300, 1, generator=rng())
     line = places * torch.tensor([math.cos(angle), math.sin(angle)])

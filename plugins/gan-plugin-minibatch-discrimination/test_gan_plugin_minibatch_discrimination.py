@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -27,7 +28,7 @@ def test_minibatch_discrimination_conforms(options):
     check_component(MinibatchDiscrimination, **options)
 
 
-@pytest.mark.parametrize(("dense", "width"), [("none", 7 + 100), ("before", 256 + 100), ("after", 256), ("both", 256)])
+@every_row(("dense", "width"), [("none", 7 + 100), ("before", 256 + 100), ("after", 256), ("both", 256)])
 def test_width_added_is_the_width_that_comes_out(dense, width):
     tail, _ = MinibatchDiscrimination(dense=dense).extend_critic(7)
     assert tail.module(FEATURES).shape == (12, width)
@@ -75,8 +76,8 @@ def test_equal_samples_count_themselves_on_request():
     assert torch.equal(it.closeness(FEATURES[:1].expand(12, 7)), torch.full((12, 100), 12.0))
 
 
-@pytest.mark.parametrize("include_self", [False, True])
-@pytest.mark.parametrize("n", [2, 5, 12])
+@every_row("include_self", [False, True])
+@every_row("n", [2, 5, 12])
 def test_normalized_closeness_of_equal_samples_is_one_in_any_batch(n, include_self):
     it = layer(include_self=include_self)
     assert torch.equal(it.closeness(FEATURES[:1].expand(n, 7)), torch.ones(n, 100))
@@ -236,9 +237,7 @@ def test_collapsed_fakes_are_closer_than_reals():
 # ── what is logged ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
-    "options", [{"dense": each} for each in ("none", "before", "after", "both")] + [{"spatial": 1}]
-)
+@every_row("options", [{"dense": each} for each in ("none", "before", "after", "both")] + [{"spatial": 1}])
 def test_mean_closeness_of_reals_and_fakes_is_logged_in_each_critic_update_without_graph(options):
     row = train(MinibatchDiscrimination(kernels=4, **options)).train_step()
     for side in ("real", "fake"):

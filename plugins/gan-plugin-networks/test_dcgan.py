@@ -1,5 +1,6 @@
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 
 from gan_plugin_networks.dcgan import DCGAN, DCGANCritic
@@ -81,7 +82,7 @@ def test_the_critic_has_the_published_number_of_weights_without_norm():
     assert count(play(DCGANCritic(), shape=(3, 64, 64)).critic.network) == 2_763_776
 
 
-@pytest.mark.parametrize("size", SIZES)
+@every_row("size", SIZES)
 def test_make_generator_gives_every_size_exactly(size):
     assert make(play(DCGAN(width=2), shape=(3, *size)).generator.network).shape == (2, 3, *size)
 
@@ -91,16 +92,14 @@ def test_the_generator_gives_as_many_channels_as_the_data_has(channels):
     assert make(play(DCGAN(width=2), shape=(channels, 32, 32)).generator.network).shape[1] == channels
 
 
-@pytest.mark.parametrize(
-    ("size", "least"), [((28, 28), (7, 7)), ((48, 32), (6, 4)), ((100, 100), (6, 6)), ((30, 50), (3, 6))]
-)
+@every_row(("size", "least"), [((28, 28), (7, 7)), ((48, 32), (6, 4)), ((100, 100), (6, 6)), ((30, 50), (3, 6))])
 def test_make_critic_halves_both_sides_rounding_down(size, least):
     critic = play(DCGANCritic(width=2), shape=(3, *size)).critic.network
     features = critic.body(torch.zeros(2, 3, *size), torch.empty(2, 0, dtype=torch.int64))
     assert features.shape[2:] == least
 
 
-@pytest.mark.parametrize("kernel", range(3, 10))
+@every_row("kernel", range(3, 10))
 def test_every_kernel_halves_alike(kernel):
     critic = play(DCGANCritic(width=2, kernel=kernel), shape=(3, 64, 64)).critic.network
     assert judge(critic, 2, 3, 64, 64).features.shape == (2, 16 * 4 * 4)
@@ -200,7 +199,7 @@ def test_widths_of_the_critic_equal_to_those_of_width_change_no_bit():
     assert all(map(torch.equal, *(net.parameters() for net in nets)))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("size", "maps", "seed"),
     [((32, 32), 3, (4, 4)), ((32, 32), 4, (2, 2)), ((28, 28), 2, (7, 7)), ((30, 50), 3, (4, 7))],
 )
@@ -210,8 +209,8 @@ def test_the_number_of_widths_is_the_number_of_doublings(size, maps, seed):
     assert make(net).shape == (2, 3, *size)
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("kernel", [1, 3, 5])
+@every_row("size", SIZES)
+@every_row("kernel", [1, 3, 5])
 def test_a_last_convolution_gives_every_size_exactly(size, kernel):
     net = play(DCGAN(width=2, final="conv", final_kernel=kernel), shape=(3, *size)).generator.network
     made = make(net)
@@ -233,15 +232,15 @@ def test_widths_that_need_a_seed_under_two_pixels_are_refused(final, most):
         play(DCGAN(widths=(2,) * (most + 1), final=final))
 
 
-@pytest.mark.parametrize("kernel", range(3, 10))
+@every_row("kernel", range(3, 10))
 def test_more_halvings_than_pixels_are_refused(kernel):
     play(DCGANCritic(widths=(2,) * 4, kernel=kernel), shape=(3, 28, 16))
     with pytest.raises(CompositionError, match="room for 4 in 28×16"):
         play(DCGANCritic(widths=(2,) * 5, kernel=kernel), shape=(3, 28, 16))
 
 
-@pytest.mark.parametrize("cls", [DCGAN, DCGANCritic])
-@pytest.mark.parametrize("after", [False, True])
+@every_row("cls", [DCGAN, DCGANCritic])
+@every_row("after", [False, True])
 def test_norms_stand_before_or_behind_activations(cls, after):
     gan = play(
         cls(width=4, norm_after_activation=after, **({"norm_first": True} if cls is DCGANCritic else {})), BatchNorms()
@@ -260,8 +259,8 @@ def test_the_critic_may_have_plain_rectifiers():
     assert kinds(play(DCGANCritic(width=4, activation="relu")).critic.network, nn.ReLU, nn.LeakyReLU) == [nn.ReLU] * 3
 
 
-@pytest.mark.parametrize("size", [(32, 32), (28, 28), (30, 50), (25, 19)])
-@pytest.mark.parametrize("kernel", [3, 4, 5, 7])
+@every_row("size", [(32, 32), (28, 28), (30, 50), (25, 19)])
+@every_row("kernel", [3, 4, 5, 7])
 def test_max_pooling_and_striding_give_the_same_shapes_at_each_stage(size, kernel):
     shape = (3, *size)
     found = [
@@ -285,7 +284,7 @@ def test_striding_keeps_the_first_of_the_answers_of_which_max_pooling_keeps_the_
     assert (pooled(images, nobody) >= strided(images, nobody) - 1e-6).all()
 
 
-@pytest.mark.parametrize("size", [(7, 7), (1, 1), (7, 100), (8, 4)])
+@every_row("size", [(7, 7), (1, 1), (7, 100), (8, 4)])
 def test_images_under_8_pixels_are_refused_by_each_player_with_what_fits(size):
     for player in (DCGAN(), DCGANCritic()):
         with pytest.raises(CompositionError, match=f"at least 8 pixels a side, but these have {size[0]}×{size[1]}"):

@@ -1,5 +1,8 @@
+from functools import cache
+
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 from torch.nn.functional import instance_norm, layer_norm
 
@@ -7,11 +10,14 @@ from gan_plugin_norms.instance import InstanceNorm
 from gancore import CompositionError
 from gancore.testing import check_component, some_data, train
 
-PLAN = train().context.plan
+
+@cache
+def plan():
+    return train().context.plan
 
 
 def norm(channels=6, **options):
-    return InstanceNorm(**options).make_norm(channels, "critic", PLAN)
+    return InstanceNorm(**options).make_norm(channels, "critic", plan())
 
 
 def random(*shape, seed=0):
@@ -22,7 +28,7 @@ def test_instance_norm_conforms():
     check_component(InstanceNorm)
 
 
-@pytest.mark.parametrize("shape", [(8, 6), (8, 6, 1, 1), (1, 6, 1, 1), (8, 6, 5, 3)])
+@every_row("shape", [(8, 6), (8, 6, 1, 1), (1, 6, 1, 1), (8, 6, 5, 3)])
 def test_the_shape_is_kept_whether_or_not_there_are_pixels(shape):
     assert norm()(random(*shape)).shape == shape
 

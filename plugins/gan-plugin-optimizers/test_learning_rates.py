@@ -1,4 +1,5 @@
 import pytest
+from support.tables import every_row
 
 from gan_plugin_optimizers.learning_rates import CosineDecay, LinearDecay
 from gancore.testing import check_component, train
@@ -27,13 +28,13 @@ def test_up_to_the_start_the_rate_is_the_own_of_the_optimiser(cls):
 
 
 @both
-@pytest.mark.parametrize("final", [0.0, 0.25, 1.0])
+@every_row("final", [0.0, 0.25, 1.0])
 def test_from_the_end_on_the_rate_is_the_final_share(cls, final):
     assert [rate(cls, step, final=final) for step in (50, 51, 10**9)] == pytest.approx([2 * final] * 3, abs=1e-15)
 
 
 @both
-@pytest.mark.parametrize(("final", "middle"), [(0.0, 1.0), (0.25, 1.25), (1.0, 2.0)])
+@every_row(("final", "middle"), [(0.0, 1.0), (0.25, 1.25), (1.0, 2.0)])
 def test_in_the_middle_half_the_way_down_is_done(cls, final, middle):
     assert rate(cls, 30, final=final) == pytest.approx(middle, rel=1e-15)
 

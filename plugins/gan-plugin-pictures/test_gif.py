@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageSequence
+from support.tables import every_row
 
 from gan_plugin_pictures.gif import find_frames, gif, load, share_colours, thin
 from gancore import UsageError
@@ -43,7 +44,7 @@ def durations(path):
         return found
 
 
-@pytest.mark.parametrize(("n", "count"), [(0, 0), (1, 1), (26, 26), (27, 27), (101, 76), (1000, 292)])
+@every_row(("n", "count"), [(0, 0), (1, 1), (26, 26), (27, 27), (101, 76), (1000, 292)])
 def test_rule_keeps_as_many_frames_as_the_closed_form_says(n, count):
     assert len(thin(n)) == count
     assert count == (n if n <= 26 else round(10 * (n - 1) ** 0.5) - 24)

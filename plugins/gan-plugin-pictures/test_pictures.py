@@ -4,6 +4,7 @@ import pytest
 import torch
 from attrs import evolve
 from PIL import Image
+from support.tables import every_row
 
 from gan_plugin_pictures.latents import (
     ClassSheet,
@@ -67,14 +68,14 @@ def test_component_conforms(cls):
     check_component(cls, data=some_data((3, H, W)))
 
 
-@pytest.mark.parametrize("cls", ALL)
+@every_row("cls", ALL)
 def test_the_same_progress_gives_the_same_bytes(cls, tmp_path):
     progress = progress_of()
     files = [draw(cls(), tmp_path / name, progress) for name in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-@pytest.mark.parametrize("cls", ALL)
+@every_row("cls", ALL)
 def test_a_sheet_has_the_size_of_its_rows_and_columns_enlarged(cls, tmp_path):
     rows, columns = SHAPES[cls]
     width, height = columns * (W + 2) + 2, rows * (H + 2) + 2
@@ -95,12 +96,12 @@ def test_drawing_changes_no_bit_of_training(cls, tmp_path):
         assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
 
 
-@pytest.mark.parametrize("cls", ALL)
+@every_row("cls", ALL)
 def test_points_are_refused(cls):
     assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in info_of(cls).rules)
 
 
-@pytest.mark.parametrize("cls", [each for each in ALL if each is not ClassSheet])
+@every_row("cls", [each for each in ALL if each is not ClassSheet])
 def test_data_without_labels_can_be_drawn(cls, tmp_path):
     assert draw(cls(), tmp_path, progress_of(training_of(classes=()))).exists()
 
@@ -211,7 +212,7 @@ def test_the_midpoint_of_a_line_between_perpendicular_latents_is_shorter_by_the_
     assert linear(a, b, T)[0, 4].norm() == pytest.approx(0.5**0.5)
 
 
-@pytest.mark.parametrize("factor", [2.0, 1.0, -1.0, 0.0])
+@every_row("factor", [2.0, 1.0, -1.0, 0.0])
 def test_the_arc_between_latents_on_one_line_is_finite_and_keeps_its_ends(factor):
     a, _ = some_ends()
     way = spherical(a, factor * a, T)

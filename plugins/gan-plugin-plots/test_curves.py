@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.tables import every_row
 
 from gan_plugin_plots.curves import Curves, curves, replace
 from gan_plugin_plots.series import CURVES, PANELS, Series, moving_mean, outline, panels, window_of
@@ -87,7 +88,7 @@ def test_figures_of_some_rows_only_are_found():
     assert [list(each) for each in series.points["fid/fid"]] == [[2], [3]]
 
 
-@pytest.mark.parametrize(("steps", "window"), [(0, 1), (5, 1), (800, 80), (10_000, 1000), (200_000, 1000)])
+@every_row(("steps", "window"), [(0, 1), (5, 1), (800, 80), (10_000, 1000), (200_000, 1000)])
 def test_the_window_is_a_tenth_of_the_run_and_1000_steps_at_most(steps, window):
     assert window_of(steps) == window
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from PIL import Image
+from support.tables import every_row
 
 from gan_plugin_plots.scatter import Scatter, bounds, place, plot
 from gancore import Progress
@@ -44,7 +45,7 @@ def test_reals_in_one_place_have_axes_nonetheless():
     assert (low < high).all()
 
 
-@pytest.mark.parametrize(("d", "shown"), [(1, 2), (2, 2), (3, 3), (7, 3)])
+@every_row(("d", "shown"), [(1, 2), (2, 2), (3, 3), (7, 3)])
 def test_two_or_three_coordinates_are_shown(d, shown):
     assert place(torch.ones(4, d)).shape == (4, shown)
 

@@ -2,6 +2,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 from torch.nn.functional import avg_pool2d
 
@@ -61,7 +62,7 @@ def blocks(images, side):
 # ── the schedule ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("step", "growth"),
     [(0, 0), (9, 0), (10, 0), (11, 0.25), (13, 0.75), (14, 1), (23, 1), (24, 1), (26, 1.5), (28, 2), (39, 2), (999, 2)],
 )
@@ -88,7 +89,7 @@ def test_an_image_of_one_level_does_not_grow():
 # ── the generator ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("size", SIZES)
+@every_row("size", SIZES)
 def test_samples_are_of_full_size_at_every_stage(size):
     net, _ = players(size)
     for growth in (0, 0.5 * bool(net.top), net.top):
@@ -112,7 +113,7 @@ def test_while_a_level_fades_in_samples_are_a_mixture_of_old_and_new(level):
     assert not torch.allclose(old, new)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@every_row("size", SIZES)
 def test_samples_of_a_level_are_constant_on_squares(size):
     net, _ = players(size)
     for level in range(net.top + 1):
@@ -138,7 +139,7 @@ def test_one_sample_alone_can_be_drawn_and_judged_at_every_stage():
 # ── the critic ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("size", SIZES)
+@every_row("size", SIZES)
 def test_the_critic_has_the_same_number_of_features_at_every_stage(size):
     _, critic = players(size)
     for growth in (0, 0.5 * bool(critic.body.top), critic.body.top):
@@ -154,7 +155,7 @@ def test_at_the_top_the_critic_is_the_plain_stack():
     assert torch.equal(features(critic, images), wanted.flatten(1))
 
 
-@pytest.mark.parametrize("size", SIZES)
+@every_row("size", SIZES)
 def test_the_critic_does_not_see_detail_finer_than_its_level(size):
     _, critic = players(size)
     images = torch.randn(2, 3, *size)
@@ -315,7 +316,7 @@ def test_the_critic_reads_as_many_channels_as_it_is_shown():
     assert training.context.gan.critic.network.body.readers[0][0].in_channels == 6
 
 
-@pytest.mark.parametrize("growth", MIXED)
+@every_row("growth", MIXED)
 def test_forward_reads_no_number_from_the_device(growth):
     net, critic = (player.to("meta") for player in players(growth=growth))
     made = net(torch.zeros(2, 3, device="meta"), nobody(2).to("meta"))

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 
 from gan_plugin_schedules.schedules import Boosted, Monitored, Simultaneous, WGANWarmup
@@ -39,7 +40,7 @@ def test_every_step_ends_in_one_generator_update():
         assert updates.index(Update("generator")) == len(updates) - 1
 
 
-@pytest.mark.parametrize(("step", "updates"), [(0, 100), (24, 100), (25, 5), (499, 5), (500, 100), (501, 5)])
+@every_row(("step", "updates"), [(0, 100), (24, 100), (25, 5), (499, 5), (500, 100), (501, 5)])
 def test_the_warm_up_ends_and_returns_where_the_source_says(step, updates):
     assert count(step) == updates
 

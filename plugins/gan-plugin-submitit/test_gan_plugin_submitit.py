@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 from submitit import Job
+from support.tables import every_row
 
 from gan_plugin_submitit import open_executor
 from gancore import GanError, UsageError
@@ -122,7 +123,7 @@ def is_alive(process):
     return True
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("words", "why"),
     [
         ("a,b", "a and b are two folders"),

@@ -2,8 +2,8 @@
 
 import math
 
-import pytest
 import torch
+from support.tables import every_row
 
 from gan_plugin_toy_data.gaussian import Gaussian, covariance, mean, points
 from gancore import DataSpec
@@ -36,7 +36,7 @@ def test_mean_and_factor_are_uniform_on_the_unit_interval():
     assert abs(numbers.mean() - 0.5) < 4 / math.sqrt(12 * len(numbers))
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3, 7])
+@every_row("dim", [1, 2, 3, 7])
 def test_covariance_is_symmetric_and_has_no_negative_eigenvalue(dim):
     matrix = covariance(dim, seed=5)
     torch.testing.assert_close(matrix, matrix.T)

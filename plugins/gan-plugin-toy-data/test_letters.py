@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import ImageFont
+from support.tables import every_row
 
 from gan_plugin_toy_data.letters import Letters, fonts
 from gan_plugin_toy_data.letters.fonts import Glyphs, load, parse_alphabet
@@ -88,7 +89,7 @@ def test_no_two_initials_are_equal(initials):
     assert len({each.numpy().tobytes() for each in initials.samples}) == len(initials)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("options", "distinct"),
     [({}, 4), ({"ornament": False}, 4), ({"jitter": 0}, 4), ({"ornament": False, "jitter": 0}, 1)],
 )
@@ -122,12 +123,12 @@ def test_most_initials_are_nearest_to_the_mean_of_their_own_letter(ornament):
     assert (found == labels[half:]).double().mean() > 0.5  # chance: 1/26
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 7), (28, 40), (50, 33)])
+@every_row("size", [(1, 1), (7, 7), (28, 40), (50, 33)])
 def test_every_size_is_drawn(size):
     assert draw(size, count=3).samples.shape == (3, 1, *size)
 
 
-@pytest.mark.parametrize("letter", LATIN)
+@every_row("letter", LATIN)
 def test_a_letter_fills_its_box_and_no_more(letter):
     ink, halo = Glyphs([load(None, 128, LATIN)], 60, 60).draw(0, letter, 0)
     left, top, right, bottom = ink.getbbox()
@@ -139,7 +140,7 @@ def test_a_letter_fills_its_box_and_no_more(letter):
 # ── alphabets and fonts ───────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "letters"),
     [
         ("A-Z", string.ascii_uppercase),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tables import every_row
 
 from gan_plugin_toy_data.sprites import BODIES, TYPES, Sprites, draw_creatures
 from gancore import DataError, DataSpec
@@ -58,13 +59,13 @@ def test_no_creature_is_drawn_twice():
     assert len({image.tobytes() for image in pixels}) == 2048
 
 
-@pytest.mark.parametrize("side", [7, 16, 28, 32, 33, 48, 64])
+@every_row("side", [7, 16, 28, 32, 33, 48, 64])
 def test_each_creature_is_mirrored_left_to_right(side):
     pixels = draw_creatures(PAIRS, side, side, 3)[0]
     assert np.array_equal(pixels, pixels[..., ::-1])
 
 
-@pytest.mark.parametrize("size", [(28, 28), (32, 32), (48, 32), (50, 61)])
+@every_row("size", [(28, 28), (32, 32), (48, 32), (50, 61)])
 def test_no_creature_uses_more_than_16_colours(size):
     pixels = draw_creatures(3 * PAIRS, *size, 0)[0]
     assert max(len(np.unique(image.reshape(3, -1), axis=1).T) for image in pixels) <= 16

@@ -1,5 +1,5 @@
-import pytest
 import torch
+from support.tables import every_row
 from torch import nn
 from torch.nn.functional import conv2d
 
@@ -26,24 +26,24 @@ def test_transposed_conforms():
     check_component(Transposed)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@every_row("kernel", KERNELS)
 def test_make_upsample_doubles_height_and_width_of_a_non_square_map(kernel):
     assert upsampler(kernel)(torch.zeros(2, 2, 5, 7)).shape == (2, 3, 10, 14)
 
 
-@pytest.mark.parametrize("kernel", [2, 4, 6, 8])
+@every_row("kernel", [2, 4, 6, 8])
 def test_ones_through_an_even_kernel_of_ones_stay_constant(kernel):
     interior = of_ones(kernel)
     assert interior.unique().tolist() == [(kernel / 2) ** 2]  # k²/4 products of 1·1 in each pixel
 
 
-@pytest.mark.parametrize("kernel", [3, 5, 7, 9])
+@every_row("kernel", [3, 5, 7, 9])
 def test_ones_through_an_odd_kernel_of_ones_become_a_checkerboard(kernel):
     few, many = (kernel - 1) / 2, (kernel + 1) / 2  # rows of the kernel that an even or an odd pixel meets
     assert of_ones(kernel).unique().tolist() == [few * few, few * many, many * many]
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@every_row("kernel", KERNELS)
 def test_transposed_is_the_adjoint_of_the_strided_convolution(kernel):
     layer = upsampler(kernel).double()
     large, small = torch.randn(2, 3, 10, 14).double(), torch.randn(2, 2, 5, 7).double()
@@ -55,7 +55,7 @@ def test_there_is_no_bias():
     assert upsampler(4).bias is None
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@every_row("kernel", KERNELS)
 def test_a_kernel_not_divisible_by_the_stride_is_noted(kernel):
     notes = compose(upsample="transposed", options={"transposed.kernel": kernel}).check({"data.images"})
     assert any("checkerboard" in note for note in notes) == (kernel % 2 == 1)

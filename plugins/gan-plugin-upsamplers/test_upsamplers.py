@@ -1,5 +1,6 @@
 import pytest
 import torch
+from support.tables import every_row
 from torch.nn.functional import conv2d, interpolate, pad, pixel_unshuffle
 
 from gan_plugin_upsamplers.bilinear_conv import Bilinear, BilinearConv
@@ -23,14 +24,14 @@ def test_upsamplers_conform(cls):
     check_component(cls)
 
 
-@pytest.mark.parametrize(("cls", "kernel"), KINDS)
-@pytest.mark.parametrize("size", [(5, 7), (1, 3), (1, 1)])
+@every_row(("cls", "kernel"), KINDS)
+@every_row("size", [(5, 7), (1, 3), (1, 1)])
 def test_height_and_width_of_a_non_square_map_are_doubled_exactly(cls, kernel, size):
     height, width = size
     assert upsampler(cls, kernel)(random(2, 2, *size)).shape == (2, 3, 2 * height, 2 * width)
 
 
-@pytest.mark.parametrize(("cls", "kernel"), KINDS)
+@every_row(("cls", "kernel"), KINDS)
 def test_there_is_no_bias(cls, kernel):
     assert [weight.dim() for weight in upsampler(cls, kernel).parameters()] == [4]
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from attrs import evolve
+from support.tables import every_row
 from torch import nn
 
 from gan_plugin_virtual_batch_norm import Referenced, VirtualBatch, VirtualBatchNorm
@@ -47,7 +48,7 @@ def test_virtual_batch_of_points_conforms():
     check_component(VirtualBatch, reference=8, data=some_data((2,), ()))
 
 
-@pytest.mark.parametrize("shape", [(M + N, C, 5, 4), (M + N, C), (2, C, 5, 4), (1, C)])
+@every_row("shape", [(M + N, C, 5, 4), (M + N, C), (2, C, 5, 4), (1, C)])
 def test_shape_is_kept_even_of_a_batch_smaller_than_the_reference(shape):
     assert layer()(maps(*shape)).shape == shape
 

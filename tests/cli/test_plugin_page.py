@@ -1,0 +1,80 @@
+"""`gan plugins NAME`: a component's page, read from its source without importing it."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+from attrs import evolve
+from support.tables import every_row
+
+from gancore.cli.page import NotPlain, Page, Source, page_of, read_page
+from gancore.plugins import discovery, loading
+from gancore.plugins.component import info_of, options_of
+
+OURS = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-") and row.status == "ok"]
+
+
+def comparable(page):
+    rules = [evolve(rule, when=None) for rule in page.info.rules]  # conditions are not shown
+    return page.doc, evolve(page.info, rules=rules), list(page.options.items())
+
+
+def test_the_page_of_every_component_is_the_same_from_source_as_when_imported():
+    different, imported = [], []
+    for row in OURS:
+        cls = loading.load(row)
+        wanted = Page(inspect.cleandoc(cls.__doc__), info_of(cls), options_of(cls))
+        try:
+            if comparable(read_page(row)) != comparable(wanted):
+                different.append(row.name)
+        except NotPlain:
+            imported.append(row.name)
+            assert comparable(page_of(row)) == comparable(wanted)
+    assert different == []
+    assert len(imported) < len(OURS) / 20
+
+
+def test_a_page_is_shown_without_torch():
+    code = """
+import sys
+sys.modules["torch"] = None
+from gancore.cli import main
+main(["plugins", "dcgan"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--dcgan.width" in done.stdout
+
+
+UNPLAIN = """
+from gancore import component, hookimpl, option
+
+def choose():
+    return 3
+
+@component(source="a test")
+class Odd:
+    '''Decide its default when imported.'''
+
+    width: int = option(choose(), ge=1, help="a width")
+
+    @hookimpl
+    def before_step(self):
+        pass
+"""
+
+
+@every_row("text", ["choose()", "[each for each in ()]", "open('x')", "f'{1!r}'", "nowhere", "{**{}}"])
+def test_what_only_running_would_tell_is_not_guessed(tmp_path, monkeypatch, text):
+    (tmp_path / "unplain_text.py").write_text(f"def choose():\n    return 3\n\nX = {text}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NotPlain):
+        Source("unplain_text").named("X")
+
+
+def test_a_component_that_is_not_plain_is_imported(tmp_path, monkeypatch):
+    (tmp_path / "unplain_component.py").write_text(UNPLAIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    row = discovery.Row("odd", "reg", "x", "1", "", "ok", "unplain_component:Odd")
+    assert page_of(row).options["width"].default == 3
