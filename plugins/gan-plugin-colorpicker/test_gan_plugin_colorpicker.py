@@ -198,7 +198,7 @@ def test_points_are_refused():
 
 
 def test_channels_that_no_pixel_shuffle_can_take_are_refused():
-    with pytest.raises(CompositionError, match="by fours"):
+    with pytest.raises(CompositionError, match="a multiple of 4 channels"):
         build((3, 32, 32), 3, shuffle=True, skip="concat", project=1)  # 64 + 2·3 channels
 
 
