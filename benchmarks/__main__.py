@@ -33,24 +33,36 @@ OTHERS = {
 
 
 def read_arguments():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__.partition("\n\n")[0]
+    )
     parser.add_argument(
         "names",
         nargs="*",
         metavar="NAME",
         help=f"any of {', '.join([*TASKS, *OTHERS])}; none is all",
     )
-    parser.add_argument("--rounds", type=int, help="rounds of each task; its own number where it is not given")
+    parser.add_argument(
+        "--rounds", type=int, help="rounds of each task; its own number where it is not given"
+    )
     parser.add_argument(
         "--threads",
         type=int,
         default=1,
         help="threads of torch; with more than one the clock is wall",
     )
-    parser.add_argument("--wall", action="store_true", help="wall time instead of the process's processor time")
-    parser.add_argument("--quick", action="store_true", help="narrow nets and few rounds, to see that all runs")
-    parser.add_argument("--force", action="store_true", help="bf16 also where the processor is no faster in it")
-    parser.add_argument("--million", action="store_true", help="large-data: also a folder of a million images")
+    parser.add_argument(
+        "--wall", action="store_true", help="wall time instead of the process's processor time"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="narrow nets and few rounds, to see that all runs"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="bf16 also where the processor is no faster in it"
+    )
+    parser.add_argument(
+        "--million", action="store_true", help="large-data: also a folder of a million images"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="append one JSON object a figure")
     given = parser.parse_args()
     if unknown := set(given.names) - {*TASKS, *OTHERS}:
@@ -93,7 +105,9 @@ def time_task(task, given):
     for name, found in seconds.items():
         middle = median_of(found).median
         rise = f"  {peaks[name] / 2**20:5.0f} MiB" if name in peaks else ""
-        print(f"  {name:17} {middle * 1e3:8.1f} ms a step  {task.shown / middle:7.1f} images/s{rise}")
+        print(
+            f"  {name:17} {middle * 1e3:8.1f} ms a step  {task.shown / middle:7.1f} images/s{rise}"
+        )
     pairs = PAIRS + [(name, "composed") for name in seconds if name not in task.contestants]
     for above, below in pairs:
         if above in seconds and below in seconds:

@@ -41,7 +41,9 @@ def checksum(folder: Path) -> str:
     for path in sorted(folder.glob("**/*.safetensors")):
         for tensor in load_file(path).values():
             content = tensor.contiguous().flatten()
-            tensors.append(f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + content.numpy().tobytes())
+            tensors.append(
+                f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + content.numpy().tobytes()
+            )
     return sha256(b"".join(sorted(tensors))).hexdigest()[:16]
 
 
@@ -58,7 +60,9 @@ def train(words: str, steps: int, out: Path) -> str:
         "--out",
         str(out),
     ]
-    done = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--device", "cpu"], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         return f"exit {done.returncode}: {done.stderr.strip().splitlines()[-1]}"
     newest = sorted((out / "checkpoints").glob("step-*"))[-1]

@@ -99,7 +99,9 @@ def steps_of(run: Run) -> Iterator[None]:
             yield
 
 
-def written(task, kind: str, draws: Draws | None = None, start: Contestant | None = None) -> Contestant:
+def written(
+    task, kind: str, draws: Draws | None = None, start: Contestant | None = None
+) -> Contestant:
     """Begin a hand-written loop, `textbook` or `twin`, from the weights of `start`."""
     module = {"textbook": textbook, "twin": twins}[kind]
     generator, critic = module.networks(task)
@@ -118,7 +120,10 @@ def converted(state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[s
     Labels of references are left out.
     """
     kept = [tensor for name, tensor in state.items() if not name.endswith("labels")]
-    return {name: reshaped(tensor, wanted) for (name, wanted), tensor in zip(like.items(), kept, strict=True)}
+    return {
+        name: reshaped(tensor, wanted)
+        for (name, wanted), tensor in zip(like.items(), kept, strict=True)
+    }
 
 
 def reshaped(tensor: Tensor, wanted: Tensor) -> Tensor:

@@ -171,7 +171,9 @@ def thresholds():
             if name.isupper() and all(isinstance(each, int | float) for each in numbers):
                 found[f"{module.__name__.rpartition('.')[2]}.{name}"] = value
     starts = {f"start of {rule.name}": rule.start for rule in RULES}
-    return json.loads(json.dumps({**found, **starts, **{f"least of {rule.name}": rule.least for rule in RULES}}))
+    return json.loads(
+        json.dumps({**found, **starts, **{f"least of {rule.name}": rule.least for rule in RULES}})
+    )
 
 
 # ── tell ──────────────────────────────────────────────────────────────────────────────────────────
@@ -183,7 +185,9 @@ def usual(runs):
     for data in set(USUAL.values()):
         plain = [run for run in runs if USUAL.get(run["name"]) == data and run["exit"] == 0]
         if plain:
-            found[data] = tuple(median(run[name] for run in plain) for name in ("frechet", "variety"))
+            found[data] = tuple(
+                median(run[name] for run in plain) for name in ("frechet", "variety")
+            )
     return found
 
 
@@ -245,7 +249,9 @@ def explained(stored, known):
             f"Of {numbers['healthy']} small runs without a fault, of "
             f"as many compositions and seeds, {well} came out well,"
         ),
-        (f"and {numbers['provoked']} had a fault put in. Fresh (not looked at for thresholds): {fresh or 'none'}."),
+        (
+            f"and {numbers['provoked']} had a fault put in. Fresh (not looked at for thresholds): {fresh or 'none'}."
+        ),
     ]
     main = [run for run in runs if run["kind"] == "main"]
     for run in main:
@@ -266,10 +272,14 @@ def write_page(stored):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.doctor", description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.doctor", description=__doc__.partition("\n\n")[0]
+    )
     parser.add_argument("what", choices=("collect", "judge", "table"))
     parser.add_argument("--logs", type=Path, help="folder of the runs")
-    parser.add_argument("--kind", choices=("healthy", "provoked", "main"), help="collect: runs of one kind alone")
+    parser.add_argument(
+        "--kind", choices=("healthy", "provoked", "main"), help="collect: runs of one kind alone"
+    )
     parser.add_argument("--most", type=int, help="collect: train so many runs")
     given = parser.parse_args()
     if given.what != "table" and given.logs is None:

@@ -5,7 +5,9 @@ Each run is one line of words for `gan run`. A word given twice counts as it was
 16 pixels a side.
 """
 
-COMPANIONS = "tests/support/example_components.py"  # commands are started in the root of the repository
+COMPANIONS = (
+    "tests/support/example_components.py"  # commands are started in the root of the repository
+)
 JUMP = f"--reg {COMPANIONS}:Jump"
 LONE = f"--reg {COMPANIONS}:Lone"
 
@@ -36,7 +38,9 @@ def by_rmsprop(words, rate):
 
 
 def clipped(words):
-    return by_rmsprop(f"{words} --loss wgan --n-critic.critic 2 --steps 200 --log-every 2 --sample-every 20", 1e-3)
+    return by_rmsprop(
+        f"{words} --loss wgan --n-critic.critic 2 --steps 200 --log-every 2 --sample-every 20", 1e-3
+    )
 
 
 def rates(generator, critic):
@@ -97,13 +101,17 @@ HEALTHY = {
     "clipped images": clipped(IMAGES),
     "mixture": POINTS,
     "mixture, seed 1": f"{POINTS} --seed 1",
-    "mixture, penalty": (f"{POINTS} --loss wgan-gp --n-critic.critic 2 --steps 300 --log-every 3 --sample-every 30"),
+    "mixture, penalty": (
+        f"{POINTS} --loss wgan-gp --n-critic.critic 2 --steps 300 --log-every 3 --sample-every 30"
+    ),
     "mixture, minibatch discrimination": f"{POINTS} --reg minibatch-discrimination",
     "mixture, instance noise": f"{POINTS} --reg instance-noise",
     "mixture, clipped": clipped(POINTS),
     "gaussian": GAUSSIAN,
     "gaussian, seed 1": f"{GAUSSIAN} --seed 1",
-    "gaussian, penalty": (f"{GAUSSIAN} --loss wgan-gp --n-critic.critic 2 --steps 300 --log-every 3 --sample-every 30"),
+    "gaussian, penalty": (
+        f"{GAUSSIAN} --loss wgan-gp --n-critic.critic 2 --steps 300 --log-every 3 --sample-every 30"
+    ),
     "gaussian, clipped": clipped(GAUSSIAN),
     "gaussian, rmsprop": by_rmsprop(GAUSSIAN, 5e-4),
 }
@@ -165,7 +173,9 @@ BAD = {
     ),
     "weights driven to the bound": (
         "weights-at-bound",
-        POINTS.replace("--adam.lr 1e-3", ("--loss wgan --critic-optim sgd --sgd.lr 1e5 --gen-optim rmsprop"))
+        POINTS.replace(
+            "--adam.lr 1e-3", ("--loss wgan --critic-optim sgd --sgd.lr 1e5 --gen-optim rmsprop")
+        )
         + " --n-critic.critic 2 --steps 200 --log-every 2",
     ),
     "a sigmoid at the end": (

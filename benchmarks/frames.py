@@ -49,7 +49,9 @@ class Depth:
         return len({frame.partition(":")[0] for frame in self.frames})
 
     def __str__(self):
-        return f"{len(self.frames)} frames in {self.files} files\n" + "".join(f"    {each}\n" for each in self.frames)
+        return f"{len(self.frames)} frames in {self.files} files\n" + "".join(
+            f"    {each}\n" for each in self.frames
+        )
 
 
 def depth(stack: traceback.StackSummary) -> Depth:
@@ -77,7 +79,11 @@ def measure() -> tuple[Depth, Depth]:
                 raise
         finally:
             handle.remove()
-        views = next(each.stacks for each in sys.modules.values() if getattr(each, "__file__", None) == str(plugin))
+        views = next(
+            each.stacks
+            for each in sys.modules.values()
+            if getattr(each, "__file__", None) == str(plugin)
+        )
     return depth(steps[-1]), depth(views[-1])
 
 

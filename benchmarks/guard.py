@@ -21,7 +21,9 @@ LIMITS = (
 )
 
 
-def judge(above: str, below: str, least: float | None, most: float | None, why: str, found: Interval) -> str:
+def judge(
+    above: str, below: str, least: float | None, most: float | None, why: str, found: Interval
+) -> str:
     """Return a sentence where the median lies outside the limits, or nothing."""
     if (least is None or found.median >= least) and (most is None or found.median <= most):
         return ""

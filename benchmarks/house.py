@@ -81,7 +81,9 @@ def rows_of(found):
         rows.append((f"circles of files, {kind}", f"{len(each)} ({sizes})" if each else "none"))
     for name, each in found["density"].items():
         rows.append((f"{name}: code lines", f"{each['code']:,} in {each['files']} files"))
-        rows.append((f"{name}: lines over 100 columns", f"{each['long']} ({each['long_percent']} %)"))
+        rows.append(
+            (f"{name}: lines over 100 columns", f"{each['long']} ({each['long_percent']} %)")
+        )
         rows.append((f"{name}: comment lines", f"{each['comment_percent']} %"))
         dense = f"{each['dense']} dense, {each['nested']} nested"
         per_100 = f"{each['comprehensions_per_100']} ({dense})"
@@ -105,10 +107,18 @@ def show(found, before):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.house", description=__doc__.partition("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print JSON with the names, circles and frames")
-    parser.add_argument("--before", type=Path, metavar="FILE", help="show these figures beside those of now")
-    parser.add_argument("--no-tests", action="store_true", help="do not collect the tests, which takes longest")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.house", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON with the names, circles and frames"
+    )
+    parser.add_argument(
+        "--before", type=Path, metavar="FILE", help="show these figures beside those of now"
+    )
+    parser.add_argument(
+        "--no-tests", action="store_true", help="do not collect the tests, which takes longest"
+    )
     given = parser.parse_args()
     found = measure(tests=not given.no_tests)
     if given.json:

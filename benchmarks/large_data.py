@@ -49,7 +49,9 @@ def write_images(folder: Path, first: int, last: int) -> None:
         path = folder / f"class-{number // EACH:04}" / f"image-{number:07}.ppm"
         if not number % EACH or number == first:
             path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"P6 %d %d 255\n" % (SIDE, SIDE) + number.to_bytes(4, "big") * (SIDE * SIDE * 3 // 4))
+        path.write_bytes(
+            b"P6 %d %d 255\n" % (SIDE, SIDE) + number.to_bytes(4, "big") * (SIDE * SIDE * 3 // 4)
+        )
 
 
 def megabytes(field: str) -> float:
@@ -103,7 +105,9 @@ def in_a_process(folder: Path, cache: Path) -> dict[str, float]:
 
 def main(given) -> None:
     """Measure a growing folder at every size: decoding it, then reading the decoded images."""
-    print("a folder of images of 8×8 pixels: most and held are beyond what torch takes; batches of 64")
+    print(
+        "a folder of images of 8×8 pixels: most and held are beyond what torch takes; batches of 64"
+    )
     print("  ".join(f"{name:>13}" for name in COLUMNS))
     with tempfile.TemporaryDirectory() as place:
         folder, written = Path(place, "images"), 0

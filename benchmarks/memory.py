@@ -51,7 +51,12 @@ def main() -> None:
     """Print the rise of one contestant's peak."""
     torch.set_num_threads(1)
     given, contestant = json.loads(sys.argv[1]), sys.argv[2]
-    task = Task(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    task = Task(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in given.items()
+        }
+    )
     forget_peak()
     begun = peak()
     with scratch() as folder:

@@ -63,7 +63,9 @@ def tutorial_critic(task):
     """Build `[N, C, H, W] → [N, 1, …]`: probabilities for BCE, scores for WGAN-GP."""
     last = [nn.Sigmoid()] if task.loss == "bce" else []
     if not task.images:
-        return nn.Sequential(*mlp(task.shape[0], task.width, 1, lambda: nn.LeakyReLU(0.2, inplace=True)), *last)
+        return nn.Sequential(
+            *mlp(task.shape[0], task.width, 1, lambda: nn.LeakyReLU(0.2, inplace=True)), *last
+        )
     channels, side = maps(task)
     layers = []
     for before, after in pairwise([task.shape[0], *channels[::-1]]):
@@ -93,7 +95,9 @@ class AllDifferences(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         rows = (features @ self.weight).view(len(features), self.kernels, -1)  # [N, B, C]
         distances = (rows[None] - rows[:, None]).abs().sum(3)  # [N, N, B]
-        close = (torch.exp(-distances).sum(1) - 1) / (len(features) - 1)  # without the sample itself
+        close = (torch.exp(-distances).sum(1) - 1) / (
+            len(features) - 1
+        )  # without the sample itself
         return torch.cat([features, close], 1)
 
 
@@ -126,7 +130,11 @@ class FastCritic(nn.Module):
             channels, side = maps(task)
             layers, features = [], channels[0] * side * side
             for before, after in pairwise([task.shape[0], *channels[::-1]]):
-                norms = [norm(task.critic_norm, after, task)] if layers and task.critic_norm != "none" else []
+                norms = (
+                    [norm(task.critic_norm, after, task)]
+                    if layers and task.critic_norm != "none"
+                    else []
+                )
                 layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), *norms, nn.LeakyReLU(0.2)]
             body = nn.Sequential(*layers, nn.Flatten())
         else:
@@ -148,7 +156,11 @@ class FastCritic(nn.Module):
 
 def norm(name, channels, task):
     """Build a norm for maps `[N, C, H, W]`."""
-    return VirtualNorm(channels, task.reference) if name == "virtual-batch" else nn.BatchNorm2d(channels)
+    return (
+        VirtualNorm(channels, task.reference)
+        if name == "virtual-batch"
+        else nn.BatchNorm2d(channels)
+    )
 
 
 class PairsByKernel(nn.Module):
@@ -160,7 +172,9 @@ class PairsByKernel(nn.Module):
         self.weight = nn.Parameter(0.02 * torch.randn(features, kernels * 5))
 
     def forward(self, features: Tensor) -> Tensor:
-        rows = (features @ self.weight).unflatten(1, (self.kernels, -1)).transpose(0, 1)  # [B, N, C]
+        rows = (
+            (features @ self.weight).unflatten(1, (self.kernels, -1)).transpose(0, 1)
+        )  # [B, N, C]
         close = (similarity(rows, rows).sum(2).T - 1) / (len(features) - 1)
         self.found = close.detach().mean(1)
         return torch.cat([features, close], 1)
@@ -177,7 +191,9 @@ class VirtualNorm(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         flat, c = maps.reshape(*maps.shape[:2], -1), 1 / (self.reference + 1)
         reference, own = flat[: self.reference], flat[self.reference :]
-        spread_r, mean_r = torch.var_mean(reference, (0, 2), correction=0, keepdim=True)  # [1, C, 1]
+        spread_r, mean_r = torch.var_mean(
+            reference, (0, 2), correction=0, keepdim=True
+        )  # [1, C, 1]
         spread_i, mean_i = torch.var_mean(own, 2, correction=0, keepdim=True)  # [N, C, 1]
         mean = c * mean_i + (1 - c) * mean_r
         spread = c * (spread_i + (mean_i - mean) ** 2) + (1 - c) * (spread_r + (mean_r - mean) ** 2)
@@ -243,7 +259,9 @@ class Painter(nn.Module):
         super().__init__()
         count, described = (shape[1] // 4).bit_length() - 1, latent * (projections + 1)
         widths = [min(256, width * 2**k) for k in reversed(range(count + 1))]
-        self.projections = nn.ModuleList(described_layer(latent * k, latent) for k in range(1, projections + 1))
+        self.projections = nn.ModuleList(
+            described_layer(latent * k, latent) for k in range(1, projections + 1)
+        )
         self.colours = nn.ModuleList(
             nn.Sequential(
                 described_layer(described, 128),
@@ -254,7 +272,9 @@ class Painter(nn.Module):
             for _ in range(shape[0])
         )
         self.first = described_layer(described, widths[0] * 16)
-        self.stages = nn.ModuleList(Stage(*pair, described * bool(k)) for k, pair in enumerate(pairwise(widths)))
+        self.stages = nn.ModuleList(
+            Stage(*pair, described * bool(k)) for k, pair in enumerate(pairwise(widths))
+        )
         self.logits = nn.Conv2d(widths[-1], colors, 3, padding=1)
         self.usage = None
 

@@ -51,7 +51,9 @@ def main(given) -> None:
             ("channels first", torch.contiguous_format),
             ("channels last", torch.channels_last),
         ):
-            seconds = compare(norm, layout, given.rounds or (3 if given.quick else ROUNDS), given.clock)
+            seconds = compare(
+                norm, layout, given.rounds or (3 if given.quick else ROUNDS), given.clock
+            )
             found = ratio(seconds["double backward"], seconds["input_gradients"])
             label = f"{'layer norm' if norm else 'no norm'}, {name}: double backward ÷ slopes"
             tell_ratio(given, "penalty", label, found, given.clock)

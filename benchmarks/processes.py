@@ -55,7 +55,10 @@ def pace(task: str, variant: Variant, steps: int) -> float:
     words = f"{SETTINGS} {TASKS[task][0]} {shared}".split()
     with tempfile.TemporaryDirectory() as folder:
         places = [Path(folder) / str(number) for number in range(variant.runs)]
-        commands = [[sys.executable, "-m", "gancore", "run", *words, "--out", str(place)] for place in places]
+        commands = [
+            [sys.executable, "-m", "gancore", "run", *words, "--out", str(place)]
+            for place in places
+        ]
         started = [subprocess.Popen(each, env=how, stderr=subprocess.DEVNULL) for each in commands]
         codes = [each.wait() for each in started]
         if any(codes):
@@ -81,4 +84,6 @@ def report(task: str, found: dict[str, list[float]], given) -> None:
         print(f"  {task:8} {name:26} {statistics.median(seconds) * 1e3:8.1f} ms a step")
     one, *others = VARIANTS
     for name in others:
-        tell_ratio(given, "processes", f"{task}, {one} ÷ {name}", ratio(found[one], found[name]), "wall")
+        tell_ratio(
+            given, "processes", f"{task}, {one} ÷ {name}", ratio(found[one], found[name]), "wall"
+        )

@@ -25,7 +25,9 @@ def main(given) -> None:
 def row(given, axis, value, text, **figures) -> None:
     """Print one row and append it to the file."""
     print(f"  {axis} {value:<6} {text}", flush=True)
-    append(given.json, {"benchmark": "scaling", "axis": axis, "value": value, **figures, **machine()})
+    append(
+        given.json, {"benchmark": "scaling", "axis": axis, "value": value, **figures, **machine()}
+    )
 
 
 def beside_twin(task, given):
@@ -34,7 +36,9 @@ def beside_twin(task, given):
         run = composed(task, Path(folder))
         steps = {"composed": run.step, "twin": written(task, "twin", start=run).step}
         rounds = given.rounds or ROUNDS
-        return in_turn(steps, rounds, block=task.block, warmup=task.warmup, clock=CLOCKS[given.clock])
+        return in_turn(
+            steps, rounds, block=task.block, warmup=task.warmup, clock=CLOCKS[given.clock]
+        )
 
 
 def batches(given) -> None:
@@ -53,9 +57,7 @@ def batches(given) -> None:
             ratio(seconds["composed"], seconds["twin"]),
         )
         beyond = (median_of(seconds["composed"]).median - median_of(seconds["twin"]).median) * 1e6
-        text = (
-            f"{batch / middle:8.1f} images/s  {middle * 1e3:8.2f} ms a step  composed ÷ twin {cost} ({beyond:.0f} µs)"
-        )
+        text = f"{batch / middle:8.1f} images/s  {middle * 1e3:8.2f} ms a step  composed ÷ twin {cost} ({beyond:.0f} µs)"
         row(given, "batch", batch, text, seconds=middle, composed_by_twin=cost.median)
 
 
@@ -82,7 +84,9 @@ def threads(given) -> None:
         torch.set_num_threads(count)
         with scratch() as folder:
             steps = {"composed": composed(task, Path(folder)).step}
-            seconds = in_turn(steps, given.rounds or ROUNDS, block=4, warmup=4, clock=time.perf_counter)
+            seconds = in_turn(
+                steps, given.rounds or ROUNDS, block=4, warmup=4, clock=time.perf_counter
+            )
         middle = median_of(seconds["composed"]).median
         alone = alone or middle
         row(

@@ -21,7 +21,9 @@ def samples(shape: tuple[int, ...], count: int = COUNT) -> torch.Tensor:
     if len(shape) == 3:
         return torch.rand(count, *shape, generator=rng) * 2 - 1
     angles = torch.randint(8, (count,), generator=rng) * (torch.pi / 4)
-    return torch.stack([angles.cos(), angles.sin()], 1) + 0.01 * torch.randn(count, 2, generator=rng)
+    return torch.stack([angles.cos(), angles.sin()], 1) + 0.01 * torch.randn(
+        count, 2, generator=rng
+    )
 
 
 @define(eq=False)
@@ -62,7 +64,9 @@ class InOrder:
 class Served:
     """Serve random images, or points on a circle, in order."""
 
-    shape: tuple[int, ...] = option((3, 64, 64), ge=1, help="shape of one sample: C, H, W of an image, or 2 of a point")
+    shape: tuple[int, ...] = option(
+        (3, 64, 64), ge=1, help="shape of one sample: C, H, W of an image, or 2 of a point"
+    )
 
     @hookimpl
     def make_data(self, spec: DataSpec):

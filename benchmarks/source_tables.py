@@ -52,7 +52,10 @@ def is_shown(figure):
 
 def read_results(pages):
     """Read what is stored beside the pages, by name."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted((pages / "results").glob("*.json"))}
+    return {
+        path.stem: json.loads(path.read_text())
+        for path in sorted((pages / "results").glob("*.json"))
+    }
 
 
 # ── one sweep ─────────────────────────────────────────────────────────────────────────────────────
@@ -60,7 +63,10 @@ def read_results(pages):
 
 def claims_of(result):
     """Return the claims of a stored sweep and their verdicts."""
-    claims = [Claim(**{key: value for key, value in each.items() if key != "differences"}) for each in result["claims"]]
+    claims = [
+        Claim(**{key: value for key, value in each.items() if key != "differences"})
+        for each in result["claims"]
+    ]
     if "figures" in result:
         found = [paired_differences(claim, result["figures"]) for claim in claims]
     else:
@@ -128,7 +134,9 @@ def figures_of(result):
         return result["measured"]
     figures = result["figures"]
     found = [f"{name} {figures[figure]:.3g}" for figure, name in NAMES.items() if figure in figures]
-    found += [f"estimate {value:.3g}" for figure, value in figures.items() if ESTIMATE.fullmatch(figure)]
+    found += [
+        f"estimate {value:.3g}" for figure, value in figures.items() if ESTIMATE.fullmatch(figure)
+    ]
     return "; ".join(found)
 
 
@@ -163,7 +171,9 @@ def sweeps_block(results):
     lines = ["| sweep | command | verdicts | on (commit) |", "| --- " * 4 + "|"]
     for name, each in results.items():
         if each["kind"] == "sweep":
-            words = "; ".join(f"**{verdict.word}**: {claim.says}" for claim, verdict in claims_of(each))
+            words = "; ".join(
+                f"**{verdict.word}**: {claim.says}" for claim, verdict in claims_of(each)
+            )
             where = f"{each['date']} ({each['commit']})"
             lines.append(f"| `{name}` | `{each['command']}` | {words or 'no claim'} | {where} |")
     return "\n".join(lines) + "\n"

@@ -36,7 +36,9 @@ def gan(*words):
     """Run one `gan` command on one thread and return what it prints on stdout."""
     command = [sys.executable, "-m", "gancore", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 def processor_name():
@@ -67,7 +69,9 @@ def measure_recipe(name, folder):
     gan("run", "--recipe", name, "--small", "--device", "cpu", "--out", folder / "run")
     rows = read_rows(folder / "run")
     findings = json.loads(gan("diagnose", folder / "run", "--json"))["findings"]
-    figures = {key: value for key, value in final_figures(rows).items() if source_tables.is_shown(key)}
+    figures = {
+        key: value for key, value in final_figures(rows).items() if source_tables.is_shown(key)
+    }
     return {
         "kind": "recipe",
         **found,
@@ -85,13 +89,19 @@ def measure_sweep(name, folder):
     content = json.loads((folder / "sweep" / "sweep.json").read_text())
     table = lookup.recipe_chain(name)[-1].sweep
     claims = [dict(each) for each in table.get("claims", [])]
-    wanted = dict.fromkeys(["seconds/step", *table.get("figures", []), *(each["figure"] for each in claims)])
+    wanted = dict.fromkeys(
+        ["seconds/step", *table.get("figures", []), *(each["figure"] for each in claims)]
+    )
     figures = {
-        arm: {seed: rounded({key: row[key] for key in wanted if key in row}) for seed, row in seeds.items()}
+        arm: {
+            seed: rounded({key: row[key] for key in wanted if key in row})
+            for seed, row in seeds.items()
+        }
         for arm, seeds in content["figures"].items()
     }
     steps = {
-        each.layer.options["run"]["steps"].value for each in map(read_recipe, folder.glob("sweep/*/*/recipe.toml"))
+        each.layer.options["run"]["steps"].value
+        for each in map(read_recipe, folder.glob("sweep/*/*/recipe.toml"))
     }
     return {
         "kind": "sweep",
@@ -131,7 +141,9 @@ def write(name, content):
 
 def main():
     """Measure what is named, or write the tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sources", description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.sources", description=__doc__.partition("\n\n")[0]
+    )
     kinds = parser.add_subparsers(dest="what", required=True)
     kinds.add_parser("measure").add_argument("names", nargs="+", metavar="NAME")
     kinds.add_parser("tables")

@@ -97,9 +97,18 @@ def main(given) -> None:
             },
         )
     beyond = median_of(
-        [run - torch for run, torch in zip(seconds["first step of a run"], seconds["import torch"], strict=True)]
+        [
+            run - torch
+            for run, torch in zip(
+                seconds["first step of a run"], seconds["import torch"], strict=True
+            )
+        ]
     )
     shares = zip(seconds["gan sample -n 1"], seconds["import torch"], strict=True)
     share = median_of([sample / torch for sample, torch in shares])
-    print(f"  a sample takes {share.median:.2f} [{share.low:.2f}, {share.high:.2f}] of `import torch`")
-    print(f"  the first step comes {beyond.median:.2f} s [{beyond.low:.2f}, {beyond.high:.2f}] after `import torch`")
+    print(
+        f"  a sample takes {share.median:.2f} [{share.low:.2f}, {share.high:.2f}] of `import torch`"
+    )
+    print(
+        f"  the first step comes {beyond.median:.2f} s [{beyond.low:.2f}, {beyond.high:.2f}] after `import torch`"
+    )

@@ -63,7 +63,9 @@ def bce(task, generator, critic, samples, draws):
         generator_loss.backward()
         mean_again = output.mean().item()
         generator_optimizer.step()
-        history.append((critic_loss.item(), generator_loss.item(), mean_real, mean_fake, mean_again))
+        history.append(
+            (critic_loss.item(), generator_loss.item(), mean_real, mean_fake, mean_again)
+        )
         yield
 
 
@@ -86,7 +88,9 @@ def wgan_gp(task, generator, critic, samples, draws):
             critic_optimizer.step()
 
         generator.zero_grad()
-        generator_loss = -critic(generator(latents(draws, step, "generator", task.critic_updates))).mean()
+        generator_loss = -critic(
+            generator(latents(draws, step, "generator", task.critic_updates))
+        ).mean()
         generator_loss.backward()
         generator_optimizer.step()
         history.append((critic_loss.item(), generator_loss.item()))

@@ -34,7 +34,9 @@ def overhead(task, given):
     slope = difference(seconds[most], seconds[0], most)
     where = described(machine())
     print(f"{task.name}: composed - twin {beyond} µs a step, 1 thread, {given.clock}, {where}")
-    print(f"{task.name}: each idle component, asked {CALLS} times a step, {slope} µs a step, 1 thread, {given.clock}")
+    print(
+        f"{task.name}: each idle component, asked {CALLS} times a step, {slope} µs a step, 1 thread, {given.clock}"
+    )
     rows = {"composed - twin": beyond, "idle component": slope}
     for label, found in rows.items():
         append(

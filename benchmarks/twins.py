@@ -49,7 +49,9 @@ class Player:
         """Backpropagate the sum of the terms to the player's weights, and take a step."""
         torch.autograd.backward(total, inputs=self.weights)
         figures["total"] = total.detach()
-        figures["grad_norm"] = torch.nn.utils.get_total_norm([weight.grad for weight in self.weights])
+        figures["grad_norm"] = torch.nn.utils.get_total_norm(
+            [weight.grad for weight in self.weights]
+        )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -65,7 +67,11 @@ class Loop:
 
     def autocast(self):
         """Return the context of forward passes."""
-        return torch.autocast("cpu", torch.bfloat16) if self.task.precision == "bf16" else nullcontext()
+        return (
+            torch.autocast("cpu", torch.bfloat16)
+            if self.task.precision == "bf16"
+            else nullcontext()
+        )
 
     def reals(self):
         """Return the next batch `[N, …]` in the layout of the networks."""
@@ -78,7 +84,9 @@ class Loop:
 
     def view(self, samples, *update_id):
         """Return what the critic is shown."""
-        return samples + self.task.noise * self.draws.noise(*update_id) if self.task.noise else samples
+        return (
+            samples + self.task.noise * self.draws.noise(*update_id) if self.task.noise else samples
+        )
 
     def pairs(self, figures, name):
         """Note how close samples lie to each other, where the critic compares them."""

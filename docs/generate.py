@@ -37,7 +37,9 @@ def hooks_page() -> str:
     for name in SPECS:
         spec = getattr(hookspecs, name)
         signature = str(inspect.signature(spec)).replace("'", "")
-        parts.append(f"## `{name}`\n\n```python\n{name}{signature}\n```\n\n{inspect.getdoc(spec)}\n")
+        parts.append(
+            f"## `{name}`\n\n```python\n{name}{signature}\n```\n\n{inspect.getdoc(spec)}\n"
+        )
     return "\n".join(parts)
 
 
@@ -68,7 +70,10 @@ def component_section(row: discovery.Row) -> str:
         cite = f" ({rule.cite})" if rule.cite else ""
         lines += [f"{rule.verb.capitalize()} `{rule.tag}`: {rule.reason}{cite}.\n"]
     if options:
-        lines += ["| option | default | type | range | meaning |", "| --- | --- | --- | --- | --- |"]
+        lines += [
+            "| option | default | type | range | meaning |",
+            "| --- | --- | --- | --- | --- |",
+        ]
         for name, option in options.items():
             cells = (
                 f"`--{row.name}.{name}`",
@@ -90,14 +95,18 @@ def commands_page() -> str:
     for name, command in list(shown.items()):
         shown |= {f"{name} {each}": one for each, one in getattr(command, "commands", {}).items()}
     for name, command in [("", gan), *sorted(shown.items())]:
-        context = click.Context(command, info_name=f"gan {name}".strip(), max_content_width=100, terminal_width=100)
+        context = click.Context(
+            command, info_name=f"gan {name}".strip(), max_content_width=100, terminal_width=100
+        )
         title = f"gan {name}".strip()
         parts.append(f"## `{title}`\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 
 
 def recipes_page() -> str:
-    """Write the page of all first-party recipes: what each shows, what its source reported, what --compat changes."""
+    """Write the page of all first-party recipes: what each shows, what its source reported, what
+    --compat changes.
+    """
     parts = [
         f"# Recipes\n\n{NOTICE}`gan run --recipe NAME [--small] [--compat]`, and `gan sweep NAME` for the sweeps.\n"
     ]
@@ -105,7 +114,10 @@ def recipes_page() -> str:
         chain = lookup.recipe_chain(name)
         about = {key: value for each in chain for key, value in each.about.items()}
         parts.append(f"## `{name}`\n\n{chain[-1].summary}.\n")
-        lines = [f"- {key}: {'; '.join(value) if isinstance(value, list) else value}" for key, value in about.items()]
+        lines = [
+            f"- {key}: {'; '.join(value) if isinstance(value, list) else value}"
+            for key, value in about.items()
+        ]
         arms = chain[-1].sweep.get("arms", {})
         lines += [f"- arms: {', '.join(f'`{arm}`' for arm in arms)}"] if arms else []
         lines += [f"- claim: {each['says']}" for each in chain[-1].sweep.get("claims", [])]
@@ -147,7 +159,9 @@ def read_promises() -> dict[str, Any]:
 
 @cache
 def places_of_tests() -> dict[str, str]:
-    """Map the name of every test to its file; a name that no test bears is a KeyError in the page that uses it."""
+    """Map the name of every test to its file; a name that no test bears is a KeyError in the page
+    that uses it.
+    """
     root = REFERENCE.parent.parent
     places = {}
     for path in sorted([*root.glob("tests/**/test_*.py"), *root.glob("plugins/**/test_*.py")]):

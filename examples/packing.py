@@ -24,6 +24,8 @@ class Packing:
     @hookimpl(trylast=True)  # noise and augmentation act on single samples
     def critic_view(self, images, labels):
         if len(images) % self.m:
-            raise CompositionError(f"{len(images)} samples do not fill packs of {self.m}", where="packing.m")
+            raise CompositionError(
+                f"{len(images)} samples do not fill packs of {self.m}", where="packing.m"
+            )
         packs = images.reshape(len(images) // self.m, self.m * images.shape[1], *images.shape[2:])
         return packs, labels[:: self.m]

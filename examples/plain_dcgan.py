@@ -100,6 +100,8 @@ if __name__ == "__main__":
     from torchvision.utils import save_image
 
     files = sorted(Path(sys.argv[1]).rglob("*.png"))
-    pictures = torch.stack([resize(read_image(str(file), ImageReadMode.RGB), [32, 32]) for file in files])
+    pictures = torch.stack(
+        [resize(read_image(str(file), ImageReadMode.RGB), [32, 32]) for file in files]
+    )
     made = train(pictures, 1000)[0].eval()
     save_image(made(torch.randn(64, 64)) / 2 + 0.5, "plain_dcgan.png")

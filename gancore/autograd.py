@@ -40,7 +40,9 @@ def _uncompiled() -> AbstractContextManager[object]:
     """Return the context in which no module is compiled: compiled code cannot be differentiated
     twice.
     """
-    if "torch._dynamo" not in sys.modules:  # nor is anything compiled yet, and its import takes long
+    if (
+        "torch._dynamo" not in sys.modules
+    ):  # nor is anything compiled yet, and its import takes long
         return nullcontext()
     stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
     return stance
@@ -59,9 +61,13 @@ class _Rules(TorchFunctionMode):
         super().__init__()
         self.inputs, self.asking = inputs, False
 
-    def __torch_function__(self, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, called: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         rule = _RULES.get(called)
-        return rule(self, called, *args, **(kwargs or {})) if rule else called(*args, **(kwargs or {}))
+        return (
+            rule(self, called, *args, **(kwargs or {})) if rule else called(*args, **(kwargs or {}))
+        )
 
     def convolve(
         self,
@@ -74,10 +80,17 @@ class _Rules(TorchFunctionMode):
         dilation: Any = 1,
         groups: int = 1,
     ) -> Any:
-        plain = input.dim() == 4 and groups == 1 and _pair(dilation) == (1, 1) and not isinstance(padding, str)
+        plain = (
+            input.dim() == 4
+            and groups == 1
+            and _pair(dilation) == (1, 1)
+            and not isinstance(padding, str)
+        )
         if not plain or self.reach(weight) or self.reach(bias):
             return called(input, weight, bias, stride, padding, dilation, groups)
-        return _Convolution.apply(self, *map(_cast, (input, weight, bias)), _pair(stride), _pair(padding))
+        return _Convolution.apply(
+            self, *map(_cast, (input, weight, bias)), _pair(stride), _pair(padding)
+        )
 
     def rectify(self, called: Any, input: Tensor, *args: Any, **kwargs: Any) -> Any:
         slope = kwargs.get("negative_slope", args[0] if args else 0.01) if called in _LEAKY else 0.0
@@ -93,7 +106,11 @@ class _Rules(TorchFunctionMode):
             if getattr(node, "variable", None) is self.inputs:
                 return True
             seen.add(node)
-            waiting += [before for before, _ in node.next_functions if before is not None and before not in seen]
+            waiting += [
+                before
+                for before, _ in node.next_functions
+                if before is not None and before not in seen
+            ]
         return weight is self.inputs
 
 
@@ -103,7 +120,9 @@ class _Convolution(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rules: _Rules, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any) -> Any:
+    def forward(
+        ctx: Any, rules: _Rules, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any
+    ) -> Any:
         ctx.rules, ctx.stride, ctx.padding, ctx.sizes = (
             rules,
             stride,
@@ -135,7 +154,9 @@ class _Convolution(Function):
             )
             return None, *torch.ops.aten.convolution_backward(*given, ctx.wanted), None, None
         sides = zip(input.shape[2:], weight.shape[2:], ctx.padding, ctx.stride, strict=True)
-        left = [(side + 2 * padding - kernel) % stride for side, kernel, padding, stride in sides]  # rows never read
+        left = [
+            (side + 2 * padding - kernel) % stride for side, kernel, padding, stride in sides
+        ]  # rows never read
         found = torch.conv_transpose2d(gradient, weight, None, ctx.stride, ctx.padding, left)
         return None, found, None, None, None, None
 
@@ -175,7 +196,11 @@ def _cast(tensor: Tensor | None) -> Tensor | None:
 
     It does not reach into an autograd function's backward.
     """
-    if tensor is None or tensor.dtype is torch.float64 or not torch.is_autocast_enabled(tensor.device.type):
+    if (
+        tensor is None
+        or tensor.dtype is torch.float64
+        or not torch.is_autocast_enabled(tensor.device.type)
+    ):
         return tensor
     return tensor.to(torch.get_autocast_dtype(tensor.device.type))
 

@@ -82,7 +82,10 @@ class PeerError(GanError):
 
 def clean(text: object) -> str:
     """Escape control characters and lone surrogates, so that a text cannot control the terminal."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in str(text)
+    )
 
 
 def spelt(name: str) -> str:
@@ -110,7 +113,9 @@ def nearest(word: str, known: Iterable[str]) -> list[str]:
     allowed = 1 + (len(wanted) >= 8) + (len(wanted) >= 12)
     if fewest <= allowed and (found := [name for name in names if slips[name] == fewest]):
         return found[:5]
-    begun = [name for name in names if plain[name].startswith(wanted) or wanted in plain[name].split("-")]
+    begun = [
+        name for name in names if plain[name].startswith(wanted) or wanted in plain[name].split("-")
+    ]
     return begun if len(wanted) >= 3 and len(begun) <= 5 else []
 
 
@@ -138,4 +143,8 @@ def _slips(one: str, other: str) -> float:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean X?` for the nearest of the `known` words, or an empty text."""
     near = nearest(word, known)
-    return f"did you mean {' or '.join(filter(None, (', '.join(near[:-1]), near[-1])))}?" if near else ""
+    return (
+        f"did you mean {' or '.join(filter(None, (', '.join(near[:-1]), near[-1])))}?"
+        if near
+        else ""
+    )

@@ -75,7 +75,9 @@ if TYPE_CHECKING:
 hookspec = pluggy.HookspecMarker("gancore")
 
 API = 1  # raised whenever a hook is added or changed
-OLDEST_API = 1  # components made for this version or a later one work; raised when a change breaks them
+OLDEST_API = (
+    1  # components made for this version or a later one work; raised when a change breaks them
+)
 
 # ── data ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -129,7 +131,9 @@ def draw_latent(n: int, plan: Plan, rng: torch.Generator) -> Tensor | None:
 
 
 @hookspec
-def draw_labels(n: int, real_labels: Tensor | None, plan: Plan, rng: torch.Generator) -> Tensor | None:
+def draw_labels(
+    n: int, real_labels: Tensor | None, plan: Plan, rng: torch.Generator
+) -> Tensor | None:
     """Draw the labels of n fakes, int64 `[n, L]` (first).
 
     By default they are drawn with the frequencies of the data.
@@ -248,7 +252,9 @@ def adapt_schedule(updates: list[Update], step: int) -> list[Update] | None:
 
 
 @hookspec
-def make_optimizer(params: list[tuple[str, nn.Parameter]], role: str) -> torch.optim.Optimizer | None:
+def make_optimizer(
+    params: list[tuple[str, nn.Parameter]], role: str
+) -> torch.optim.Optimizer | None:
     """Build the optimiser of one player from its named parameters (first).
 
     Called on the component that was chosen as the optimiser of that player.
@@ -289,7 +295,9 @@ def after_step(gan: GAN, step: int) -> None:
 
 
 @hookspec
-def critic_fakes(images: Tensor, labels: Tensor, step: int, rng: torch.Generator) -> tuple[Tensor, Tensor] | None:
+def critic_fakes(
+    images: Tensor, labels: Tensor, step: int, rng: torch.Generator
+) -> tuple[Tensor, Tensor] | None:
     """Replace fakes in a critic update, e.g. by earlier ones; return (images, labels) (fold).
 
     `images [N, *shape]` are detached. Do not write into them.

@@ -65,7 +65,9 @@ class _Generator(nn.Module):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         channels = plan.shape[0]
-        self.project = nn.Linear(plan.inputs, 4 * math.prod(plan.shape[1:]) // (4 if plan.images else 1))
+        self.project = nn.Linear(
+            plan.inputs, 4 * math.prod(plan.shape[1:]) // (4 if plan.images else 1)
+        )
         self.shape = (4, *(side // 2 for side in plan.shape[1:])) if plan.images else (4,)
         up = plan.upsample(4, channels) if plan.images else nn.Linear(4, channels)
         self.rest = nn.Sequential(plan.norm(4, "generator"), nn.Tanh(), up)
@@ -78,7 +80,11 @@ class _Generator(nn.Module):
 class _Critic(nn.Module):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
-        first = nn.Conv2d(plan.critic_shape[0], 6, 4, 2, 1) if plan.images else nn.Linear(plan.critic_shape[0], 6)
+        first = (
+            nn.Conv2d(plan.critic_shape[0], 6, 4, 2, 1)
+            if plan.images
+            else nn.Linear(plan.critic_shape[0], 6)
+        )
         self.layers = nn.Sequential(first, plan.norm(6, "critic"), nn.Tanh())
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -150,22 +156,36 @@ class StandInLoss:
 
     @hookimpl
     def critic_terms(self, batch: Batch) -> dict[str, Tensor]:
-        sides = {"fake": batch.fake} if batch.real is None else {"real": batch.real, "fake": batch.fake}
-        return {name: side.mean((side.score - side.targets).square()) for name, side in sides.items()}
+        sides = (
+            {"fake": batch.fake} if batch.real is None else {"real": batch.real, "fake": batch.fake}
+        )
+        return {
+            name: side.mean((side.score - side.targets).square()) for name, side in sides.items()
+        }
 
     @hookimpl
     def generator_terms(self, batch: Batch) -> dict[str, Tensor]:
         return {"fake": batch.fake.mean((batch.fake.score - 1).square())}
 
 
-def some_data(shape: Sequence[int] = (3, 16, 16), classes: Sequence[int] = (3,), count: int = 40) -> StoredData:
+def some_data(
+    shape: Sequence[int] = (3, 16, 16), classes: Sequence[int] = (3,), count: int = 40
+) -> StoredData:
     """Make random bytes, or points for a shape of one number, with labels: the same every time."""
     rng = torch.Generator().manual_seed(1)
     points = torch.randn(count, *shape, generator=rng)
-    samples = points if len(shape) == 1 else torch.randint(0, 256, (count, *shape), generator=rng, dtype=torch.uint8)
+    samples = (
+        points
+        if len(shape) == 1
+        else torch.randint(0, 256, (count, *shape), generator=rng, dtype=torch.uint8)
+    )
     columns = [torch.randint(0, k, (count, 1), generator=rng) for k in classes]
-    sets = tuple(LabelSet(f"set{i}", tuple(f"class{j}" for j in range(k))) for i, k in enumerate(classes))
-    return StoredData(samples, torch.cat([torch.empty(count, 0, dtype=torch.int64), *columns], 1), sets)
+    sets = tuple(
+        LabelSet(f"set{i}", tuple(f"class{j}" for j in range(k))) for i, k in enumerate(classes)
+    )
+    return StoredData(
+        samples, torch.cat([torch.empty(count, 0, dtype=torch.int64), *columns], 1), sets
+    )
 
 
 def train(
@@ -229,7 +249,9 @@ def scores_batch(real: Tensor, fake: Tensor, *components: Any, role: str = "crit
     return batch
 
 
-def critic_batch(critic: Callable[[Tensor], Tensor], reals: Tensor, fakes: Tensor, *components: Any) -> Batch:
+def critic_batch(
+    critic: Callable[[Tensor], Tensor], reals: Tensor, fakes: Tensor, *components: Any
+) -> Batch:
     """Make a batch of reals and fakes `[N, *shape]` scored by a function `[N, *shape] → [N]`."""
     training = train(*components, data=StoredData(reals), batch=len(reals))
 
@@ -256,7 +278,9 @@ def terms(each: Any, hook: str, batch: Batch) -> dict[str, Tensor]:
 # ── the checks ───────────────────────────────────────────────────────────────────────────────────
 
 
-def check_component(cls: type, *, data: Data | None = None, beside: Sequence[Any] = (), **options: Any) -> None:
+def check_component(
+    cls: type, *, data: Data | None = None, beside: Sequence[Any] = (), **options: Any
+) -> None:
     """Check that a component keeps every rule; an AssertionError names the rule that it breaks.
 
     - Its help is complete; its options are validated and survive TOML.
@@ -275,14 +299,24 @@ def check_component(cls: type, *, data: Data | None = None, beside: Sequence[Any
     trained = _check_training(lambda: [cls(**options), *beside], data=data)
     check_records(trained)
     changed = [name for name, value in shared_data(cls).items() if before.get(name) != value]
-    assert not changed, f"{', '.join(changed)} changes while training, though all runs of a process share it"
+    assert not changed, (
+        f"{', '.join(changed)} changes while training, though all runs of a process share it"
+    )
 
 
 def shared_data(cls: type) -> dict[str, str]:
     """Return the representations of the data on a class and its module, by name."""
     module = sys.modules[cls.__module__]
-    places = {f"{cls.__name__}.{name}": value for name, value in vars(cls).items() if not name.startswith("__")}
-    places |= {f"{module.__name__}.{name}": value for name, value in vars(module).items() if not name.startswith("__")}
+    places = {
+        f"{cls.__name__}.{name}": value
+        for name, value in vars(cls).items()
+        if not name.startswith("__")
+    }
+    places |= {
+        f"{module.__name__}.{name}": value
+        for name, value in vars(module).items()
+        if not name.startswith("__")
+    }
     kinds = (bool, int, float, str, list, dict, set, bytearray, Tensor)
     return {name: repr(value) for name, value in places.items() if isinstance(value, kinds)}
 
@@ -291,7 +325,9 @@ def check_help(cls: type) -> None:
     """Check that a docstring, a source and the help of every option are there."""
     assert info_of(cls).source.strip(), f"{cls.__name__} cites no source"
     first = (cls.__doc__ or "").partition("\n")[0]
-    assert 0 < len(first) < 120, f"{cls.__name__}: the first line of its docstring must hold 1 to 119 characters"
+    assert 0 < len(first) < 120, (
+        f"{cls.__name__}: the first line of its docstring must hold 1 to 119 characters"
+    )
     for name, each in options_of(cls).items():
         assert each.help.strip(), f"{cls.__name__}.{name} has no help"
 
@@ -305,10 +341,18 @@ def check_options(cls: type, options: Mapping[str, Any]) -> None:
                 cls(**{**options, each.name: value})
             except ValueError:
                 continue
-            raise AssertionError(f"{cls.__name__}.{each.name} takes {value!r}, though it must be {each.range}")
+            raise AssertionError(
+                f"{cls.__name__}.{each.name} takes {value!r}, though it must be {each.range}"
+            )
     written = option_values(Component("it", "test", made))
-    again = cls(**read_options("it", options_of(cls), {name: Given(value, "TOML") for name, value in written.items()}))
-    assert option_values(Component("it", "test", again)) == written, f"{cls.__name__} does not survive TOML"
+    again = cls(
+        **read_options(
+            "it", options_of(cls), {name: Given(value, "TOML") for name, value in written.items()}
+        )
+    )
+    assert option_values(Component("it", "test", again)) == written, (
+        f"{cls.__name__} does not survive TOML"
+    )
 
 
 def _out_of_range(each: Option) -> list[Any]:
@@ -317,7 +361,9 @@ def _out_of_range(each: Option) -> list[Any]:
     return [*values, "no such choice"] if each.choices else values
 
 
-def check_exact_resume(make: Callable[[], Sequence[Any]], *, data: Data | None = None, steps: int = 3) -> None:
+def check_exact_resume(
+    make: Callable[[], Sequence[Any]], *, data: Data | None = None, steps: int = 3
+) -> None:
     """Check that a resumed training equals one that was never interrupted, bit for bit.
 
     2·steps in one go are compared with steps, saved and loaded into new objects, and steps again;
@@ -326,7 +372,9 @@ def check_exact_resume(make: Callable[[], Sequence[Any]], *, data: Data | None =
     _check_training(make, data=data, steps=steps)
 
 
-def _check_training(make: Callable[[], Sequence[Any]], *, data: Data | None = None, steps: int = 3) -> Training:
+def _check_training(
+    make: Callable[[], Sequence[Any]], *, data: Data | None = None, steps: int = 3
+) -> Training:
     """Run `check_exact_resume` and return the training that was never interrupted."""
     try:
         whole = train(*make(), data=data, hooks=WatchedHooks)
@@ -356,7 +404,10 @@ def _check_training(make: Callable[[], Sequence[Any]], *, data: Data | None = No
     for each in whole.context.hooks.chosen:
         now = cached_values(each.component)
         changed = [name for name, value in now.items() if before[each.name][name] != value]
-        told += [f"{each.name} changes {name} while training, which is cached() and so not saved" for name in changed]
+        told += [
+            f"{each.name} changes {name} while training, which is cached() and so not saved"
+            for name in changed
+        ]
     assert_equal(capture(whole), capture(second), "; ".join(told))
     return whole
 
@@ -397,7 +448,9 @@ def check_records(training: Training) -> None:
     after = capture(training)
     for part in ("generator", "critic"):
         for name, tensor in before.files.get(part, {}).items():
-            assert torch.equal(tensor, after.files[part][name]), f"measuring or drawing changes {part}: {name}"
+            assert torch.equal(tensor, after.files[part][name]), (
+                f"measuring or drawing changes {part}: {name}"
+            )
 
 
 def _check_data_hooks(hooks: Hooks, place: Path) -> None:
@@ -408,7 +461,9 @@ def _check_data_hooks(hooks: Hooks, place: Path) -> None:
         try:
             json.dumps(facts, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise AssertionError(f"{name}.describe_data gave what JSON cannot hold: {error}") from error
+            raise AssertionError(
+                f"{name}.describe_data gave what JSON cannot hold: {error}"
+            ) from error
 
 
 def _check_samples(context: TrainingContext) -> None:
@@ -416,7 +471,9 @@ def _check_samples(context: TrainingContext) -> None:
         return
     images, labels = draw_samples(context, 4, "check")
     again, _ = draw_samples(context, 4, "check")
-    assert len(images) == len(labels) <= 4, f"4 samples became {len(images)} with {len(labels)} rows of labels"
+    assert len(images) == len(labels) <= 4, (
+        f"4 samples became {len(images)} with {len(labels)} rows of labels"
+    )
     assert images.shape[1:] == context.plan.shape, (
         f"samples are {list(images.shape[1:])}, not {list(context.plan.shape)}"
     )
@@ -431,8 +488,12 @@ def _measured(context: TrainingContext, progress: Progress) -> dict[str, float]:
         rng=lambda name: context.streams.generator(f"component/{name}", progress.step, "measure"),
     ):
         for key, value in figures.items():
-            scalar = isinstance(value, int | float) or (isinstance(value, Tensor) and value.dim() == 0)
-            assert scalar, f"{name}.measure: {key} is {describe_value(value)}, but a number is wanted"
+            scalar = isinstance(value, int | float) or (
+                isinstance(value, Tensor) and value.dim() == 0
+            )
+            assert scalar, (
+                f"{name}.measure: {key} is {describe_value(value)}, but a number is wanted"
+            )
             assert math.isfinite(float(value)), f"{name}.measure: {key} is {float(value)}"
             found[f"{name}/{key}"] = float(value)
     return found
@@ -455,7 +516,10 @@ def copy_state(source: Any, target: Any) -> None:
 
 def through_files(snapshot: Snapshot) -> Snapshot:
     """Pass a snapshot through safetensors and JSON, as a checkpoint would."""
-    files = {name: load(save({k: v.contiguous() for k, v in part.items()})) for name, part in snapshot.files.items()}
+    files = {
+        name: load(save({k: v.contiguous() for k, v in part.items()}))
+        for name, part in snapshot.files.items()
+    }
     return Snapshot(files, json.loads(json.dumps(snapshot.state, allow_nan=False)))
 
 
@@ -495,7 +559,9 @@ class _Watched(Guarded):
         answer = super().watched(hook, given)
         faults = {"changes torch's grad mode": torch.is_grad_enabled() != grad}
         if hook in QUIET:
-            faults["draws from torch's global generator"] = not torch.equal(torch.get_rng_state(), numbers)
+            faults["draws from torch's global generator"] = not torch.equal(
+                torch.get_rng_state(), numbers
+            )
             repeats = has_state(self.chosen.component) or _same(answer, self.ask(given))
             faults["does not repeat itself for the same numbers"] = not repeats
         if hook == "critic_view" and answer is not None:

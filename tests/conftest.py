@@ -21,7 +21,9 @@ def real_data():
     def find(name: str) -> Path:
         path = REAL_DATA / name
         if not path.is_dir():
-            pytest.skip(f"the real images {name} are not beside the checkout (../shared/data/{name})")
+            pytest.skip(
+                f"the real images {name} are not beside the checkout (../shared/data/{name})"
+            )
         return path
 
     return find
@@ -48,7 +50,9 @@ def gan(tmp_path):
 
     def run(*words: object, check: int = 0):
         command = [sys.executable, "-m", "gancore", *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False
+        )
         return finished(done, check)
 
     return run
@@ -56,18 +60,25 @@ def gan(tmp_path):
 
 @pytest.fixture
 def gan_here(tmp_path, monkeypatch, capsys):
-    """Return a runner of `gan …` in this process, where torch is already imported; otherwise as `gan`."""
+    """Return a runner of `gan …` in this process, where torch is already imported; otherwise as
+    `gan`.
+    """
 
     def run(*words: object, check: int = 0):
         monkeypatch.chdir(tmp_path)
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        handlers = {
+            number: signal.getsignal(number)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main(list(map(str, words)))
         for number, handler in handlers.items():
             signal.signal(number, handler)
         out = capsys.readouterr()
-        return finished(SimpleNamespace(returncode=ended.value.code, stdout=out.out, stderr=out.err), check)
+        return finished(
+            SimpleNamespace(returncode=ended.value.code, stdout=out.out, stderr=out.err), check
+        )
 
     return run
 

@@ -1,4 +1,6 @@
-"""The cheap route to gradients of scores by their input gives what double backward gives, and does less for it."""
+"""The cheap route to gradients of scores by their input gives what double backward gives, and does
+less for it.
+"""
 
 from collections import Counter
 from functools import partial
@@ -18,7 +20,9 @@ from gancore.train.data import open_data
 from gancore.train.loop import Training
 
 torch.set_num_threads(1)
-CLOSE = 1e-13  # of the largest number of a tensor, in float64; each is a sum of some thousand products
+CLOSE = (
+    1e-13  # of the largest number of a tensor, in float64; each is a sum of some thousand products
+)
 
 
 def plain(function, inputs):
@@ -33,13 +37,18 @@ def penalty(gradients):
 
 
 def weight_gradients(how, critic, inputs):
-    """The gradient by the inputs, then those by the weights of a function of it; 0 where torch gives None."""
+    """The gradient by the inputs, then those by the weights of a function of it; 0 where torch
+    gives None.
+    """
     weights = [weight for weight in critic.parameters() if weight.requires_grad]
     gradient = how(critic, inputs)
     found = torch.autograd.grad(penalty(gradient), weights, allow_unused=True)
     return [
         gradient.detach(),
-        *(torch.zeros_like(w) if each is None else each for w, each in zip(weights, found, strict=True)),
+        *(
+            torch.zeros_like(w) if each is None else each
+            for w, each in zip(weights, found, strict=True)
+        ),
     ]
 
 
@@ -54,7 +63,10 @@ class Residual(nn.Module):
 
     def __init__(self, channels):
         super().__init__()
-        self.first, self.second = nn.Conv2d(channels, channels, 3, 1, 1), nn.Conv2d(channels, channels, 1)
+        self.first, self.second = (
+            nn.Conv2d(channels, channels, 3, 1, 1),
+            nn.Conv2d(channels, channels, 1),
+        )
         self.active = nn.ReLU(inplace=True)
 
     def forward(self, maps):
@@ -72,7 +84,11 @@ class Made(nn.Module):
 
     def forward(self, images):
         weight = self.make(images.mean((0, 2, 3))).reshape(4, 3, 3, 3)
-        return self.conv(functional.leaky_relu(torch.conv2d(images, weight, images.mean((0, 2, 3)).repeat(2)[:4])))
+        return self.conv(
+            functional.leaky_relu(
+                torch.conv2d(images, weight, images.mean((0, 2, 3)).repeat(2)[:4])
+            )
+        )
 
 
 class Correlated(nn.Module):
@@ -94,7 +110,9 @@ class EveryWay(nn.Module):
         self.conv = nn.Conv2d(3, 8, 3, stride=[2], padding=(1,))
 
     def forward(self, images):
-        maps = torch.conv2d(input=images, weight=self.conv.weight, stride=2, padding=1, bias=self.conv.bias)
+        maps = torch.conv2d(
+            input=images, weight=self.conv.weight, stride=2, padding=1, bias=self.conv.bias
+        )
         parts = [
             torch.relu(maps), maps.relu(), (maps * 1).relu_(), torch.relu_(maps * 2), functional.relu(maps),
             functional.leaky_relu(maps, 0.3), functional.leaky_relu(maps, negative_slope=0.1),
@@ -102,7 +120,9 @@ class EveryWay(nn.Module):
             functional.leaky_relu(maps * 2, 0.4, True), functional.leaky_relu(maps * 2, inplace=True),
             functional.conv2d(maps[0], self.conv.weight[:, :1].repeat(1, 8, 1, 1))[None].mean() * maps,
         ]  # fmt: skip
-        return torch.stack([k * part.square().mean((1, 2, 3)) for k, part in enumerate(parts, 1)]).sum(0)
+        return torch.stack(
+            [k * part.square().mean((1, 2, 3)) for k, part in enumerate(parts, 1)]
+        ).sum(0)
 
 
 def chain(width=4):
@@ -168,17 +188,26 @@ def test_slopes_can_be_differentiated_a_third_time(name):
     weights = list(critic.parameters())
 
     def third(how):
-        asked = torch.autograd.grad(penalty(how(critic, images)), weights, create_graph=True, allow_unused=True)
-        total = sum(each.square().sum() for each in asked if each is not None and each.requires_grad)
+        asked = torch.autograd.grad(
+            penalty(how(critic, images)), weights, create_graph=True, allow_unused=True
+        )
+        total = sum(
+            each.square().sum() for each in asked if each is not None and each.requires_grad
+        )
         found = torch.autograd.grad(total, weights, allow_unused=True)
-        return [torch.zeros_like(w) if each is None else each for w, each in zip(weights, found, strict=True)]
+        return [
+            torch.zeros_like(w) if each is None else each
+            for w, each in zip(weights, found, strict=True)
+        ]
 
     assert_alike(third(input_gradients), third(plain))
 
 
 def test_slopes_of_a_perceptron_on_points_equal_double_backward():
     torch.manual_seed(0)
-    critic = nn.Sequential(nn.Linear(2, 8), nn.LeakyReLU(0.2), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1)).double()
+    critic = nn.Sequential(
+        nn.Linear(2, 8), nn.LeakyReLU(0.2), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1)
+    ).double()
     points = torch.randn(16, 2, dtype=torch.double)
     assert_alike(*(weight_gradients(how, critic, points) for how in (input_gradients, plain)))
 
@@ -188,9 +217,13 @@ def test_slopes_of_a_perceptron_on_points_equal_double_backward():
     kernel=st.tuples(*[st.integers(1, 5)] * 2), stride=st.tuples(*[st.integers(1, 4)] * 2),
     padding=st.tuples(*[st.integers(0, 3)] * 2), more=st.tuples(*[st.integers(0, 7)] * 2), bias=st.booleans(),
 )  # fmt: skip
-def test_a_convolution_of_any_kernel_stride_padding_and_side_has_its_slopes(kernel, stride, padding, more, bias):
+def test_a_convolution_of_any_kernel_stride_padding_and_side_has_its_slopes(
+    kernel, stride, padding, more, bias
+):
     layer = nn.Conv2d(2, 3, kernel, stride, padding, bias=bias).double()
-    images = torch.randn(2, 2, *(k + each for k, each in zip(kernel, more, strict=True)), dtype=torch.double)
+    images = torch.randn(
+        2, 2, *(k + each for k, each in zip(kernel, more, strict=True)), dtype=torch.double
+    )
     assert_alike(
         *(
             weight_gradients(how, nn.Sequential(layer, nn.LeakyReLU(), nn.Tanh()), images)
@@ -220,13 +253,15 @@ def test_three_steps_of_training_end_at_the_weights_of_double_backward(monkeypat
             training.train_step()
         assert not torch.equal(start, training.context.gan.critic.network.score.weight)
         return [
-            tensor for player in ("generator", "critic") for tensor in training.context.gan.player(player).parameters
+            tensor
+            for player in ("generator", "critic")
+            for tensor in training.context.gan.player(player).parameters
         ]
 
     assert_alike(weights(input_gradients), weights(plain), bound=1e-12)
 
 
-# ── what is computed ──────────────────────────────────────────────────────────────────────────────────────────
+# ── what is computed ──────────────────────────────────────────────────────────────────────────────
 
 
 class Counted(TorchDispatchMode):
@@ -253,24 +288,36 @@ def convolutions(how, critic, images):
 
 def test_a_penalty_on_four_convolutions_runs_fifteen_where_double_backward_runs_twentyone():
     critic, images = prepared("chain")
-    # forward 4, their slopes 4, and of the slopes 3 gradients by what came from above and 4 by weights
+    # forward 4, their slopes 4, and of the slopes 3 gradients by what came from above and 4 by
+    # weights
     assert convolutions(input_gradients, critic, images) == {
         "plain": 4, "transposed": 4, "backward": 4, "by input": 3, "by weight": 4,
     }  # fmt: skip
     # four in the slopes; then zeros go down through the lower three
-    assert convolutions(plain, critic, images) == {"plain": 12, "backward": 4 + 3, "by input": 6, "by weight": 3}
+    assert convolutions(plain, critic, images) == {
+        "plain": 12,
+        "backward": 4 + 3,
+        "by input": 6,
+        "by weight": 3,
+    }
 
 
 def test_convolutions_below_a_norm_or_a_curve_are_walked_through_once_more_but_not_into_the_images():
     critic, images = prepared("group norm and tanh")
-    # the third convolution lies above the tanh; the first one's gradient by the images is wanted by nobody
+    # the third convolution lies above the tanh; the first one's gradient by the images is wanted by
+    # nobody
     assert convolutions(input_gradients, critic, images) == {
         "plain": 3, "transposed": 3, "backward": 3 + 2, "by input": 3 + 1, "by weight": 3 + 2,
     }  # fmt: skip
-    assert convolutions(plain, critic, images) == {"plain": 9, "backward": 6, "by input": 5, "by weight": 3}
+    assert convolutions(plain, critic, images) == {
+        "plain": 9,
+        "backward": 6,
+        "by input": 5,
+        "by weight": 3,
+    }
 
 
-# ── precision, compilation, manners ───────────────────────────────────────────────────────────────────────────
+# ── precision, compilation, manners ───────────────────────────────────────────────────────────────
 
 
 @every_row("name", CRITICS)
@@ -283,7 +330,9 @@ def test_slopes_under_autocast_are_finite_and_as_near_to_float32_as_double_backw
         gradient, other = input_gradients(critic, images), plain(critic, images)
         term = penalty(gradient)
     found = torch.autograd.grad(term, weights, allow_unused=True)
-    assert all(each is None or (each.isfinite().all() and each.dtype == torch.float32) for each in found)
+    assert all(
+        each is None or (each.isfinite().all() and each.dtype == torch.float32) for each in found
+    )
     assert gradient.dtype is torch.float32
     assert (gradient - whole).norm() <= 1.5 * (other - whole).norm() + 1e-3 * whole.norm()
 
@@ -308,7 +357,9 @@ def test_slopes_of_a_compiled_critic_are_those_of_the_critic():
     critic.compile(backend="aot_eager")
     critic(images).sum().backward()  # compiled by now
     assert_alike(weight_gradients(input_gradients, critic, images), wanted)
-    with pytest.raises(RuntimeError, match="double backward"):  # of compiled code, so the fact above is one
+    with pytest.raises(
+        RuntimeError, match="double backward"
+    ):  # of compiled code, so the fact above is one
         weight_gradients(plain, critic, images)
 
 

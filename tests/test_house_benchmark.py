@@ -20,7 +20,9 @@ def test_code_comments_and_comprehensions_are_counted_apart():
 
 
 def test_names_of_functions_classes_and_assignments_are_counted():
-    names = defined_names(ast.parse("a, b = 1, 2\nc: int = 3\ndef d(): e = 4\nclass F: g = 5\nimport h"))
+    names = defined_names(
+        ast.parse("a, b = 1, 2\nc: int = 3\ndef d(): e = 4\nclass F: g = 5\nimport h")
+    )
     assert list(names) == ["a", "b", "c", "d", "F"]
 
 
@@ -31,4 +33,8 @@ def test_type_imports_and_imports_in_functions_are_told_apart():
     modules = ["p", "p.a", "p.b", "p.c"]
     assert list(imported_modules(tree, modules, typing=False, deferred=False)) == ["p.a"]
     assert list(imported_modules(tree, modules, typing=True, deferred=False)) == ["p.a", "p.b"]
-    assert list(imported_modules(tree, modules, typing=True, deferred=True)) == ["p.a", "p.b", "p.c"]
+    assert list(imported_modules(tree, modules, typing=True, deferred=True)) == [
+        "p.a",
+        "p.b",
+        "p.c",
+    ]

@@ -1,4 +1,6 @@
-"""What is shown while data are decoded: at once for many items, with rate and time left, and nothing for few."""
+"""What is shown while data are decoded: at once for many items, with rate and time left, and
+nothing for few.
+"""
 
 import subprocess
 import sys
@@ -12,14 +14,20 @@ from gancore import progressbar
 def lines_of(total, seconds_each):
     """The plain lines for so many items, each of which takes so many seconds."""
     lines, ticks = [], count(0, seconds_each)
-    shown = progressbar._with_lines(range(total), total, "decoding images", 1, lines.append, lambda: next(ticks))
+    shown = progressbar._with_lines(
+        range(total), total, "decoding images", 1, lines.append, lambda: next(ticks)
+    )
     assert list(shown) == [*range(total)]
     return lines
 
 
 def test_the_first_of_many_items_is_announced_before_it_is_done():
     lines, items = [], iter(range(24_000))
-    first = next(iter(progressbar._with_lines(items, 24_000, "decoding images", 1, lines.append, lambda: 0.0)))
+    first = next(
+        iter(
+            progressbar._with_lines(items, 24_000, "decoding images", 1, lines.append, lambda: 0.0)
+        )
+    )
     assert first == 0
     assert lines == ["decoding images: 24,000"]
 
@@ -46,11 +54,15 @@ def test_few_items_that_are_done_at_once_print_nothing():
 def test_of_several_processes_only_the_first_prints(rank, expected):
     code = "from gancore import progress_bar; list(progress_bar(range(600), 600, 'working'))"
     env = {"MASTER_ADDR": "localhost", "RANK": rank}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True
+    )
     assert done.stderr == expected
 
 
 def test_items_that_stand_for_several_are_counted_as_such():
     lines, ticks = [], count(0, 4)
-    list(progressbar._with_lines(range(3), 2500, "drawing", 1000, lines.append, lambda: next(ticks)))
+    list(
+        progressbar._with_lines(range(3), 2500, "drawing", 1000, lines.append, lambda: next(ticks))
+    )
     assert lines == ["drawing: 1,000 of 2,500, 250 a second, 6 s left"]

@@ -58,7 +58,9 @@ class _Gan(click.Group):
         """Raise UsageError with a suggestion for an unknown command."""
         known = self.list_commands(context)
         if spelt(words[0]) not in known and not words[0].startswith("-"):
-            raise UsageError(f"`gan` has no command {words[0]!r}", fix=meant_command(words[0], known))
+            raise UsageError(
+                f"`gan` has no command {words[0]!r}", fix=meant_command(words[0], known)
+            )
         return super().resolve_command(context, words)
 
 
@@ -88,7 +90,9 @@ class _Published(click.Command):
     cls=_Gan,
     context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": hyphened},
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks, and check every call of every plugin (slow).")
+@click.option(
+    "--debug", is_flag=True, help="Show tracebacks, and check every call of every plugin (slow)."
+)
 @click.version_option(package_name="gancore", prog_name="gan")
 def gan(debug: bool) -> None:
     """Compose a GAN from plugins, train it, sample from it."""

@@ -136,7 +136,9 @@ def verdict_on(folder: Path) -> dict[str, Any]:
     return {"name": folder.name, "faults": faults, "notes": notes_of(folder)}
 
 
-def compared(run: Path, sound: list[Path], files: Callable[[str], bool]) -> tuple[dict[str, str], str]:
+def compared(
+    run: Path, sound: list[Path], files: Callable[[str], bool]
+) -> tuple[dict[str, str], str]:
     """Compare sound checkpoints with the networks that the run's recipe describes.
 
     Returns what does not fit, by checkpoint, and a remark if they could not be compared: that needs

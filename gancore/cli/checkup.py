@@ -75,7 +75,9 @@ def _run_child(objects: Sequence[str]) -> tuple[dict[str, str], str]:
     """Import objects in a child; return its verdicts, and how it ended if it ended too early."""
     command = [sys.executable, "-P", "-m", "gancore.cli.checkup", str(LIMIT), *objects]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", env=environment, check=False
+    )
     verdicts = dict(json.loads(line) for line in done.stdout.splitlines())
     if verdicts.pop(COMPLETE, None):
         return verdicts, ""

@@ -67,7 +67,9 @@ def fix_unknown(option: str, fix: str) -> str:
         return f"{option} is a setting of the run: --{option} VALUE, or [run] in a recipe"
     found = owners_of_options()
     similar = nearest(option, found)
-    lists = fix.startswith(("one of ", "it has ")) or fix.endswith("--help")  # nothing better is known
+    lists = fix.startswith(("one of ", "it has ")) or fix.endswith(
+        "--help"
+    )  # nothing better is known
     if len(similar) != 1 or (similar[0] != option and not lists):
         return fix
     name = similar[0]
@@ -102,7 +104,9 @@ def declared_options(row: discovery.Row) -> list[str]:
     while attribute in classes:
         node = classes.pop(attribute)
         names += [_option_name(field) for field in node.body]
-        attribute = ast.unparse(node.bases[0]) if node.bases else ""  # a preset has those of its base
+        attribute = (
+            ast.unparse(node.bases[0]) if node.bases else ""
+        )  # a preset has those of its base
     return [name for name in names if name]
 
 
@@ -161,12 +165,20 @@ def refuse_downloads(recipe: Mapping[str, Any], words: Layer) -> None:
     """Raise UsageError where a recipe, not the command line, lets a component use the network."""
     allowed = {table for table, options in words.options.items() if "download" in options}
     for table, options in recipe.items():
-        if isinstance(options, dict) and options.get("download") is True and not allowed & {table, "data"}:
+        if (
+            isinstance(options, dict)
+            and options.get("download") is True
+            and not allowed & {table, "data"}
+        ):
             what = f"the recipe has {table} fetch its files from the network"
-            raise UsageError(what, where=f"{table}.download", fix=f"--{table}.download true, if that is wanted")
+            raise UsageError(
+                what, where=f"{table}.download", fix=f"--{table}.download true, if that is wanted"
+            )
 
 
-def split_words(words: Sequence[str], flags: Sequence[str], command: str = "gan run") -> Iterator[tuple[str, str, str]]:
+def split_words(
+    words: Sequence[str], flags: Sequence[str], command: str = "gan run"
+) -> Iterator[tuple[str, str, str]]:
     """Yield (component, option, value) for `--component.option value`, `--component.option=value`.
 
     An option without a value counts as `true`. Raises UsageError for anything else.
@@ -204,7 +216,9 @@ def path_as_data(layer: Layer) -> Layer:
     path = Path(os.path.expanduser(given.value)).resolve()
     if not os.path.exists(path):
         names = [row.name for row in discovery.installed() if row.kind == "data"]
-        beside = [entry.name for entry in path.parent.iterdir()] if os.path.isdir(path.parent) else []
+        beside = (
+            [entry.name for entry in path.parent.iterdir()] if os.path.isdir(path.parent) else []
+        )
         near = did_you_mean(path.name, beside) or did_you_mean(given.value, names)
         fix = near or f"one of {', '.join(names)}, or a path"
         raise UsageError(f"there is no file or folder {given.value}", where=given.where, fix=fix)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from gancore.recipe.toml import Layer
 
 
-def split_argument(argument: str | None, extra: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+def split_argument(
+    argument: str | None, extra: tuple[str, ...]
+) -> tuple[str | None, tuple[str, ...]]:
     """Return (argument, extra) of a command whose argument may be omitted.
 
     click takes the first `--component.option` for the argument if there is none.
@@ -40,7 +42,9 @@ def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()
     return composition
 
 
-def compose_run_or_recipe(words: Layer, run_or_recipe: str | None, variants: Sequence[str]) -> Composition:
+def compose_run_or_recipe(
+    words: Layer, run_or_recipe: str | None, variants: Sequence[str]
+) -> Composition:
     """Resolve the command line over the folder of a run, or over a recipe.
 
     Component files of a run are executed only if the command line names them, as for

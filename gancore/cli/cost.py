@@ -16,7 +16,8 @@ SLOW_STEP = 1.0  # seconds of the first step from which the cost is announced
 
 
 def announce_cost(run: Run, clock: Callable[[], float] = time.monotonic) -> Callable[[], None]:
-    """Return the function to call after every step, which describes the cost after a slow first one.
+    """Return the function to call after every step, which describes the cost after a slow first
+    one.
 
     `clock` returns seconds; the first step begins now.
     """
@@ -42,6 +43,4 @@ def cost_message(seconds: float, done: float, left: float) -> str:
     if done <= 0 or left <= 0:
         return first
     rest = duration(seconds * left / done)
-    return (
-        f"{first}, so the rest of the run takes about {rest}; a smaller --size, --batch or network makes steps shorter"
-    )
+    return f"{first}, so the rest of the run takes about {rest}; a smaller --size, --batch or network makes steps shorter"

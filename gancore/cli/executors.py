@@ -56,7 +56,9 @@ def open_processes(jobs: int) -> Iterator[Executor]:
     from gancore.tools.sweep.worker import start_worker
 
     share_cores(jobs)
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=start_worker, initargs=(os.getpid(),))
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=start_worker, initargs=(os.getpid(),)
+    )
     with pool:
         try:
             yield pool
@@ -68,7 +70,9 @@ def open_processes(jobs: int) -> Iterator[Executor]:
 
 
 @contextmanager
-def _open_published(row: discovery.Row, open_executor: Any, address: str, jobs: int) -> Iterator[Executor]:
+def _open_published(
+    row: discovery.Row, open_executor: Any, address: str, jobs: int
+) -> Iterator[Executor]:
     with open_executor(address, jobs) as pool:
         if not isinstance(pool, Executor):
             what = f"{row.name} yields {pool!r} instead of a concurrent.futures.Executor"

@@ -22,7 +22,9 @@ VARIANT_HELP = {
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FOLDER = click.Path(path_type=Path)
-json_flag = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+json_flag = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."
+)
 recipe_flag = click.option(
     "--recipe",
     metavar="NAME|FILE",
@@ -31,7 +33,9 @@ recipe_flag = click.option(
     help="Start from a recipe; other flags override it.",
 )
 # `--component.option value` words, which click cannot know; `layer_of_words` reads them
-component_options = click.argument("extra", metavar="[--COMPONENT.OPTION VALUE]...", nargs=-1, type=click.UNPROCESSED)
+component_options = click.argument(
+    "extra", metavar="[--COMPONENT.OPTION VALUE]...", nargs=-1, type=click.UNPROCESSED
+)
 
 
 class SettingFlag(click.Option):
@@ -70,7 +74,9 @@ def composition_flags(leave_out: Sequence[str] = ()) -> Callable[[Command], Comm
 
 def _slot_flag(slot: Slot) -> Callable[[Command], Command]:
     callback = None if slot.several else once
-    return click.option(f"--{slot.name}", metavar="NAME", multiple=True, callback=callback, help=slot.help)
+    return click.option(
+        f"--{slot.name}", metavar="NAME", multiple=True, callback=callback, help=slot.help
+    )
 
 
 def _setting_flag(name: str, option: Option) -> Callable[[Command], Command]:

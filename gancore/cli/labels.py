@@ -24,7 +24,9 @@ def chosen_classes(text: str, label_sets: Sequence[LabelSet]) -> dict[int, list[
     set or class.
     """
     if not label_sets:
-        raise UsageError("the run has no labels", where=f"--labels {text}", fix="leave --labels out")
+        raise UsageError(
+            "the run has no labels", where=f"--labels {text}", fix="leave --labels out"
+        )
     names = [each.name for each in label_sets]
     wanted: dict[int, list[int]] = {}
     for name, classes in _by_set(text, names):
@@ -32,9 +34,13 @@ def chosen_classes(text: str, label_sets: Sequence[LabelSet]) -> dict[int, list[
         number = _set_that_has(classes, label_sets, numbers)
         if number in wanted:
             what = f"classes of {names[number]} are given twice"
-            raise UsageError(what, where=f"--labels {text}", fix=f"--labels '{names[number]}=ONE,OTHER'")
+            raise UsageError(
+                what, where=f"--labels {text}", fix=f"--labels '{names[number]}=ONE,OTHER'"
+            )
         labels = label_sets[number]
-        wanted[number] = [_class_number(word, labels, names, text) for word in _words(classes, labels)]
+        wanted[number] = [
+            _class_number(word, labels, names, text) for word in _words(classes, labels)
+        ]
     return wanted
 
 

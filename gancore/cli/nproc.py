@@ -96,7 +96,9 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], signals: Signals) -> lis
     return failures
 
 
-def _exit_code(processes: Sequence[subprocess.Popen[bytes]], failures: Sequence[int], signals: Signals) -> int:
+def _exit_code(
+    processes: Sequence[subprocess.Popen[bytes]], failures: Sequence[int], signals: Signals
+) -> int:
     """Return the exit code of the first failure.
 
     A process that fails prints its own error. If a signal ended it, print the error here.

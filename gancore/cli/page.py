@@ -131,11 +131,19 @@ class Source:
         for node in reversed(self.body):
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
                 return node
-            if isinstance(node, ast.Assign) and [ast.unparse(each) for each in node.targets] == [name]:
+            if isinstance(node, ast.Assign) and [ast.unparse(each) for each in node.targets] == [
+                name
+            ]:
                 return node
-            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name and node.value is not None:
+            if (
+                isinstance(node, ast.AnnAssign)
+                and ast.unparse(node.target) == name
+                and node.value is not None
+            ):
                 return node
-            if isinstance(node, ast.ImportFrom) and name in [each.asname or each.name for each in node.names]:
+            if isinstance(node, ast.ImportFrom) and name in [
+                each.asname or each.name for each in node.names
+            ]:
                 return node
         raise NotPlain(name)
 
@@ -146,7 +154,9 @@ class Source:
             if not isinstance(node, ast.AnnAssign) or node.value is None:
                 continue
             given = self.value(node.value)
-            if isinstance(given, dict) and "help" in given:  # else it is a `state()` or a `cached()`
+            if (
+                isinstance(given, dict) and "help" in given
+            ):  # else it is a `state()` or a `cached()`
                 name = ast.unparse(node.target)
                 kind = self.value(node.annotation)
                 options.append((name.replace("_", "-"), Option(name=name, type=kind, **given)))
@@ -185,7 +195,12 @@ class Source:
         """Return the value of a keyword argument, as far as a page shows it."""
         if name == "when":  # a rule's condition
             return lambda given: True
-        if name == "choices" and isinstance(node, ast.Call) and ast.unparse(node.func) == "tuple" and node.args:
+        if (
+            name == "choices"
+            and isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "tuple"
+            and node.args
+        ):
             node = node.args[0]
         if name == "choices" and isinstance(node, ast.Name):
             found = self.definition(node.id)

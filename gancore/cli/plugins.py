@@ -54,7 +54,10 @@ def plugins(name: str | None, as_json: bool, check: bool) -> None:
     header = ("kind", "name", "version", "distribution", "status", "summary")
     show_table(
         header,
-        [(row.kind, row.name, row.version, row.distribution, row.status, row.summary) for row in rows],
+        [
+            (row.kind, row.name, row.version, row.distribution, row.status, row.summary)
+            for row in rows
+        ],
     )
 
 
@@ -136,4 +139,6 @@ def show_type(kind: Any) -> str:
         return f"{show_type(get_args(kind)[0])} or none"
     if origin is tuple:
         return f"list of {show_type(get_args(kind)[0])}s"
-    return {bool: "true/false", int: "whole number", float: "number", str: "text"}.get(kind, str(kind))
+    return {bool: "true/false", int: "whole number", float: "number", str: "text"}.get(
+        kind, str(kind)
+    )

@@ -63,7 +63,9 @@ def arms_of(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Return the arms of a recipe's sweep by name. Raises UsageError where they are no tables."""
     arms = recipe.sweep.get("arms", {})
     if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
-        raise UsageError("an arm of the sweep is no table", where=recipe.name, fix="[sweep.arms.NAME]")
+        raise UsageError(
+            "an arm of the sweep is no table", where=recipe.name, fix="[sweep.arms.NAME]"
+        )
     return arms
 
 

@@ -65,7 +65,9 @@ BYTES_PER_WEIGHT = 16  # a float32 weight, its gradient and the two moments of a
     callback=once,
     help="Continue the run in DIR from its newest checkpoint.",
 )
-@click.option("--overwrite", is_flag=True, help="If --out is not empty, first rename it to OUT.old-1.")
+@click.option(
+    "--overwrite", is_flag=True, help="If --out is not empty, first rename it to OUT.old-1."
+)
 @click.option(
     "--accept-changed-data",
     is_flag=True,
@@ -85,7 +87,9 @@ BYTES_PER_WEIGHT = 16  # a float32 weight, its gradient and the two moments of a
     default=1,
     help="Train in N processes, which share each batch. [1]",
 )
-@click.option("--dry-run", is_flag=True, help="Build the networks and print the composition; write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Build the networks and print the composition; write nothing."
+)
 @json_flag
 @click.option(
     "-h",
@@ -219,7 +223,9 @@ def train_run(run: Run, as_json: bool, stall_timeout: int) -> None:
         if stopped.exists():
             say(f"samples in {stopped}, figures in {figures}")
         shared = f" --nproc {run.group.size}" if run.group.size > 1 else ""
-        say(f"stopped at step {run.training.step}, saved; continue with: gan run --resume {run.folder}{shared}")
+        say(
+            f"stopped at step {run.training.step}, saved; continue with: gan run --resume {run.folder}{shared}"
+        )
         sys.exit(128 + signals.caught[0])
     samples = run.folder / "samples" / "final.png"
     if as_json and run.group.is_main:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     metavar="CLASSES",
     help="Classes to draw, e.g. `type=fire,water` or `fire`. Samples cycle through them.",
 )
-@click.option("--seed", metavar="N", type=click.IntRange(0), default=0, help="Seed of the latents. [0]")
+@click.option(
+    "--seed", metavar="N", type=click.IntRange(0), default=0, help="Seed of the latents. [0]"
+)
 @click.option("--device", metavar="NAME", default="auto", help="auto, cpu or cuda. [auto]")
 @click.option(
     "--plugin",
@@ -52,7 +54,9 @@ if TYPE_CHECKING:
     default=Path("samples.png"),
     help="A .png file for a grid, or a folder for single images. [samples.png]",
 )
-@click.option("--overwrite", is_flag=True, help="If the folder is not empty, first rename it to OUT.old-1.")
+@click.option(
+    "--overwrite", is_flag=True, help="If the folder is not empty, first rename it to OUT.old-1."
+)
 def sample(
     run: Path,
     count: int,

@@ -151,7 +151,9 @@ class Stopped(KeyboardInterrupt):
     """A signal asked the sweep to end."""
 
 
-def train_trials(trials: Sequence[Trial], executor: AbstractContextManager[Executor], jobs: int) -> dict[Path, str]:
+def train_trials(
+    trials: Sequence[Trial], executor: AbstractContextManager[Executor], jobs: int
+) -> dict[Path, str]:
     """Train the trials and print a line about each; return why some failed, by folder.
 
     A signal ends the process with that signal's exit code, and says how to continue.

@@ -118,7 +118,9 @@ def print_suspects(verdict: Verdict) -> None:
     if not verdict.differences:
         return
     for name in verdict.suspects:
-        note(f"{name} has cached() fields, which are not saved: declare with state() what a resumed run needs")
+        note(
+            f"{name} has cached() fields, which are not saved: declare with state() what a resumed run needs"
+        )
     if verdict.device != "cpu":
         note(
             f"some kernels of {verdict.device} are not deterministic; "

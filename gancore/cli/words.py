@@ -32,11 +32,15 @@ THEIR_OPTIONS = {  # option of gancore → its names in other programs
     "--reg": "regulariser regularization regularisation trick",
     "--resume": "continue checkpoint ckpt restart load load-checkpoint resume-from",
     "--sample-every": "sample-interval sample-freq",
-    "--save-every": ("save-interval save-freq checkpoint-every checkpoint-interval snapshot-every snap"),
+    "--save-every": (
+        "save-interval save-freq checkpoint-every checkpoint-interval snapshot-every snap"
+    ),
     "--schedule": "scheduler",
     "--seed": "random-seed manual-seed",
     "--size": "image-size img-size imsize imgsize resolution res",
-    "--steps": ("iterations iters n-iters niter n-iter num-steps max-steps total-steps num-iterations max-iters"),
+    "--steps": (
+        "iterations iters n-iters niter n-iter num-steps max-steps total-steps num-iterations max-iters"
+    ),
     "--track": "logger log callback",
 }
 OUR_OPTIONS: dict[str, str] = {}  # name in other programs → option of gancore
@@ -55,7 +59,9 @@ OUR_COMMANDS = {
 }  # fmt: skip
 
 
-def meant_option(word: str, flags: Sequence[str], declared: Mapping[str, Sequence[discovery.Row]]) -> str:
+def meant_option(
+    word: str, flags: Sequence[str], declared: Mapping[str, Sequence[discovery.Row]]
+) -> str:
     """Return `did you mean X?` for an option that a command with these `flags` does not have.
 
     `word` has no leading hyphens. `declared` are the components that have an option of a name. The
@@ -68,7 +74,9 @@ def meant_option(word: str, flags: Sequence[str], declared: Mapping[str, Sequenc
         if own in known:
             return f"did you mean {ours}?"
     chooses = known >= {"gen", "critic"}
-    if chooses and (found := discovery.meant(wanted, guess=False) or _slot_option(wanted, declared)):
+    if chooses and (
+        found := discovery.meant(wanted, guess=False) or _slot_option(wanted, declared)
+    ):
         return found
     if near := did_you_mean(word, [f"--{flag}" for flag in sorted(known)]):
         return near

@@ -86,7 +86,9 @@ class ProcessGroup:
         share, rest = divmod(len(rows), self.size)
         return rows if rest else rows[self.rank * share : (self.rank + 1) * share]
 
-    def all_reduce_mean(self, gradients: Sequence[Tensor], figures: Mapping[str, Any]) -> dict[str, Any]:
+    def all_reduce_mean(
+        self, gradients: Sequence[Tensor], figures: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Average gradients over the processes in place, and return the averages of `figures`."""
         if self.size == 1:
             return dict(figures)

@@ -36,7 +36,9 @@ def join(device: str) -> ProcessGroup:
         store, rank, size = next(rendezvous("env://"))
         # after a restart the store still holds the addresses of the processes before it
         store = PrefixStore(f"start-{restarts()}", store)
-        dist.init_process_group(backend, timeout=GROUP_TIMEOUT, store=store, rank=rank, world_size=size)
+        dist.init_process_group(
+            backend, timeout=GROUP_TIMEOUT, store=store, rank=rank, world_size=size
+        )
         atexit.register(dist.destroy_process_group)
     group = ProcessGroup(dist.get_rank(), dist.get_world_size())
     one_machine = os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]

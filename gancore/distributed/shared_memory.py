@@ -107,7 +107,9 @@ def _make_buffers(size: int) -> str:
     """Make a folder with the file of the buffers; return '' if there is no room for it."""
     folder = ""
     try:
-        folder = tempfile.mkdtemp(prefix="gan-", dir=SHM_FOLDER if os.access(SHM_FOLDER, os.W_OK) else None)
+        folder = tempfile.mkdtemp(
+            prefix="gan-", dir=SHM_FOLDER if os.access(SHM_FOLDER, os.W_OK) else None
+        )
         # write every byte: a sparse file would end the process later, when memory runs out
         Path(folder, "buffers").write_bytes(bytes(2 * BUFFER_BYTES * size))
     except OSError:
@@ -122,13 +124,17 @@ def _open_buffers(folder: Path, group: ProcessGroup, listener: socket.socket) ->
         listener.bind(str(folder / str(group.rank)))
         listener.listen(group.size)
         size = 2 * BUFFER_BYTES * group.size
-        buffers = torch.from_file(str(folder / "buffers"), shared=True, size=size, dtype=torch.uint8)
+        buffers = torch.from_file(
+            str(folder / "buffers"), shared=True, size=size, dtype=torch.uint8
+        )
     except (OSError, RuntimeError):
         return None
     return buffers.view(group.size, 2, BUFFER_BYTES)
 
 
-def _connect(folder: Path, group: ProcessGroup, listener: socket.socket, timeout: float) -> list[socket.socket]:
+def _connect(
+    folder: Path, group: ProcessGroup, listener: socket.socket, timeout: float
+) -> list[socket.socket]:
     """Connect to the lower ranks and accept the higher ones; return the sockets by rank."""
     listener.settimeout(timeout)
     peers = [socket.socket(socket.AF_UNIX) for _ in range(group.rank)]

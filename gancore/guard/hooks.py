@@ -54,7 +54,9 @@ class GuardedHooks(Hooks):
         make = watch or Guarded
         always = _every_call.get() or watch is not None
         self._implementations = {
-            hook: tuple(make(each.chosen, each.function, each.wants, self.chosen, always) for each in found)
+            hook: tuple(
+                make(each.chosen, each.function, each.wants, self.chosen, always) for each in found
+            )
             for hook, found in self._implementations.items()
         }
         self._settings: ProcessSettings = {}
@@ -85,7 +87,9 @@ class GuardedHooks(Hooks):
         wrapping = {each.chosen.name for each in self.implementations("adapt_critic")}
         return any(each.chosen.name in wrapping for each in self.implementations("critic_shape"))
 
-    def _blame_view(self, values: dict[str, Any], given: Mapping[str, Any], found: Shape, wanted: Shape) -> PluginError:
+    def _blame_view(
+        self, values: dict[str, Any], given: Mapping[str, Any], found: Shape, wanted: Shape
+    ) -> PluginError:
         """Return the error for a view of the wrong shape.
 
         It names the last component that changed the shape, or one that expects another shape.
@@ -153,7 +157,11 @@ class Guarded(Implementation):
         """Call the method. Raises PluginError with component, hook and step if it fails."""
         grad = torch.is_grad_enabled()
         try:
-            if self.always or next(self.calls) < CHECKED_CALLS or self.first_with_gradient(hook, given):
+            if (
+                self.always
+                or next(self.calls) < CHECKED_CALLS
+                or self.first_with_gradient(hook, given)
+            ):
                 return self.watched(hook, given)
             return self.function(*self.arguments(given))
         except GanError:
@@ -187,12 +195,16 @@ class Guarded(Implementation):
         if want:
             gave = results.describe_value(got)
             what = f"{label}{when(given)} gave {gave}, but {want} is wanted"
-            raise PluginError(what, where=where, fix="see docs/reference/hooks.md for what each hook returns")
+            raise PluginError(
+                what, where=where, fix="see docs/reference/hooks.md for what each hook returns"
+            )
         if hook == "critic_view" and answer is not None:
             view = answer[0] if isinstance(answer, tuple) else answer
             if not passes_gradient(given["images"], view):
                 what = f"{label}{when(given)} lets no gradient pass to the images, so the generator cannot learn by it"
-                raise PluginError(what, where=where, fix="no detach(), no rounding, no copy through NumPy")
+                raise PluginError(
+                    what, where=where, fix="no detach(), no rounding, no copy through NumPy"
+                )
         watch_networks(hook, label, where, given, answer)
         return answer
 
@@ -251,7 +263,9 @@ def versions(given: Mapping[str, Any]) -> Iterator[tuple[str, Tensor, int]]:
             yield name, tensor, tensor._version  # noqa: SLF001
 
 
-def watch_networks(hook: str, label: str, where: str, given: Mapping[str, Any], answer: Any) -> None:
+def watch_networks(
+    hook: str, label: str, where: str, given: Mapping[str, Any], answer: Any
+) -> None:
     """Check the output of the networks in a result when they are first called."""
     if hook in results.NETWORKS and answer is not None:
         _watch_once(answer, results.NETWORKS[hook], f"the network of {label}", where, given)
@@ -260,7 +274,9 @@ def watch_networks(hook: str, label: str, where: str, given: Mapping[str, Any], 
             if not isinstance(part, Tail | Head):
                 gave = results.describe_value(part)
                 what = f"{label} gave {gave}, but a Tail or a Head is wanted"
-                raise PluginError(what, where=where, fix="Tail(module, added=k) or Head(name, module)")
+                raise PluginError(
+                    what, where=where, fix="Tail(module, added=k) or Head(name, module)"
+                )
             _watch_once(
                 part.module,
                 results.tail_or_head(part),
@@ -270,11 +286,15 @@ def watch_networks(hook: str, label: str, where: str, given: Mapping[str, Any], 
             )
 
 
-def _watch_once(net: nn.Module, check: results.Check, label: str, where: str, given: Mapping[str, Any]) -> None:
+def _watch_once(
+    net: nn.Module, check: results.Check, label: str, where: str, given: Mapping[str, Any]
+) -> None:
     def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         handle.remove()
         if inputs and (want := check(given, inputs, output)):
-            shapes = " and ".join(results.describe_value(each) for each in inputs if isinstance(each, Tensor))
+            shapes = " and ".join(
+                results.describe_value(each) for each in inputs if isinstance(each, Tensor)
+            )
             made = results.describe_value(output)
             what = f"{label} made {made} of {shapes}, but {want} is wanted"
             raise PluginError(

@@ -88,7 +88,9 @@ def wanted(hook: str, chosen: Component, given: HookArguments, answer: Any) -> t
     return answer, check(chosen, given, answer) if check else ""
 
 
-def _wanted_terms(hook: str, chosen: Component, given: HookArguments, answer: Any) -> tuple[Any, str]:
+def _wanted_terms(
+    hook: str, chosen: Component, given: HookArguments, answer: Any
+) -> tuple[Any, str]:
     scalar = "{name: scalar tensor}"
     if answer is None or (isinstance(answer, Mapping) and not answer):
         return answer, scalar if chosen.kind == "loss" else ""
@@ -123,7 +125,11 @@ def _view(chosen: Component, given: HookArguments, answer: Any) -> str:
     images, labels = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
     if not (isinstance(images, Tensor) and images.is_floating_point() and images.dim() > 1):
         return "a tensor of floating point [N, *shape], or a tuple (images, labels)"
-    wanted = "" if labels is None else _expect(labels, (len(images), given["labels"].shape[1]), torch.int64)
+    wanted = (
+        ""
+        if labels is None
+        else _expect(labels, (len(images), given["labels"].shape[1]), torch.int64)
+    )
     return wanted and f"{wanted} as labels of {len(images)} images"
 
 
@@ -161,7 +167,11 @@ def _samples(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
 
 def _features(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
     fits = isinstance(output, Tensor) and output.is_floating_point() and output.dim() > 1
-    return "" if fits and len(output) == len(inputs[0]) else f"features [{len(inputs[0])}, …] of floating point"
+    return (
+        ""
+        if fits and len(output) == len(inputs[0])
+        else f"features [{len(inputs[0])}, …] of floating point"
+    )
 
 
 def _score(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
@@ -178,7 +188,11 @@ def _doubled(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
 
 
 def _critic_output(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
-    return _expect(output.score, (-1,)) if isinstance(output, CriticOutput) else "a gancore CriticOutput"
+    return (
+        _expect(output.score, (-1,))
+        if isinstance(output, CriticOutput)
+        else "a gancore CriticOutput"
+    )
 
 
 NETWORKS: dict[str, Check] = {

@@ -62,7 +62,9 @@ def precision_note(runtime: Runtime) -> list[str]:
     precision = runtime.precision
     if runtime.device.type != "cpu" or precision not in HALF or saves_time(precision):
         return []
-    return [f"precision {precision} is not applicable: this processor has no amx_{precision}, so it saves no time here"]
+    return [
+        f"precision {precision} is not applicable: this processor has no amx_{precision}, so it saves no time here"
+    ]
 
 
 def saves_time(precision: str) -> bool:

@@ -17,7 +17,9 @@ from gancore.train.sampling import evaluating
 CHANNELS_LAST_FROM = 32  # samples per batch from which channels last was measured to be faster
 
 
-def use_channels_last(gan: GAN, plan: Plan, runtime: Runtime, setting: str, roles: Sequence[Role] = ROLES) -> Runtime:
+def use_channels_last(
+    gan: GAN, plan: Plan, runtime: Runtime, setting: str, roles: Sequence[Role] = ROLES
+) -> Runtime:
     """Convert convolutions to channels last if the runtime asks for it; return the runtime in use.
 
     Networks without convolutions stay as they are. So do networks that fail in this format, such as

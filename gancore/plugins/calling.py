@@ -13,9 +13,13 @@ from gancore.errors import GanError, PluginError
 from gancore.plugins.component import SPECS, set_name
 from gancore.plugins.slots import ROLES
 
-PER_COMPONENT = frozenset({"rng", "shared_rng", "log"})  # given as makers: a component's name → its own object
+PER_COMPONENT = frozenset(
+    {"rng", "shared_rng", "log"}
+)  # given as makers: a component's name → its own object
 
-FIRST_ALONE = frozenset({"critic_view"})  # folds over several values whose answer may be the first of them alone
+FIRST_ALONE = frozenset(
+    {"critic_view"}
+)  # folds over several values whose answer may be the first of them alone
 
 TERMS = frozenset({"critic_terms", "generator_terms"})  # of which the loss is asked first
 
@@ -153,7 +157,9 @@ class Hooks:
         return values
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
-        """Return (name of the component, result) for every result that is not None, in calling order."""
+        """Return (name of the component, result) for every result that is not None, in calling
+        order.
+        """
         answers = []
         before = self.asked
         try:

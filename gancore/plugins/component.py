@@ -105,7 +105,9 @@ class Option:
         if self.choices:
             return "one of " + ", ".join(map(str, self.choices))
         words = {"at least": self.ge, "above": self.gt, "at most": self.le, "below": self.lt}
-        return " and ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
+        return " and ".join(
+            f"{word} {bound:g}" for word, bound in words.items() if bound is not None
+        )
 
     def allows(self, value: Any) -> bool:
         """Return whether a value, or every item of a tuple, lies in the allowed range."""
@@ -215,7 +217,9 @@ def set_name(component: Any, name: str) -> None:
 
 
 def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    about = Option(attribute.name, attribute.type, attribute.default, **attribute.metadata["option"])
+    about = Option(
+        attribute.name, attribute.type, attribute.default, **attribute.metadata["option"]
+    )
     if not about.allows(value):
         name = attribute.name.replace("_", "-")
         raise ValueError(f"{name} is {value!r}, but must be {about.range} ({about.help})")
@@ -225,30 +229,42 @@ def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 def options_of(cls: Any) -> dict[str, Option]:
     """Return the options of a component class by kebab-case name, in order of declaration."""
     fields = [field for field in attrs.fields(cls) if "option" in field.metadata]
-    annotations = {field.name: field.type for field in fields}  # those of other fields may name what is not there
+    annotations = {
+        field.name: field.type for field in fields
+    }  # those of other fields may name what is not there
     # a preset has no fields of its own: the types are those of its component's module
     module = next(each.__module__ for each in cls.__mro__ if "__attrs_attrs__" in vars(each))
-    types = get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": module}))
+    types = get_type_hints(
+        type("Options", (), {"__annotations__": annotations, "__module__": module})
+    )
     return {
-        field.name.replace("_", "-"): Option(field.name, types[field.name], field.default, **field.metadata["option"])
+        field.name.replace("_", "-"): Option(
+            field.name, types[field.name], field.default, **field.metadata["option"]
+        )
         for field in fields
     }
 
 
 def kebab(name: str) -> str:
     """Spell a class's name as a component's: `MyOwnTrick` → `my-own-trick`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", name).strip("-").lower()
+    return (
+        re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", name).strip("-").lower()
+    )
 
 
 def info_of(thing: Any) -> ComponentInfo:
     """Return what a component or its class states about itself. Raises PluginError for others."""
     info = getattr(thing, INFO, None)
     if not isinstance(info, ComponentInfo):
-        raise PluginError(f"{thing!r} is no component", fix="decorate its class with @gancore.component")
+        raise PluginError(
+            f"{thing!r} is no component", fix="decorate its class with @gancore.component"
+        )
     return info
 
 
-@dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(option, state, cached))
+@dataclass_transform(
+    eq_default=False, kw_only_default=True, field_specifiers=(option, state, cached)
+)
 def component(
     bare: object = None,
     /,
@@ -357,7 +373,9 @@ def preset(
         )
         # made anew with __slots__, so that undeclared attributes are refused as in the base
         body = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
-        made: type[T] = type(base)(cls.__name__, (base,), {**body, "__doc__": cls.__doc__, INFO: changed})
+        made: type[T] = type(base)(
+            cls.__name__, (base,), {**body, "__doc__": cls.__doc__, INFO: changed}
+        )
         return made
 
     return decorate
@@ -452,7 +470,9 @@ def check_hooks(cls: type) -> None:
             raise PluginError(what, fix=_definition(name))
         if name.startswith("_") or not inspect.isfunction(method):
             continue
-        where = f"{inspect.getsourcefile(cls) or cls.__module__}, line {method.__code__.co_firstlineno}"
+        where = (
+            f"{inspect.getsourcefile(cls) or cls.__module__}, line {method.__code__.co_firstlineno}"
+        )
         if hasattr(method, "gancore_impl"):
             _check_marked(cls, name, method, where)
             marked += 1
@@ -496,7 +516,9 @@ def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) 
             fix=f"any of {', '.join(SPECS[name])}",
         )
     if any(p.default is not inspect.Parameter.empty for p in parameters):
-        raise PluginError(f"{label} gives a hook argument a default", where=where, fix="leave the default out")
+        raise PluginError(
+            f"{label} gives a hook argument a default", where=where, fix="leave the default out"
+        )
     mark = method.gancore_impl  # type: ignore[attr-defined]
     if mark.get("wrapper") or mark.get("hookwrapper"):
         raise PluginError(

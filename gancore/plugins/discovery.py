@@ -45,10 +45,19 @@ class Row:
 @cache
 def installed() -> tuple[Row, ...]:
     """List every component that installed distributions publish, by kind and name."""
-    published = [(entry, entry.group.removeprefix(PREFIX), distribution) for entry, distribution in entries()]
-    rows = [row_of(entry, kind, distribution) for entry, kind, distribution in published if kind in KINDS]
+    published = [
+        (entry, entry.group.removeprefix(PREFIX), distribution) for entry, distribution in entries()
+    ]
+    rows = [
+        row_of(entry, kind, distribution)
+        for entry, kind, distribution in published
+        if kind in KINDS
+    ]
     counts = Counter(row.name for row in rows)
-    twice = [evolve(row, status="the name is published twice") if counts[row.name] > 1 else row for row in rows]
+    twice = [
+        evolve(row, status="the name is published twice") if counts[row.name] > 1 else row
+        for row in rows
+    ]
     return tuple(sorted(twice, key=lambda row: (KINDS.index(row.kind), row.name, row.distribution)))
 
 
@@ -153,7 +162,9 @@ def find(name: str, kind: str) -> Row:
     where = f"{kind} {name}"
     if not rows:
         of_kind = [row.name for row in installed() if row.kind == kind]
-        fix = meant(bare, kind) or (f"one of {', '.join(of_kind)}" if of_kind else "none is installed")
+        fix = meant(bare, kind) or (
+            f"one of {', '.join(of_kind)}" if of_kind else "none is installed"
+        )
         raise UsageError(
             f"no {kind_in_words(kind)} is called {name!r}",
             where=where,
@@ -161,7 +172,11 @@ def find(name: str, kind: str) -> Row:
         )
     if len(rows) > 1:
         names = dict.fromkeys(f"{row.distribution}:{row.name}" for row in rows)
-        fix = " or ".join(names) if len(names) > 1 else f"uninstall {rows[0].distribution}, which publishes them all"
+        fix = (
+            " or ".join(names)
+            if len(names) > 1
+            else f"uninstall {rows[0].distribution}, which publishes them all"
+        )
         raise UsageError(f"{len(rows)} components are called {name!r}", where=where, fix=fix)
     row = rows[0]
     if refused := refusal(row.name):
@@ -181,7 +196,9 @@ def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
     similar name.
     """
     wanted = spelt(word)
-    rows = sorted((row for row in installed() if row.status == "ok"), key=lambda row: row.kind != kind)
+    rows = sorted(
+        (row for row in installed() if row.status == "ok"), key=lambda row: row.kind != kind
+    )
     if found := [*meant_by_word(word, kind)]:
         return found[0]
     for row in rows:

@@ -52,10 +52,14 @@ def _foreign(name: str, origin: str, module: str, fix: str, watched: bool = True
         with _importing(name, origin) if watched else contextlib.redirect_stdout(sys.stderr):
             yield
     except PluginError as error:
-        where = error.where if origin in error.where else ", ".join(filter(None, (origin, error.where)))
+        where = (
+            error.where if origin in error.where else ", ".join(filter(None, (origin, error.where)))
+        )
         raise PluginError(error.what, where=where, fix=error.fix) from error
     except (Exception, SystemExit) as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name != module else ""
+        missing = (
+            error.name if isinstance(error, ModuleNotFoundError) and error.name != module else ""
+        )
         raise PluginError(
             f"{name} cannot be imported: {type(error).__name__}: {error}",
             where=", ".join(filter(None, (origin, last_line(error, {module.partition(".")[0]})))),
@@ -89,13 +93,17 @@ def load_file(given: str) -> tuple[str, type]:
     classes = {
         name: thing
         for name, thing in vars(_run_file(path)).items()
-        if isinstance(thing, type) and INFO in vars(thing) and thing.__module__ == _module_name(path)
+        if isinstance(thing, type)
+        and INFO in vars(thing)
+        and thing.__module__ == _module_name(path)
     }
     held = ", ".join(classes) or "none"
     if wanted and wanted not in classes:
         raise UsageError(f"{path} holds no component {wanted}", where=given, fix=f"it holds {held}")
     if not wanted and len(classes) != 1:
-        raise UsageError(f"{path} holds {len(classes)} components ({held})", where=given, fix=f"{path}:NAME")
+        raise UsageError(
+            f"{path} holds {len(classes)} components ({held})", where=given, fix=f"{path}:NAME"
+        )
     name = wanted or next(iter(classes))
     return kebab(name), classes[name]
 
@@ -110,7 +118,9 @@ def split_file(given: str) -> tuple[Path, str]:
     location, _, wanted = given.rpartition("=")[2].partition(".py:")
     path = Path(f"{location}.py" if wanted else location).absolute()
     if not os.path.isfile(path):
-        raise UsageError(f"there is no file {path}", where=given, fix="name a Python file that holds a component")
+        raise UsageError(
+            f"there is no file {path}", where=given, fix="name a Python file that holds a component"
+        )
     return path.resolve(), wanted
 
 

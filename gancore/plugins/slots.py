@@ -30,7 +30,9 @@ class Slot:
     several: bool = field(default=False, kw_only=True)
     to_train: bool = field(default=False, kw_only=True)  # a run needs it
     to_sample: bool = field(default=False, kw_only=True)  # the generator cannot be built without it
-    fills: tuple[str, ...] = field(default=(), kw_only=True)  # a short form: the slots that it fills
+    fills: tuple[str, ...] = field(
+        default=(), kw_only=True
+    )  # a short form: the slots that it fills
 
     @kind.default
     def _kind(self) -> str:

@@ -77,7 +77,9 @@ class Composition:
 
     def recipe(self) -> dict[str, Any]:
         """Return the resolved recipe: every slot, every setting, every option, ready for TOML."""
-        slots: dict[str, Any] = {slot: names[0] for slot, names in self.slots.items() if slot in SINGLE}
+        slots: dict[str, Any] = {
+            slot: names[0] for slot, names in self.slots.items() if slot in SINGLE
+        }
         slots |= {slot: list(names) for slot, names in self.slots.items() if slot not in SINGLE}
         tables = {
             "run": plain(asdict(self.settings)),
@@ -94,7 +96,9 @@ class Composition:
 
         Raises CompositionError for a broken rule, unless the run is forced.
         """
-        return check_rules(self.chosen, tags, self.settings.force, lambda tag: tag.startswith(OF_THE_DATA))
+        return check_rules(
+            self.chosen, tags, self.settings.force, lambda tag: tag.startswith(OF_THE_DATA)
+        )
 
 
 def compose(
@@ -113,7 +117,10 @@ def compose(
     CompositionError for components that cannot be combined.
     """
     refuse_unknown_slots(slots)
-    chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in plain_names(slots).items()}
+    chosen = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in plain_names(slots).items()
+    }
     tables: dict[str, dict[str, Any]] = {"run": plain_names(settings or {})}
     for address, value in (options or {}).items():
         table, _, name = address.rpartition(".")
@@ -156,7 +163,9 @@ def recipe_layers(given: str, variants: Iterable[str] = ()) -> list[Layer]:
         found = [each.variants[variant] for each in chain if variant in each.variants]
         if not found:
             fix = "leave it out; `gan recipes` says which have one"
-            raise UsageError(f"recipe {given} has no [{variant}] table", where=f"--{variant}", fix=fix)
+            raise UsageError(
+                f"recipe {given} has no [{variant}] table", where=f"--{variant}", fix=fix
+            )
         layers += found
     return layers
 
@@ -259,7 +268,9 @@ def refuse_twice(layer: Layer, slot: str) -> None:
         if names.count(name) > 1:
             alias = "other=" + name.rpartition("=")[2]
             fix = f"choose it once, or give one an alias: --{slot} {alias}"
-            raise CompositionError(f"{slot} chooses {name!r} twice", where=layer.slots[slot].where, fix=fix)
+            raise CompositionError(
+                f"{slot} chooses {name!r} twice", where=layer.slots[slot].where, fix=fix
+            )
 
 
 def _whole(name: str) -> str:
@@ -287,7 +298,9 @@ def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
     """
     try:
         if pick.alias and (not discovery.NAME.fullmatch(pick.alias) or pick.alias in RESERVED):
-            raise UsageError(f"{pick.alias!r} cannot be an alias", fix="lower-case words joined by hyphens")
+            raise UsageError(
+                f"{pick.alias!r} cannot be an alias", fix="lower-case words joined by hyphens"
+            )
         if not loading.is_file(pick.wanted):
             return discovery.find(pick.wanted, pick.kind)
         loading.split_file(pick.wanted)
@@ -297,7 +310,9 @@ def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
                 fix=f"--{pick.slot} {pick.wanted} on the command line, if you trust it",
             )
     except UsageError as error:
-        raise UsageError(error.what, where=f"{pick.slot} = {pick.name} ({pick.where})", fix=error.fix) from None
+        raise UsageError(
+            error.what, where=f"{pick.slot} = {pick.name} ({pick.where})", fix=error.fix
+        ) from None
     return None
 
 
@@ -328,7 +343,9 @@ def instantiate(
         tables = list(dict.fromkeys([source.name, *addresses(picks, each), name]))
         read |= {*tables, source.name}
         given = gather(layers, tables)
-        component = make(name, source.cls, read_options(name, options_of(source.cls), given), each.where)
+        component = make(
+            name, source.cls, read_options(name, options_of(source.cls), given), each.where
+        )
         origins |= {f"{name}.{option}": value.where for option, value in given.items()}
         chosen[name] = Component(
             name,
@@ -415,7 +432,12 @@ def resolve_length(layers: Sequence[Layer], given: dict[str, Given]) -> dict[str
     last = next((table for table in reversed(tables) if table.keys() & {"steps", "epochs"}), {})
     if "epochs" not in last and "steps" in last and "epochs" in given:
         return {**given, "epochs": Given(0, last["steps"].where)}
-    if "epochs" in last and str(last["epochs"].value) != "0" and "steps" in given and "steps" not in last:
+    if (
+        "epochs" in last
+        and str(last["epochs"].value) != "0"
+        and "steps" in given
+        and "steps" not in last
+    ):
         return {**given, "steps": evolve(given["steps"], where=f"not used: {last['epochs'].where}")}
     return given
 
@@ -423,7 +445,12 @@ def resolve_length(layers: Sequence[Layer], given: dict[str, Given]) -> dict[str
 def option_values(each: Component) -> dict[str, Any]:
     """Return a component's options as they now are, by kebab-case name, ready for TOML."""
     declared: Any = type(each.component)
-    return plain({option.name: getattr(each.component, option.name) for option in options_of(declared).values()})
+    return plain(
+        {
+            option.name: getattr(each.component, option.name)
+            for option in options_of(declared).values()
+        }
+    )
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,11 @@ def recipe_files() -> dict[str, Path]:
     """
     files: dict[str, Path] = {}
     for entry, _ in entries():
-        if entry.group == RECIPES and (spec := spec_of(entry.module)) and spec.submodule_search_locations:
+        if (
+            entry.group == RECIPES
+            and (spec := spec_of(entry.module))
+            and spec.submodule_search_locations
+        ):
             folder = Path(next(iter(spec.submodule_search_locations)))
             files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
     return files
@@ -28,7 +32,11 @@ def recipe_files() -> dict[str, Path]:
 def recipe_name(given: str) -> str:
     """Return the published recipe's name that a user wrote with `_` for `-`, or what was given."""
     files = recipe_files()
-    return given if given in files else next((name for name in files if spelt(name) == spelt(given)), given)
+    return (
+        given
+        if given in files
+        else next((name for name in files if spelt(name) == spelt(given)), given)
+    )
 
 
 def recipe_chain(given: str) -> list[Recipe]:

@@ -36,7 +36,9 @@ class Given:
     where: str
 
 
-def read_options(owner: str, declared: Mapping[str, Option], given: Mapping[str, Given]) -> dict[str, Any]:
+def read_options(
+    owner: str, declared: Mapping[str, Option], given: Mapping[str, Given]
+) -> dict[str, Any]:
     """Convert the values given for one component, or the run, into arguments of its class.
 
     Raises UsageError for an option that does not exist, has the wrong type, or lies out of range.
@@ -47,7 +49,9 @@ def read_options(owner: str, declared: Mapping[str, Option], given: Mapping[str,
         if option is None:
             known = ", ".join(declared) or "no options"
             fix = did_you_mean(name, declared) or f"it has {known}"
-            raise UsageError(f"{owner} has no option {name!r}", where=each.where, fix=fix, unknown=name)
+            raise UsageError(
+                f"{owner} has no option {name!r}", where=each.where, fix=fix, unknown=name
+            )
         values[option.name] = read_value(f"{owner}.{name}", option, each)
     return values
 
@@ -79,7 +83,9 @@ def convert(value: Any, kind: Any) -> Any:
     if origin in (Union, types.UnionType):
         return _convert_optional(value, kind)
     if origin is tuple:
-        items = [Text(item.strip()) for item in value.split(",")] if isinstance(value, Text) else value
+        items = (
+            [Text(item.strip()) for item in value.split(",")] if isinstance(value, Text) else value
+        )
         if not isinstance(items, list | tuple):
             raise ValueError("a list")
         return tuple(convert(item, get_args(kind)[0]) for item in items)

@@ -37,7 +37,9 @@ def check_rules(
         for rule in info_of(each.component).rules:
             if not of_interest(rule.tag) or not rule.when(each.component):
                 continue
-            others = [other.name for other in chosen if other is not each and rule.tag in tags_of(other)]
+            others = [
+                other.name for other in chosen if other is not each and rule.tag in tags_of(other)
+            ]
             own = [each.name] if not rule.present and rule.tag in tags_of(each) else []
             if bool(others or own or rule.tag in set(tags)) == rule.present:
                 error = _broken(each, rule, [other for other in chosen if other.name in others])

@@ -30,7 +30,9 @@ class Settings:
         help="passes over the data; above 0, this replaces --steps",
     )
     batch: int = option(64, ge=1, help="real samples, and as many fakes, in one update")
-    size: str | None = option(None, help="image size in pixels, N or HxW; none keeps the data's own")
+    size: str | None = option(
+        None, help="image size in pixels, N or HxW; none keeps the data's own"
+    )
     seed: int = option(0, ge=0, help="seed of all random numbers of the run")
     device: str = option("auto", resumable=True, help="auto, cpu, cuda or cuda:N")
     precision: str = option(
@@ -62,7 +64,9 @@ class Settings:
         help="epochs between sample grids; above 0, this replaces --sample-every",
     )
     save_every: int = option(200, resumable=True, ge=1, help="steps between checkpoints")
-    force: bool = option(False, help="run a composition even if the rules of its components forbid it")
+    force: bool = option(
+        False, help="run a composition even if the rules of its components forbid it"
+    )
     rollbacks: int = option(
         0,
         resumable=True,

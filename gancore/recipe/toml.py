@@ -40,8 +40,12 @@ FORMAT = 1
 VARIANTS = ("small", "compat")
 LARGEST = 1 << 20  # bytes
 WORD = r"""(?:[\w-]++|"[^"]*"|'[^']*')"""
-KEY = re.compile(rf"(?:^\s*+(?P<opening>\[*+)|[{{,])\s*+(?P<path>{WORD}(?:\s*+\.\s*+{WORD})*+)\s*+[]=]")
-ELSEWHERE = dict.fromkeys(("include", "import", "variables"), 'extends = "NAME"; there are no variables')
+KEY = re.compile(
+    rf"(?:^\s*+(?P<opening>\[*+)|[{{,])\s*+(?P<path>{WORD}(?:\s*+\.\s*+{WORD})*+)\s*+[]=]"
+)
+ELSEWHERE = dict.fromkeys(
+    ("include", "import", "variables"), 'extends = "NAME"; there are no variables'
+)
 
 
 @frozen
@@ -78,7 +82,9 @@ class Recipe:
     summary: str = ""
 
 
-def layer_of(origin: str, content: Mapping[str, Any], where: Callable[..., str] = lambda *words: "") -> Layer:
+def layer_of(
+    origin: str, content: Mapping[str, Any], where: Callable[..., str] = lambda *words: ""
+) -> Layer:
     """Sort the content of a recipe into slots and options.
 
     Raises UsageError for an unknown key, or for a slot whose value is no name or list of names.
@@ -133,7 +139,9 @@ def _check_names(key: str, value: Any, place: str) -> None:
     names = value if isinstance(value, list) and holds_several(key) else [value]
     if not all(isinstance(name, str) and name for name in names):
         wanted = "a name or a list of names" if holds_several(key) else "one name"
-        raise UsageError(f"{key} is {value!r}, but must be {wanted}", where=place, fix=f'{key} = "NAME"')
+        raise UsageError(
+            f"{key} is {value!r}, but must be {wanted}", where=place, fix=f'{key} = "NAME"'
+        )
 
 
 def read_recipe(path: Path, label: str = "") -> Recipe:
@@ -147,7 +155,9 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
     except (ValueError, RecursionError) as error:
         what = str(error).partition("; use ")[0]
         where = ":".join([label, *re.findall(r"\d+", what.partition(" (at ")[2])])
-        raise UsageError(f"recipe {label} is no TOML: {what}", where=where, fix="fix that line") from None
+        raise UsageError(
+            f"recipe {label} is no TOML: {what}", where=where, fix="fix that line"
+        ) from None
     at = _places(text, label)
     extends = content.pop("extends", "")
     if not isinstance(extends, str):
@@ -159,14 +169,18 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
     tables = {key: content.pop(key) for key in ("about", "sweep", *VARIANTS) if key in content}
     for key, table in tables.items():
         if not isinstance(table, dict):
-            raise UsageError(f"{key} is {table!r}, but must be a table", where=at(key), fix=f"[{key}]")
+            raise UsageError(
+                f"{key} is {table!r}, but must be a table", where=at(key), fix=f"[{key}]"
+            )
     first = text.partition("\n")[0]
     return Recipe(
         name=label.removeprefix("recipe "),
         layer=layer_of(label, content, at),
         extends=extends,
         variants={
-            key: layer_of(f"{label}, [{key}]", tables[key], partial(at, key)) for key in VARIANTS if key in tables
+            key: layer_of(f"{label}, [{key}]", tables[key], partial(at, key))
+            for key in VARIANTS
+            if key in tables
         },
         about=tables.get("about", {}),
         sweep=tables.get("sweep", {}),
@@ -177,7 +191,9 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
 def _read(path: Path, label: str) -> str:
     try:
         if not os.path.isfile(path):  # a FIFO would be waited for
-            raise ValueError("it is a folder or device" if os.path.exists(path) else "there is no such file")
+            raise ValueError(
+                "it is a folder or device" if os.path.exists(path) else "there is no such file"
+            )
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
         if len(raw) > LARGEST:

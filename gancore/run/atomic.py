@@ -11,7 +11,9 @@ import stat
 from pathlib import Path
 
 # A system that lacks one of these lacks the danger too, or has no better way.
-CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+CAREFULLY = sum(
+    getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | CAREFULLY
 TRASH = ".trash-"
 

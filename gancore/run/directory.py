@@ -95,7 +95,9 @@ def probe(folder: Path) -> None:
         pass
     except OSError as error:  # a name that is too long, or a file where a folder is wanted
         raise _not_made(folder, error) from None
-    place = next((path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), folder)
+    place = next(
+        (path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), folder
+    )
     trial = place / f".trial-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         atomic.write_new(trial, b"gancore")
@@ -198,7 +200,9 @@ def read_rows(folder: Path | str) -> list[Row]:
     path = Path(folder) / METRICS
     rows = rows_in(path) if path.is_file() else []
     if not rows:
-        raise UsageError(f"{folder} has no metrics row yet", where=str(path), fix=f"gan run --resume {folder}")
+        raise UsageError(
+            f"{folder} has no metrics row yet", where=str(path), fix=f"gan run --resume {folder}"
+        )
     return rows
 
 
@@ -241,7 +245,9 @@ def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
                 line = file.readline(LONGEST_ROW)
     except OSError as error:
         why = "it is a link" if path.is_symlink() else error.strerror
-        raise UsageError(f"{path} cannot be read: {why}", where=str(path), fix="put the run's own log back") from None
+        raise UsageError(
+            f"{path} cannot be read: {why}", where=str(path), fix="put the run's own log back"
+        ) from None
     return rows, start
 
 
@@ -267,9 +273,15 @@ def _row_of(line: bytes) -> Row | None:
 
 def is_row(value: Any) -> bool:
     """Return whether a value read from a log is a row: finite numbers by name, and a step."""
-    if not isinstance(value, dict) or type(value.get("step")) is not int or not 0 <= value["step"] < 1 << 63:
+    if (
+        not isinstance(value, dict)
+        or type(value.get("step")) is not int
+        or not 0 <= value["step"] < 1 << 63
+    ):
         return False
-    return all(type(each) in (int, float) and abs(each) <= sys.float_info.max for each in value.values())
+    return all(
+        type(each) in (int, float) and abs(each) <= sys.float_info.max for each in value.values()
+    )
 
 
 @frozen
@@ -309,7 +321,9 @@ def locked(folder: Path) -> Iterator[Held]:
         descriptor = atomic.open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         what = f"{folder} cannot be written: {error.strerror}"
-        raise UsageError(what, where=str(folder / LOCK), fix="make it a folder you may write to") from None
+        raise UsageError(
+            what, where=str(folder / LOCK), fix="make it a folder you may write to"
+        ) from None
     try:
         if holder := _take(descriptor):
             raise _in_use(folder, holder)
@@ -336,7 +350,9 @@ def refuse_in_use(folder: Path, *, by_others: bool = False) -> None:
                 holder = _take(descriptor)
             finally:
                 os.close(descriptor)
-            if holder and not (by_others and holder[:2] == [str(os.getpid()), socket.gethostname()]):
+            if holder and not (
+                by_others and holder[:2] == [str(os.getpid()), socket.gethostname()]
+            ):
                 raise _in_use(path.parent, holder)
 
 
@@ -360,7 +376,9 @@ def _take(descriptor: int) -> list[str]:
 
 def _in_use(folder: Path, holder: Sequence[str]) -> GanError:
     by = "process {} on {}, since {}".format(*holder) if len(holder) == 3 else "another process"
-    return GanError(f"{folder} is in use by {by}", where=str(folder / LOCK), fix="wait for it, or end it")
+    return GanError(
+        f"{folder} is in use by {by}", where=str(folder / LOCK), fix="wait for it, or end it"
+    )
 
 
 def refuse_links(folder: Path) -> None:
@@ -379,7 +397,9 @@ def refuse_links(folder: Path) -> None:
                     where=str(folder),
                     fix="a run keeps its files in its own folder: remove it",
                 )
-        folders[:] = [name for name in folders if name != CHECKPOINTS]  # the reader of checkpoints checks those
+        folders[:] = [
+            name for name in folders if name != CHECKPOINTS
+        ]  # the reader of checkpoints checks those
 
 
 def note(folder: Path, **facts: Any) -> None:

@@ -33,7 +33,9 @@ UPDATES = {
 }
 
 
-def report(error: Exception, folder: Path, training: Training, chosen: Sequence[Component]) -> Exception:
+def report(
+    error: Exception, folder: Path, training: Training, chosen: Sequence[Component]
+) -> Exception:
     """Keep the traceback in `failed/step-N/` and return what to tell.
 
     Our own errors, which have no cause, stay.
@@ -47,7 +49,11 @@ def report(error: Exception, folder: Path, training: Training, chosen: Sequence[
     kept = keep_traceback(error, folder, step)
     saved = writer.steps(folder / directory.CHECKPOINTS)
     fix = f"read {kept}; " if kept else ""
-    fix += f"`gan run --resume {folder}` goes on from {saved[-1].name}" if saved else "--debug shows the traceback"
+    fix += (
+        f"`gan run --resume {folder}` goes on from {saved[-1].name}"
+        if saved
+        else "--debug shows the traceback"
+    )
     if short is not None:
         return GanError(short.what, where=str(folder), fix=f"{short.fix}; {fix}")
     if isinstance(error, PluginError):
@@ -56,7 +62,9 @@ def report(error: Exception, folder: Path, training: Training, chosen: Sequence[
     what = f"step {step} failed: {type(error).__name__}: {error}"
     if culprit is None:
         return GanError(what, where=str(folder), fix=fix)
-    return PluginError(f"{culprit.name} failed: {what}", where=f"{origin(culprit)}, {line}, {folder}", fix=fix)
+    return PluginError(
+        f"{culprit.name} failed: {what}", where=f"{origin(culprit)}, {line}, {folder}", fix=fix
+    )
 
 
 def keep_traceback(error: Exception, folder: Path, step: int) -> Path | None:
@@ -82,7 +90,9 @@ def explain_memory(error: BaseException, training: Training) -> GanError | None:
     frames = [frame.name for cause in causes for frame in traceback.extract_tb(cause.__traceback__)]
     phase = next((UPDATES[name] for name in reversed(frames) if name in UPDATES), "this step")
     sides = "×".join(map(str, plan.shape))
-    smaller = f"--batch {max(1, plan.batch // 2)}" + (", or a smaller --size" if plan.images else "")
+    smaller = f"--batch {max(1, plan.batch // 2)}" + (
+        ", or a smaller --size" if plan.images else ""
+    )
     return GanError(
         f"out of memory in {phase} at step {training.step}, with {plan.batch} samples of {sides} ({_memory(device)})",
         fix=f"{smaller} (in a new run), or end other programs and --resume",
@@ -105,7 +115,9 @@ def memory_explained(doing: str, origins: Mapping[str, str]) -> Iterator[None]:
             raise
         asked = re.search(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)", str(causes[-1]))
         amount = f": {_readable(asked[1], asked[2])} were asked for at once" if asked else ""
-        raise UsageError(f"out of memory while {doing}{amount}", where=_machine(), fix=_smaller(origins)) from error
+        raise UsageError(
+            f"out of memory while {doing}{amount}", where=_machine(), fix=_smaller(origins)
+        ) from error
 
 
 def expect_weights_fit(weights: int, origins: Mapping[str, str]) -> None:
@@ -129,7 +141,11 @@ def _machine() -> str:
 
 
 def _smaller(origins: Mapping[str, str]) -> str:
-    given = {where: max(map(int, re.findall(r"\d+", where))) for where in origins.values() if OF_A_FLAG.match(where)}
+    given = {
+        where: max(map(int, re.findall(r"\d+", where)))
+        for where in origins.values()
+        if OF_A_FLAG.match(where)
+    }
     largest = sorted(given, key=given.__getitem__, reverse=True)[:2]
     return f"smaller values: {', '.join(largest)}" if largest else "a smaller --size or --batch"
 
@@ -142,7 +158,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _is_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # of torch's allocator on the CPU
+        isinstance(error, RuntimeError)
+        and "can't allocate memory" in str(error)  # of torch's allocator on the CPU
     )
 
 

@@ -33,7 +33,9 @@ class OpenedGAN(GAN):
     The critic is built when it is first asked for.
     """
 
-    def __init__(self, generator: Player, device: torch.device, make_critic: Callable[[], Player]) -> None:
+    def __init__(
+        self, generator: Player, device: torch.device, make_critic: Callable[[], Player]
+    ) -> None:
         self.generator = generator
         self.device = device
         self._make_critic = make_critic
@@ -47,8 +49,12 @@ class OpenedGAN(GAN):
 def stored_plan(composition: Composition, streams: Streams, snapshot: Snapshot) -> Plan:
     """Return the plan of a stored run, whose data need not be there. `plan.reals` gives zeros."""
     state = snapshot.state
-    label_sets = tuple(LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"])
-    return make_plan(composition.hooks, streams, state["shape"], label_sets, composition.settings.batch, None)
+    label_sets = tuple(
+        LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"]
+    )
+    return make_plan(
+        composition.hooks, streams, state["shape"], label_sets, composition.settings.batch, None
+    )
 
 
 def open_players(
@@ -66,7 +72,9 @@ def open_players(
         critic.load_state_dict(snapshot.files["critic"])
         use_channels_last(GAN(gan.generator, critic, device), plan, runtime, wish, ("critic",))
         # the state of components may have been set while they took part in building the critic
-        set_states(hooks, stored_states(hooks, snapshot.files["components"], snapshot.state["components"]))
+        set_states(
+            hooks, stored_states(hooks, snapshot.files["components"], snapshot.state["components"])
+        )
         return critic
 
     gan = OpenedGAN(build_player(hooks, plan, streams, device, "generator"), device, make_critic)
@@ -77,5 +85,7 @@ def open_generator(hooks: Hooks, plan: Plan, streams: Streams, device: torch.dev
     """Build the generator alone, beside a critic that is none, for samples of a run whose plugins
     are not all there.
     """
-    generator = Player("generator", build_generator(hooks, plan, streams).to(device), nn.ModuleDict())
+    generator = Player(
+        "generator", build_generator(hooks, plan, streams).to(device), nn.ModuleDict()
+    )
     return GAN(generator, Player("critic", nn.Identity(), nn.ModuleDict()), device)

@@ -58,7 +58,9 @@ class Run(Session):
     _gradients: FirstGradients = field(factory=FirstGradients, init=False)
     _compared: bool = field(default=False, init=False)  # this process with the others
 
-    def fit(self, on_row: OnRow = ignore, on_step: OnStep = ignore, *, progress: bool = True) -> Self:
+    def fit(
+        self, on_row: OnRow = ignore, on_step: OnStep = ignore, *, progress: bool = True
+    ) -> Self:
         """Train to the end, saving and drawing on the way.
 
         `on_row` is called with each metrics row once it is written, `on_step` after each step and
@@ -97,7 +99,9 @@ class Run(Session):
         if log is None:
             return
         share = self.share
-        drawing = samples.is_due(settings, training.step, (self._epoch, training.epoch), (self._share, share))
+        drawing = samples.is_due(
+            settings, training.step, (self._epoch, training.epoch), (self._share, share)
+        )
         self._epoch = training.epoch
         self._share = share
         progress = self._progress(drawing)
@@ -131,7 +135,9 @@ class Run(Session):
                 try:
                     yield log
                 except Exception as error:
-                    told = failure.report(error, self.folder, self.training, self.composition.chosen)
+                    told = failure.report(
+                        error, self.folder, self.training, self.composition.chosen
+                    )
                     self._note_end(failed=str(told))
                     if told is error:
                         raise
@@ -154,11 +160,15 @@ class Run(Session):
         if self.share < 1:  # a length that the run has passed already is not kept
             directory.write_recipe(self.folder, self.composition.recipe())
         with suppress(OSError):
-            (self.folder / "samples" / f"{STOPPED}.png").unlink()  # of a run that stopped and now goes on
+            (
+                self.folder / "samples" / f"{STOPPED}.png"
+            ).unlink()  # of a run that stopped and now goes on
         if facts := self.composition.hooks.first("describe_data"):
             directory.describe_data(self.folder, facts)
         checkpoints = self.checkpoints
-        log = MetricsLog(self.folder / directory.METRICS, checkpoints.rows, checkpoints.row_step or math.inf)
+        log = MetricsLog(
+            self.folder / directory.METRICS, checkpoints.rows, checkpoints.row_step or math.inf
+        )
         self.notes += log.notes
         about = previous_session.machine(self.training.context.gan.device)
         directory.note(
@@ -247,9 +257,13 @@ class Run(Session):
 
     def _progress(self, drawing: bool) -> Progress:
         training = self.training
-        return Progress(training.context, training.step, training.epoch, self.checkpoints.row_step, drawing)
+        return Progress(
+            training.context, training.step, training.epoch, self.checkpoints.row_step, drawing
+        )
 
-    def _write_row(self, figures: Figures, progress: Progress, log: MetricsLog, on_row: OnRow) -> None:
+    def _write_row(
+        self, figures: Figures, progress: Progress, log: MetricsLog, on_row: OnRow
+    ) -> None:
         """Write a row, pass it on, and ask components whether the run ends with it."""
         hooks, step = self.training.context.hooks, self.training.step
         seconds = time.monotonic() - self._began
@@ -285,14 +299,18 @@ class Run(Session):
             path = folder / f"{name or verified.name_of(training.step)}.png"
             samples.draw_grid(training.context, path, untrained=untrained)
             if components and not untrained:
-                training.context.hooks.all("draw", progress=progress or self._progress(True), folder=folder)
+                training.context.hooks.all(
+                    "draw", progress=progress or self._progress(True), folder=folder
+                )
         except (OSError, PluginError) as error:
             reason = error if isinstance(error, OSError) else error.__cause__
             if not isinstance(reason, OSError):
                 raise
             what = f"samples of step {training.step} were not drawn: {reason.strerror or reason}"
             if name == "final":
-                raise GanError(what, where=str(self.folder), fix=f"gan sample {self.folder}") from error
+                raise GanError(
+                    what, where=str(self.folder), fix=f"gan sample {self.folder}"
+                ) from error
             self.notes.append(what)
 
     # ── several processes ───────────────────────────────────────────────────────────────────
@@ -344,7 +362,9 @@ class Run(Session):
         if attempt >= settings.rollbacks:
             report = f"; report: {kept / 'report.txt'}" if kept else ""
             where = f"{self.folder}, seed {settings.seed}; {self.checkpoints.last}{report}"
-            raise NumbersError(error.what, where=where, fix=f"{error.fix}, or --rollbacks 3") from None
+            raise NumbersError(
+                error.what, where=where, fix=f"{error.fix}, or --rollbacks 3"
+            ) from None
         held = self.checkpoints.held
         again = type(self).resume(self.folder, files=lambda _: True, changed_data=True)
         again.training.retry(attempt + 1)
@@ -356,4 +376,6 @@ class Run(Session):
         if log is not None:
             log.cut(self.checkpoints.rows, self.checkpoints.row_step or math.inf)
         step, tries = self.training.step, settings.rollbacks
-        self.notes.append(f"{error.what}; back to step {step} with other numbers, {attempt + 1} of {tries} times")
+        self.notes.append(
+            f"{error.what}; back to step {step} with other numbers, {attempt + 1} of {tries} times"
+        )

@@ -99,9 +99,15 @@ def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
     if device is None or device.type == "cpu":
         found = {name: float(value) for name, value in tensors.items()}
     else:
-        gathered = torch.stack([value.double().reshape(()).to(device) for value in tensors.values()])
+        gathered = torch.stack(
+            [value.double().reshape(()).to(device) for value in tensors.values()]
+        )
         found = dict(zip(tensors, gathered.tolist(), strict=True))
     try:
-        return {name: found[name] if name in found else float(value) for name, value in figures.items()}
+        return {
+            name: found[name] if name in found else float(value) for name, value in figures.items()
+        }
     except (TypeError, ValueError) as error:
-        raise PluginError(f"a logged figure is no number: {error}", fix="log numbers and 0-d tensors") from None
+        raise PluginError(
+            f"a logged figure is no number: {error}", fix="log numbers and 0-d tensors"
+        ) from None

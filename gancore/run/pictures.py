@@ -45,7 +45,9 @@ def grid(images: Tensor, columns: int = 0, pad: int = 2) -> Image.Image:
         sheet[:, top : top + height, left : left + width] = pixels
     picture = to_picture(sheet)
     factor = max(1, 1024 // max(picture.size))
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    return picture.resize(
+        (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
+    )
 
 
 def scatter(fakes: Tensor, reals: Tensor | None, side: int = 512) -> Image.Image:
@@ -53,7 +55,9 @@ def scatter(fakes: Tensor, reals: Tensor | None, side: int = 512) -> Image.Image
 
     Reals are blue dots, under fakes as smaller red ones.
     """
-    shown = [(fakes, "#c8402f", 1)] if reals is None else [(reals, "#3b6fb6", 2), (fakes, "#c8402f", 1)]
+    shown = (
+        [(fakes, "#c8402f", 1)] if reals is None else [(reals, "#3b6fb6", 2), (fakes, "#c8402f", 1)]
+    )
     everything = _plane(torch.cat([points for points, _, _ in shown]))
     mean = everything.mean(0)
     reach = (everything - mean).abs().max().clamp_min(1e-6) * 1.05

@@ -54,7 +54,9 @@ def spare(layer: Layer, lost: Sequence[Choice], folder: Path) -> Layer:
     slots = {}
     for slot, given in layer.slots.items():
         if isinstance(given.value, list):
-            slots[slot] = evolve(given, value=[name for name in layer.names(slot) if name not in names])
+            slots[slot] = evolve(
+                given, value=[name for name in layer.names(slot) if name not in names]
+            )
         elif given.value not in names:
             slots[slot] = given
     tables = {each.alias or each.wanted.rpartition(":")[2] for each in lost}
@@ -82,7 +84,9 @@ def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
         now = _numbers(each.version)
         change = f"{each.name} was {was['version']} then and is {each.version} now"
         if before[:1] != now[:1] and not hasattr(each.component, "migrate"):
-            raise _other(each.name, was, f"now {each.version} is installed, which need not go on as it did")
+            raise _other(
+                each.name, was, f"now {each.version} is installed, which need not go on as it did"
+            )
         if before[:2] != now[:2]:
             notes.append(f"{change}; the run may not be bit-exact")
         elif was["version"] != each.version:
@@ -92,8 +96,14 @@ def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
 
 def _other(name: str, was: Mapping[str, Any], why: str) -> CheckpointError:
     source = f"{was['distribution'] or 'a file'} {was['version']}".strip()
-    fix = f"pip install {was['distribution']}=={was['version']}" if was["distribution"] else "choose the file again"
-    return CheckpointError(f"the run was trained with {name} of {source}; {why}", where=name, fix=fix)
+    fix = (
+        f"pip install {was['distribution']}=={was['version']}"
+        if was["distribution"]
+        else "choose the file again"
+    )
+    return CheckpointError(
+        f"the run was trained with {name} of {source}; {why}", where=name, fix=fix
+    )
 
 
 def _numbers(version: str) -> list[int]:

@@ -52,8 +52,12 @@ def keep_numbers(
             writer.write(place.parent, capture(), plugins)
         place.mkdir(exist_ok=True)
         samples, labels = last_reals(training)
-        atomic.write_new(place / "batch.safetensors", save({"samples": samples.contiguous(), "labels": labels}))
-        atomic.write_new(place / "report.txt", "\n".join([str(error), "", *findings(training), ""]).encode())
+        atomic.write_new(
+            place / "batch.safetensors", save({"samples": samples.contiguous(), "labels": labels})
+        )
+        atomic.write_new(
+            place / "report.txt", "\n".join([str(error), "", *findings(training), ""]).encode()
+        )
         return place
     return None
 
@@ -76,7 +80,11 @@ def findings(training: Training) -> Iterator[str]:
     for role in ROLES:
         rates = ", ".join(f"{group['lr']:.4g}" for group in gan.player(role).optimizer.param_groups)
         yield f"{role}: learning rate {rates}"
-        wrong = [(name, weight) for name, weight in gan.player(role).state_dict().items() if not _finite(weight)]
+        wrong = [
+            (name, weight)
+            for name, weight in gan.player(role).state_dict().items()
+            if not _finite(weight)
+        ]
         if wrong:
             broken, (name, weight) = True, wrong[0]
             count = int((~weight.isfinite()).sum())
@@ -115,7 +123,9 @@ def first_wrong(net: nn.Module, *inputs: Tensor) -> str:
             found.append(f"{name} ({type(module).__name__})")
 
     handles = [
-        module.register_forward_hook(lambda module, _, output, name=name: look(name, module, output))
+        module.register_forward_hook(
+            lambda module, _, output, name=name: look(name, module, output)
+        )
         for name, module in net.named_modules()
         if name and not list(module.children())
     ]
@@ -142,8 +152,12 @@ def _range(values: Tensor) -> str:
 
 def room_note(folder: Path, training: Training) -> list[str]:
     """Warn where a disk has no room for two checkpoints: float32 weights and two moments each."""
-    weights = sum(weight.numel() for role in ROLES for weight in training.context.gan.player(role).parameters)
+    weights = sum(
+        weight.numel() for role in ROLES for weight in training.context.gan.player(role).parameters
+    )
     free, needed = shutil.disk_usage(folder).free, 2 * 12 * weights
     if free >= needed:
         return []
-    return [f"the disk has {free / 2**20:,.0f} MiB free, but two checkpoints need about {needed / 2**20:,.0f} MiB"]
+    return [
+        f"the disk has {free / 2**20:,.0f} MiB free, but two checkpoints need about {needed / 2**20:,.0f} MiB"
+    ]

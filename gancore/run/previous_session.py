@@ -22,7 +22,9 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def remarks(folder: Path, step: int, device: torch.device, manifest: Mapping[str, Any]) -> list[str]:
+def remarks(
+    folder: Path, step: int, device: torch.device, manifest: Mapping[str, Any]
+) -> list[str]:
     """Say what a run that is taken up at `step` should tell: an end without closing, other
     versions, another machine.
 

@@ -48,7 +48,9 @@ def _without_folder(name: str) -> str:
     return f"{alias}{equals}{Path(wanted).name}" if _is_path(wanted) else name
 
 
-def expect_recipe(composition: Composition, state: Mapping[str, Any], where: str, *, changed_data: bool) -> None:
+def expect_recipe(
+    composition: Composition, state: Mapping[str, Any], where: str, *, changed_data: bool
+) -> None:
     """Raise UsageError where a run's recipe differs from that in `state`, that of its checkpoint.
 
     `changed_data` allows other options of the data.
@@ -62,12 +64,16 @@ def expect_recipe(composition: Composition, state: Mapping[str, Any], where: str
         )
 
 
-def recipe_changes(composition: Composition, state: Mapping[str, Any], *, changed_data: bool = False) -> list[str]:
+def recipe_changes(
+    composition: Composition, state: Mapping[str, Any], *, changed_data: bool = False
+) -> list[str]:
     """List where the recipe differs from the one in the state of a checkpoint:
 
     `run.seed is 7, not 0`.
     """
-    then = state.get("recipe", {"run": {"seed": state["seed"]}})  # older checkpoints record the seed alone
+    then = state.get(
+        "recipe", {"run": {"seed": state["seed"]}}
+    )  # older checkpoints record the seed alone
     now = fixed_part(composition)
     free = {each.name for each in composition.chosen if changed_data and each.kind == "data"}
     defaults = _defaults(composition)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 SHEET, CLOUD = 64, 1000  # samples in a grid of images, and in a scatter of points
 
 
-def is_due(settings: Settings, step: int, epochs: tuple[float, float], shares: tuple[float, float]) -> bool:
+def is_due(
+    settings: Settings, step: int, epochs: tuple[float, float], shares: tuple[float, float]
+) -> bool:
     """Whether a run draws after this step; `epochs` and `shares` are those before and after it."""
     if settings.sample_epochs:
         before, after = (epoch // settings.sample_epochs for epoch in epochs)

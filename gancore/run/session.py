@@ -53,7 +53,9 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
         training = Training.of(composition, data, runtime)
     context = training.context
     if runtime.device.type == "cpu":
-        weights = sum(weight.numel() for role in ROLES for weight in context.gan.player(role).parameters)
+        weights = sum(
+            weight.numel() for role in ROLES for weight in context.gan.player(role).parameters
+        )
         failure.expect_weights_fit(weights, origins)
     runtime = use_channels_last(context.gan, context.plan, runtime, settings.channels_last)
     compile_networks(context.gan, settings.compile)
@@ -100,7 +102,9 @@ class Session:
         return self.training.context.runtime.group
 
     @classmethod
-    def start(cls, composition: Composition, out: Path | str | None = None, *, overwrite: bool = False) -> Self:
+    def start(
+        cls, composition: Composition, out: Path | str | None = None, *, overwrite: bool = False
+    ) -> Self:
         """Make a new run: open the data, build the networks, then create the directory with the
         resolved recipe.
 
@@ -153,7 +157,9 @@ class Session:
         composition = reopen(folder, changes, files)
         runtime = choose_runtime(composition.settings)
         if runtime.group.is_main:
-            directory.refuse_in_use(folder, by_others=True)  # this process itself, when it goes back to a checkpoint
+            directory.refuse_in_use(
+                folder, by_others=True
+            )  # this process itself, when it goes back to a checkpoint
         data = open_data_of(composition)
         run = cls(folder, composition, prepare(composition, data, runtime))
         checkpoints, fingerprint = run.checkpoints, data.fingerprint()
@@ -167,7 +173,9 @@ class Session:
                     where=str(folder),
                     fix="give back the data it had, or --accept-changed-data",
                 )
-            expect_recipe(composition, state, str(folder / directory.RECIPE), changed_data=changed_data)
+            expect_recipe(
+                composition, state, str(folder / directory.RECIPE), changed_data=changed_data
+            )
             notes = plugins.compare(found.manifest.get("plugins", {}), composition)
             restore(run.training, found.snapshot)
             run.training.retry(state["attempt"])
@@ -177,7 +185,9 @@ class Session:
         manifest = found.manifest if found is not None else {}
         run.notes += previous_session.remarks(folder, run.training.step, runtime.device, manifest)
         if found is not None and run.share >= 1:
-            run.notes.append(f"nothing is left to train: the run is at {run.position}; to go on, e.g. {run.longer}")
+            run.notes.append(
+                f"nothing is left to train: the run is at {run.position}; to go on, e.g. {run.longer}"
+            )
         return run
 
     @classmethod
@@ -199,7 +209,9 @@ class Session:
         composition = guarded(resolve([plugins.spare(recorded, lost, folder)], files, exact=True))
         found, notes = reader.newest(folder / directory.CHECKPOINTS, schema.PARTS - {"optim"})
         if found is None:
-            raise CheckpointError(f"{folder} has no checkpoint to sample from", fix=f"gan run --resume {folder}")
+            raise CheckpointError(
+                f"{folder} has no checkpoint to sample from", fix=f"gan run --resume {folder}"
+            )
         snapshot, settings = found.snapshot, composition.settings
         if not lost and (changes := recipe_changes(composition, snapshot.state)):
             notes.append(f"the recipe was changed since the run was trained: {'; '.join(changes)}")
@@ -218,7 +230,9 @@ class Session:
             plugins.require(lost, folder)
             raise
         training.retry(snapshot.state["attempt"])
-        notes += [f"{each.wanted} is not installed; the generator is sampled without it" for each in lost]
+        notes += [
+            f"{each.wanted} is not installed; the generator is sampled without it" for each in lost
+        ]
         return cls(folder, composition, training, notes)
 
     # ── where it is ─────────────────────────────────────────────────────────────────────────
@@ -247,11 +261,15 @@ class Session:
             return f"--epochs {max(1, math.ceil(2 * training.epoch))}"
         return f"--steps {max(1, 2 * training.step)}"
 
-    def sample(self, n: int, labels: Tensor | None = None, seed: int | None = None) -> tuple[Tensor, Tensor]:
+    def sample(
+        self, n: int, labels: Tensor | None = None, seed: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Draw n samples `[n, *shape]` (images in [-1, 1]) and their labels `[n, L]`, in evaluation
         mode.
         """
-        return draw_samples(self.training.context, n, "sample", -1 if seed is None else seed, labels=labels)
+        return draw_samples(
+            self.training.context, n, "sample", -1 if seed is None else seed, labels=labels
+        )
 
 
 def reopen(folder: Path, changes: Sequence[Layer], files: Callable[[str], bool]) -> Composition:

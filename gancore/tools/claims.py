@@ -99,7 +99,9 @@ def judge_claims(claims: Sequence[Claim], table: FiguresByArm) -> list[ClaimVerd
     return judge_differences(claims, [paired_differences(claim, table) for claim in claims])
 
 
-def judge_differences(claims: Sequence[Claim], differences: Sequence[Sequence[float]]) -> list[ClaimVerdict]:
+def judge_differences(
+    claims: Sequence[Claim], differences: Sequence[Sequence[float]]
+) -> list[ClaimVerdict]:
     """Return the verdicts from the paired differences of each claim, more - less by seed."""
     pairs = list(zip(claims, differences, strict=True))
     tests = [t_test(found, claim.margin) for claim, found in pairs]
@@ -122,7 +124,9 @@ def paired_differences(claim: Claim, table: FiguresByArm) -> list[float]:
     return differences
 
 
-def t_test(differences: Sequence[float], margin: float = 0.0) -> tuple[float | None, float | None, float | None, float]:
+def t_test(
+    differences: Sequence[float], margin: float = 0.0
+) -> tuple[float | None, float | None, float | None, float]:
     """Return the mean, both ends of its 95 % t-interval, and a two-sided p.
 
     p tests the distance of the mean from -margin or margin, whichever is nearer: it is at most α if

@@ -22,7 +22,9 @@ from gancore.train.loop import Training
 from gancore.train.rng import Streams
 
 
-def unusable_checkpoints(run: Path, found: Sequence[Path], files: Callable[[str], bool]) -> dict[str, str]:
+def unusable_checkpoints(
+    run: Path, found: Sequence[Path], files: Callable[[str], bool]
+) -> dict[str, str]:
     """Return why a run could not be resumed from some of its intact checkpoints, by their names.
 
     The networks are built on the CPU from the run's recipe and the shape of its data, which need
@@ -41,7 +43,9 @@ def unusable_checkpoints(run: Path, found: Sequence[Path], files: Callable[[str]
     for path in found:
         snapshot = reader.read(path).snapshot
         try:
-            expect_recipe(composition, snapshot.state, str(run / directory.RECIPE), changed_data=False)
+            expect_recipe(
+                composition, snapshot.state, str(run / directory.RECIPE), changed_data=False
+            )
             expect_loadable(training, snapshot)
         except (CheckpointError, UsageError) as error:
             reasons[path.name] = f"{path.name}: {error.what}"

@@ -82,11 +82,17 @@ def verify(
     tell(f"{steps} steps, to be interrupted")
     first = Run.start(resolve([layer_of("trial", recipe)], exact=True), parts)
     if fit_until(first, steps).training.step < steps:
-        ended = f"the run ends by itself at step {first.training.step}, before it could be interrupted"
-        raise GanError(ended, fix=f"--steps {max(1, first.training.step // 2)}, or leave out what ends it")
+        ended = (
+            f"the run ends by itself at step {first.training.step}, before it could be interrupted"
+        )
+        raise GanError(
+            ended, fix=f"--steps {max(1, first.training.step // 2)}, or leave out what ends it"
+        )
     tell(f"{steps} more in a fresh process")
     if failure := _go_on(parts, recipe):
-        raise GanError(f"the interrupted run does not go on: {failure}", fix="`gan run --debug` shows more")
+        raise GanError(
+            f"the interrupted run does not go on: {failure}", fix="`gan run --debug` shows more"
+        )
     tell(f"{2 * steps} steps at once")
     Run.start(resolve([layer_of("trial", recipe)], exact=True), whole).fit(progress=False)
     last = writer.steps(whole / directory.CHECKPOINTS)[-1]
@@ -103,7 +109,9 @@ def verify(
 
 def _go_on(folder: Path, recipe: Mapping[str, Any]) -> str:
     alike = (os.getpid(), torch.get_num_threads())
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_settle, initargs=alike) as pool:
+    with ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), initializer=_settle, initargs=alike
+    ) as pool:
         try:
             return pool.submit(train_trial, str(folder), recipe).result()
         except BrokenProcessPool as error:
@@ -172,7 +180,9 @@ def tensor_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor
 def _same_bits(one: Tensor | None, other: Tensor | None) -> bool:
     if one is None or other is None or one.dtype != other.dtype or one.shape != other.shape:
         return False
-    return torch.equal(one.contiguous().flatten().view(torch.uint8), other.contiguous().flatten().view(torch.uint8))
+    return torch.equal(
+        one.contiguous().flatten().view(torch.uint8), other.contiguous().flatten().view(torch.uint8)
+    )
 
 
 def value_differences(expected: Any, found: Any, path: str = "") -> list[str]:
@@ -180,12 +190,20 @@ def value_differences(expected: Any, found: Any, path: str = "") -> list[str]:
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         keys = [*expected, *(key for key in found if key not in expected)]
         pairs = [(f"{path}.{key}".lstrip("."), expected.get(key), found.get(key)) for key in keys]
-    elif isinstance(expected, Sequence) and isinstance(found, Sequence) and not isinstance(expected, str):
+    elif (
+        isinstance(expected, Sequence)
+        and isinstance(found, Sequence)
+        and not isinstance(expected, str)
+    ):
         if len(expected) != len(found):
             return [f"{path or 'it'} holds {len(found)}, not {len(expected)}"]
         pairs = [(f"{path}[{place}]", one, found[place]) for place, one in enumerate(expected)]
     else:
-        return [] if expected == found and type(expected) is type(found) else [f"{path} is {found!r}, not {expected!r}"]
+        return (
+            []
+            if expected == found and type(expected) is type(found)
+            else [f"{path} is {found!r}, not {expected!r}"]
+        )
     return [text for place, one, other in pairs for text in value_differences(one, other, place)]
 
 
@@ -195,8 +213,16 @@ def _untimed(rows: Sequence[Row]) -> list[Row]:
 
 def pictures(folder: Path) -> dict[str, Path]:
     """Return every file of `samples/` and every picture of a run's folder, by its path in there."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    drawn = [path for path in files if path.suffix in PICTURES or "samples" in path.relative_to(folder).parts[:1]]
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
+    drawn = [
+        path
+        for path in files
+        if path.suffix in PICTURES or "samples" in path.relative_to(folder).parts[:1]
+    ]
     return {path.relative_to(folder).as_posix(): path for path in drawn}
 
 
@@ -205,4 +231,8 @@ def picture_differences(expected: Mapping[str, Path], found: Mapping[str, Path])
     told = [f"{name} is missing" for name in expected if name not in found]
     told += [f"{name} should not be there" for name in found if name not in expected]
     both = [name for name in expected if name in found]
-    return told + [f"{name} differs" for name in both if expected[name].read_bytes() != found[name].read_bytes()]
+    return told + [
+        f"{name} differs"
+        for name in both
+        if expected[name].read_bytes() != found[name].read_bytes()
+    ]

@@ -140,7 +140,9 @@ class Side:
 
     def apply_view(self, images: Tensor) -> Tensor:
         """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
-        view: Tensor = self._fold("critic_view", {"images": images, "labels": self.labels})["images"]
+        view: Tensor = self._fold("critic_view", {"images": images, "labels": self.labels})[
+            "images"
+        ]
         return view
 
     @property
@@ -202,7 +204,9 @@ class Side:
         if self._targets is None:
             targets = torch.full_like(self.score, float(self.real), requires_grad=False)
             if self.batch.update_id.role == "critic":
-                targets = self._fold("critic_targets", {"targets": targets}, real=self.real)["targets"]
+                targets = self._fold("critic_targets", {"targets": targets}, real=self.real)[
+                    "targets"
+                ]
             self._targets = targets
         return self._targets
 
@@ -227,7 +231,9 @@ class Side:
         if self._weights is None:
             ones = torch.ones_like(self.score, requires_grad=False)
             rng = batch.component_rng("weights")
-            self._weights = batch.hooks.fold("sample_weights", {"weights": ones}, batch=batch, rng=rng)["weights"]
+            self._weights = batch.hooks.fold(
+                "sample_weights", {"weights": ones}, batch=batch, rng=rng
+            )["weights"]
         return self._weights
 
     def mean(self, values: Tensor) -> Tensor:
@@ -256,7 +262,9 @@ class Side:
             return values
         rng = batch.component_rng("real" if self.real else "fake")
         shared_rng = batch.component_rng("both")
-        return batch.hooks.fold(hook, values, step=batch.update_id.step, rng=rng, shared_rng=shared_rng, **given)
+        return batch.hooks.fold(
+            hook, values, step=batch.update_id.step, rng=rng, shared_rng=shared_rng, **given
+        )
 
 
 @define(eq=False, slots=False)  # a test may watch its methods
@@ -270,7 +278,9 @@ class Batch:
     context: TrainingContext = field(repr=False)
     update_id: UpdateId
     sides: dict[str, Side] = field(factory=dict, repr=False)
-    _calls: Counter[str] = field(init=False, factory=Counter, repr=False)  # extra passes by component
+    _calls: Counter[str] = field(
+        init=False, factory=Counter, repr=False
+    )  # extra passes by component
 
     @property
     def real(self) -> Side | None:
@@ -309,9 +319,15 @@ class Batch:
 
     def mean_scores(self) -> dict[str, Tensor]:
         """Average the scores of each side that some term asked for."""
-        return {f"score_{name}": side.score.detach().mean() for name, side in self.sides.items() if side.scored}
+        return {
+            f"score_{name}": side.score.detach().mean()
+            for name, side in self.sides.items()
+            if side.scored
+        }
 
-    def critic(self, images: Tensor, labels: Tensor, *, update_buffers: bool = False) -> CriticOutput:
+    def critic(
+        self, images: Tensor, labels: Tensor, *, update_buffers: bool = False
+    ) -> CriticOutput:
         """Ask the critic about any view, of the shape that `Side.view` has, with labels like
         `Side.view_labels`.
 
@@ -342,10 +358,14 @@ class Batch:
         asked = self.hooks.asked
         return asked.name if asked is not None else ""
 
-    def _extra_pass(self, player: Player, inputs: Tensor, labels: Tensor, update_buffers: bool) -> Any:
+    def _extra_pass(
+        self, player: Player, inputs: Tensor, labels: Tensor, update_buffers: bool
+    ) -> Any:
         name = self._asking()
         self._calls[name] += 1
-        return self.forward_pass(player, inputs, labels, ("component", name, self._calls[name]), update_buffers)
+        return self.forward_pass(
+            player, inputs, labels, ("component", name, self._calls[name]), update_buffers
+        )
 
     def forward_pass(
         self,
@@ -371,7 +391,9 @@ class Batch:
 
         def make(component: str) -> torch.Generator:
             key = (f"component/{component}", *update_id.key, part)
-            return self.streams.share(*key, rank=group.rank, size=group.size, device=device, own=part != "both")
+            return self.streams.share(
+                *key, rank=group.rank, size=group.size, device=device, own=part != "both"
+            )
 
         return make
 
@@ -386,7 +408,9 @@ class Batch:
 
         rng = self.component_rng("terms")
         terms: dict[str, Tensor] = {}
-        for component, found in self.hooks.all(hook, batch=self, step=self.update_id.step, rng=rng, log=logger):
+        for component, found in self.hooks.all(
+            hook, batch=self, step=self.update_id.step, rng=rng, log=logger
+        ):
             named = found if isinstance(found, Mapping) else {hook: found}
             for name, term in named.items():
                 terms[f"{component}/{name}"] = _scalar(term, component, hook, name)
@@ -401,7 +425,9 @@ class Batch:
             side.close()
 
 
-def make_batch(context: TrainingContext, update_id: UpdateId, reals: Reals | None, fakes: Fakes) -> Batch:
+def make_batch(
+    context: TrainingContext, update_id: UpdateId, reals: Reals | None, fakes: Fakes
+) -> Batch:
     """Gather both sides of an update; nothing is computed until a term asks for it."""
     batch = Batch(context, update_id)
     if reals is not None:
@@ -419,5 +445,9 @@ def pass_seed(context: TrainingContext, update_id: UpdateId, *key: int | str) ->
 def _scalar(term: Any, component: str, hook: str, name: str) -> Tensor:
     if isinstance(term, Tensor) and term.dim() == 0:
         return term
-    got = f"a tensor of shape {list(term.shape)}" if isinstance(term, Tensor) and term.dim() else repr(term)
+    got = (
+        f"a tensor of shape {list(term.shape)}"
+        if isinstance(term, Tensor) and term.dim()
+        else repr(term)
+    )
     raise PluginError(f"{component}.{hook}: {name} is {got}", fix="return {name: scalar tensor}")

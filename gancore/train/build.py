@@ -27,7 +27,9 @@ def require_slots(composition: Composition) -> None:
     """Raise CompositionError where a slot that every training needs is empty."""
     for name, slot in SLOTS.items():
         if slot.to_train and name not in composition.slots:
-            raise CompositionError(f"no {name} is chosen", fix=f"--{name} NAME    (`gan plugins` lists them)")
+            raise CompositionError(
+                f"no {name} is chosen", fix=f"--{name} NAME    (`gan plugins` lists them)"
+            )
 
 
 def make_plan(
@@ -53,7 +55,9 @@ def make_plan(
         shape=tuple(shape),
         label_sets=tuple(label_sets),
         batch=batch,
-        norm=lambda channels, role: hooks.first("make_norm", only=role, channels=channels, role=role, plan=plan),
+        norm=lambda channels, role: hooks.first(
+            "make_norm", only=role, channels=channels, role=role, plan=plan
+        ),
         upsample=lambda channels_in, channels_out: hooks.first(
             "make_upsample", channels_in=channels_in, channels_out=channels_out, plan=plan
         ),
@@ -65,7 +69,9 @@ def make_plan(
         slices[name] = slice(width, width + columns)
         width += columns
     if not width:
-        raise CompositionError("no component draws a latent", fix="--latent NAME    (`gan plugins latent` lists them)")
+        raise CompositionError(
+            "no component draws a latent", fix="--latent NAME    (`gan plugins latent` lists them)"
+        )
     plan = evolve(plan, latent=width, latent_slices=slices)
     appended = sum(columns for _, columns in hooks.all("generator_inputs", plan=plan))
     plan = evolve(plan, inputs=width + appended, critic_shape=plan.shape)
@@ -88,7 +94,9 @@ def build(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> G
     return gan
 
 
-def build_player(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device, role: Role) -> Player:
+def build_player(
+    hooks: Hooks, plan: Plan, streams: Streams, device: torch.device, role: Role
+) -> Player:
     """Build, initialise and adapt one player, without an optimiser."""
     make = build_generator if role == "generator" else build_critic
     network = make(hooks, plan, streams).to(device)
@@ -137,7 +145,9 @@ def _adapted(hooks: Hooks, plan: Plan, streams: Streams, role: Role, net: Any) -
     return net
 
 
-def _made(hooks: Hooks, plan: Plan, streams: Streams, role: Role, part: str, hook: str, **given: Any) -> nn.Module:
+def _made(
+    hooks: Hooks, plan: Plan, streams: Streams, role: Role, part: str, hook: str, **given: Any
+) -> nn.Module:
     with streams.building(role, part) as rng:
         net = hooks.first(hook, plan=plan, **given)
         if net is None and hook == "make_score":
@@ -157,7 +167,9 @@ def _extras(hooks: Hooks, plan: Plan, streams: Streams, role: Role) -> nn.Module
         with streams.building(role, "extras", each.chosen.name) as rng:
             for name, net in (each("extend_player", {"role": role, "plan": plan}) or {}).items():
                 if name in extras:
-                    raise CompositionError(f"two components give the {role} a network called {name!r}")
+                    raise CompositionError(
+                        f"two components give the {role} a network called {name!r}"
+                    )
                 extras[name] = net
                 hooks.first("initialize", net=net, role=role, plan=plan, rng=lambda _, rng=rng: rng)
     return extras

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from gancore.train.rng import Streams
 
 
-Reals = Callable[[], tuple[Tensor, Tensor]]  # samples [N, *shape] and labels [N, L], gathered when first called
+Reals = Callable[
+    [], tuple[Tensor, Tensor]
+]  # samples [N, *shape] and labels [N, L], gathered when first called
 Figures = dict[str, Any]
 
 

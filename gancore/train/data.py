@@ -100,7 +100,9 @@ class StoredData:
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Gather samples and labels; `rng` is not needed."""
         indices = indices.to(self.samples.device)
-        samples = self.samples.index_select(0, indices)  # two to three times as fast as samples[indices], of bytes
+        samples = self.samples.index_select(
+            0, indices
+        )  # two to three times as fast as samples[indices], of bytes
         if samples.dtype == torch.uint8:
             samples = samples.float().div_(127.5).sub_(1.0)
         return samples, self.labels.index_select(0, indices)
@@ -125,9 +127,13 @@ def open_data(composition: Composition) -> Data:
     hooks, spec = composition.hooks, DataSpec(composition.settings.image_size)
     data = hooks.first("make_data", spec=spec)
     if data is None:
-        raise CompositionError("no data is chosen", fix="--data NAME|PATH    (`gan plugins data` lists them)")
+        raise CompositionError(
+            "no data is chosen", fix="--data NAME|PATH    (`gan plugins data` lists them)"
+        )
     if spec.size and len(data.shape) != 3:
-        raise UsageError("a size is given, but the data are points", where="--size", fix="leave --size out")
+        raise UsageError(
+            "a size is given, but the data are points", where="--size", fix="leave --size out"
+        )
     adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
     if len(adapted) == 0:
         raise DataError("the data is empty")
@@ -155,7 +161,11 @@ def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
         return images.contiguous()
     resized = torch.empty(*images.shape[:2], *size, dtype=torch.uint8)
     for source, target in zip(torch.split(images, 256), torch.split(resized, 256), strict=True):
-        target.copy_(functional.interpolate(source.double(), size=size, mode="bilinear", antialias=True).round_())
+        target.copy_(
+            functional.interpolate(
+                source.double(), size=size, mode="bilinear", antialias=True
+            ).round_()
+        )
     return resized
 
 
@@ -186,7 +196,9 @@ def expect_memory(needed: int, what: str, *, where: str = "", fix: str = "") -> 
         raise DataError(text, where=where, fix=fix)
 
 
-@lru_cache(maxsize=2)  # an epoch's batches share one: shuffling a million images takes longer than many a step
+@lru_cache(
+    maxsize=2
+)  # an epoch's batches share one: shuffling a million images takes longer than many a step
 def _permutation(images: int, streams: Streams, epoch: int, part: int) -> Tensor:
     return torch.randperm(images, generator=streams.generator("data-order", epoch, part))
 

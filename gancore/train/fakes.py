@@ -41,7 +41,9 @@ def exchange_fakes(context: TrainingContext, update_id: UpdateId, fakes: Fakes) 
         "critic_fakes",
         whole,
         step=update_id.step,
-        rng=lambda name: context.streams.generator(f"component/{name}", update_id.step, update_id.index, "fakes"),
+        rng=lambda name: context.streams.generator(
+            f"component/{name}", update_id.step, update_id.index, "fakes"
+        ),
     )
     labels = group.local_rows(shown["labels"])
     if shown["images"] is whole["images"]:
@@ -79,4 +81,6 @@ def data_labels(context: TrainingContext, n: int, *key: int | str) -> Tensor:
     rng = context.streams.generator("labels", *key)
     if context.data is not None:
         return context.data.draw_labels(n, rng)
-    return torch.stack([torch.randint(len(each), (n,), generator=rng) for each in context.plan.label_sets], 1)
+    return torch.stack(
+        [torch.randint(len(each), (n,), generator=rng) for each in context.plan.label_sets], 1
+    )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def draw_latent(hooks: Hooks, plan: Plan, n: int, streams: Streams, *key: int | str) -> Tensor:
     """Draw latents `[n, Z]` on the CPU, so that a seed means the same on every device."""
-    found = hooks.all("draw_latent", n=n, plan=plan, rng=lambda name: streams.generator(f"latent/{name}", *key))
+    found = hooks.all(
+        "draw_latent", n=n, plan=plan, rng=lambda name: streams.generator(f"latent/{name}", *key)
+    )
     columns = [drawn for _, drawn in found]
     return columns[0] if len(columns) == 1 else torch.cat(columns, 1)

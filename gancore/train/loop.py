@@ -51,7 +51,9 @@ class Training:
     source: Data | None = None  # where batches are not gathered from the context's own data
 
     @classmethod
-    def of(cls, composition: Composition, data: Data | None = None, runtime: Runtime | None = None) -> Training:
+    def of(
+        cls, composition: Composition, data: Data | None = None, runtime: Runtime | None = None
+    ) -> Training:
         """Build the networks of a composition; return a training at step 0 without a directory.
 
         Opens the composition's own data unless some are given, and computes on the CPU in fp32

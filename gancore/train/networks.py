@@ -37,7 +37,9 @@ class Critic(nn.Module):
         self.parts = nn.ModuleDict({key: part.module for key, part in parts.items()})
         self.score = score
         self.outputs = {key: part.name for key, part in parts.items() if isinstance(part, Head)}
-        self.labelled = {key for key, part in parts.items() if isinstance(part, Tail) and part.labels}
+        self.labelled = {
+            key for key, part in parts.items() if isinstance(part, Tail) and part.labels
+        }
         names = [name for name in self.outputs.values() if name != "score"]
         if twice := {name for name in names if names.count(name) > 1}:
             raise CompositionError(f"two components give the critic a head called {twice.pop()!r}")

@@ -110,7 +110,9 @@ class Plan:
         """
         names = [labels.name for labels in self.label_sets]
         if not names or (name and name not in names):
-            raise KeyError(f"no label set is called {name!r}; the data has {', '.join(names) or 'none'}")
+            raise KeyError(
+                f"no label set is called {name!r}; the data has {', '.join(names) or 'none'}"
+            )
         return names.index(name) if name else 0
 
     def label_set(self, name: str = "") -> LabelSet:

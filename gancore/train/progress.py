@@ -43,7 +43,11 @@ class Progress:
         """
         chosen = self.context.hooks.chosen
         serving = {
-            name: [spelled(each) for each in chosen if each.kind == slot.kind and slot.roles <= each.roles]
+            name: [
+                spelled(each)
+                for each in chosen
+                if each.kind == slot.kind and slot.roles <= each.roles
+            ]
             for name, slot in SINGLE.items()
         }
         slots: dict[str, Any] = {slot: names[0] for slot, names in serving.items() if names}
@@ -78,7 +82,9 @@ class Progress:
 
     def latents(self, n: int) -> Tensor:
         """Draw n latents `[n, Z]`, the same at every step of the run."""
-        return draw_latent(self.context.hooks, self.context.plan, n, self.context.streams, "measure")
+        return draw_latent(
+            self.context.hooks, self.context.plan, n, self.context.streams, "measure"
+        )
 
     def make(self, z: Tensor, labels: Tensor) -> Sample:
         """Make samples of latents `[n, Z]` and labels `[n, L]`, on the CPU, by the network that

@@ -32,7 +32,11 @@ def draw_samples(
     """
     hooks = context.hooks
     if labels is None:
-        labels = data_labels(context, n, *key) if context.plan.label_sets else torch.empty(n, 0, dtype=torch.int64)
+        labels = (
+            data_labels(context, n, *key)
+            if context.plan.label_sets
+            else torch.empty(n, 0, dtype=torch.int64)
+        )
     z = draw_latent(hooks, context.plan, n, context.streams, *key)
     chosen = hooks.fold(
         "select_samples",
@@ -100,7 +104,9 @@ def judge(context: TrainingContext, images: Tensor, labels: Tensor) -> CriticOut
 
     The critic is in evaluation mode meanwhile.
     """
-    parts: list[CriticOutput] = evaluate(context, context.gan.critic.network, images, labels, key=("judge",))
+    parts: list[CriticOutput] = evaluate(
+        context, context.gan.critic.network, images, labels, key=("judge",)
+    )
     return CriticOutput(
         _joined([part.score for part in parts], len(images)),
         _joined([part.features for part in parts], len(images)),
@@ -108,7 +114,9 @@ def judge(context: TrainingContext, images: Tensor, labels: Tensor) -> CriticOut
     )
 
 
-def evaluate(context: TrainingContext, net: nn.Module, *inputs: Tensor, key: tuple[int | str, ...]) -> list[Any]:
+def evaluate(
+    context: TrainingContext, net: nn.Module, *inputs: Tensor, key: tuple[int | str, ...]
+) -> list[Any]:
     """Return what a network in evaluation mode answers to inputs `[n, …]`, a batch at a time.
 
     Where the network draws from torch's global generators, it is shown groups of GROUP rows

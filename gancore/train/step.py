@@ -63,7 +63,9 @@ def update_in_turn(context: TrainingContext, update_id: UpdateId, reals: Reals |
     return figures | more
 
 
-def make_batches(context: TrainingContext, update_id: UpdateId, reals: Reals | None) -> tuple[Batch, Batch]:
+def make_batches(
+    context: TrainingContext, update_id: UpdateId, reals: Reals | None
+) -> tuple[Batch, Batch]:
     """Make the batches of both players on the same fakes; the critic's are cut off the graph."""
     fakes = draw_fakes(context, update_id, reals)
     shown = exchange_fakes(context, update_id, fakes.detach())
@@ -123,12 +125,19 @@ def set_learning_rate(context: TrainingContext, player: Player, step: int) -> No
 def refuse_terms(role: Role, terms: dict[str, Tensor]) -> None:
     """Raise CompositionError where there is no term, PluginError for a term without gradient."""
     if not terms:
-        raise CompositionError(f"no component gives the {role} a term to minimise", fix="--loss NAME")
+        raise CompositionError(
+            f"no component gives the {role} a term to minimise", fix="--loss NAME"
+        )
     for name, term in terms.items():
         if not term.requires_grad:
-            raise PluginError(f"the {role}'s term {name} carries no gradient", fix="log(name, value) only logs it")
+            raise PluginError(
+                f"the {role}'s term {name} carries no gradient", fix="log(name, value) only logs it"
+            )
 
 
 def detached(figures: Figures) -> Figures:
     """Cut tensors off their graph, which a figure must not keep in memory."""
-    return {name: value.detach() if isinstance(value, torch.Tensor) else value for name, value in figures.items()}
+    return {
+        name: value.detach() if isinstance(value, torch.Tensor) else value
+        for name, value in figures.items()
+    }

@@ -22,7 +22,11 @@ def expect_labels(context: TrainingContext) -> None:
     Raises CompositionError for a view that joins or repeats rows and returns no labels for them.
     """
     hooks = context.hooks
-    asking = {each.chosen.name: each.chosen for hook in OF_THE_CRITIC for each in hooks.implementations(hook)}
+    asking = {
+        each.chosen.name: each.chosen
+        for hook in OF_THE_CRITIC
+        for each in hooks.implementations(hook)
+    }
     conditions = [chosen.name for chosen in asking.values() if chosen.kind == "cond"]
     if not conditions or not context.plan.label_sets:
         return
@@ -51,4 +55,6 @@ def expect_labels(context: TrainingContext) -> None:
 
 def _numbers(context: TrainingContext, part: str) -> Callable[[str], torch.Generator]:
     device = context.gan.device
-    return lambda name: context.streams.generator(f"component/{name}", "view before training", part, device=device)
+    return lambda name: context.streams.generator(
+        f"component/{name}", "view before training", part, device=device
+    )

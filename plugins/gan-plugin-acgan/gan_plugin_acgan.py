@@ -57,14 +57,18 @@ class ACGAN:
     its derivative by the logit, -p·(1-p), vanishes where the prediction is confident and wrong.
     """
 
-    labels: tuple[str, ...] = option((), help="label sets to classify, separated by commas; empty takes the first")
+    labels: tuple[str, ...] = option(
+        (), help="label sets to classify, separated by commas; empty takes the first"
+    )
     classifier_loss: str = option(
         "cross-entropy",
         choices=("cross-entropy", "softmax-into-nll"),
         help="loss of the class heads, in nats; softmax-into-nll is a fault",
     )
     weight: float = option(1.0, ge=0, help="factor of the critic's cross-entropies, at least 0")
-    generator_weight: float = option(1.0, ge=0, help="factor of the generator's cross-entropy, at least 0")
+    generator_weight: float = option(
+        1.0, ge=0, help="factor of the generator's cross-entropy, at least 0"
+    )
     fake: bool = option(True, help="true trains the head on fakes too")
     draw: str = option(
         "uniform",
@@ -83,7 +87,9 @@ class ACGAN:
         try:
             chosen = {column: plan.label_sets[column] for column in map(plan.column, names)}
         except KeyError as error:
-            raise CompositionError(error.args[0], where="acgan.labels", fix="--acgan.labels NAME,…") from None
+            raise CompositionError(
+                error.args[0], where="acgan.labels", fix="--acgan.labels NAME,…"
+            ) from None
         for each in chosen.values():
             if len(each) < 2:
                 raise CompositionError(

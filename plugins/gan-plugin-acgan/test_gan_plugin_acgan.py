@@ -17,9 +17,13 @@ OFF = {"condition": "none", "draw": "empirical"}
 
 
 def batch_with_logits(logits, labels, side="real", role="critic", **options):
-    """A batch of one side's given logits `[N, K]` and labels `[N]`, and the component that reads them."""
+    """A batch of one side's given logits `[N, K]` and labels `[N]`, and the component that reads
+    them.
+    """
     acgan = ACGAN(**options)
-    batch = some_batch(train(acgan, data=some_data(classes=(logits.shape[1],)), batch=len(logits)), role)
+    batch = some_batch(
+        train(acgan, data=some_data(classes=(logits.shape[1],)), batch=len(logits)), role
+    )
     given = getattr(batch, side)
     given.set_output(evolve(given.out, heads={"class-set0": logits}), labels[:, None])
     return acgan, batch
@@ -41,7 +45,9 @@ def test_acgan_of_two_label_sets_conforms():
 
 
 def test_equal_logits_cost_ln_k():
-    acgan, batch = batch_with_logits(torch.full((4, 5), 3.0, requires_grad=True), torch.tensor([0, 1, 2, 4]))
+    acgan, batch = batch_with_logits(
+        torch.full((4, 5), 3.0, requires_grad=True), torch.tensor([0, 1, 2, 4])
+    )
     assert terms(acgan, "critic_terms", batch)["aux-real"].item() == pytest.approx(math.log(5))
 
 
@@ -49,12 +55,15 @@ def test_gradient_of_a_confidently_wrong_answer_is_one():
     logits = torch.tensor([[0.0, 20.0]], requires_grad=True)
     acgan, batch = batch_with_logits(logits, torch.tensor([0]))
     terms(acgan, "critic_terms", batch)["aux-real"].backward()
-    # softmax - onehot = (e⁻²⁰ - 1, 1 - e⁻²⁰); probabilities fed to a log-likelihood would give ∓2e-9
+    # softmax - onehot = (e⁻²⁰ - 1, 1 - e⁻²⁰); probabilities fed to a log-likelihood would give
+    # ∓2e-9
     torch.testing.assert_close(logits.grad, torch.tensor([[-1.0, 1.0]]))
 
 
 def faulty_term(logits, label):
-    acgan, batch = batch_with_logits(logits, torch.tensor(label), classifier_loss="softmax-into-nll")
+    acgan, batch = batch_with_logits(
+        logits, torch.tensor(label), classifier_loss="softmax-into-nll"
+    )
     return terms(acgan, "critic_terms", batch)["aux-real"]
 
 
@@ -66,11 +75,15 @@ def test_softmax_into_nll_has_no_gradient_where_it_is_confidently_wrong():
     logits = torch.tensor([[0.0, 20.0]], requires_grad=True)
     faulty_term(logits, [0]).backward()
     p = 1 / (1 + math.exp(20))  # of the right class: 2e-9
-    torch.testing.assert_close(logits.grad, torch.tensor([[-p * (1 - p), p * (1 - p)]]), atol=0, rtol=1e-4)
+    torch.testing.assert_close(
+        logits.grad, torch.tensor([[-p * (1 - p), p * (1 - p)]]), atol=0, rtol=1e-4
+    )
 
 
 def test_softmax_into_nll_is_less_the_probability_of_the_right_class():
-    logits = torch.tensor([[0.0, 2.0, -1.0], [40.0, 0.0, 0.0], [0.0, 40.0, 0.0]], requires_grad=True)
+    logits = torch.tensor(
+        [[0.0, 2.0, -1.0], [40.0, 0.0, 0.0], [0.0, 40.0, 0.0]], requires_grad=True
+    )
     for row, label in enumerate([1, 0, 0]):
         loss = faulty_term(logits[row : row + 1], [label])
         assert -1 <= loss.item() <= 0
@@ -104,11 +117,16 @@ def test_terms_of_several_label_sets_carry_their_names():
 def pokemon(count=40):
     """Bytes with two labels each: 18 types and 10 bodies."""
     plain = some_data(classes=(18, 10), count=count)
-    sets = (LabelSet("type", plain.label_sets[0].classes), LabelSet("body", plain.label_sets[1].classes))
+    sets = (
+        LabelSet("type", plain.label_sets[0].classes),
+        LabelSet("body", plain.label_sets[1].classes),
+    )
     return StoredData(plain.samples, plain.labels, sets)
 
 
-@pytest.mark.parametrize(("role", "side", "name"), [("critic", "real", "aux-real"), ("generator", "fake", "aux")])
+@pytest.mark.parametrize(
+    ("role", "side", "name"), [("critic", "real", "aux-real"), ("generator", "fake", "aux")]
+)
 def test_type_and_body_at_once_are_each_judged_by_their_own_head_and_column(role, side, name):
     acgan = ACGAN(labels=("type", "body"))
     batch = some_batch(train(acgan, data=pokemon()), role)
@@ -124,7 +142,9 @@ def test_the_generator_receives_type_and_body_at_once():
     training = train(ACGAN(labels=("type", "body")), data=pokemon())
     assert training.context.plan.inputs == training.context.plan.latent + 18 + 10
     seen = []
-    training.context.gan.generator.network.net.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    training.context.gan.generator.network.net.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0])
+    )
     training.context.gan.generator.network(torch.zeros(1, 3), torch.tensor([[17, 2]]))
     assert seen[0][0].nonzero().flatten().tolist() == [3 + 17, 3 + 18 + 2]
 
@@ -168,7 +188,9 @@ def test_generator_receives_the_latent_and_one_column_a_class():
     training = train(ACGAN(labels=("set1",)), data=some_data(classes=(3, 2)))
     assert training.context.plan.inputs == training.context.plan.latent + 2
     seen = []
-    training.context.gan.generator.network.net.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    training.context.gan.generator.network.net.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0])
+    )
     training.context.gan.generator.network(torch.zeros(2, 3), torch.tensor([[2, 0], [0, 1]]))
     assert torch.equal(seen[0][:, 3:], torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
 
@@ -196,7 +218,8 @@ def test_gradient_of_the_generators_term_reaches_the_generator():
     acgan = training.context.hooks.chosen[0].component
     terms(acgan, "generator_terms", some_batch(training, "generator"))["aux"].backward()
     assert all(
-        weight.grad.abs().max() > 0 for weight in training.context.gan.generator.network.net.project.parameters()
+        weight.grad.abs().max() > 0
+        for weight in training.context.gan.generator.network.net.project.parameters()
     )
 
 

@@ -20,7 +20,9 @@ IMAGES = torch.rand(N, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 
 WIDE = IMAGES[:, :, :5]  # [N, 3, 5, 8]
 COLOURS = {"hue": 0.3, "brightness": 0.4, "saturation": 0.5, "contrast": 0.6}
 ALL = {"flip": 0.5, "rotate": 30.0, **COLOURS}
-OFF = dict.fromkeys(("flip", "translation", "rotate", "hue", "brightness", "saturation", "contrast", "cutout"), 0)
+OFF = dict.fromkeys(
+    ("flip", "translation", "rotate", "hue", "brightness", "saturation", "contrast", "cutout"), 0
+)
 
 
 def rng(seed=0):
@@ -54,11 +56,13 @@ def test_images_of_one_channel_conform():
     check_component(AugmentViews, data=some_data((1, 16, 16), ()), cutout=0.5, **ALL)
 
 
-# ── colours ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── colours ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_third_of_a_turn_of_the_hue_makes_red_green_and_green_blue():
-    torch.testing.assert_close(transforms.rotate_hue(IMAGES, same(1 / 3)), IMAGES[:, [2, 0, 1]], rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        transforms.rotate_hue(IMAGES, same(1 / 3)), IMAGES[:, [2, 0, 1]], rtol=0, atol=1e-6
+    )
 
 
 def test_a_full_turn_of_the_hue_is_the_identity():
@@ -67,7 +71,9 @@ def test_a_full_turn_of_the_hue_is_the_identity():
 
 def test_turning_the_hue_is_the_rotation_about_the_grey_axis():
     turns = torch.linspace(-0.5, 0.5, N, dtype=torch.float64)
-    cross = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5  # v ↦ k×v with k = (1, 1, 1)/√3
+    cross = (
+        torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5
+    )  # v ↦ k×v with k = (1, 1, 1)/√3
     rotations = torch.linalg.matrix_exp(2 * math.pi * turns[:, None, None] * cross)
     expected = torch.einsum("nij,njhw->nihw", rotations, IMAGES.double())
     torch.testing.assert_close(transforms.rotate_hue(IMAGES.double(), turns), expected)
@@ -102,7 +108,7 @@ def test_contrast_scales_the_deviation_and_keeps_the_mean():
     torch.testing.assert_close(changed.mean(1), IMAGES.flatten(1).mean(1))
 
 
-# ── places ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── places ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_two_flips_are_the_identity_and_one_reverses_the_columns():
@@ -130,7 +136,8 @@ def test_every_sample_has_a_shift_of_its_own():
     together = transforms.shift(IMAGES, down, -down, 1.0)
     for k in range(N):
         assert torch.equal(
-            together[k : k + 1], transforms.shift(IMAGES[k : k + 1], down[k : k + 1], -down[k : k + 1], 1.0)
+            together[k : k + 1],
+            transforms.shift(IMAGES[k : k + 1], down[k : k + 1], -down[k : k + 1], 1.0),
         )
 
 
@@ -149,8 +156,13 @@ def test_a_turn_is_what_grid_sample_makes_of_it():
     degrees, fill, (height, width) = torch.linspace(-170, 170, N), 0.5, WIDE.shape[2:]
     cos, sin = degrees.deg2rad().cos(), degrees.deg2rad().sin()
     zero = torch.zeros(N)
-    rows = [[cos, -sin * height / width, zero], [sin * width / height, cos, zero]]  # sides of different length
-    grid = affine_grid(torch.stack([torch.stack(row, 1) for row in rows], 1), list(WIDE.shape), align_corners=False)
+    rows = [
+        [cos, -sin * height / width, zero],
+        [sin * width / height, cos, zero],
+    ]  # sides of different length
+    grid = affine_grid(
+        torch.stack([torch.stack(row, 1) for row in rows], 1), list(WIDE.shape), align_corners=False
+    )
     expected = grid_sample(WIDE - fill, grid, align_corners=False) + fill
     torch.testing.assert_close(transforms.rotate(WIDE, degrees, fill), expected, rtol=0, atol=1e-5)
 
@@ -162,13 +174,15 @@ def test_the_corners_a_turn_uncovers_are_filled():
 
 
 def test_a_box_is_covered_as_far_as_it_lies_inside():
-    cut = transforms.cut_out(torch.zeros(3, 2, 5, 8), torch.tensor([1, -1, 4]), torch.tensor([2, 6, -3]), [2, 3], 1.0)
+    cut = transforms.cut_out(
+        torch.zeros(3, 2, 5, 8), torch.tensor([1, -1, 4]), torch.tensor([2, 6, -3]), [2, 3], 1.0
+    )
     expected = torch.zeros(3, 2, 5, 8)
     expected[0, :, 1:3, 2:5] = expected[1, :, 0:1, 6:8] = 1  # of the third nothing is left inside
     assert torch.equal(cut, expected)
 
 
-# ── the law of the parameters ─────────────────────────────────────────────────────────────────────────────────────
+# ── the law of the parameters ─────────────────────────────────────────────────────────────────────
 
 
 @every_row("most", [1, 5, 8, 1000])
@@ -179,7 +193,11 @@ def test_whole_numbers_stay_in_their_range_at_its_very_ends(most):
 
 def test_whole_numbers_are_equally_likely():
     n, k = 7000, 7
-    counts = transforms.to_integers(transforms.draw_parameters(n, rng())["down"], -3, 3).add(3).bincount(minlength=k)
+    counts = (
+        transforms.to_integers(transforms.draw_parameters(n, rng())["down"], -3, 3)
+        .add(3)
+        .bincount(minlength=k)
+    )
     # χ² with k - 1 degrees: mean k - 1, standard deviation √(2(k - 1)); 4 of them
     assert (counts - n / k).square().sum() / (n / k) < k - 1 + 4 * (2 * (k - 1)) ** 0.5
 
@@ -203,16 +221,20 @@ def test_reals_and_fakes_are_transformed_by_one_law(option):
     data = some_data((1, 4, 4), (), count=n)
     batch = some_batch(train(AugmentViews(**{**OFF, option: 0.5}, fill=1.0), data=data, batch=n))
     marks = torch.zeros(n, 1, 4, 4)
-    marks[:, :, 1, 1] = -1  # the same images in either place: how bright a mark becomes, or where it goes
+    marks[
+        :, :, 1, 1
+    ] = -1  # the same images in either place: how bright a mark becomes, or where it goes
     seen = [side.apply_view(marks).flatten(1) for side in (batch.real, batch.fake)]
     found = [each.amin(1) if option == "brightness" else each.argmin(1) for each in seen]
     assert not torch.equal(*found)  # drawn for each side alone
-    shares = [torch.searchsorted(each.sort()[0], torch.cat(found), right=True) / n for each in found]
+    shares = [
+        torch.searchsorted(each.sort()[0], torch.cat(found), right=True) / n for each in found
+    ]
     # Kolmogorov-Smirnov: P(distance > c·√(2/n)) ≤ 2·exp(-2c²), 7e-4 at c = 2
     assert (shares[0] - shares[1]).abs().max() < 2 * (2 / n) ** 0.5
 
 
-# ── views ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── views ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_without_any_change_the_view_is_the_very_tensor_given():
@@ -226,7 +248,10 @@ def test_without_any_change_no_bit_of_training_changes():
         training.train_step()
     weights = one.context.gan.critic.state_dict()
     for other in others:
-        assert all(torch.equal(each, weights[name]) for name, each in other.context.gan.critic.state_dict().items())
+        assert all(
+            torch.equal(each, weights[name])
+            for name, each in other.context.gan.critic.state_dict().items()
+        )
 
 
 @every_row("option", [*COLOURS, "flip", "rotate", "translation", "cutout"])
@@ -247,7 +272,9 @@ def test_the_slope_at_the_images_can_be_penalised_through_the_view():
     score = batch.critic(batch.real.apply_view(images), batch.real.labels).score.square().sum()
     (slope,) = torch.autograd.grad(score, images, create_graph=True)
     slope.square().sum().backward()
-    assert any(each.grad is not None and each.grad.any() for each in batch.gan.critic.network.parameters())
+    assert any(
+        each.grad is not None and each.grad.any() for each in batch.gan.critic.network.parameters()
+    )
 
 
 def test_the_gradient_of_the_generator_passes_through_the_view():
@@ -277,7 +304,7 @@ def test_half_of_each_side_is_cut_out_where_the_box_lies_inside():
     assert covered.min() == 4  # a quarter of the box at its farthest, around a corner
 
 
-# ── reals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── reals ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_labels_length_shape_and_label_sets_are_those_of_the_data():
@@ -285,7 +312,11 @@ def test_labels_length_shape_and_label_sets_are_those_of_the_data():
     changed = augmented(data, shift=2)
     places = torch.tensor([7, 7, 0, 39])
     assert torch.equal(changed.take(places, rng())[1], data.labels[places])
-    assert (len(changed), changed.shape, changed.label_sets) == (len(data), data.shape, data.label_sets)
+    assert (len(changed), changed.shape, changed.label_sets) == (
+        len(data),
+        data.shape,
+        data.label_sets,
+    )
     assert torch.equal(changed.draw_labels(50, rng()), data.draw_labels(50, rng()))
 
 
@@ -346,4 +377,6 @@ def test_what_leaks_is_noted_and_a_flip_is_not():
 
 @pytest.mark.parametrize("cls", [Augment, AugmentViews])
 def test_points_are_refused(cls):
-    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in info_of(cls).rules)
+    assert any(
+        rule.tag == "data.images" and rule.hard and not rule.present for rule in info_of(cls).rules
+    )

@@ -131,8 +131,12 @@ class Autoencoding:
     checked.
     """
 
-    image: float = option(1.0, ge=0, help="weight of the mean absolute error of reconstructed images, at least 0")
-    latent: float = option(0.5, ge=0, help="weight of the mean squared error of reconstructed latents, at least 0")
+    image: float = option(
+        1.0, ge=0, help="weight of the mean absolute error of reconstructed images, at least 0"
+    )
+    latent: float = option(
+        0.5, ge=0, help="weight of the mean squared error of reconstructed latents, at least 0"
+    )
     image_critic: float = option(
         0.005,
         ge=0,
@@ -143,7 +147,9 @@ class Autoencoding:
         ge=0,
         help="weight of the adversarial loss on codes and reconstructed latents; 0 turns it off",
     )
-    width: int = option(32, ge=1, help="channels of the encoder's largest map; smaller maps have up to 8 times more")
+    width: int = option(
+        32, ge=1, help="channels of the encoder's largest map; smaller maps have up to 8 times more"
+    )
 
     @property
     def adversarial(self):
@@ -158,7 +164,9 @@ class Autoencoding:
     @hookimpl
     def extend_player(self, role, plan):
         if role == "generator":
-            return {"encoder": Encoder(plan.shape, plan.latent, self.width)} if self.active else None
+            return (
+                {"encoder": Encoder(plan.shape, plan.latent, self.width)} if self.active else None
+            )
         return {"latent-critic": LatentCritic(plan.latent)} if self.latent_critic else None
 
     @hookimpl

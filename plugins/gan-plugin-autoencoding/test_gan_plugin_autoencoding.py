@@ -25,7 +25,7 @@ def sp(x):
     return softplus(torch.as_tensor(x)).mean()
 
 
-# ── company ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── company ───────────────────────────────────────────────────────────────────────────────────────
 
 
 class Labelled(nn.Module):
@@ -48,7 +48,9 @@ class Names(nn.Module):
 
 @component(source="a test")
 class Classes:
-    """A generator that is given labels, fakes with labels of their own, and a critic that names the class."""
+    """A generator that is given labels, fakes with labels of their own, and a critic that names the
+    class.
+    """
 
     @hookimpl
     def draw_labels(self, n, plan, rng):
@@ -68,7 +70,9 @@ class Classes:
 
     @hookimpl
     def critic_terms(self, batch):
-        return {"class": nn.functional.cross_entropy(batch.real.heads["class"], batch.real.labels[:, 0])}
+        return {
+            "class": nn.functional.cross_entropy(batch.real.heads["class"], batch.real.labels[:, 0])
+        }
 
 
 @component(source="a test")
@@ -128,7 +132,10 @@ def test_data_without_labels_will_do():
 
 
 def test_points_are_refused():
-    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in info_of(Autoencoding).rules)
+    assert any(
+        rule.tag == "data.images" and rule.hard and not rule.present
+        for rule in info_of(Autoencoding).rules
+    )
 
 
 def test_a_loss_without_a_zero_is_noted_while_the_image_critic_has_a_word():
@@ -138,7 +145,7 @@ def test_a_loss_without_a_zero_is_noted_while_the_image_critic_has_a_word():
     assert not rule.when(Autoencoding(image_critic=0))
 
 
-# ── the networks ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── the networks ──────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (1, 28, 19), (3, 4, 4)])
@@ -158,7 +165,10 @@ def test_latent_critic_gives_one_score_a_latent_whatever_its_neighbours():
 
 def test_extras_carry_their_names_in_the_checkpoint():
     gan = train(Autoencoding(**SMALL)).context.gan
-    assert {"extras.encoder.project.weight", "extras.encoder.maps.0.weight"} <= gan.generator.state_dict().keys()
+    assert {
+        "extras.encoder.project.weight",
+        "extras.encoder.maps.0.weight",
+    } <= gan.generator.state_dict().keys()
     assert {"extras.latent-critic.score.weight"} <= gan.critic.state_dict().keys()
     assert gan.generator.extras.keys() == {"encoder"}
     assert gan.critic.extras.keys() == {"latent-critic"}
@@ -167,13 +177,21 @@ def test_extras_carry_their_names_in_the_checkpoint():
 def test_the_encoder_joins_the_generators_optimiser_and_the_latent_critic_the_critics():
     gan = train(Autoencoding(**SMALL)).context.gan
     for player in (gan.generator, gan.critic):
-        optimised = {id(weight) for group in player.optimizer.param_groups for weight in group["params"]}
+        optimised = {
+            id(weight) for group in player.optimizer.param_groups for weight in group["params"]
+        }
         assert all(id(weight) in optimised for weight in player.extras.parameters())
 
 
-# ── closed forms ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── closed forms ──────────────────────────────────────────────────────────────────────────────────
 
-A, B, D, L, X = 0.8, 0.5, 1.5, -0.7, 0.6  # E, G, D and L are one factor each, and every real has the value X
+A, B, D, L, X = (
+    0.8,
+    0.5,
+    1.5,
+    -0.7,
+    0.6,
+)  # E, G, D and L are one factor each, and every real has the value X
 
 
 class Scaled(nn.Module):
@@ -193,13 +211,17 @@ class Judge(Scaled):
 
 
 def simple_batch(role, *beside, **options):
-    """A batch of stand-ins: E(x) = A·mean x in each column, G(z) = B·z₀ in each pixel, D(x) = D·mean x, L(z) = L·z₀."""
+    """A batch of stand-ins: E(x) = A·mean x in each column, G(z) = B·z₀ in each pixel, D(x) =
+    D·mean x, L(z) = L·z₀.
+    """
     it = Autoencoding(**SMALL, **options)
     training = train(it, *beside, data=some_data((1, 8, 8), ()), batch=8)
     gan = training.context.gan
     gan.generator.network = Scaled(B, lambda z: z[:, :1, None, None].expand(-1, 1, 8, 8))
     gan.critic.network = Judge(D, lambda view: view.mean((1, 2, 3)))
-    gan.generator.extras["encoder"] = Scaled(A, lambda images: images.mean((1, 2, 3))[:, None].expand(-1, 3))
+    gan.generator.extras["encoder"] = Scaled(
+        A, lambda images: images.mean((1, 2, 3))[:, None].expand(-1, 3)
+    )
     gan.critic.extras["latent-critic"] = Scaled(L, lambda z: z[:, 0])
     batch = some_batch(training, role)
     batch.real.set_samples(torch.full((8, 1, 8, 8), X))
@@ -210,7 +232,11 @@ def found_terms(role, *beside, **options):
     """The component's terms, the figures logged, and the latents of the fakes."""
     _, batch = simple_batch(role, *beside, **options)
     found = batch.terms(f"{role}_terms", figures := {})
-    mine = {name.removeprefix("autoencoding/"): term for name, term in found.items() if "autoencoding/" in name}
+    mine = {
+        name.removeprefix("autoencoding/"): term
+        for name, term in found.items()
+        if "autoencoding/" in name
+    }
     return mine, figures, batch.fake.z
 
 
@@ -257,7 +283,9 @@ def test_each_weight_is_a_factor_of_one_term_of_the_generator(option):
 
 
 def test_weights_are_no_factors_of_the_critics_terms():
-    one, three = (found_terms("critic", image_critic=weight, latent_critic=weight)[0] for weight in (1, 3))
+    one, three = (
+        found_terms("critic", image_critic=weight, latent_critic=weight)[0] for weight in (1, 3)
+    )
     torch.testing.assert_close(three, one)
 
 
@@ -273,14 +301,23 @@ def test_a_perfect_pair_has_no_error():
 def test_rebuilt_images_are_shown_in_the_view_of_the_reals_whose_targets_stay_shaped():
     found, _, _ = found_terms("critic", Halved())
     real = 0.75 * sp(-D * X / 2) + 0.25 * sp(D * X / 2)
-    assert found["image-critic"].item() == pytest.approx(((real + sp(D * A * B * X / 2)) / 2).item())
+    assert found["image-critic"].item() == pytest.approx(
+        ((real + sp(D * A * B * X / 2)) / 2).item()
+    )
     found, _, _ = found_terms("generator", Halved())
-    assert found["image-critic"].item() == pytest.approx((0.005 * sp(-D * A * B * X / 2) / 2).item())
+    assert found["image-critic"].item() == pytest.approx(
+        (0.005 * sp(-D * A * B * X / 2) / 2).item()
+    )
 
 
 def source_objective(batch, gan):
     """The generators' and the critics' losses of aegan.py."""
-    x, z, encoder, critic = batch.real.images, batch.fake.z, gan.generator.extras["encoder"], gan.critic.network
+    x, z, encoder, critic = (
+        batch.real.images,
+        batch.fake.z,
+        gan.generator.extras["encoder"],
+        gan.critic.network,
+    )
     latent_critic = gan.critic.extras["latent-critic"]
     fakes, codes = gan.generator.network(z), encoder(x)
     images, latents = gan.generator.network(codes), encoder(fakes)
@@ -292,7 +329,9 @@ def source_objective(batch, gan):
         + 0.005 * (sp(-score[1]) + sp(-score[2])) / 2
         + 0.1 * (sp(-word[1]) + sp(-word[2])) / 2
     )
-    critics = [(2 * sp(-real) + sp(fake) + sp(rebuilt)) / 4 for real, fake, rebuilt in (score, word)]
+    critics = [
+        (2 * sp(-real) + sp(fake) + sp(rebuilt)) / 4 for real, fake, rebuilt in (score, word)
+    ]
     return generators, critics
 
 
@@ -302,7 +341,10 @@ def test_400_times_the_weights_beside_cross_entropy_are_400_times_the_sources_ob
     wanted, _ = source_objective(batch, batch.gan)
     torch.testing.assert_close(total, 400 * wanted)
     players = [batch.gan.generator.network.factor, batch.gan.generator.extras["encoder"].factor]
-    input_gradients = torch.autograd.grad(total, players), torch.autograd.grad(400 * wanted, players)
+    input_gradients = (
+        torch.autograd.grad(total, players),
+        torch.autograd.grad(400 * wanted, players),
+    )
     torch.testing.assert_close(*input_gradients)
 
 
@@ -315,16 +357,25 @@ def test_beside_averaged_cross_entropy_the_image_critic_minimises_twice_the_sour
     torch.testing.assert_close(found["latent-critic"], latents)
 
 
-# ── gradients reach the right player ──────────────────────────────────────────────────────────────────────────
+# ── gradients reach the right player ──────────────────────────────────────────────────────────────
 
 
 def weights_of(gan):
-    parts = {"G": gan.generator.network, "E": gan.generator.extras, "D": gan.critic.network, "L": gan.critic.extras}
-    return {part: [weight.detach().clone() for weight in net.parameters()] for part, net in parts.items()}
+    parts = {
+        "G": gan.generator.network,
+        "E": gan.generator.extras,
+        "D": gan.critic.network,
+        "L": gan.critic.extras,
+    }
+    return {
+        part: [weight.detach().clone() for weight in net.parameters()]
+        for part, net in parts.items()
+    }
 
 
 @pytest.mark.parametrize(
-    ("update", "role", "moved"), [(update_generator, "generator", "EG"), (update_critic, "critic", "DL")]
+    ("update", "role", "moved"),
+    [(update_generator, "generator", "EG"), (update_critic, "critic", "DL")],
 )
 def test_an_update_moves_its_own_player_alone(update, role, moved):
     training = train(Autoencoding(**SMALL))
@@ -334,13 +385,23 @@ def test_an_update_moves_its_own_player_alone(update, role, moved):
     after = weights_of(gan)
     changed = [part for part in before if not all(map(torch.equal, before[part], after[part]))]
     assert sorted(changed) == list(moved)
-    assert all(weight.grad is None for player in (gan.generator, gan.critic) for weight in player.parameters)
+    assert all(
+        weight.grad is None
+        for player in (gan.generator, gan.critic)
+        for weight in player.parameters
+    )
 
 
 def test_no_critic_term_has_a_graph_to_the_generator_or_the_encoder():
     training = train(Autoencoding(**SMALL))
-    total = sum(terms(training.context.hooks.chosen[0].component, "critic_terms", some_batch(training)).values())
-    input_gradients = torch.autograd.grad(total, training.context.gan.generator.parameters, allow_unused=True)
+    total = sum(
+        terms(
+            training.context.hooks.chosen[0].component, "critic_terms", some_batch(training)
+        ).values()
+    )
+    input_gradients = torch.autograd.grad(
+        total, training.context.gan.generator.parameters, allow_unused=True
+    )
     assert all(slope is None for slope in input_gradients)
 
 
@@ -352,7 +413,7 @@ def test_each_term_of_the_generator_reaches_generator_and_encoder(option):
     assert all(slope != 0 for slope in torch.autograd.grad(term, factors))
 
 
-# ── labels, latents, off ──────────────────────────────────────────────────────────────────────────────────────
+# ── labels, latents, off ──────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("role", ["generator", "critic"])
@@ -361,7 +422,9 @@ def test_images_are_rebuilt_with_the_labels_of_their_reals(role):
     training = train(it, Classes(), data=some_data(classes=(3,)))
     batch, seen = some_batch(training, role), []
     assert not torch.equal(batch.fake.labels, batch.real.labels)
-    training.context.gan.generator.network.register_forward_pre_hook(lambda _, given: seen.append(given))
+    training.context.gan.generator.network.register_forward_pre_hook(
+        lambda _, given: seen.append(given)
+    )
     terms(it, f"{role}_terms", batch)
     ((codes, labels),) = seen
     assert torch.equal(labels, batch.real.labels)
@@ -396,7 +459,10 @@ def test_without_weights_no_bit_of_training_changes():
         for _ in range(4):
             training.train_step()
     for role in ("generator", "critic"):
-        found, wanted = one.context.gan.player(role).state_dict(), other.context.gan.player(role).state_dict()
+        found, wanted = (
+            one.context.gan.player(role).state_dict(),
+            other.context.gan.player(role).state_dict(),
+        )
         assert found.keys() == wanted.keys()
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
@@ -404,7 +470,10 @@ def test_without_weights_no_bit_of_training_changes():
 def test_networks_of_the_players_begin_as_without_it():
     one, other = train(Autoencoding(**SMALL)).context.gan, train().context.gan
     for role in ("generator", "critic"):
-        found, wanted = one.player(role).network.state_dict(), other.player(role).network.state_dict()
+        found, wanted = (
+            one.player(role).network.state_dict(),
+            other.player(role).network.state_dict(),
+        )
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
@@ -412,7 +481,9 @@ def replaced_batch(training, step=0):
     """A critic's batch whose fakes are others than those just made, as a run makes it."""
     update_id, reals = UpdateId(step, "critic"), training.reals(0)
     made = draw_fakes(training.context, update_id, reals)
-    return make_batch(training.context, update_id, reals, exchange_fakes(training.context, update_id, made))
+    return make_batch(
+        training.context, update_id, reals, exchange_fakes(training.context, update_id, made)
+    )
 
 
 def test_replaced_fakes_leave_the_latent_critic_fresh_latents_of_the_prior():
@@ -422,7 +493,9 @@ def test_replaced_fakes_leave_the_latent_critic_fresh_latents_of_the_prior():
     assert draw_latents(one).shape == (8, 3)
     assert torch.equal(draw_latents(one), draw_latents(same))
     assert not torch.equal(draw_latents(one), draw_latents(other))
-    z = torch.cat([draw_latents(replaced_batch(training, step)) for step in range(50)])  # n = 1200 normal numbers
+    z = torch.cat(
+        [draw_latents(replaced_batch(training, step)) for step in range(50)]
+    )  # n = 1200 normal numbers
     assert abs(z.mean()) < 4 / 1200**0.5
     assert abs(z.square().mean() - 1) < 4 * (2 / 1200) ** 0.5
 
@@ -435,12 +508,18 @@ class Adam:
 
 
 def test_after_training_images_are_rebuilt_better_than_by_any_one_image():
-    levels = torch.arange(0, 256, 8, dtype=torch.uint8)  # 32 shades of grey, all of which 4 batches show
-    data = StoredData(levels[:, None, None, None].expand(-1, 3, 16, 16), torch.empty(32, 0, dtype=torch.int64))
+    levels = torch.arange(
+        0, 256, 8, dtype=torch.uint8
+    )  # 32 shades of grey, all of which 4 batches show
+    data = StoredData(
+        levels[:, None, None, None].expand(-1, 3, 16, 16), torch.empty(32, 0, dtype=torch.int64)
+    )
     training = train(Autoencoding(**{**OFF, **SMALL, "image": 400}), Adam(), data=data)
     errors = [training.train_step()["generator/autoencoding/image-error"].item() for _ in range(60)]
     shades = levels / 127.5 - 1
-    best = (shades - shades.median()).abs().mean().item()  # 0.5: what rebuilding all as the median costs
+    best = (
+        (shades - shades.median()).abs().mean().item()
+    )  # 0.5: what rebuilding all as the median costs
     assert sum(errors[-8:]) / 8 < best
 
 

@@ -157,9 +157,15 @@ class Cifar10:
     there are no batches, and for a batch that is missing, of another size, or has a label above 9.
     """
 
-    path: str = option("", help=f"{ARCHIVE}, or the folder that holds it or its .bin files; empty: the user's own")
-    split: str = option("train", choices=SPLITS, help="images to read: 50,000, 10,000 or both in this order")
-    download: bool = option(False, help="download the archive (170 MB) into that folder with torchvision")
+    path: str = option(
+        "", help=f"{ARCHIVE}, or the folder that holds it or its .bin files; empty: the user's own"
+    )
+    split: str = option(
+        "train", choices=SPLITS, help="images to read: 50,000, 10,000 or both in this order"
+    )
+    download: bool = option(
+        False, help="download the archive (170 MB) into that folder with torchvision"
+    )
 
     def place(self, base: Path) -> Path:
         """Return the folder or archive to read, after a download if requested.

@@ -91,7 +91,9 @@ def test_each_record_is_a_label_and_then_three_channels_by_rows(tmp_path):
     records = np.frombuffer(batch(5), np.uint8).reshape(20, 3073)
     assert data.labels[:, 0].tolist() == records[:, 0].tolist()
     assert np.array_equal(data.samples.numpy(), records[:, 1:].reshape(20, 3, 32, 32))
-    assert data.samples.dtype == torch.uint8 and data.samples.min() == 0 and data.samples.max() == 255
+    assert (
+        data.samples.dtype == torch.uint8 and data.samples.min() == 0 and data.samples.max() == 255
+    )
     assert [(each.name, each.classes) for each in data.label_sets] == [("class", CLASSES)]
     assert set(data.labels.flatten().tolist()) == set(range(len(CLASSES)))
 
@@ -130,8 +132,12 @@ def test_images_are_resized_on_request_and_a_level_colour_stays(tmp_path):
 # ── faults ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["cifar-10-python.tar.gz", "cifar-10-batches-py/data_batch_1", "batches.meta"])
-def test_D56_the_pickled_version_is_recognized_and_refused_unopened_with_the_name_of_the_right_file(tmp_path, name):
+@pytest.mark.parametrize(
+    "name", ["cifar-10-python.tar.gz", "cifar-10-batches-py/data_batch_1", "batches.meta"]
+)
+def test_D56_the_pickled_version_is_recognized_and_refused_unopened_with_the_name_of_the_right_file(
+    tmp_path, name
+):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"cos\nsystem\n(S'touch opened'\ntR.")
@@ -151,7 +157,10 @@ def test_D57_another_size_is_refused_unread_with_both_sizes(tmp_path, size):
     with (tmp_path / "data_batch_1.bin").open("wb") as file:
         file.truncate(size)
     message = refused(tmp_path)
-    assert f"data_batch_1.bin has {size:,} bytes, but a batch has 30,730,000 (10,000 records of 3,073)" in message
+    assert (
+        f"data_batch_1.bin has {size:,} bytes, but a batch has 30,730,000 (10,000 records of 3,073)"
+        in message
+    )
 
 
 def test_D57_another_size_in_the_archive_is_refused(tmp_path):
@@ -171,7 +180,9 @@ def test_D57_a_label_above_9_is_refused_with_its_record(tmp_path):
 def test_missing_batches_are_named(tmp_path):
     names = [name for name in SPLITS["all"] if name not in ("data_batch_2.bin", "test_batch.bin")]
     assert "lacks data_batch_2.bin\n" in refused(write(tmp_path, names))
-    assert "lacks data_batch_2.bin, test_batch.bin\n" in refused(packed(tmp_path / "other.tar.gz", names), split="all")
+    assert "lacks data_batch_2.bin, test_batch.bin\n" in refused(
+        packed(tmp_path / "other.tar.gz", names), split="all"
+    )
 
 
 @pytest.mark.usefixtures("small")
@@ -218,7 +229,9 @@ def test_without_files_it_says_where_they_belong_and_what_fetches_them(tmp_path,
     monkeypatch.setattr(platformdirs, "user_data_path", lambda app: tmp_path / app)
     message = refused()
     assert str(tmp_path / "gancore" / "cifar10") in message
-    assert "--cifar10.download true" in message and SOURCE in message and "data_batch_1.bin" in message
+    assert (
+        "--cifar10.download true" in message and SOURCE in message and "data_batch_1.bin" in message
+    )
 
 
 def test_recognizes_batches_and_the_archive_and_nothing_else(tmp_path):
@@ -243,7 +256,9 @@ def mirror(tmp_path, monkeypatch, small):
     (tmp_path / "mirror").mkdir()
     content = packed(tmp_path / "mirror" / ARCHIVE).read_bytes()
     handler = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *args: None})
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=tmp_path / "mirror")) as server:
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(handler, directory=tmp_path / "mirror")
+    ) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         monkeypatch.setattr(gan_plugin_cifar, "PAGE", f"http://127.0.0.1:{server.server_port}")
@@ -259,7 +274,9 @@ def test_the_archive_is_fetched_once_and_again_where_it_is_broken(tmp_path, mirr
     assert len(read(tmp_path / "here", download=True)) == 100
     monkeypatch.setattr(gan_plugin_cifar, "PAGE", "http://127.0.0.1:9")  # nobody answers here
     assert len(read(tmp_path / "here", download=True)) == 100
-    assert "cannot be downloaded (is this machine online?)" in refused(tmp_path / "there", download=True)
+    assert "cannot be downloaded (is this machine online?)" in refused(
+        tmp_path / "there", download=True
+    )
 
 
 def test_another_archive_than_the_published_one_is_refused(tmp_path, mirror):

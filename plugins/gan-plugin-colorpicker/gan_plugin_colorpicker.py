@@ -87,14 +87,20 @@ class Generator(nn.Module):
         self.with_extras = False  # whether samples, outside training, have palettes and weights
 
         def layer(before: int, after: int) -> nn.Sequential:
-            return nn.Sequential(nn.Linear(before, after), plan.norm(after, "generator"), nn.LeakyReLU())
+            return nn.Sequential(
+                nn.Linear(before, after), plan.norm(after, "generator"), nn.LeakyReLU()
+            )
 
         def stage(k: int) -> Stage:
             skip = options.skip if k else "none"  # the first map is computed from h directly
             before = widths[k] + (described if skip == "concat" else 0)
             after = widths[k + 1]
             kernel = 4 if k else 3  # as in the source
-            up = shuffle_conv(before, after, kernel) if options.shuffle else plan.upsample(before, after)
+            up = (
+                shuffle_conv(before, after, kernel)
+                if options.shuffle
+                else plan.upsample(before, after)
+            )
             finish = nn.Sequential(plan.norm(after, "generator"), nn.LeakyReLU())
             tell = nn.Linear(described, after) if skip == "add" else None
             return Stage(up, sizes[k + 1], finish, skip, tell)
@@ -182,29 +188,39 @@ class ColorPicker:
     """
 
     colors: int = option(16, ge=2, help="colours of each image, K")
-    width: int = option(16, ge=1, help="channels of the map at full size; each smaller map has twice as many")
+    width: int = option(
+        16, ge=1, help="channels of the map at full size; each smaller map has twice as many"
+    )
     limit: int = option(256, ge=1, help="most channels of any map")
     widths: tuple[int, ...] | None = option(
         None, ge=1, help="channels of each map, smallest map first; none computes them from width"
     )
-    smallest: int = option(4, ge=1, help="least side of the smallest map in pixels; its side is below twice this")
+    smallest: int = option(
+        4, ge=1, help="least side of the smallest map in pixels; its side is below twice this"
+    )
     project: int = option(3, ge=0, help="densely connected projections of z, each as wide as z")
     skip: str = option(
         "add",
         choices=("add", "concat", "none"),
         help="skip connection from h to each map after the first",
     )
-    shuffle: bool = option(False, help="true upsamples by pixel shuffle and a convolution instead of by --upsample")
+    shuffle: bool = option(
+        False, help="true upsamples by pixel shuffle and a convolution instead of by --upsample"
+    )
     kernel: int = option(3, choices=(3, 5), help="side of the last convolution in pixels")
     temperature: float = option(
         1.0, gt=0, help="temperature of the softmax, a divisor of its logits; low is nearly one-hot"
     )
-    hard: bool = option(False, help="true uses only the likeliest colour in each pixel of a sample, not in training")
+    hard: bool = option(
+        False, help="true uses only the likeliest colour in each pixel of a sample, not in training"
+    )
 
     @hookimpl
     def make_generator(self, plan):
         if not plan.images:
-            raise CompositionError(f"colorpicker makes images, but a sample has shape {plan.shape}", fix="--gen mlp")
+            raise CompositionError(
+                f"colorpicker makes images, but a sample has shape {plan.shape}", fix="--gen mlp"
+            )
         return Generator(plan, self)
 
     @hookimpl
@@ -217,11 +233,15 @@ class ColorPicker:
         if not self.widths:
             return [min(self.limit, self.width * 2**k) for k in reversed(range(count))]
         if len(self.widths) != count:
-            raise CompositionError(f"colorpicker.widths has {len(self.widths)} numbers, but this size has {count} maps")
+            raise CompositionError(
+                f"colorpicker.widths has {len(self.widths)} numbers, but this size has {count} maps"
+            )
         return list(self.widths)
 
 
-@component(source="ConorLazarou, PokeGAN, 2020, github.com/ConorLazarou/PokeGAN: its palettes, visualised")
+@component(
+    source="ConorLazarou, PokeGAN, 2020, github.com/ConorLazarou/PokeGAN: its palettes, visualised"
+)
 class PaletteStrip:
     """Draw samples beside their palettes, one sample a row, most used colour first.
 
@@ -237,7 +257,9 @@ class PaletteStrip:
     def adapt_generator(self, net):
         pickers = [module for module in net.modules() if isinstance(module, Generator)]
         if not pickers:
-            raise CompositionError("this generator has no palettes for palette-strip to show", fix="--gen colorpicker")
+            raise CompositionError(
+                "this generator has no palettes for palette-strip to show", fix="--gen colorpicker"
+            )
         for picker in pickers:
             picker.with_extras = True
 

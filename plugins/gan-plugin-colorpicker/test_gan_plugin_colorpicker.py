@@ -4,7 +4,14 @@ from PIL import Image
 from support.tables import every_row
 from torch import nn
 
-from gan_plugin_colorpicker import ColorPicker, PaletteStrip, Stage, mix, palette_usage, shuffle_conv
+from gan_plugin_colorpicker import (
+    ColorPicker,
+    PaletteStrip,
+    Stage,
+    mix,
+    palette_usage,
+    shuffle_conv,
+)
 from gancore import CompositionError, Progress, component, hookimpl
 from gancore.testing import StandIn, StandInLoss, check_component, some_data, train
 
@@ -26,7 +33,9 @@ class BatchNorms:
 def build(shape=(3, 16, 16), latent=8, beside=(), **options):
     """A generator for this shape, and its latents and labels for 4 samples."""
     stand_ins = [StandIn(dim=latent), StandInLoss()]
-    training = train(ColorPicker(**options), *beside, data=some_data(shape, (), 4), batch=4, stand_ins=stand_ins)
+    training = train(
+        ColorPicker(**options), *beside, data=some_data(shape, (), 4), batch=4, stand_ins=stand_ins
+    )
     z = torch.randn(4, latent, generator=torch.Generator().manual_seed(0))
     return training.context.gan.generator.network, z, torch.empty(4, 0, dtype=torch.int64)
 
@@ -34,7 +43,9 @@ def build(shape=(3, 16, 16), latent=8, beside=(), **options):
 def some_mixture(colors=16):
     """Maps `[2, K, 5, 7]` and palettes `[2, 3, K]`."""
     rng = torch.Generator().manual_seed(0)
-    return torch.randn(2, colors, 5, 7, generator=rng).softmax(1), torch.randn(2, 3, colors, generator=rng).tanh()
+    return torch.randn(2, colors, 5, 7, generator=rng).softmax(1), torch.randn(
+        2, 3, colors, generator=rng
+    ).tanh()
 
 
 def colours_of(image):
@@ -42,7 +53,9 @@ def colours_of(image):
     return len(image.flatten(1).T.unique(dim=0))
 
 
-@pytest.mark.parametrize("options", [{}, {"skip": "concat"}, {"skip": "none", "hard": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"skip": "concat"}, {"skip": "none", "hard": True}], ids=str
+)
 def test_color_picker_conforms(options):
     check_component(ColorPicker, width=4, **options)
 
@@ -87,7 +100,9 @@ def test_the_image_is_the_mixture_of_the_palettes_by_the_map():
 def test_every_pixel_lies_between_the_least_and_the_greatest_colour_of_its_palette():
     net, z, labels = build()
     images, palettes = net(z, labels).flatten(2), net.palettes(z)
-    assert (images >= palettes.amin(2, keepdim=True) - 1e-6).all()  # the shares sum to 1 within 1e-6
+    assert (
+        images >= palettes.amin(2, keepdim=True) - 1e-6
+    ).all()  # the shares sum to 1 within 1e-6
     assert (images <= palettes.amax(2, keepdim=True) + 1e-6).all()
 
 
@@ -164,14 +179,18 @@ def test_doublings_are_those_of_the_chosen_upsampler():
 
 def test_away_from_the_border_adding_a_linear_image_of_h_is_concatenating_h():
     def up(channels):
-        return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(channels, 6, 3, padding=1, bias=False))
+        return nn.Sequential(
+            nn.Upsample(scale_factor=2), nn.Conv2d(channels, 6, 3, padding=1, bias=False)
+        )
 
     concat = Stage(up(5 + 7), (12, 12), nn.Identity(), "concat", None)
     add = Stage(up(5), (12, 12), nn.Identity(), "add", nn.Linear(7, 6, bias=False))
     of_maps, of_h = concat.up[1].weight.split([5, 7], 1)
     add.load_state_dict({"up.1.weight": of_maps, "tell.weight": of_h.sum((2, 3))})
     maps, h = torch.randn(2, 5, 6, 6), torch.randn(2, 7)
-    assert torch.allclose(add(maps, h)[..., 1:-1, 1:-1], concat(maps, h)[..., 1:-1, 1:-1], atol=1e-5)
+    assert torch.allclose(
+        add(maps, h)[..., 1:-1, 1:-1], concat(maps, h)[..., 1:-1, 1:-1], atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("skip", ["add", "concat", "none"])
@@ -207,12 +226,18 @@ def test_a_wrong_number_of_widths_is_refused():
         build((3, 16, 16), widths=(8, 4))
 
 
-# ── palette-strip ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── palette-strip ─────────────────────────────────────────────────────────────────────────────────
 
 
 def strip_of(folder, images=3, colors=5, **options):
-    """Draw a palette strip of 8×8 samples; return its picture as bytes `[rows, columns, 3, 8, 8]` and its progress."""
-    training = train(ColorPicker(width=4, colors=colors, **options), strip := PaletteStrip(images=images), data=TINY)
+    """Draw a palette strip of 8×8 samples; return its picture as bytes `[rows, columns, 3, 8, 8]`
+    and its progress.
+    """
+    training = train(
+        ColorPicker(width=4, colors=colors, **options),
+        strip := PaletteStrip(images=images),
+        data=TINY,
+    )
     strip.draw(progress := Progress(training.context, 7, 0.0), folder)
     wide, high = (10 * each + 2 for each in (colors + 1, images))
     with Image.open(folder / "palette-strip" / "step-000000007.png") as enlarged:
@@ -237,7 +262,9 @@ def test_a_row_of_the_strip_is_a_sample_and_its_colours_by_falling_weight(tmp_pa
     sheet, progress = strip_of(tmp_path)
     made = progress.make(progress.latents(3), progress.reals(3)[1])
     assert torch.equal(sheet[:, 0], bytes_of(made.images))
-    for row, palette, weights in zip(sheet[:, 1:], made.extras["palettes"], made.extras["weights"], strict=True):
+    for row, palette, weights in zip(
+        sheet[:, 1:], made.extras["palettes"], made.extras["weights"], strict=True
+    ):
         wanted = palette[:, weights.argsort(descending=True)].T  # [K, 3]
         assert torch.equal(row, bytes_of(wanted)[..., None, None].expand(-1, -1, 8, 8))
 
@@ -280,7 +307,10 @@ def test_the_strip_changes_no_bit_of_training(tmp_path):
         other.train_step()
     for role in ("generator", "critic"):
         weights = other.context.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
+        assert all(
+            torch.equal(each, weights[name])
+            for name, each in one.context.gan.player(role).state_dict().items()
+        )
 
 
 def test_a_generator_without_palettes_is_refused_before_training():

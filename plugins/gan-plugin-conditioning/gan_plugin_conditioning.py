@@ -21,7 +21,9 @@ def find_set(plan, name: str, owner: str) -> tuple[int, int]:
     try:
         column = plan.column(name)
     except KeyError as error:
-        raise CompositionError(error.args[0], where=f"{owner}.labels", fix=f"--{owner}.labels NAME") from None
+        raise CompositionError(
+            error.args[0], where=f"{owner}.labels", fix=f"--{owner}.labels NAME"
+        ) from None
     return column, len(plan.label_sets[column])
 
 
@@ -115,7 +117,9 @@ class ConcatLabel:
         choices=("both", "generator", "critic"),
         help="the networks that receive the label",
     )
-    before: int = option(256, ge=1, help="width of the critic's dense layer to whose output the label is appended")
+    before: int = option(
+        256, ge=1, help="width of the critic's dense layer to whose output the label is appended"
+    )
     after: int = option(
         128,
         ge=0,

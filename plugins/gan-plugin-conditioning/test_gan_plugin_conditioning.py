@@ -58,20 +58,27 @@ def test_concat_label_of_one_player_conforms(to):
 
 @pytest.mark.parametrize("cls", ALL)
 def test_data_without_labels_are_refused(cls):
-    assert any(rule.tag == "data.labels" and rule.hard and not rule.present for rule in info_of(cls).rules)
+    assert any(
+        rule.tag == "data.labels" and rule.hard and not rule.present for rule in info_of(cls).rules
+    )
 
 
 def test_label_maps_refuse_points():
-    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in info_of(LabelMaps).rules)
+    assert any(
+        rule.tag == "data.images" and rule.hard and not rule.present
+        for rule in info_of(LabelMaps).rules
+    )
 
 
 @pytest.mark.parametrize("cls", ALL)
 def test_a_label_set_that_is_not_there_is_named(cls):
-    with pytest.raises(CompositionError, match="no label set is called 'colour'; the data has set0"):
+    with pytest.raises(
+        CompositionError, match="no label set is called 'colour'; the data has set0"
+    ):
         train(cls(labels="colour"), data=some_data())
 
 
-# ── concat-label ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── concat-label ──────────────────────────────────────────────────────────────────────────────────
 
 
 def test_generator_receives_the_latent_and_the_one_hot_label():
@@ -88,7 +95,10 @@ def test_another_label_makes_another_sample():
 
 
 def test_zero_weights_of_the_label_give_the_unconditional_generator():
-    one, other = train(ConcatLabel()).context.gan.generator.network, train().context.gan.generator.network
+    one, other = (
+        train(ConcatLabel()).context.gan.generator.network,
+        train().context.gan.generator.network,
+    )
     weights = {name.removeprefix("net."): weight for name, weight in one.state_dict().items()}
     weights["project.weight"][:, 3:] = 0
     other.load_state_dict({**weights, "project.weight": weights["project.weight"][:, :3]})
@@ -143,7 +153,9 @@ def test_minibatch_discrimination_sees_the_label():
     other = labels_of(1)
     other[0] = 2
     swapped = batch.critic(batch.real.view, other)
-    assert not torch.equal(plain.heads["closeness"][1:], swapped.heads["closeness"][1:])  # of the seven others
+    assert not torch.equal(
+        plain.heads["closeness"][1:], swapped.heads["closeness"][1:]
+    )  # of the seven others
     assert not torch.equal(plain.score[1:], swapped.score[1:])
 
 
@@ -155,11 +167,15 @@ def test_a_class_head_stands_before_the_label_whatever_the_order_of_choice():
 
 
 def test_label_of_the_generator_alone_leaves_the_critic_as_it_is():
-    assert_same_weights(train(ConcatLabel(to="generator")).context.gan.critic, train().context.gan.critic)
+    assert_same_weights(
+        train(ConcatLabel(to="generator")).context.gan.critic, train().context.gan.critic
+    )
 
 
 def test_label_of_the_critic_alone_leaves_the_generator_as_it_is():
-    assert_same_weights(train(ConcatLabel(to="critic")).context.gan.generator, train().context.gan.generator)
+    assert_same_weights(
+        train(ConcatLabel(to="critic")).context.gan.generator, train().context.gan.generator
+    )
 
 
 @pytest.mark.parametrize("to", ["both", "critic"])
@@ -172,11 +188,14 @@ def test_labels_are_left_to_the_data_when_only_the_generator_has_them():
     assert ConcatLabel(to="generator").draw_labels(labels_of(1)) is None
 
 
-# ── embed-label ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── embed-label ───────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_table_of_ones_is_the_identity():
-    one, other = train(EmbedLabel()).context.gan.generator.network, train().context.gan.generator.network
+    one, other = (
+        train(EmbedLabel()).context.gan.generator.network,
+        train().context.gan.generator.network,
+    )
     z = torch.randn(8, 3)
     assert torch.equal(one(z, labels_of(2)), other(z, labels_of(2)))
 
@@ -208,7 +227,9 @@ def test_only_the_rows_of_labels_in_the_batch_get_a_gradient():
     assert net.table.grad.abs().amax(1).ne(0).tolist() == [False, True, False]
 
 
-@pytest.mark.parametrize("components", [(EmbedLabel(), ConcatLabel()), (ConcatLabel(), EmbedLabel())])
+@pytest.mark.parametrize(
+    "components", [(EmbedLabel(), ConcatLabel()), (ConcatLabel(), EmbedLabel())]
+)
 def test_appended_columns_are_not_multiplied_in_whatever_order(components):
     net, z = train(*components).context.gan.generator.network, torch.randn(8, 3)
     embedded = net if hasattr(net, "table") else net.net
@@ -218,7 +239,7 @@ def test_appended_columns_are_not_multiplied_in_whatever_order(components):
     assert torch.equal(given, torch.cat([2 * z, torch.tensor([0.0, 1, 0]).expand(8, -1)], 1))
 
 
-# ── label-maps ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── label-maps ────────────────────────────────────────────────────────────────────────────────────
 
 
 def body_input(labels, *components):

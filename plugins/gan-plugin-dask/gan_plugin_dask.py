@@ -41,7 +41,9 @@ def open_executor(address: str, jobs: int) -> Iterator[Executor]:
     """
     with ExitStack() as stack:
         if address == LOCAL:
-            cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address=None)
+            cluster = LocalCluster(
+                n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address=None
+            )
             client = Client(stack.enter_context(cluster), set_as_default=False)
         else:
             client = _connected(address)

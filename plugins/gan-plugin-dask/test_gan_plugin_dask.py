@@ -22,7 +22,9 @@ TINY = [
 ]  # fmt: skip
 # A cluster in threads of this process: what it leaves to the collector is no fault of ours.
 THREADS = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
-collected = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+collected = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)
 
 
 def sweep(folder, executor, *words, **environment):
@@ -48,7 +50,12 @@ def sweep(folder, executor, *words, **environment):
     assert "Traceback" not in done.stderr, done.stderr
     table = json.loads((folder / executor.partition(":")[0] / "sweep.json").read_text())
     figures = {
-        arm: {key: value for row in seeds.values() for key, value in row.items() if key != "seconds/step"}
+        arm: {
+            key: value
+            for row in seeds.values()
+            for key, value in row.items()
+            if key != "seconds/step"
+        }
         for arm, seeds in table["figures"].items()
     }
     return figures, table["failures"]
@@ -84,7 +91,9 @@ def test_a_run_whose_worker_dies_has_failed_with_the_reason_and_the_others_go_on
         ''')
     )
     words = ["--reg", "./die.py", "--vary", "die.deadly=true,false"]
-    figures, failures = sweep(tmp_path, "dask:local", *words, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
+    figures, failures = sweep(
+        tmp_path, "dask:local", *words, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0"
+    )
     (failure,) = failures.values()
     assert "all those workers died while running it" in failure
     assert not figures["die.deadly=true"]

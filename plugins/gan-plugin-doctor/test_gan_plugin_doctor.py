@@ -31,9 +31,13 @@ def rows(n=200, every=1, sparse=None, **figures):
     found = []
     for i in range(n):
         row = {"step": every * 10 * (i + 1), "epoch": 0.1 * i, "seconds": 1.0 * i}
-        found.append(row | {keys.get(k, k): float(v(i) if callable(v) else v) for k, v in figures.items()})
+        found.append(
+            row | {keys.get(k, k): float(v(i) if callable(v) else v) for k, v in figures.items()}
+        )
         if i % 10 == 9:
-            found[-1] |= {k: float(v(i // 10) if callable(v) else v) for k, v in (sparse or {}).items()}
+            found[-1] |= {
+                k: float(v(i // 10) if callable(v) else v) for k, v in (sparse or {}).items()
+            }
     return found
 
 
@@ -176,7 +180,9 @@ CLOSE = {
     "critic/minibatch-discrimination/closeness-real": 1.0,
 }
 WELL = {
-    "a healthy game": context(sparse=METRICS, more={**CLOSE, **ACGAN, "critic/acgan/accuracy-fake": rough(0.6, 0.3)}),
+    "a healthy game": context(
+        sparse=METRICS, more={**CLOSE, **ACGAN, "critic/acgan/accuracy-fake": rough(0.6, 0.3)}
+    ),
     "a healthy Wasserstein game": wgan(sparse={**METRICS, "weight-clipping/at-bound": 0.5}),
     "a young game": context(n=30, real=0.001, fake=0.001, loss=9, more={"generator/grad_norm": 0}),
     "a critic that wins at first and then loses": context(
@@ -184,17 +190,25 @@ WELL = {
         fake=lambda i: 0.0005 * (i + 1),
         loss=lambda i: 5 * math.exp(-i / 50) + 1,
     ),
-    "a generator whose losses are still, with good samples": context(**STILL, **FROZEN_SCORES, sparse=METRICS),
+    "a generator whose losses are still, with good samples": context(
+        **STILL, **FROZEN_SCORES, sparse=METRICS
+    ),
     "one wild row": context(real=lambda i: 90 if i == 150 else 0.3 + 0.1 * noise(i)),
     "one wild gradient": context(more={"generator/grad_norm": lambda i: 1e5 if i == 190 else 5}),
     "a boosted schedule": [
-        {key: value for key, value in row.items() if not (60 <= i < 160 and key.startswith("critic"))}
+        {
+            key: value
+            for key, value in row.items()
+            if not (60 <= i < 160 and key.startswith("critic"))
+        }
         for i, row in enumerate(context())
     ],
     "a critic that is slow at first": wgan(
         **{"critic/wgan-gp/wasserstein": lambda i: 0.03 * i - 2, "critic/score_fake": 3}
     ),
-    "a palette of three colours": wgan(sparse={"colorpicker/palette-usage": lambda k: 3 - 0.02 * k}),
+    "a palette of three colours": wgan(
+        sparse={"colorpicker/palette-usage": lambda k: 3 - 0.02 * k}
+    ),
     "small scores under clipping": wgan(**{"critic/score_real": 0.012, "critic/score_fake": 0.003}),
 }
 
@@ -215,7 +229,9 @@ def test_findings_come_with_the_step_at_which_they_began():
 
 def test_rules_that_lack_figures_say_which():
     lacking = unchecked(Log(context()))
-    assert lacking["late-divergence"].startswith("no frechet/ratio or frechet/distance in the log; --metric frechet")
+    assert lacking["late-divergence"].startswith(
+        "no frechet/ratio or frechet/distance in the log; --metric frechet"
+    )
     assert lacking["wasserstein-estimate-negative"] == "only for Wasserstein losses"
     assert unchecked(Log(wgan()))["critic-loss-to-zero"] == "not for Wasserstein losses"
     assert "critic-loss-to-zero" not in lacking
@@ -232,7 +248,9 @@ def test_statistics_of_a_series():
     assert series.blocks(2) == Series([2, 4], [2.0, 6.0])
     assert series.held(lambda value: value > 2, 3) == 2
     assert series.held(lambda value: value > 2, 4) is None
-    assert series.join(Series([2, 4, 5], [1.0, 2.0, 3.0]), lambda a, b: a - b) == Series([2, 4], [2.0, 5.0])
+    assert series.join(Series([2, 4, 5], [1.0, 2.0, 3.0]), lambda a, b: a - b) == Series(
+        [2, 4], [2.0, 5.0]
+    )
     assert Series(values=[0.0, 0, 0, 0, 1e9]).moving(9).values == []
 
 
@@ -287,7 +305,8 @@ def test_a_doctor_that_was_stored_goes_on_as_if_it_had_not_been(rule):
     expected = told(whole, log)
     said = told(first, log[:30])
     state = {
-        k: v.clone() if isinstance(v, torch.Tensor) else json.loads(json.dumps(v)) for k, v in first.state().items()
+        k: v.clone() if isinstance(v, torch.Tensor) else json.loads(json.dumps(v))
+        for k, v in first.state().items()
     }
     second.load_state(state)
     assert said + told(second, log[30:]) == expected
@@ -323,7 +342,9 @@ def run(tmp_path, monkeypatch):
 
 def test_diagnose_lays_a_finding_out(run):
     text = run(SICK[0][1])
-    assert text.startswith("fault: critic-loss-to-zero, since step 200\n  seen:   the critic's loss is 0.00")
+    assert text.startswith(
+        "fault: critic-loss-to-zero, since step 200\n  seen:   the critic's loss is 0.00"
+    )
     assert "  likely: " in text
     assert "  try:    --bce.mode non-saturating" in text
     assert "  source: kmualim/DCGAN" in text
@@ -332,7 +353,10 @@ def test_diagnose_lays_a_finding_out(run):
 def test_diagnose_without_findings_says_what_it_could_check(run):
     text = run(context())
     assert text.startswith("nothing found up to step 2000\nchecked: critic-loss-to-zero, ")
-    assert "cannot be checked here: mode-collapse (no collapse/ratio or critic/*/closeness-fake* in the log" in text
+    assert (
+        "cannot be checked here: mode-collapse (no collapse/ratio or critic/*/closeness-fake* in the log"
+        in text
+    )
 
 
 def test_diagnose_speaks_json(run):

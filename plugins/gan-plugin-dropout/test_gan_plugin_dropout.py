@@ -26,12 +26,20 @@ class Net(nn.Module):
 
 @component(source="a test")
 class Leaky:
-    """Two linear layers for each player, with an activation between them and a tanh after the generator's last."""
+    """Two linear layers for each player, with an activation between them and a tanh after the
+    generator's last.
+    """
 
     @hookimpl
     def make_generator(self, plan):
         last = nn.Linear(8, math.prod(plan.shape))
-        return Net(nn.Linear(plan.inputs, 8), nn.LeakyReLU(0.2), last, nn.Tanh(), nn.Unflatten(1, plan.shape))
+        return Net(
+            nn.Linear(plan.inputs, 8),
+            nn.LeakyReLU(0.2),
+            last,
+            nn.Tanh(),
+            nn.Unflatten(1, plan.shape),
+        )
 
     @hookimpl
     def make_critic(self, plan):
@@ -100,7 +108,9 @@ def test_an_activation_used_twice_is_followed_by_dropout_twice():
 
 
 def test_a_final_tanh_is_not_followed_by_dropout():
-    assert [type(each) for each in adapted(0.5, nn.ReLU(), nn.Linear(3, 3), nn.Tanh()).layers[1:]] == [
+    assert [
+        type(each) for each in adapted(0.5, nn.ReLU(), nn.Linear(3, 3), nn.Tanh()).layers[1:]
+    ] == [
         nn.Linear,
         nn.Tanh,
     ]
@@ -123,7 +133,10 @@ def test_probability_zero_changes_no_bit_of_training():
         for _ in range(3):
             training.train_step()
     weights = other.context.gan.critic.state_dict()
-    assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.critic.state_dict().items())
+    assert all(
+        torch.equal(each, weights[name])
+        for name, each in one.context.gan.critic.state_dict().items()
+    )
 
 
 def test_initial_weights_are_bit_identical_to_those_without():

@@ -124,8 +124,12 @@ class ExperienceReplay:
     def reserve(self, images, labels):
         """Allocate the buffer, or move a restored one to the device of the samples."""
         free = self.images is None
-        self.images = images.new_empty(self.room, *images.shape[1:]) if free else self.images.to(images)
-        self.labels = labels.new_empty(self.room, *labels.shape[1:]) if free else self.labels.to(labels)
+        self.images = (
+            images.new_empty(self.room, *images.shape[1:]) if free else self.images.to(images)
+        )
+        self.labels = (
+            labels.new_empty(self.room, *labels.shape[1:]) if free else self.labels.to(labels)
+        )
 
     def state_dict(self):
         """Return the state without the places of the store that are still free."""

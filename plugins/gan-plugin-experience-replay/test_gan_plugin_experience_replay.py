@@ -43,8 +43,9 @@ def test_replay_keeps_each_pushed_sample_with_equal_probability():
     for seed in range(seeds):
         kept[stored(filled(n, seed, capacity=capacity))] += 1
     p = capacity / n
-    # each count is Binomial(seeds, p), and counts sum to seeds·capacity, so the statistic below has mean n - 1 and,
-    # like χ² with n - 1 degrees, standard deviation √(2(n - 1)); 4 of them make the bound
+    # each count is Binomial(seeds, p), and counts sum to seeds·capacity, so the statistic below has
+    # mean n - 1 and, like χ² with n - 1 degrees, standard deviation √(2(n - 1)); 4 of them make the
+    # bound
     statistic = ((kept - seeds * p).square() / (seeds * p * (1 - p))).sum() * (n - 1) / n
     assert statistic < n - 1 + 4 * (2 * (n - 1)) ** 0.5
 
@@ -122,14 +123,19 @@ def test_share_zero_changes_no_bit_of_training():
             training.train_step()
     for role in ("generator", "critic"):
         weights = other.context.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
+        assert all(
+            torch.equal(each, weights[name])
+            for name, each in one.context.gan.player(role).state_dict().items()
+        )
 
 
 def test_restored_buffer_goes_on_as_the_old_one():
     one, other = filled(80, capacity=10), ExperienceReplay(capacity=10)
     copy_state(one, other)
     for step in range(5):
-        shown = [replay.critic_fakes(*fakes(1000 + 8 * step), step, rng(step)) for replay in (one, other)]
+        shown = [
+            replay.critic_fakes(*fakes(1000 + 8 * step), step, rng(step)) for replay in (one, other)
+        ]
         assert torch.equal(shown[0][0], shown[1][0])
     assert torch.equal(one.images, other.images)
 
@@ -146,7 +152,7 @@ def test_an_empty_buffer_replaces_nothing(share):
     assert ExperienceReplay(share=share).critic_fakes(images, labels, 0, rng())[0] is images
 
 
-# ── labels and images stay together in a run ──────────────────────────────────────────────────────────────────
+# ── labels and images stay together in a run ──────────────────────────────────────────────────────
 
 
 class Coloured(nn.Module):
@@ -157,7 +163,9 @@ class Coloured(nn.Module):
         self.weight = nn.Parameter(torch.full((3,), 1e-3))
 
     def forward(self, z, labels):
-        return (labels[:, :1] + (self.weight * z).sum(1, keepdim=True).tanh() / 4)[:, :, None, None].expand(-1, 3, 4, 4)
+        return (labels[:, :1] + (self.weight * z).sum(1, keepdim=True).tanh() / 4)[
+            :, :, None, None
+        ].expand(-1, 3, 4, 4)
 
 
 @component(source="a test")
@@ -184,7 +192,9 @@ def watch(steps, *components, **options):
     return witness.shown, replay
 
 
-@pytest.mark.parametrize("options", [{"share": 0.5, "capacity": 12}, {"mode": "extra-step", "extra_after": 3}])
+@pytest.mark.parametrize(
+    "options", [{"share": 0.5, "capacity": 12}, {"mode": "extra-step", "extra_after": 3}]
+)
 def test_labels_travel_with_images(options):
     shown, _ = watch(7, **options)
     for _, _, images, labels in shown:
@@ -193,13 +203,17 @@ def test_labels_travel_with_images(options):
 
 def test_replayed_rows_of_a_mixed_batch_are_fakes_of_the_past_with_their_labels():
     shown, _ = watch(6, share=0.5, per_update=4)  # so that every fake pushed was also shown
-    past = [(image, label) for _, _, images, labels in shown[:5] for image, label in zip(images, labels, strict=True)]
+    past = [
+        (image, label)
+        for _, _, images, labels in shown[:5]
+        for image, label in zip(images, labels, strict=True)
+    ]
     _, _, images, labels = shown[5]
     for image, label in zip(images[4:], labels[4:], strict=True):
         assert any(torch.equal(image, old) and torch.equal(label, mark) for old, mark in past)
 
 
-# ── extra-step ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── extra-step ────────────────────────────────────────────────────────────────────────────────────
 
 EACH = [Update("critic"), Update("generator")]
 EXTRA = Update("critic", reals=False)
@@ -220,7 +234,9 @@ class AtOnce:
 
 
 def collected(steps, **options):
-    """Steps of one critic update each on numbered fakes: what each answers, and what its extra update shows."""
+    """Steps of one critic update each on numbered fakes: what each answers, and what its extra
+    update shows.
+    """
     replay, found = ExperienceReplay(mode="extra-step", **options), []
     for number in range(steps):
         updates = replay.adapt_schedule(EACH, number)
@@ -241,7 +257,12 @@ def test_the_extra_update_comes_when_enough_fakes_were_kept_and_shows_exactly_th
     found, replay = collected(8, extra_after=4)
     assert [len(each) for each in found] == [1, 1, 1, 2, 1, 1, 1, 2]
     for first, (_, (images, labels)) in ((0, found[3]), (4, found[7])):
-        assert (images[:, 0] // 8).tolist() == [first, first + 1, first + 2, first + 3]  # one fake of each update
+        assert (images[:, 0] // 8).tolist() == [
+            first,
+            first + 1,
+            first + 2,
+            first + 3,
+        ]  # one fake of each update
         assert torch.equal(labels, 10 * images.long())
     assert (replay.count, replay.seen) == (0, 0)
 
@@ -257,7 +278,8 @@ def test_the_kept_fake_is_any_of_the_batch_with_equal_probability():
         replay.adapt_schedule(EACH, 0)
         replay.critic_fakes(*fakes(0), 0, rng(seed))
         counts[stored(replay)] += 1
-    # each count is Binomial(n, 1/8); bound as in the test of the reservoir, with 8 in place of its n
+    # each count is Binomial(n, 1/8); bound as in the test of the reservoir, with 8 in place of its
+    # n
     statistic = ((counts - n / 8).square() / (n / 8)).sum()
     assert statistic < 7 + 4 * 14**0.5
 

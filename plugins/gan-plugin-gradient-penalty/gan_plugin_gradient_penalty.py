@@ -43,11 +43,11 @@ SOURCE = "Gulrajani et al., NeurIPS 2017, arXiv:1704.00028"
 class GradientPenalty:
     """Penalise the critic's input gradients for norms other than 1 between reals and fakes.
 
-    x̂ = ε·x + (1-ε)·G(z) with one ε ~ U[0, 1] a sample, on the views `[N, C, H, W]` (points `[N, d]`
-    alike), and the term is penalty = weight·mean over samples of (‖∂D(x̂)/∂x̂‖₂ - target)², the norm
-    over all of C·H·W. x̂ has the label of its real, so with a conditional critic fakes should have
-    the labels of their reals. Computed in float32, also under autocast. Updates without reals have
-    no penalty. Logs `gradient-norm`, the mean of the norms.
+    x̂ = ε·x + (1-ε)·G(z) with one ε ~ U[0, 1] a sample, on the views `[N, C, H, W]` (points `[N,
+    d]` alike), and the term is penalty = weight·mean over samples of (‖∂D(x̂)/∂x̂‖₂ - target)², the
+    norm over all of C·H·W. x̂ has the label of its real, so with a conditional critic fakes should
+    have the labels of their reals. Computed in float32, also under autocast. Updates without reals
+    have no penalty. Logs `gradient-norm`, the mean of the norms.
 
     The norm `rows-of-first-image` is a fault kept for comparison, found in garridoq/gan-guide: only
     the first sample's gradient counts, with one norm for each image row, over C and W. Each norm is
@@ -56,7 +56,9 @@ class GradientPenalty:
     """
 
     weight: float = option(10.0, ge=0, help="factor λ of the penalty, at least 0")
-    target: float = option(1.0, ge=0, help="target of the norm, in score per unit of the image range [-1, 1]")
+    target: float = option(
+        1.0, ge=0, help="target of the norm, in score per unit of the image range [-1, 1]"
+    )
     one_sided: bool = option(False, help="true penalises only norms above the target")
     every: int = option(
         1,

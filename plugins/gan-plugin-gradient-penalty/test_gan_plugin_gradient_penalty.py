@@ -14,11 +14,15 @@ SHAPE = (3, 8, 8)
 numbers = torch.Generator().manual_seed(0)
 REALS = torch.randn(16, *SHAPE, generator=numbers)
 FAKES = torch.randn(16, *SHAPE, generator=numbers)
-DIRECTION = nn.functional.normalize(torch.randn(SHAPE, generator=numbers).flatten(), dim=0).reshape(SHAPE)
+DIRECTION = nn.functional.normalize(torch.randn(SHAPE, generator=numbers).flatten(), dim=0).reshape(
+    SHAPE
+)
 
 
 def penalty(critic, reals=REALS, fakes=FAKES, **options):
-    return terms(GradientPenalty(**options), "critic_terms", critic_batch(critic, reals, fakes))["penalty"]
+    return terms(GradientPenalty(**options), "critic_terms", critic_batch(critic, reals, fakes))[
+        "penalty"
+    ]
 
 
 def linear(weight):
@@ -28,7 +32,9 @@ def linear(weight):
 def asked(each, batch, step=0):
     """The answer of `critic_terms` at a step, with the figures it logged."""
     figures = {}
-    return each.critic_terms(batch, step, torch.Generator().manual_seed(0), figures.__setitem__), figures
+    return each.critic_terms(
+        batch, step, torch.Generator().manual_seed(0), figures.__setitem__
+    ), figures
 
 
 def test_gradient_penalty_conforms():
@@ -40,7 +46,9 @@ def test_gradient_penalty_of_points_conforms():
 
 
 def test_penalty_is_zero_for_a_linear_critic_of_unit_norm():
-    assert penalty(linear(DIRECTION)).item() == pytest.approx(0, abs=1e-10)  # λ·(a few float32 ulps)²
+    assert penalty(linear(DIRECTION)).item() == pytest.approx(
+        0, abs=1e-10
+    )  # λ·(a few float32 ulps)²
 
 
 def test_penalty_is_lambda_for_a_linear_critic_of_norm_two():
@@ -63,7 +71,8 @@ def test_one_norm_is_taken_per_sample():
 
 
 def test_one_norm_is_taken_over_channels_rows_and_columns():
-    # a norm for each of the 8·3 rows of an image would see about 1/√24 each, and give λ·(1/√24 - 1)² = 6.3
+    # a norm for each of the 8·3 rows of an image would see about 1/√24 each, and give λ·(1/√24 -
+    # 1)² = 6.3
     ramp = torch.ones(SHAPE) / 192**0.5
     assert penalty(linear(ramp)).item() == pytest.approx(0, abs=1e-10)
 
@@ -73,9 +82,13 @@ def test_rows_of_the_first_image_conform():
 
 
 def test_rows_of_the_first_image_penalise_a_critic_of_unit_norm():
-    # each of the 32 rows of a constant gradient has the norm 1/√32, so the fault gives λ·(1 - 1/√32)² = 0.678·λ
+    # each of the 32 rows of a constant gradient has the norm 1/√32, so the fault gives λ·(1 -
+    # 1/√32)² = 0.678·λ
     ramp, images = torch.ones(3, 32, 32) / 3072**0.5, torch.zeros(4, 3, 32, 32)
-    found = [penalty(linear(ramp), images, images, norm=norm).item() for norm in ("rows-of-first-image", "image")]
+    found = [
+        penalty(linear(ramp), images, images, norm=norm).item()
+        for norm in ("rows-of-first-image", "image")
+    ]
     assert found == pytest.approx([10 * (1 - 32**-0.5) ** 2, 0], abs=1e-5)
     assert found[0] == pytest.approx(6.78, abs=0.01)
 
@@ -136,7 +149,9 @@ def test_interpolates_lie_on_the_line_from_fake_to_real():
 
 def test_mean_over_the_batch_equals_the_loop_over_single_samples():
     torch.manual_seed(0)
-    critic = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.Tanh(), nn.Linear(4, 1), nn.Flatten(0))
+    critic = nn.Sequential(
+        nn.Flatten(), nn.Linear(192, 4), nn.Tanh(), nn.Linear(4, 1), nn.Flatten(0)
+    )
     whole = penalty(critic, REALS, REALS)  # x̂ = x whatever ε
     single = [penalty(critic, each[None], each[None]) for each in REALS]
     torch.testing.assert_close(whole, torch.stack(single).mean())
@@ -144,9 +159,13 @@ def test_mean_over_the_batch_equals_the_loop_over_single_samples():
 
 def test_permuting_the_batch_changes_nothing():
     torch.manual_seed(0)
-    critic = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.Tanh(), nn.Linear(4, 1), nn.Flatten(0))
+    critic = nn.Sequential(
+        nn.Flatten(), nn.Linear(192, 4), nn.Tanh(), nn.Linear(4, 1), nn.Flatten(0)
+    )
     order = torch.randperm(16)
-    torch.testing.assert_close(penalty(critic, REALS, REALS), penalty(critic, REALS[order], REALS[order]))
+    torch.testing.assert_close(
+        penalty(critic, REALS, REALS), penalty(critic, REALS[order], REALS[order])
+    )
 
 
 def test_one_sided_penalty_leaves_a_flat_critic_alone():
@@ -189,7 +208,9 @@ def test_no_gradient_reaches_the_generator():
 def test_labels_of_the_reals_go_with_the_interpolates():
     batch, seen = some_batch(train()), []
     critic = batch.critic
-    object.__setattr__(batch, "critic", lambda view, labels: seen.append(labels) or critic(view, labels))
+    object.__setattr__(
+        batch, "critic", lambda view, labels: seen.append(labels) or critic(view, labels)
+    )
     asked(GradientPenalty(), batch)
     assert torch.equal(seen[0], batch.real.labels)
 
@@ -203,21 +224,29 @@ def test_penalty_acts_on_the_views_not_on_the_images():
 
     batch, seen = some_batch(train(Black())), []
     critic = batch.critic
-    object.__setattr__(batch, "critic", lambda view, labels: seen.append(view) or critic(view, labels))
+    object.__setattr__(
+        batch, "critic", lambda view, labels: seen.append(view) or critic(view, labels)
+    )
     asked(GradientPenalty(), batch)
     assert not seen[-1].any()
 
 
 def test_penalty_is_float32_under_autocast():
     weight = (2 * DIRECTION).requires_grad_()
-    batch = critic_batch(lambda view: nn.functional.linear(view.flatten(1), weight.reshape(1, -1))[:, 0], REALS, FAKES)
+    batch = critic_batch(
+        lambda view: nn.functional.linear(view.flatten(1), weight.reshape(1, -1))[:, 0],
+        REALS,
+        FAKES,
+    )
     with torch.autocast("cpu", torch.bfloat16):
         found = asked(GradientPenalty(), batch)[0]["penalty"]
     assert found.dtype is torch.float32
     assert found.item() == pytest.approx(10, rel=1e-5)  # in bfloat16 it would be off by about 1e-2
 
 
-@pytest.mark.parametrize(("given", "found"), [("float64", "float64"), ("float32", "float32"), ("bfloat16", "float32")])
+@pytest.mark.parametrize(
+    ("given", "found"), [("float64", "float64"), ("float32", "float32"), ("bfloat16", "float32")]
+)
 def test_penalty_has_the_precision_of_the_views_but_never_half(given, found):
     seen, views = [], [side.to(getattr(torch, given)) for side in (REALS, FAKES)]
 

@@ -26,7 +26,10 @@ needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason=f"the folder {MNIST}
 def content(array, magic=None):
     """An idx file of bytes."""
     array = np.asarray(array, np.uint8)
-    return struct.pack(f">{1 + array.ndim}I", magic or 0x800 + array.ndim, *array.shape) + array.tobytes()
+    return (
+        struct.pack(f">{1 + array.ndim}I", magic or 0x800 + array.ndim, *array.shape)
+        + array.tobytes()
+    )
 
 
 def pixels(count=6, height=5, width=4, *channels):
@@ -89,7 +92,9 @@ def test_a_folder_of_fashion_mnist_has_its_class_names(tmp_path, folder):
 
 @pytest.mark.parametrize("folder", ["fashion-gan/data/mnist", "old-fashioned", "mnist"])
 def test_a_folder_that_only_lies_somewhere_near_fashion_does_not(tmp_path, folder):
-    assert read(write(tmp_path / folder, labels=np.arange(6))).label_sets[0].classes == tuple("012345")
+    assert read(write(tmp_path / folder, labels=np.arange(6))).label_sets[0].classes == tuple(
+        "012345"
+    )
 
 
 def test_classes_may_be_named(tmp_path):
@@ -97,13 +102,17 @@ def test_classes_may_be_named(tmp_path):
     names = ("a", "b, c", "d", "never")
     assert read(tmp_path, classes=names).label_sets[0].classes == names
     for wrong in (("a", "b"), ("a", "b", "a")):
-        with pytest.raises(UsageError, match=r"2 different names are given, but the labels go up to 2"):
+        with pytest.raises(
+            UsageError, match=r"2 different names are given, but the labels go up to 2"
+        ):
             read(tmp_path, classes=wrong)
 
 
 @every_row("zipped", [False, True])
 @every_row("form", ["{}-{}-idx{}-ubyte", "{}-{}.idx{}-ubyte"])
-def test_images_and_labels_come_back_as_written_from_every_spelling_of_the_names(tmp_path, form, zipped):
+def test_images_and_labels_come_back_as_written_from_every_spelling_of_the_names(
+    tmp_path, form, zipped
+):
     images, labels = pixels(), np.array([3, 1, 4, 1, 5, 9])
     data = read(write(tmp_path, images=images, labels=labels, form=form, zipped=zipped))
     assert np.array_equal(data.samples[:, 0].numpy(), images)
@@ -205,13 +214,18 @@ def test_own_size_changes_no_byte(tmp_path):
 @pytest.mark.parametrize("size", [(32, 32), (14, 14), (48, 20)])
 def test_resized_images_agree_with_pillow_to_one_level(size):
     images = torch.from_numpy(pixels(3, 28, 28)).to(torch.uint8)
-    pillow = [Image.fromarray(each.numpy()).resize(size[::-1], Image.Resampling.BILINEAR) for each in images]
+    pillow = [
+        Image.fromarray(each.numpy()).resize(size[::-1], Image.Resampling.BILINEAR)
+        for each in images
+    ]
     found = resize_images(images[:, None], size)[:, 0].int().numpy()
     assert np.abs(found - np.stack([np.asarray(each, int) for each in pillow])).max() <= 1
 
 
 def test_an_image_of_one_level_keeps_it_at_every_size():
-    assert resize_images(torch.full((300, 1, 7, 9), 255, dtype=torch.uint8), (33, 20)).unique().tolist() == [255]
+    assert resize_images(
+        torch.full((300, 1, 7, 9), 255, dtype=torch.uint8), (33, 20)
+    ).unique().tolist() == [255]
 
 
 # ── faults ────────────────────────────────────────────────────────────────────────────────────────
@@ -300,7 +314,9 @@ def test_D54_gzip_bomb_is_read_as_far_as_declared_and_no_further(tmp_path):
 
 
 def test_D54_gzip_that_declares_more_than_deflate_can_hold_is_refused_unread(tmp_path):
-    message = refused(write(tmp_path, images=struct.pack(">4I", 0x803, 60_000, 1000, 1000) + b"\0", zipped=True))
+    message = refused(
+        write(tmp_path, images=struct.pack(">4I", 0x803, 60_000, 1000, 1000) + b"\0", zipped=True)
+    )
     assert "60000000000 bytes, but holds at most" in message
 
 
@@ -356,4 +372,9 @@ def test_recognizes_a_folder_of_idx_files_and_an_images_file_and_nothing_else(tm
     (tmp_path / "other" / "cat.png").touch()
     ask = Idx().recognizes
     assert ask(tmp_path) == ask(tmp_path / "raw" / "train-images-idx3-ubyte") == 2
-    assert ask(tmp_path / "other") == ask(tmp_path / "other" / "cat.png") == ask(tmp_path / "missing") == 0
+    assert (
+        ask(tmp_path / "other")
+        == ask(tmp_path / "other" / "cat.png")
+        == ask(tmp_path / "missing")
+        == 0
+    )

@@ -20,7 +20,9 @@ from gancore import DataError, DataSpec, UsageError
 from gancore.testing import check_component
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
-FILES = [f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")]
+FILES = [
+    f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")
+]
 
 
 def content(array):
@@ -90,7 +92,9 @@ def test_all_takes_the_one_split_that_is_there(tmp_path):
     assert len(read(write(tmp_path, "t10k", 10))) == 10
 
 
-@pytest.mark.parametrize(("cls", "classes"), [(Mnist, tuple("0123456789")), (FashionMnist, CLOTHES)])
+@pytest.mark.parametrize(
+    ("cls", "classes"), [(Mnist, tuple("0123456789")), (FashionMnist, CLOTHES)]
+)
 def test_there_are_ten_classes_however_few_occur(tmp_path, cls, classes):
     data = read(write(tmp_path, count=3), cls)
     assert [(each.name, each.classes) for each in data.label_sets] == [("class", classes)]
@@ -144,7 +148,10 @@ def mirror(tmp_path, monkeypatch):
     datasets = pytest.importorskip("torchvision.datasets")
     monkeypatch.setenv("no_proxy", "*")
     folder = write(write(tmp_path / "mirror", "train", 20), "t10k", 10)
-    sums = [(f"{name}.gz", hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest()) for name in FILES]
+    sums = [
+        (f"{name}.gz", hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest())
+        for name in FILES
+    ]
     handler = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *args: None})
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=folder)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -160,7 +167,9 @@ def mirror(tmp_path, monkeypatch):
 
 def test_files_are_fetched_from_the_first_mirror_that_answers_and_only_once(tmp_path, mirror):
     assert len(read(tmp_path / "here", FashionMnist, download=True, split="test")) == 10
-    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == sorted(f"{name}.gz" for name in FILES[2:])
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == sorted(
+        f"{name}.gz" for name in FILES[2:]
+    )
     for path in mirror.iterdir():
         path.unlink()
     assert len(read(tmp_path / "here", FashionMnist, download=True, split="test")) == 10
@@ -168,7 +177,9 @@ def test_files_are_fetched_from_the_first_mirror_that_answers_and_only_once(tmp_
 
 def test_a_file_with_another_checksum_is_refused(tmp_path, mirror):
     (mirror / "train-images-idx3-ubyte.gz").write_bytes(b"something else")
-    assert "train-images-idx3-ubyte.gz cannot be downloaded" in refused(tmp_path / "here", FashionMnist, download=True)
+    assert "train-images-idx3-ubyte.gz cannot be downloaded" in refused(
+        tmp_path / "here", FashionMnist, download=True
+    )
 
 
 def test_offline_it_says_so_and_where_the_files_may_be_put_by_hand(tmp_path, mirror):

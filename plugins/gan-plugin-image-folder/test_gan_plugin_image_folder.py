@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from image_samples import SHARED, encoded, good, noise, only, put, read, read_and_notes, refused
 from PIL import Image
 
 from gan_plugin_image_folder.component import ImageFolder
@@ -18,7 +19,6 @@ from gan_plugin_image_folder.names import encode_name
 from gan_plugin_image_folder.scan import scan_folder, walk
 from gancore import DataSpec, UsageError
 from gancore.testing import check_component
-from image_samples import SHARED, encoded, good, noise, only, put, read, read_and_notes, refused
 
 needs_pokemon = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the folder {SHARED} is missing")
 

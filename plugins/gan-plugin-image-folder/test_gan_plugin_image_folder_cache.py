@@ -17,6 +17,7 @@ import platformdirs
 import pytest
 import torch
 from filelock import FileLock
+from image_samples import WHITE, noise, read, save
 
 from gan_plugin_image_folder import scan
 from gan_plugin_image_folder.component import ImageFolder
@@ -31,7 +32,6 @@ from gan_plugin_image_folder.storage.cache_writer import CacheWriter
 from gan_plugin_image_folder.storage.dataset import HashedData, MappedData
 from gancore import DataError, progressbar
 from gancore.testing import check_component
-from image_samples import WHITE, noise, read, save
 
 RNG = torch.Generator()
 OPTIONS = DecodeOptions(None, None, "crop", WHITE, "skip", False)

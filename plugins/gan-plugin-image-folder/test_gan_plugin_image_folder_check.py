@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 from click.testing import CliRunner
+from image_samples import noise, read, save
 from PIL import Image
 
 from gan_plugin_image_folder.check.command import data
@@ -17,7 +18,6 @@ from gan_plugin_image_folder.exclude_list import (
     write_exclude_list,
 )
 from gancore import DataError, DataSpec, GanError, UsageError
-from image_samples import noise, read, save
 
 FEW = "--reg augment-views"  # suggested for all sets here, which are of a few images
 ODD_NAMES = [

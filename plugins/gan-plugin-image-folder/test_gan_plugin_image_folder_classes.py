@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from image_samples import SHARED, good, noise, put, read, read_and_notes, refused, save
 from PIL import Image
 
 from gan_plugin_image_folder.decode.duplicates import DuplicateGroups, group_duplicates
 from gan_plugin_image_folder.labels.image_labels import ClassNumbers
 from gan_plugin_image_folder.labels.merge import count_contradictions, merge_labels
 from gancore import LabelSet
-from image_samples import SHARED, good, noise, put, read, read_and_notes, refused, save
 
 needs_pokemon = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the folder {SHARED} is missing")
 

@@ -6,13 +6,13 @@ import sys
 import zlib
 
 import numpy as np
+from image_samples import chunk, encoded, good, noise, png, put, read, read_and_notes, refused
 from PIL import Image
 
 from gan_plugin_image_folder.component import ImageFolder
 from gan_plugin_image_folder.decode import decode_all
 from gan_plugin_image_folder.decode.stderr_capture import capture_stderr
 from gancore import DataSpec
-from image_samples import chunk, encoded, good, noise, png, put, read, read_and_notes, refused
 
 
 def jpeg(**options):

@@ -8,12 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageChops, ImageCms
-
-from gan_plugin_image_folder.decode import pixels as pixels_module
-from gan_plugin_image_folder.decode.image_file import read_header
-from gan_plugin_image_folder.decode.pixels import decode_file, to_rgb
-from gan_plugin_image_folder.decode.worker_pool import CHUNK, PixelBudget, map_in_chunks
 from image_samples import (
     BLUE,
     RED,
@@ -27,6 +21,12 @@ from image_samples import (
     read,
     read_and_notes,
 )
+from PIL import Image, ImageChops, ImageCms
+
+from gan_plugin_image_folder.decode import pixels as pixels_module
+from gan_plugin_image_folder.decode.image_file import read_header
+from gan_plugin_image_folder.decode.pixels import decode_file, to_rgb
+from gan_plugin_image_folder.decode.worker_pool import CHUNK, PixelBudget, map_in_chunks
 
 # ── formats ───────────────────────────────────────────────────────────────────────────────────────
 

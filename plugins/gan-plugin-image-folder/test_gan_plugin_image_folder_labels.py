@@ -5,12 +5,12 @@ import logging
 
 import pytest
 import torch
+from image_samples import SHARED, read, refused, save
 from PIL import Image
 
 from gan_plugin_image_folder.component import ImageFolder
 from gan_plugin_image_folder.labels.columns import reason_against
 from gancore import DataError, DataSpec, LabelSet, UsageError
-from image_samples import SHARED, read, refused, save
 
 needs_pokemon = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the folder {SHARED} is missing")
 TYPES = "file,type\na.png,fire\nb.png,water\nc.png,fire\nd.png,water\n"

@@ -3,11 +3,6 @@
 import logging
 
 import numpy as np
-from PIL import Image
-
-from gan_plugin_image_folder.decode.image_file import ImageInfo
-from gan_plugin_image_folder.decode.pixels import resize
-from gan_plugin_image_folder.decode.target_size import choose_size
 from image_samples import (
     BLUE,
     GREEN,
@@ -22,6 +17,11 @@ from image_samples import (
     read,
     read_and_notes,
 )
+from PIL import Image
+
+from gan_plugin_image_folder.decode.image_file import ImageInfo
+from gan_plugin_image_folder.decode.pixels import resize
+from gan_plugin_image_folder.decode.target_size import choose_size
 
 FITS = ("crop", "pad", "stretch")
 

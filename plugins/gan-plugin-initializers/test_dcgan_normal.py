@@ -19,9 +19,13 @@ def test_dcgan_normal_conforms():
     check_component(DCGANNormal)
 
 
-@pytest.mark.parametrize("layer", [nn.Conv2d(64, 64, 4), nn.ConvTranspose2d(64, 64, 4), nn.Linear(256, 256)])
+@pytest.mark.parametrize(
+    "layer", [nn.Conv2d(64, 64, 4), nn.ConvTranspose2d(64, 64, 4), nn.Linear(256, 256)]
+)
 def test_weights_have_mean_zero_and_the_stated_deviation_within_three_standard_errors(layer):
-    weight = initialized(layer).weight  # n = 65,536: errors σ/√n of the mean, σ/√(2n) of the deviation
+    weight = initialized(
+        layer
+    ).weight  # n = 65,536: errors σ/√n of the mean, σ/√(2n) of the deviation
     n = weight.numel()
     assert abs(weight.mean()) < 3 * STD / n**0.5
     assert abs(weight.std() - STD) < 3 * STD / (2 * n) ** 0.5
@@ -34,7 +38,9 @@ def test_scales_of_norms_are_drawn_around_one(norm):
     assert abs(scale.std() - STD) < 3 * STD / (2 * 4096) ** 0.5
 
 
-@every_row("layer", [nn.Conv2d(2, 3, 4), nn.ConvTranspose2d(2, 3, 4), nn.Linear(2, 3), nn.BatchNorm2d(3)])
+@every_row(
+    "layer", [nn.Conv2d(2, 3, 4), nn.ConvTranspose2d(2, 3, 4), nn.Linear(2, 3), nn.BatchNorm2d(3)]
+)
 def test_biases_are_zero(layer):
     nn.init.ones_(layer.bias)
     assert initialized(layer).bias.tolist() == [0, 0, 0]

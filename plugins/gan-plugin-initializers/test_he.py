@@ -45,8 +45,8 @@ def test_weights_have_the_stated_deviation_within_three_standard_errors(layer, p
 
 @pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
 def test_activations_keep_their_size_through_leaky_layers(slope):
-    # a layer of width w multiplies the mean square by 1 ± √(5/w), as E[a⁴]/E[a²]² is at most 6: four layers of width
-    # 2048 by 1 ± 0.1, and three such errors are 0.3
+    # a layer of width w multiplies the mean square by 1 ± √(5/w), as E[a⁴]/E[a²]² is at most 6:
+    # four layers of width 2048 by 1 ± 0.1, and three such errors are 0.3
     layers = initialized(nn.ModuleList(nn.Linear(2048, 2048) for _ in range(4)), slope=slope)
     x = random(16, 2048)
     for layer in layers:
@@ -57,7 +57,8 @@ def test_activations_keep_their_size_through_leaky_layers(slope):
 def test_a_transposed_convolution_of_stride_two_keeps_the_mean_square():
     layer = initialized(nn.ConvTranspose2d(64, 256, 4, 2, 1, bias=False), slope=1.0)
     interior = layer(random(4, 64, 16, 16))[..., 1:-1, 1:-1]
-    # each parity class of pixels has 256 outputs of 256 weights of variance 1/256: its mean square is 1 ± √(2/65536)
+    # each parity class of pixels has 256 outputs of 256 weights of variance 1/256: its mean square
+    # is 1 ± √(2/65536)
     assert interior.square().mean().item() == pytest.approx(1, abs=0.03)
 
 
@@ -69,7 +70,9 @@ def test_norms_start_as_the_identity():
     assert norm.bias.tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("layer", [nn.Conv2d(2, 3, 4), nn.ConvTranspose2d(2, 3, 4), nn.Linear(2, 3)])
+@pytest.mark.parametrize(
+    "layer", [nn.Conv2d(2, 3, 4), nn.ConvTranspose2d(2, 3, 4), nn.Linear(2, 3)]
+)
 def test_biases_are_zero(layer):
     nn.init.ones_(layer.bias)
     assert initialized(layer).bias.tolist() == [0, 0, 0]

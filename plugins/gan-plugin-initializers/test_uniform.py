@@ -38,7 +38,9 @@ def test_initializers_conform(cls):
 
 @every_row(("cls", "layer", "bound"), BOUNDS)
 def test_weights_lie_within_the_stated_bound(cls, layer, bound):
-    assert initialized(cls, LAYERS[layer]()).weight.abs().max() <= bound * (1 + 2**-23)  # the bound in float32
+    assert initialized(cls, LAYERS[layer]()).weight.abs().max() <= bound * (
+        1 + 2**-23
+    )  # the bound in float32
 
 
 @every_row(("cls", "layer", "bound"), BOUNDS)
@@ -66,7 +68,9 @@ def test_torch_default_has_the_bounds_of_the_layer_that_torch_makes(layer):
     torch.manual_seed(0)
     own, ours = LAYERS[layer](), initialized(TorchDefault, LAYERS[layer]())
     # both maxima of n >= 16384 weights lie within 20/n of the bound, but for a chance of e⁻²⁰
-    assert ours.weight.abs().max().item() == pytest.approx(own.weight.abs().max().item(), rel=20 / 16384)
+    assert ours.weight.abs().max().item() == pytest.approx(
+        own.weight.abs().max().item(), rel=20 / 16384
+    )
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -128,4 +132,6 @@ def test_initialize_reaches_both_players(cls):
     one, other = train(cls()).context.gan, train().context.gan
     for role in ("generator", "critic"):
         ours, plain = (gan.player(role).state_dict() for gan in (one, other))
-        assert all(not torch.equal(ours[name], plain[name]) for name in ours if name.endswith("weight"))
+        assert all(
+            not torch.equal(ours[name], plain[name]) for name in ours if name.endswith("weight")
+        )

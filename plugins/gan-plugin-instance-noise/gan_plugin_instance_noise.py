@@ -20,7 +20,9 @@ class InstanceNoise:
         ge=0,
         help="standard deviation of the noise at step 0, in units of the image range [-1, 1]",
     )
-    anneal: int = option(0, ge=0, help="steps in which sigma decreases linearly to 0; 0 keeps it constant")
+    anneal: int = option(
+        0, ge=0, help="steps in which sigma decreases linearly to 0; 0 keeps it constant"
+    )
 
     def sigma_at(self, step):
         """Return the standard deviation at `step` (>= 0), in units of the image range."""

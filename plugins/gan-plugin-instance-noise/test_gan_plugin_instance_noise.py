@@ -7,7 +7,9 @@ from gancore.testing import check_component, some_batch, train
 
 torch.set_num_threads(1)
 
-IMAGES = torch.rand(16, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1  # n = 12288 elements
+IMAGES = (
+    torch.rand(16, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+)  # n = 12288 elements
 
 
 def rng(seed=0):
@@ -69,12 +71,17 @@ def test_real_and_fake_views_get_independent_noise():
     batch = some_batch(train(InstanceNoise()))
     noises = [(side.view - side.images).detach().flatten() for side in (batch.real, batch.fake)]
     correlation = torch.corrcoef(torch.stack(noises))[0, 1]
-    assert abs(correlation) < 4 / noises[0].numel() ** 0.5  # of n independent pairs: standard error 1/√n
+    assert (
+        abs(correlation) < 4 / noises[0].numel() ** 0.5
+    )  # of n independent pairs: standard error 1/√n
 
 
 def test_two_steps_get_different_noise():
     training = train(InstanceNoise())
-    noises = [batch.real.view - batch.real.images for batch in (some_batch(training, step=step) for step in (0, 1))]
+    noises = [
+        batch.real.view - batch.real.images
+        for batch in (some_batch(training, step=step) for step in (0, 1))
+    ]
     assert not torch.equal(*noises)
 
 
@@ -84,4 +91,7 @@ def test_zero_sigma_changes_no_bit_of_training():
         for _ in range(3):
             training.train_step()
     weights = other.context.gan.critic.state_dict()
-    assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.critic.state_dict().items())
+    assert all(
+        torch.equal(each, weights[name])
+        for name, each in one.context.gan.critic.state_dict().items()
+    )

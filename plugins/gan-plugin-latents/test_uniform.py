@@ -13,7 +13,10 @@ def test_uniform_conforms():
 
 
 def test_both_ends_of_the_interval_are_left_out():
-    least, most = 0.0, 1 - 2.0**-24  # the least and the greatest number that torch.rand draws in float32
+    least, most = (
+        0.0,
+        1 - 2.0**-24,
+    )  # the least and the greatest number that torch.rand draws in float32
     assert to_open_interval(torch.tensor([least, most])).tolist() == [-most, most]
 
 

@@ -31,7 +31,9 @@ class Zero(nn.Module):
         self.score = score
 
     def forward(self, features, labels=None):
-        return 0 * features[:, :1] + self.score if labels is None else 0 * features[:, 0] + self.score
+        return (
+            0 * features[:, :1] + self.score if labels is None else 0 * features[:, 0] + self.score
+        )
 
 
 @component(source="a test")
@@ -48,7 +50,9 @@ class Constant:
 
 
 def batches(*components, scale=1.0):
-    """The same update with and without the sigmoid, the critic's score layer made so many times steeper."""
+    """The same update with and without the sigmoid, the critic's score layer made so many times
+    steeper.
+    """
     found = []
     for more in ((SigmoidScore(),), ()):
         training = train(*components, *more)
@@ -73,7 +77,9 @@ def test_features_and_weights_are_as_without_it():
     assert torch.equal(with_it.real.features, without.real.features)
     weights = without.gan.critic.state_dict()
     assert list(with_it.gan.critic.state_dict()) == list(weights)
-    assert all(torch.equal(each, weights[name]) for name, each in with_it.gan.critic.state_dict().items())
+    assert all(
+        torch.equal(each, weights[name]) for name, each in with_it.gan.critic.state_dict().items()
+    )
 
 
 def test_heads_that_add_to_the_score_lie_inside_and_other_heads_outside():
@@ -101,7 +107,9 @@ def test_every_gradient_is_multiplied_by_p_times_one_less_p():
     for batch in (with_it, without):
         view = batch.real.images.clone().requires_grad_()
         input_gradients.append(
-            torch.autograd.grad(batch.critic(view, batch.real.labels).score.sum(), view)[0].flatten(1)
+            torch.autograd.grad(batch.critic(view, batch.real.labels).score.sum(), view)[0].flatten(
+                1
+            )
         )
     p = with_it.real.score
     torch.testing.assert_close(input_gradients[0], (p * (1 - p))[:, None] * input_gradients[1])

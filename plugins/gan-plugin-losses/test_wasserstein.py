@@ -65,7 +65,9 @@ def test_the_estimate_of_two_point_masses_is_their_distance():
 @every_row("critic", [torch.abs, torch.sin, torch.tanh, torch.relu, torch.neg])
 def test_a_critic_of_slope_at_most_one_never_estimates_more_than_the_distance(critic):
     reals, fakes = 2 * random(32, 1), 1 + random(32, 1, seed=1)
-    distance = (reals.sort(0).values - fakes.sort(0).values).abs().mean()  # W1 of two samples on a line
+    distance = (
+        (reals.sort(0).values - fakes.sort(0).values).abs().mean()
+    )  # W1 of two samples on a line
     assert estimate(lambda x: critic(x[:, 0]), reals, fakes) <= distance + 1e-6
 
 
@@ -93,10 +95,14 @@ def test_scores_have_no_targets_that_could_be_shaped(cls):
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_critic_without_a_bound_on_its_slope_is_noted(cls):
-    assert [(rule.tag, rule.present, rule.hard) for rule in info_of(cls).rules] == [("lipschitz", False, False)]
+    assert [(rule.tag, rule.present, rule.hard) for rule in info_of(cls).rules] == [
+        ("lipschitz", False, False)
+    ]
 
 
-@pytest.mark.parametrize(("cls", "bound"), [(WGAN, "weight-clipping"), (WGANGP, "gradient-penalty")])
+@pytest.mark.parametrize(
+    ("cls", "bound"), [(WGAN, "weight-clipping"), (WGANGP, "gradient-penalty")]
+)
 def test_the_presets_choose_their_bound_and_five_critic_updates(cls, bound):
     defaults = info_of(cls).defaults
     assert defaults["reg"] == [bound]

@@ -181,8 +181,12 @@ def test_accuracy_on_fakes_is_against_the_class_that_was_asked_for():
     training = train(metric, Heads(), data=some_data())
     images, labels = now(training).samples(24)
     with torch.no_grad():
-        named = training.context.gan.critic.network.eval()(images, labels).heads["class-set0"].argmax(1)
-    assert metric.measure(now(training))["fake"] == pytest.approx((named == labels[:, 0]).float().mean().item())
+        named = (
+            training.context.gan.critic.network.eval()(images, labels).heads["class-set0"].argmax(1)
+        )
+    assert metric.measure(now(training))["fake"] == pytest.approx(
+        (named == labels[:, 0]).float().mean().item()
+    )
 
 
 # ── class-entropy ─────────────────────────────────────────────────────────────────────────────────
@@ -218,7 +222,9 @@ def test_divided_by_the_classes_the_largest_entropy_of_18_is_a_sixth():
 
 
 def test_swapped_tags_exchange_reals_and_fakes_and_nothing_else():
-    plain, swapped = (measured(ClassEntropy(swap_tags=swap), Heads(), data=some_data()) for swap in (False, True))
+    plain, swapped = (
+        measured(ClassEntropy(swap_tags=swap), Heads(), data=some_data()) for swap in (False, True)
+    )
     assert plain["real"] != plain["fake"]
     assert swapped == {
         "real": plain["fake"],

@@ -162,7 +162,9 @@ def test_output_is_the_mean_logistic_of_the_scores():
         torch.tensor(9.0).log().item(),
         torch.tensor(3.0).log().item(),
     )
-    found = logged(CriticOutput(), scores_batch(torch.tensor([nine, -nine]), torch.tensor([three, nine])))
+    found = logged(
+        CriticOutput(), scores_batch(torch.tensor([nine, -nine]), torch.tensor([three, nine]))
+    )
     assert found == pytest.approx({"real": 0.5, "fake": 0.825})
 
 
@@ -209,7 +211,10 @@ def test_flow_is_the_mean_and_maximum_of_the_gradient_of_each_weight():
     flow = GradientFlow()
     training = train(flow, PlainDescent())
     plain = train(PlainDescent())
-    before = {name: weight.detach().clone() for name, weight in plain.context.gan.critic.named_parameters()}
+    before = {
+        name: weight.detach().clone()
+        for name, weight in plain.context.gan.critic.named_parameters()
+    }
     training.train_step(), plain.train_step()
     found = flow.measure()
     for name, weight in plain.context.gan.critic.named_parameters():
@@ -236,7 +241,9 @@ def test_worst_of_a_player_is_its_largest_maximum():
     found, _ = flow_of()
     for role in ("generator", "critic"):
         assert found[f"{role}-max"] == max(
-            value for name, value in found.items() if name.startswith(f"{role}/") and name.endswith("/max")
+            value
+            for name, value in found.items()
+            if name.startswith(f"{role}/") and name.endswith("/max")
         )
 
 

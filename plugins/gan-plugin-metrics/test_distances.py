@@ -29,7 +29,9 @@ def normal(n, d, seed=0):
 
 
 def images(n=6, channels=3, side=16, seed=0):
-    return torch.rand(n, channels, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return (
+        torch.rand(n, channels, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    )
 
 
 def whitened(n, d):
@@ -94,13 +96,17 @@ def test_frechet_distance_agrees_with_the_formula_of_matrix_roots():
     values, vectors = torch.linalg.eigh(x.T.cov())
     root = vectors * values.sqrt() @ vectors.T
     shared = torch.linalg.eigvalsh(root @ y.T.cov() @ root).sqrt().sum()
-    expected = (x.mean(0) - y.mean(0)).square().sum() + x.T.cov().trace() + y.T.cov().trace() - 2 * shared
+    expected = (
+        (x.mean(0) - y.mean(0)).square().sum() + x.T.cov().trace() + y.T.cov().trace() - 2 * shared
+    )
     assert torch.allclose(frechet(x, y), expected, rtol=1e-9)
 
 
 def test_frechet_distance_of_two_sets_of_one_law_is_the_bias_that_the_expansion_gives():
     n, d, repeats = 200, 3, 300
-    found = torch.stack([frechet(normal(n, d, seed), normal(n, d, repeats + seed)) for seed in range(repeats)])
+    found = torch.stack(
+        [frechet(normal(n, d, seed), normal(n, d, repeats + seed)) for seed in range(repeats)]
+    )
     expected = 2 * d / n + d * (d + 1) / (2 * n)  # 0.06, the next order is about 1/n of it
     assert abs(found.mean() - expected) < 4 * found.std() / repeats**0.5 + 0.02 * expected
 
@@ -119,20 +125,29 @@ def test_mmd_of_two_point_masses_is_two_less_twice_their_kernel():
 
 def test_mmd_of_a_set_and_itself_is_slightly_negative_and_not_clamped():
     x = normal(50, 4)
-    apart = [kernel((a - b).square().sum()) for i, a in enumerate(x) for j, b in enumerate(x) if i != j]
+    apart = [
+        kernel((a - b).square().sum()) for i, a in enumerate(x) for j, b in enumerate(x) if i != j
+    ]
     assert mmd(x, x).item() == pytest.approx(-2 / 50 * (1 - sum(apart) / len(apart)))
 
 
 def test_mmd_is_zero_on_average_for_equal_laws():
-    found = torch.stack([mmd(normal(20, 2, seed), normal(30, 2, 200 + seed)) for seed in range(200)])
+    found = torch.stack(
+        [mmd(normal(20, 2, seed), normal(30, 2, 200 + seed)) for seed in range(200)]
+    )
     assert (found < 0).any()
     assert abs(found.mean()) < 4 * found.std() / 200**0.5
 
 
 def test_mmd_of_shifted_normals_is_what_integrating_the_kernel_gives():
     # E exp(-(u + δ)²/2b) for u ~ N(0, 2) is √(b/(b + 2))·exp(-δ²/2(b + 2))
-    expected = sum(2 * (b / (b + 2)) ** 0.5 * (1 - math.exp(-9 / (2 * (b + 2)))) for b in (10, 15, 20, 50)) / 4
-    found = torch.stack([mmd(normal(100, 1, seed), normal(100, 1, 50 + seed) + 3) for seed in range(50)])
+    expected = (
+        sum(2 * (b / (b + 2)) ** 0.5 * (1 - math.exp(-9 / (2 * (b + 2)))) for b in (10, 15, 20, 50))
+        / 4
+    )
+    found = torch.stack(
+        [mmd(normal(100, 1, seed), normal(100, 1, 50 + seed) + 3) for seed in range(50)]
+    )
     assert abs(found.mean() - expected) < 4 * found.std() / 50**0.5
 
 
@@ -172,7 +187,9 @@ def test_random_weights_are_the_ones_that_distances_were_measured_with():
     assert identity(3)[:8] in Frechet.__doc__
 
 
-@pytest.mark.parametrize(("features", "width"), [("randconv", 448), ("pixels8", 192), ("palette", 64)])
+@pytest.mark.parametrize(
+    ("features", "width"), [("randconv", 448), ("pixels8", 192), ("palette", 64)]
+)
 def test_features_have_the_stated_width_at_any_size(features, width):
     for side in (5, 16, 33):
         assert extract(images(side=side), features).shape == (6, width)
@@ -205,7 +222,9 @@ def test_palette_shares_sum_to_one_and_know_their_colour():
 
 
 def test_palette_of_one_channel_has_four_greys():
-    assert palette(torch.tensor([-1.0, -0.4, 0.1, 1]).reshape(1, 1, 2, 2)).tolist() == [[0.25, 0.25, 0.25, 0.25]]
+    assert palette(torch.tensor([-1.0, -0.4, 0.1, 1]).reshape(1, 1, 2, 2)).tolist() == [
+        [0.25, 0.25, 0.25, 0.25]
+    ]
 
 
 def test_points_are_their_own_features():
@@ -283,7 +302,9 @@ def test_three_reals_are_refused(metric):
 def test_too_few_samples_for_the_features_are_told_once():
     metric = Frechet(features="pixels8")
     measured(metric, some_data())
-    assert metric.record().startswith("a Fréchet distance of 20 samples in 192 features is mostly bias")
+    assert metric.record().startswith(
+        "a Fréchet distance of 20 samples in 192 features is mostly bias"
+    )
     assert metric.record() is None
 
 
@@ -305,4 +326,7 @@ def test_measuring_changes_no_bit_of_training(metric):
         other.train_step()
     for role in ("generator", "critic"):
         weights = other.context.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
+        assert all(
+            torch.equal(each, weights[name])
+            for name, each in one.context.gan.player(role).state_dict().items()
+        )

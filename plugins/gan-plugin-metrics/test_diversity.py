@@ -33,7 +33,9 @@ def rng(seed=0):
 def drawn(n, seed=0, means=GRID, sigma=0.05):
     """Points of the true mixture."""
     modes = torch.randint(len(means), (n,), generator=rng(seed))
-    return means[modes] + sigma * torch.randn(n, means.shape[1], generator=rng(seed + 1), dtype=torch.float64)
+    return means[modes] + sigma * torch.randn(
+        n, means.shape[1], generator=rng(seed + 1), dtype=torch.float64
+    )
 
 
 def found(points, means=GRID, sigma=0.05):
@@ -202,7 +204,9 @@ def test_width_of_the_true_mixture_is_that_of_a_normal_cut_at_three_sigma():
 
 def test_reverse_kl_and_junk_of_the_true_mixture_are_the_floors_of_sampling():
     figures = [found(drawn(N, seed)) for seed in range(0, 100, 2)]
-    kl, junk = (sum(each[name] for each in figures) / len(figures) for name in ("reverse-kl", "junk"))
+    kl, junk = (
+        sum(each[name] for each in figures) / len(figures) for name in ("reverse-kl", "junk")
+    )
     # χ² with K - 1 degrees, over 2n: its deviation over 50 draws is √(2/(24·50)) = 4 % of the mean,
     # so 2.5 of them
     assert kl == pytest.approx(24 / (2 * N * TRUE), rel=0.1)
@@ -212,7 +216,9 @@ def test_reverse_kl_and_junk_of_the_true_mixture_are_the_floors_of_sampling():
 def test_uniform_noise_finds_most_modes_and_is_junk_all_the_same():
     noise = (torch.rand(50, 2500, 2, generator=rng(), dtype=torch.float64) * 2 - 1) * 4.15
     figures = [found(each) for each in noise]
-    assert sum(each["count"] for each in figures) / 50 == pytest.approx(23.1, abs=4 * 1.3 / math.sqrt(50))
+    assert sum(each["count"] for each in figures) / 50 == pytest.approx(
+        23.1, abs=4 * 1.3 / math.sqrt(50)
+    )
     assert min(each["junk"] for each in figures) > 0.95
 
 
@@ -235,12 +241,16 @@ def test_without_a_point_of_high_quality_reverse_kl_is_left_out_and_junk_is_the_
 
 
 def test_too_narrow_modes_have_a_small_width():
-    assert found(drawn(2500, sigma=0.01))["width"] == pytest.approx(0.2, rel=4 / math.sqrt(4 * 2500))
+    assert found(drawn(2500, sigma=0.01))["width"] == pytest.approx(
+        0.2, rel=4 / math.sqrt(4 * 2500)
+    )
 
 
 def test_order_of_points_and_modes_changes_nothing():
     points, figures = drawn(500), found(drawn(500))
-    shuffled = found(points[torch.randperm(500, generator=rng())], GRID[torch.randperm(25, generator=rng())])
+    shuffled = found(
+        points[torch.randperm(500, generator=rng())], GRID[torch.randperm(25, generator=rng())]
+    )
     assert shuffled == pytest.approx(figures, abs=1e-12)
 
 
@@ -303,4 +313,7 @@ def test_measuring_changes_no_bit_of_training(metric):
         other.train_step()
     for role in ("generator", "critic"):
         weights = other.context.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
+        assert all(
+            torch.equal(each, weights[name])
+            for name, each in one.context.gan.player(role).state_dict().items()
+        )

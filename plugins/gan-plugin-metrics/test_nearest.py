@@ -43,7 +43,9 @@ def test_the_distance_is_the_mean_absolute_difference():
 
 def test_blocks_change_nothing():
     samples, reals = torch.randn(150, 6), torch.randn(30, 6)
-    assert torch.equal(nearest(samples, reals)[0], torch.cat([nearest(each[None], reals)[0] for each in samples]))
+    assert torch.equal(
+        nearest(samples, reals)[0], torch.cat([nearest(each[None], reals)[0] for each in samples])
+    )
 
 
 def test_copies_of_the_data_have_no_error_and_reach_all_of_it():
@@ -79,5 +81,7 @@ def test_measuring_changes_no_bit_of_training(data):
     for components in ((), (Nearest(images=8),)):
         training = train(*components, data=data)
         training.train_step()
-        weights.append(torch.cat([w.detach().flatten() for w in training.context.gan.generator.parameters]))
+        weights.append(
+            torch.cat([w.detach().flatten() for w in training.context.gan.generator.parameters])
+        )
     assert torch.equal(*weights)

@@ -33,7 +33,9 @@ def easy(n=300, channels=1, side=12):
     labels = torch.arange(n) % 3
     noise = torch.randn(n, channels, side, side, generator=torch.Generator().manual_seed(0))
     samples = (patterns(channels, side)[labels] + 0.2 * noise).clamp(-1, 1)
-    return StoredData(samples.add(1).mul(127.5).to(torch.uint8), labels[:, None], (LabelSet("side", NAMES),))
+    return StoredData(
+        samples.add(1).mul(127.5).to(torch.uint8), labels[:, None], (LabelSet("side", NAMES),)
+    )
 
 
 class Painted(nn.Module):
@@ -105,7 +107,9 @@ def test_a_generator_that_makes_one_class_has_no_entropy_and_misses_two_thirds_o
 
 def test_a_generator_that_does_not_hear_labels_has_no_accuracy_and_is_judged_by_the_histogram():
     metric = Recognition(**{**SMALL, "images": 600})
-    training = train(metric, Painter(turn=lambda labels: torch.arange(len(labels)) % 3), data=easy(), batch=6)
+    training = train(
+        metric, Painter(turn=lambda labels: torch.arange(len(labels)) % 3), data=easy(), batch=6
+    )
     found = metric.measure(now(training))
     assert "accuracy" not in found
     assert found["entropy"] == pytest.approx(1.0, abs=1e-6)
@@ -115,7 +119,9 @@ def test_shares_sum_to_one_and_give_entropy_and_variation():
     found = measured(lambda labels: labels % 2)
     h = [found[f"share/{name}"] for name in NAMES]
     assert sum(h) == pytest.approx(1)
-    assert found["entropy"] == pytest.approx(-sum(p * math.log(p) for p in h if p) / math.log(3), abs=1e-5)
+    assert found["entropy"] == pytest.approx(
+        -sum(p * math.log(p) for p in h if p) / math.log(3), abs=1e-5
+    )
 
 
 def test_figures_lie_in_their_ranges_for_an_untrained_generator():
@@ -198,11 +204,15 @@ def test_too_few_different_images_are_refused():
 
 @pytest.mark.parametrize("tag", ["data.labels", "data.images"])
 def test_points_and_data_without_labels_are_refused(tag):
-    assert any(rule.tag == tag and rule.hard and not rule.present for rule in info_of(Recognition).rules)
+    assert any(
+        rule.tag == tag and rule.hard and not rule.present for rule in info_of(Recognition).rules
+    )
 
 
 def test_a_label_set_that_is_not_there_is_named_before_the_run():
-    with pytest.raises(CompositionError, match="no label set is called 'colour'; the data has side"):
+    with pytest.raises(
+        CompositionError, match="no label set is called 'colour'; the data has side"
+    ):
         train(Recognition(labels="colour"), data=easy())
 
 

@@ -7,7 +7,11 @@ from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gan_plugin_minibatch_discrimination import MinibatchDiscrimination, MinibatchLayer, SpatialMinibatch
+from gan_plugin_minibatch_discrimination import (
+    MinibatchDiscrimination,
+    MinibatchLayer,
+    SpatialMinibatch,
+)
 from gan_plugin_minibatch_discrimination.similarity import similarity
 from gancore import CompositionError, component, hookimpl
 from gancore.testing import check_component, some_batch, some_data, train
@@ -28,7 +32,9 @@ def test_minibatch_discrimination_conforms(options):
     check_component(MinibatchDiscrimination, **options)
 
 
-@every_row(("dense", "width"), [("none", 7 + 100), ("before", 256 + 100), ("after", 256), ("both", 256)])
+@every_row(
+    ("dense", "width"), [("none", 7 + 100), ("before", 256 + 100), ("after", 256), ("both", 256)]
+)
 def test_width_added_is_the_width_that_comes_out(dense, width):
     tail, _ = MinibatchDiscrimination(dense=dense).extend_critic(7)
     assert tail.module(FEATURES).shape == (12, width)
@@ -64,11 +70,15 @@ def test_two_samples_have_the_same_closeness():
 def test_closeness_of_two_samples_is_the_exponential_of_their_distance():
     it = layer(kernels=1, dim=5, normalize=False)
     rows = FEATURES[:2] @ it.weight  # one kernel's rows, [2, C]
-    torch.testing.assert_close(it.closeness(FEATURES[:2])[0, 0], (-(rows[0] - rows[1]).abs().sum()).exp())
+    torch.testing.assert_close(
+        it.closeness(FEATURES[:2])[0, 0], (-(rows[0] - rows[1]).abs().sum()).exp()
+    )
 
 
 def test_equal_samples_count_each_other_fully():
-    assert torch.equal(layer(normalize=False).closeness(FEATURES[:1].expand(12, 7)), torch.full((12, 100), 11.0))
+    assert torch.equal(
+        layer(normalize=False).closeness(FEATURES[:1].expand(12, 7)), torch.full((12, 100), 11.0)
+    )
 
 
 def test_equal_samples_count_themselves_on_request():
@@ -126,7 +136,7 @@ def test_closeness_is_float32_under_autocast():
         assert layer().closeness(FEATURES).dtype is torch.float32
 
 
-# ── similarity, of two sets of rows or of one with itself ─────────────────────────────────────────────────────
+# ── similarity, of two sets of rows or of one with itself ─────────────────────────────────────────
 
 
 def rows(n, seed):
@@ -152,7 +162,9 @@ def test_similarity_and_its_derivatives_equal_those_of_all_differences(sets):
         close = function(x, y)
         weights = torch.randn(close.shape, dtype=torch.double, generator=mix.manual_seed(2))
         first = torch.autograd.grad((weights * close).sum(), given, create_graph=True)
-        second = torch.autograd.grad(sum((each**3).sum() for each in first), given, create_graph=True)
+        second = torch.autograd.grad(
+            sum((each**3).sum() for each in first), given, create_graph=True
+        )
         third = torch.autograd.grad(sum(each.square().sum() for each in second), given)
         answers += [close, *first, *second, *third]
     for one, other in zip(found, wanted, strict=True):
@@ -182,7 +194,10 @@ def test_first_and_second_derivatives_of_similarity_agree_with_finite_difference
 
 def test_similarity_of_transposed_views_is_that_of_their_copies():
     x, y = rows(6, 0), rows(4, 1)
-    views = [each.detach().transpose(0, 1).contiguous().transpose(0, 1).requires_grad_() for each in (x, y)]
+    views = [
+        each.detach().transpose(0, 1).contiguous().transpose(0, 1).requires_grad_()
+        for each in (x, y)
+    ]
     for found, wanted in ((views, [x, y]), (views[:1] * 2, [x, x])):
         for each in (found, wanted):
             each[0].grad = None
@@ -197,7 +212,9 @@ class Largest(TorchDispatchMode):
 
     def __torch_dispatch__(self, called, types, args=(), kwargs=None):
         made = called(*args, **(kwargs or {}))
-        self.numbers = max(self.numbers, *(each.numel() for each in (made, 0) if isinstance(each, torch.Tensor)), 0)
+        self.numbers = max(
+            self.numbers, *(each.numel() for each in (made, 0) if isinstance(each, torch.Tensor)), 0
+        )
         return made
 
 
@@ -230,14 +247,19 @@ def test_collapsed_fakes_are_closer_than_reals():
     closeness = training.context.gan.critic.network.parts["minibatch-discrimination-0"][0].closeness
     body = training.context.gan.critic.network.body
     one = batch.fake.images[:1].expand_as(batch.fake.images)
-    means = [closeness(body(images, batch.fake.labels).flatten(1)).mean() for images in (one, batch.real.images)]
+    means = [
+        closeness(body(images, batch.fake.labels).flatten(1)).mean()
+        for images in (one, batch.real.images)
+    ]
     assert means[0] > means[1]
 
 
-# ── what is logged ────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is logged ────────────────────────────────────────────────────────────────────────────────
 
 
-@every_row("options", [{"dense": each} for each in ("none", "before", "after", "both")] + [{"spatial": 1}])
+@every_row(
+    "options", [{"dense": each} for each in ("none", "before", "after", "both")] + [{"spatial": 1}]
+)
 def test_mean_closeness_of_reals_and_fakes_is_logged_in_each_critic_update_without_graph(options):
     row = train(MinibatchDiscrimination(kernels=4, **options)).train_step()
     for side in ("real", "fake"):
@@ -253,7 +275,8 @@ def test_the_closeness_logged_is_the_mean_of_the_appended_features():
     for side in (batch.real, batch.fake):
         appended = side.features[:, -4:].mean()
         torch.testing.assert_close(
-            figures[f"minibatch-discrimination/closeness-{'real' if side.real else 'fake'}"], appended
+            figures[f"minibatch-discrimination/closeness-{'real' if side.real else 'fake'}"],
+            appended,
         )
 
 
@@ -269,10 +292,12 @@ def test_fakes_that_collapsed_have_the_closeness_one(options):
 
 def test_what_is_logged_has_no_weights_of_its_own():
     critic = train(MinibatchDiscrimination(dense="after")).context.gan.critic
-    assert len(critic.state_dict()) == len({tensor.data_ptr() for tensor in critic.state_dict().values()})
+    assert len(critic.state_dict()) == len(
+        {tensor.data_ptr() for tensor in critic.state_dict().values()}
+    )
 
 
-# ── the spatial form ──────────────────────────────────────────────────────────────────────────────────────────
+# ── the spatial form ──────────────────────────────────────────────────────────────────────────────
 
 
 def spatial(shape, kernels=2):
@@ -283,7 +308,9 @@ def spatial(shape, kernels=2):
 @pytest.mark.parametrize(("side", "kernels", "weights"), [(64, 2, 393_216), (256, 4, 201_326_592)])
 def test_spatial_weights_to_compare_are_as_many_as_in_the_source(side, kernels, weights):
     with torch.device("meta"):  # counts without memory
-        layer = spatial((64, side // 2, side // 2), kernels).layer  # the critic's first map has half the image's side
+        layer = spatial(
+            (64, side // 2, side // 2), kernels
+        ).layer  # the critic's first map has half the image's side
     assert layer.weight.numel() == weights == 48 * kernels * (side // 8) ** 4
 
 
@@ -321,7 +348,10 @@ def test_spatial_lets_one_samples_maps_depend_on_the_others():
 
 
 def test_spatial_stands_behind_the_first_activation_and_appends_no_feature():
-    one, other = (train(*each).context.gan.critic.network for each in ([MinibatchDiscrimination(spatial=2)], []))
+    one, other = (
+        train(*each).context.gan.critic.network
+        for each in ([MinibatchDiscrimination(spatial=2)], [])
+    )
     stage = one.body.layers[2]
     assert [type(each) for each in stage] == [nn.Tanh, SpatialMinibatch]
     assert one.score.in_features == other.score.in_features

@@ -34,7 +34,9 @@ class Fivefold:
 def play(*components, shape=(3, 32, 32), latent=3, upsampler=Fourfold):
     """Both players; what is not among the components is the plainest stand-in."""
     stand_ins = [StandIn(dim=latent), StandInLoss()]
-    return train(*components, upsampler(), data=some_data(shape, (), 4), batch=2, stand_ins=stand_ins).context.gan
+    return train(
+        *components, upsampler(), data=some_data(shape, (), 4), batch=2, stand_ins=stand_ins
+    ).context.gan
 
 
 def make(net, n=2, latent=3):
@@ -58,7 +60,9 @@ def stages(critic, shape):
     found = []
     for each in critic.body.modules():
         if isinstance(each, nn.LeakyReLU | nn.ReLU):
-            each.register_forward_hook(lambda layer, given, made: found.append(tuple(made.shape[1:])))
+            each.register_forward_hook(
+                lambda layer, given, made: found.append(tuple(made.shape[1:]))
+            )
     judge(critic, 2, *shape)
     return found
 
@@ -68,7 +72,9 @@ def test_dcgan_conforms(cls):
     check_component(cls, width=4)
 
 
-@pytest.mark.parametrize(("width", "latent", "weights"), [(64, 100, 3_576_704), (128, 16, 11_282_176)])
+@pytest.mark.parametrize(
+    ("width", "latent", "weights"), [(64, 100, 3_576_704), (128, 16, 11_282_176)]
+)
 def test_the_generator_has_the_published_number_of_weights(width, latent, weights):
     gan = play(DCGAN(width=width), BatchNorms(), shape=(3, 64, 64), latent=latent)
     assert count(gan.generator.network) == weights
@@ -89,10 +95,15 @@ def test_make_generator_gives_every_size_exactly(size):
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_the_generator_gives_as_many_channels_as_the_data_has(channels):
-    assert make(play(DCGAN(width=2), shape=(channels, 32, 32)).generator.network).shape[1] == channels
+    assert (
+        make(play(DCGAN(width=2), shape=(channels, 32, 32)).generator.network).shape[1] == channels
+    )
 
 
-@every_row(("size", "least"), [((28, 28), (7, 7)), ((48, 32), (6, 4)), ((100, 100), (6, 6)), ((30, 50), (3, 6))])
+@every_row(
+    ("size", "least"),
+    [((28, 28), (7, 7)), ((48, 32), (6, 4)), ((100, 100), (6, 6)), ((30, 50), (3, 6))],
+)
 def test_make_critic_halves_both_sides_rounding_down(size, least):
     critic = play(DCGANCritic(width=2), shape=(3, *size)).critic.network
     features = critic.body(torch.zeros(2, 3, *size), torch.empty(2, 0, dtype=torch.int64))
@@ -128,12 +139,21 @@ def test_one_sample_alone_can_be_judged_in_evaluation_mode():
 
 def test_every_hidden_map_of_the_generator_has_a_norm_and_the_image_has_none():
     net = play(DCGAN(width=4), BatchNorms(), shape=(3, 64, 64)).generator.network
-    assert [norm.num_features for norm in net.modules() if isinstance(norm, nn.BatchNorm2d)] == [32, 16, 8, 4]
+    assert [norm.num_features for norm in net.modules() if isinstance(norm, nn.BatchNorm2d)] == [
+        32,
+        16,
+        8,
+        4,
+    ]
 
 
 def test_the_first_layer_of_the_critic_has_no_norm():
     net = play(DCGANCritic(width=4), BatchNorms(), shape=(3, 64, 64)).critic.network
-    assert [norm.num_features for norm in net.modules() if isinstance(norm, nn.BatchNorm2d)] == [8, 16, 32]
+    assert [norm.num_features for norm in net.modules() if isinstance(norm, nn.BatchNorm2d)] == [
+        8,
+        16,
+        32,
+    ]
 
 
 def test_no_map_has_more_channels_than_the_limit():
@@ -152,10 +172,12 @@ def test_the_activation_is_the_one_chosen(activation, kind):
 
 def test_the_slope_is_that_of_every_activation_of_the_critic():
     net = play(DCGANCritic(width=4, slope=0.3)).critic.network
-    assert {module.negative_slope for module in net.modules() if isinstance(module, nn.LeakyReLU)} == {0.3}
+    assert {
+        module.negative_slope for module in net.modules() if isinstance(module, nn.LeakyReLU)
+    } == {0.3}
 
 
-# ── other shapes of the two players ───────────────────────────────────────────────────────────────────────────
+# ── other shapes of the two players ───────────────────────────────────────────────────────────────
 
 GUIDE = {"widths": (256, 256, 128, 64), "final": "conv", "norm_after_activation": True}
 
@@ -165,12 +187,19 @@ def test_dcgan_of_stated_widths_conforms():
 
 
 def test_dcgan_critic_of_stated_widths_conforms():
-    more = {"downsample": "max-pool", "activation": "relu", "norm_first": True, "norm_after_activation": True}
+    more = {
+        "downsample": "max-pool",
+        "activation": "relu",
+        "norm_first": True,
+        "norm_after_activation": True,
+    }
     check_component(DCGANCritic, widths=(4, 8), kernel=5, **more)
 
 
 def test_the_guides_generator_has_its_published_number_of_weights():
-    net = play(DCGAN(**GUIDE, final_kernel=5), BatchNorms(), latent=100, upsampler=Fivefold).generator.network
+    net = play(
+        DCGAN(**GUIDE, final_kernel=5), BatchNorms(), latent=100, upsampler=Fivefold
+    ).generator.network
     assert count(net) == 3_082_307
 
 
@@ -190,12 +219,17 @@ def test_widths_are_the_channels_of_the_hidden_maps_of_both_players():
 @pytest.mark.parametrize("final", ["upsample", "conv"])
 def test_widths_equal_to_those_of_width_change_no_bit(final):
     stated = (16, 8, 4) if final == "upsample" else (32, 16, 8, 4)
-    nets = [play(DCGAN(final=final, **more)).generator.network for more in ({"width": 4}, {"widths": stated})]
+    nets = [
+        play(DCGAN(final=final, **more)).generator.network
+        for more in ({"width": 4}, {"widths": stated})
+    ]
     assert all(map(torch.equal, *(net.parameters() for net in nets)))
 
 
 def test_widths_of_the_critic_equal_to_those_of_width_change_no_bit():
-    nets = [play(DCGANCritic(**more)).critic.network for more in ({"width": 4}, {"widths": (4, 8, 16)})]
+    nets = [
+        play(DCGANCritic(**more)).critic.network for more in ({"width": 4}, {"widths": (4, 8, 16)})
+    ]
     assert all(map(torch.equal, *(net.parameters() for net in nets)))
 
 
@@ -212,7 +246,9 @@ def test_the_number_of_widths_is_the_number_of_doublings(size, maps, seed):
 @every_row("size", SIZES)
 @every_row("kernel", [1, 3, 5])
 def test_a_last_convolution_gives_every_size_exactly(size, kernel):
-    net = play(DCGAN(width=2, final="conv", final_kernel=kernel), shape=(3, *size)).generator.network
+    net = play(
+        DCGAN(width=2, final="conv", final_kernel=kernel), shape=(3, *size)
+    ).generator.network
     made = make(net)
     assert made.shape == (2, 3, *size)
     assert made.abs().max() <= 1
@@ -221,7 +257,12 @@ def test_a_last_convolution_gives_every_size_exactly(size, kernel):
 def test_a_last_convolution_reads_a_hidden_map_of_full_size():
     net = play(DCGAN(widths=(7, 6, 5, 4), final="conv")).generator.network
     last = net.blocks[-2]
-    assert (last.in_channels, last.out_channels, last.kernel_size, last.stride) == (4, 3, (3, 3), (1, 1))
+    assert (last.in_channels, last.out_channels, last.kernel_size, last.stride) == (
+        4,
+        3,
+        (3, 3),
+        (1, 1),
+    )
     assert net.seed == (7, 4, 4)
 
 
@@ -243,7 +284,12 @@ def test_more_halvings_than_pixels_are_refused(kernel):
 @every_row("after", [False, True])
 def test_norms_stand_before_or_behind_activations(cls, after):
     gan = play(
-        cls(width=4, norm_after_activation=after, **({"norm_first": True} if cls is DCGANCritic else {})), BatchNorms()
+        cls(
+            width=4,
+            norm_after_activation=after,
+            **({"norm_first": True} if cls is DCGANCritic else {}),
+        ),
+        BatchNorms(),
     )
     net = gan.generator.network if cls is DCGAN else gan.critic.network
     found = kinds(net, nn.BatchNorm2d, nn.ReLU, nn.LeakyReLU)
@@ -251,12 +297,22 @@ def test_norms_stand_before_or_behind_activations(cls, after):
 
 
 def test_norm_first_gives_every_layer_of_the_critic_a_norm():
-    net = play(DCGANCritic(width=4, norm_first=True), BatchNorms(), shape=(3, 64, 64)).critic.network
-    assert [norm.num_features for norm in net.modules() if isinstance(norm, nn.BatchNorm2d)] == [4, 8, 16, 32]
+    net = play(
+        DCGANCritic(width=4, norm_first=True), BatchNorms(), shape=(3, 64, 64)
+    ).critic.network
+    assert [norm.num_features for norm in net.modules() if isinstance(norm, nn.BatchNorm2d)] == [
+        4,
+        8,
+        16,
+        32,
+    ]
 
 
 def test_the_critic_may_have_plain_rectifiers():
-    assert kinds(play(DCGANCritic(width=4, activation="relu")).critic.network, nn.ReLU, nn.LeakyReLU) == [nn.ReLU] * 3
+    assert (
+        kinds(play(DCGANCritic(width=4, activation="relu")).critic.network, nn.ReLU, nn.LeakyReLU)
+        == [nn.ReLU] * 3
+    )
 
 
 @every_row("size", [(32, 32), (28, 28), (30, 50), (25, 19)])
@@ -264,7 +320,10 @@ def test_the_critic_may_have_plain_rectifiers():
 def test_max_pooling_and_striding_give_the_same_shapes_at_each_stage(size, kernel):
     shape = (3, *size)
     found = [
-        stages(play(DCGANCritic(width=2, kernel=kernel, downsample=way), shape=shape).critic.network, shape)
+        stages(
+            play(DCGANCritic(width=2, kernel=kernel, downsample=way), shape=shape).critic.network,
+            shape,
+        )
         for way in ("stride", "max-pool")
     ]
     assert found[0] == found[1]
@@ -287,7 +346,9 @@ def test_striding_keeps_the_first_of_the_answers_of_which_max_pooling_keeps_the_
 @every_row("size", [(7, 7), (1, 1), (7, 100), (8, 4)])
 def test_images_under_8_pixels_are_refused_by_each_player_with_what_fits(size):
     for player in (DCGAN(), DCGANCritic()):
-        with pytest.raises(CompositionError, match=f"at least 8 pixels a side, but these have {size[0]}×{size[1]}"):
+        with pytest.raises(
+            CompositionError, match=f"at least 8 pixels a side, but these have {size[0]}×{size[1]}"
+        ):
             play(player, shape=(3, *size))
 
 

@@ -28,7 +28,9 @@ def test_training_output_has_the_shift_as_its_mean_and_the_scale_squared_as_its_
     norm.load_state_dict(norm.state_dict() | {"weight": scale, "bias": shift})
     made = norm(5 + 2 * random(8, 6, 5, 3)).transpose(0, 1).flatten(1)  # [C, N·H·W]
     assert (made.mean(1) - shift).abs().max() < 1e-5  # float32 sums of 120 numbers up to 20
-    assert (made.var(1, unbiased=False) / scale**2 - 1).abs().max() < 1e-5  # eps/var with var near 4: 2.5e-6 too small
+    assert (
+        made.var(1, unbiased=False) / scale**2 - 1
+    ).abs().max() < 1e-5  # eps/var with var near 4: 2.5e-6 too small
 
 
 def test_the_output_of_a_sample_depends_on_its_neighbours():
@@ -46,7 +48,9 @@ def test_the_output_of_a_sample_depends_on_no_neighbour_in_evaluation():
 def test_momentum_is_the_share_of_the_new_batch():
     norm, maps = BatchNorm(momentum=0.25).make_norm(6), random(8, 6, 5, 3)
     norm(maps)
-    assert torch.allclose(norm.running_mean, 0.25 * maps.mean((0, 2, 3)), atol=1e-6)  # the running mean began at 0
+    assert torch.allclose(
+        norm.running_mean, 0.25 * maps.mean((0, 2, 3)), atol=1e-6
+    )  # the running mean began at 0
 
 
 def test_eps_is_added_to_the_variance():
@@ -58,4 +62,7 @@ def test_eps_is_added_to_the_variance():
 def test_make_norm_serves_both_players():
     gan = train(BatchNorm()).context.gan
     for player in (gan.generator, gan.critic):
-        assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in player.network.modules()) == 1
+        assert (
+            sum(isinstance(module, torch.nn.BatchNorm2d) for module in player.network.modules())
+            == 1
+        )

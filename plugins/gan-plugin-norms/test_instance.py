@@ -82,7 +82,9 @@ def test_scale_and_shift_are_one_number_a_channel():
     assert [list(weight.shape) for weight in norm(6).parameters()] == [[6], [6]]
 
 
-@pytest.mark.parametrize(("role", "fix"), [("critic", "--critic-norm layer"), ("generator", "--gen-norm layer")])
+@pytest.mark.parametrize(
+    ("role", "fix"), [("critic", "--critic-norm layer"), ("generator", "--gen-norm layer")]
+)
 def test_points_are_refused_with_a_way_out(role, fix):
     plan = train(data=some_data((2,), ())).context.plan
     with pytest.raises(CompositionError, match=fix):

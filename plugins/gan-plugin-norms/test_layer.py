@@ -16,7 +16,9 @@ def test_layer_norm_conforms():
 
 def test_layer_norm_equals_the_textbook_form_over_channels_and_pixels():
     maps = random(4, 6, 5, 3)
-    assert torch.allclose(LayerNorm().make_norm(6)(maps), layer_norm(maps, [6, 5, 3], eps=1e-5), atol=1e-6)
+    assert torch.allclose(
+        LayerNorm().make_norm(6)(maps), layer_norm(maps, [6, 5, 3], eps=1e-5), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 5), (4, 6, 5, 3)])
@@ -27,7 +29,9 @@ def test_the_shape_is_kept(shape):
 def test_each_sample_gets_mean_zero_and_variance_one():
     made = LayerNorm().make_norm(6)(3 + 2 * random(4, 6, 5, 3)).flatten(1)
     assert made.mean(1).abs().max() < 1e-6  # float32 sums of 90 numbers of size 1
-    assert (made.var(1, unbiased=False) - 1).abs().max() < 1e-5  # var/(var + eps) with var near 4: 2.5e-6 too small
+    assert (
+        made.var(1, unbiased=False) - 1
+    ).abs().max() < 1e-5  # var/(var + eps) with var near 4: 2.5e-6 too small
 
 
 def test_a_sample_does_not_depend_on_its_neighbours():
@@ -50,4 +54,6 @@ def test_scale_and_shift_are_one_number_a_channel():
 def test_make_norm_serves_both_players():
     gan = train(LayerNorm()).context.gan
     for player in (gan.generator, gan.critic):
-        assert [m.num_groups for m in player.network.modules() if isinstance(m, torch.nn.GroupNorm)] == [1]
+        assert [
+            m.num_groups for m in player.network.modules() if isinstance(m, torch.nn.GroupNorm)
+        ] == [1]

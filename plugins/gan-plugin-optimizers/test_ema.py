@@ -34,7 +34,9 @@ def averaged(values, **options):
 
 def only(net):
     """The one number that all weights of a network hold."""
-    (value,) = torch.cat([weight.detach().flatten() for weight in net.parameters()]).unique().tolist()
+    (value,) = (
+        torch.cat([weight.detach().flatten() for weight in net.parameters()]).unique().tolist()
+    )
     return value
 
 
@@ -67,12 +69,16 @@ def test_each_update_keeps_the_share_decay_of_the_old_average():
 
 def test_the_average_approaches_a_new_constant_geometrically():
     # one copy of 1, then n zeros: decayⁿ, with a rounding of 2⁻²⁴ in each of the 40 products
-    assert average([1.0] + [0.0] * 40, decay=0.9, ramp=False) == pytest.approx(0.9**40, rel=40 * 2**-24)
+    assert average([1.0] + [0.0] * 40, decay=0.9, ramp=False) == pytest.approx(
+        0.9**40, rel=40 * 2**-24
+    )
 
 
 def test_the_ramp_keeps_one_plus_n_over_ten_plus_n():
     # one copy of 1, then zeros: 2/11 · 3/12 · 4/13
-    assert average([1.0, 0.0, 0.0, 0.0], decay=0.999) == pytest.approx(2 / 11 * 3 / 12 * 4 / 13, rel=1e-6)
+    assert average([1.0, 0.0, 0.0, 0.0], decay=0.999) == pytest.approx(
+        2 / 11 * 3 / 12 * 4 / 13, rel=1e-6
+    )
 
 
 def test_the_ramp_never_exceeds_the_decay():
@@ -117,7 +123,10 @@ def test_ema_changes_no_bit_of_training():
             training.train_step()
     for role in ("generator", "critic"):
         weights = other.context.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
+        assert all(
+            torch.equal(each, weights[name])
+            for name, each in one.context.gan.player(role).state_dict().items()
+        )
 
 
 def test_samples_of_a_run_are_drawn_from_the_average():
@@ -128,4 +137,6 @@ def test_samples_of_a_run_are_drawn_from_the_average():
     plain.context.gan.generator.load_state_dict(
         ema.sampling_generator(training.context.gan.generator.network).state_dict()
     )
-    assert torch.equal(draw_samples(training.context, 4, "test")[0], draw_samples(plain.context, 4, "test")[0])
+    assert torch.equal(
+        draw_samples(training.context, 4, "test")[0], draw_samples(plain.context, 4, "test")[0]
+    )

@@ -30,7 +30,9 @@ def test_up_to_the_start_the_rate_is_the_own_of_the_optimiser(cls):
 @both
 @every_row("final", [0.0, 0.25, 1.0])
 def test_from_the_end_on_the_rate_is_the_final_share(cls, final):
-    assert [rate(cls, step, final=final) for step in (50, 51, 10**9)] == pytest.approx([2 * final] * 3, abs=1e-15)
+    assert [rate(cls, step, final=final) for step in (50, 51, 10**9)] == pytest.approx(
+        [2 * final] * 3, abs=1e-15
+    )
 
 
 @both
@@ -55,7 +57,9 @@ def test_a_cosine_decay_is_slow_at_first():
 
 @both
 def test_an_end_before_the_start_drops_the_rate_in_one_step(cls):
-    assert [rate(cls, step, start=10, end=5) for step in (10, 11)] == pytest.approx([2.0, 0.0], abs=1e-15)
+    assert [rate(cls, step, start=10, end=5) for step in (10, 11)] == pytest.approx(
+        [2.0, 0.0], abs=1e-15
+    )
 
 
 @both
@@ -74,4 +78,7 @@ def test_nothing_moves_at_rate_zero(cls):
     before = [weight.clone() for weight in training.context.gan.critic.parameters]
     training.train_step()
     # half a cosine ends at (1 + cos π)/2 = 0 exactly
-    assert all(old.equal(new) for old, new in zip(before, training.context.gan.critic.parameters, strict=True))
+    assert all(
+        old.equal(new)
+        for old, new in zip(before, training.context.gan.critic.parameters, strict=True)
+    )

@@ -24,7 +24,8 @@ def test_rmsprop_conforms():
 
 def test_the_first_step_has_the_same_size_for_every_gradient():
     (first,) = steps([[5.0, -3.0, 1e-3]], lr=0.1, alpha=0.99)
-    # lr/√(1 - 0.99) = 10 lr; the 1e-8 below the fraction takes off 1e-4 of it for a gradient of 1e-3
+    # lr/√(1 - 0.99) = 10 lr; the 1e-8 below the fraction takes off 1e-4 of it for a gradient of
+    # 1e-3
     assert torch.allclose(first, torch.tensor([-1.0, 1.0, -1.0]), rtol=2e-4)
 
 

@@ -44,7 +44,8 @@ def test_momentum_keeps_its_share_of_the_running_sum():
 
 def test_momentum_multiplies_a_constant_gradient_by_its_geometric_sum():
     moved = steps([[1.0]] * 60, lr=1.0, momentum=0.5)
-    # 1/(1 - 0.5) = 2 up to 2⁻⁵⁹; the weight lies below 128, so both ends are rounded to 2⁻¹⁸ at most
+    # 1/(1 - 0.5) = 2 up to 2⁻⁵⁹; the weight lies below 128, so both ends are rounded to 2⁻¹⁸ at
+    # most
     assert (moved[-2] - moved[-1]).item() == pytest.approx(2, abs=2**-17)
 
 

@@ -16,7 +16,9 @@ SUFFIXES = (".gif", ".webp", ".png")
 def shade(number, size=(24, 16)):
     """A picture that differs from every other number's."""
     ramp = Image.linear_gradient("L").resize(size)
-    bands = [ramp.point([(value * k + number * 7) % 256 for value in range(256)]) for k in (1, 2, 3)]
+    bands = [
+        ramp.point([(value * k + number * 7) % 256 for value in range(256)]) for k in (1, 2, 3)
+    ]
     return Image.merge("RGB", bands)
 
 
@@ -68,7 +70,9 @@ def test_frames_are_sorted_by_number_and_not_by_name(tmp_path):
 
 
 def test_the_final_picture_serves_when_it_is_the_only_one(tmp_path):
-    assert [path.stem for path in find_frames(make_run(tmp_path / "run", ()) / "samples")] == ["final"]
+    assert [path.stem for path in find_frames(make_run(tmp_path / "run", ()) / "samples")] == [
+        "final"
+    ]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -102,7 +106,9 @@ def test_colours_stay_exact_where_the_format_has_them_all(tmp_path, suffix, mode
     ask(make_run(tmp_path / "run", mode=mode), "-o", out)
     with Image.open(out) as film:
         for step, frame in zip((5, 10, 200), ImageSequence.Iterator(film), strict=True):
-            assert frame.convert("RGB").tobytes() == shade(step).convert(mode).convert("RGB").tobytes()
+            assert (
+                frame.convert("RGB").tobytes() == shade(step).convert(mode).convert("RGB").tobytes()
+            )
 
 
 def test_all_frames_of_a_gif_share_their_colours(tmp_path):
@@ -114,7 +120,9 @@ def test_what_stands_still_does_not_flicker(tmp_path):
     frames = [shade(number) for number in (1, 2, 3)]
     for frame in frames:
         frame.paste(shade(9, (12, 16)), (0, 0))
-    halves = {frame.convert("RGB").crop((0, 0, 12, 16)).tobytes() for frame in share_colours(frames)}
+    halves = {
+        frame.convert("RGB").crop((0, 0, 12, 16)).tobytes() for frame in share_colours(frames)
+    }
     assert len(halves) == 1
 
 

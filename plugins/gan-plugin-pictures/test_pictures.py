@@ -50,7 +50,9 @@ def cells(path, columns):
     with Image.open(path) as enlarged:
         high = enlarged.height * wide // enlarged.width
         picture = enlarged.resize((wide, high), Image.Resampling.NEAREST)
-    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(picture.height, wide, 3)
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(
+        picture.height, wide, 3
+    )
     return pixels[2:, 2:].unfold(0, H, H + 2).unfold(1, W, W + 2)
 
 
@@ -93,12 +95,17 @@ def test_drawing_changes_no_bit_of_training(cls, tmp_path):
         picture.draw(progress_of(one, step), tmp_path)
     for role in ("generator", "critic"):
         weights = other.context.gan.player(role).state_dict()
-        assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.player(role).state_dict().items())
+        assert all(
+            torch.equal(each, weights[name])
+            for name, each in one.context.gan.player(role).state_dict().items()
+        )
 
 
 @every_row("cls", ALL)
 def test_points_are_refused(cls):
-    assert any(rule.tag == "data.images" and rule.hard and not rule.present for rule in info_of(cls).rules)
+    assert any(
+        rule.tag == "data.images" and rule.hard and not rule.present for rule in info_of(cls).rules
+    )
 
 
 @every_row("cls", [each for each in ALL if each is not ClassSheet])
@@ -142,13 +149,15 @@ class Shade:
 
     @hookimpl
     def adapt_generator(self, net):
-        net.forward = lambda z, labels: torch.stack([labels[:, 0] / 10, labels[:, -1] / 10, z[:, 0].tanh()], 1)[
-            ..., None, None
-        ].expand(-1, -1, H, W)
+        net.forward = lambda z, labels: torch.stack(
+            [labels[:, 0] / 10, labels[:, -1] / 10, z[:, 0].tanh()], 1
+        )[..., None, None].expand(-1, -1, H, W)
 
 
 def test_a_row_of_the_class_sheet_is_one_class_and_a_column_one_latent(tmp_path):
-    sheet = cells(draw(ClassSheet(columns=4), tmp_path, progress_of(training_of(Shade()))), 4)[..., 0, 0]
+    sheet = cells(draw(ClassSheet(columns=4), tmp_path, progress_of(training_of(Shade()))), 4)[
+        ..., 0, 0
+    ]
     assert torch.equal(sheet[:, :, 0], bytes_of(torch.arange(3) / 10)[:, None].expand(3, 4))
     assert (sheet[:, :, 2] == sheet[:1, :, 2]).all()
     assert len(sheet[0, :, 2].unique()) > 1
@@ -175,7 +184,10 @@ def test_an_unknown_label_set_is_refused_before_training():
 
 
 def test_data_without_labels_are_refused_by_the_class_sheet():
-    assert any(rule.tag == "data.labels" and rule.hard and not rule.present for rule in info_of(ClassSheet).rules)
+    assert any(
+        rule.tag == "data.labels" and rule.hard and not rule.present
+        for rule in info_of(ClassSheet).rules
+    )
 
 
 # ── interpolation ─────────────────────────────────────────────────────────────────────────────────
@@ -229,7 +241,9 @@ def test_the_ends_of_a_row_are_the_samples_of_its_latents(path, tmp_path):
 
 
 def test_labels_stay_the_same_along_a_row(tmp_path):
-    sheet = cells(draw(Interpolation(rows=8, columns=4), tmp_path, progress_of(training_of(Shade()))), 4)[..., 0, 0]
+    sheet = cells(
+        draw(Interpolation(rows=8, columns=4), tmp_path, progress_of(training_of(Shade()))), 4
+    )[..., 0, 0]
     assert (sheet[:, :, 0] == sheet[:, :1, 0]).all()
     assert len(sheet[:, 0, 0].unique()) > 1
 
@@ -285,7 +299,9 @@ def test_a_row_is_a_sample_and_its_nearest_reals(tmp_path):
     sheet = cells(draw(NearestReals(images=3, neighbours=2), tmp_path, progress), 3)
     samples, _ = progress.samples(3)
     assert torch.equal(sheet[:, 0], bytes_of(samples))
-    found = nearest(samples, [progress.context.data.take(torch.arange(40), torch.Generator())[0]], 2)
+    found = nearest(
+        samples, [progress.context.data.take(torch.arange(40), torch.Generator())[0]], 2
+    )
     assert torch.equal(sheet[:, 1:], bytes_of(found))
 
 

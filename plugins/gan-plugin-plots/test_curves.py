@@ -100,7 +100,9 @@ def test_a_run_of_800_steps_shows_its_last_values(tmp_path):
 
 
 def test_a_log_of_3000_figures_gives_a_picture_of_few_panels_that_says_so(tmp_path):
-    figures = {f"flow/{number}": 1.0 for number in range(1500)} | {f"other{number}/x": 1.0 for number in range(1500)}
+    figures = {f"flow/{number}": 1.0 for number in range(1500)} | {
+        f"other{number}/x": 1.0 for number in range(1500)
+    }
     run = make_run(tmp_path / "run", rows=3, **figures)
     Curves().draw(run / "samples")
     text = (run / "curves.svg").read_text()

@@ -67,7 +67,9 @@ def test_far_fakes_move_no_axis():
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_same_points_give_the_same_bytes(tmp_path, d):
-    frames = [draw(tmp_path / name, train(data=points(d))).read_bytes() for name in ("one", "other")]
+    frames = [
+        draw(tmp_path / name, train(data=points(d))).read_bytes() for name in ("one", "other")
+    ]
     assert frames[0] == frames[1]
 
 
@@ -100,4 +102,7 @@ def test_drawing_changes_no_bit_of_training(tmp_path):
         other.train_step()
         draw(tmp_path, one)
     weights = other.context.gan.generator.state_dict()
-    assert all(torch.equal(each, weights[name]) for name, each in one.context.gan.generator.state_dict().items())
+    assert all(
+        torch.equal(each, weights[name])
+        for name, each in one.context.gan.generator.state_dict().items()
+    )

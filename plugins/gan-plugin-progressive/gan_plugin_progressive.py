@@ -86,7 +86,9 @@ class Generator(Growing):
             block += convolve(after, after, "generator", plan)
             self.blocks.append(nn.Sequential(*block))
         channels = plan.shape[0]
-        self.painters = nn.ModuleList(nn.Sequential(nn.Conv2d(width, channels, 1), nn.Tanh()) for width in widths)
+        self.painters = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, channels, 1), nn.Tanh()) for width in widths
+        )
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         level, alpha = self.stage()
@@ -180,9 +182,13 @@ class Progressive:
     paper is included.
     """
 
-    width: int = option(32, ge=1, help="channels of the largest level; each smaller level has twice as many")
+    width: int = option(
+        32, ge=1, help="channels of the largest level; each smaller level has twice as many"
+    )
     limit: int = option(512, ge=1, help="most channels of any level")
-    steps_per_level: int = option(100, ge=1, help="steps of training at a level before the next is faded in")
+    steps_per_level: int = option(
+        100, ge=1, help="steps of training at a level before the next is faded in"
+    )
     fade: int = option(100, ge=0, help="steps in which a new level is faded in; 0 switches at once")
 
     def growth_at(self, step: int, top: int) -> float:
@@ -229,7 +235,9 @@ class ProgressiveCritic:
     levels are not computed; without that generator all levels are on from the first step.
     """
 
-    width: int = option(32, ge=1, help="channels of the largest level; each smaller level has twice as many")
+    width: int = option(
+        32, ge=1, help="channels of the largest level; each smaller level has twice as many"
+    )
     limit: int = option(512, ge=1, help="most channels of any level")
 
     @hookimpl

@@ -11,7 +11,15 @@ from gancore import CompositionError, component, hookimpl
 from gancore.plugins.calling import Component
 from gancore.recipe.rules import check_rules
 from gancore.run.checkpoint.state import capture, restore
-from gancore.testing import StandIn, StandInLoss, check_component, some_batch, some_data, through_files, train
+from gancore.testing import (
+    StandIn,
+    StandInLoss,
+    check_component,
+    some_batch,
+    some_data,
+    through_files,
+    train,
+)
 from gancore.train.sampling import draw_samples
 
 SIZES = [(16, 16), (28, 28), (48, 32), (50, 30), (9, 21)]
@@ -37,7 +45,11 @@ def growing(net):
 
 
 def growths(gan):
-    return [float(net.growth) for player in (gan.generator, gan.critic) for net in growing(player.network)]
+    return [
+        float(net.growth)
+        for player in (gan.generator, gan.critic)
+        for net in growing(player.network)
+    ]
 
 
 def nobody(n):
@@ -59,12 +71,25 @@ def blocks(images, side):
     return whole[..., : images.shape[2], : images.shape[3]]
 
 
-# ── the schedule ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── the schedule ──────────────────────────────────────────────────────────────────────────────────
 
 
 @every_row(
     ("step", "growth"),
-    [(0, 0), (9, 0), (10, 0), (11, 0.25), (13, 0.75), (14, 1), (23, 1), (24, 1), (26, 1.5), (28, 2), (39, 2), (999, 2)],
+    [
+        (0, 0),
+        (9, 0),
+        (10, 0),
+        (11, 0.25),
+        (13, 0.75),
+        (14, 1),
+        (23, 1),
+        (24, 1),
+        (26, 1.5),
+        (28, 2),
+        (39, 2),
+        (999, 2),
+    ],
 )
 def test_each_level_is_trained_then_the_next_fades_in_up_to_the_top(step, growth):
     assert Progressive(steps_per_level=10, fade=4).growth_at(step, 2) == growth
@@ -77,7 +102,9 @@ def test_without_fade_levels_are_switched_at_once():
 
 def test_growth_never_falls_and_rises_by_at_most_one_over_fade():
     progressive = Progressive(steps_per_level=7, fade=5)
-    found = torch.tensor([progressive.growth_at(step, 3) for step in range(60)], dtype=torch.float64)
+    found = torch.tensor(
+        [progressive.growth_at(step, 3) for step in range(60)], dtype=torch.float64
+    )
     assert found.diff().min() >= 0
     assert found.diff().max() <= 1 / 5 + 1e-12  # rounding of numbers below 4 is 2⁻⁵¹
 
@@ -86,7 +113,7 @@ def test_an_image_of_one_level_does_not_grow():
     assert Progressive(steps_per_level=1, fade=1).growth_at(50, 0) == 0
 
 
-# ── the generator ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── the generator ─────────────────────────────────────────────────────────────────────────────────
 
 
 @every_row("size", SIZES)
@@ -136,7 +163,7 @@ def test_one_sample_alone_can_be_drawn_and_judged_at_every_stage():
         assert features(critic.eval(), make(net.eval(), 1)).shape == (1, 8 * 4 * 4)
 
 
-# ── the critic ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the critic ────────────────────────────────────────────────────────────────────────────────────
 
 
 @every_row("size", SIZES)
@@ -161,7 +188,10 @@ def test_the_critic_does_not_see_detail_finer_than_its_level(size):
     images = torch.randn(2, 3, *size)
     for level in range(critic.body.top + 1):
         critic.body.grow(level)
-        shown = features(critic, images), features(critic, blocks(images, 2 ** (critic.body.top - level)))
+        shown = (
+            features(critic, images),
+            features(critic, blocks(images, 2 ** (critic.body.top - level))),
+        )
         torch.testing.assert_close(*shown)
 
 
@@ -185,7 +215,12 @@ def test_while_a_level_fades_in_the_critic_mixes_what_both_levels_read(level):
 def test_critics_of_levels_and_of_their_fades_join_without_a_jump():
     _, critic = players()
     images = torch.randn(2, 3, 16, 16)
-    for level, beside in ((0, 1e-9), (1, 1 - 1e-9), (1, 1 + 1e-9), (2, 2 - 1e-9)):  # mixed in float32, 1e-9 is nothing
+    for level, beside in (
+        (0, 1e-9),
+        (1, 1 - 1e-9),
+        (1, 1 + 1e-9),
+        (2, 2 - 1e-9),
+    ):  # mixed in float32, 1e-9 is nothing
         shown = [critic.body.grow(growth) or features(critic, images) for growth in (level, beside)]
         torch.testing.assert_close(*shown)
 
@@ -195,16 +230,20 @@ def test_a_critic_without_the_growing_generator_judges_whole_images():
     assert growths(gan) == [2]
 
 
-# ── training ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── training ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_progressive_conforms_and_resumes_exactly_in_the_middle_of_a_fade():
     # 3 steps of 6 are saved: step 2 has growth 0.25, step 3 goes on with 0.5
-    check_component(Progressive, width=2, steps_per_level=1, fade=4, beside=[ProgressiveCritic(width=2)])
+    check_component(
+        Progressive, width=2, steps_per_level=1, fade=4, beside=[ProgressiveCritic(width=2)]
+    )
 
 
 def test_progressive_critic_conforms():
-    check_component(ProgressiveCritic, width=2, beside=[Progressive(width=2, steps_per_level=1, fade=2)])
+    check_component(
+        ProgressiveCritic, width=2, beside=[Progressive(width=2, steps_per_level=1, fade=2)]
+    )
 
 
 def test_both_players_grow_by_the_steps_done_and_the_figure_says_how_far():
@@ -215,11 +254,15 @@ def test_both_players_grow_by_the_steps_done_and_the_figure_says_how_far():
 
 
 def unused(net, level):
-    """Names of the weights that do not run at a level: higher layers, and painters and readers of other images."""
+    """Names of the weights that do not run at a level: higher layers, and painters and readers of
+    other images.
+    """
     found = []
     for name, _ in net.named_parameters():
         part, number, *_ = name.removeprefix("body.").split(".")
-        if (part == "blocks" and int(number) > level) or (part in ("painters", "readers") and int(number) != level):
+        if (part == "blocks" and int(number) > level) or (
+            part in ("painters", "readers") and int(number) != level
+        ):
             found.append(name)
     return found
 
@@ -242,10 +285,14 @@ def test_training_leaves_layers_of_levels_to_come_as_they_are_and_moves_the_othe
         before = {name: weight.detach().clone() for name, weight in player.named_parameters()}
         for _ in range(2):
             training.train_step()
-        same = [name for name, weight in player.named_parameters() if torch.equal(weight, before[name])]
+        same = [
+            name for name, weight in player.named_parameters() if torch.equal(weight, before[name])
+        ]
         assert same == unused(player.network, 0)
         trained = {id(weight) for weight in player.optimizer.state}
-        assert [name for name, weight in player.named_parameters() if id(weight) not in trained] == same
+        assert [
+            name for name, weight in player.named_parameters() if id(weight) not in trained
+        ] == same
 
 
 def test_a_checkpoint_is_sampled_as_it_was_trained_though_no_step_is_made():
@@ -254,7 +301,9 @@ def test_a_checkpoint_is_sampled_as_it_was_trained_though_no_step_is_made():
         training.train_step()
     restore(fresh, through_files(capture(training)))
     assert growths(fresh.context.gan) == [0.5, 0.5]
-    assert torch.equal(draw_samples(fresh.context, 4, "test")[0], draw_samples(training.context, 4, "test")[0])
+    assert torch.equal(
+        draw_samples(fresh.context, 4, "test")[0], draw_samples(training.context, 4, "test")[0]
+    )
 
 
 def test_torchs_own_state_dict_carries_the_growth():
@@ -352,7 +401,9 @@ def test_a_gradient_penalty_can_be_taken_through_the_critic_while_a_level_fades_
 
 def test_channels_double_with_each_smaller_level_up_to_the_limit():
     gan = train(
-        Progressive(width=3, limit=10), ProgressiveCritic(width=3, limit=10), data=some_data((3, 32, 32))
+        Progressive(width=3, limit=10),
+        ProgressiveCritic(width=3, limit=10),
+        data=some_data((3, 32, 32)),
     ).context
     painters, readers = gan.gan.generator.network.painters, gan.gan.critic.network.body.readers
     assert [each[0].in_channels for each in painters] == [10, 10, 6, 3]
@@ -369,15 +420,18 @@ class BatchNorms:
 def test_norms_of_levels_to_come_keep_their_statistics():
     training = play(beside=[BatchNorms()], steps_per_level=5)
     training.train_step()
-    for net in growing(training.context.gan.generator.network) + growing(training.context.gan.critic.network):
+    for net in growing(training.context.gan.generator.network) + growing(
+        training.context.gan.critic.network
+    ):
         counts = [
-            [int(x.num_batches_tracked) for x in b.modules() if isinstance(x, nn.BatchNorm2d)] for b in net.blocks
+            [int(x.num_batches_tracked) for x in b.modules() if isinstance(x, nn.BatchNorm2d)]
+            for b in net.blocks
         ]
         assert min(counts[0]) > 0
         assert set(sum(counts[1:], [])) == {0}
 
 
-# ── company ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── company ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def rules_of(*components, tags=("data.images",)):

@@ -39,7 +39,9 @@ class Repeated:
         return blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-def renumber(labels: Tensor, label_sets: tuple[LabelSet, ...]) -> tuple[Tensor, tuple[LabelSet, ...]]:
+def renumber(
+    labels: Tensor, label_sets: tuple[LabelSet, ...]
+) -> tuple[Tensor, tuple[LabelSet, ...]]:
     """Number the classes that occur in `labels [m, L]` from 0, and drop all other classes."""
     columns = []
     sets = []
@@ -65,7 +67,9 @@ class Repeat:
 
     images: int = option(1, ge=1, help="number of different samples")
     count: int = option(1000, ge=1, help="samples in an epoch, at least `images`")
-    seed: int = option(0, ge=0, help="seed of the choice of samples, independent of the seed of the run")
+    seed: int = option(
+        0, ge=0, help="seed of the choice of samples, independent of the seed of the run"
+    )
 
     @hookimpl
     def adapt_data(self, data):

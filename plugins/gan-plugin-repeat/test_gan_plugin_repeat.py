@@ -24,7 +24,9 @@ def epoch(data):
 def labelled(*labels):
     classes = tuple("abcde")
     columns = torch.tensor(labels)[:, None]
-    return StoredData(torch.randn(len(labels), 2, generator=rng()), columns, (LabelSet("letter", classes),))
+    return StoredData(
+        torch.randn(len(labels), 2, generator=rng()), columns, (LabelSet("letter", classes),)
+    )
 
 
 class Fresh:
@@ -36,7 +38,9 @@ class Fresh:
         return 50
 
     def take(self, indices, rng):
-        return torch.randn(len(indices), 2, generator=rng), torch.empty(len(indices), 0, dtype=torch.int64)
+        return torch.randn(len(indices), 2, generator=rng), torch.empty(
+            len(indices), 0, dtype=torch.int64
+        )
 
 
 def test_repeat_conforms():
@@ -61,7 +65,9 @@ def test_an_epoch_has_the_stated_length():
 
 
 def test_each_sample_occurs_equally_often_to_within_one():
-    counts = epoch(Repeat(images=3, count=100).adapt_data(NUMBERED))[0].unique(return_counts=True)[1]
+    counts = epoch(Repeat(images=3, count=100).adapt_data(NUMBERED))[0].unique(return_counts=True)[
+        1
+    ]
     assert sorted(counts.tolist()) == [33, 33, 34]
 
 
@@ -103,14 +109,19 @@ def test_labels_are_drawn_as_often_as_an_epoch_shows_them():
 
 
 def test_another_seed_chooses_other_samples():
-    chosen = [epoch(Repeat(images=5, count=5, seed=seed).adapt_data(NUMBERED))[0] for seed in (0, 0, 1)]
+    chosen = [
+        epoch(Repeat(images=5, count=5, seed=seed).adapt_data(NUMBERED))[0] for seed in (0, 0, 1)
+    ]
     assert torch.equal(chosen[0], chosen[1])
     assert not torch.equal(chosen[0], chosen[2])
 
 
 def test_each_sample_is_chosen_equally_often_over_the_seeds():
     seeds, images = 1000, 4
-    chosen = [epoch(Repeat(images=images, count=images, seed=seed).adapt_data(NUMBERED))[0] for seed in range(seeds)]
+    chosen = [
+        epoch(Repeat(images=images, count=images, seed=seed).adapt_data(NUMBERED))[0]
+        for seed in range(seeds)
+    ]
     counts = torch.cat(chosen).long().flatten().bincount(minlength=M)
     share = images / M
     # each count is Binomial(seeds, images/M); 5σ, as the largest of 20 is looked at
@@ -126,7 +137,9 @@ def test_data_drawn_fresh_is_drawn_once():
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"images": 4}, {"count": 99}])
 def test_fingerprint_changes_with_what_is_shown(other):
-    one, two = (Repeat(**{"images": 3, "count": 100, **more}).adapt_data(NUMBERED) for more in ({}, other))
+    one, two = (
+        Repeat(**{"images": 3, "count": 100, **more}).adapt_data(NUMBERED) for more in ({}, other)
+    )
     assert one.fingerprint() != two.fingerprint()
 
 

@@ -54,7 +54,9 @@ def test_after_n_steps_n_times_k_batches_of_reals_have_been_shown(steps, k):
 
 
 def test_each_critic_update_gets_fresh_reals_and_fresh_fakes():
-    reals, fakes = zip(*watch(critic=5)[0].shown, strict=True)  # 5 batches of 8 are the 40 samples of one epoch
+    reals, fakes = zip(
+        *watch(critic=5)[0].shown, strict=True
+    )  # 5 batches of 8 are the 40 samples of one epoch
     assert len(set(reals)) == 5
     assert len(set(fakes)) == 5
 
@@ -96,7 +98,12 @@ def roles(**options):
 
 
 def test_reused_fakes_join_the_last_critic_update_and_the_first_of_the_generator():
-    assert roles(critic=3, generator=2, reuse_fakes=True) == ["critic", "critic", "in-turn", "generator"]
+    assert roles(critic=3, generator=2, reuse_fakes=True) == [
+        "critic",
+        "critic",
+        "in-turn",
+        "generator",
+    ]
     assert roles(critic=1, reuse_fakes=True) == ["in-turn"]
 
 

@@ -18,7 +18,7 @@ def weights(training, role):
     return [weight.detach().clone() for weight in training.context.gan.player(role).parameters]
 
 
-# ── wgan-warmup ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── wgan-warmup ───────────────────────────────────────────────────────────────────────────────────
 
 
 def count(step, **options):
@@ -49,7 +49,7 @@ def test_step_zero_is_a_multiple_even_without_a_warm_up():
     assert [count(step, first=0, every=3) for step in range(5)] == [100, 5, 5, 100, 5]
 
 
-# ── monitored ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── monitored ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def terms(*values):
@@ -57,7 +57,9 @@ def terms(*values):
 
 
 def judge(*critic, generator=None, **options):
-    """Whether the critic's update with these terms is skipped after a generator update with that loss."""
+    """Whether the critic's update with these terms is skipped after a generator update with that
+    loss.
+    """
     monitored = Monitored(**options)
     if generator is not None:
         assert monitored.skip_update("generator", terms(generator)) is None
@@ -102,7 +104,9 @@ def test_the_terms_of_the_critic_are_summed():
 
 def test_the_generator_is_never_skipped():
     monitored = Monitored(threshold=0.0)
-    assert [monitored.skip_update("generator", terms(loss)) for loss in (0.0, 1.0, -1.0)] == [None] * 3
+    assert [monitored.skip_update("generator", terms(loss)) for loss in (0.0, 1.0, -1.0)] == [
+        None
+    ] * 3
 
 
 def test_the_last_loss_of_the_generator_counts():
@@ -139,7 +143,7 @@ def test_before_any_update_the_share_is_zero():
     assert Monitored().measure() == {"skipped": 0.0}
 
 
-# ── boosted ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── boosted ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def boosts(steps, seed=0, **options):
@@ -160,12 +164,18 @@ def test_boosted_conforms_across_a_boost_that_the_resume_cuts():
 @pytest.mark.parametrize(("player", "chance"), [("C", 0.06), ("G", 0.02)])
 def test_shares_of_the_boosts_are_those_expected(player, chance):
     steps, length, both = 20_000, 10, 0.08
-    # a cycle is one normal step (1 - p) or a boost of `length`; its mean length is X, and the share s = c·length/X.
-    # by the central limit theorem for renewals the share has variance E[(reward - s·length of the cycle)²]/(X·steps)
+    # a cycle is one normal step (1 - p) or a boost of `length`; its mean length is X, and the share
+    # s = c·length/X. by the central limit theorem for renewals the share has variance E[(reward -
+    # s·length of the cycle)²]/(X·steps)
     mean = 1 - both + both * length
     share = chance * length / mean
-    spread = (1 - both) * share**2 + length**2 * ((both - chance) * share**2 + chance * (1 - share) ** 2)
-    found = boosts(steps, generator_chance=0.02, critic_chance=0.06, length=length).count(player) / steps
+    spread = (1 - both) * share**2 + length**2 * (
+        (both - chance) * share**2 + chance * (1 - share) ** 2
+    )
+    found = (
+        boosts(steps, generator_chance=0.02, critic_chance=0.06, length=length).count(player)
+        / steps
+    )
     assert abs(found - share) < 4 * (spread / (mean * steps)) ** 0.5
 
 
@@ -180,7 +190,9 @@ def test_a_boost_lasts_as_many_steps_as_stated():
     played = boosts(2000, generator_chance=0.0, critic_chance=0.05, length=7)
     runs = [len(run) for run in played.rstrip("C").split(".") if run]
     assert runs
-    assert all(run % 7 == 0 for run in runs)  # one boost may follow another; the last was cut off by the end
+    assert all(
+        run % 7 == 0 for run in runs
+    )  # one boost may follow another; the last was cut off by the end
 
 
 def test_the_step_that_draws_a_boost_is_its_first():
@@ -200,7 +212,10 @@ def test_nothing_is_drawn_during_a_boost():
 
 
 def test_a_resumed_boost_ends_where_it_would_have():
-    one, other = Boosted(critic_chance=1.0, length=3), Boosted(generator_chance=0.0, critic_chance=0.0)
+    one, other = (
+        Boosted(critic_chance=1.0, length=3),
+        Boosted(generator_chance=0.0, critic_chance=0.0),
+    )
     one.schedule(rng())
     copy_state(one, other)
     found = [other.schedule(rng()) for _ in range(3)]
@@ -219,7 +234,9 @@ SAME = Update("critic", fresh=False)
 
 
 def overlapped(player, steps, **options):
-    """The updates of the first steps of a boost that begins at once, as the source's program makes them."""
+    """The updates of the first steps of a boost that begins at once, as the source's program makes
+    them.
+    """
     chances = {f"{each}_chance": float(each == player) for each in ("generator", "critic")}
     boosted = Boosted(**chances, overlap=True, **options)
     return [boosted.schedule(rng()) for _ in range(steps)]
@@ -273,7 +290,7 @@ def test_before_any_step_the_boosted_shares_are_zero():
     assert Boosted().measure() == {"critic": 0.0, "generator": 0.0}
 
 
-# ── simultaneous ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── simultaneous ──────────────────────────────────────────────────────────────────────────────────
 
 
 class Point(nn.Module):
@@ -331,9 +348,13 @@ def test_simultaneous_steps_spiral_outwards_by_one_plus_h_squared():
     training = train(Simultaneous(), Bilinear(h=0.1), data=some_data((1,), ()))
 
     def size():
-        return sum(weights(training, role)[0].square().sum().item() for role in ("generator", "critic"))
+        return sum(
+            weights(training, role)[0].square().sum().item() for role in ("generator", "critic")
+        )
 
     before = size()
     for _ in range(50):
         training.train_step()
-    assert size() / before == pytest.approx(1.01**50, rel=50 * 4 * 2**-23)  # four roundings of float32 a step
+    assert size() / before == pytest.approx(
+        1.01**50, rel=50 * 4 * 2**-23
+    )  # four roundings of float32 a step

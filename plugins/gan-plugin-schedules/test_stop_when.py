@@ -42,7 +42,9 @@ def test_the_count_survives_a_resume():
 
 def test_a_figure_that_twenty_rows_lack_is_told_once_with_the_nearest_name():
     stop = StopWhen(figure="frechet/ratoi", above=2.0)
-    said = [stop.record({"step": 1.0, "frechet/ratio": 3.0})] + [stop.record({"step": 1.0}) for _ in range(30)]
+    said = [stop.record({"step": 1.0, "frechet/ratio": 3.0})] + [
+        stop.record({"step": 1.0}) for _ in range(30)
+    ]
     assert [each for each in said if each] == [
         "stop-when waits for frechet/ratoi, which no row has had; did you mean frechet/ratio?"
     ]

@@ -36,7 +36,9 @@ def open_executor(address: str, jobs: int) -> SubmittedJobs:
     try:
         if len(folders) > 1:
             raise ValueError(f"{' and '.join(folders)} are two folders")
-        engine = AutoExecutor(folders[0] if folders else FOLDER, cluster=parameters.pop("cluster", None))
+        engine = AutoExecutor(
+            folders[0] if folders else FOLDER, cluster=parameters.pop("cluster", None)
+        )
         engine.update_parameters(**{"name": "gan", "timeout_min": A_DAY, **parameters})
     except (AssertionError, NameError, OSError, RuntimeError, TypeError, ValueError) as error:
         what = f"submitit rejects the parameters: {_line(error, 0)}"
@@ -91,7 +93,9 @@ class SubmittedJobs(ThreadPoolExecutor):
                     raise CancelledError
             return job.result()
         except (FailedJobError, UncompletedJobError) as error:
-            raise GanError(f"job {job.job_id} ended without a result; its log is {job.paths.stderr}") from error
+            raise GanError(
+                f"job {job.job_id} ended without a result; its log is {job.paths.stderr}"
+            ) from error
 
     def _submitted(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Job[Any]:
         try:

@@ -35,11 +35,18 @@ def sweep(folder, executor):
     out = executor.partition(":")[0]
     words = ["--vary", "adam.lr=1e-3,1e-4", "--jobs", "2", "--out", out, "--executor", executor]
     command = [sys.executable, "-m", "gancore", "sweep", *TINY, *words]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     table = json.loads((folder / out / "sweep.json").read_text())
     figures = {
-        arm: {key: value for row in seeds.values() for key, value in row.items() if key != "seconds/step"}
+        arm: {
+            key: value
+            for row in seeds.values()
+            for key, value in row.items()
+            if key != "seconds/step"
+        }
         for arm, seeds in table["figures"].items()
     }
     return figures, table["failures"]
@@ -86,7 +93,9 @@ def test_a_job_that_loses_its_place_is_begun_again(jobs, tmp_path):
 
 # submitit leaves its process unreaped
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="jobs inherit that SIGINT is ignored")
+@pytest.mark.skipif(
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="jobs inherit that SIGINT is ignored"
+)
 def test_jobs_that_are_not_waited_for_are_cancelled(jobs, tmp_path):
     def work(place):
         import os

@@ -21,7 +21,9 @@ def entropy(target, scores):
 
 
 def least(plain, **options):
-    """The least cross-entropy of one side over a grid of scores 0.001 apart, and the score where it lies."""
+    """The least cross-entropy of one side over a grid of scores 0.001 apart, and the score where it
+    lies.
+    """
     grid = torch.linspace(-30, 30, 60_001, dtype=torch.float64)
     losses = entropy(LabelSmoothing(**options).critic_targets(plain.double())[0], grid)
     return losses.min().item(), grid[losses.argmin()].item()
@@ -58,8 +60,8 @@ def test_targets_of_certainty_are_the_very_tensor_given():
 def test_least_averaged_cross_entropy_is_half_the_entropy_of_nine_tenths():
     half = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1)) / 2
     assert half == pytest.approx(0.1625, abs=5e-5)
-    # the loss is flat at its minimum: a grid 1e-3 wide misses it by s''/2·(5e-4)² = 1e-8; fakes at -30 add e⁻³⁰; the
-    # target itself is float32, whose 0.9 is 2e-8 off
+    # the loss is flat at its minimum: a grid 1e-3 wide misses it by s''/2·(5e-4)² = 1e-8; fakes at
+    # -30 add e⁻³⁰; the target itself is float32, whose 0.9 is 2e-8 off
     assert (least(REAL)[0] + least(FAKE)[0]) / 2 == pytest.approx(half, abs=2e-7)
 
 

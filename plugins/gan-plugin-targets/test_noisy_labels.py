@@ -44,7 +44,9 @@ def test_rate_one_flips_every_target(plain):
 @pytest.mark.parametrize("plain", [REAL, FAKE])
 def test_flips_are_binomial(plain):
     flips = (NoisyLabels(rate=0.05).critic_targets(plain, rng(), rng(1)) != plain).sum()
-    assert abs(flips - N * 0.05) < 4 * (N * 0.05 * 0.95) ** 0.5  # 4 standard deviations of Binomial(N, 0.05)
+    assert (
+        abs(flips - N * 0.05) < 4 * (N * 0.05 * 0.95) ** 0.5
+    )  # 4 standard deviations of Binomial(N, 0.05)
 
 
 def test_flips_of_whole_batches_are_binomial():
@@ -57,7 +59,8 @@ def test_flips_of_whole_batches_are_binomial():
 def test_expected_loss_is_that_of_two_sided_smoothing(plain, smooth):
     score = torch.tensor(1.5, dtype=torch.float64)
     found = entropy(NoisyLabels(rate=0.1).critic_targets(plain.double(), rng(), rng(1)), score)
-    # a flip changes one sample's loss by |sp(s) - sp(-s)| = s, so the mean has standard deviation s·√(ε(1-ε)/N)
+    # a flip changes one sample's loss by |sp(s) - sp(-s)| = s, so the mean has standard deviation
+    # s·√(ε(1-ε)/N)
     assert abs(found - entropy(torch.tensor(smooth), score)) < 4 * 1.5 * (0.1 * 0.9 / N) ** 0.5
 
 
@@ -83,7 +86,9 @@ def test_swapping_a_batch_flips_reals_and_fakes_together():
 def test_single_targets_of_reals_and_fakes_flip_independently():
     batch = some_batch(train(NoisyLabels(rate=0.5), batch=4096))
     both = ((batch.real.targets == 0) & (batch.fake.targets == 1)).sum()
-    assert abs(both - 4096 / 4) < 4 * (4096 * 0.25 * 0.75) ** 0.5  # Binomial(4096, 1/4) when independent
+    assert (
+        abs(both - 4096 / 4) < 4 * (4096 * 0.25 * 0.75) ** 0.5
+    )  # Binomial(4096, 1/4) when independent
 
 
 def test_flipping_comes_before_smoothing_in_whatever_order_they_are_given():

@@ -93,7 +93,9 @@ def test_no_two_initials_are_equal(initials):
     ("options", "distinct"),
     [({}, 4), ({"ornament": False}, 4), ({"jitter": 0}, 4), ({"ornament": False, "jitter": 0}, 1)],
 )
-def test_initials_of_one_letter_differ_by_ornament_and_by_jitter_and_by_nothing_else(options, distinct):
+def test_initials_of_one_letter_differ_by_ornament_and_by_jitter_and_by_nothing_else(
+    options, distinct
+):
     samples = draw(alphabet="Q", count=4, **options).samples
     assert len({each.numpy().tobytes() for each in samples}) == distinct
 
@@ -154,7 +156,9 @@ def test_alphabets_are_spelt_out(text, letters):
     assert "".join(parse_alphabet(text)) == letters
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "is empty"), ("Z-A", "holds Z-A, which runs backwards")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("", "is empty"), ("Z-A", "holds Z-A, which runs backwards")]
+)
 def test_alphabets_that_make_no_sense_are_refused(text, said):
     with pytest.raises(UsageError, match=said):
         draw(alphabet=text)

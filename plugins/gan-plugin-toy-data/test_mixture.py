@@ -47,7 +47,9 @@ def test_modes_lie_symmetrically_about_the_origin(layout):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_share_of_points_within_three_sigma_is_what_a_normal_gives(layout):
     points, _ = draw(layout, 20_000, numbers())
-    near = torch.cdist(points.double() * scale(layout), means(layout)).min(1).values < 3 * sigma(layout)
+    near = torch.cdist(points.double() * scale(layout), means(layout)).min(1).values < 3 * sigma(
+        layout
+    )
     expected = 1 - math.exp(-4.5)  # 0.988891
     assert abs(near.double().mean() - expected) < 4 * math.sqrt(expected * (1 - expected) / 20_000)
 

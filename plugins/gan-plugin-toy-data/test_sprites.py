@@ -88,7 +88,10 @@ def test_non_square_sizes_come_out_exact(height, width):
     for image, creature in zip(silhouettes(pixels), silhouettes(square), strict=True):
         above, before = np.argwhere(image).min(0) - np.argwhere(creature).min(0)
         assert abs(2 * above - (height - side)) <= 1 and abs(2 * before - (width - side)) <= 1
-        assert np.array_equal(image[above:, before:][:side, :side], creature) and image.sum() == creature.sum()
+        assert (
+            np.array_equal(image[above:, before:][:side, :side], creature)
+            and image.sum() == creature.sum()
+        )
 
 
 @pytest.mark.parametrize("scale", [2, 3, 8])

@@ -26,7 +26,9 @@ def test_make_upsample_doubles_height_and_width_of_a_non_square_map(kernel):
 def test_the_result_is_that_of_repeating_and_then_convolving_border_included(kernel):
     layer, maps = upsampler(kernel), torch.randn(2, 2, 5, 7).double()
     border = ((kernel - 1) // 2, kernel // 2) * 2
-    assert torch.allclose(layer(maps), conv2d(pad(interpolate(maps, scale_factor=2), border), layer.weight))
+    assert torch.allclose(
+        layer(maps), conv2d(pad(interpolate(maps, scale_factor=2), border), layer.weight)
+    )
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -41,7 +43,9 @@ def test_the_gradient_of_the_kernel_is_that_of_repeating_and_then_convolving(ker
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_constant_map_gives_a_constant_interior(kernel):
-    interior = upsampler(kernel)(torch.ones(1, 2, 8, 8).double())[..., 2:-2, 2:-2]  # no kernel reaches beyond 2 pixels
+    interior = upsampler(kernel)(torch.ones(1, 2, 8, 8).double())[
+        ..., 2:-2, 2:-2
+    ]  # no kernel reaches beyond 2 pixels
     assert torch.allclose(interior, interior[..., :1, :1].expand_as(interior))
 
 

@@ -16,7 +16,9 @@ def upsampler(kernel, channels_in=2, channels_out=3):
 
 
 def of_ones(kernel):
-    """The interior of an image of ones that went through a kernel of ones; a border of one kernel is cut off."""
+    """The interior of an image of ones that went through a kernel of ones; a border of one kernel
+    is cut off.
+    """
     layer = upsampler(kernel, 1, 1)
     nn.init.ones_(layer.weight)
     return layer(torch.ones(1, 1, 16, 16)).detach()[..., kernel:-kernel, kernel:-kernel]
@@ -39,7 +41,10 @@ def test_ones_through_an_even_kernel_of_ones_stay_constant(kernel):
 
 @every_row("kernel", [3, 5, 7, 9])
 def test_ones_through_an_odd_kernel_of_ones_become_a_checkerboard(kernel):
-    few, many = (kernel - 1) / 2, (kernel + 1) / 2  # rows of the kernel that an even or an odd pixel meets
+    few, many = (
+        (kernel - 1) / 2,
+        (kernel + 1) / 2,
+    )  # rows of the kernel that an even or an odd pixel meets
     assert of_ones(kernel).unique().tolist() == [few * few, few * many, many * many]
 
 
@@ -57,5 +62,7 @@ def test_there_is_no_bias():
 
 @every_row("kernel", KERNELS)
 def test_a_kernel_not_divisible_by_the_stride_is_noted(kernel):
-    notes = compose(upsample="transposed", options={"transposed.kernel": kernel}).check({"data.images"})
+    notes = compose(upsample="transposed", options={"transposed.kernel": kernel}).check(
+        {"data.images"}
+    )
     assert any("checkerboard" in note for note in notes) == (kernel % 2 == 1)

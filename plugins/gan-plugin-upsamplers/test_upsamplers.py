@@ -50,7 +50,9 @@ def test_interpolation_keeps_a_constant_map_to_the_last_bit():
 @pytest.mark.parametrize("size", [(5, 7), (1, 3), (1, 1)])
 def test_interpolation_is_that_of_torch_with_corners_not_aligned(size):
     maps = random(2, 3, *size)
-    assert torch.allclose(Bilinear()(maps), interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False))
+    assert torch.allclose(
+        Bilinear()(maps), interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+    )
 
 
 def test_gradient_of_the_interpolation_is_that_of_torch():

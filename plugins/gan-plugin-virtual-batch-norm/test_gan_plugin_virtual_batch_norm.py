@@ -111,13 +111,17 @@ def test_reference_comes_out_with_mean_beta_and_variance_gamma_squared():
     it = layer()
     made = it(maps(M + N, C, 5, 4))[:M]
     torch.testing.assert_close(made.mean((0, 2, 3)), it.bias.detach(), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(made.var((0, 2, 3), correction=0), it.weight.detach() ** 2, atol=0, rtol=1e-4)
+    torch.testing.assert_close(
+        made.var((0, 2, 3), correction=0), it.weight.detach() ** 2, atol=0, rtol=1e-4
+    )
 
 
 def test_share_zero_equals_batch_norm_in_evaluation_with_the_references_statistics():
     x, it = maps(M + N, C, 5, 4), layer(weight=0.0)
     variance, mean = torch.var_mean(x[:M], (0, 2, 3), correction=0)
-    torch.testing.assert_close(it(x)[M:], nn.functional.batch_norm(x[M:], mean, variance, it.weight, it.bias))
+    torch.testing.assert_close(
+        it(x)[M:], nn.functional.batch_norm(x[M:], mean, variance, it.weight, it.bias)
+    )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -128,10 +132,13 @@ def test_a_sample_equal_to_the_only_reference_is_instance_normalised(share):
 
 
 def test_a_large_mean_does_not_cancel_the_variance():
-    # at mean 1000 a mean of squares is 1e6, whose float32 spacing is 0.06: of a variance of 1e-2 nothing would be left
+    # at mean 1000 a mean of squares is 1e6, whose float32 spacing is 0.06: of a variance of 1e-2
+    # nothing would be left
     x = 1000 + 0.1 * maps(M + N, C, 16, 16)
     found, wanted = layer()(x), layer().double()(x.double())
-    assert (found - wanted).abs().max() < 1e-2  # x itself is spaced 6e-5, so (x - μ)/σ is known to about 1e-3
+    assert (
+        found - wanted
+    ).abs().max() < 1e-2  # x itself is spaced 6e-5, so (x - μ)/σ is known to about 1e-3
 
 
 def test_statistics_are_float32_under_half_precision():
@@ -151,7 +158,9 @@ def test_generated_sample_does_not_depend_on_the_other_latents():
     generator, _, batch = players()
     z = batch.fake.z.clone()
     z[1:] = 0
-    assert torch.equal(generator(z, batch.fake.labels)[0], generator(batch.fake.z, batch.fake.labels)[0])
+    assert torch.equal(
+        generator(z, batch.fake.labels)[0], generator(batch.fake.z, batch.fake.labels)[0]
+    )
 
 
 def test_score_does_not_depend_on_the_other_samples():
@@ -167,7 +176,9 @@ def test_gradient_norms_in_a_batch_equal_those_of_single_samples():
     views = batch.real.images.clone().requires_grad_()
     (together,) = torch.autograd.grad(critic(views, batch.real.labels).score.sum(), views)
     for i in range(len(views)):
-        (alone,) = torch.autograd.grad(critic(views[i : i + 1], batch.real.labels[i : i + 1]).score.sum(), views)
+        (alone,) = torch.autograd.grad(
+            critic(views[i : i + 1], batch.real.labels[i : i + 1]).score.sum(), views
+        )
         torch.testing.assert_close(together[i], alone[i])
 
 
@@ -210,7 +221,9 @@ def test_reference_wears_the_labels_of_the_batch_in_turn():
 
 def test_reference_wears_its_own_labels_when_they_are_fixed():
     net = Labels()
-    Referenced(net, torch.zeros(3, 1), torch.tensor([[1], [2], [3]]))(torch.zeros(2, 1), torch.tensor([[7], [8]]))
+    Referenced(net, torch.zeros(3, 1), torch.tensor([[1], [2], [3]]))(
+        torch.zeros(2, 1), torch.tensor([[7], [8]])
+    )
     assert net.seen == [1, 2, 3, 7, 8]
 
 
@@ -233,7 +246,9 @@ def test_columns_appended_by_other_components_reach_the_reference():
         def adapt_generator(self, net):
             return Widened(net)
 
-    training = train(VirtualBatch(reference=M), Appends())  # the norm comes first in the calling order
+    training = train(
+        VirtualBatch(reference=M), Appends()
+    )  # the norm comes first in the calling order
     training.train_step()
     assert isinstance(training.context.gan.generator.network, Referenced)
 
@@ -241,7 +256,12 @@ def test_columns_appended_by_other_components_reach_the_reference():
 def test_a_norm_of_the_generator_alone_leaves_the_critic_as_it_is():
     def generator_only(chosen):
         return Hooks(
-            [evolve(each, roles=frozenset({"generator"})) if each.name == "virtual-batch" else each for each in chosen]
+            [
+                evolve(each, roles=frozenset({"generator"}))
+                if each.name == "virtual-batch"
+                else each
+                for each in chosen
+            ]
         )
 
     gan = train(VirtualBatch(reference=M), hooks=generator_only).context.gan

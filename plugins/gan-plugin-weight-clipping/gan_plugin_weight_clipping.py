@@ -57,7 +57,9 @@ class WeightClipping:
 def is_norm(module):
     """Return whether a module is a norm layer: its weight is one scale a channel, or an element."""
     weight = getattr(module, "weight", None)
-    return isinstance(module, nn.LayerNorm) or (isinstance(weight, nn.Parameter) and weight.dim() == 1)
+    return isinstance(module, nn.LayerNorm) or (
+        isinstance(weight, nn.Parameter) and weight.dim() == 1
+    )
 
 
 def share_at_bounds(parameters, c):

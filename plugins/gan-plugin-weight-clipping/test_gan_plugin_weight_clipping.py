@@ -41,7 +41,9 @@ def test_every_critic_weight_lies_in_the_box_after_each_update():
     training = train(WeightClipping(c=0.02))
     for _ in range(3):
         training.train_step()
-        assert max(weight.abs().max() for weight in training.context.gan.critic.parameters) <= torch.tensor(0.02)
+        assert max(
+            weight.abs().max() for weight in training.context.gan.critic.parameters
+        ) <= torch.tensor(0.02)
 
 
 def test_weights_inside_the_box_are_left_alone():
@@ -49,7 +51,10 @@ def test_weights_inside_the_box_are_left_alone():
     training.train_step()
     free.train_step()
     weights = free.context.gan.critic.state_dict()
-    assert all(torch.equal(each, weights[name]) for name, each in training.context.gan.critic.state_dict().items())
+    assert all(
+        torch.equal(each, weights[name])
+        for name, each in training.context.gan.critic.state_dict().items()
+    )
 
 
 def test_weights_of_extra_networks_are_clipped():
@@ -84,7 +89,10 @@ def test_clipping_twice_equals_clipping_once():
     before = {name: each.clone() for name, each in training.context.gan.critic.state_dict().items()}
     with torch.no_grad():
         WeightClipping(c=0.02).after_critic_update(training.context.gan)
-    assert all(torch.equal(each, before[name]) for name, each in training.context.gan.critic.state_dict().items())
+    assert all(
+        torch.equal(each, before[name])
+        for name, each in training.context.gan.critic.state_dict().items()
+    )
 
 
 def test_clipped_linear_critic_has_slope_at_most_c_root_d():
@@ -125,5 +133,6 @@ def test_scales_that_are_not_clipped_are_not_counted_as_lying_at_the_bound():
 def test_share_at_bounds_is_one_after_clipping_large_weights():
     training = train(WeightClipping(c=1e-6))
     training.train_step()
-    # all weights of this critic are larger than 1e-6 at the start, but for a chance of about 1e-5 each
+    # all weights of this critic are larger than 1e-6 at the start, but for a chance of about 1e-5
+    # each
     assert share_at_bounds(training.context.gan.critic.parameters, 1e-6).item() > 0.99

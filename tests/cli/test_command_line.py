@@ -31,17 +31,31 @@ BLOCKED = "import sys; sys.modules['torch'] = None; from gancore.cli import main
 )
 def test_listing_and_help_never_import_torch(words):
     code = BLOCKED.format(words=words)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
 
 def test_plugins_lists_every_component_as_json(gan):
     rows = json.loads(gan("plugins", "--json").stdout)
-    assert all(row.keys() == {"name", "kind", "distribution", "version", "summary", "status"} for row in rows)
+    assert all(
+        row.keys() == {"name", "kind", "distribution", "version", "summary", "status"}
+        for row in rows
+    )
     names = {row["name"] for row in rows}
-    assert {"colorpicker", "wgan-gp", "instance-noise", "virtual-batch", "acgan", "experience-replay"} <= names
-    assert {row["status"] for row in rows if row["distribution"].startswith("gan-plugin-")} == {"ok"}
+    assert {
+        "colorpicker",
+        "wgan-gp",
+        "instance-noise",
+        "virtual-batch",
+        "acgan",
+        "experience-replay",
+    } <= names
+    assert {row["status"] for row in rows if row["distribution"].startswith("gan-plugin-")} == {
+        "ok"
+    }
     assert all(row["summary"] for row in rows)
 
 
@@ -144,7 +158,10 @@ def test_a_run_prints_json_alone_on_stdout_and_all_else_on_stderr(gan, tmp_path)
 def test_a_run_without_out_goes_into_the_first_free_folder(gan_here, tmp_path):
     for _ in range(2):
         gan_here("run", "--steps", "0", *TINY)
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["dcgan-bce-1", "dcgan-bce-2"]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
+        "dcgan-bce-1",
+        "dcgan-bce-2",
+    ]
 
 
 def test_resume_lengthens_a_run(gan, tmp_path):
@@ -178,7 +195,9 @@ def test_a_run_with_a_component_file_is_resumed_when_the_file_is_named_again(gan
 
 def test_resume_and_dry_run_do_not_go_together(gan_here):
     gan_here("run", "--steps", "1", "--out", "r", *TINY)
-    assert "--dry-run" in gan_here("run", "--resume", "r", "--steps", "9", "--dry-run", check=2).stderr
+    assert (
+        "--dry-run" in gan_here("run", "--resume", "r", "--steps", "9", "--dry-run", check=2).stderr
+    )
 
 
 def test_sample_draws_a_grid_a_folder_and_chosen_classes(gan_here, tmp_path):
@@ -186,7 +205,11 @@ def test_sample_draws_a_grid_a_folder_and_chosen_classes(gan_here, tmp_path):
     gan_here("sample", "r", "-n", "9", "-o", "grid.png")
     gan_here("sample", "r", "-n", "3", "--labels", "type=fire,water body=blob", "-o", "some")
     assert (tmp_path / "grid.png").read_bytes()[:4] == b"\x89PNG"
-    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == ["00000.png", "00001.png", "00002.png"]
+    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == [
+        "00000.png",
+        "00001.png",
+        "00002.png",
+    ]
     assert "did you mean fire?" in gan_here("sample", "r", "--labels", "type=fir", check=2).stderr
     assert "did you mean body?" in gan_here("sample", "r", "--labels", "bodi=blob", check=2).stderr
 
@@ -195,7 +218,10 @@ def test_two_sets_of_samples_are_not_mixed_in_one_folder(gan_here, tmp_path):
     gan_here("run", "--steps", "1", "--out", "r", *TINY)
     gan_here("sample", "r", "-n", "3", "-o", "some")
     before = {path.name: path.read_bytes() for path in (tmp_path / "some").iterdir()}
-    assert "would be mixed" in gan_here("sample", "r", "-n", "2", "--seed", "1", "-o", "some", check=2).stderr
+    assert (
+        "would be mixed"
+        in gan_here("sample", "r", "-n", "2", "--seed", "1", "-o", "some", check=2).stderr
+    )
     assert {path.name: path.read_bytes() for path in (tmp_path / "some").iterdir()} == before
     gan_here("sample", "r", "-n", "2", "--seed", "1", "-o", "some", "--overwrite")
     assert len(list((tmp_path / "some").iterdir())) == 2
@@ -229,7 +255,9 @@ for words, what in (
     else:
         raise AssertionError(words)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
     for place in [place for place, line in enumerate(lines) if line.startswith("2 ")]:
@@ -237,7 +265,9 @@ for words, what in (
         assert lines[place].removeprefix("2 ") in "".join(said)
 
 
-@every_row("words", [["run", "--out"], ["run", "--resume"], ["checkpoint", "verify"], ["run", "--reg"]])
+@every_row(
+    "words", [["run", "--out"], ["run", "--resume"], ["checkpoint", "verify"], ["run", "--reg"]]
+)
 def test_a_name_that_is_too_long_is_refused_before_anything_is_done(gan_here, tmp_path, words):
     name = "x" * 300 + (".py" if words[-1] == "--reg" else "")
     done = gan_here(*words, name, check=2)
@@ -251,9 +281,13 @@ def test_help_shows_the_length_of_the_run_that_is_made_by_default(gan_here):
 
 
 def test_a_dry_run_shows_whose_length_counts(gan_here):
-    done = gan_here("run", "--recipe", "journey-width-16", "--small", "--epochs", "2", "--dry-run", *TINY)
+    done = gan_here(
+        "run", "--recipe", "journey-width-16", "--small", "--epochs", "2", "--dry-run", *TINY
+    )
     lines = {
-        line.split()[0]: " ".join(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("run.")
+        line.split()[0]: " ".join(line.split()[1:])
+        for line in done.stdout.splitlines()
+        if line.startswith("run.")
     }
     assert lines["run.epochs"] == "2 --epochs 2"
     assert lines["run.steps"].endswith("not used: --epochs 2")
@@ -268,7 +302,19 @@ def test_samples_of_one_seed_are_equal_and_of_two_are_not(gan_here, tmp_path):
 
 
 def test_points_are_trained_and_sampled(gan_here, tmp_path):
-    gan_here("run", "--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--steps", "3", "--out", "r")
+    gan_here(
+        "run",
+        "--data",
+        "mixture",
+        "--gen",
+        "mlp",
+        "--critic",
+        "mlp-critic",
+        "--steps",
+        "3",
+        "--out",
+        "r",
+    )
     gan_here("sample", "r", "-n", "5", "-o", "points")
     assert len((tmp_path / "points" / "points.csv").read_text().splitlines()) == 5
 
@@ -290,14 +336,30 @@ def test_a_folder_of_images_finds_its_reader(gan_here, tmp_path):
     for kind in ("cat", "dog"):
         (tmp_path / "pets" / kind).mkdir(parents=True)
         for number in range(6):
-            Image.new("RGB", (20, 16), (number * 40, 0, 99)).save(tmp_path / "pets" / kind / f"{number}.png")
-    about = json.loads(gan_here("run", "--data", "pets", "--size", "16", "--dry-run", "--json").stdout)
+            Image.new("RGB", (20, 16), (number * 40, 0, 99)).save(
+                tmp_path / "pets" / kind / f"{number}.png"
+            )
+    about = json.loads(
+        gan_here("run", "--data", "pets", "--size", "16", "--dry-run", "--json").stdout
+    )
     assert about["recipe"]["data"] == "image-folder"
     assert about["samples"] == 12
 
 
 def test_real_images_train_by_path(gan_here, real_data):
-    gan_here("run", "--data", real_data("pokemon64"), "--size", "32", "--steps", "2", "--batch", "8", "--out", "r")
+    gan_here(
+        "run",
+        "--data",
+        real_data("pokemon64"),
+        "--size",
+        "32",
+        "--steps",
+        "2",
+        "--batch",
+        "8",
+        "--out",
+        "r",
+    )
 
 
 def test_mnist_files_train_by_path(gan_here, real_data):
@@ -325,7 +387,15 @@ def test_a_tilde_behind_an_equals_sign_means_the_home_folder(gan_here, tmp_path,
     pictures.mkdir(parents=True)
     for number in range(4):
         Image.new("RGB", (16, 16), (number, 0, 0)).save(pictures / f"{number}.png")
-    gan_here("run", "--data=~/pictures", "--out=~/run", "--steps=1", "--batch=2", "--gen=mlp", "--critic=mlp-critic")
+    gan_here(
+        "run",
+        "--data=~/pictures",
+        "--out=~/run",
+        "--steps=1",
+        "--batch=2",
+        "--gen=mlp",
+        "--critic=mlp-critic",
+    )
     gan_here("sample", "~/run", "--out=~/drawn.png")
     gan_here("run", "--resume=~/run", "--steps=2")
     gan_here("run", "--data=image-folder", "--image-folder.path=~/pictures", "--dry-run")

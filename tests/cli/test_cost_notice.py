@@ -21,7 +21,8 @@ class Steps:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(120.0, ["the first step took 120.0 s", "about 18 min", "--size"]), (0.2, [])]
+    ("seconds", "said"),
+    [(120.0, ["the first step took 120.0 s", "about 18 min", "--size"]), (0.2, [])],
 )
 def test_the_cost_of_a_run_is_said_once_after_a_slow_first_step(monkeypatch, seconds, said):
     lines, run = [], Steps(seconds)
@@ -32,7 +33,8 @@ def test_the_cost_of_a_run_is_said_once_after_a_slow_first_step(monkeypatch, sec
 
 
 @every_row(
-    ("seconds", "words"), [(50, "50 s"), (150, "2 min"), (4000, "1.1 h"), (200_000, "2.3 days"), (100_000, "27.8 h")]
+    ("seconds", "words"),
+    [(50, "50 s"), (150, "2 min"), (4000, "1.1 h"), (200_000, "2.3 days"), (100_000, "27.8 h")],
 )
 def test_a_duration_is_written_in_the_unit_that_fits(seconds, words):
     assert duration(seconds) == words

@@ -7,7 +7,10 @@ from gancore import LabelSet, UsageError
 from gancore.cli.labels import chosen_classes
 
 SETS = (
-    LabelSet("type", ("fire", "water", "type", "body", "type=fire", "a, b", "a", "b", 'say "no"', "x body=bird")),
+    LabelSet(
+        "type",
+        ("fire", "water", "type", "body", "type=fire", "a, b", "a", "b", 'say "no"', "x body=bird"),
+    ),
     LabelSet("body", ("bird", "fish", "golden retriever")),
     LabelSet("hair colour", ("red", "=", ",")),
 )
@@ -42,7 +45,9 @@ SETS = (
 )
 def test_every_class_can_be_named(text, wanted):
     found = chosen_classes(text, SETS)
-    assert {number: [SETS[number].classes[each] for each in found[number]] for number in found} == wanted
+    assert {
+        number: [SETS[number].classes[each] for each in found[number]] for number in found
+    } == wanted
 
 
 @every_row(

@@ -12,7 +12,11 @@ from gancore.cli.page import NotPlain, Page, Source, page_of, read_page
 from gancore.plugins import discovery, loading
 from gancore.plugins.component import info_of, options_of
 
-OURS = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-") and row.status == "ok"]
+OURS = [
+    row
+    for row in discovery.installed()
+    if row.distribution.startswith("gan-plugin-") and row.status == "ok"
+]
 
 
 def comparable(page):
@@ -65,7 +69,9 @@ class Odd:
 """
 
 
-@every_row("text", ["choose()", "[each for each in ()]", "open('x')", "f'{1!r}'", "nowhere", "{**{}}"])
+@every_row(
+    "text", ["choose()", "[each for each in ()]", "open('x')", "f'{1!r}'", "nowhere", "{**{}}"]
+)
 def test_what_only_running_would_tell_is_not_guessed(tmp_path, monkeypatch, text):
     (tmp_path / "unplain_text.py").write_text(f"def choose():\n    return 3\n\nX = {text}\n")
     monkeypatch.syspath_prepend(tmp_path)

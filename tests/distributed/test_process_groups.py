@@ -1,4 +1,6 @@
-"""Several processes that share a run: the weights of one process, one that writes, and words for one that is lost."""
+"""Several processes that share a run: the weights of one process, one that writes, and words for
+one that is lost.
+"""
 
 import json
 import os
@@ -55,12 +57,14 @@ def gan(*words, **more):
     return run(sys.executable, "-m", "gancore", *words, **more)
 
 
-# ── the same weights ──────────────────────────────────────────────────────────────────────────────────────────
+# ── the same weights ──────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Train every composition in one process and in two, through memory and by messages; return the folders."""
+    """Train every composition in one process and in two, through memory and by messages; return the
+    folders.
+    """
     folders = {name: tmp_path_factory.mktemp(name) for name in ("one", "memory", "messages")}
     for name, launcher in (("one", [sys.executable]), ("memory", TORCHRUN), ("messages", TORCHRUN)):
         ended = run(*launcher, SHARED_RUN, folders[name], name)
@@ -74,7 +78,9 @@ def weights(tmp_path_factory):
 def test_two_processes_reach_the_weights_of_one_in_float64(name, exchange, weights):
     one, two = (load_file(weights[each] / f"{name}.safetensors") for each in ("one", exchange))
     assert one.keys() == two.keys()
-    gaps = {key: (one[key] - two[key]).abs().max().item() for key in one if one[key].is_floating_point()}
+    gaps = {
+        key: (one[key] - two[key]).abs().max().item() for key in one if one[key].is_floating_point()
+    }
     assert max(gaps.values()) < 1e-12, max(gaps, key=gaps.get)
     assert all(torch.equal(one[key], two[key]) for key in one if not one[key].is_floating_point())
 
@@ -82,7 +88,9 @@ def test_two_processes_reach_the_weights_of_one_in_float64(name, exchange, weigh
 @given(st.integers(1, 6), st.integers(1, 5))
 def test_own_rows_partition_what_can_be_shared_out(size, share):
     rows = torch.arange(size * share)
-    assert torch.equal(torch.cat([ProcessGroup(rank, size).local_rows(rows) for rank in range(size)]), rows)
+    assert torch.equal(
+        torch.cat([ProcessGroup(rank, size).local_rows(rows) for rank in range(size)]), rows
+    )
 
 
 def test_rows_that_cannot_be_shared_out_are_everyones():
@@ -95,7 +103,8 @@ def test_what_processes_draw_for_their_rows_is_what_one_draws_for_all(size, rows
     streams = Streams(3)
     whole = draw_rows(torch.randn, (size * rows, *rest), streams.generator("noise"))
     parts = [
-        draw_rows(torch.randn, (rows, *rest), streams.share("noise", rank=rank, size=size)) for rank in range(size)
+        draw_rows(torch.randn, (rows, *rest), streams.share("noise", rank=rank, size=size))
+        for rank in range(size)
     ]
     assert torch.equal(torch.cat(parts), whole)
 
@@ -119,12 +128,14 @@ def test_alone_nothing_is_sent_and_nothing_is_copied():
 
 def test_a_batch_that_cannot_be_shared_out_evenly_is_refused():
     expect_shares(9, ProcessGroup(0, 3))
-    with pytest.raises(UsageError, match="batch of 9 cannot be shared out among 2 processes") as caught:
+    with pytest.raises(
+        UsageError, match="batch of 9 cannot be shared out among 2 processes"
+    ) as caught:
         expect_shares(9, ProcessGroup(0, 2))
     assert caught.value.fix == "--batch 10"
 
 
-# ── whether they still agree ──────────────────────────────────────────────────────────────────────────────────
+# ── whether they still agree ──────────────────────────────────────────────────────────────────────
 
 
 class Threads:
@@ -147,7 +158,9 @@ def compared(*gans):
     exchange = Threads()
     with ThreadPoolExecutor(2) as pool:
         worlds = [ProcessGroup(rank, 2, exchange) for rank in range(2)]
-        jobs = [pool.submit(expect_same, gan, group, 7) for gan, group in zip(gans, worlds, strict=True)]
+        jobs = [
+            pool.submit(expect_same, gan, group, 7) for gan, group in zip(gans, worlds, strict=True)
+        ]
         return [job.exception(timeout=30) for job in jobs]
 
 
@@ -190,16 +203,24 @@ def test_a_value_that_differs_is_found_whatever_its_form(name):
 def test_a_weight_that_differs_is_named():
     one, other = gan_of(nn.Linear(2, 3)), gan_of(nn.Linear(2, 3))
     found = compared(one, other)[0]
-    assert "no longer have the same weights at step 7: 0.weight of the generator differs, as do 1 more" in str(found)
+    assert (
+        "no longer have the same weights at step 7: 0.weight of the generator differs, as do 1 more"
+        in str(found)
+    )
 
 
 def test_a_batch_norm_that_sees_one_processs_rows_is_named_with_what_to_use_instead():
-    one, other = gan_of(nn.Linear(2, 3), nn.BatchNorm1d(3)), gan_of(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    one, other = (
+        gan_of(nn.Linear(2, 3), nn.BatchNorm1d(3)),
+        gan_of(nn.Linear(2, 3), nn.BatchNorm1d(3)),
+    )
     other.generator.load_state_dict(one.generator.state_dict())
     assert compared(one, other) == [None, None]
     other.generator.network(torch.randn(4, 2))  # moves its running mean and counts a batch
     error = compared(one, other)[0]
-    assert "the generator's layer 1 (BatchNorm1d) computes over the rows of one process" in error.what
+    assert (
+        "the generator's layer 1 (BatchNorm1d) computes over the rows of one process" in error.what
+    )
     assert "plan.norm(…), with --norm batch" in error.fix
     assert "gancore.gather(…)" in error.fix
 
@@ -211,11 +232,22 @@ def test_a_batch_norm_without_running_statistics_is_named_too():
         assert "it keeps no running statistics" in error.what
 
 
-# ── the command line ──────────────────────────────────────────────────────────────────────────────────────────
+# ── the command line ──────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_run_of_two_processes_is_written_and_told_once(tmp_path):
-    small = ["--size", 16, "--batch", 8, "--dcgan.width", 4, "--dcgan-critic.width", 4, "--device", "cpu"]
+    small = [
+        "--size",
+        16,
+        "--batch",
+        8,
+        "--dcgan.width",
+        4,
+        "--dcgan-critic.width",
+        4,
+        "--device",
+        "cpu",
+    ]
     words = ["run", *small, "--steps", 4, "--log-every", 1, "--save-every", 2, "--json"]
     ended = gan(*words, "--nproc", 2, "--out", tmp_path / "two")
     assert ended.returncode == 0, ended.stderr
@@ -228,7 +260,9 @@ def test_a_run_of_two_processes_is_written_and_told_once(tmp_path):
         figures = [key for key in row if "/" in key]
         assert all(row[key] == pytest.approx(other[key], rel=1e-4, abs=1e-6) for key in figures)
     assert (tmp_path / "two" / "samples" / "final.png").exists()
-    assert [path.name for path in saved(tmp_path / "two")] == [f"step-00000000{step}" for step in (0, 2, 4)]
+    assert [path.name for path in saved(tmp_path / "two")] == [
+        f"step-00000000{step}" for step in (0, 2, 4)
+    ]
 
 
 def test_what_every_process_would_refuse_is_refused_once_before_any_is_started(tmp_path):
@@ -252,7 +286,9 @@ class Own:
 """
 
 
-def test_a_start_after_a_lost_process_resumes_with_the_component_files_of_its_command_line(tmp_path):
+def test_a_start_after_a_lost_process_resumes_with_the_component_files_of_its_command_line(
+    tmp_path,
+):
     (tmp_path / "own.py").write_text(OWN)
     words = ["run", *TINY, "--steps", 2, "--reg", tmp_path / "own.py", "--out", tmp_path / "r"]
     assert gan(*words).returncode == 0
@@ -281,7 +317,9 @@ def children_of(pid):
     for each in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((each / "stat").read_text().rpartition(")")[2].split()[1])
-            about = dict(part.partition("=")[::2] for part in (each / "environ").read_text().split("\0"))
+            about = dict(
+                part.partition("=")[::2] for part in (each / "environ").read_text().split("\0")
+            )
         except (OSError, ValueError):
             continue
         if parent == pid and "RANK" in about:
@@ -290,7 +328,9 @@ def children_of(pid):
 
 
 def alive(pid):
-    """Return whether a process still runs; one that nobody waits for stays listed as Z when it has ended."""
+    """Return whether a process still runs; one that nobody waits for stays listed as Z when it has
+    ended.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -410,9 +450,28 @@ def test_an_elastic_restart_goes_on_from_the_checkpoint(tmp_path):
 
 @pytest.mark.slow
 def test_a_figure_that_is_reached_ends_all_processes_with_samples(tmp_path):
-    words = ["--steps", 50, "--log-every", 2, "--track", "stop-when", "--stop-when.figure", "critic/total"]
+    words = [
+        "--steps",
+        50,
+        "--log-every",
+        2,
+        "--track",
+        "stop-when",
+        "--stop-when.figure",
+        "critic/total",
+    ]
     ended = gan(
-        "run", *TINY, *words, "--stop-when.below", 100, "--stop-when.rows", 1, "--nproc", 2, "--out", tmp_path / "r"
+        "run",
+        *TINY,
+        *words,
+        "--stop-when.below",
+        100,
+        "--stop-when.rows",
+        1,
+        "--nproc",
+        2,
+        "--out",
+        tmp_path / "r",
     )
     assert ended.returncode == 0, ended.stderr
     assert "ended at step 2" in ended.stderr
@@ -442,10 +501,24 @@ def test_a_plugin_with_a_batch_norm_of_torchs_own_is_refused_after_one_step_in_o
         "    def make_norm(self, channels):\n"
         "        return nn.BatchNorm2d(channels)\n"
     )
-    words = ["--size", 16, "--batch", 4, "--dcgan.width", 4, "--steps", 4, "--gen-norm", tmp_path / "plain.py"]
+    words = [
+        "--size",
+        16,
+        "--batch",
+        4,
+        "--dcgan.width",
+        4,
+        "--steps",
+        4,
+        "--gen-norm",
+        tmp_path / "plain.py",
+    ]
     ended = gan("run", *words, "--nproc", 2, "--out", tmp_path / "r")
     assert (ended.returncode, ended.stderr.count("error:")) == (1, 1)
-    assert "the generator's layer blocks.0 (BatchNorm2d) computes over the rows of one process" in ended.stderr
+    assert (
+        "the generator's layer blocks.0 (BatchNorm2d) computes over the rows of one process"
+        in ended.stderr
+    )
     assert "its running_mean differs at step 1" in ended.stderr
     assert not (tmp_path / "r" / "checkpoints" / "step-000000004").exists()
 

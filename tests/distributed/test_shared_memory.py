@@ -31,7 +31,10 @@ def neighbours(size, patience=20):
 
 def at_once(do, *each):
     with ThreadPoolExecutor(len(each[0])) as pool:
-        return [future.result() for future in [pool.submit(do, *given) for given in zip(*each, strict=True)]]
+        return [
+            future.result()
+            for future in [pool.submit(do, *given) for given in zip(*each, strict=True)]
+        ]
 
 
 @settings(deadline=None, max_examples=40)
@@ -69,7 +72,9 @@ def test_what_lies_in_another_order_is_exchanged_as_it_reads():
     given = torch.arange(48.0).view(2, 2, 3, 2, 2)
     with neighbours(2) as ends:
         totals = at_once(
-            lambda end, own: end.all_reduce(own.contiguous(memory_format=torch.channels_last)), ends, given.unbind()
+            lambda end, own: end.all_reduce(own.contiguous(memory_format=torch.channels_last)),
+            ends,
+            given.unbind(),
         )
     assert all(torch.equal(total, given.sum(0)) for total in totals)
 

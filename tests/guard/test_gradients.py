@@ -37,9 +37,13 @@ def write(folder, view):
 
 
 @every_row("view", VIEWS.values(), ids=VIEWS)
-def test_a_view_that_cuts_the_gradient_off_ends_the_run_at_its_first_generator_update_by_name(view, tmp_path):
+def test_a_view_that_cuts_the_gradient_off_ends_the_run_at_its_first_generator_update_by_name(
+    view, tmp_path
+):
     chosen = compose(reg=[write(tmp_path, view)], settings=SETTINGS, options=SMALL)
-    with pytest.raises(PluginError, match=r"cut\.critic_view, step 0 lets no gradient pass to the images"):
+    with pytest.raises(
+        PluginError, match=r"cut\.critic_view, step 0 lets no gradient pass to the images"
+    ):
         Run.start(chosen, tmp_path / "run").fit()
 
 
@@ -90,12 +94,16 @@ def test_views_that_let_a_gradient_pass_are_taken(view):
 
 def test_a_generator_whose_gradient_is_exactly_0_is_remarked_once_and_one_that_learns_never():
     gradients = FirstGradients()
-    remarks = [gradients.look({"generator/grad_norm": 0.0}) for _ in range(2 * UPDATES_WITHOUT_GRADIENT)]
+    remarks = [
+        gradients.look({"generator/grad_norm": 0.0}) for _ in range(2 * UPDATES_WITHOUT_GRADIENT)
+    ]
     assert [bool(remark) for remark in remarks].index(True) == UPDATES_WITHOUT_GRADIENT - 1
     assert sum(map(bool, remarks)) == 1
     learning = FirstGradients()
     norms = [0.0, 0.1, *[0.0] * 20]
-    assert not any(learning.look({"critic/grad_norm": 0.0, "generator/grad_norm": norm}) for norm in norms)
+    assert not any(
+        learning.look({"critic/grad_norm": 0.0, "generator/grad_norm": norm}) for norm in norms
+    )
 
 
 def test_a_run_whose_generator_gets_only_zeros_says_so(tmp_path):
@@ -118,7 +126,8 @@ def test_a_run_whose_generator_gets_only_zeros_says_so(tmp_path):
     )
     settings = {**SETTINGS, "steps": UPDATES_WITHOUT_GRADIENT + 1}
     run = Run.start(
-        compose(reg=[str(path)], settings=settings, options={**SMALL, "n-critic.critic": 1}), tmp_path / "run"
+        compose(reg=[str(path)], settings=settings, options={**SMALL, "n-critic.critic": 1}),
+        tmp_path / "run",
     )
     run.fit()
     assert len([note for note in run.notes if "exactly 0" in note]) == 1

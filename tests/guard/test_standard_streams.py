@@ -31,8 +31,30 @@ class Loud:
         sys.stdin.read(1)
 """
 RUN = [
-    *(sys.executable, "-m", "gancore", "run", "--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic"),
-    *("--mlp.hidden", "4", "--mlp-critic.hidden", "4", "--batch", "4", "--log-every", "1", "--reg", "./loud.py"),
+    *(
+        sys.executable,
+        "-m",
+        "gancore",
+        "run",
+        "--data",
+        "mixture",
+        "--gen",
+        "mlp",
+        "--critic",
+        "mlp-critic",
+    ),
+    *(
+        "--mlp.hidden",
+        "4",
+        "--mlp-critic.hidden",
+        "4",
+        "--batch",
+        "4",
+        "--log-every",
+        "1",
+        "--reg",
+        "./loud.py",
+    ),
 ]
 
 
@@ -53,7 +75,8 @@ def test_a_run_trains_to_its_end_whatever_became_of_its_streams(tmp_path, stream
     assert done.returncode == 0
     assert (tmp_path / "r" / "samples" / "final.png").exists()
     for path in (tmp_path / "r").rglob("*"):
-        # a file that was opened under the number of a closed stream would hold what was written to that stream
+        # a file that was opened under the number of a closed stream would hold what was written to
+        # that stream
         assert not path.is_file() or b"words" not in path.read_bytes(), path
 
 

@@ -1,4 +1,6 @@
-"""How numbers lie in memory: the layout changes no mathematics, and networks that do not bear it keep their own."""
+"""How numbers lie in memory: the layout changes no mathematics, and networks that do not bear it
+keep their own.
+"""
 
 import pytest
 import torch
@@ -9,7 +11,13 @@ from torch import nn
 
 from gancore import Settings, UsageError, component, compose, hookimpl
 from gancore.hardware import device
-from gancore.hardware.device import choose_runtime, choose_scalers, data_on_device, precision_note, saves_time
+from gancore.hardware.device import (
+    choose_runtime,
+    choose_scalers,
+    data_on_device,
+    precision_note,
+    saves_time,
+)
 from gancore.hardware.layout import use_channels_last
 from gancore.run.loop import Run
 from gancore.run.session import prepare
@@ -25,7 +33,9 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("loss", ["bce", "wgan-gp"])
 def test_channels_last_reaches_the_weights_of_channels_first_in_float64(loss):
     settings = {"batch": 8, "size": "16"}
-    composition = compose(gen="dcgan", loss=loss, optim="sgd", settings=settings, options={**SMALL, "sgd.lr": 1e-3})
+    composition = compose(
+        gen="dcgan", loss=loss, optim="sgd", settings=settings, options={**SMALL, "sgd.lr": 1e-3}
+    )
     data = Doubles(open_data(composition))
     found = []
     for layout in (False, True):
@@ -33,24 +43,40 @@ def test_channels_last_reaches_the_weights_of_channels_first_in_float64(loss):
         assert training.context.runtime.channels_last == layout
         for _ in range(3):
             training.train_step()
-        found.append({**training.context.gan.generator.state_dict(), **training.context.gan.critic.state_dict()})
+        found.append(
+            {
+                **training.context.gan.generator.state_dict(),
+                **training.context.gan.critic.state_dict(),
+            }
+        )
     gaps = [(found[0][name] - found[1][name]).abs().max().item() for name in found[0]]
     assert max(gaps) < 1e-13
     assert max(gaps) > 0  # the sums were made in another order: the layout was indeed another
 
 
 def test_weights_and_batches_lie_with_their_channels_last():
-    composition = compose(gen="dcgan", loss="bce", settings={"batch": 32, "size": "16"}, options=SMALL)
+    composition = compose(
+        gen="dcgan", loss="bce", settings={"batch": 32, "size": "16"}, options=SMALL
+    )
     training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
-    maps = [weight for weight in training.context.gan.critic.parameters if weight.dim() == 4 and min(weight.shape) > 1]
+    maps = [
+        weight
+        for weight in training.context.gan.critic.parameters
+        if weight.dim() == 4 and min(weight.shape) > 1
+    ]
     assert maps
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in maps)
     assert training.reals(0)()[0].is_contiguous(memory_format=torch.channels_last)
 
 
-@every_row(("batch", "layout", "expected"), [(32, "auto", True), (31, "auto", False), (4, "true", True)])
+@every_row(
+    ("batch", "layout", "expected"), [(32, "auto", True), (31, "auto", False), (4, "true", True)]
+)
 def test_auto_takes_channels_last_where_it_was_measured_to_pay(batch, layout, expected):
-    assert choose_runtime(Settings(batch=batch, device="cpu", channels_last=layout)).channels_last == expected
+    assert (
+        choose_runtime(Settings(batch=batch, device="cpu", channels_last=layout)).channels_last
+        == expected
+    )
 
 
 @component(source="a test")
@@ -82,7 +108,9 @@ def test_a_critic_that_views_maps_keeps_its_layout_where_auto_is_asked_and_refus
 
 
 def test_networks_without_convolutions_stay_as_they_are():
-    composition = compose(data="mixture", gen="mlp", critic="mlp-critic", loss="bce", settings={"batch": 64})
+    composition = compose(
+        data="mixture", gen="mlp", critic="mlp-critic", loss="bce", settings={"batch": 64}
+    )
     training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
     assert not training.context.runtime.channels_last
 
@@ -101,23 +129,29 @@ def test_a_run_with_channels_last_resumes_to_the_same_bits(tmp_path):
     assert resumed.training.step == 3
     resumed.fit()
     for role in ("generator", "critic"):
-        pairs = [run.training.context.gan.player(role).state_dict().values() for run in (whole, resumed)]
+        pairs = [
+            run.training.context.gan.player(role).state_dict().values() for run in (whole, resumed)
+        ]
         assert all(torch.equal(*pair) for pair in zip(*pairs, strict=True))
 
 
 def test_a_row_is_passed_on_before_the_step_that_it_belongs_to(tmp_path):
     settings = {"batch": 4, "steps": 5, "log_every": 2, "sample_every": 5}
-    run = Run.start(compose(data="mixture", gen="mlp", critic="mlp-critic", settings=settings), tmp_path / "run")
+    run = Run.start(
+        compose(data="mixture", gen="mlp", critic="mlp-critic", settings=settings), tmp_path / "run"
+    )
     calls = []
     run.fit(
         on_row=lambda row: calls.append(f"row {row['step']}"),
-        on_step=lambda step: calls.append(f"step {step.number}: {step.share:.1f}, {step.images} images"),
+        on_step=lambda step: calls.append(
+            f"step {step.number}: {step.share:.1f}, {step.images} images"
+        ),
     )
     steps = [f"step {number}: {number / 5:.1f}, {4 * number} images" for number in range(1, 6)]
     assert calls == [steps[0], "row 2", steps[1], steps[2], "row 4", steps[3], "row 5", steps[4]]
 
 
-# ── precision ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── precision ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def composed(precision, **settings):
@@ -132,7 +166,10 @@ def test_half_precision_keeps_weights_and_figures_whole(precision):
     training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
     figures = training.train_step()
     gan = training.context.gan
-    assert all(weight.dtype == torch.float32 for weight in (*gan.generator.parameters, *gan.critic.parameters))
+    assert all(
+        weight.dtype == torch.float32
+        for weight in (*gan.generator.parameters, *gan.critic.parameters)
+    )
     assert all(value.dtype == torch.float32 and value.isfinite() for value in figures.values())
 
 
@@ -152,7 +189,9 @@ def test_unscaled_gradients_of_fp16_are_those_of_fp32_up_to_its_digits():
     norms = []
     for precision in ("fp32", "fp16"):
         composition = composed(precision)
-        training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
+        training = prepare(
+            composition, open_data(composition), choose_runtime(composition.settings)
+        )
         norms.append(training.train_step()["critic/grad_norm"].item())
     assert norms[1] == pytest.approx(norms[0], rel=0.02)
     assert norms[0] != norms[1]
@@ -170,7 +209,9 @@ def test_a_run_in_fp16_resumes_with_its_scale(tmp_path):
     resumed = Run.resume(tmp_path / "begun")
     assert resumed.training.context.runtime.scalers["critic"].get_scale() == 512.0
     resumed.fit()
-    scales = [run.training.context.runtime.scalers["generator"].get_scale() for run in (whole, resumed)]
+    scales = [
+        run.training.context.runtime.scalers["generator"].get_scale() for run in (whole, resumed)
+    ]
     assert scales[0] == scales[1]
 
 
@@ -214,7 +255,9 @@ def test_compiled_networks_reach_the_weights_of_plain_ones():
     found = []
     for mode in ("none", "default"):
         composition = composed("fp32", compile=mode)
-        training = prepare(composition, open_data(composition), choose_runtime(composition.settings))
+        training = prepare(
+            composition, open_data(composition), choose_runtime(composition.settings)
+        )
         for _ in range(2):
             training.train_step()
         found.append(training.context.gan.critic.state_dict())

@@ -22,13 +22,20 @@ main({words!r})
 
 def in_a_process(code, folder, **variables):
     command, env = [sys.executable, "-c", code], os.environ | variables
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300, env=env, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, timeout=300, env=env, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.mark.parametrize(
-    "words", [["run", "--steps", "1"], ["bench", "--rounds", "1"], ["run", "--loss", "wgan-gp", "--steps", "1"]]
+    "words",
+    [
+        ["run", "--steps", "1"],
+        ["bench", "--rounds", "1"],
+        ["run", "--loss", "wgan-gp", "--steps", "1"],
+    ],
 )
 def test_a_run_imports_nothing_that_it_does_not_need(words, tmp_path):
     words = [*words, "--batch", "4", "--sprites.count", "8"]
@@ -38,7 +45,18 @@ def test_a_run_imports_nothing_that_it_does_not_need(words, tmp_path):
 
 
 def test_a_sample_needs_neither_optimisers_nor_torchs_compiler(tmp_path):
-    small = ["--batch", "4", "--size", "16", "--sprites.count", "8", "--dcgan.width", "4", "--dcgan-critic.width", "4"]
+    small = [
+        "--batch",
+        "4",
+        "--size",
+        "16",
+        "--sprites.count",
+        "8",
+        "--dcgan.width",
+        "4",
+        "--dcgan-critic.width",
+        "4",
+    ]
     in_a_process(LISTED.format(words=["run", "--steps", "1", "--out", "r", *small]), tmp_path)
     code = f"""
 import torch
@@ -117,9 +135,13 @@ print(faults[-1] - faults[1])
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another library keeps what is freed in its own way")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="another library keeps what is freed in its own way"
+)
 def test_what_a_step_frees_is_kept_for_the_next(tmp_path):
-    settled = in_a_process(FREED, tmp_path, MALLOC_TRIM_THRESHOLD_="65536")  # by the user: nothing is changed
+    settled = in_a_process(
+        FREED, tmp_path, MALLOC_TRIM_THRESHOLD_="65536"
+    )  # by the user: nothing is changed
     assert 8 * int(in_a_process(FREED, tmp_path)) < int(settled)
 
 

@@ -13,7 +13,9 @@ def shelf(tmp_path, monkeypatch):
     made = Shelf(tmp_path / "site")
     own = inspection.inspect_entry
     monkeypatch.setattr(
-        inspection, "inspect_entry", lambda entry: (looked_up if entry.value.startswith("gan_plugin_") else own)(entry)
+        inspection,
+        "inspect_entry",
+        lambda entry: (looked_up if entry.value.startswith("gan_plugin_") else own)(entry),
     )
     monkeypatch.syspath_prepend(str(made.folder))
     yield made
@@ -29,7 +31,9 @@ def refused(gan_here):
 
 @pytest.fixture
 def debugged(tmp_path, monkeypatch, capsys):
-    """Return a runner of `gan --debug …` in this process that expects a failure and returns what stderr says."""
+    """Return a runner of `gan --debug …` in this process that expects a failure and returns what
+    stderr says.
+    """
 
     def run(*words):
         monkeypatch.chdir(tmp_path)

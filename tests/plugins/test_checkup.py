@@ -10,7 +10,7 @@ from PIL import Image
 from support.plugin_shelf import FINE, RUN, VIEW, Shelf, listed, newest, trick
 from support.tables import every_row
 
-# ── all faults at once ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── all faults at once ────────────────────────────────────────────────────────────────────────────
 FAULTS = {
     "exits": trick(VIEW, head="os._exit(0)"),
     "crashes": trick(VIEW, head="import signal; os.kill(os.getpid(), signal.SIGSEGV)"),
@@ -72,7 +72,9 @@ def verdicts(faults):
     return {row["name"]: row["status"] for row in json.loads(done.stdout)}
 
 
-@every_row("name", [pytest.param(name, id=f"{row}-{name}") for row, all_ in ROWS.items() for name in all_])
+@every_row(
+    "name", [pytest.param(name, id=f"{row}-{name}") for row, all_ in ROWS.items() for name in all_]
+)
 def test_a_check_reports_each_fault_and_goes_on_after_it(verdicts, name):
     assert SAID[name] in verdicts[name]
 
@@ -93,7 +95,9 @@ def test_listing_imports_no_plugin_P05(faults, gan_here, monkeypatch):
     faults.forget()
 
 
-def test_faulty_plugins_that_are_not_chosen_change_no_bit_of_a_run(faults, gan_here, tmp_path, monkeypatch):
+def test_faulty_plugins_that_are_not_chosen_change_no_bit_of_a_run(
+    faults, gan_here, tmp_path, monkeypatch
+):
     gan_here(*RUN[:-1], "without")
     monkeypatch.syspath_prepend(str(faults.folder))
     faults.forget()
@@ -108,7 +112,9 @@ def test_faulty_plugins_that_are_not_chosen_change_no_bit_of_a_run(faults, gan_h
 def test_a_faulty_reader_that_nobody_chose_is_passed_over_when_a_path_finds_its_reader_P07(
     gan_here, shelf, tmp_path, same_process
 ):
-    shelf.publish(trick("@hookimpl\ndef recognizes(self, path):\n    raise OSError('oh')\n"), kind="data")
+    shelf.publish(
+        trick("@hookimpl\ndef recognizes(self, path):\n    raise OSError('oh')\n"), kind="data"
+    )
     changes = trick(VIEW, head="torch.set_default_dtype(torch.float64)")
     shelf.publish(changes, name="doubles", kind="data")
     (tmp_path / "images").mkdir()
@@ -118,7 +124,7 @@ def test_a_faulty_reader_that_nobody_chose_is_passed_over_when_a_path_finds_its_
     assert "image-folder" in gan_here("run", "--data", "./images", *words, "--dry-run").stdout
 
 
-# ── classes that could never act as they seem ───────────────────────────────────────────────────────────────────────
+# ── classes that could never act as they seem ─────────────────────────────────────────────────────
 @every_row(
     ("code", "what", "fix"),
     [

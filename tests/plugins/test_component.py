@@ -31,12 +31,21 @@ def test_components_are_hashable_and_equal_only_to_themselves():
 
 def test_two_equal_components_may_be_registered_side_by_side():
     Trick = decorate({"schedule": hookimpl(lambda self: [])})
-    assert len(Hooks([Component("a", "reg", Trick()), Component("b", "reg", Trick())]).implementations("schedule")) == 2
+    assert (
+        len(
+            Hooks([Component("a", "reg", Trick()), Component("b", "reg", Trick())]).implementations(
+                "schedule"
+            )
+        )
+        == 2
+    )
 
 
 def test_a_method_named_like_a_hook_without_the_mark_is_refused():
     with pytest.raises(PluginError, match="acts on no hook"):
-        decorate({"critic_view": lambda self, images: images, "schedule": hookimpl(lambda self: [])})
+        decorate(
+            {"critic_view": lambda self, images: images, "schedule": hookimpl(lambda self: [])}
+        )
 
 
 def test_a_misspelt_method_without_the_mark_is_refused_with_the_right_name():
@@ -117,7 +126,12 @@ def test_options_keep_name_type_default_range_and_help():
             return []
 
     found = options_of(Trick)["weight-of-it"]
-    assert (found.type, found.default, found.range, found.help) == (float, 0.5, "at least 0 and below 2", "a weight")
+    assert (found.type, found.default, found.range, found.help) == (
+        float,
+        0.5,
+        "at least 0 and below 2",
+        "a weight",
+    )
     assert list(options_of(Trick)) == ["weight-of-it"]
     assert Trick().seen is not Trick().seen
 
@@ -131,7 +145,9 @@ def test_a_value_out_of_range_is_refused_with_the_range_and_the_help():
         def schedule(self):
             return []
 
-    with pytest.raises(ValueError, match=r"sigma is -1, but must be at least 0 \(a standard deviation\)"):
+    with pytest.raises(
+        ValueError, match=r"sigma is -1, but must be at least 0 \(a standard deviation\)"
+    ):
         Trick(sigma=-1)
 
 
@@ -156,11 +172,18 @@ def test_a_hook_without_self_is_refused_with_its_definition():
 @pytest.mark.parametrize("kind", [staticmethod, classmethod])
 def test_a_hook_that_is_no_method_of_an_object_is_refused(kind):
     with pytest.raises(PluginError, match=f"is a {kind.__name__}"):
-        decorate({"critic_view": kind(hookimpl(lambda images: images)), "schedule": hookimpl(lambda self: [])})
+        decorate(
+            {
+                "critic_view": kind(hookimpl(lambda images: images)),
+                "schedule": hookimpl(lambda self: []),
+            }
+        )
 
 
 def test_a_decorator_without_parentheses_is_refused_with_its_form():
-    with pytest.raises(PluginError, match="Trick is decorated with @component without parentheses") as caught:
+    with pytest.raises(
+        PluginError, match="Trick is decorated with @component without parentheses"
+    ) as caught:
         component(type("Trick", (), {"schedule": hookimpl(lambda self: [])}))
     assert "@component(source=" in caught.value.fix
 
@@ -174,14 +197,22 @@ def test_a_component_without_a_source_is_refused_with_its_form(card):
 
 def test_a_resumable_option_is_refused_for_only_settings_of_a_run_may_change():
     weight = option(0.5, help="a weight", resumable=True)
-    body = {"weight": weight, "__annotations__": {"weight": float}, "schedule": hookimpl(lambda self: [])}
+    body = {
+        "weight": weight,
+        "__annotations__": {"weight": float},
+        "schedule": hookimpl(lambda self: []),
+    }
     with pytest.raises(PluginError, match=r"Trick\.weight is resumable"):
         decorate(body)
 
 
 @pytest.mark.parametrize("more", [{}, {"help": ""}])
 def test_an_option_without_help_is_refused_by_name(more):
-    body = {"weight": option(0.5, **more), "__annotations__": {"weight": float}, "schedule": hookimpl(lambda self: [])}
+    body = {
+        "weight": option(0.5, **more),
+        "__annotations__": {"weight": float},
+        "schedule": hookimpl(lambda self: []),
+    }
     with pytest.raises(PluginError, match=r"Trick\.weight has no help") as caught:
         decorate(body)
     assert "option(0.5, help=" in caught.value.fix
@@ -201,7 +232,9 @@ def test_a_component_of_an_older_supported_version_works_and_a_newer_one_is_refu
     monkeypatch.setattr(hookspecs, "OLDEST_API", 2)
     for api in (2, 3, 4, None):
         decorate(body, api=api)
-    with pytest.raises(PluginError, match="version 5, but this gancore supports versions 2 to 4") as newer:
+    with pytest.raises(
+        PluginError, match="version 5, but this gancore supports versions 2 to 4"
+    ) as newer:
         decorate(body, api=5)
     assert newer.value.fix == "upgrade gancore"
     with pytest.raises(PluginError, match="version 1, but") as older:
@@ -221,10 +254,15 @@ def test_a_component_that_cannot_be_hashed_is_refused():
         decorate({"schedule": hookimpl(lambda self: []), "__eq__": lambda self, other: True})
 
 
-# ── presets ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── presets ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@component(source="a test", provides=["tag"], rules=[requires("other", "a reason")], defaults={"reg": ["one"]})
+@component(
+    source="a test",
+    provides=["tag"],
+    rules=[requires("other", "a reason")],
+    defaults={"reg": ["one"]},
+)
 class Plain:
     """Say what it is."""
 
@@ -266,7 +304,9 @@ def test_an_undeclared_attribute_of_a_preset_is_refused_too():
         Chosen().undeclared = 1
 
 
-@pytest.mark.parametrize("body", [{"schedule": hookimpl(lambda self: [])}, {"__annotations__": {"more": int}}])
+@pytest.mark.parametrize(
+    "body", [{"schedule": hookimpl(lambda self: [])}, {"__annotations__": {"more": int}}]
+)
 def test_a_preset_with_a_body_of_its_own_is_refused(body):
     with pytest.raises(PluginError, match="of its own"):
         preset(defaults={})(type("Own", (Plain,), body))

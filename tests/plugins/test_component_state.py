@@ -51,9 +51,19 @@ def load_state_dict(self, state):
         pytest.param('{"f": {"g": {3: 1}}}', "state.f.g holds the key 3", id="P20-key"),
         pytest.param("{3: 1}", "state holds the key 3", id="P20-key-on-top"),
         pytest.param("{3: torch.ones(1)}", "state holds the key 3", id="P20-tensor-key"),
-        pytest.param('{"f": [{"g": torch.ones(1) * 1j}]}', "f[0].g is a tensor of torch.complex64", id="P20-inside"),
-        pytest.param('{"f": torch.Size([1])}', "state.f is torch.Size([1])", id="P20-tuple-of-another-kind"),
-        pytest.param("{'f': (lambda x: [x.append(x), x][1])([])}", "nested deeper than 16 levels", id="P20-cycle"),
+        pytest.param(
+            '{"f": [{"g": torch.ones(1) * 1j}]}',
+            "f[0].g is a tensor of torch.complex64",
+            id="P20-inside",
+        ),
+        pytest.param(
+            '{"f": torch.Size([1])}', "state.f is torch.Size([1])", id="P20-tuple-of-another-kind"
+        ),
+        pytest.param(
+            "{'f': (lambda x: [x.append(x), x][1])([])}",
+            "nested deeper than 16 levels",
+            id="P20-cycle",
+        ),
         pytest.param('{"f": torch.ones(1) * 1j}', "torch.complex64", id="P20-complex-tensor"),
         pytest.param('{"f": torch.eye(2).to_sparse()}', "torch.sparse_coo", id="P20-sparse"),
         pytest.param('{"f": torch.ones(1, device="meta")}', "on meta", id="P20-meta"),
@@ -61,7 +71,9 @@ def load_state_dict(self, state):
         pytest.param("self.nothing", "state_dict() failed: AttributeError", id="P20-raises"),
     ],
 )
-def test_state_that_cannot_be_stored_is_refused_at_step_0_with_its_path(refused, shelf, tmp_path, state, path):
+def test_state_that_cannot_be_stored_is_refused_at_step_0_with_its_path(
+    refused, shelf, tmp_path, state, path
+):
     shelf.publish(stateful(state))
     said = refused(*RUN, "--reg", "faulty")
     assert "faulty cannot be saved" in said
@@ -72,7 +84,9 @@ def test_state_that_cannot_be_stored_is_refused_at_step_0_with_its_path(refused,
 
 def test_tensors_that_share_memory_are_stored_each_whole_P20(gan_here, shelf, tmp_path):
     shelf.publish(
-        stateful('{"seen": 1, "buffer": self.buffer, "view": self.buffer[1:], "turned": torch.ones(2, 3).t()}')
+        stateful(
+            '{"seen": 1, "buffer": self.buffer, "view": self.buffer[1:], "turned": torch.ones(2, 3).t()}'
+        )
     )
     gan_here(*RUN, "--reg", "faulty")
     stored = newest("r", tmp_path).snapshot.files["components"]
@@ -97,24 +111,44 @@ def test_a_field_that_holds_what_cannot_be_stored_is_named_P20(refused, shelf):
 @every_row(
     ("changed", "said"),
     [
-        pytest.param({"load": 'raise ValueError("no")'}, "load_state_dict() failed: ValueError: no", id="P21-raises"),
-        pytest.param({"load": 'self.seen = state["sean"]'}, "failed: KeyError: 'sean'", id="P21-missing-key"),
-        pytest.param({"load": 'self.seen = state["seen"]'}, "has changed buffer", id="P21-forgets-one"),
+        pytest.param(
+            {"load": 'raise ValueError("no")'},
+            "load_state_dict() failed: ValueError: no",
+            id="P21-raises",
+        ),
+        pytest.param(
+            {"load": 'self.seen = state["sean"]'}, "failed: KeyError: 'sean'", id="P21-missing-key"
+        ),
+        pytest.param(
+            {"load": 'self.seen = state["seen"]'}, "has changed buffer", id="P21-forgets-one"
+        ),
         pytest.param({"state": '{"seen": self.seen}'}, "has lost buffer", id="P21-extra-key"),
         pytest.param(
-            {"state": '{"seen": self.seen, "buffer": self.buffer, "more": 1}'}, "has added more", id="P21-new-key"
+            {"state": '{"seen": self.seen, "buffer": self.buffer, "more": 1}'},
+            "has added more",
+            id="P21-new-key",
         ),
         pytest.param(
-            {"load": 'self.seen, self.buffer = state["seen"], state["buffer"][:2]'}, "changed buffer", id="P21-shape"
+            {"load": 'self.seen, self.buffer = state["seen"], state["buffer"][:2]'},
+            "changed buffer",
+            id="P21-shape",
         ),
         pytest.param(
-            {"load": 'self.seen, self.buffer = str(state["seen"]), state["buffer"]'}, "changed seen", id="P21-type"
+            {"load": 'self.seen, self.buffer = str(state["seen"]), state["buffer"]'},
+            "changed seen",
+            id="P21-type",
         ),
     ],
 )
-def test_state_that_is_not_taken_back_is_refused_and_nothing_changes(gan_here, refused, shelf, tmp_path, changed, said):
+def test_state_that_is_not_taken_back_is_refused_and_nothing_changes(
+    gan_here, refused, shelf, tmp_path, changed, said
+):
     again = paused(gan_here, shelf, stateful())
-    before = {path: path.read_bytes() for path in (tmp_path / "r" / "checkpoints").rglob("*") if path.is_file()}
+    before = {
+        path: path.read_bytes()
+        for path in (tmp_path / "r" / "checkpoints").rglob("*")
+        if path.is_file()
+    }
     shelf.publish(stateful(**changed))
     error = refused(*again)
     assert "faulty does not take its stored state" in error
@@ -135,7 +169,9 @@ Gan_Faulty = gan_tricks
 
 
 @pytest.mark.parametrize("chosen", ["faulty", "gan-faulty:faulty", "again=gan-faulty:faulty"])
-def test_a_run_goes_on_with_the_distribution_that_replaces_the_former_one_P22(gan_here, shelf, tmp_path, chosen):
+def test_a_run_goes_on_with_the_distribution_that_replaces_the_former_one_P22(
+    gan_here, shelf, tmp_path, chosen
+):
     shelf.publish(stateful())
     gan_here("run", *TINY, "--steps", "4", "--out", "whole", "--reg", chosen)
     gan_here(*RUN, "--reg", chosen)
@@ -148,14 +184,22 @@ def test_a_run_goes_on_with_the_distribution_that_replaces_the_former_one_P22(ga
 
 
 def trained(run):
-    """Return the sums of the last checkpoint's tensors, and what its components remember beside them."""
+    """Return the sums of the last checkpoint's tensors, and what its components remember beside
+    them.
+    """
     folder = writer.steps(run / "checkpoints")[-1]
-    sums = [line for line in (folder / "SHA256SUMS").read_text().splitlines() if line.endswith(".safetensors")]
+    sums = [
+        line
+        for line in (folder / "SHA256SUMS").read_text().splitlines()
+        if line.endswith(".safetensors")
+    ]
     components = json.loads((folder / "state.json").read_text())["components"]
     return sums, {name: each["state"] for name, each in components.items()}
 
 
-def test_a_replacement_of_another_major_version_is_refused_like_a_new_version_P22(gan_here, refused, shelf):
+def test_a_replacement_of_another_major_version_is_refused_like_a_new_version_P22(
+    gan_here, refused, shelf
+):
     again = paused(gan_here, shelf, stateful())
     shelf.remove("gan-faulty")
     shelf.publish(stateful(), dist="gan-tricks", entries=REPLACING, version="2.0.0")
@@ -165,11 +209,17 @@ def test_a_replacement_of_another_major_version_is_refused_like_a_new_version_P2
 @pytest.mark.parametrize(
     ("now", "said"),
     [
-        pytest.param(STATEFUL.replace("Tensor = state(", "Tensor = cached("), "it has lost buffer", id="P21-fewer"),
+        pytest.param(
+            STATEFUL.replace("Tensor = state(", "Tensor = cached("),
+            "it has lost buffer",
+            id="P21-fewer",
+        ),
         pytest.param(f"{STATEFUL}\nmore: int = state(0)\n", "it has added more", id="P21-more"),
     ],
 )
-def test_a_component_with_other_fields_than_were_stored_is_refused_P21(gan_here, refused, shelf, now, said):
+def test_a_component_with_other_fields_than_were_stored_is_refused_P21(
+    gan_here, refused, shelf, now, said
+):
     again = paused(gan_here, shelf, stateful())
     shelf.publish(trick(now))
     error = refused(*again)
@@ -211,7 +261,9 @@ def test_no_component_is_changed_where_one_does_not_take_its_state_P21():
         restore(second, capture(first))
     assert good.seen == 0
     for part, tensors in capture(second).files.items():
-        assert all(torch.equal(tensor, weights.files[part][name]) for name, tensor in tensors.items())
+        assert all(
+            torch.equal(tensor, weights.files[part][name]) for name, tensor in tensors.items()
+        )
 
 
 def test_a_plugin_that_is_gone_is_named_with_what_to_install_and_samples_are_still_drawn_P22(
@@ -225,11 +277,15 @@ def test_a_plugin_that_is_gone_is_named_with_what_to_install_and_samples_are_sti
     assert "pip install gan-faulty==1.2.3" in said
     done = gan_here("sample", "r", "-n", "3", "-o", "after")
     assert "faulty is not installed; the generator is sampled without it" in done.stderr
-    assert (tmp_path / "before" / "points.csv").read_text() == (tmp_path / "after" / "points.csv").read_text()
+    assert (tmp_path / "before" / "points.csv").read_text() == (
+        tmp_path / "after" / "points.csv"
+    ).read_text()
 
 
 @every_row("slot", ["loss", "critic", "gen"])
-def test_of_what_is_gone_only_the_generator_is_needed_for_samples_P22(gan_here, refused, shelf, slot):
+def test_of_what_is_gone_only_the_generator_is_needed_for_samples_P22(
+    gan_here, refused, shelf, slot
+):
     code = {
         "loss": loss(),
         "critic": net("make_critic", 2, 5, "y"),
@@ -246,7 +302,9 @@ def test_of_what_is_gone_only_the_generator_is_needed_for_samples_P22(gan_here, 
 
 
 def test_a_plugin_that_changed_the_generator_is_needed_for_samples_P22(gan_here, refused, shelf):
-    body = "@hookimpl\ndef adapt_generator(self, net):\n    net.extra = nn.Parameter(torch.ones(2))\n"
+    body = (
+        "@hookimpl\ndef adapt_generator(self, net):\n    net.extra = nn.Parameter(torch.ones(2))\n"
+    )
     paused(gan_here, shelf, trick(body))
     shelf.remove("gan-faulty")
     assert "pip install gan-faulty==1.0.0" in refused("sample", "r", "-o", "points")
@@ -257,7 +315,9 @@ def test_a_name_that_another_distribution_now_gives_is_refused_P22(gan_here, ref
     shelf.remove("gan-faulty")
     shelf.publish(stateful(), dist="gan-other")
     said = refused(*again)
-    assert "the run was trained with faulty of gan-faulty 1.0.0; now gan-other gives that name" in said
+    assert (
+        "the run was trained with faulty of gan-faulty 1.0.0; now gan-other gives that name" in said
+    )
     assert "pip install gan-faulty==1.0.0" in said
 
 
@@ -281,7 +341,10 @@ MIGRATE = """
 def migrate(self, state, from_version):
     return {"seen": state["count"], "buffer": state["rows"][from_version - 1]}
 """
-OLD = {"state": '{"count": self.seen, "rows": torch.stack([self.buffer, self.buffer])}', "load": "pass"}
+OLD = {
+    "state": '{"count": self.seen, "rows": torch.stack([self.buffer, self.buffer])}',
+    "load": "pass",
+}
 
 
 def test_state_of_another_form_is_refused_without_migrate_P23(gan_here, refused, shelf):
@@ -293,7 +356,9 @@ def test_state_of_another_form_is_refused_without_migrate_P23(gan_here, refused,
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "2.0.0"])
-def test_state_of_another_form_is_migrated_by_a_plugin_that_offers_it_P23(gan_here, shelf, tmp_path, version):
+def test_state_of_another_form_is_migrated_by_a_plugin_that_offers_it_P23(
+    gan_here, shelf, tmp_path, version
+):
     again = paused(gan_here, shelf, stateful(**OLD))
     shelf.publish(stateful(more=MIGRATE, card='source="a test", state_version=2'), version=version)
     gan_here(*again)
@@ -314,11 +379,19 @@ def test_a_migration_that_fails_is_named_P23(gan_here, refused, shelf):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("self.count = 1", "Trick has no field 'count' that may change; declare one: `count: int = state(0)`"),
-        ("self.weight = 2.0", "Trick.weight is an option, which keeps the value that the user chose"),
+        (
+            "self.count = 1",
+            "Trick has no field 'count' that may change; declare one: `count: int = state(0)`",
+        ),
+        (
+            "self.weight = 2.0",
+            "Trick.weight is an option, which keeps the value that the user chose",
+        ),
     ],
 )
-def test_setting_what_is_not_saved_is_refused_with_the_declaration_it_needs_P24(refused, shelf, line, said):
+def test_setting_what_is_not_saved_is_refused_with_the_declaration_it_needs_P24(
+    refused, shelf, line, said
+):
     code = f'weight: float = option(1.0, help="a factor")\n\n@hookimpl\ndef before_step(self):\n    {line}\n'
     shelf.publish(trick(code))
     assert said in refused(*RUN, "--reg", "faulty")

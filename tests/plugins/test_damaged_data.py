@@ -1,4 +1,5 @@
-"""Data that is at fault, in real processes: each file is used or named, nothing hangs, nothing shows a traceback.
+"""Data that is at fault, in real processes: each file is used or named, nothing hangs, nothing
+shows a traceback.
 
 What single readers do is tested beside them; the identifiers are those of the table of data faults.
 """
@@ -25,7 +26,8 @@ from gancore import DataError, DataSpec, Settings, UsageError
 
 TINY = ("--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--steps", "2", "--device", "cpu")
 GIGABYTE = 1 << 30
-# a process with limits on memory and open files (0: none), which writes down the most memory that it held
+# a process with limits on memory and open files (0: none), which writes down the most memory that
+# it held
 WATCHED = """
 import resource, sys
 if "check" in sys.argv:
@@ -48,11 +50,18 @@ def process(folder, *words, most=0, files=0):
     report = folder / "memory"
     command = [sys.executable, "-c", WATCHED, str(most), str(files), str(report), *map(str, words)]
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, cwd=folder, timeout=240, check=False, env=surroundings)
-    done.stdout, done.stderr = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+    done = subprocess.run(
+        command, capture_output=True, cwd=folder, timeout=240, check=False, env=surroundings
+    )
+    done.stdout, done.stderr = (
+        done.stdout.decode("utf-8", "replace"),
+        done.stderr.decode("utf-8", "replace"),
+    )
     done.memory = int(report.read_text())
     assert "Traceback" not in done.stderr, done.stderr
-    assert not re.search(r"[^\n\x20-\U0010ffff]", done.stdout + done.stderr)  # nothing that steers a terminal
+    assert not re.search(
+        r"[^\n\x20-\U0010ffff]", done.stdout + done.stderr
+    )  # nothing that steers a terminal
     return done
 
 
@@ -63,7 +72,7 @@ def good(folder, count=3):
     return folder
 
 
-# ── the corpus ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the corpus ────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +85,9 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def checked(corpus):
     """Return what `gan data check` says of the corpus, within a gigabyte."""
-    done = process(corpus[0], "data", "check", "corpus", "--json", "--fix-list", "bad.txt", most=GIGABYTE)
+    done = process(
+        corpus[0], "data", "check", "corpus", "--json", "--fix-list", "bad.txt", most=GIGABYTE
+    )
     assert done.returncode == 1, done.stderr
     return json.loads(done.stdout)
 
@@ -84,7 +95,17 @@ def checked(corpus):
 @pytest.fixture(scope="module")
 def ran(corpus):
     """Return the process of a run on the corpus, which may open 64 files at a time, and its report."""
-    words = ("--data", "corpus", "--out", "run", "--size", "16", "--image-folder.labels", "none", *TINY)
+    words = (
+        "--data",
+        "corpus",
+        "--out",
+        "run",
+        "--size",
+        "16",
+        "--image-folder.labels",
+        "none",
+        *TINY,
+    )
     done = process(corpus[0], "run", *words, files=64)
     assert done.returncode == 0, done.stderr
     return done, json.loads((corpus[0] / "run" / "data-report.json").read_text())
@@ -111,7 +132,9 @@ def test_odd_but_whole_file_is_used(checked, name):
     assert name + damaged_images.USED[name][0] not in reasons_of(checked["unusable"])
 
 
-@every_row("name", ["D24-fifo.png", "D24-device.png", "D24-socket.png", "D23-dangling.png", "D23-loop.png"])
+@every_row(
+    "name", ["D24-fifo.png", "D24-device.png", "D24-socket.png", "D23-dangling.png", "D23-loop.png"]
+)
 def test_what_is_no_regular_file_is_never_opened(corpus, checked, name):
     assert reasons_of(checked["unusable"])[name] in corpus[1][name].split("|")
 
@@ -128,14 +151,22 @@ def test_check_counts_what_is_odd_about_images_and_what_is_passed_over_D36(check
 def test_run_on_the_corpus_skips_what_the_check_names_and_reports_all_of_it(checked, ran):
     done, report = ran
     assert report["skipped_files"] == checked["unusable"]
-    assert (report["used"], report["skipped"]) == (checked["images"]["usable"], checked["images"]["unusable"])
+    assert (report["used"], report["skipped"]) == (
+        checked["images"]["usable"],
+        checked["images"]["unusable"],
+    )
     line = f"{report['used']} images used, {report['skipped']} skipped: "
     assert line in done.stderr
     assert "bad\x1b]0;title\x07\n.png" in report["skipped_files"]["not an image"]
 
 
 def test_run_without_the_listed_files_is_clean(corpus, checked, gan_here, tmp_path, caplog):
-    listed = ("--image-folder.leave-out", corpus[0] / "bad.txt", "--image-folder.bad-images", "stop")
+    listed = (
+        "--image-folder.leave-out",
+        corpus[0] / "bad.txt",
+        "--image-folder.bad-images",
+        "stop",
+    )
     words = ("--size", "16", "--image-folder.labels", "none", *listed, *TINY)
     gan_here("run", "--data", corpus[0] / "corpus", "--out", "run", *words)
     report = json.loads((tmp_path / "run" / "data-report.json").read_text())
@@ -158,10 +189,12 @@ def test_run_closes_its_files_so_that_64_at_once_are_enough_D64(ran):
 def test_what_decoders_write_to_stderr_is_counted_and_not_shown_raw_D67(checked, ran):
     assert checked["passed_over"]["lines_of_decoders"] >= 1
     assert "image decoders wrote" in ran[0].stderr
-    assert len(re.findall("ZIPDecode|tempfile.tif", ran[0].stderr)) == 1  # the first line, within ours
+    assert (
+        len(re.findall("ZIPDecode|tempfile.tif", ran[0].stderr)) == 1
+    )  # the first line, within ours
 
 
-# ── memory and time ───────────────────────────────────────────────────────────────────────────────────────────
+# ── memory and time ───────────────────────────────────────────────────────────────────────────────
 
 LARGEST = (7000, 7100)  # just below 50 megapixels
 
@@ -197,7 +230,7 @@ def test_200000_files_are_examined_one_at_a_time_D40(tmp_path):
     assert json.loads(done.stdout)["images"]["usable"] == 200_000
 
 
-# ── what is no folder of images ───────────────────────────────────────────────────────────────────────────────
+# ── what is no folder of images ───────────────────────────────────────────────────────────────────
 
 READERS = "--data NAME --NAME.path PATH; readers are cifar10, "
 
@@ -213,17 +246,24 @@ READERS = "--data NAME --NAME.path PATH; readers are cifar10, "
         pytest.param("colours.json", READERS, id="D62-names-of-colours"),
     ],
 )
-def test_file_that_no_reader_knows_is_refused_unopened_with_what_to_do(gan_here, tmp_path, name, fix):
+def test_file_that_no_reader_knows_is_refused_unopened_with_what_to_do(
+    gan_here, tmp_path, name, fix
+):
     (tmp_path / name).write_bytes(b"\x93NUMPY or anything else")
     said = gan_here("run", "--data", f"./{name}", check=2).stderr
     assert f"  fix: {fix}" in said
 
 
 def test_held_out_part_is_nothing_that_gan_run_knows_D65(gan_here):
-    assert "`gan run` has no option '--held-out'" in gan_here("run", "--held-out", "0.1", check=2).stderr
+    assert (
+        "`gan run` has no option '--held-out'"
+        in gan_here("run", "--held-out", "0.1", check=2).stderr
+    )
 
 
-@every_row("words", [["nope"], [""], ["set/good0.png"]], ids=["D29-missing", "D29-empty", "D29-file"])
+@every_row(
+    "words", [["nope"], [""], ["set/good0.png"]], ids=["D29-missing", "D29-empty", "D29-file"]
+)
 def test_check_of_a_path_that_is_no_folder_is_a_usage_error(gan_here, tmp_path, words):
     good(tmp_path / "set")
     assert "gan data check" in gan_here("data", "check", *words, check=2).stderr
@@ -235,12 +275,15 @@ def test_size_that_no_network_bears_is_refused_with_the_range_D68(size):
         Settings(size=size).image_size  # noqa: B018
 
 
-@every_row(("size", "sides"), [("48", (48, 48)), ("100", (100, 100)), ("28", (28, 28)), ("48x32", (48, 32))])
+@every_row(
+    ("size", "sides"),
+    [("48", (48, 48)), ("100", (100, 100)), ("28", (28, 28)), ("48x32", (48, 32))],
+)
 def test_size_of_any_other_number_is_used_D68(size, sides):
     assert Settings(size=size).image_size == sides
 
 
-# ── runs and their data ───────────────────────────────────────────────────────────────────────────────────────
+# ── runs and their data ───────────────────────────────────────────────────────────────────────────
 
 
 def test_run_inside_its_data_is_never_trained_on_and_can_be_resumed_D61(gan_here, tmp_path, caplog):
@@ -274,7 +317,7 @@ def test_describe_data_is_written_into_the_run_before_the_first_step(gan_here, t
     assert report["notes"][0] == "3 images used, 1 skipped: 1 empty (bad.png)"
 
 
-# ── what a reader says ────────────────────────────────────────────────────────────────────────────────────────
+# ── what a reader says ────────────────────────────────────────────────────────────────────────────
 
 
 def read(path, **options):
@@ -295,7 +338,9 @@ def test_path_longer_than_the_system_bears_is_an_error_that_names_the_folder_D26
         here, before = os.open("d" * 250, os.O_RDONLY, dir_fd=here), here
         os.close(before)
     os.close(here)
-    with pytest.raises(DataError, match=f"the folder {tmp_path}/ddd.* cannot be listed: File name too long"):
+    with pytest.raises(
+        DataError, match=f"the folder {tmp_path}/ddd.* cannot be listed: File name too long"
+    ):
         read(tmp_path)
 
 
@@ -323,7 +368,9 @@ def test_file_that_changes_while_it_is_read_is_an_error_that_names_it_D39(tmp_pa
 
     def store(count, form):  # asked for between looking and decoding
         file = tmp_path / "good2.png"
-        file.write_bytes(encoded(noise(seed=9, size=(31, 31)))) if change == "write" else file.unlink()
+        file.write_bytes(
+            encoded(noise(seed=9, size=(31, 31)))
+        ) if change == "write" else file.unlink()
         return MemoryStore(count, form)
 
     options = DecodeOptions(None, None, "crop", (255, 255, 255), "skip", False)
@@ -347,7 +394,9 @@ def test_disk_that_fails_is_tried_three_times_and_then_named_D63(tmp_path, monke
     if fails == 2:
         assert len(read(tmp_path)) == 3
         return
-    with pytest.raises(DataError, match="good1.png cannot be read after 3 attempts: input/output error"):
+    with pytest.raises(
+        DataError, match="good1.png cannot be read after 3 attempts: input/output error"
+    ):
         read(tmp_path)
     assert left == [fails - 3]
 
@@ -369,7 +418,9 @@ def test_index_and_bits_are_the_same_in_every_locale_D70(tmp_path):
     said = set()
     for locale in LOCALES:
         command = [sys.executable, "-c", INDEX, str(tmp_path)]
-        done = subprocess.run(command, capture_output=True, env={**os.environ, **locale}, timeout=120, check=False)
+        done = subprocess.run(
+            command, capture_output=True, env={**os.environ, **locale}, timeout=120, check=False
+        )
         assert done.returncode == 0, done.stderr.decode()
         said.add(done.stdout)
     assert len(said) == 1
@@ -379,6 +430,8 @@ def test_index_and_bits_are_the_same_in_every_locale_D70(tmp_path):
 def test_check_speaks_in_a_locale_of_few_letters_D70(tmp_path):
     (good(tmp_path / "set") / "caf\u00e9.png").write_bytes(b"")
     command = [sys.executable, "-m", "gancore", "data", "check", str(tmp_path / "set")]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, **LOCALES[0]}, timeout=60, check=False)
+    done = subprocess.run(
+        command, capture_output=True, env={**os.environ, **LOCALES[0]}, timeout=60, check=False
+    )
     assert done.returncode == 0
     assert rb"1 empty: caf\xe9.png" in done.stdout

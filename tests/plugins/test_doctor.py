@@ -1,4 +1,6 @@
-"""The doctor over real runs: each rule has a run that sets it off, and a healthy twin that does not."""
+"""The doctor over real runs: each rule has a run that sets it off, and a healthy twin that does
+not.
+"""
 
 import json
 import re
@@ -15,7 +17,9 @@ from gancore import Progress, compose
 
 IMAGES = "--size 16 --dcgan.width 8 --dcgan-critic.width 8 --batch 16 --steps 300 --log-every 2 --sprites.count 512"
 COLOURS = "--size 16 --gen colorpicker --loss wgan-gp --batch 8 --log-every 2"
-POINTS = "--data mixture --gen mlp --critic mlp-critic --norm none --loss bce --steps 300 --log-every 2"
+POINTS = (
+    "--data mixture --gen mlp --critic mlp-critic --norm none --loss bce --steps 300 --log-every 2"
+)
 WATCHED = "--metric collapse --metric frechet --frechet.images 200 --sample-every 20"
 JUMP = f"--reg {EXAMPLE_COMPONENTS}:Jump"
 
@@ -57,14 +61,20 @@ QUICK = ("weights-at-bound", "bounded-wasserstein-scores", "points, clipped")
 
 
 def findings(gan_here, words):
-    """Train, then diagnose: the names of the rules that hold at the end. A flag given twice counts as last given."""
+    """Train, then diagnose: the names of the rules that hold at the end. A flag given twice counts
+    as last given.
+    """
     flags = {}
     for each in words.split("--")[1:]:
         name, _, value = each.strip().partition(" ")
         flags[name if name not in ("reg", "metric", "cond") else f"{name} {value}"] = value
-    given = [word for name, value in flags.items() for word in (f"--{name.split()[0]}", value) if word]
+    given = [
+        word for name, value in flags.items() for word in (f"--{name.split()[0]}", value) if word
+    ]
     gan_here("run", *given, "--without", "doctor", "--out", "r")
-    return {each["rule"] for each in json.loads(gan_here("diagnose", "r", "--json").stdout)["findings"]}
+    return {
+        each["rule"] for each in json.loads(gan_here("diagnose", "r", "--json").stdout)["findings"]
+    }
 
 
 def marked(names):
@@ -88,7 +98,9 @@ def test_a_healthy_run_is_left_in_peace(name, gan_here):
 
 
 def test_every_rule_has_a_sick_run_here_or_a_series_beside_the_rules():
-    assert {each.name for each in RULES} - set(SICK) == {"late-divergence"}  # seen only while it lasts
+    assert {each.name for each in RULES} - set(SICK) == {
+        "late-divergence"
+    }  # seen only while it lasts
 
 
 def test_the_doctor_speaks_while_the_run_trains(gan_here):
@@ -112,10 +124,12 @@ def test_the_doctor_speaks_while_the_run_trains(gan_here):
 
 
 def test_the_default_recipe_brings_the_doctor(gan_here):
-    assert json.loads(gan_here("run", "--dry-run", "--json").stdout)["recipe"]["track"] == ["doctor"]
+    assert json.loads(gan_here("run", "--dry-run", "--json").stdout)["recipe"]["track"] == [
+        "doctor"
+    ]
 
 
-# ── what was not checked ──────────────────────────────────────────────────────────────────────────────────────
+# ── what was not checked ──────────────────────────────────────────────────────────────────────────
 
 
 def test_a_run_of_four_steps_finds_nothing_and_says_what_was_not_checked(gan_here):
@@ -127,14 +141,17 @@ def test_a_run_of_four_steps_finds_nothing_and_says_what_was_not_checked(gan_her
     few = "4 of 40 values of critic/*/real: from step 100 on, after the end of this run at step 4"
     assert f"not checked yet: critic-loss-to-zero ({few})" in text
     assert "not checked yet: mode-collapse (4 of 200 steps: from step 200 on" in text
-    assert "cannot be checked here: weights-at-bound (no weight-clipping/at-bound in the log; --loss wgan" in text
+    assert (
+        "cannot be checked here: weights-at-bound (no weight-clipping/at-bound in the log; --loss wgan"
+        in text
+    )
     answer = json.loads(gan_here("diagnose", "r", "--json").stdout)
     assert answer["findings"] == []
     assert answer["checked"] == []
     assert answer["checked-from"]["critic-loss-to-zero"] == 100
 
 
-# ── advice ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── advice ────────────────────────────────────────────────────────────────────────────────────────
 
 MAIN = {"gen": "colorpicker", "loss": "wgan-gp", "reg": ["instance-noise"]}
 POINTS_BASE = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic", "norm": "none"}
@@ -176,7 +193,11 @@ def with_flags(base, text):
         else:
             words[name.replace("-", "_")] = value
             gone = base.get(name.replace("-", "_"), {"loss": "bce"}.get(name, ""))
-            words["options"] = {key: each for key, each in words["options"].items() if not key.startswith(f"{gone}.")}
+            words["options"] = {
+                key: each
+                for key, each in words["options"].items()
+                if not key.startswith(f"{gone}.")
+            }
     return words
 
 
@@ -185,7 +206,12 @@ def advised(recipe):
     from gan_plugin_doctor.wasserstein import PENALISE_LESS
 
     lists = [(rule.name, rule.attempt) for rule in RULES] + [("penalty-not-met", PENALISE_LESS)]
-    return [(name, words) for name, attempt in lists for each in attempt if (words := each.words(recipe))]
+    return [
+        (name, words)
+        for name, attempt in lists
+        for each in attempt
+        if (words := each.words(recipe))
+    ]
 
 
 @every_row("base", BASES.values(), ids=BASES.keys())
@@ -198,13 +224,18 @@ def test_no_advice_changes_nothing_or_is_refused(base):
             continue  # plain words
         asked = with_flags(base, words)
         after = compose(**asked).recipe()
-        assert {**after, "without": []} != {**before, "without": []}, f"{rule} advises {words}, which changes nothing"
+        assert {**after, "without": []} != {**before, "without": []}, (
+            f"{rule} advises {words}, which changes nothing"
+        )
 
 
 def test_advice_on_the_main_command_leaves_out_what_it_has():
     recipe = Recipe(compose(**MAIN).recipe())
     (rule,) = [each for each in RULES if each.name == "penalty-not-met"]
-    assert worded(rule.attempt, recipe) == "--critic-norm layer or --adam.critic-lr 0.0002 (now 0.0004)"
+    assert (
+        worded(rule.attempt, recipe)
+        == "--critic-norm layer or --adam.critic-lr 0.0002 (now 0.0004)"
+    )
     weak = Recipe(compose(**BASES["a weak penalty"]).recipe())
     assert worded(rule.attempt, weak).startswith("--gradient-penalty.weight 10 (now 0.1) or ")
 
@@ -212,7 +243,12 @@ def test_advice_on_the_main_command_leaves_out_what_it_has():
 def test_advice_in_a_run_knows_its_options(gan_here):
     words = f"{POINTS} --loss wgan-gp --n-critic.critic 1 --gradient-penalty.weight 0.001 --adam.lr 1e-3 --log-every 2"
     flags = {each.split(" ")[0]: each.split(" ")[1] for each in words[2:].split(" --")}
-    said = gan_here("run", *(word for name, value in flags.items() for word in (f"--{name}", value)), "--out", "r")
+    said = gan_here(
+        "run",
+        *(word for name, value in flags.items() for word in (f"--{name}", value)),
+        "--out",
+        "r",
+    )
     found = [line for line in said.stderr.splitlines() if "penalty-not-met" in line]
     assert found
     assert "--gradient-penalty.weight 10 (now 0.001)" in " ".join(said.stderr.split())
@@ -222,11 +258,15 @@ def test_advice_in_a_run_knows_its_options(gan_here):
 def test_a_component_sees_the_recipe_that_the_run_stores(base):
     composition = compose(**base)
     progress = Progress(SimpleNamespace(hooks=composition.hooks), step=1, epoch=0.0)
-    stored = {key: value for key, value in composition.recipe().items() if key not in ("format", "run", "without")}
+    stored = {
+        key: value
+        for key, value in composition.recipe().items()
+        if key not in ("format", "run", "without")
+    }
     assert progress.recipe == {**{each.name: {} for each in composition.chosen}, **stored}
 
 
-# ── how often it is right ─────────────────────────────────────────────────────────────────────────────────────
+# ── how often it is right ─────────────────────────────────────────────────────────────────────────
 
 
 def test_the_table_of_rates_is_that_of_stored_results():

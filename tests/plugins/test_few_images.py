@@ -1,4 +1,6 @@
-"""Metrics on data of one to three images: refused before the run's folder is made, or measured; never a dead run."""
+"""Metrics on data of one to three images: refused before the run's folder is made, or measured;
+never a dead run.
+"""
 
 import pytest
 from PIL import Image
@@ -20,12 +22,21 @@ def folder_of(tmp_path, count):
 def composition(data, options=None, **slots):
     options = {"image-folder.path": str(data), **WORDS, **(options or {})}
     settings = {"steps": 2, "batch": 2, "sample-every": 1}
-    return compose(data="image-folder", gen="dcgan", critic="dcgan-critic", options=options, settings=settings, **slots)
+    return compose(
+        data="image-folder",
+        gen="dcgan",
+        critic="dcgan-critic",
+        options=options,
+        settings=settings,
+        **slots,
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_metric_on_few_images_is_measured_or_refused_by_name_before_the_folder_is_made(tmp_path, metric, count):
+def test_a_metric_on_few_images_is_measured_or_refused_by_name_before_the_folder_is_made(
+    tmp_path, metric, count
+):
     (tmp_path / "images").mkdir()
     chosen = composition(folder_of(tmp_path / "images", count), metric=[metric])
     if count >= LEAST.get(metric, 1):
@@ -42,7 +53,9 @@ def test_a_classifier_on_few_different_images_is_refused_before_the_folder_is_ma
     for kind in "ab":
         (tmp_path / "images" / kind).mkdir(parents=True)
         folder_of(tmp_path / "images" / kind, 2)
-    chosen = composition(tmp_path / "images", {"repeat.images": 4}, metric=["recognition"], reg=["repeat"])
+    chosen = composition(
+        tmp_path / "images", {"repeat.images": 4}, metric=["recognition"], reg=["repeat"]
+    )
     with pytest.raises(DataError, match="needs 5 distinct images, but the data give 2"):
         Run.start(chosen, tmp_path / "r")
     assert not (tmp_path / "r").exists()

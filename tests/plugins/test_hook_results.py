@@ -6,7 +6,7 @@ import pytest
 from support.plugin_shelf import RUN, TINY, choosing, loss, net, newest, trick
 from support.tables import every_row
 
-# ── what hooks answer ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── what hooks answer ─────────────────────────────────────────────────────────────────────────────
 
 
 @every_row(
@@ -17,14 +17,21 @@ from support.tables import every_row
         pytest.param("0.5", "0.5", "{name: scalar tensor}", id="P16-float"),
         pytest.param("[scores.mean()]", "[tensor(", "{name: scalar tensor}", id="P16-list"),
         pytest.param('{"fake": 0.5}', "{'fake': 0.5}", "scalar tensor", id="P16-dict-of-floats"),
-        pytest.param('{"fake": scores}', "{'fake': a tensor of float32 [4]}", "fake.mean()", id="P16-shape"),
+        pytest.param(
+            '{"fake": scores}', "{'fake': a tensor of float32 [4]}", "fake.mean()", id="P16-shape"
+        ),
         pytest.param(
             '{"fake": scores.mean().detach()}',
             "{'fake': a tensor of float32 []}",
             "carries a gradient",
             id="P16-detached",
         ),
-        pytest.param('{"fake": (scores > 0).sum()}', "{'fake': a tensor of int64 []}", "scalar tensor", id="P16-dtype"),
+        pytest.param(
+            '{"fake": (scores > 0).sum()}',
+            "{'fake': a tensor of int64 []}",
+            "scalar tensor",
+            id="P16-dtype",
+        ),
         pytest.param(
             '{"fake": scores.mean().to("meta")}',
             "{'fake': a tensor of float32 [] on meta}",
@@ -55,15 +62,39 @@ def test_a_penalty_may_have_nothing_to_say_P16(gan_here, shelf):
 @every_row(
     ("body", "said"),
     [
-        ("def critic_view(self, images):\n    return images.tolist()", "critic_view, step 0 gave [["),
-        ("def critic_targets(self, targets):\n    return targets[:2]", "gave a tensor of float32 [2], but a tensor of"),
-        ("def critic_fakes(self, images):\n    return images", "but a tuple (images, labels) is wanted"),
-        ("def learning_rate(self, rate):\n    return 'fast'", "gave 'fast', but a number is wanted"),
-        ("def latent_width(self):\n    return 2.5", "latent_width gave 2.5, but a whole number is wanted"),
+        (
+            "def critic_view(self, images):\n    return images.tolist()",
+            "critic_view, step 0 gave [[",
+        ),
+        (
+            "def critic_targets(self, targets):\n    return targets[:2]",
+            "gave a tensor of float32 [2], but a tensor of",
+        ),
+        (
+            "def critic_fakes(self, images):\n    return images",
+            "but a tuple (images, labels) is wanted",
+        ),
+        (
+            "def learning_rate(self, rate):\n    return 'fast'",
+            "gave 'fast', but a number is wanted",
+        ),
+        (
+            "def latent_width(self):\n    return 2.5",
+            "latent_width gave 2.5, but a whole number is wanted",
+        ),
         ("def stop(self, row):\n    return True", "stop, step 1 gave True, but a text is wanted"),
-        ("def measure(self, progress):\n    return 3.0", "measure, step 1 gave 3.0, but a dict is wanted"),
-        ("def extend_critic(self):\n    return [nn.Identity()]", "gave Identity(), but a Tail or a Head is wanted"),
-        ("def adapt_critic(self, net):\n    return 'net'", "adapt_critic gave 'net', but a torch module is wanted"),
+        (
+            "def measure(self, progress):\n    return 3.0",
+            "measure, step 1 gave 3.0, but a dict is wanted",
+        ),
+        (
+            "def extend_critic(self):\n    return [nn.Identity()]",
+            "gave Identity(), but a Tail or a Head is wanted",
+        ),
+        (
+            "def adapt_critic(self, net):\n    return 'net'",
+            "adapt_critic gave 'net', but a torch module is wanted",
+        ),
     ],
 )
 def test_an_answer_of_another_kind_is_named_with_what_is_wanted_P16(refused, shelf, body, said):
@@ -119,7 +150,9 @@ def test_an_answer_of_another_kind_is_named_with_what_is_wanted_P16(refused, she
         ),
     ],
 )  # fmt: skip
-def test_a_network_that_returns_another_form_is_named_with_both_shapes(refused, shelf, kind, code, said):
+def test_a_network_that_returns_another_form_is_named_with_both_shapes(
+    refused, shelf, kind, code, said
+):
     shelf.publish(code, kind=kind)
     error = refused(*choosing(kind))
     for each in said:
@@ -141,14 +174,16 @@ def test_terms_of_one_name_are_told_apart_by_their_component_P17(gan_here, shelf
 
 
 def test_two_heads_of_one_name_are_refused_P17(refused, shelf):
-    head = "class H(nn.Module):\n    def forward(self, features, labels):\n        return features\n"
+    head = (
+        "class H(nn.Module):\n    def forward(self, features, labels):\n        return features\n"
+    )
     body = "@hookimpl\ndef extend_critic(self):\n    return Head('mine', H())\n"
     shelf.publish(trick(body, head=head))
     said = refused(*RUN, "--reg", "faulty", "--reg", "again=faulty", code=2)
     assert "two components give the critic a head called 'mine'" in said
 
 
-# ── failing in a step ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── failing in a step ─────────────────────────────────────────────────────────────────────────────
 FAILING = """
 @hookimpl
 def critic_terms(self, batch, step):
@@ -199,7 +234,9 @@ def test_a_network_that_fails_is_named_and_not_the_loss_that_asked_it_P18(refuse
 
 
 def test_a_hook_that_fails_beside_the_step_is_named_with_its_step_P18(refused, shelf):
-    shelf.publish(trick("@hookimpl\ndef measure(self, progress):\n    raise KeyError('oh')\n"), kind="metric")
+    shelf.publish(
+        trick("@hookimpl\ndef measure(self, progress):\n    raise KeyError('oh')\n"), kind="metric"
+    )
     said = refused(*RUN, "--log-every", "1", "--metric", "faulty")
     assert "faulty failed in measure, step 1: KeyError: 'oh'" in said
 
@@ -207,7 +244,10 @@ def test_a_hook_that_fails_beside_the_step_is_named_with_its_step_P18(refused, s
 @every_row(
     ("body", "said"),
     [
-        ("def critic_view(self, images):\n    return images.add_(1)", "faulty.critic_view, step 0 writes into images"),
+        (
+            "def critic_view(self, images):\n    return images.add_(1)",
+            "faulty.critic_view, step 0 writes into images",
+        ),
         (
             "def critic_terms(self, batch):\n    batch.fake.images.mul_(2)",
             "faulty.critic_terms, step 0 writes into batch.fake.images",

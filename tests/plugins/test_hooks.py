@@ -19,7 +19,17 @@ from support.example_components import (
 )
 from torch import nn
 
-from gancore import CompositionError, Head, LabelSet, PluginError, Tail, Update, cached, component, hookimpl
+from gancore import (
+    CompositionError,
+    Head,
+    LabelSet,
+    PluginError,
+    Tail,
+    Update,
+    cached,
+    component,
+    hookimpl,
+)
 from gancore.plugins.calling import Component, Hooks
 from gancore.testing import StandIn, some_batch, some_data, train
 from gancore.train.sampling import draw_samples
@@ -32,10 +42,12 @@ def hooks(*components):
 
 
 def view(bound):
-    return bound.fold("critic_view", {"images": IMAGES}, rng=None, shared_rng=None, step=0, labels=None)["images"]
+    return bound.fold(
+        "critic_view", {"images": IMAGES}, rng=None, shared_rng=None, step=0, labels=None
+    )["images"]
 
 
-# ── order and joining ─────────────────────────────────────────────────────────────────────────────────────────
+# ── order and joining ─────────────────────────────────────────────────────────────────────────────
 
 
 def test_critic_view_folds_in_the_order_given():
@@ -55,13 +67,18 @@ def test_first_takes_the_first_answer_that_is_not_none():
 def test_a_fold_that_answers_none_changes_nothing():
     bound = hooks(Smoothing())
     targets = torch.zeros(3)
-    assert bound.fold("critic_targets", {"targets": targets}, real=False, step=0)["targets"] is targets
+    assert (
+        bound.fold("critic_targets", {"targets": targets}, real=False, step=0)["targets"] is targets
+    )
 
 
 def test_components_chosen_for_one_player_are_asked_for_that_player_alone():
     one, other = StandIn(), StandIn()
     bound = Hooks(
-        [Component("g", "norm", one, frozenset({"generator"})), Component("c", "norm", other, frozenset({"critic"}))]
+        [
+            Component("g", "norm", one, frozenset({"generator"})),
+            Component("c", "norm", other, frozenset({"critic"})),
+        ]
     )
     assert [each.chosen.name for each in bound.implementations("make_norm", "critic")] == ["c"]
 
@@ -75,11 +92,13 @@ def test_an_error_in_a_hook_names_component_hook_and_step():
         def critic_view(self, images):
             raise ZeroDivisionError("oh")
 
-    with pytest.raises(PluginError, match=r"c0 failed in critic_view, step 0: ZeroDivisionError: oh"):
+    with pytest.raises(
+        PluginError, match=r"c0 failed in critic_view, step 0: ZeroDivisionError: oh"
+    ):
         view(hooks(Broken()))
 
 
-# ── data, latent, labels ──────────────────────────────────────────────────────────────────────────────────────
+# ── data, latent, labels ──────────────────────────────────────────────────────────────────────────
 
 
 def test_adapt_data_wraps_the_data():
@@ -142,7 +161,7 @@ def test_critic_shape_and_view_let_the_critic_see_packs():
     training.train_step()
 
 
-# ── networks ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── networks ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_make_generator_make_critic_make_upsample_make_norm_and_make_score_are_asked_once_for_each_part():
@@ -278,10 +297,12 @@ def test_initialize_is_asked_for_each_part_with_its_own_numbers():
 
 def test_adding_a_tail_does_not_move_the_weights_of_the_body():
     plain, extended = (train(*more).context.gan.critic.network.body for more in ((), (Bias(),)))
-    assert all(torch.equal(*pair) for pair in zip(plain.parameters(), extended.parameters(), strict=True))
+    assert all(
+        torch.equal(*pair) for pair in zip(plain.parameters(), extended.parameters(), strict=True)
+    )
 
 
-# ── updates ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── updates ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_schedule_names_the_updates_and_their_order():
@@ -296,7 +317,13 @@ def test_schedule_names_the_updates_and_their_order():
     diary = Diary()
     training = train(Odd(), diary)
     training.train_step()
-    assert diary.happened == [("before", 0), ("critic", 0), ("critic", 0), ("generator", 0), ("after", 0)]
+    assert diary.happened == [
+        ("before", 0),
+        ("critic", 0),
+        ("critic", 0),
+        ("generator", 0),
+        ("after", 0),
+    ]
     assert training.batches == 1
 
 
@@ -328,7 +355,9 @@ def test_after_critic_update_and_after_generator_update_see_no_gradient_mode():
 
 def test_skip_update_keeps_the_weights_but_gives_the_figures():
     training = train(Diary(skip="critic"))
-    before = {name: value.clone() for name, value in training.context.gan.critic.state_dict().items()}
+    before = {
+        name: value.clone() for name, value in training.context.gan.critic.state_dict().items()
+    }
     figures = training.train_step()
     after = training.context.gan.critic.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -379,11 +408,15 @@ def test_critic_view_draws_independently_for_the_two_sides():
 
 def test_critic_view_may_share_one_draw():
     batch = some_batch(train(Noise(shared=True)))
-    assert torch.allclose(batch.real.view - batch.real.images, batch.fake.view - batch.fake.images, atol=1e-6)
+    assert torch.allclose(
+        batch.real.view - batch.real.images, batch.fake.view - batch.fake.images, atol=1e-6
+    )
 
 
 def test_a_component_does_not_move_the_numbers_of_another():
-    alone, together = (some_batch(train(*each)) for each in ((Noise(),), (Shift(by=0.0), Noise(), Smoothing())))
+    alone, together = (
+        some_batch(train(*each)) for each in ((Noise(),), (Shift(by=0.0), Noise(), Smoothing()))
+    )
     assert torch.equal(alone.real.view, together.real.view)
 
 
@@ -410,12 +443,16 @@ def test_sample_weights_are_not_asked_for_in_the_critics_updates_nor_of_reals():
 def test_critic_terms_and_generator_terms_are_summed():
     figures = train(Relativistic()).train_step()
     for role in ("critic", "generator"):
-        terms = [value for name, value in figures.items() if name.startswith(role) and name.count("/") == 2]
+        terms = [
+            value
+            for name, value in figures.items()
+            if name.startswith(role) and name.count("/") == 2
+        ]
         assert len(terms) >= 1
         assert sum(terms).item() == pytest.approx(figures[f"{role}/total"].item(), rel=1e-5)
 
 
-# ── samples and records ───────────────────────────────────────────────────────────────────────────────────────
+# ── samples and records ───────────────────────────────────────────────────────────────────────────
 
 
 def test_sampling_generator_is_what_samples_come_from():
@@ -434,7 +471,9 @@ def test_select_samples_chooses_among_them():
 
 
 def test_recognizes_measure_record_draw_and_stop_are_hooks():
-    assert {"recognizes", "make_data", "measure", "record", "draw", "stop"} <= set(hooks()._implementations)
+    assert {"recognizes", "make_data", "measure", "record", "draw", "stop"} <= set(
+        hooks()._implementations
+    )
 
 
 def test_make_data_answers_with_samples_and_labels():

@@ -22,11 +22,29 @@ def test_options_of_one_name_belong_each_to_their_component_P25(gan_here, shelf,
     ("declared", "words", "code", "said"),
     [
         pytest.param(
-            "complex = option(1, help='h')", ["--faulty.size", "2"], 2, "of a type that options", id="P25-type"
+            "complex = option(1, help='h')",
+            ["--faulty.size", "2"],
+            2,
+            "of a type that options",
+            id="P25-type",
         ),
-        pytest.param("int = option(-1, ge=0, help='h')", [], 2, "size is -1, but must be at least 0", id="P25-default"),
-        pytest.param("list = option([1], help='h')", [], 1, "which all objects would share", id="P25-mutable"),
-        pytest.param("dict = option({}, help='h')", [], 1, "which all objects would share", id="P25-mutable-dict"),
+        pytest.param(
+            "int = option(-1, ge=0, help='h')",
+            [],
+            2,
+            "size is -1, but must be at least 0",
+            id="P25-default",
+        ),
+        pytest.param(
+            "list = option([1], help='h')", [], 1, "which all objects would share", id="P25-mutable"
+        ),
+        pytest.param(
+            "dict = option({}, help='h')",
+            [],
+            1,
+            "which all objects would share",
+            id="P25-mutable-dict",
+        ),
     ],
 )
 def test_a_bad_declaration_of_an_option_is_refused(gan_here, shelf, declared, words, code, said):
@@ -36,8 +54,12 @@ def test_a_bad_declaration_of_an_option_is_refused(gan_here, shelf, declared, wo
 
 def test_components_that_ask_for_each_other_in_a_circle_are_named_P26(refused, shelf):
     shelf.publish(loss(), kind="loss")
-    # with the default loss it wants the faulty one, and with that, which has no targets, the default again
-    shelf.publish(trick(VIEW, card='source="a test", defaults_with={"loss.targets": {"loss": "faulty"}}'), name="asks")
+    # with the default loss it wants the faulty one, and with that, which has no targets, the
+    # default again
+    shelf.publish(
+        trick(VIEW, card='source="a test", defaults_with={"loss.targets": {"loss": "faulty"}}'),
+        name="asks",
+    )
     said = refused(*RUN, "--reg", "asks", code=2)
     assert "choose each other in a circle" in said
     assert "asks" in said
@@ -46,11 +68,17 @@ def test_components_that_ask_for_each_other_in_a_circle_are_named_P26(refused, s
 @every_row(
     ("card", "said"),
     [
-        pytest.param('rules=[requires("a.thing", "it stands on it")]', "it stands on it", id="P26-missing"),
         pytest.param(
-            'provides=["own"], rules=[requires("other", "it stands on it")]', "it stands on it", id="P26-not-by-itself"
+            'rules=[requires("a.thing", "it stands on it")]', "it stands on it", id="P26-missing"
         ),
-        pytest.param('defaults={"reg": ["nowhere"]}', "is called 'nowhere'", id="P26-asks-for-nobody"),
+        pytest.param(
+            'provides=["own"], rules=[requires("other", "it stands on it")]',
+            "it stands on it",
+            id="P26-not-by-itself",
+        ),
+        pytest.param(
+            'defaults={"reg": ["nowhere"]}', "is called 'nowhere'", id="P26-asks-for-nobody"
+        ),
     ],
 )
 def test_what_a_component_needs_and_nobody_gives_is_refused(refused, shelf, card, said):
@@ -63,13 +91,22 @@ def test_a_component_that_asks_for_itself_is_chosen_once_P26(gan_here, shelf):
     gan_here(*RUN, "--reg", "faulty")
 
 
-def test_components_that_refuse_each_other_are_named_and_wary_ones_noted_P27(gan_here, refused, shelf):
-    shelf.publish(trick(VIEW, card='source="a test", rules=[conflicts("a.thing", "they pull apart")]'))
+def test_components_that_refuse_each_other_are_named_and_wary_ones_noted_P27(
+    gan_here, refused, shelf
+):
+    shelf.publish(
+        trick(VIEW, card='source="a test", rules=[conflicts("a.thing", "they pull apart")]')
+    )
     shelf.publish(trick(VIEW, card='source="a test", provides=["a.thing"]'), name="other")
     said = refused(*RUN, "--reg", "faulty", "--reg", "other", code=2)
     assert "'faulty' and 'other' cannot be composed: they pull apart" in said
-    shelf.publish(trick(VIEW, card='source="a test", rules=[warns_with("a.thing", "they pull apart")]'))
-    assert "unusual pair: they pull apart" in gan_here(*RUN, "--reg", "faulty", "--reg", "other").stderr
+    shelf.publish(
+        trick(VIEW, card='source="a test", rules=[warns_with("a.thing", "they pull apart")]')
+    )
+    assert (
+        "unusual pair: they pull apart"
+        in gan_here(*RUN, "--reg", "faulty", "--reg", "other").stderr
+    )
 
 
 def test_a_component_used_twice_needs_an_alias_P28(gan_here, refused, shelf, tmp_path):
@@ -102,11 +139,15 @@ def test_what_a_plugin_leaves_running_does_not_keep_the_process_P30(gan, shelf, 
     [
         pytest.param(None, "mine.py", "there is no file", id="P31-missing"),
         pytest.param("x = 1\n", "mine.py", "holds 0 components (none)", id="P31-none"),
-        pytest.param(FINE + FINE.replace("Trick", "Other"), "mine.py", "(Trick, Other)", id="P31-two"),
+        pytest.param(
+            FINE + FINE.replace("Trick", "Other"), "mine.py", "(Trick, Other)", id="P31-two"
+        ),
         pytest.param(FINE, "mine.py:Nobody", "it holds Trick", id="P31-another-name"),
     ],
 )
-def test_a_component_file_that_names_no_one_component_is_refused(refused, tmp_path, text, name, said):
+def test_a_component_file_that_names_no_one_component_is_refused(
+    refused, tmp_path, text, name, said
+):
     if text is not None:
         (tmp_path / "mine.py").write_text(text)
     assert said in refused(*RUN, "--reg", f"./{name}", code=2)
@@ -122,9 +163,13 @@ def test_a_component_of_a_file_with_two_is_chosen_by_its_name_P31(gan_here, tmp_
     [
         pytest.param("def broken(:\n", "SyntaxError", id="P31-syntax"),
         pytest.param("raise OSError('gone')\n", "mine.py, line 1", id="P31-raises"),
-        pytest.param(trick("@hookimpl\ndef los(self):\n    pass\n"), "no such hook", id="P31-misspelt"),
         pytest.param(
-            trick(VIEW, head="torch.set_num_threads(9)"), "changes torch's number of threads", id="P31-changes"
+            trick("@hookimpl\ndef los(self):\n    pass\n"), "no such hook", id="P31-misspelt"
+        ),
+        pytest.param(
+            trick(VIEW, head="torch.set_num_threads(9)"),
+            "changes torch's number of threads",
+            id="P31-changes",
         ),
     ],
 )

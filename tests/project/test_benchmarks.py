@@ -1,4 +1,6 @@
-"""What is timed side by side is the same mathematics, and a ratio comes with an interval that holds."""
+"""What is timed side by side is the same mathematics, and a ratio comes with an interval that
+holds.
+"""
 
 import gc
 import json
@@ -23,7 +25,10 @@ from gancore.train.data import open_data
 from gancore.train.rng import Streams
 
 STEPS = 3
-WIDTH = {"toy-2d": 8, "pokemon-64": 8}  # the colour picker's doublings need a channel or more at full size
+WIDTH = {
+    "toy-2d": 8,
+    "pokemon-64": 8,
+}  # the colour picker's doublings need a channel or more at full size
 IN_FULL = [name for name in TASKS if not name.endswith("bf16")]
 
 
@@ -45,11 +50,18 @@ def tiny(name, batch=8):
 
 
 def training(task):
-    """The steps of a composed run, without the watch over its components' first answers, which wants float32."""
+    """The steps of a composed run, without the watch over its components' first answers, which
+    wants float32.
+    """
     chosen = composition(task)
     made = prepare(chosen, data := open_data(chosen), choose_runtime(chosen.settings))
     data.place = 0
-    return Contestant("composed", made.train_step, made.context.gan.generator.network, made.context.gan.critic.network)
+    return Contestant(
+        "composed",
+        made.train_step,
+        made.context.gan.generator.network,
+        made.context.gan.critic.network,
+    )
 
 
 @pytest.mark.parametrize("batch", [8, 32])  # with channels first and last
@@ -58,7 +70,9 @@ def training(task):
 def test_contestants_reach_the_same_weights(name, batch):
     task = tiny(name, batch)
     run = training(task)
-    others = [written(task, kind, Derived(task), run) for kind in task.contestants if kind != "composed"]
+    others = [
+        written(task, kind, Derived(task), run) for kind in task.contestants if kind != "composed"
+    ]
     begun = written(task, "twin", start=run)
     for contestant in (run, *others):
         for _ in range(STEPS):
@@ -73,7 +87,11 @@ def test_contestants_of_64_pixels_have_the_stated_weights():
 
     run = training(DCGAN_64)
     assert counts(run.generator, run.critic) == (3_576_704, 2_765_568)
-    assert counts(*textbook.networks(DCGAN_64)) == counts(*twins.networks(DCGAN_64)) == (3_576_704, 2_765_568)
+    assert (
+        counts(*textbook.networks(DCGAN_64))
+        == counts(*twins.networks(DCGAN_64))
+        == (3_576_704, 2_765_568)
+    )
 
 
 def test_a_generator_update_leaves_no_gradient_in_the_twins_critic_and_all_of_them_in_the_textbooks():
@@ -102,11 +120,13 @@ def test_peers_restated_train_both_players_and_log_a_norm_of_each():
     assert peers.scoring(task, run)[1][-1].__class__ is torch.nn.Conv2d  # raw scores: no sigmoid
     peer.step()
     for player in ("generator", "critic"):
-        pairs = zip(getattr(peer, player).parameters(), getattr(before, player).parameters(), strict=True)
+        pairs = zip(
+            getattr(peer, player).parameters(), getattr(before, player).parameters(), strict=True
+        )
         assert all(not torch.equal(*pair) for pair in pairs)
 
 
-# ── timing ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── timing ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_interval_of_fifteen_values_lies_between_the_fourth_and_the_twelfth():
@@ -183,22 +203,39 @@ def test_figures_are_appended_one_object_a_line(tmp_path):
     for number in (1, 2):
         append(path, {"ratio": number})
     append(None, {"ratio": 3})
-    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"ratio": 1}, {"ratio": 2}]
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"ratio": 1},
+        {"ratio": 2},
+    ]
 
 
 def test_the_guard_speaks_only_outside_its_limits():
     above, below, least, most, why = guard.LIMITS[0]
     assert guard.judge(above, below, least, most, why, median_of([0.9, 0.91, 0.92])) == ""
-    assert "at least 0.9 is wanted: a composed run is slower" in guard.judge(*guard.LIMITS[0], median_of([0.89] * 3))
+    assert "at least 0.9 is wanted: a composed run is slower" in guard.judge(
+        *guard.LIMITS[0], median_of([0.89] * 3)
+    )
     assert guard.judge(*guard.LIMITS[1], median_of([1.25] * 3)) == ""
     assert "at most 1.25 is wanted" in guard.judge(*guard.LIMITS[1], median_of([1.26] * 3))
 
 
 @pytest.mark.slow
 def test_benchmarks_print_claims_and_append_them(tmp_path):
-    words = [sys.executable, "-m", "benchmarks", "dcgan-28", "toy-2d", "dcgan-64-bf16", "--quick", "--rounds", "2"]
+    words = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "dcgan-28",
+        "toy-2d",
+        "dcgan-64-bf16",
+        "--quick",
+        "--rounds",
+        "2",
+    ]
     path = tmp_path / "figures.jsonl"
-    done = subprocess.run([*words, "--json", path], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*words, "--json", path], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert "dcgan-28: composed ÷ twin " in done.stdout
     assert "each idle component" in done.stdout
     rows = [json.loads(line) for line in path.read_text().splitlines()]

@@ -23,11 +23,15 @@ SHOWING_PYTHON = [page for page in PAGES if page.name not in GENERATED and block
 @pytest.mark.parametrize("page", SHOWING_PYTHON, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path):
     (tmp_path / "page.py").write_text("\n".join(blocks(page, "python")))
-    done = subprocess.run([sys.executable, "page.py"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run(
+        [sys.executable, "page.py"], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", [ROOT / "docs" / "tutorial" / "first-model.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "docs" / "tutorial" / "first-model.md"], ids=lambda page: page.name
+)
 def test_the_commands_of_a_tutorial_run_in_their_order(page, gan_here):
     lines = [line for block in blocks(page, "console") for line in block.splitlines()]
     assert lines
@@ -45,7 +49,11 @@ def test_links_between_pages_lead_somewhere():
 
 def test_generated_pages_are_fresh():
     done = subprocess.run(
-        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "docs/generate.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
@@ -63,6 +71,8 @@ def test_the_readme_is_short_and_names_every_first_party_component():
 def test_every_fault_has_a_test():
     faults = tomllib.loads((ROOT / "docs" / "promises.toml").read_text())["fault"]
     numbers = {"C": 27, "D": 70, "P": 31}
-    wanted = {f"{letter}{number:02}" for letter, most in numbers.items() for number in range(1, most + 1)}
+    wanted = {
+        f"{letter}{number:02}" for letter, most in numbers.items() for number in range(1, most + 1)
+    }
     assert set(faults) == wanted
     assert [key for key, fault in faults.items() if not fault["tests"]] == []

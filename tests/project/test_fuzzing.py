@@ -1,4 +1,5 @@
-"""Whatever a stranger's files and words hold: success, or a refusal in plain words; never another exception.
+"""Whatever a stranger's files and words hold: success, or a refusal in plain words; never another
+exception.
 
 Each property meets a hundred cases here, and many more under `-m slow`.
 """
@@ -44,38 +45,54 @@ from gancore.tools import sweep
 from gancore.tools.claims import read_claims
 
 CASES, CASES_OF_ALL = 100, 4_000
-SLOW_ONES = {"other commands": 20, "recipe text": 60, "recipe tables": 60}  # of them fewer in the ordinary suite
+SLOW_ONES = {
+    "other commands": 20,
+    "recipe text": 60,
+    "recipe tables": 60,
+}  # of them fewer in the ordinary suite
 TOGETHER = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
 NAMES = [row.name for row in TOGETHER]
 
 
 @cache
 def option_names():
-    return sorted({name for row in TOGETHER for name in options_of(loading.load(row))} | set(options_of(Settings)))
+    return sorted(
+        {name for row in TOGETHER for name in options_of(loading.load(row))}
+        | set(options_of(Settings))
+    )
 
 
-# ── what a file may hold ──────────────────────────────────────────────────────────────────────────────────────
+# ── what a file may hold ──────────────────────────────────────────────────────────────────────────
 
 words = st.text(max_size=12) | st.sampled_from(
     ["", "none", "./x.py", "..", "/", "os:system", "a=b", "x\0y", "${x}", "\x1b[2J"]
 )
 numbers = (
-    st.integers(-(2**70), 2**70) | st.floats() | st.sampled_from([0, -1, 1, 2**31, 2**63, 10**400, -0.0, 1e308, 5e-324])
+    st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.sampled_from([0, -1, 1, 2**31, 2**63, 10**400, -0.0, 1e308, 5e-324])
 )
 scalars = st.booleans() | numbers | words | st.dates() | st.times() | st.datetimes()
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=3), max_leaves=8
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=8,
 )
 known = st.deferred(lambda: st.sampled_from(option_names()))
 components = st.sampled_from(NAMES) | words
 slots = st.sampled_from([*SLOTS])
 tables = st.dictionaries(known | words, values, max_size=3)
 recipes = st.dictionaries(
-    slots | components | words | st.sampled_from(["run", "format", "extends", "about", "sweep", "small", "compat"]),
+    slots
+    | components
+    | words
+    | st.sampled_from(["run", "format", "extends", "about", "sweep", "small", "compat"]),
     components | st.lists(components, max_size=3) | tables | values,
     max_size=5,
 )
-published = st.deferred(lambda: st.sampled_from([path.read_text() for path in lookup.recipe_files().values()]))
+published = st.deferred(
+    lambda: st.sampled_from([path.read_text() for path in lookup.recipe_files().values()])
+)
 
 
 @st.composite
@@ -94,7 +111,7 @@ json_texts = st.recursive(
 ).map(json.dumps)
 
 
-# ── recipes ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── recipes ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def look_at_recipe(folder, content):
@@ -121,7 +138,7 @@ def recipe_tables(folder, content):
     look_at_recipe(folder, text.encode(errors="replace"))
 
 
-# ── options and words ─────────────────────────────────────────────────────────────────────────────────────────
+# ── options and words ─────────────────────────────────────────────────────────────────────────────
 
 typed = st.text(max_size=9) | numbers.map(lambda value: repr(value)[:500]) | st.lists(numbers, max_size=4).map(
     lambda items: ",".join(repr(item)[:50] for item in items)
@@ -132,18 +149,30 @@ typed = st.text(max_size=9) | numbers.map(lambda value: repr(value)[:500]) | st.
 def options_typed(draw):
     row = draw(st.sampled_from(TOGETHER))
     declared = options_of(loading.load(row))
-    chosen = draw(st.lists(st.sampled_from(sorted(declared)), max_size=3, unique=True)) if declared else []
-    return row, {name: draw(typed | st.sampled_from([*map(str, declared[name].choices), "true"])) for name in chosen}
+    chosen = (
+        draw(st.lists(st.sampled_from(sorted(declared)), max_size=3, unique=True))
+        if declared
+        else []
+    )
+    return row, {
+        name: draw(typed | st.sampled_from([*map(str, declared[name].choices), "true"]))
+        for name in chosen
+    }
 
 
 def option_of_a_component(folder, case):
     row, given_words = case
     cls = loading.load(row)
     declared = options_of(cls)
-    taken = {declared[k].name: read_value(k, declared[k], Given(Text(v), "here")) for k, v in given_words.items()}
+    taken = {
+        declared[k].name: read_value(k, declared[k], Given(Text(v), "here"))
+        for k, v in given_words.items()
+    }
     values = plain_of(make(row.name, cls, taken, "here"))
     again = tomllib.loads(tomli_w.dumps(values))
-    back = {declared[k].name: read_value(k, declared[k], Given(v, "here")) for k, v in again.items()}
+    back = {
+        declared[k].name: read_value(k, declared[k], Given(v, "here")) for k, v in again.items()
+    }
     assert plain_of(make(row.name, cls, back, "here")) == values
 
 
@@ -156,14 +185,31 @@ def plain_of(component):
     return option_values(chosen)
 
 
-flags = st.deferred(lambda: st.sampled_from([*SLOTS, *options_of(Settings), "recipe", "out", "resume"]))
+flags = st.deferred(
+    lambda: st.sampled_from([*SLOTS, *options_of(Settings), "recipe", "out", "resume"])
+)
 command_words = st.lists(
     flags.map("--{}".format)
     | st.builds("--{}={}".format, flags | words, words)
     | st.builds("--{}.{}".format, components, known | words)
     | components
     | words.filter(lambda word: "\0" not in word)
-    | st.sampled_from(["--", "-", "-h", "=", "--=", "--.", "--.x", "-x", "\udcff", "--small", "--json", "--dry-run"]),
+    | st.sampled_from(
+        [
+            "--",
+            "-",
+            "-h",
+            "=",
+            "--=",
+            "--.",
+            "--.x",
+            "-x",
+            "\udcff",
+            "--small",
+            "--json",
+            "--dry-run",
+        ]
+    ),
     max_size=6,
 )
 
@@ -175,20 +221,26 @@ def command_line(folder, given_words):
 
 def other_commands(folder, given_words):
     for command in ("plugins", "recipes", "sample", "diagnose", "curves", "gif"):
-        out = [] if command in ("plugins", "recipes", "diagnose") else ["-o", str(folder / "out.png")]
+        out = (
+            [] if command in ("plugins", "recipes", "diagnose") else ["-o", str(folder / "out.png")]
+        )
         answer(command, *out, *(word.replace("\0", "") for word in given_words[:2]))
 
 
 def answer(*given_words):
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
         main(list(given_words))
     assert ended.value.code in (0, 1, 2)
     assert "error: unexpected" not in err.getvalue(), err.getvalue()
     assert "\x1b" not in out.getvalue() + err.getvalue()
 
 
-# ── data ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── data ──────────────────────────────────────────────────────────────────────────────────────────
 
 sizes = st.lists(st.integers(0, 6) | st.sampled_from([2**16, 2**31, 2**32 - 1]), max_size=5)
 idx_files = st.binary(max_size=80) | st.builds(
@@ -200,13 +252,18 @@ idx_files = st.binary(max_size=80) | st.builds(
 
 
 def idx_of(magic, sizes, seed):
-    return struct.pack(f">{1 + len(sizes)}I", magic, *sizes) + bytes((seed + i) % 7 for i in range(prod(sizes)))
+    return struct.pack(f">{1 + len(sizes)}I", magic, *sizes) + bytes(
+        (seed + i) % 7 for i in range(prod(sizes))
+    )
 
 
-right_idx = st.builds(idx_of, st.just(0x803), st.tuples(*[st.integers(1, 4)] * 3), st.integers(0, 9))
+right_idx = st.builds(
+    idx_of, st.just(0x803), st.tuples(*[st.integers(1, 4)] * 3), st.integers(0, 9)
+)
 right_labels = st.builds(idx_of, st.just(0x801), st.tuples(st.integers(1, 4)), st.integers(0, 9))
 idx_pairs = st.tuples(
-    idx_files | right_idx | damaged(right_idx, st.binary(max_size=2)), st.none() | idx_files | right_labels
+    idx_files | right_idx | damaged(right_idx, st.binary(max_size=2)),
+    st.none() | idx_files | right_labels,
 )
 
 
@@ -225,9 +282,18 @@ def idx_header(folder, case):
 
 members = st.lists(
     st.tuples(
-        st.sampled_from(["test_batch.bin", "cifar-10-batches-bin/test_batch.bin", "../test_batch.bin", "data_batch_1"]),
+        st.sampled_from(
+            [
+                "test_batch.bin",
+                "cifar-10-batches-bin/test_batch.bin",
+                "../test_batch.bin",
+                "data_batch_1",
+            ]
+        ),
         st.binary(max_size=40),
-        st.sampled_from([tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE]),
+        st.sampled_from(
+            [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE]
+        ),
     ),
     max_size=3,
 )
@@ -238,14 +304,20 @@ def archive(entries):
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content, kind in entries:
             about = tarfile.TarInfo(name)
-            about.type, about.size, about.linkname = kind, len(content) * (kind == tarfile.REGTYPE), "test_batch.bin"
+            about.type, about.size, about.linkname = (
+                kind,
+                len(content) * (kind == tarfile.REGTYPE),
+                "test_batch.bin",
+            )
             tar.addfile(about, io.BytesIO(content))
     return buffer.getvalue()
 
 
 cifar_files = st.builds(
     lambda whole, zipped: gzip.compress(whole, 1) if zipped else whole,
-    members.map(archive) | damaged(members.map(archive), st.binary(max_size=9)) | st.binary(max_size=60),
+    members.map(archive)
+    | damaged(members.map(archive), st.binary(max_size=9))
+    | st.binary(max_size=60),
     st.booleans(),
 ) | damaged(members.map(archive).map(gzip.compress), st.binary(max_size=9))
 
@@ -262,7 +334,9 @@ def cifar_bytes(folder, case):
 
 
 cells = (
-    words | numbers.map(lambda value: repr(value)[:40]) | st.sampled_from(["a.png", "b.png", "c.png", "fire", "water"])
+    words
+    | numbers.map(lambda value: repr(value)[:40])
+    | st.sampled_from(["a.png", "b.png", "c.png", "fire", "water"])
 )
 csv_texts = st.text(max_size=60) | st.builds(
     lambda rows, separator, end: end.join(separator.join(row) for row in rows),
@@ -273,7 +347,10 @@ csv_texts = st.text(max_size=60) | st.builds(
 )  # fmt: skip
 right_csv = st.just("file,type\na.png,fire\nb.png,water\nc.png,fire\n")
 right_json = st.sampled_from(
-    ['{"a.png": "fire", "b.png": "water", "c.png": "fire"}', '[{"file": "a.png", "type": "fire", "hue": 3}]']
+    [
+        '{"a.png": "fire", "b.png": "water", "c.png": "fire"}',
+        '[{"file": "a.png", "type": "fire", "hue": 3}]',
+    ]
 )
 
 
@@ -304,13 +381,15 @@ def right_png():
     return buffer.getvalue()
 
 
-# ── logs and sweeps ───────────────────────────────────────────────────────────────────────────────────────────
+# ── logs and sweeps ───────────────────────────────────────────────────────────────────────────────
 
 figures = st.sampled_from([
     "seconds", "critic/bce/real", "critic/bce/fake", "generator/bce/fake", "critic/score_real", "critic/total",
     "class-accuracy/fake", "class-accuracy/real", "collapse/ratio", "frechet/distance", "colorpicker/palette-usage",
 ]) | st.text(max_size=9)  # fmt: skip
-rows_of_a_log = st.dictionaries(figures, numbers.filter(lambda value: abs(value) != 10**400) | values, max_size=5)
+rows_of_a_log = st.dictionaries(
+    figures, numbers.filter(lambda value: abs(value) != 10**400) | values, max_size=5
+)
 
 
 def log_line(row, step):
@@ -345,8 +424,12 @@ def metrics_lines(folder, lines):
     unchecked(log)
 
 
-claims = st.fixed_dictionaries({}, optional=dict.fromkeys(("says", "figure", "less", "more", "same", "other"), values))
-arm_changes = st.dictionaries(slots | components | st.just("extends"), components | tables | values, max_size=3)
+claims = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("says", "figure", "less", "more", "same", "other"), values)
+)
+arm_changes = st.dictionaries(
+    slots | components | st.just("extends"), components | tables | values, max_size=3
+)
 sweeps = st.fixed_dictionaries(
     {},
     optional={
@@ -359,7 +442,9 @@ sweeps = st.fixed_dictionaries(
 )
 
 
-right_arms = st.dictionaries(words.filter(bool), st.just({"latent": "uniform"}), min_size=1, max_size=1)
+right_arms = st.dictionaries(
+    words.filter(bool), st.just({"latent": "uniform"}), min_size=1, max_size=1
+)
 right_sweeps = st.fixed_dictionaries(
     {"arms": right_arms}, optional={"seeds": st.integers(-1, 3), "figures": st.just([])}
 )
@@ -368,7 +453,9 @@ right_sweeps = st.fixed_dictionaries(
 def sweep_table(folder, table):
     arms = sweep.arms_of_recipe(table, [], [])
     read_claims(table, list(arms))
-    sweep.plan_trials(arms, Layer("words"), min(2, table.get("seeds", 2)), folder, lambda name: False)
+    sweep.plan_trials(
+        arms, Layer("words"), min(2, table.get("seeds", 2)), folder, lambda name: False
+    )
 
 
 def varied_words(folder, vary):
@@ -378,7 +465,11 @@ def varied_words(folder, vary):
 
 
 varied = st.lists(
-    st.builds("{}={}".format, slots | known | st.builds("{}.{}".format, components, known) | words, components | typed)
+    st.builds(
+        "{}={}".format,
+        slots | known | st.builds("{}.{}".format, components, known) | words,
+        components | typed,
+    )
     | st.builds("{}={},{}".format, slots | known | words, components | typed, components | typed)
     | words,
     max_size=2,
@@ -434,7 +525,9 @@ def hunt(name, cases, folder, *, anew):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         only_clean_errors()
-    assert ("done" in outcomes) and ("refused" in outcomes or name in ALWAYS_REFUSED | NEVER_RAISING)
+    assert ("done" in outcomes) and (
+        "refused" in outcomes or name in ALWAYS_REFUSED | NEVER_RAISING
+    )
 
 
 @pytest.mark.parametrize("name", PROPERTIES)

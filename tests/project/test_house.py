@@ -21,7 +21,9 @@ from gancore.plugins.component import SPECS, info_of, options_of
 from gancore.plugins.slots import KINDS
 
 CORE = sorted((ROOT / "gancore").rglob("*.py"))
-PLUGINS = sorted(path for path in (ROOT / "plugins").rglob("*.py") if not path.name.startswith("test_"))
+PLUGINS = sorted(
+    path for path in (ROOT / "plugins").rglob("*.py") if not path.name.startswith("test_")
+)
 SOURCES = [*CORE, *PLUGINS]
 FIRST_PARTY = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
 
@@ -32,16 +34,29 @@ def tree_of(path):
 
 
 def functions(path):
-    return [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [
+        node
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
-# ── the core names no technique ───────────────────────────────────────────────────────────────────────────────
+# ── the core names no technique ───────────────────────────────────────────────────────────────────
 
 PLAIN_WORDS = {  # of English, of torch, or of arrays before they are names of plugins
     "normal", "none", "batch", "layer", "uniform", "mixture", "gaussian", "he", "instance", "repeat", "sgd",
     "reals", "scatter", "nearest", "letters", "modes", "critic-output",
 }  # fmt: skip
-TECHNIQUES = {"wasserstein", "wgan", "spectral", "hinge", "softplus", "penalty", "entropy", "relativistic"}
+TECHNIQUES = {
+    "wasserstein",
+    "wgan",
+    "spectral",
+    "hinge",
+    "softplus",
+    "penalty",
+    "entropy",
+    "relativistic",
+}
 
 
 @every_row("path", CORE, ids=lambda path: path.name)
@@ -58,7 +73,11 @@ def test_the_core_imports_no_plugin():
     for path in CORE:
         for node in ast.walk(tree_of(path)):
             module = getattr(node, "module", None) or ""
-            names = [alias.name for alias in getattr(node, "names", [])] if isinstance(node, ast.Import) else [module]
+            names = (
+                [alias.name for alias in getattr(node, "names", [])]
+                if isinstance(node, ast.Import)
+                else [module]
+            )
             assert not any(name.startswith("gan_plugin") for name in names), path
 
 
@@ -75,13 +94,15 @@ def test_a_plugin_imports_gancores_public_names_and_no_other_plugin():
 
 def test_every_plugin_passes_the_conformance_kit_in_its_own_tests():
     for folder in sorted((ROOT / "plugins").iterdir()):
-        classes = {row.object.partition(":")[2] for row in FIRST_PARTY if row.distribution == folder.name}
+        classes = {
+            row.object.partition(":")[2] for row in FIRST_PARTY if row.distribution == folder.name
+        }
         tests = [path.read_text() for path in folder.glob("test_*.py")]
         checked = [set(re.findall(r"\w+", text)) for text in tests if "check_component(" in text]
         assert classes <= set().union(*checked), folder.name
 
 
-# ── distributions ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── distributions ─────────────────────────────────────────────────────────────────────────────────
 
 
 def test_gan_plugins_depends_on_every_first_party_plugin():
@@ -105,7 +126,7 @@ def test_every_replaced_distribution_leads_to_its_components_in_the_one_that_rep
                 assert discovery.find(f"{former.name}:{entry.name}", kind).object == entry.value
 
 
-# ── size and shape ────────────────────────────────────────────────────────────────────────────────────────────
+# ── size and shape ────────────────────────────────────────────────────────────────────────────────
 
 
 def test_no_function_is_longer_than_60_lines():
@@ -130,10 +151,12 @@ def test_no_file_or_class_is_named_after_nothing():
         assert path.stem not in {"utils", "helpers", "common", "misc"}
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef):
-                assert not re.search(r"(Trainer|Manager|Handler|Helper|Utils)$", node.name), f"{path}: {node.name}"
+                assert not re.search(r"(Trainer|Manager|Handler|Helper|Utils)$", node.name), (
+                    f"{path}: {node.name}"
+                )
 
 
-# ── what is banned ────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is banned ────────────────────────────────────────────────────────────────────────────────
 
 BANNED_MODULES = {
     "pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "torch.hub",
@@ -162,11 +185,21 @@ def banned_in(tree):
             words = {word.arg: ast.unparse(word.value) for word in node.keywords}
             names += ["shell=True"] if words.get("shell", "False") != "False" else []
             names += ["allow_pickle=True"] if words.get("allow_pickle", "False") != "False" else []
-            names += ["extractall"] if names[0].endswith(".extractall") and words.get("filter") != "'data'" else []
+            names += (
+                ["extractall"]
+                if names[0].endswith(".extractall") and words.get("filter") != "'data'"
+                else []
+            )
         for name in names:
-            whole = {name, name.partition(".")[0]} & BANNED_MODULES and not isinstance(node, ast.Call)
+            whole = {name, name.partition(".")[0]} & BANNED_MODULES and not isinstance(
+                node, ast.Call
+            )
             unpickles = re.search(r"\bdatasets\.CIFAR", name)  # torchvision's readers of CIFAR
-            if whole or unpickles or name in BANNED_NAMES | {"shell=True", "allow_pickle=True", "extractall"}:
+            if (
+                whole
+                or unpickles
+                or name in BANNED_NAMES | {"shell=True", "allow_pickle=True", "extractall"}
+            ):
                 yield f"{node.lineno}: {name}"
 
 
@@ -206,17 +239,22 @@ def test_no_bare_except_and_no_print_outside_the_command_line():
             assert not printed or path.parent.name == "cli", path
 
 
-# ── hooks ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── hooks ─────────────────────────────────────────────────────────────────────────────────────────
 
-# hooks whose first-party plugin is still to come; each is at work in tests/support/example_components.py
-# and tests/plugins/test_hooks.py
+# hooks whose first-party plugin is still to come; each is at work in
+# tests/support/example_components.py and tests/plugins/test_hooks.py
 AWAITED = {"sample_weights", "after_step", "select_samples"}
 
 
 @pytest.fixture(scope="module")
 def implemented():
     classes = [loading.load(row) for row in FIRST_PARTY]
-    return {hook for hook in SPECS for cls in classes if hasattr(getattr(cls, hook, None), "gancore_impl")}
+    return {
+        hook
+        for hook in SPECS
+        for cls in classes
+        if hasattr(getattr(cls, hook, None), "gancore_impl")
+    }
 
 
 def test_every_hook_has_an_implementer(implemented):
@@ -247,7 +285,7 @@ def test_every_hook_is_documented_with_its_exact_signature(hook):
     assert f"{hook}{inspect.signature(spec)}".replace("'", "") in page
 
 
-# ── what is said ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is said ──────────────────────────────────────────────────────────────────────────────────
 
 
 def test_exported_names_are_sorted_and_importable():
@@ -278,7 +316,8 @@ def test_every_component_cites_its_source_and_says_what_it_does(row):
     assert row.summary == (cls.__doc__ or "").partition("\n")[0]
 
 
-# words that say less than the field's own, in messages and docstrings, and the forms in which they come
+# words that say less than the field's own, in messages and docstrings, and the forms in which they
+# come
 BANNED_WORDS = re.compile(
     r"\b(?:mend(?:s|ed|ing)?|whoever|nobody|somebody|hears?|(?:is|are|was|were|be) told|wears?|speaks?|the middle"
     r"|a law|laws|strangers?|insides|becomes? of|company)\b",
@@ -300,8 +339,15 @@ def test_messages_and_docstrings_use_the_words_of_the_field():
 
 def test_every_tag_that_somebody_speaks_of_is_provided_by_somebody():
     cards = {row: info_of(loading.load(row)) for row in FIRST_PARTY}
-    players = {row: ("generator.", "critic.") if row.kind in ("norm", "optim") else ("",) for row in cards}
-    provided = {f"{player}{tag}" for row, card in cards.items() for tag in card.provides for player in players[row]}
+    players = {
+        row: ("generator.", "critic.") if row.kind in ("norm", "optim") else ("",) for row in cards
+    }
+    provided = {
+        f"{player}{tag}"
+        for row, card in cards.items()
+        for tag in card.provides
+        for player in players[row]
+    }
     provided |= {"data.images", "data.points", "data.labels"}
     for row, card in cards.items():
         spoken = {rule.tag for rule in card.rules} | set(card.defaults_with)
@@ -321,10 +367,14 @@ def test_every_error_has_an_exit_code_and_three_parts():
 
 
 def test_no_file_of_the_project_names_a_registry_host_or_a_path_of_one_machine():
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if listed.returncode:
         pytest.skip("no git here")
-    pattern = re.compile(r"files\.python[h]osted|pypi\.org/simple|registry\.npm[j]s|(?<![\w.~])/(?:work|root|home)/\w")
+    pattern = re.compile(
+        r"files\.python[h]osted|pypi\.org/simple|registry\.npm[j]s|(?<![\w.~])/(?:work|root|home)/\w"
+    )
     for name in listed.stdout.splitlines():
         path = ROOT / name
         if path.is_file() and path.suffix in {".py", ".md", ".toml", ".lock", ".txt", ".yaml", ""}:
@@ -334,6 +384,10 @@ def test_no_file_of_the_project_names_a_registry_host_or_a_path_of_one_machine()
 
 def test_layers_point_down():
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
+        [str(Path(sys.executable).parent / "lint-imports")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout

@@ -19,7 +19,18 @@ from PIL import Image
 from support.paths import ROOT
 from support.tables import every_row
 
-TINY = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--mlp.hidden", "4")
+TINY = (
+    "--data",
+    "mixture",
+    "--gen",
+    "mlp",
+    "--critic",
+    "mlp-critic",
+    "--batch",
+    "4",
+    "--mlp.hidden",
+    "4",
+)
 SHORT = (*TINY, "--mlp-critic.hidden", "4", "--steps", "2", "--log-every", "1")
 TOKEN = "pwned"  # in every name and file of the stranger
 
@@ -84,7 +95,9 @@ sys.stdout.write(json.dumps(answers))
 
 def watched(folder, *jobs):
     """Run commands one after the other in one process that is watched; return what each said and did."""
-    script = folder.parent / "watcher" / "watcher.py"  # its folder, not the stranger's, is where Python looks first
+    script = (
+        folder.parent / "watcher" / "watcher.py"
+    )  # its folder, not the stranger's, is where Python looks first
     script.parent.mkdir(exist_ok=True)
     script.write_text(WATCHER)
     places = ("MPLCONFIGDIR", "HOME", "TMPDIR", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR")
@@ -94,7 +107,14 @@ def watched(folder, *jobs):
     told = json.dumps([TOKEN, roots, [[str(word) for word in words] for words in jobs]])
     command = [sys.executable, "-W", "ignore", str(script)]
     done = subprocess.run(
-        command, input=told, capture_output=True, text=True, cwd=folder, env=env, timeout=600, check=False
+        command,
+        input=told,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=env,
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -106,7 +126,10 @@ def harmful(answer, *allowed):
     return [
         [what, where]
         for what, where in answer["seen"]
-        if not (what == "write" and any(where == place or where.startswith(f"{place}/") for place in places))
+        if not (
+            what == "write"
+            and any(where == place or where.startswith(f"{place}/") for place in places)
+        )
     ]
 
 
@@ -127,7 +150,14 @@ def trap(path):
 def folder(tmp_path_factory):
     """A folder full of a stranger's code, some of it named so that a careless import finds it."""
     folder = tmp_path_factory.mktemp("work") / "here"
-    for name in ("pwned.py", "sub/pwned.py", "../pwned.py", "pwned/__init__.py", "pwned/toml.py", "pwned.toml.py"):
+    for name in (
+        "pwned.py",
+        "sub/pwned.py",
+        "../pwned.py",
+        "pwned/__init__.py",
+        "pwned/toml.py",
+        "pwned.toml.py",
+    ):
         trap(folder / name)
     for name in ("gan_plugin_pwned.py", "conftest.py", "sitecustomize.py", "usercustomize.py"):
         trap(folder / name)
@@ -147,7 +177,11 @@ def recipes(folder):
     contents = []
     for name in (name.replace("{folder}", str(folder)) for name in NAMES):
         contents += [
-            {"gen": name, "sweep": {"arms": {name: {"track": name, "extends": name}}}, "about": {name: name}},
+            {
+                "gen": name,
+                "sweep": {"arms": {name: {"track": name, "extends": name}}},
+                "about": {name: name},
+            },
             {"sweep": {"arms": {name: {"track": name}}}, "reg": [name], "small": {"cond": name}},
             {"extends": name},
             {name: {"x": name}},
@@ -184,8 +218,12 @@ def test_the_watcher_sees_a_component_file_that_the_user_did_name(folder):
 def test_a_recipe_may_ask_for_no_download(folder):
     recipe = folder.parent / "fetch.toml"
     fetch = {"download": True, "path": str(folder)}
-    recipe.write_text(tomli_w.dumps({"data": "cifar10", "cifar10": fetch, "sweep": {"arms": {"a": {}}}}))
-    run, swept = watched(folder, ("run", "--recipe", recipe, "--dry-run"), ("sweep", recipe, "--seeds", "1"))
+    recipe.write_text(
+        tomli_w.dumps({"data": "cifar10", "cifar10": fetch, "sweep": {"arms": {"a": {}}}})
+    )
+    run, swept = watched(
+        folder, ("run", "--recipe", recipe, "--dry-run"), ("sweep", recipe, "--seeds", "1")
+    )
     for answer in (run, swept):
         assert (answer["code"], harmful(answer)) == (2, [])
         assert "--cifar10.download true" in answer["err"]
@@ -198,7 +236,9 @@ def test_a_recipe_may_ask_for_no_download(folder):
 def hostile_run(folder):
     """A run that was trained here, then changed by a stranger; its answer comes with it."""
     run = folder / "run"
-    (answer,) = watched(folder, ("run", *SHORT, "--track", "curves", "--track", "tensorboard", "--out", run))
+    (answer,) = watched(
+        folder, ("run", *SHORT, "--track", "curves", "--track", "tensorboard", "--out", run)
+    )
     assert answer["code"] == 0, answer["err"]
     text = (run / "recipe.toml").read_text()
     trap(run / "pwned.py")
@@ -206,7 +246,9 @@ def hostile_run(folder):
     (run / "run.json").write_text('{"pwned": "__import__(\'pwned\')"}')
     (run / "checkpoints" / "latest").write_text("../../pwned\n")
     with (run / "metrics.jsonl").open("a") as file:
-        file.writelines(json.dumps({"step": 3 + n, "critic/\x1b[31mpwned/real": 1.0}) + "\n" for n in range(60))
+        file.writelines(
+            json.dumps({"step": 3 + n, "critic/\x1b[31mpwned/real": 1.0}) + "\n" for n in range(60)
+        )
     secret = folder.parent / "secret"
     secret.mkdir()
     Image.new("RGB", (8, 8), "red").save(secret / "step-000000009.png")
@@ -217,7 +259,9 @@ def hostile_run(folder):
 def test_a_run_uses_no_network_and_writes_into_its_own_folder_alone(hostile_run):
     run, answer, _ = hostile_run
     found = harmful(answer, run, run.parent.parent / "watcher")
-    assert all(Path(path).name.startswith(".trial-") for _, path in found), found  # whether anything can be written
+    assert all(Path(path).name.startswith(".trial-") for _, path in found), (
+        found
+    )  # whether anything can be written
 
 
 def test_nothing_that_opens_a_strangers_run_runs_code_or_writes_elsewhere(folder, hostile_run):
@@ -242,15 +286,27 @@ def test_nothing_that_opens_a_strangers_run_runs_code_or_writes_elsewhere(folder
 def test_a_run_whose_recipe_names_code_is_refused(folder, hostile_run):
     run, _, text = hostile_run
     jobs = []
-    for number, name in enumerate(["./pwned.py", "../../pwned.py", "pwned:Pwned", "os:system", "a=./pwned.py:Pwned"]):
+    for number, name in enumerate(
+        ["./pwned.py", "../../pwned.py", "pwned:Pwned", "os:system", "a=./pwned.py:Pwned"]
+    ):
         copy = folder / f"run{number}"
         shutil.copytree(run, copy, symlinks=True)
-        (copy / "recipe.toml").write_text(text.replace("format = 1", f"format = 1\nreg = [{json.dumps(name)}]"))
-        jobs += [("sample", copy, "-o", copy / "x.png"), ("run", "--resume", copy), ("diagnose", copy)]
+        (copy / "recipe.toml").write_text(
+            text.replace("format = 1", f"format = 1\nreg = [{json.dumps(name)}]")
+        )
+        jobs += [
+            ("sample", copy, "-o", copy / "x.png"),
+            ("run", "--resume", copy),
+            ("diagnose", copy),
+        ]
     answers = watched(folder, *jobs)
     assert {each["code"] for each in answers} <= {0, 1, 2}
-    assert all(each["code"] for each in answers[1::3]), "no training goes on without what the recipe chooses"
-    assert not any(each["code"] for each in answers[2::3]), "figures can be read whatever the recipe chooses"
+    assert all(each["code"] for each in answers[1::3]), (
+        "no training goes on without what the recipe chooses"
+    )
+    assert not any(each["code"] for each in answers[2::3]), (
+        "figures can be read whatever the recipe chooses"
+    )
     copies = [folder / f"run{number // 3}" for number in range(len(answers))]
     assert [harmful(each, copy) for each, copy in zip(answers, copies, strict=True)] == [[]] * 15
 
@@ -275,7 +331,14 @@ def toml(value):
     ("command", "content"),
     [
         (["recipes"], {"about": {ESC: ESC, "lines": [ESC, "two\nlines"]}, "extends": "default"}),
-        (["recipes"], {"sweep": {"arms": {ESC: {"latent": ESC, "extends": ESC}}}, ESC: {ESC: ESC}, "loss": ESC}),
+        (
+            ["recipes"],
+            {
+                "sweep": {"arms": {ESC: {"latent": ESC, "extends": ESC}}},
+                ESC: {ESC: ESC},
+                "loss": ESC,
+            },
+        ),
         (["recipes", "--json"], {"about": {ESC: ESC}}),
         (["run", "--dry-run", "--recipe"], {"gen": ESC}),
         (["run", "--dry-run", "--recipe"], {ESC: ESC}),
@@ -285,7 +348,15 @@ def toml(value):
         (["run", "--dry-run", "--recipe"], {"extends": ESC}),
         (["run", "--dry-run", "--recipe"], {"latent": "normal", "normal": {"dim": ESC}}),
         (["sweep"], {"sweep": {"arms": {ESC: {"gen": ESC}}}}),
-        (["sweep"], {"sweep": {"arms": {"a": {}}, "claims": [{"says": ESC, "figure": ESC, "less": ESC, "more": "a"}]}}),
+        (
+            ["sweep"],
+            {
+                "sweep": {
+                    "arms": {"a": {}},
+                    "claims": [{"says": ESC, "figure": ESC, "less": ESC, "more": "a"}],
+                }
+            },
+        ),
     ],
 )
 def test_no_name_in_a_recipe_steers_the_terminal(gan_here, tmp_path, command, content):
@@ -305,11 +376,19 @@ def test_no_name_of_a_class_steers_the_terminal(gan_here, tmp_path):
     for kind in ("\x1b[31mfire", "\u202ewater"):
         (tmp_path / "pets" / kind).mkdir(parents=True)
         for shade in range(3):
-            Image.new("L", (8, 8), 80 * shade).save(tmp_path / "pets" / kind / f"\x1b[2J{shade}.png")
+            Image.new("L", (8, 8), 80 * shade).save(
+                tmp_path / "pets" / kind / f"\x1b[2J{shade}.png"
+            )
     (tmp_path / "pets" / "\x1b[31mfire" / "\x1b[2Jbroken.png").write_bytes(b"no picture")
     size = ("--size", "8", "--dcgan.width", "2", "--dcgan-critic.width", "2", "--batch", "2")
-    assert "labels: class (2 classes)" in harmless(gan_here("run", "--data", "pets", *size, "--dry-run"))
-    harmless(gan_here("run", "--data", "pets", *size, "--cond", "acgan", "--steps", "1", "--out", "\x1b[31mr"))
+    assert "labels: class (2 classes)" in harmless(
+        gan_here("run", "--data", "pets", *size, "--dry-run")
+    )
+    harmless(
+        gan_here(
+            "run", "--data", "pets", *size, "--cond", "acgan", "--steps", "1", "--out", "\x1b[31mr"
+        )
+    )
     refused = gan_here("sample", "\x1b[31mr", "--labels", "class=\x1b[31mwind", check=2)
     assert "\\x1b[31mfire" in harmless(refused)
     harmless(gan_here("sample", "\x1b[31mr", "-n", "1", "-o", "\x1b[31m.png"))
@@ -359,7 +438,13 @@ def strange_plugin(tmp_path):
 def test_no_text_of_a_plugin_steers_the_terminal(strange_plugin, tmp_path, words):
     command = [sys.executable, "-m", "gancore", *words]
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env=strange_plugin, timeout=300, check=False
+        command,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=strange_plugin,
+        timeout=300,
+        check=False,
     )
     assert done.returncode in (0, 1, 2)
     assert "strange" in harmless(done)
@@ -400,7 +485,10 @@ def test_names_of_figures_are_text_and_nothing_else_in_an_svg(gan_here, tmp_path
     run.mkdir()
     (run / "recipe.toml").touch()
     rows = [
-        {"step": step, **{f"critic{n}/{name}".replace("/t", "t"): 1.0 for n, name in enumerate(EVIL)}}
+        {
+            "step": step,
+            **{f"critic{n}/{name}".replace("/t", "t"): 1.0 for n, name in enumerate(EVIL)},
+        }
         for step in (1, 2)
     ]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -412,7 +500,10 @@ def test_names_of_figures_are_text_and_nothing_else_in_an_svg(gan_here, tmp_path
     attributes = {key for element in tree.iter() for key in element.attrib}
     assert not any(key.lower().startswith("on") for key in attributes)
     assert not any(
-        "http" in value and "w3.org" not in value for e in tree.iter() for k, value in e.attrib.items() if "href" in k
+        "http" in value and "w3.org" not in value
+        for e in tree.iter()
+        for k, value in e.attrib.items()
+        if "href" in k
     )
     written = "".join(tree.getroot().itertext())
     for name in EVIL[:6]:

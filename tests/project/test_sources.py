@@ -1,4 +1,6 @@
-"""The pages about the sources leave no recipe and no sweep out, and recipes have the numbers of their sources."""
+"""The pages about the sources leave no recipe and no sweep out, and recipes have the numbers of
+their sources.
+"""
 
 import json
 
@@ -14,7 +16,13 @@ from gancore.testing import some_data, train
 SOURCES = ROOT / "docs" / "sources"
 RESULTS = source_tables.read_results(SOURCES)
 TEXT = "\n".join(page.read_text() for page in SOURCES.glob("*.md"))
-ARMS_OF_SWEEPS = ("journey-width-", "journey-z-", "journey-init-", "guide-kernel-", "guide-compare-")
+ARMS_OF_SWEEPS = (
+    "journey-width-",
+    "journey-z-",
+    "journey-init-",
+    "guide-kernel-",
+    "guide-compare-",
+)
 
 
 @every_row("name", sorted(lookup.recipe_files()))
@@ -23,7 +31,7 @@ def test_a_recipe_has_its_place_on_the_pages_of_the_sources(name):
     assert name == "default" or name in TEXT or (family and f"{family}*" in TEXT)
 
 
-# ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── tables ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @every_row("page", sorted(SOURCES.glob("*.md")), ids=lambda page: page.name)
@@ -35,7 +43,11 @@ def test_the_tables_of_a_page_are_those_of_the_stored_results(page):
 @every_row("page", sorted(SOURCES.glob("*.md")), ids=lambda page: page.name)
 def test_no_verdict_and_no_table_of_arms_is_written_by_hand(page):
     others = source_tables.BLOCK.sub("", page.read_text())
-    assert not [line for line in others.splitlines() if line.startswith(("| arm |", "- **agree", "- **disagree"))]
+    assert not [
+        line
+        for line in others.splitlines()
+        if line.startswith(("| arm |", "- **agree", "- **disagree"))
+    ]
 
 
 @every_row("name", sorted(RESULTS))
@@ -50,7 +62,11 @@ def test_a_stored_result_says_with_what_it_was_measured(name):
 
 def test_every_sweep_has_its_table_on_a_page():
     sweeps = {name for name in lookup.recipe_files() if lookup.recipe_chain(name)[-1].sweep}
-    shown = {name for page in SOURCES.glob("*.md") for _, name, _ in source_tables.BLOCK.findall(page.read_text())}
+    shown = {
+        name
+        for page in SOURCES.glob("*.md")
+        for _, name, _ in source_tables.BLOCK.findall(page.read_text())
+    }
     assert shown == sweeps | {"recipes", "sweeps"}
 
 
@@ -88,7 +104,9 @@ def test_what_is_measured_is_what_a_table_needs(tmp_path):
     run = sources.measure_recipe(str(short), tmp_path)
     sweep = sources.measure_sweep(str(both), tmp_path) | {"processor_seconds": 1.0}
     assert run["steps"] == 3
-    assert set(run["figures"]) == {f"collapse/{name}" for name in ("ratio", "minor", "major", "across")}
+    assert set(run["figures"]) == {
+        f"collapse/{name}" for name in ("ratio", "minor", "major", "across")
+    }
     assert sweep["steps"] == [3]
     assert set(sweep["figures"]["a"]["0"]) == {"seconds/step", "collapse/ratio", "collapse/across"}
     page = source_tables.sweep_block(json.loads(json.dumps(sweep)))
@@ -97,7 +115,7 @@ def test_what_is_measured_is_what_a_table_needs(tmp_path):
     assert "seeds 0, 3 steps, 1 s of processor time" in page
 
 
-# ── numbers of the sources ────────────────────────────────────────────────────────────────────────────────────
+# ── numbers of the sources ────────────────────────────────────────────────────────────────────────
 
 
 def resolved(name, *variants):
@@ -108,8 +126,13 @@ def resolved(name, *variants):
 def weights(name, *variants, size=(3, 32, 32), classes=(10,), options=None):
     """Count the trained weights of generator and critic of a recipe on images of this size."""
     composition = compose(recipe=name, variants=list(variants), options=options or {})
-    gan = train(*composition.chosen, data=some_data(size, classes, count=16), stand_ins=[], batch=2).context.gan
-    return [sum(weight.numel() for weight in player.parameters) for player in (gan.generator, gan.critic)]
+    gan = train(
+        *composition.chosen, data=some_data(size, classes, count=16), stand_ins=[], batch=2
+    ).context.gan
+    return [
+        sum(weight.numel() for weight in player.parameters)
+        for player in (gan.generator, gan.critic)
+    ]
 
 
 @every_row("name", ["journey-dcgan64", "journey-wgangp64", "journey-acgan", "journey-z-uniform"])
@@ -139,10 +162,16 @@ def test_tests_of_one_image_have_the_norms_of_their_source_and_noise_of_ours(nam
     assert set(ours["reg"]) - set(source["reg"]) == {"instance-noise"}
 
 
-@every_row("name", ["journey-colorpicker-source", "journey-acgan-colorpicker", "journey-wacgan-colorpicker"])
+@every_row(
+    "name",
+    ["journey-colorpicker-source", "journey-acgan-colorpicker", "journey-wacgan-colorpicker"],
+)
 def test_colour_pickers_of_the_journey_have_the_net_of_their_source(name):
     found = resolved(name)
-    net = {key: found["colorpicker"][key] for key in ("widths", "smallest", "project", "skip", "shuffle", "kernel")}
+    net = {
+        key: found["colorpicker"][key]
+        for key in ("widths", "smallest", "project", "skip", "shuffle", "kernel")
+    }
     widths = [512, 256, 128, 64, 64, 32]
     assert net == {
         "widths": widths, "smallest": 2, "project": 7, "skip": "concat", "shuffle": True, "kernel": 5,
@@ -171,8 +200,14 @@ def test_minibatch_discrimination_of_the_guide_stands_behind_the_label():
 
 @every_row("form", ["before", "after", "both"])
 def test_minibatch_discrimination_of_the_guide_sums_the_sample_itself_on_demand(form):
-    tables = [resolved(f"guide-mbd-{form}", *variants)["minibatch-discrimination"] for variants in ([], ["compat"])]
-    assert [(each["include-self"], each["normalize"]) for each in tables] == [(False, True), (True, False)]
+    tables = [
+        resolved(f"guide-mbd-{form}", *variants)["minibatch-discrimination"]
+        for variants in ([], ["compat"])
+    ]
+    assert [(each["include-self"], each["normalize"]) for each in tables] == [
+        (False, True),
+        (True, False),
+    ]
     assert [each["kernels"] for each in tables] == [128, 128]
 
 
@@ -188,7 +223,10 @@ def test_the_two_sides_of_the_guides_comparison_share_all_that_is_not_the_loss(v
 
 def test_the_guides_wgan_has_the_numbers_of_its_text_in_a_recipe_of_its_own():
     program, text = resolved("guide-wgangp"), resolved("guide-wgangp-text")
-    adams = [(each["adam"]["lr"], each["adam"]["beta1"], each["adam"]["beta2"]) for each in (program, text)]
+    adams = [
+        (each["adam"]["lr"], each["adam"]["beta1"], each["adam"]["beta2"])
+        for each in (program, text)
+    ]
     assert adams == [(2e-4, 0.5, 0.9), (1e-4, 0.0, 0.9)]
     assert [each["wgan-warmup"]["first"] for each in (program, text)] == [25, 100]
     assert [each["wgan-warmup"]["many"] for each in (program, text)] == [100, 100]
@@ -196,7 +234,10 @@ def test_the_guides_wgan_has_the_numbers_of_its_text_in_a_recipe_of_its_own():
 
 
 def test_the_first_initials_have_a_relu_critic_on_demand():
-    activations = [resolved("initials-wgangp", *each)["dcgan-critic"]["activation"] for each in ([], ["compat"])]
+    activations = [
+        resolved("initials-wgangp", *each)["dcgan-critic"]["activation"]
+        for each in ([], ["compat"])
+    ]
     assert activations == ["leaky", "relu"]
     assert resolved("initials-wgangp-stable", "compat")["dcgan-critic"]["activation"] == "leaky"
 

@@ -1,4 +1,6 @@
-"""A stranger's plugin joins in from a wheel; a broken one is a row with its reason and harms nobody."""
+"""A stranger's plugin joins in from a wheel; a broken one is a row with its reason and harms
+nobody.
+"""
 
 import json
 import os
@@ -26,7 +28,12 @@ pytestmark = pytest.mark.xdist_group("wheels")  # built once
 
 def run(*command, **more):
     done = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, timeout=300, check=False, **more
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        **more,
     )
     assert done.returncode == more.get("expect", 0), done.stdout + done.stderr
     return done
@@ -34,17 +41,25 @@ def run(*command, **more):
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory):
-    """Make a fresh environment that sees gancore and its plugins as installed here, and nothing else of this folder."""
+    """Make a fresh environment that sees gancore and its plugins as installed here, and nothing
+    else of this folder.
+    """
     folder = tmp_path_factory.mktemp("group")
     venv.create(folder / "env", with_pip=False)
     python = folder / "env" / "bin" / "python"
-    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
-    (site / "here.pth").write_text("import site; site.addsitedir(" + repr(sysconfig.get_path("purelib")) + ")\n")
+    site = Path(
+        run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
+    )
+    (site / "here.pth").write_text(
+        "import site; site.addsitedir(" + repr(sysconfig.get_path("purelib")) + ")\n"
+    )
     return python, site, folder
 
 
 def install(group, project):
-    """Build a wheel with the project's own build backend, without the network, and unpack it as an installer does."""
+    """Build a wheel with the project's own build backend, without the network, and unpack it as an
+    installer does.
+    """
     _, site, folder = group
     shutil.copytree(project, folder / project.name)
     code = "import hatchling.build as b; print(b.build_wheel('.'))"
@@ -55,7 +70,8 @@ def install(group, project):
 def rows(group):
     python, _, folder = group
     return {
-        row["name"]: row for row in json.loads(run(python, "-m", "gancore", "plugins", "--json", cwd=folder).stdout)
+        row["name"]: row
+        for row in json.loads(run(python, "-m", "gancore", "plugins", "--json", cwd=folder).stdout)
     }
 
 
@@ -105,8 +121,12 @@ def broken(group):
     for fault, (text, _) in BROKEN.items():
         about = site / f"gan_broken_{fault}-1.0.dist-info"
         about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: gan-broken-{fault}\nVersion: 1.0\n")
-        (about / "entry_points.txt").write_text(f"[gancore.reg]\nbroken-{fault} = gan_broken_{fault}:Trick\n")
+        (about / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: gan-broken-{fault}\nVersion: 1.0\n"
+        )
+        (about / "entry_points.txt").write_text(
+            f"[gancore.reg]\nbroken-{fault} = gan_broken_{fault}:Trick\n"
+        )
         (site / f"gan_broken_{fault}.py").write_text(text)
     return group
 
@@ -123,7 +143,9 @@ def test_a_broken_plugin_that_is_chosen_is_refused_by_its_distribution(broken, f
     python, _, folder = broken
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     command = [python, "-m", "gancore", "run", "--reg", f"broken-{fault}", "--dry-run"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, env=environment, check=False
+    )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert f"gan-broken-{fault} 1.0" in done.stderr
@@ -137,7 +159,9 @@ def test_two_distributions_of_one_name_are_told_apart_by_their_distribution(grou
     (about / "entry_points.txt").write_text("[gancore.init]\nhe = gan_plugin_initializers.he:He\n")
     listed = [
         row
-        for row in json.loads(run(python, "-m", "gancore", "plugins", "init", "--json", cwd=folder).stdout)
+        for row in json.loads(
+            run(python, "-m", "gancore", "plugins", "init", "--json", cwd=folder).stdout
+        )
         if row["name"] == "he"
     ]
     assert {row["distribution"] for row in listed} == {"gan-twin", "gan-plugin-initializers"}

@@ -1,4 +1,6 @@
-"""Every generator × loss × regularizer × norm that the rules allow composes, and a third trains; others are refused."""
+"""Every generator × loss × regularizer × norm that the rules allow composes, and a third trains;
+others are refused.
+"""
 
 from itertools import product
 
@@ -11,7 +13,11 @@ from gancore.train.data import open_data
 from gancore.train.loop import Training
 
 NAMES = {
-    kind: [row.name for row in discovery.installed() if row.kind == kind and row.distribution.startswith("gan-plugin-")]
+    kind: [
+        row.name
+        for row in discovery.installed()
+        if row.kind == kind and row.distribution.startswith("gan-plugin-")
+    ]
     for kind in ("gen", "loss", "reg", "norm")
 }
 SMALL = {
@@ -35,11 +41,20 @@ def composed(gen, loss, reg, norm):
     brought = {"wgan-gp": "gradient-penalty", "wgan": "weight-clipping"}.get(loss)
     chosen = {gen, reg, norm, brought, "sprites", "latent", OPPONENTS.get(gen, "dcgan-critic")}
     options = {name: value for name, value in SMALL.items() if name.partition(".")[0] in chosen}
-    return compose(gen=gen, loss=loss, reg=[reg], norm=norm, options=options, settings={"batch": 4, "size": "16"})
+    return compose(
+        gen=gen,
+        loss=loss,
+        reg=[reg],
+        norm=norm,
+        options=options,
+        settings={"batch": 4, "size": "16"},
+    )
 
 
 def is_refused(loss, reg, norm):
-    penalised = loss == "wgan-gp" or reg == "gradient-penalty"  # for each sample, under statistics of the batch
+    penalised = (
+        loss == "wgan-gp" or reg == "gradient-penalty"
+    )  # for each sample, under statistics of the batch
     return (penalised and norm == "batch") or (reg in SHAPES_TARGETS and loss != "bce")
 
 
@@ -52,11 +67,14 @@ def test_every_composition_composes_or_is_refused_with_a_remedy_and_every_pair_t
             with pytest.raises(CompositionError) as caught:
                 composed(gen, loss, reg, norm)
             assert caught.value.fix
-            assert reg in SHAPES_TARGETS or "(Gulrajani et al. 2017, section 4)" in caught.value.what
+            assert (
+                reg in SHAPES_TARGETS or "(Gulrajani et al. 2017, section 4)" in caught.value.what
+            )
             continue
         composition = composed(gen, loss, reg, norm)
         places = [
-            NAMES[kind].index(name) for kind, name in (("gen", gen), ("loss", loss), ("reg", reg), ("norm", norm))
+            NAMES[kind].index(name)
+            for kind, name in (("gen", gen), ("loss", loss), ("reg", reg), ("norm", norm))
         ]
         if sum(places) % 3:  # in the third that is left, every two components that fit meet
             continue
@@ -64,13 +82,23 @@ def test_every_composition_composes_or_is_refused_with_a_remedy_and_every_pair_t
         training = Training.of(composition, data)
         for _ in range(2):
             figures = training.train_step()
-        assert all(torch.as_tensor(value).isfinite() for value in figures.values()), (gen, loss, reg, norm)
+        assert all(torch.as_tensor(value).isfinite() for value in figures.values()), (
+            gen,
+            loss,
+            reg,
+            norm,
+        )
 
 
-@pytest.mark.parametrize("size", ["28", "48x32", "30x50", "64", "100", pytest.param("256", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "size", ["28", "48x32", "30x50", "64", "100", pytest.param("256", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("gen", ["dcgan", "colorpicker"])
 def test_every_image_size_comes_out_exact(gen, size):
-    options = {name: SMALL[name] for name in ("sprites.count", f"{gen}.width", "dcgan-critic.width", "latent.dim")}
+    options = {
+        name: SMALL[name]
+        for name in ("sprites.count", f"{gen}.width", "dcgan-critic.width", "latent.dim")
+    }
     composition = compose(gen=gen, options=options, settings={"batch": 4, "size": size})
     data = open_data(composition)
     training = Training.of(composition, data)

@@ -47,7 +47,9 @@ def test_a_preset_is_its_component_with_other_defaults():
     assert "reg" not in plain.slots
 
 
-@pytest.mark.parametrize("word", ["small", "compat", "sweep", "about", "extends", "run", "gen", "norm", "without"])
+@pytest.mark.parametrize(
+    "word", ["small", "compat", "sweep", "about", "extends", "run", "gen", "norm", "without"]
+)
 def test_no_component_may_be_called_like_a_key_of_a_recipe(word):
     assert discovery.refusal(word) == f"the name {word!r} is a word of gancore's own"
 
@@ -64,7 +66,10 @@ def test_what_is_brought_and_chosen_too_is_there_once():
 
 def test_call_order_is_the_order_given():
     made = compose(reg=["experience-replay", "instance-noise"])
-    assert [each.name for each in made.chosen if each.kind == "reg"] == ["experience-replay", "instance-noise"]
+    assert [each.name for each in made.chosen if each.kind == "reg"] == [
+        "experience-replay",
+        "instance-noise",
+    ]
 
 
 def test_one_component_in_two_slots_is_one_object_for_both_players():
@@ -76,24 +81,35 @@ def test_one_component_in_two_slots_is_one_object_for_both_players():
 def test_each_player_may_have_its_own_norm_and_optimiser():
     made = compose(gen_norm="batch", critic_norm="layer", gen_optim="adam", critic_optim="rmsprop")
     roles = {each.name: set(each.roles) for each in made.chosen if each.kind in ("norm", "optim")}
-    assert roles == {"batch": {"generator"}, "layer": {"critic"}, "adam": {"generator"}, "rmsprop": {"critic"}}
+    assert roles == {
+        "batch": {"generator"},
+        "layer": {"critic"},
+        "adam": {"generator"},
+        "rmsprop": {"critic"},
+    }
 
 
 def test_an_alias_lets_one_component_act_twice():
     made = compose(
-        reg=["instance-noise", "more=instance-noise"], options={"instance-noise.sigma": 0.2, "more.sigma": 0.3}
+        reg=["instance-noise", "more=instance-noise"],
+        options={"instance-noise.sigma": 0.2, "more.sigma": 0.3},
     )
     assert [component(made, name).sigma for name in ("instance-noise", "more")] == [0.2, 0.3]
 
 
 def test_an_alias_takes_what_is_given_under_the_components_own_name_too():
-    made = compose(loss="wgan-gp", gen_optim="g=adam", critic_optim="c=adam", options={"c.lr": 3e-4})
+    made = compose(
+        loss="wgan-gp", gen_optim="g=adam", critic_optim="c=adam", options={"c.lr": 3e-4}
+    )
     assert [component(made, name).lr for name in "gc"] == [1e-4, 3e-4]
 
 
 @pytest.mark.parametrize(
     ("slots", "options"),
-    [({}, {"gen-optim.lr": 0.1}), ({"gen_optim": "adam", "critic_optim": "rmsprop"}, {"optim.lr": 0.1})],
+    [
+        ({}, {"gen-optim.lr": 0.1}),
+        ({"gen_optim": "adam", "critic_optim": "rmsprop"}, {"optim.lr": 0.1}),
+    ],
 )
 def test_options_of_a_slot_that_nobody_reads_are_refused(slots, options):
     with pytest.raises(UsageError, match="which is not chosen"):
@@ -138,7 +154,11 @@ def test_settings_may_be_given_as_options():
 
 def test_options_may_be_given_under_the_slot():
     made = compose(options={"latent.dim": 7, "optim.lr": 1e-3, "gen.width": 5})
-    assert (component(made, "normal").dim, component(made, "adam").lr, component(made, "dcgan").width) == (7, 1e-3, 5)
+    assert (
+        component(made, "normal").dim,
+        component(made, "adam").lr,
+        component(made, "dcgan").width,
+    ) == (7, 1e-3, 5)
 
 
 def test_a_resolved_recipe_resolves_to_itself_C27():
@@ -198,12 +218,14 @@ def test_a_size_that_is_none_is_refused(size):
         compose(settings={"size": size})
 
 
-@every_row(("size", "pair"), [("48", (48, 48)), ("28", (28, 28)), ("48x32", (48, 32)), ("none", None)])
+@every_row(
+    ("size", "pair"), [("48", (48, 48)), ("28", (28, 28)), ("48x32", (48, 32)), ("none", None)]
+)
 def test_sizes_are_read_as_height_and_width(size, pair):
     assert compose(settings={"size": size}).settings.image_size == pair
 
 
-# ── rules ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── rules ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_penalty_under_batch_norm_is_refused_with_citation_and_remedy():
@@ -246,7 +268,7 @@ def test_a_rule_may_depend_on_the_components_own_options():
     assert rule.when(type("It", (), {"on": True})()) is True
 
 
-# ── broken plugins ────────────────────────────────────────────────────────────────────────────────────────────
+# ── broken plugins ────────────────────────────────────────────────────────────────────────────────
 
 
 def write(tmp_path, text):

@@ -30,7 +30,9 @@ class Everything:
 
 
 def read(**values):
-    return read_options("it", options_of(Everything), {name: Given(value, "here") for name, value in values.items()})
+    return read_options(
+        "it", options_of(Everything), {name: Given(value, "here") for name, value in values.items()}
+    )
 
 
 @every_row(
@@ -99,7 +101,9 @@ def test_an_int_is_fine_where_a_number_is_wanted_C04():
     assert read(number=1) == {"number": 1.0}
 
 
-unsigned = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0)  # -0.0 is refused
+unsigned = st.floats(allow_nan=False, allow_infinity=False).map(
+    lambda value: value + 0.0
+)  # -0.0 is refused
 options = st.fixed_dictionaries(
     {
         "number": st.floats(0, 1).map(abs),

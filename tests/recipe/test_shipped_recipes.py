@@ -45,8 +45,17 @@ def small(name, steps):
     variants = ["small"] if any("small" in each.variants for each in CHAINS[name]) else []
     chosen = {each.name for each in compose(recipe=name, variants=variants).chosen}
     options = {key: value for key, value in QUICK.items() if key.partition(".")[0] in chosen}
-    settings = {"steps": steps, "epochs": 0, "batch": 8, "log_every": 1, "sample_every": 2, "sample_epochs": 0}
-    return compose(recipe=name, variants=variants, options=options, settings=settings | {"device": "cpu"})
+    settings = {
+        "steps": steps,
+        "epochs": 0,
+        "batch": 8,
+        "log_every": 1,
+        "sample_every": 2,
+        "sample_epochs": 0,
+    }
+    return compose(
+        recipe=name, variants=variants, options=options, settings=settings | {"device": "cpu"}
+    )
 
 
 def weights(run):
@@ -67,7 +76,10 @@ def train_in_two_goes(name, folder):
 
 def sampled(names):
     """Leave two of three neighbours, which are mostly alike but for one option, to the slow tests."""
-    return [pytest.param(name, marks=pytest.mark.slow if number % 3 else ()) for number, name in enumerate(names)]
+    return [
+        pytest.param(name, marks=pytest.mark.slow if number % 3 else ())
+        for number, name in enumerate(names)
+    ]
 
 
 @pytest.mark.parametrize("name", sampled(RUNS))
@@ -83,7 +95,9 @@ def test_a_recipe_in_two_goes_ends_with_the_bits_of_one(name, tmp_path):
     assert weights(train_in_two_goes(name, tmp_path / "r")) == weights(whole)
 
 
-@every_row("name", [name for name in RUNS if any("compat" in each.variants for each in CHAINS[name])])
+@every_row(
+    "name", [name for name in RUNS if any("compat" in each.variants for each in CHAINS[name])]
+)
 def test_a_recipe_composes_with_the_faults_of_its_source_each_of_them_told(name):
     plain, compat = compose(recipe=name), compose(recipe=name, variants=["compat"])
     assert plain.recipe() != compat.recipe()
@@ -120,13 +134,21 @@ def test_a_recipe_is_explained_with_the_flags_that_say_the_same(gan_here):
 
 
 def test_the_flags_of_a_recipe_compose_what_the_recipe_does(gan_here):
-    (line,) = [each for each in gan_here("recipes", "gaussian2d-z100").stdout.splitlines() if "--data gaussian" in each]
+    (line,) = [
+        each
+        for each in gan_here("recipes", "gaussian2d-z100").stdout.splitlines()
+        if "--data gaussian" in each
+    ]
     by_flags = json.loads(gan_here(*line.split()[1:], "--dry-run", "--json").stdout)
-    by_name = json.loads(gan_here("run", "--recipe", "gaussian2d-z100", "--dry-run", "--json").stdout)
+    by_name = json.loads(
+        gan_here("run", "--recipe", "gaussian2d-z100", "--dry-run", "--json").stdout
+    )
     assert by_flags["recipe"] == by_name["recipe"]
 
 
-@every_row("name", ["guide-wgangp", "guide-baseline", "journey-z-uniform", "journey-acgan-colorpicker"])
+@every_row(
+    "name", ["guide-wgangp", "guide-baseline", "journey-z-uniform", "journey-acgan-colorpicker"]
+)
 def test_the_flags_of_a_recipe_speak_only_of_what_it_chose(name, gan_here):
     (line,) = [
         each
@@ -134,7 +156,9 @@ def test_the_flags_of_a_recipe_speak_only_of_what_it_chose(name, gan_here):
         if each.startswith("gan run --") and "--recipe" not in each
     ]
     chosen = {each.name for each in compose(recipe=name).chosen}
-    assert {word[2:].partition(".")[0] for word in line.split() if word.startswith("--") and "." in word} <= chosen
+    assert {
+        word[2:].partition(".")[0] for word in line.split() if word.startswith("--") and "." in word
+    } <= chosen
 
 
 def test_a_recipe_file_is_explained_and_extends_what_lies_beside_it(gan_here, tmp_path):

@@ -36,7 +36,11 @@ def refused(capsys, tmp_path, monkeypatch):
         ("WGANGP", ["wgan", "wgan-gp"], ["wgan-gp"]),
         ("instance_nose", ["instance-noise", "normal"], ["instance-noise"]),
         ("--bat", ["--batch"], ["--batch"]),
-        ("accuracy", ["class-accuracy", "critic-accuracy", "modes"], ["class-accuracy", "critic-accuracy"]),
+        (
+            "accuracy",
+            ["class-accuracy", "critic-accuracy", "modes"],
+            ["class-accuracy", "critic-accuracy"],
+        ),
         ("gpu", ["reg", "gen"], []),
         ("ema", ["small", "gen"], []),
         ("fid", ["idx", "modes"], []),
@@ -52,7 +56,10 @@ def test_a_near_word_is_a_slip_or_a_part_and_nothing_else(word, known, near):
 
 
 def test_several_equally_near_words_are_all_named():
-    assert did_you_mean("accuracy", ["a-accuracy", "b-accuracy"]) == "did you mean a-accuracy or b-accuracy?"
+    assert (
+        did_you_mean("accuracy", ["a-accuracy", "b-accuracy"])
+        == "did you mean a-accuracy or b-accuracy?"
+    )
 
 
 @every_row(
@@ -102,7 +109,9 @@ def test_a_word_of_other_programs_is_answered_by_what_was_meant(refused, words, 
         ("loss", "instance-noise", "--reg instance-noise"),
     ],
 )
-def test_a_component_that_is_not_there_is_answered_within_its_slot_or_by_the_flag_of_another(slot, name, meant):
+def test_a_component_that_is_not_there_is_answered_within_its_slot_or_by_the_flag_of_another(
+    slot, name, meant
+):
     with pytest.raises(UsageError) as caught:
         compose(**{slot: [name] if slot in ("metric", "reg") else name})
     assert f"{caught.value.fix} ".startswith(meant)
@@ -136,14 +145,28 @@ def test_a_run_that_is_not_there_is_answered_by_a_near_name_or_the_newest_runs(r
     assert refused("run", "--resume", "frist") == "did you mean first?"
     assert refused("run", "--resume", "dcgan-bce-1") == "did you mean runs/dcgan-bce-1?"
     listed = refused("run", "--resume", "rNOPE")
-    assert listed.startswith("runs here, the newest first: ") and "first" in listed and "runs/dcgan-bce-1" in listed
+    assert (
+        listed.startswith("runs here, the newest first: ")
+        and "first" in listed
+        and "runs/dcgan-bce-1" in listed
+    )
 
 
 def test_underscores_are_understood_in_options_names_tables_and_keys(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "it.toml").write_text('critic_norm = "layer"\n[run]\nsave_every = 7\n[mlp_critic]\nhidden = [5]\n')
+    (tmp_path / "it.toml").write_text(
+        'critic_norm = "layer"\n[run]\nsave_every = 7\n[mlp_critic]\nhidden = [5]\n'
+    )
     words = ["--recipe", "it.toml", "--gen_norm", "virtual_batch", "--reg", "more=instance_noise"]
-    words += ["--sample_every", "3", "--mlp_critic.activation", "relu", "--run.log_every", "5", *TINY]
+    words += [
+        "--sample_every",
+        "3",
+        "--mlp_critic.activation",
+        "relu",
+        "--run.log_every",
+        "5",
+        *TINY,
+    ]
     with pytest.raises(SystemExit) as ended:
         main(["run", *words, "--dry_run", "--json"])
     shown = capsys.readouterr()
@@ -155,7 +178,9 @@ def test_underscores_are_understood_in_options_names_tables_and_keys(capsys, tmp
     assert (recipe["mlp-critic"]["hidden"], recipe["mlp-critic"]["activation"]) == ([5], "relu")
 
 
-@every_row("words", [["plugins", "instance_noise"], ["recipes", "journey_acgan"], ["verify_resume", "-h"]])
+@every_row(
+    "words", [["plugins", "instance_noise"], ["recipes", "journey_acgan"], ["verify_resume", "-h"]]
+)
 def test_underscores_are_understood_by_every_command(words):
     with pytest.raises(SystemExit) as ended:
         main(words)
@@ -163,7 +188,14 @@ def test_underscores_are_understood_by_every_command(words):
 
 
 def test_two_spellings_of_one_option_count_as_twice(refused):
-    words = ("--reg", "instance-noise", "--instance_noise.sigma", "2", "--instance-noise.sigma", "2")
+    words = (
+        "--reg",
+        "instance-noise",
+        "--instance_noise.sigma",
+        "2",
+        "--instance-noise.sigma",
+        "2",
+    )
     assert refused("run", *words) == "give it once"
 
 

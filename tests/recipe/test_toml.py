@@ -32,7 +32,10 @@ def test_a_value_remembers_its_line(tmp_path):
 
 def test_a_shorthand_fills_the_slots_of_both_players():
     layer = layer_of("x", {"optim": "adam"})
-    assert {slot: given.value for slot, given in layer.slots.items()} == {"gen-optim": "adam", "critic-optim": "adam"}
+    assert {slot: given.value for slot, given in layer.slots.items()} == {
+        "gen-optim": "adam",
+        "critic-optim": "adam",
+    }
 
 
 @every_row(
@@ -48,7 +51,9 @@ def test_a_shorthand_fills_the_slots_of_both_players():
         pytest.param('gen = "a"\ngen = "b"', "no TOML", id="C11-key-twice"),
         pytest.param(b"\xff\xfe", "can't decode byte 0xff", id="C13-utf-16"),
         pytest.param("a = " + "[" * 5000, "no TOML", id="C25-nested"),
-        pytest.param("a = 0x" + "f" * 5000, "no TOML", id="C07-a-number-that-no-message-could-show"),
+        pytest.param(
+            "a = 0x" + "f" * 5000, "no TOML", id="C07-a-number-that-no-message-could-show"
+        ),
     ],
 )
 def test_a_wrong_recipe_is_refused(tmp_path, text, what):
@@ -75,7 +80,12 @@ def test_an_empty_recipe_C12_and_a_byte_order_mark_are_fine_C13(tmp_path):
 
 
 names = st.from_regex(r"[a-z]{1,8}", fullmatch=True)
-values = st.integers(-(2**62), 2**62) | st.booleans() | st.text(max_size=9) | st.lists(st.integers(0, 9), max_size=3)
+values = (
+    st.integers(-(2**62), 2**62)
+    | st.booleans()
+    | st.text(max_size=9)
+    | st.lists(st.integers(0, 9), max_size=3)
+)
 
 
 @given(st.dictionaries(names, st.dictionaries(names, values, max_size=3), max_size=3))
@@ -83,7 +93,10 @@ def test_any_table_of_options_is_kept_as_it_was_written(tables):
     import tomllib
 
     layer = layer_of("x", tomllib.loads(tomli_w.dumps(tables)))
-    kept = {table: {key: given.value for key, given in options.items()} for table, options in layer.options.items()}
+    kept = {
+        table: {key: given.value for key, given in options.items()}
+        for table, options in layer.options.items()
+    }
     assert kept == tables
 
 
@@ -95,7 +108,7 @@ def test_any_text_is_a_recipe_or_a_clean_refusal(tmp_path_factory, text):
         assert error.what
 
 
-# ── recipes upon recipes ──────────────────────────────────────────────────────────────────────────────────────
+# ── recipes upon recipes ──────────────────────────────────────────────────────────────────────────
 
 
 def write(path, text):
@@ -104,8 +117,12 @@ def write(path, text):
 
 
 def test_a_recipe_lies_above_what_it_extends_and_variants_above_both(tmp_path):
-    parent = write(tmp_path / "p.toml", 'loss = "wgan"\n[run]\nsteps = 1\n[small.run]\nsteps = 2\nbatch = 4\n')
-    child = write(tmp_path / "c.toml", f'extends = "{parent}"\n[run]\nbatch = 8\n[small.run]\nsteps = 3\n')
+    parent = write(
+        tmp_path / "p.toml", 'loss = "wgan"\n[run]\nsteps = 1\n[small.run]\nsteps = 2\nbatch = 4\n'
+    )
+    child = write(
+        tmp_path / "c.toml", f'extends = "{parent}"\n[run]\nbatch = 8\n[small.run]\nsteps = 3\n'
+    )
     steps = [
         layer.options["run"]["steps"].value
         for layer in recipe_layers(child, ["small"])
@@ -144,7 +161,9 @@ def test_what_is_said_about_a_recipe_decides_nothing(tmp_path):
     assert read_recipe(told).summary == "A title"
 
 
-def test_a_replaced_component_may_leave_its_table_behind_in_recipes_but_not_on_the_command_line(tmp_path):
+def test_a_replaced_component_may_leave_its_table_behind_in_recipes_but_not_on_the_command_line(
+    tmp_path,
+):
     text = 'gen = "dcgan"\n[dcgan]\nwidth = 8\n[small]\ngen = "mlp"\ncritic = "mlp-critic"\ndata = "mixture"\n'
     path = write(tmp_path / "a.toml", text)
     assert compose(recipe=path, variants=["small"]).slots["gen"] == ("mlp",)

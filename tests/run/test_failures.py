@@ -1,4 +1,6 @@
-"""Runs that fail: numbers, memory, the disk, a component, a stall. Each ends with a sentence and loses nothing."""
+"""Runs that fail: numbers, memory, the disk, a component, a stall. Each ends with a sentence and
+loses nothing.
+"""
 
 import errno
 import json
@@ -14,7 +16,16 @@ import torch
 from support.paths import EXAMPLE_COMPONENTS
 from support.tables import every_row
 
-from gancore import CheckpointError, GanError, NumbersError, PluginError, Run, UsageError, compose, read_rows
+from gancore import (
+    CheckpointError,
+    GanError,
+    NumbersError,
+    PluginError,
+    Run,
+    UsageError,
+    compose,
+    read_rows,
+)
 from gancore.recipe.toml import layer_of
 from gancore.run import atomic, directory
 from gancore.run.checkpoint import reader, writer
@@ -27,8 +38,17 @@ LEAN = {"mlp.hidden": [4], "mlp-critic.hidden": [4], "mixture.finite": 64}
 
 
 def compose_unlucky(how="", *, steps=8, settings=None, **options):
-    own = {f"unlucky.{name}": value for name, value in {"how": how, **options}.items()} if how else {}
-    quick = {"batch": 4, "log_every": 1, "save_every": 2, "device": "cpu", "steps": steps, **(settings or {})}
+    own = (
+        {f"unlucky.{name}": value for name, value in {"how": how, **options}.items()} if how else {}
+    )
+    quick = {
+        "batch": 4,
+        "log_every": 1,
+        "save_every": 2,
+        "device": "cpu",
+        "steps": steps,
+        **(settings or {}),
+    }
     return compose(**POINTS, reg=[UNLUCKY] if how else [], options={**LEAN, **own}, settings=quick)
 
 
@@ -44,7 +64,7 @@ def sums(folder):
     return (writer.steps(folder / "checkpoints")[-1] / "SHA256SUMS").read_text()
 
 
-# ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── numbers ───────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -55,7 +75,9 @@ def sums(folder):
         ("weight", r"generator's .* became nan at step 4", 2),
     ],
 )
-def test_what_is_no_longer_finite_ends_the_run_within_its_step_and_is_named(tmp_path, how, what, last):
+def test_what_is_no_longer_finite_ends_the_run_within_its_step_and_is_named(
+    tmp_path, how, what, last
+):
     with pytest.raises(NumbersError, match=what) as ended:
         start(tmp_path / "r", how).fit()
     assert f"last checkpoint: step-{last:09d}" in ended.value.where
@@ -100,7 +122,9 @@ def test_the_report_tells_a_broken_term_from_broken_weights(tmp_path):
 
 
 def test_a_run_rolls_back_with_other_numbers_and_ends_well(tmp_path):
-    run = start(tmp_path / "r", "term", chance=0.5, at=5, settings={"rollbacks": 3, "seed": 11}).fit()
+    run = start(
+        tmp_path / "r", "term", chance=0.5, at=5, settings={"rollbacks": 3, "seed": 11}
+    ).fit()
     assert run.training.step == 8
     assert any("back to step 4 with other numbers, 1 of 3 times" in text for text in run.notes)
     rows = read_rows(tmp_path / "r")
@@ -112,9 +136,13 @@ def test_a_run_rolls_back_with_other_numbers_and_ends_well(tmp_path):
 def test_a_run_that_rolled_back_is_repeated_and_resumed_to_the_same_bits(tmp_path):
     unlucky = {"chance": 0.5, "at": 5}
     for name in "ab":
-        start(tmp_path / name, "term", settings={"rollbacks": 3, "seed": 11}, steps=12, **unlucky).fit()
+        start(
+            tmp_path / name, "term", settings={"rollbacks": 3, "seed": 11}, steps=12, **unlucky
+        ).fit()
     assert sums(tmp_path / "a") == sums(tmp_path / "b")
-    first = start(tmp_path / "c", "term", settings={"rollbacks": 3, "seed": 11}, steps=12, **unlucky)
+    first = start(
+        tmp_path / "c", "term", settings={"rollbacks": 3, "seed": 11}, steps=12, **unlucky
+    )
 
     def stop_at_step_7(row):
         first.stop_after_step = row["step"] == 7
@@ -136,23 +164,32 @@ def test_checks_and_policy_change_nothing_in_a_run_that_is_well(tmp_path):
     start(tmp_path / "a").fit()
     start(tmp_path / "b", settings={"rollbacks": 3, "log_every": 5}).fit()
     weights = [line for line in sums(tmp_path / "a").splitlines() if line.endswith(".safetensors")]
-    assert weights == [line for line in sums(tmp_path / "b").splitlines() if line.endswith(".safetensors")]
+    assert weights == [
+        line for line in sums(tmp_path / "b").splitlines() if line.endswith(".safetensors")
+    ]
 
 
-# ── components and memory ─────────────────────────────────────────────────────────────────────────────────────
+# ── components and memory ─────────────────────────────────────────────────────────────────────────
 
 
 def test_a_component_that_raises_is_named_with_hook_and_step_and_its_traceback_kept(tmp_path):
-    with pytest.raises(PluginError, match="unlucky failed in critic_fakes, step 3: KeyError: 'out of luck'") as ended:
+    with pytest.raises(
+        PluginError, match="unlucky failed in critic_fakes, step 3: KeyError: 'out of luck'"
+    ) as ended:
         start(tmp_path / "r", "error").fit()
     assert str(tmp_path / "r") in ended.value.where
     kept = tmp_path / "r" / "failed" / "step-000000003" / "traceback.txt"
-    assert f"read {kept}; `gan run --resume {tmp_path / 'r'}` goes on from step-000000002" in ended.value.fix
+    assert (
+        f"read {kept}; `gan run --resume {tmp_path / 'r'}` goes on from step-000000002"
+        in ended.value.fix
+    )
     assert 'raise KeyError("out of luck")' in kept.read_text()
 
 
 def test_memory_that_ends_is_told_with_phase_batch_and_what_to_try(tmp_path):
-    with pytest.raises(GanError, match=r"out of memory in the critic's update at step 3, with 4 samples of 2") as ended:
+    with pytest.raises(
+        GanError, match=r"out of memory in the critic's update at step 3, with 4 samples of 2"
+    ) as ended:
         start(tmp_path / "r", "memory").fit()
     assert "--batch 2" in ended.value.fix
     assert "GiB were used" in ended.value.what
@@ -178,7 +215,7 @@ def test_every_phase_that_runs_out_of_memory_is_named(tmp_path, monkeypatch, nam
         start(tmp_path / "r").fit()
 
 
-# ── the disk ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the disk ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def full(*_, **__):
@@ -207,7 +244,9 @@ def test_a_save_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
 def test_a_third_save_that_fails_ends_the_run(tmp_path, monkeypatch):
     run = start(tmp_path / "r", steps=20)
     break_between(monkeypatch, run, atomic, "commit", 4, 99)
-    with pytest.raises(CheckpointError, match="of step 8 was not saved: No space left on device") as ended:
+    with pytest.raises(
+        CheckpointError, match="of step 8 was not saved: No space left on device"
+    ) as ended:
         run.fit()
     assert "last checkpoint: step-000000002" in ended.value.where
 
@@ -246,7 +285,11 @@ def test_a_row_is_never_in_the_log_in_part(tmp_path, monkeypatch):
         assert (tmp_path / "log").read_bytes() == b'{"step": 1}\n'
     log.sync()
     log.close()
-    assert [json.loads(line)["step"] for line in (tmp_path / "log").read_text().splitlines()] == [1, 2, 3]
+    assert [json.loads(line)["step"] for line in (tmp_path / "log").read_text().splitlines()] == [
+        1,
+        2,
+        3,
+    ]
 
 
 def test_a_log_that_takes_nothing_keeps_its_rows(tmp_path):
@@ -263,7 +306,9 @@ def test_pictures_that_cannot_be_written_do_not_stop_a_run(tmp_path, monkeypatch
     monkeypatch.setattr("gancore.run.samples.save_picture", full)
     with pytest.raises(GanError, match="samples of step 8 were not drawn: No space left on device"):
         run.fit()  # all is trained and saved, but who waits for the final picture must hear of it
-    assert any("samples of step 7 were not drawn: No space left on device" in text for text in run.notes)
+    assert any(
+        "samples of step 7 were not drawn: No space left on device" in text for text in run.notes
+    )
     assert steps(tmp_path / "r")[-1] == 8
 
 
@@ -303,7 +348,7 @@ def test_the_probe_names_the_folder_and_leaves_nothing(tmp_path):
             directory.probe(Path("/proc/1/r"))
 
 
-# ── what is in the way ────────────────────────────────────────────────────────────────────────────────────────
+# ── what is in the way ────────────────────────────────────────────────────────────────────────────
 
 
 def test_overwriting_moves_the_old_run_aside(tmp_path):
@@ -325,7 +370,7 @@ def test_changed_data_are_accepted_only_on_request(tmp_path):
     assert Run.resume(tmp_path / "r", longer, changed_data=True).fit().training.step == 3
 
 
-# ── signals and stalls ────────────────────────────────────────────────────────────────────────────────────────
+# ── signals and stalls ────────────────────────────────────────────────────────────────────────────
 
 TRAIN = [
     *(sys.executable, "-m", "gancore", "run", "--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic"),
@@ -348,7 +393,9 @@ def begin(tmp_path, *words, number=signal.SIGINT):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["int", "term", "hup"]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["int", "term", "hup"],
 )
 def test_a_signal_while_every_step_is_saved_ends_the_run_saved(tmp_path, number, code):
     process = begin(tmp_path, "--steps", "1000000", number=number)

@@ -1,4 +1,6 @@
-"""Real processes of `gan run`, killed at any moment: what they finished stays, and going on gives the same bits."""
+"""Real processes of `gan run`, killed at any moment: what they finished stays, and going on gives
+the same bits.
+"""
 
 import json
 import os
@@ -27,12 +29,37 @@ from gancore.tools.verify_resume import differences, fit_until
 
 WORDS = [
     *("--cond", "acgan", "--reg", "experience-replay", "--reg", "ema", "--schedule", "monitored"),
-    *("--track", "milestones", "--batch", "4", "--size", "16", "--device", "cpu", "--sprites.count", "32"),
-    *("--dcgan.width", "2", "--dcgan-critic.width", "2", "--milestones.columns", "2", "--milestones.limit", "3"),
+    *(
+        "--track",
+        "milestones",
+        "--batch",
+        "4",
+        "--size",
+        "16",
+        "--device",
+        "cpu",
+        "--sprites.count",
+        "32",
+    ),
+    *(
+        "--dcgan.width",
+        "2",
+        "--dcgan-critic.width",
+        "2",
+        "--milestones.columns",
+        "2",
+        "--milestones.limit",
+        "3",
+    ),
     *("--experience-replay.capacity", "20", "--log-every", "1"),
 ]
 OFTEN = ["--save-every", "1", "--keep", "1", "--sample-every", "3"]
-PLAIN = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic", "options": {"mixture.finite": 64, "mlp.hidden": [8]}}
+PLAIN = {
+    "data": "mixture",
+    "gen": "mlp",
+    "critic": "mlp-critic",
+    "options": {"mixture.finite": 64, "mlp.hidden": [8]},
+}
 QUICK = {"batch": 4, "log_every": 1, "device": "cpu"}
 
 pytestmark = pytest.mark.xdist_group("kills")  # they share one warm process
@@ -64,7 +91,7 @@ def in_plain(steps=4, **settings):
     return compose(**PLAIN, settings={**QUICK, "steps": steps, **settings})
 
 
-# ── SIGKILL ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── SIGKILL ───────────────────────────────────────────────────────────────────────────────────────
 
 MOMENTS = {  # what is there at such a moment only
     "writing": "checkpoints/.tmp-step-*/*", "pruning": "checkpoints/.trash-*", "drawing": "samples/**/.*.tmp",
@@ -74,10 +101,16 @@ AT_MOST = 4  # steps that a process may live, so that the run does not end befor
 
 
 def kill(process, folder, update_id, dice):
-    """Kill a process at a moment, or when it has saved some steps; return whether it was still alive."""
+    """Kill a process at a moment, or when it has saved some steps; return whether it was still
+    alive.
+    """
     until, delay = newest_step(folder) + dice.randint(1, AT_MOST), dice.uniform(0, 0.02)
     before = set(folder.glob(MOMENTS[update_id]))  # left by those killed earlier
-    while process.is_alive() and newest_step(folder) < until and not set(folder.glob(MOMENTS[update_id])) - before:
+    while (
+        process.is_alive()
+        and newest_step(folder) < until
+        and not set(folder.glob(MOMENTS[update_id])) - before
+    ):
         pass
     time.sleep(delay if update_id == "any" else 0)
     process.kill()
@@ -87,7 +120,9 @@ def kill(process, folder, update_id, dice):
 
 def kill_within_100_ms(command, dice):
     """Start a process as a shell does, and kill it in its first tenth of a second."""
-    process = subprocess.Popen([sys.executable, "-m", "gancore", *command], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gancore", *command], stderr=subprocess.DEVNULL
+    )
     time.sleep(dice.uniform(0, 0.1))
     process.kill()
     return process.wait() == -9
@@ -95,7 +130,11 @@ def kill_within_100_ms(command, dice):
 
 @pytest.mark.parametrize("kills", [pytest.param(8), pytest.param(50, marks=pytest.mark.slow)])
 def test_a_run_killed_at_any_moment_ends_with_the_bits_of_one_that_was_not(warm, tmp_path, kills):
-    whole, parts, dice = tmp_path / "at-once" / "run", tmp_path / "killed" / "run", random.Random(kills)
+    whole, parts, dice = (
+        tmp_path / "at-once" / "run",
+        tmp_path / "killed" / "run",
+        random.Random(kills),
+    )
     steps = AT_MOST * kills + 32
     words = [*WORDS, *OFTEN, "--steps", steps]
     alone = warm("run", *words, "--out", whole)
@@ -114,7 +153,9 @@ def test_a_run_killed_at_any_moment_ends_with_the_bits_of_one_that_was_not(warm,
     assert (last.exitcode, alone.exitcode) == (0, 0)
     assert differences(whole, parts) == []
     assert sums(whole) == sums(parts)
-    assert [path.name for path in (parts / "checkpoints").iterdir() if path.name.startswith(".")] == []
+    assert [
+        path.name for path in (parts / "checkpoints").iterdir() if path.name.startswith(".")
+    ] == []
     assert [row["step"] for row in read_rows(parts)] == list(range(1, steps + 1))
 
 
@@ -163,7 +204,9 @@ def test_a_run_whose_folder_is_renamed_says_so_and_goes_on_where_it_gets_its_nam
         if row["step"] == 3:
             (tmp_path / "r").rename(tmp_path / "moved")
         if row["step"] == 7:
-            assert [path.name for path in tmp_path.iterdir()] == ["moved"]  # nothing was made in the old place
+            assert [path.name for path in tmp_path.iterdir()] == [
+                "moved"
+            ]  # nothing was made in the old place
             (tmp_path / "moved").rename(tmp_path / "r")
 
     run.fit(on_row=rename)
@@ -203,10 +246,12 @@ def test_an_overwritten_folder_of_ended_runs_is_moved_aside_though_their_locks_a
     assert (tmp_path / "sweep.old-1" / "arm").is_dir()
 
 
-# ── readers beside a run ──────────────────────────────────────────────────────────────────────────────────────
+# ── readers beside a run ──────────────────────────────────────────────────────────────────────────
 
 
-def test_readers_of_a_run_that_saves_every_step_and_keeps_one_checkpoint_never_fail(warm, gan_here, tmp_path):
+def test_readers_of_a_run_that_saves_every_step_and_keeps_one_checkpoint_never_fail(
+    warm, gan_here, tmp_path
+):
     run = tmp_path / "r"
     training = warm("run", *WORDS, *OFTEN, "--steps", 100_000, "--out", run)
     while newest_step(run) < 2:
@@ -229,7 +274,9 @@ def test_readers_of_a_run_that_saves_every_step_and_keeps_one_checkpoint_never_f
     training.join()
 
 
-def test_a_checkpoint_that_is_pruned_while_it_is_read_gives_way_to_the_newer_one(tmp_path, monkeypatch):
+def test_a_checkpoint_that_is_pruned_while_it_is_read_gives_way_to_the_newer_one(
+    tmp_path, monkeypatch
+):
     Run.start(in_plain(3, save_every=3), tmp_path / "r").fit()
     older, newer = writer.steps(tmp_path / "r" / "checkpoints")
     newer.rename(tmp_path / "newer")
@@ -246,11 +293,13 @@ def test_a_checkpoint_that_is_pruned_while_it_is_read_gives_way_to_the_newer_one
     assert (found.snapshot.state["step"], warnings) == (3, [])
 
 
-# ── the log ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the log ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def cuts(folder):
-    """Yield the log cut at every byte of its last two rows, with the number of rows that are then whole."""
+    """Yield the log cut at every byte of its last two rows, with the number of rows that are then
+    whole.
+    """
     path = folder / directory.METRICS
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
@@ -289,18 +338,22 @@ def test_a_log_that_lacks_rows_of_the_checkpoint_is_told_and_no_step_is_in_it_tw
     if lost == "all of it":
         path.unlink()
     else:
-        path.write_bytes(path.read_bytes()[: -len(path.read_bytes().splitlines(keepends=True)[-1]) * 5 // 2])
+        path.write_bytes(
+            path.read_bytes()[: -len(path.read_bytes().splitlines(keepends=True)[-1]) * 5 // 2]
+        )
     left = len(rows_in(path)) if path.exists() else 0
     told = f"metrics.jsonl holds {left} of the 4 rows up to step 4; the others are lost"
     assert fit_until(Run.resume(parts), 6).notes == [told]
-    shutil.rmtree(writer.steps(parts / "checkpoints")[-1])  # so that it goes back to step 4, with rows after it
+    shutil.rmtree(
+        writer.steps(parts / "checkpoints")[-1]
+    )  # so that it goes back to step 4, with rows after it
     again = Run.resume(parts).fit()
     assert len(again.notes) == 1
     assert [row["step"] for row in read_rows(parts)] == [*range(1, left + 1), 5, 6, 7, 8]
     assert sums(parts) == sums(tmp_path / "at-once" / "run")
 
 
-# ── what must not matter ──────────────────────────────────────────────────────────────────────────────────────
+# ── what must not matter ──────────────────────────────────────────────────────────────────────────
 
 
 def test_a_clock_that_goes_backwards_in_changing_time_zones_changes_nothing(tmp_path, monkeypatch):
@@ -331,7 +384,11 @@ def test_a_clock_that_goes_backwards_in_changing_time_zones_changes_nothing(tmp_
 FIRST_PARTY = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
 OF_POINTS = {"modes", "scatter"}
 LOOKING = {
-    kind: [row.name for row in FIRST_PARTY if row.kind == kind and row.name not in {*OF_POINTS, "stop-when"}]
+    kind: [
+        row.name
+        for row in FIRST_PARTY
+        if row.kind == kind and row.name not in {*OF_POINTS, "stop-when"}
+    ]
     for kind in ("metric", "track")
 }
 FEW = {"milestones.columns": 2, "recognition.reals": 40, "recognition.epochs": 1}
@@ -348,15 +405,36 @@ def test_whatever_measures_and_draws_leaves_the_weights_as_they_were(tmp_path, p
     size = {} if points else {"size": "16"}
     settings = {**QUICK, **size, "steps": 4}
     base = {name: value for name, value in made.items() if name != "options"}
-    blind = compose(**base, without=["doctor"], options=few, settings={**settings, "sample_every": 99, "log_every": 99})
-    images = {f"{name}.images": 12 for name in looking["metric"] if "images" in options_of_metric(name)}
-    more = {key: value for key, value in FEW.items() if key.partition(".")[0] in sum(looking.values(), [])}
-    seeing = compose(**base, **looking, options={**few, **images, **more}, settings={**settings, "sample_every": 2})
-    one, other = (Run.start(each, tmp_path / name).fit() for each, name in ((blind, "blind"), (seeing, "seeing")))
+    blind = compose(
+        **base,
+        without=["doctor"],
+        options=few,
+        settings={**settings, "sample_every": 99, "log_every": 99},
+    )
+    images = {
+        f"{name}.images": 12 for name in looking["metric"] if "images" in options_of_metric(name)
+    }
+    more = {
+        key: value
+        for key, value in FEW.items()
+        if key.partition(".")[0] in sum(looking.values(), [])
+    }
+    seeing = compose(
+        **base,
+        **looking,
+        options={**few, **images, **more},
+        settings={**settings, "sample_every": 2},
+    )
+    one, other = (
+        Run.start(each, tmp_path / name).fit()
+        for each, name in ((blind, "blind"), (seeing, "seeing"))
+    )
     files = [reader.newest(run.folder / "checkpoints")[0].snapshot.files for run in (one, other)]
     for part in ("generator", "critic", "optim"):
         assert files[0][part].keys() == files[1][part].keys()
-        assert all(torch.equal(tensor, files[1][part][name]) for name, tensor in files[0][part].items())
+        assert all(
+            torch.equal(tensor, files[1][part][name]) for name, tensor in files[0][part].items()
+        )
 
 
 def options_of_metric(name):
@@ -366,12 +444,16 @@ def options_of_metric(name):
     return options_of(loading.load(row))
 
 
-# ── another machine, other versions ───────────────────────────────────────────────────────────────────────────
+# ── another machine, other versions ───────────────────────────────────────────────────────────────
 
 
 def notes_of_resume(folder):
-    """Return what a resume remarks beside that the run, which was trained for one step, has come to its end."""
-    first, *others = sorted(Run.resume(folder).notes, key=lambda note: not note.startswith("nothing is left to train"))
+    """Return what a resume remarks beside that the run, which was trained for one step, has come to
+    its end.
+    """
+    first, *others = sorted(
+        Run.resume(folder).notes, key=lambda note: not note.startswith("nothing is left to train")
+    )
     assert first.startswith("nothing is left to train")
     return others
 

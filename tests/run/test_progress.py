@@ -17,7 +17,9 @@ OPTIONS = {"mlp.hidden": (4,), "mlp-critic.hidden": (4,)}
 
 def start(folder, **settings):
     settings = {"batch": 4, "save-every": 3, **settings}
-    composed = compose(data="mixture", gen="mlp", critic="mlp-critic", options=OPTIONS, settings=settings)
+    composed = compose(
+        data="mixture", gen="mlp", critic="mlp-critic", options=OPTIONS, settings=settings
+    )
     return Run.start(composed, folder)
 
 
@@ -62,11 +64,14 @@ def test_the_row_before_is_remembered_across_a_resume(tmp_path):
     assert Run.resume(tmp_path / "r").checkpoints.row_step == 6
 
 
-# ── pictures ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── pictures ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def drawn(folder):
-    return sorted(path.stem.removeprefix("step-").lstrip("0") or "0" for path in (folder / "samples").glob("*.png"))
+    return sorted(
+        path.stem.removeprefix("step-").lstrip("0") or "0"
+        for path in (folder / "samples").glob("*.png")
+    )
 
 
 def stop_after(run, step):
@@ -116,11 +121,14 @@ def test_early_pictures_change_no_bit_of_training(tmp_path):
     sums = [path.name for path in (often / "checkpoints").iterdir() if path.is_dir()]
     assert len(sums) == 3
     for name in sums:
-        one, other = ((folder / "checkpoints" / name / "SHA256SUMS").read_bytes() for folder in (often, rarely))
+        one, other = (
+            (folder / "checkpoints" / name / "SHA256SUMS").read_bytes()
+            for folder in (often, rarely)
+        )
         assert one == other
 
 
-# ── what is shown ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is shown ─────────────────────────────────────────────────────────────────────────────────
 
 
 class Clock:
@@ -134,7 +142,9 @@ class Clock:
 
 
 def lines_of(run, seconds_a_step):
-    """Train to the end with steps that seem to take so many seconds; return the plain lines, by their step."""
+    """Train to the end with steps that seem to take so many seconds; return the plain lines, by
+    their step.
+    """
     clock, lines = Clock(), []
     display = PlainLines([], run.share, lines.append, clock)
 
@@ -152,8 +162,16 @@ def test_a_quick_run_shows_about_twenty_plain_lines(tmp_path):
 
 
 def test_a_slow_run_shows_a_line_each_half_minute_at_first_and_rarer_later(tmp_path):
-    lines, steps = lines_of(start(tmp_path / "r", steps=400, **{"log-every": 400, "sample-every": 400}), 10)
-    assert steps[:5] == [3, 6, 9, 12, 15]  # at 30 s, 60 s, …: without a row, so that there is a speed and no losses
+    lines, steps = lines_of(
+        start(tmp_path / "r", steps=400, **{"log-every": 400, "sample-every": 400}), 10
+    )
+    assert steps[:5] == [
+        3,
+        6,
+        9,
+        12,
+        15,
+    ]  # at 30 s, 60 s, …: without a row, so that there is a speed and no losses
     assert lines[0].startswith("step 3  ")
     assert "images/s" in lines[0]
     gaps = [later - earlier for earlier, later in itertools.pairwise(steps[:-1])]

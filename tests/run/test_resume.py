@@ -19,13 +19,14 @@ from gancore.tools.verify_resume import differences, fit_until
 
 FIRST_PARTY = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
 
-# ── the smallest composition of each component ────────────────────────────────────────────────────────────────
+# ── the smallest composition of each component ────────────────────────────────────────────────────
 
 BASES = (  # tried in this order; the first whose rules let the component in is taken
     {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"},
     {"data": "sprites"},
 )
-HALF = 5  # steps before the interruption and after it; rows and pictures lie on neither side of step 5 alone
+# steps before the interruption and after it; rows and pictures lie on neither side of step 5 alone
+HALF = 5
 SETTINGS = {
     "steps": 2 * HALF, "batch": 6, "device": "cpu", "log_every": 2, "sample_every": 3, "save_every": 100, "epochs": 0
 }  # fmt: skip
@@ -41,8 +42,12 @@ SMALL = {
 }  # fmt: skip
 OWN = {  # options by which a component's memory reaches over the interruption, and the company it cannot do without
     "monitored": [{"monitored.threshold": 1.0}],
-    "boosted": [{"boosted.generator-chance": 0.4, "boosted.critic-chance": 0.4, "boosted.length": 4}],
-    "wgan-warmup": [{"wgan-warmup.first": 2, "wgan-warmup.many": 3, "wgan-warmup.every": 6, "wgan-warmup.k": 2}],
+    "boosted": [
+        {"boosted.generator-chance": 0.4, "boosted.critic-chance": 0.4, "boosted.length": 4}
+    ],
+    "wgan-warmup": [
+        {"wgan-warmup.first": 2, "wgan-warmup.many": 3, "wgan-warmup.every": 6, "wgan-warmup.k": 2}
+    ],
     "n-critic": [{"n-critic.critic": 2, "n-critic.pretrain": 3}],
     "experience-replay": [
         {"experience-replay.capacity": 20, "experience-replay.per-update": 3},
@@ -54,11 +59,19 @@ OWN = {  # options by which a component's memory reaches over the interruption, 
     "cosine-decay": [{"cosine-decay.start": 2, "cosine-decay.end": 9}],
     "label-smoothing": [{}],
     "minibatch-discrimination": [{}, {"minibatch-discrimination.spatial": 2, "data": "sprites"}],
-    "stop-when": [{"stop-when.figure": "critic/total", "stop-when.above": -1e9, "stop-when.rows": 5}],
+    "stop-when": [
+        {"stop-when.figure": "critic/total", "stop-when.above": -1e9, "stop-when.rows": 5}
+    ],
     "doctor": [{}, {"data": "sprites"}],
     "milestones": [{"milestones.limit": 3}],
-    "gradient-flow": [  # step 5 moves the generator alone, step 6 the critic, and both are told in the row of step 6
-        {"schedule": "boosted", "boosted.generator-chance": 0.9, "boosted.critic-chance": 0.1, "boosted.length": 1}
+    # step 5 moves the generator alone, step 6 the critic, and both are told in the row of step 6
+    "gradient-flow": [
+        {
+            "schedule": "boosted",
+            "boosted.generator-chance": 0.9,
+            "boosted.critic-chance": 0.1,
+            "boosted.length": 1,
+        }
     ],
     "sgd": [{"sgd.momentum": 0.9}],
     "dropout": [{"dropout.generator": 0.3}],
@@ -75,15 +88,23 @@ def write_idx(folder):
     """Write twenty pictures with labels as MNIST has them."""
     dice = np.random.default_rng(0)
     for split in ("train", "t10k"):
-        images, labels = dice.integers(0, 256, (20, 28, 28), np.uint8), (np.arange(20) % 10).astype(np.uint8)
-        for name, array in ((f"{split}-images-idx3-ubyte", images), (f"{split}-labels-idx1-ubyte", labels)):
+        images, labels = (
+            dice.integers(0, 256, (20, 28, 28), np.uint8),
+            (np.arange(20) % 10).astype(np.uint8),
+        )
+        for name, array in (
+            (f"{split}-images-idx3-ubyte", images),
+            (f"{split}-labels-idx1-ubyte", labels),
+        ):
             head = struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape)
             (folder / name).write_bytes(head + array.tobytes())
 
 
 def write_cifar(folder):
     """Write batches of twenty records, which is what the reader is told to expect."""
-    for number, name in enumerate([*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]):
+    for number, name in enumerate(
+        [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
+    ):
         records = np.random.default_rng(number).integers(0, 256, (20, 3073), np.uint8)
         records[:, 0] = np.arange(20) % 10
         (folder / name).write_bytes(records.tobytes())
@@ -95,7 +116,9 @@ def write_images(folder):
     for kind in ("fire", "water"):
         (folder / kind).mkdir()
         for number in range(10):
-            Image.fromarray(dice.integers(0, 256, (16, 16, 3), np.uint8)).save(folder / kind / f"{number}.png")
+            Image.fromarray(dice.integers(0, 256, (16, 16, 3), np.uint8)).save(
+                folder / kind / f"{number}.png"
+            )
 
 
 FILES = {
@@ -105,7 +128,9 @@ FILES = {
 
 
 def start_around(row, own, folder):
-    """Start the smallest run that a component may be part of, and return it with what composes it again."""
+    """Start the smallest run that a component may be part of, and return it with what composes it
+    again.
+    """
     options = {key: value for key, value in own.items() if "." in key}
     slots = {key: value for key, value in own.items() if "." not in key}
     if row.name in FILES:
@@ -115,7 +140,9 @@ def start_around(row, own, folder):
     refused = []
     for base in BASES:
         make = partial(
-            compose_small, {**base, row.kind: [row.name] if row.kind in LISTS else row.name, **slots}, options
+            compose_small,
+            {**base, row.kind: [row.name] if row.kind in LISTS else row.name, **slots},
+            options,
         )
         try:
             return Run.start(make(), folder / f"at-once-{len(refused)}" / "run"), make
@@ -190,7 +217,9 @@ def test_a_component_that_forgets_would_be_found(row, own, tmp_path):
 
 
 def component_of(run, row):
-    return next(each.component for each in run.composition.chosen if each.component_name == row.name)
+    return next(
+        each.component for each in run.composition.chosen if each.component_name == row.name
+    )
 
 
 def sums(run):
@@ -202,7 +231,7 @@ def test_the_options_of_this_page_speak_of_components_that_are_there():
     assert {key.partition(".")[0] for key in SMALL} | set(OWN) | set(FILES) <= names
 
 
-# ── gan verify-resume ─────────────────────────────────────────────────────────────────────────────────────────
+# ── gan verify-resume ─────────────────────────────────────────────────────────────────────────────
 
 KEEPER = """
 from gancore import cached, component, hookimpl
@@ -220,28 +249,47 @@ class Checkpoints:
         for weight in gan.generator.parameters:
             weight.mul_(1 + 1e-4 * self.seen)
 """
-POINTS = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", "4", "--device", "cpu")
+POINTS = (
+    "--data",
+    "mixture",
+    "--gen",
+    "mlp",
+    "--critic",
+    "mlp-critic",
+    "--batch",
+    "4",
+    "--device",
+    "cpu",
+)
 
 
 def test_a_run_is_proved_to_resume(gan_here, tmp_path):
     gan_here("run", *POINTS, "--reg", "ema", "--steps", 0, "--out", "r")
     answer = json.loads(gan_here("verify-resume", "r", "--steps", 3, "--json").stdout)
     assert answer["same"] and answer["differences"] == []
-    assert (answer["rows"], answer["pictures"]) == (3, 5)  # at steps 0, 2, 4 and 6, and the final picture
+    assert (answer["rows"], answer["pictures"]) == (
+        3,
+        5,
+    )  # at steps 0, 2, 4 and 6, and the final picture
 
 
-def test_a_component_that_keeps_its_state_to_itself_is_found_with_how_much_it_moved(gan_here, tmp_path):
+def test_a_component_that_keeps_its_state_to_itself_is_found_with_how_much_it_moved(
+    gan_here, tmp_path
+):
     (tmp_path / "keeper.py").write_text(KEEPER)
     done = gan_here("verify-resume", *POINTS, "--reg", "./keeper.py", "--steps", 2, check=1)
     assert "not bit-identical: 2 + 2 steps differ from 4 without interruption" in done.stdout
     assert re.search(
-        r"generator\.safetensors: 8 of 8 tensors differ, by at most 0\.\d+, and .*: \S+, \S+, \S+, …", done.stdout
+        r"generator\.safetensors: 8 of 8 tensors differ, by at most 0\.\d+, and .*: \S+, \S+, \S+, …",
+        done.stdout,
     )
     assert "metrics.jsonl: " in done.stdout and "samples/final.png differs" in done.stdout
     assert "keeper has cached() fields, which are not saved" in done.stderr
 
 
-def test_a_recipe_is_verified_by_name_and_a_component_file_of_a_run_only_if_it_is_named(gan_here, tmp_path):
+def test_a_recipe_is_verified_by_name_and_a_component_file_of_a_run_only_if_it_is_named(
+    gan_here, tmp_path
+):
     (tmp_path / "keeper.py").write_text(KEEPER)
     gan_here("run", *POINTS, "--reg", "./keeper.py", "--steps", 0, "--out", "r")
     assert "names a component file" in gan_here("verify-resume", "r", check=2).stderr
@@ -263,7 +311,7 @@ def test_a_run_that_ends_by_itself_is_not_judged(gan_here):
     assert "ends by itself at step 2" in gan_here("verify-resume", *POINTS, *stop, check=1).stderr
 
 
-# ── where there is nothing to do, or no run ───────────────────────────────────────────────────────────────────
+# ── where there is nothing to do, or no run ───────────────────────────────────────────────────────
 
 TINY_POINTS = [
     "--data",
@@ -287,21 +335,26 @@ TINY_POINTS = [
         (["--epochs", "0", "--steps", "4"], "the run is at step 4 of 4"),
     ],
 )
-def test_a_resume_with_nothing_left_says_that_nothing_was_trained(gan_here, tmp_path, words, length):
+def test_a_resume_with_nothing_left_says_that_nothing_was_trained(
+    gan_here, tmp_path, words, length
+):
     gan_here("run", *TINY_POINTS, "--batch", 4, "--steps", 4, "--out", "r")
     before = (tmp_path / "r" / "recipe.toml").read_bytes()
     said = gan_here("run", "--resume", "r", *words).stderr
     assert f"nothing is left to train: {length}; to go on, e.g. --steps 8" in said
     assert f"nothing was trained: {length}" in said
     assert "done:" not in said
-    assert (tmp_path / "r" / "recipe.toml").read_bytes() == before  # no length that the run has passed
+    assert (
+        tmp_path / "r" / "recipe.toml"
+    ).read_bytes() == before  # no length that the run has passed
 
 
 def test_a_run_by_epochs_says_so_in_epochs(tmp_path):
     settings = {"epochs": 1, "batch": 32}
     small = {"mixture.finite": 64, "mlp.hidden": [4], "mlp-critic.hidden": [4]}
     run = Run.start(
-        compose(data="mixture", gen="mlp", critic="mlp-critic", options=small, settings=settings), tmp_path / "r"
+        compose(data="mixture", gen="mlp", critic="mlp-critic", options=small, settings=settings),
+        tmp_path / "r",
     ).fit()
     assert run.training.step == 2
     (note,) = Run.resume(tmp_path / "r").notes
@@ -309,7 +362,14 @@ def test_a_run_by_epochs_says_so_in_epochs(tmp_path):
 
 
 @every_row(
-    "part", ["checkpoints", "checkpoints/step-000000002", "checkpoints/step-000000100", "samples", "recipe.toml"]
+    "part",
+    [
+        "checkpoints",
+        "checkpoints/step-000000002",
+        "checkpoints/step-000000100",
+        "samples",
+        "recipe.toml",
+    ],
 )
 def test_a_path_inside_a_run_names_the_run(gan_here, part):
     gan_here("run", *TINY_POINTS, "--batch", 4, "--steps", 2, "--out", "r")

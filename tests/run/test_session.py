@@ -35,7 +35,9 @@ def start(out, *, steps=4, settings=None, options=None, **slots):
     small = SMALL if "data" not in slots else {}
     quick = {**QUICK, "size": "none"} if "data" in slots else QUICK
     made = compose(
-        settings={**quick, "steps": steps, **(settings or {})}, options={**small, **(options or {})}, **slots
+        settings={**quick, "steps": steps, **(settings or {})},
+        options={**small, **(options or {})},
+        **slots,
     )
     return Run.start(made, out)
 
@@ -63,7 +65,14 @@ def test_every_row_names_step_time_speed_and_terms(tmp_path):
     start(tmp_path / "r").fit()
     rows = read_rows(tmp_path / "r")
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
-    assert {"step", "epoch", "seconds", "images_per_second", "critic/bce/real", "critic/grad_norm"} <= rows[0].keys()
+    assert {
+        "step",
+        "epoch",
+        "seconds",
+        "images_per_second",
+        "critic/bce/real",
+        "critic/grad_norm",
+    } <= rows[0].keys()
 
 
 def test_a_resolved_recipe_composes_the_same_run(tmp_path):
@@ -93,8 +102,12 @@ def test_a_run_remembers_the_length_it_was_given_when_it_was_resumed(tmp_path):
 
 def test_saving_sampling_and_logging_change_nothing(tmp_path):
     own = {"without": ["doctor"]}  # which remembers the rows it was shown
-    start(tmp_path / "a", settings={"save_every": 1, "sample_every": 1, "log_every": 1}, **own).fit()
-    start(tmp_path / "b", settings={"save_every": 9, "sample_every": 9, "log_every": 4}, **own).fit()
+    start(
+        tmp_path / "a", settings={"save_every": 1, "sample_every": 1, "log_every": 1}, **own
+    ).fit()
+    start(
+        tmp_path / "b", settings={"save_every": 9, "sample_every": 9, "log_every": 4}, **own
+    ).fit()
     one, other = (newest(tmp_path / name).snapshot.files for name in "ab")
     for part in one:
         assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
@@ -157,7 +170,9 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
 
 def test_a_batch_that_a_norm_cannot_take_ends_the_run_with_a_sentence(tmp_path):
     with pytest.raises(GanError, match="step 0 failed: ValueError"):
-        start(tmp_path / "r", data="mixture", settings={"batch": 1, "size": "none"}, norm="batch").fit()
+        start(
+            tmp_path / "r", data="mixture", settings={"batch": 1, "size": "none"}, norm="batch"
+        ).fit()
 
 
 def test_a_sealed_checkpoint_that_lacks_its_parts_is_refused(tmp_path):
@@ -238,7 +253,10 @@ def test_a_torn_last_line_is_ignored_by_readers(tmp_path):
 
 def test_two_processes_may_not_train_one_run(tmp_path):
     run = start(tmp_path / "r", steps=1)
-    with directory.locked(tmp_path / "r"), pytest.raises(GanError, match=f"in use by process {os.getpid()}"):
+    with (
+        directory.locked(tmp_path / "r"),
+        pytest.raises(GanError, match=f"in use by process {os.getpid()}"),
+    ):
         run.fit()
 
 
@@ -249,13 +267,18 @@ def test_a_term_that_is_no_longer_finite_ends_the_run_and_is_named(tmp_path):
 
 
 def test_the_first_wrong_term_is_named_before_the_total():
-    figures = {"critic/total": torch.tensor(torch.nan), "critic/gp/penalty": torch.tensor(torch.inf)}
+    figures = {
+        "critic/total": torch.tensor(torch.nan),
+        "critic/gp/penalty": torch.tensor(torch.inf),
+    }
     with pytest.raises(NumbersError, match=r"the critic's gp\.penalty became inf at step 3"):
         check_finite(figures, 3)
 
 
 def test_a_component_may_measure_record_draw_and_stop(tmp_path):
-    run = start(tmp_path / "r", steps=9, reg=[f"{EXAMPLE_COMPONENTS}:Diary"], options={"diary.until": 3}).fit()
+    run = start(
+        tmp_path / "r", steps=9, reg=[f"{EXAMPLE_COMPONENTS}:Diary"], options={"diary.until": 3}
+    ).fit()
     rows = read_rows(tmp_path / "r")
     assert [row["step"] for row in rows] == [1, 2, 3]
     assert rows[0]["diary/spread"] > 0
@@ -289,9 +312,13 @@ def test_a_signal_ends_the_run_after_its_step_saved_and_resumable(tmp_path, numb
         [*COMMAND, "--steps", "100000", "--out", str(tmp_path / "r")],
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # a suite run in the background ignores Ctrl-C
+        preexec_fn=lambda: signal.signal(
+            number, signal.SIG_DFL
+        ),  # a suite run in the background ignores Ctrl-C
     )
-    while not (tmp_path / "r" / "metrics.jsonl").exists() or not rows_in(tmp_path / "r" / "metrics.jsonl"):
+    while not (tmp_path / "r" / "metrics.jsonl").exists() or not rows_in(
+        tmp_path / "r" / "metrics.jsonl"
+    ):
         time.sleep(0.1)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
@@ -301,23 +328,29 @@ def test_a_signal_ends_the_run_after_its_step_saved_and_resumable(tmp_path, numb
     assert state["step"] == json.loads((tmp_path / "r" / "run.json").read_text())["step"] > 0
 
 
-def test_a_stretch_without_reals_does_not_end_a_run_by_epochs_but_a_schedule_without_any_does(tmp_path, monkeypatch):
+def test_a_stretch_without_reals_does_not_end_a_run_by_epochs_but_a_schedule_without_any_does(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr("gancore.run.loop.STEPS_WITHOUT_REALS", 5)
     points = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
     by_epochs = {"epochs": 1, "batch": 4096}
     boosted = {"boosted.generator-chance": 1.0, "boosted.critic-chance": 0.0, "boosted.length": 3}
     with pytest.raises(UsageError, match="shows no reals, so epochs never end"):
-        start(tmp_path / "boosted", settings=by_epochs, schedule="boosted", options=boosted, **points).fit()
+        start(
+            tmp_path / "boosted", settings=by_epochs, schedule="boosted", options=boosted, **points
+        ).fit()
     none = {"n-critic.critic": 0, "n-critic.pretrain": 1}
     with pytest.raises(UsageError, match="shows no reals, so epochs never end"):
         start(tmp_path / "none", settings=by_epochs, options=none, **points).fit()
     monkeypatch.setattr("gancore.run.loop.STEPS_WITHOUT_REALS", 200)
     sometimes = {"boosted.generator-chance": 0.1, "boosted.critic-chance": 0.0, "boosted.length": 3}
-    run = start(tmp_path / "some", settings=by_epochs, schedule="boosted", options=sometimes, **points).fit()
+    run = start(
+        tmp_path / "some", settings=by_epochs, schedule="boosted", options=sometimes, **points
+    ).fit()
     assert run.training.epoch >= 1
 
 
-# ── what a run's recipe says on resume ────────────────────────────────────────────────────────────────────────
+# ── what a run's recipe says on resume ────────────────────────────────────────────────────────────
 
 
 def edit(folder, old, new):
@@ -382,7 +415,9 @@ def test_a_run_folder_and_its_data_may_be_moved(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "pets" / name).mkdir(parents=True)
         for number in range(4):
-            Image.effect_noise((16, 16), 40 + number).convert("RGB").save(tmp_path / "pets" / name / f"{number}.png")
+            Image.effect_noise((16, 16), 40 + number).convert("RGB").save(
+                tmp_path / "pets" / name / f"{number}.png"
+            )
     small = {"dcgan.width": 4, "dcgan-critic.width": 4, "image-folder.path": str(tmp_path / "pets")}
     made = compose(data="image-folder", options=small, settings={**QUICK, "steps": 1})
     Run.start(made, tmp_path / "r").fit()
@@ -391,7 +426,7 @@ def test_a_run_folder_and_its_data_may_be_moved(tmp_path):
     assert Run.resume(tmp_path / "r").training.step == 1
 
 
-# ── how long ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── how long ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @every_row(
@@ -420,17 +455,21 @@ def test_a_run_of_epochs_goes_on_for_steps_where_the_user_says_so(tmp_path):
     assert longer.fit().training.step == run.training.step + 1
 
 
-# ── gan checkpoint verify RUN ─────────────────────────────────────────────────────────────────────────────────
+# ── gan checkpoint verify RUN ─────────────────────────────────────────────────────────────────────
 
 
 def spoil(folder, change):
-    """Change the newest checkpoint through our own writer, so that sums and list of tensors are right."""
+    """Change the newest checkpoint through our own writer, so that sums and list of tensors are
+    right.
+    """
     old = writer.steps(folder / "checkpoints")[-1]
     found = reader.read(old)
     files = {name: dict(tensors) for name, tensors in found.snapshot.files.items()}
     change(files)
     shutil.rmtree(old)
-    writer.write(folder / "checkpoints", evolve(found.snapshot, files=files), found.manifest["plugins"])
+    writer.write(
+        folder / "checkpoints", evolve(found.snapshot, files=files), found.manifest["plugins"]
+    )
 
 
 MOMENT = "critic/score.weight/exp_avg"
@@ -441,15 +480,19 @@ SPOILT = {
     "score.weight/exp_avg is ([128, 1], torch.float32)": lambda files: files["optim"].update(
         {MOMENT: files["optim"][MOMENT].T.contiguous()}
     ),
-    "missing score.weight/exp_avg; unexpected score.weight/average": lambda files: files["optim"].update(
-        {"critic/score.weight/average": files["optim"].pop(MOMENT)}
+    "missing score.weight/exp_avg; unexpected score.weight/average": lambda files: files[
+        "optim"
+    ].update({"critic/score.weight/average": files["optim"].pop(MOMENT)}),
+    "unexpected stranger/weights": lambda files: files["components"].update(
+        {"stranger/weights": torch.zeros(1)}
     ),
-    "unexpected stranger/weights": lambda files: files["components"].update({"stranger/weights": torch.zeros(1)}),
     "missing score.weight": lambda files: files["critic"].pop("score.weight"),
 }
 
 
-def test_verify_compares_the_checkpoints_of_a_run_with_what_it_trains(of_one_step, tmp_path, gan_here):
+def test_verify_compares_the_checkpoints_of_a_run_with_what_it_trains(
+    of_one_step, tmp_path, gan_here
+):
     for place, (what, change) in enumerate(SPOILT.items()):
         folder = Path(shutil.copytree(of_one_step, tmp_path / f"r{place}"))
         spoil(folder, change)
@@ -465,7 +508,7 @@ def test_verify_tells_of_an_edited_recipe(edited, gan_here):
     assert "run.seed is 7, not 0" in gan_here("checkpoint", "verify", edited, check=1).stdout
 
 
-# ── opened for samples ────────────────────────────────────────────────────────────────────────────────────────
+# ── opened for samples ────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_run_opened_for_samples_has_no_optimiser_and_builds_its_critic_when_asked(of_one_step):
@@ -476,5 +519,8 @@ def test_a_run_opened_for_samples_has_no_optimiser_and_builds_its_critic_when_as
     assert not hasattr(gan.generator, "optimizer")
     stored = newest(of_one_step).snapshot.files
     assert gan.critic.state_dict().keys() == stored["critic"].keys()
-    assert all(torch.equal(weight, stored["critic"][name]) for name, weight in gan.critic.state_dict().items())
+    assert all(
+        torch.equal(weight, stored["critic"][name])
+        for name, weight in gan.critic.state_dict().items()
+    )
     assert torch.equal(opened.sample(2, seed=1)[0], images)

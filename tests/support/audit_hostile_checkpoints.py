@@ -1,6 +1,8 @@
-"""Open every hostile checkpoint while Python reports what it does: no code, no socket, no file outside the run.
+"""Open every hostile checkpoint while Python reports what it does: no code, no socket, no file
+outside the run.
 
-python -m support.audit_hostile_checkpoints RUN PLACE    RUN is a finished run, PLACE an empty folder
+python -m support.audit_hostile_checkpoints RUN PLACE    RUN is a finished run, PLACE an empty
+folder
 """
 
 import importlib
@@ -37,7 +39,9 @@ class Audit:
             self.noted.append((event, str(details)[:200]))
         paths = [details[0]] if event == "open" and (details[2] or 0) & WRITING else []
         for path in details if event.startswith(CHANGES) else paths:
-            if isinstance(path, str | os.PathLike) and not Path(os.path.abspath(path)).is_relative_to(self.open):
+            if isinstance(path, str | os.PathLike) and not Path(
+                os.path.abspath(path)
+            ).is_relative_to(self.open):
                 self.noted.append((event, str(path)))
 
     def of(self, run, action):

@@ -24,13 +24,24 @@ def encoded(image, form="PNG", **options):
 
 
 def chunk(name, content):
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+    )
 
 
 def png(width, height, content=b"", *more, bits=8, colour=0):
     """A PNG that states that size; `more` chunks stand before the pixels."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(more) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + b"".join(more)
+        + chunk(b"IDAT", content)
+        + chunk(b"IEND", b"")
+    )
 
 
 def packed(count, row):
@@ -63,11 +74,15 @@ def with_text():
 
 
 def with_profile(size):
-    return png(8, 8, packed(8, bytes(9)), chunk(b"iCCP", b"icc\0\0" + packed(size // MEGA, bytes(MEGA))))
+    return png(
+        8, 8, packed(8, bytes(9)), chunk(b"iCCP", b"icc\0\0" + packed(size // MEGA, bytes(MEGA)))
+    )
 
 
 def jpeg_frame(marker, precision=8):
-    """A JPEG whose frame is said to be of another kind: 0xC3 lossless, 0xC9 arithmetic; or of other precision."""
+    """A JPEG whose frame is said to be of another kind: 0xC3 lossless, 0xC9 arithmetic; or of other
+    precision.
+    """
     raw = bytearray(encoded(noise(), "JPEG"))
     place = raw.index(b"\xff\xc0")
     raw[place + 1], raw[place + 4] = marker, precision
@@ -75,7 +90,9 @@ def jpeg_frame(marker, precision=8):
 
 
 def directories(count):
-    """A TIFF of that many directories, each the first's twin, whose last one points to the second: a loop."""
+    """A TIFF of that many directories, each the first's twin, whose last one points to the second:
+    a loop.
+    """
     raw = bytearray(encoded(noise(), "TIFF"))
     start = struct.unpack_from("<I", raw, 4)[0]
     entries = struct.unpack_from("<H", raw, start)[0]
@@ -123,7 +140,11 @@ BROKEN = "truncated|corrupt|broken header"
 SKIPPED = {
     "D01-zero-bytes": (".png", b"", "empty"),
     "D02-jpeg-cut-in-the-header": (".jpg", encoded(noise(), "JPEG")[:100], BROKEN),
-    "D02-jpeg-cut-before-the-scan": (".jpg", encoded(noise(), "JPEG").partition(b"\xff\xda")[0], BROKEN),
+    "D02-jpeg-cut-before-the-scan": (
+        ".jpg",
+        encoded(noise(), "JPEG").partition(b"\xff\xda")[0],
+        BROKEN,
+    ),
     "D02-jpeg-cut-in-the-scan": (".jpg", half("JPEG"), "truncated"),
     "D02-jpeg-cut-before-its-end": (".jpg", encoded(noise(), "JPEG")[:-40], "truncated"),
     "D03-png-cut-in-the-signature": (".png", encoded(noise())[:5], "not an image"),
@@ -141,19 +162,31 @@ SKIPPED = {
     "D08-bomb-of-20000-square": (".png", lambda: blank(20_000, 20_000), "too large"),
     "D09-states-2-31-square": (".png", png(2**31 - 1, 2**31 - 1), "too large"),
     "D09-states-0-by-0": (".png", png(0, 0), BROKEN),
-    "D12-float-with-nan": (".tif", encoded(Image.new("F", (4, 4), float("nan")), "TIFF"), "unsupported mode F"),
+    "D12-float-with-nan": (
+        ".tif",
+        encoded(Image.new("F", (4, 4), float("nan")), "TIFF"),
+        "unsupported mode F",
+    ),
     "D12-32-bit": (".tif", encoded(Image.new("I", (4, 4), 9), "TIFF"), "unsupported mode I"),
     "D18-jpeg-called-lossless": (".jpg", jpeg_frame(0xC3), BROKEN),
     "D18-jpeg-of-12-bits": (".jpg", jpeg_frame(0xC0, 12), BROKEN),
     "D19-text-of-100-megabytes": (".png", with_text, "metadata too large"),
-    "D19-profile-that-unpacks-to-a-gigabyte": (".png", lambda: with_profile(1000 * MEGA), "metadata too large"),
+    "D19-profile-that-unpacks-to-a-gigabyte": (
+        ".png",
+        lambda: with_profile(1000 * MEGA),
+        "metadata too large",
+    ),
     "D21-svg": (".svg", b"<svg/>", "format not supported"),
     "D21-film": (".mp4", bytes(4) + b"ftypisom", "format not supported"),
     "D21-heic": (".heic", bytes(4) + b"ftypheic", "format not supported"),
     "D21-pdf": (".pdf", b"%PDF-1.7\n", "format not supported"),
     "D21-avif-named-png": (".png", encoded(noise(), "AVIF"), "not an image"),
     "D21-psd-named-png": (".png", b"8BPS\0\1" + bytes(50), "not an image"),
-    "D21-postscript-named-png": (".png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+    "D21-postscript-named-png": (
+        ".png",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        "not an image",
+    ),
     "D21-npy-named-png": (".png", b"\x93NUMPY\1\0v\0" + bytes(200), "not an image"),
     "D67-tiff-that-makes-libtiff-speak": (".tif", spoilt_tiff(), BROKEN),
 }
@@ -166,8 +199,14 @@ USED = {
     "D07-upper-case": (".JPG", encoded(noise(seed=3), "JPEG")),
     "D10-one-pixel": (".png", encoded(Image.new("RGB", (1, 1)))),
     "D10-5000-by-1": (".png", encoded(Image.new("RGB", (5000, 1)))),
-    "D11-16-bit-png": (".png", encoded(Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32) * 64))),
-    "D11-16-bit-tiff": (".tif", encoded(Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32)), "TIFF")),
+    "D11-16-bit-png": (
+        ".png",
+        encoded(Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32) * 64)),
+    ),
+    "D11-16-bit-tiff": (
+        ".tif",
+        encoded(Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32)), "TIFF"),
+    ),
     "D11-16-bit-pgm": (".pgm", b"P5 2 1 65535\n" + bytes([0, 255, 255, 255])),
     "D13-one-bit": (".png", encoded(noise("L").convert("1"))),
     "D13-grey-and-alpha": (".png", encoded(noise("LA"))),
@@ -190,7 +229,9 @@ USED = {
     "D66-tiff-lzw": (".tif", encoded(noise(), "TIFF", compression="tiff_lzw")),
     "D66-jpeg-in-tiff": (".tif", encoded(noise(), "TIFF", compression="jpeg")),
 }
-EITHER = {"D18-jpeg-called-arithmetic": (".jpg", jpeg_frame(0xC9))}  # used or skipped, as the decoder can
+EITHER = {
+    "D18-jpeg-called-arithmetic": (".jpg", jpeg_frame(0xC9))
+}  # used or skipped, as the decoder can
 
 ODD_NAMES = [
     "new\nline", "tab\t", "\x1b[31mred", "quote\"'", "-rf", " space", "%s", "[red]", "<b>", "{{7*7}}", "a,b;c", "#a",
@@ -199,7 +240,9 @@ ODD_NAMES = [
 
 
 def write_corpus(folder):
-    """Write every fault under its identifier, files of odd names, and what is no regular file; return the reasons."""
+    """Write every fault under its identifier, files of odd names, and what is no regular file;
+    return the reasons.
+    """
     folder.mkdir()
     expected = {}
     for name, (end, content, reason) in SKIPPED.items():
@@ -231,6 +274,8 @@ def write_irregular(folder):
     os.chdir(here)
     (folder / ".hidden.png").write_bytes(b"rotten")  # D36
     (folder / "Thumbs.db").write_bytes(b"litter")
-    irregular = dict.fromkeys(("D24-fifo.png", "D24-device.png", "D24-socket.png"), "not a regular file")
+    irregular = dict.fromkeys(
+        ("D24-fifo.png", "D24-device.png", "D24-socket.png"), "not a regular file"
+    )
     loop = "too many levels of symbolic links|too many symbolic links encountered"
     return {**irregular, "D23-dangling.png": "no such file or directory", "D23-loop.png": loop}

@@ -103,7 +103,9 @@ class Encoder:
     @hookimpl
     def generator_terms(self, batch):
         encoder = batch.gan.player("generator").extras["encoder"]
-        return {"found": (encoder(batch.fake.images.flatten(2).mean(2)) - batch.fake.z).square().mean()}
+        return {
+            "found": (encoder(batch.fake.images.flatten(2).mean(2)) - batch.fake.z).square().mean()
+        }
 
 
 @component(source=SOURCE)
@@ -247,7 +249,11 @@ class Lone:
 class Unlucky:
     """Fail in one way at one step, where a random number says so."""
 
-    how: str = option("term", choices=("term", "gradient", "weight", "buffer", "error", "memory", "still"), help="how")
+    how: str = option(
+        "term",
+        choices=("term", "gradient", "weight", "buffer", "error", "memory", "still"),
+        help="how",
+    )
     at: int = option(3, ge=0, help="the step")
     chance: float = option(1.0, gt=0, le=1, help="the probability of failing")
     struck: bool = cached(False)
@@ -275,5 +281,9 @@ class Unlucky:
         if self.struck and self.how in ("weight", "buffer"):
             tensors = dict(gan.critic.network.named_parameters())
             if self.how == "buffer":
-                tensors = {name: each for name, each in gan.generator.network.named_buffers() if "running" in name}
+                tensors = {
+                    name: each
+                    for name, each in gan.generator.network.named_buffers()
+                    if "running" in name
+                }
             next(iter(tensors.values())).fill_(torch.nan)

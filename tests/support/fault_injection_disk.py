@@ -1,4 +1,6 @@
-"""Disks that fail, crash or lose power on demand, and checkpoints small enough to save thousands of times."""
+"""Disks that fail, crash or lose power on demand, and checkpoints small enough to save thousands of
+times.
+"""
 
 import contextlib
 import errno
@@ -13,7 +15,7 @@ import torch
 
 from gancore.run.checkpoint.state import Snapshot
 
-# ── checkpoints ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── checkpoints ───────────────────────────────────────────────────────────────────────────────────
 
 
 def snapshot(step, **state):
@@ -36,7 +38,10 @@ def snapshot(step, **state):
             "row_step": step,
             "shape": [2],
             "label_sets": [{"name": "kind", "classes": ["a", "b"]}],
-            "optimizers": {"generator": [{"lr": 0.1}], "critic": [{"lr": 0.1, "betas": [0.0, 0.9], "foreach": None}]},
+            "optimizers": {
+                "generator": [{"lr": 0.1}],
+                "critic": [{"lr": 0.1, "betas": [0.0, 0.9], "foreach": None}],
+            },
             "components": {
                 "trick": {
                     "component": "trick",
@@ -52,7 +57,9 @@ def snapshot(step, **state):
 
 
 def reseal(folder, manifest=True):
-    """Write the sizes and sums of whatever now lies in a checkpoint folder, as whoever changed it could."""
+    """Write the sizes and sums of whatever now lies in a checkpoint folder, as whoever changed it
+    could.
+    """
     if manifest:
         content = json.loads((folder / "manifest.json").read_text())
         content["files"] = {
@@ -61,12 +68,16 @@ def reseal(folder, manifest=True):
             if path.name not in ("manifest.json", "SHA256SUMS")
         }
         (folder / "manifest.json").write_text(json.dumps(content))
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != "SHA256SUMS")
-    sums = "".join(f"{sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+    names = sorted(
+        path.name for path in folder.iterdir() if path.is_file() and path.name != "SHA256SUMS"
+    )
+    sums = "".join(
+        f"{sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names
+    )
     (folder / "SHA256SUMS").write_text(sums)
 
 
-# ── operations ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── operations ────────────────────────────────────────────────────────────────────────────────────
 
 
 class CrashError(BaseException):
@@ -74,10 +85,11 @@ class CrashError(BaseException):
 
 
 class Disk:
-    """Watch every change below a folder as the system is asked for it, and let the n-th fail or be the last.
+    """Watch every change below a folder as the system is asked for it, and let the n-th fail or be
+    the last.
 
-    `kind` is "crash", or the name of an error, which comes once, or `for_good` from then on. A write that fails or is
-    the last leaves half of what it was given. Nothing waits for a real disk.
+    `kind` is "crash", or the name of an error, which comes once, or `for_good` from then on. A
+    write that fails or is the last leaves half of what it was given. Nothing waits for a real disk.
     """
 
     ON_PATHS = ("mkdir", "rmdir", "unlink", "remove", "rename", "replace", "chmod")
@@ -87,7 +99,9 @@ class Disk:
         self.root, self.n, self.kind, self.for_good = os.path.realpath(root), n, kind, for_good
         self.count, self.trace, self.dead = 0, [], False  # the trace is of what succeeded
         self._open_paths, self._monkeypatch = {}, monkeypatch
-        self._real = {name: getattr(os, name) for name in (*self.ON_PATHS, *self.ON_DESCRIPTORS, "open")}
+        self._real = {
+            name: getattr(os, name) for name in (*self.ON_PATHS, *self.ON_DESCRIPTORS, "open")
+        }
 
     @contextlib.contextmanager
     def watched(self):
@@ -101,7 +115,9 @@ class Disk:
 
     def _place(self, path, dir_fd=None):
         """Return a path relative to the root, or None for what lies elsewhere."""
-        place = os.path.relpath(os.path.join(self._open_paths.get(dir_fd, os.getcwd()), os.fspath(path)), self.root)
+        place = os.path.relpath(
+            os.path.join(self._open_paths.get(dir_fd, os.getcwd()), os.fspath(path)), self.root
+        )
         return None if place.startswith("..") else place
 
     def _fails(self):
@@ -136,7 +152,9 @@ class Disk:
         if self._fails():
             self._fail()
         self._real[name](path, *more, **keywords)
-        self.trace.append((name, place, *(self._place(each) for each in more if not isinstance(each, int))))
+        self.trace.append(
+            (name, place, *(self._place(each) for each in more if not isinstance(each, int)))
+        )
         return None
 
     def _on_descriptor(self, name, descriptor, *more):
@@ -159,7 +177,7 @@ class Disk:
         return None if name in ("fsync", "close") else self._real[name](descriptor, *more)
 
 
-# ── power ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── power ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 class File:
@@ -210,19 +228,25 @@ class Folder:
             found = self.at(place)
             found.synced = dict(found.entries) if isinstance(found, Folder) else found.data
         elif operation in ("rename", "replace"):
-            self.at(os.path.dirname(more[0]) or ".").entries[os.path.basename(more[0])] = parent.entries.pop(name)
+            self.at(os.path.dirname(more[0]) or ".").entries[os.path.basename(more[0])] = (
+                parent.entries.pop(name)
+            )
         elif operation in ("unlink", "remove", "rmdir"):
             del parent.entries[name]
 
     def unsynced(self):
         """Name the entries of this folder that a power cut may bring back, or lose."""
-        return [name for name in {*self.entries, *self.synced} if self.entries.get(name) is not self.synced.get(name)]
+        return [
+            name
+            for name in {*self.entries, *self.synced}
+            if self.entries.get(name) is not self.synced.get(name)
+        ]
 
     def after(self, torn, kept, below):
         """Return as nested tables what a power cut leaves.
 
-        Of the entries that were not synced, those in `kept` are as they were, the others as they were when the folder
-        was last synced; in folders below all are kept, or none.
+        Of the entries that were not synced, those in `kept` are as they were, the others as they
+        were when the folder was last synced; in folders below all are kept, or none.
         """
         left = {}
         for name in sorted({*self.entries, *self.synced}):
@@ -235,7 +259,9 @@ class Folder:
 
 
 def power_cuts(folder):
-    """Yield what may be left of a model disk: each entry that was not synced dropped or kept, files torn or whole."""
+    """Yield what may be left of a model disk: each entry that was not synced dropped or kept, files
+    torn or whole.
+    """
     loose = folder.unsynced()
     subsets = [kept for size in range(len(loose) + 1) for kept in combinations(loose, size)]
     for kept, torn, below in product(subsets, ("empty", "half", "zeroed", "whole"), (False, True)):

@@ -1,4 +1,6 @@
-"""Checkpoints that a stranger might send: sealed with the right sums, and each breaking one rule of the format."""
+"""Checkpoints that a stranger might send: sealed with the right sums, and each breaking one rule of
+the format.
+"""
 
 import json
 import os
@@ -23,7 +25,10 @@ def entry(**changes):
 
 def pair(first, second, data=bytes(8)):
     """Return a file of two tensors of bytes at given places."""
-    sizes = [{"dtype": "U8", "shape": [end - begin], "data_offsets": [begin, end]} for begin, end in (first, second)]
+    sizes = [
+        {"dtype": "U8", "shape": [end - begin], "data_offsets": [begin, end]}
+        for begin, end in (first, second)
+    ]
     return tensors(dict(zip("ab", sizes, strict=True)), data)
 
 
@@ -237,7 +242,9 @@ def write(folder, name, content):
         if name != "SHA256SUMS":
             reseal(folder)
         return
-    lines = [each for each in before.splitlines(keepends=True) if not each.endswith("  manifest.json\n")]
+    lines = [
+        each for each in before.splitlines(keepends=True) if not each.endswith("  manifest.json\n")
+    ]
     lines.append(f"{sha256(content).hexdigest()}  manifest.json\n")
     (folder / "SHA256SUMS").write_text("".join(sorted(lines, key=lambda each: each[66:])))
 
@@ -262,14 +269,26 @@ def cases():
         )
     for file in ("manifest.json", "state.json"):
         for name, (content, what) in TEXTS.items():
-            found[f"item3-{file}-{name}"] = (lambda f, n=file, c=content: write(f, n, c), f"{file}.*{escape(what)}")
+            found[f"item3-{file}-{name}"] = (
+                lambda f, n=file, c=content: write(f, n, c),
+                f"{file}.*{escape(what)}",
+            )
         too_large = b'"' + b"a" * (1 << 20 if file[0] == "m" else 1 << 24) + b'"'
-        found[f"item3-{file}-too-large"] = (lambda f, n=file, c=too_large: write(f, n, c), f"{file} is larger than")
+        found[f"item3-{file}-too-large"] = (
+            lambda f, n=file, c=too_large: write(f, n, c),
+            f"{file} is larger than",
+        )
     for name, (changes, what) in STATES.items():
-        found[f"item3-state-{name}"] = (lambda f, c=changes: _change(f, "state.json", c), escape(what))
+        found[f"item3-state-{name}"] = (
+            lambda f, c=changes: _change(f, "state.json", c),
+            escape(what),
+        )
     for name, (changes, what) in MANIFESTS.items():
         item = "item4" if name.startswith("format") else "item3"
-        found[f"{item}-manifest-{name}"] = (lambda f, c=changes: _change(f, "manifest.json", c), escape(what))
+        found[f"{item}-manifest-{name}"] = (
+            lambda f, c=changes: _change(f, "manifest.json", c),
+            escape(what),
+        )
     for name, change in SUMS.items():
         found[f"item2-{name}"] = (lambda f, c=change: _change_sums(f, c), "SHA256SUMS|no part")
     for file in FILES:
@@ -277,7 +296,10 @@ def cases():
             found[f"item1-{file}-is-a-{name}"] = (lambda f, n=file, c=change: c(f / n), file)
     found["item1-promised-TiB"] = (_promise, "this machine has")
     found["item2-extra-file"] = (lambda f: write(f, "run.py", b"import os"), "run.py")
-    found["item2-extra-tensors"] = (lambda f: write(f, "extra.safetensors", tensors({"a": ONE})), "extra")
+    found["item2-extra-tensors"] = (
+        lambda f: write(f, "extra.safetensors", tensors({"a": ONE})),
+        "extra",
+    )
     found["item2-missing-tensors"] = (_without_critic, "critic")
     return found
 

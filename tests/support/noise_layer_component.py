@@ -1,4 +1,6 @@
-"""Not a test: a component whose generator draws noise in its forward pass. `test_sampling.py` trains it."""
+"""Not a test: a component whose generator draws noise in its forward pass. `test_sampling.py`
+trains it.
+"""
 
 import torch
 from torch import nn
@@ -24,7 +26,11 @@ class NoiseLayers:
 
     @hookimpl
     def adapt_generator(self, net):
-        ups = [(name, each) for name, each in net.named_modules() if isinstance(each, nn.ConvTranspose2d | nn.Upsample)]
+        ups = [
+            (name, each)
+            for name, each in net.named_modules()
+            if isinstance(each, nn.ConvTranspose2d | nn.Upsample)
+        ]
         for name, each in ups:
             parent, _, child = name.rpartition(".")
             setattr(net.get_submodule(parent), child, Noisy(each))

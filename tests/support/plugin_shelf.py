@@ -1,4 +1,6 @@
-"""Real distributions for tests: a folder with metadata and a module, put on `sys.path` of this process."""
+"""Real distributions for tests: a folder with metadata and a module, put on `sys.path` of this
+process.
+"""
 
 import importlib
 import json
@@ -93,7 +95,10 @@ def net(hook, size, out, made):
 def choosing(kind):
     """Choose the faulty plugin; the options of a network that it replaces are left out."""
     words = [*RUN, f"--{kind}", "faulty"]
-    for option_word in {"gen": ("--gen", "--mlp.hidden"), "critic": ("--critic", "--mlp-critic.hidden")}.get(kind, ()):
+    for option_word in {
+        "gen": ("--gen", "--mlp.hidden"),
+        "critic": ("--critic", "--mlp-critic.hidden"),
+    }.get(kind, ()):
         place = words.index(option_word)
         del words[place : place + 2]
     return words
@@ -123,7 +128,9 @@ class Shelf:
         self.remove(dist)
         about = self.folder / f"{module}-{version}.dist-info"
         about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n")
+        (about / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n"
+        )
         text = f"[gancore.{kind}]\n{name} = {module}:Trick\n" if entries is None else entries
         (about / "entry_points.txt").write_text(text)
         if code is not None:

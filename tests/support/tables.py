@@ -16,8 +16,9 @@ ParameterSet = type(pytest.param())
 def every_row(names, rows, ids=None):
     """Run the test below on each row of a table; it fails once, with every row that failed and why.
 
-    The arguments are those of `pytest.mark.parametrize`. Every row starts with what the test's fixtures put into
-    `tmp_path`, whatever the row before left there, and its `monkeypatch` is undone after it.
+    The arguments are those of `pytest.mark.parametrize`. Every row starts with what the test's
+    fixtures put into `tmp_path`, whatever the row before left there, and its `monkeypatch` is
+    undone after it.
     """
     names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     rows = list(rows)
@@ -44,7 +45,9 @@ def every_row(names, rows, ids=None):
                     restore()
             assert rows, "the table is empty"
             if failed:
-                pytest.fail(f"{len(failed)} of {len(rows)} rows fail\n" + "\n".join(failed), pytrace=False)
+                pytest.fail(
+                    f"{len(failed)} of {len(rows)} rows fail\n" + "\n".join(failed), pytrace=False
+                )
 
         check_all.__signature__ = signature.replace(parameters=kept)
         return check_all

@@ -72,7 +72,9 @@ def train(chosen, steps=3):
     chosen = {**chosen, "options": {**own, **chosen.get("options", {})}}
     settings = {"batch": 8, "device": "cpu", "force": True, **({"size": "16"} if images else {})}
     composition = compose(**chosen, settings=settings)
-    training = prepare(composition, Doubles(open_data(composition)), choose_runtime(composition.settings))
+    training = prepare(
+        composition, Doubles(open_data(composition)), choose_runtime(composition.settings)
+    )
     for _ in range(steps):
         training.train_step()
     return training
@@ -96,6 +98,8 @@ if __name__ == "__main__":
         os.environ.pop("LOCAL_WORLD_SIZE")  # torchrun says with it who is on this machine
     for name, chosen in COMPOSITIONS.items():
         training = train(chosen)
-        assert (sys.argv[2] == "memory") == isinstance(training.context.runtime.group.exchange, SharedMemory)
+        assert (sys.argv[2] == "memory") == isinstance(
+            training.context.runtime.group.exchange, SharedMemory
+        )
         if training.context.runtime.group.is_main:
             save_file(tensors(training), Path(sys.argv[1]) / f"{name}.safetensors")

@@ -20,7 +20,12 @@ def bad(**members):
     fields = members.pop("fields", {})
     space = {name: hookimpl(each) if callable(each) and name not in ("state_dict", "load_state_dict") else each
              for name, each in members.items()}  # fmt: skip
-    space |= {"__doc__": "Be bad.", "__module__": __name__, "__annotations__": dict.fromkeys(fields, int), **fields}
+    space |= {
+        "__doc__": "Be bad.",
+        "__module__": __name__,
+        "__annotations__": dict.fromkeys(fields, int),
+        **fields,
+    }
     return component(source="a test", **card)(type("Bad", (), space))
 
 
@@ -176,7 +181,11 @@ def test_a_component_finds_its_latent_under_the_name_that_it_goes_by():
     def critic_terms(self, batch):
         seen.append(batch.plan.latent_slices[name_of(self)])
 
-    cls = bad(latent_width=lambda self: 2, draw_latent=lambda self, n: torch.zeros(n, 2), critic_terms=critic_terms)
+    cls = bad(
+        latent_width=lambda self: 2,
+        draw_latent=lambda self, n: torch.zeros(n, 2),
+        critic_terms=critic_terms,
+    )
     train(Component("published-so", "reg", cls())).train_step()
     assert seen[0] == slice(0, 2)
 
@@ -185,7 +194,9 @@ def test_a_component_sees_the_folder_of_the_run_above_that_of_draw():
     found = []
 
     def draw(self, folder):
-        found.append((folder.name, json.loads((folder.parent / "metrics.jsonl").read_text())["step"]))
+        found.append(
+            (folder.name, json.loads((folder.parent / "metrics.jsonl").read_text())["step"])
+        )
 
     check_component(bad(draw=draw))
     assert found == [("samples", 6)]

@@ -14,7 +14,12 @@ def odd(**members):
     """Make a component class of these members."""
     text = members.pop("doc", "Be odd.")
     card = members.pop("card", {})
-    space = {"__doc__": text, "__module__": __name__, "__annotations__": members.pop("annotations", {}), **members}
+    space = {
+        "__doc__": text,
+        "__module__": __name__,
+        "__annotations__": members.pop("annotations", {}),
+        **members,
+    }
     return component(source="a test", **card)(type("Odd", (), space))
 
 
@@ -30,7 +35,10 @@ def changing(deed):
     ("deed", "said"),
     [
         (lambda: torch.set_default_dtype(torch.float64), "changes torch's default dtype"),
-        (lambda: torch.set_num_threads(torch.get_num_threads() + 1), "changes torch's number of threads"),
+        (
+            lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+            "changes torch's number of threads",
+        ),
         (lambda: torch.set_grad_enabled(False), "changes torch's grad mode"),
         (lambda: torch.rand(()), "draws from torch's global generator"),
         (lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN), "changes the signal handlers"),
@@ -46,7 +54,9 @@ def test_the_kit_finds_writing_into_what_was_given_P19():
     with pytest.raises(AssertionError, match="writes into images"):
         check_component(odd(critic_view=hookimpl(lambda self, images: images.add_(1))))
     with pytest.raises(AssertionError, match=r"writes into batch.fake.images"):
-        check_component(odd(critic_terms=hookimpl(lambda self, batch: [batch.fake.images.mul_(2), None][1])))
+        check_component(
+            odd(critic_terms=hookimpl(lambda self, batch: [batch.fake.images.mul_(2), None][1]))
+        )
 
 
 def test_the_kit_finds_late_writing_too_P19():
@@ -66,7 +76,10 @@ def test_the_kit_finds_state_on_the_class_that_moves_the_numbers_P29():
         return {}
 
     cls = odd(
-        critic_view=hookimpl(critic_view), state_dict=state_dict, load_state_dict=lambda self, state: None, calls=[]
+        critic_view=hookimpl(critic_view),
+        state_dict=state_dict,
+        load_state_dict=lambda self, state: None,
+        calls=[],
     )
     with pytest.raises(AssertionError, match="two runs in one process differ"):
         check_component(cls)
@@ -104,7 +117,10 @@ def test_the_kit_finds_a_cached_field_that_should_be_saved_and_names_it_P24():
         seen=cached(0),
         annotations={"seen": int},
     )
-    with pytest.raises(AssertionError, match=r"odd changes seen while training, which is cached\(\) and so not saved"):
+    with pytest.raises(
+        AssertionError,
+        match=r"odd changes seen while training, which is cached\(\) and so not saved",
+    ):
         check_component(cls)
 
 

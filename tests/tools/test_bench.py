@@ -1,4 +1,6 @@
-"""What a composition costs: where each moment of a step is charged, and that looking changes nothing."""
+"""What a composition costs: where each moment of a step is charged, and that looking changes
+nothing.
+"""
 
 import itertools
 import json
@@ -13,14 +15,22 @@ from gancore.tools.bench.memory import most_kept
 from gancore.tools.bench.stopwatch import Stopwatch, TimedHooks, plain_step, timed_step
 
 POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
-NARROW = {"mlp.hidden": [8], "mlp-critic.hidden": [8], "dcgan.width": 2, "dcgan-critic.width": 2, "sprites.count": 32}
+NARROW = {
+    "mlp.hidden": [8],
+    "mlp-critic.hidden": [8],
+    "dcgan.width": 2,
+    "dcgan-critic.width": 2,
+    "sprites.count": 32,
+}
 WORDS = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--batch", 4)
 
 
 def composition_of(**more):
     slots = {**POINTS, **more}
     chosen = {f"--{name}" for name in slots.values() if isinstance(name, str)}
-    options = {name: value for name, value in NARROW.items() if f"--{name.partition('.')[0]}" in chosen}
+    options = {
+        name: value for name, value in NARROW.items() if f"--{name.partition('.')[0]}" in chosen
+    }
     return compose(**slots, options=options, settings={"batch": 4, "device": "cpu"})
 
 
@@ -32,7 +42,7 @@ def watched(composition, steps=1):
     return training, watch, [timed_step(training, hooks, watch) for _ in range(steps)]
 
 
-# ── the stopwatch ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── the stopwatch ─────────────────────────────────────────────────────────────────────────────────
 
 
 def test_every_moment_belongs_to_the_innermost_part_that_is_open():
@@ -60,13 +70,19 @@ def test_the_parts_of_a_step_sum_to_the_step(shared):
     options = {"n-critic.reuse-fakes": shared}
     composition = compose(**POINTS, options=options, settings={"batch": 4, "device": "cpu"})
     _, watch, steps = watched(composition, 3)
-    assert sum(steps[-1].values()) == 2 * sum(watch.calls.values()) - 1  # every part is opened and closed once
+    assert (
+        sum(steps[-1].values()) == 2 * sum(watch.calls.values()) - 1
+    )  # every part is opened and closed once
     assert all(seconds > 0 for seconds in steps[-1].values())
 
 
 def test_passes_that_a_term_asks_for_are_charged_to_the_networks():
     _, watch, _ = watched(composition_of(loss="wgan-gp"))
-    calls = {(part.player, part.component or part.work): count for part, count in watch.calls.items() if count}
+    calls = {
+        (part.player, part.component or part.work): count
+        for part, count in watch.calls.items()
+        if count
+    }
     assert calls["critic", "critic forward"] == 5 * 3  # reals, fakes, and between them
     assert calls["critic", "gradient-penalty"] == 5
     assert calls["critic", "data wait"] == 5
@@ -76,7 +92,9 @@ def test_passes_that_a_term_asks_for_are_charged_to_the_networks():
 
 
 def test_in_an_update_of_both_players_each_is_charged_its_own():
-    composition = compose(**POINTS, options={"n-critic.reuse-fakes": True}, settings={"batch": 4, "device": "cpu"})
+    composition = compose(
+        **POINTS, options={"n-critic.reuse-fakes": True}, settings={"batch": 4, "device": "cpu"}
+    )
     _, watch, _ = watched(composition)
     calls = {(part.player, part.work): count for part, count in watch.calls.items()}
     assert calls["both", "generator forward"] == 1
@@ -122,14 +140,16 @@ def test_a_component_that_fails_on_the_stopwatch_is_named(monkeypatch):
     assert torch.autograd.backward.__module__ == "torch.autograd"
 
 
-# ── the report ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the report ────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
     "composition",
     [
         pytest.param(lambda: composition_of(reg=["instance-noise"], metric=["modes"]), id="points"),
-        pytest.param(lambda: composition_of(data="sprites", gen="dcgan", critic="dcgan-critic"), id="images"),
+        pytest.param(
+            lambda: composition_of(data="sprites", gen="dcgan", critic="dcgan-critic"), id="images"
+        ),
     ],
 )
 def test_every_chosen_component_is_reported_and_the_shares_sum_to_one(composition):
@@ -138,7 +158,9 @@ def test_every_chosen_component_is_reported_and_the_shares_sum_to_one(compositio
     assert {each.name for each in report.components} == {each.name for each in chosen.chosen}
     assert sum(part.share for part in report.parts) == pytest.approx(1)
     own = sum(each.share for each in report.components)
-    assert own == pytest.approx(sum(part.share for part in report.parts if part.name.startswith("components")))
+    assert own == pytest.approx(
+        sum(part.share for part in report.parts if part.name.startswith("components"))
+    )
     assert (report.step.n, report.timed.n) == (2, 2)
     assert set(chosen.slots.get("metric", ())) <= set(report.rows["full"])
     assert report.limits
@@ -180,7 +202,9 @@ class Leaning:
 
 
 def test_memory_kept_for_backward_passes_counts_each_tensor_once():
-    wide = compose(**POINTS, options={"mlp-critic.hidden": [64, 64]}, settings={"batch": 512, "device": "cpu"})
+    wide = compose(
+        **POINTS, options={"mlp-critic.hidden": [64, 64]}, settings={"batch": 512, "device": "cpu"}
+    )
     kept = most_kept(begin(wide)[1])
     one = 512 * 64 * 4  # bytes of a layer's output for one side
     assert 4 * one <= kept <= 16 * one
@@ -192,7 +216,9 @@ def test_quartiles_hold_half_of_the_figures():
 
 
 def test_what_limits_a_step_names_the_largest_part_and_what_could_be_otherwise():
-    composition = compose(data="sprites", options=NARROW_IMAGES, settings={"batch": 4, "device": "cpu"})
+    composition = compose(
+        data="sprites", options=NARROW_IMAGES, settings={"batch": 4, "device": "cpu"}
+    )
     _, training, _ = begin(composition)
     report = bench(composition, 1)
     about = {**report.machine, "threads": 1, "cores": 2}
@@ -204,10 +230,14 @@ def test_what_limits_a_step_names_the_largest_part_and_what_could_be_otherwise()
     assert any("Python" in text for text in told)
 
 
-NARROW_IMAGES = {name: value for name, value in NARROW.items() if name.partition(".")[0] not in ("mlp", "mlp-critic")}
+NARROW_IMAGES = {
+    name: value
+    for name, value in NARROW.items()
+    if name.partition(".")[0] not in ("mlp", "mlp-critic")
+}
 
 
-# ── the command ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── the command ───────────────────────────────────────────────────────────────────────────────────
 
 
 def test_bench_writes_its_table_and_nothing_else(gan_here, tmp_path):
@@ -220,10 +250,21 @@ def test_bench_writes_its_table_and_nothing_else(gan_here, tmp_path):
 
 
 def test_bench_of_a_recipe_as_json(gan_here, tmp_path):
-    (tmp_path / "mine.toml").write_text('data = "mixture"\ngen = "mlp"\ncritic = "mlp-critic"\n[run]\nbatch = 4\n')
+    (tmp_path / "mine.toml").write_text(
+        'data = "mixture"\ngen = "mlp"\ncritic = "mlp-critic"\n[run]\nbatch = 4\n'
+    )
     for words in (["mine.toml"], ["--recipe", "mine.toml"]):
         report = json.loads(gan_here("bench", *words, "--rounds", 1, "--json").stdout)
-        assert {"machine", "step", "timed", "parts", "components", "rows", "memory", "limits"} <= report.keys()
+        assert {
+            "machine",
+            "step",
+            "timed",
+            "parts",
+            "components",
+            "rows",
+            "memory",
+            "limits",
+        } <= report.keys()
         assert report["machine"]["batch"] == 4
         assert {"mlp", "mixture"} <= {each["name"] for each in report["components"]}
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]

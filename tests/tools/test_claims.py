@@ -8,7 +8,15 @@ import pytest
 from support.tables import every_row
 
 from gancore import UsageError
-from gancore.tools.claims import Claim, claim_as_json, claim_as_line, holm, judge_claims, read_claims, t_test
+from gancore.tools.claims import (
+    Claim,
+    claim_as_json,
+    claim_as_line,
+    holm,
+    judge_claims,
+    read_claims,
+    t_test,
+)
 
 BELOW = Claim("", "f", "a", "b")
 ALIKE = Claim("", "f", "a", "b", same=True, margin=0.5)
@@ -16,7 +24,10 @@ ALIKE = Claim("", "f", "a", "b", same=True, margin=0.5)
 
 def figures(**arms):
     """The figure `f` of each arm, by seed."""
-    return {arm: {seed: {"f": value} for seed, value in enumerate(values)} for arm, values in arms.items()}
+    return {
+        arm: {seed: {"f": value} for seed, value in enumerate(values)}
+        for arm, values in arms.items()
+    }
 
 
 def verdict(claim, less, more):
@@ -28,7 +39,7 @@ def drawn(rng, n, mean=0.0):
     return [rng.gauss(mean, 1) for _ in range(n)]
 
 
-# ── one claim ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── one claim ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @every_row(
@@ -36,7 +47,11 @@ def drawn(rng, n, mean=0.0):
     [
         ([0, 0, 0], [1.0, 1.1, 0.9], "agree"),
         ([1.0, 1.1, 0.9], [0, 0, 0], "disagree"),
-        ([0, 0, 0], [1.0, 1.5, 0.5], "undecided"),  # all above 0 and 3.5 standard errors from it, but only three
+        (
+            [0, 0, 0],
+            [1.0, 1.5, 0.5],
+            "undecided",
+        ),  # all above 0 and 3.5 standard errors from it, but only three
         ([0] * 6, [1.0, 1.5, 0.5] * 2, "agree"),
         ([0, 0, 0], [1.0, -0.5, 1.0], "undecided"),
         ([1, 1], [2, 2], "undecided"),  # too few seeds
@@ -52,7 +67,10 @@ def test_a_difference_counts_where_its_interval_excludes_0(less, more, word):
     ("more", "word"),
     [
         ([0.01, -0.01, 0.0], "agree"),
-        ([0.3, -0.3, 0.0], "undecided"),  # no difference was found, which does not say that there is none
+        (
+            [0.3, -0.3, 0.0],
+            "undecided",
+        ),  # no difference was found, which does not say that there is none
         ([0.0, 0.0, 0.0], "agree"),
         ([2.0, 2.1, 1.9], "disagree"),
         ([-2.0, -2.1, -1.9], "disagree"),
@@ -87,7 +105,7 @@ def test_a_figure_that_overflows_decides_nothing(more):
     assert verdict(BELOW, [0, -1e308, 0], more).word == "undecided"
 
 
-# ── all claims of a sweep ─────────────────────────────────────────────────────────────────────────────────────
+# ── all claims of a sweep ─────────────────────────────────────────────────────────────────────────
 
 
 def test_holm_corrects_as_in_the_textbook():
@@ -99,7 +117,10 @@ def test_holm_corrects_as_in_the_textbook():
 def test_a_claim_of_many_needs_more_than_a_claim_alone():
     less, more = [0, 0, 0], [1.0, 1.3, 0.8]
     arms = figures(a=less, b=more, c=[0, 1, -1])
-    alone, among = judge_claims([BELOW], arms), judge_claims([BELOW, *[Claim("", "f", "a", "c")] * 9], arms)
+    alone, among = (
+        judge_claims([BELOW], arms),
+        judge_claims([BELOW, *[Claim("", "f", "a", "c")] * 9], arms),
+    )
     assert (alone[0].word, among[0].word) == ("agree", "undecided")
     assert among[0].p == alone[0].p == pytest.approx(among[0].p_holm / 10)
 
@@ -107,17 +128,26 @@ def test_a_claim_of_many_needs_more_than_a_claim_alone():
 @pytest.mark.parametrize("seeds", [3, 5, 8])
 def test_an_interval_holds_the_true_difference_in_19_of_20_sweeps(seeds):
     rng = random.Random(seeds)
-    held = [low <= 2 <= high for _, low, high, _ in (t_test(drawn(rng, seeds, 2)) for _ in range(2000))]
-    assert statistics.fmean(held) == pytest.approx(0.95, abs=0.015)  # three standard errors of 2,000 draws
+    held = [
+        low <= 2 <= high for _, low, high, _ in (t_test(drawn(rng, seeds, 2)) for _ in range(2000))
+    ]
+    assert statistics.fmean(held) == pytest.approx(
+        0.95, abs=0.015
+    )  # three standard errors of 2,000 draws
 
 
 @pytest.mark.parametrize("seeds", [3, 6])
 def test_a_whole_sweep_without_a_difference_is_wrong_at_most_once_in_twenty(seeds):
-    claims = [Claim("", "f", *pair) for pair in (("a", "b"), ("a", "c"), ("b", "c"), ("d", "a"), ("c", "d"))]
+    claims = [
+        Claim("", "f", *pair)
+        for pair in (("a", "b"), ("a", "c"), ("b", "c"), ("d", "a"), ("c", "d"))
+    ]
     rng = random.Random(seeds)
     wrong = 0
     for _ in range(1000):
-        arms = figures(**{arm: drawn(rng, seeds) for arm in "abcd"})  # claims share arms, as those of a sweep do
+        arms = figures(
+            **{arm: drawn(rng, seeds) for arm in "abcd"}
+        )  # claims share arms, as those of a sweep do
         wrong += any(each.word != "undecided" for each in judge_claims(claims, arms))
     assert wrong / 1000 <= 0.05 + 0.02  # and three standard errors
 
@@ -134,7 +164,7 @@ def test_a_large_difference_is_found_with_eight_seeds():
     assert words.count("agree") / 300 > 0.95
 
 
-# ── reading and writing ───────────────────────────────────────────────────────────────────────────────────────
+# ── reading and writing ───────────────────────────────────────────────────────────────────────────
 
 
 def claim(**changes):
@@ -170,4 +200,7 @@ def test_a_verdict_is_written_with_its_interval_and_its_p():
 
 def test_a_verdict_on_too_few_seeds_has_no_interval():
     (found,) = judge_claims([ALIKE], figures(a=[0.0], b=[1.0]))
-    assert claim_as_line(ALIKE, found) == "- **undecided**:  (`f`: a ≈ b within 0.5; differences by seed: +1)"
+    assert (
+        claim_as_line(ALIKE, found)
+        == "- **undecided**:  (`f`: a ≈ b within 0.5; differences by seed: +1)"
+    )

@@ -1,4 +1,6 @@
-"""A sweep is trained by any engine that is a `concurrent.futures.Executor`, on this machine or another."""
+"""A sweep is trained by any engine that is a `concurrent.futures.Executor`, on this machine or
+another.
+"""
 
 import json
 import socket
@@ -44,7 +46,9 @@ def shelf(tmp_path, monkeypatch):
 
 
 def publish(shelf, code, name="threads"):
-    shelf.publish(code, name=name, entries=f"[gancore.executor]\n{name} = gan_{name}:open_executor\n")
+    shelf.publish(
+        code, name=name, entries=f"[gancore.executor]\n{name} = gan_{name}:open_executor\n"
+    )
 
 
 class Held(Executor):
@@ -58,25 +62,32 @@ class Held(Executor):
         return self.futures[-1]
 
 
-# ── which engine ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── which engine ──────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.slow
 def test_the_engine_process_is_the_one_that_is_taken_where_none_is_named(gan, tmp_path):
     for name, more in (("default", []), ("named", ["--executor", "process"])):
-        gan("sweep", "--vary", "batch=4", "--seeds", 1, "--out", name, *more, *WORDS[:6], *WORDS[8:])
+        gan(
+            "sweep", "--vary", "batch=4", "--seeds", 1, "--out", name, *more, *WORDS[:6], *WORDS[8:]
+        )
     assert figures(tmp_path / "default") == figures(tmp_path / "named")
 
 
 def figures(folder):
     table = json.loads((folder / "sweep.json").read_text())["figures"]
     return {
-        arm: {seed: {key: value for key, value in row.items() if key != "seconds/step"} for seed, row in seeds.items()}
+        arm: {
+            seed: {key: value for key, value in row.items() if key != "seconds/step"}
+            for seed, row in seeds.items()
+        }
         for arm, seeds in table.items()
     }
 
 
-def test_a_published_engine_is_given_its_address_and_the_number_of_runs_at_once(gan_here, shelf, tmp_path):
+def test_a_published_engine_is_given_its_address_and_the_number_of_runs_at_once(
+    gan_here, shelf, tmp_path
+):
     publish(shelf, THREADS)
     words = ["--vary", "adam.lr=1e-3,1e-4", "--seeds", 1, "--jobs", 2, "--executor", "threads:a:b"]
     done = gan_here("sweep", *words, "--out", "s", *WORDS)
@@ -84,7 +95,9 @@ def test_a_published_engine_is_given_its_address_and_the_number_of_runs_at_once(
     assert all(each["0"]["critic/total"] for each in figures(tmp_path / "s").values())
 
 
-def test_an_engine_that_nobody_publishes_is_refused_before_anything_is_made(gan_here, shelf, tmp_path):
+def test_an_engine_that_nobody_publishes_is_refused_before_anything_is_made(
+    gan_here, shelf, tmp_path
+):
     publish(shelf, THREADS)
     words = ["--vary", "batch=4", "--out", "s", "--executor", "thread:x", *WORDS[:6]]
     done = gan_here("sweep", *words, check=2)
@@ -107,12 +120,17 @@ def test_an_engine_that_needs_what_is_not_installed_says_what_to_install(shelf):
 
 
 def test_an_engine_that_opens_no_executor_is_refused_by_name(shelf):
-    publish(shelf, "from contextlib import nullcontext\ndef open_executor(address, jobs): return nullcontext(3)\n")
-    with pytest.raises(PluginError, match=r"threads yields 3 instead of a concurrent\.futures\.Executor"):
+    publish(
+        shelf,
+        "from contextlib import nullcontext\ndef open_executor(address, jobs): return nullcontext(3)\n",
+    )
+    with pytest.raises(
+        PluginError, match=r"threads yields 3 instead of a concurrent\.futures\.Executor"
+    ):
         executors.find_executor("threads")(1).__enter__()
 
 
-# ── what an engine is given ───────────────────────────────────────────────────────────────────────────────────
+# ── what an engine is given ───────────────────────────────────────────────────────────────────────
 
 
 def test_no_more_runs_are_given_to_an_engine_than_are_trained_at_once(trials):
@@ -159,7 +177,12 @@ def test_what_befalls_an_engine_is_told_of_the_run_that_it_befell_and_of_no_othe
     cancelled.set_running_or_notify_cancel()
     with Moody(1) as engine:
         told = [failure for _, failure in sweep.train_all(trials, engine)]
-    assert told == ["RuntimeError: it is closed", "the queue is full", "its executor cancelled it, and may be gone", ""]
+    assert told == [
+        "RuntimeError: it is closed",
+        "the queue is full",
+        "its executor cancelled it, and may be gone",
+        "",
+    ]
 
 
 def test_an_engine_is_given_whole_paths(trials, tmp_path, monkeypatch):
@@ -176,7 +199,7 @@ def test_an_engine_is_given_whole_paths(trials, tmp_path, monkeypatch):
     assert given == [str(trials[0].folder)]
 
 
-# ── another machine ───────────────────────────────────────────────────────────────────────────────────────────
+# ── another machine ───────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_machine_that_lacks_a_plugin_says_so_under_its_name(tmp_path):
@@ -187,7 +210,10 @@ def test_a_machine_that_lacks_a_plugin_says_so_under_its_name(tmp_path):
 
 def test_a_machine_that_does_not_share_the_folder_says_so_under_its_name(tmp_path):
     folder = tmp_path / "not-mounted" / "seed-0"
-    assert sweep.train_trial(str(folder), TINY) == f"{HERE} sees no folder {folder.parent}: all machines must share it"
+    assert (
+        sweep.train_trial(str(folder), TINY)
+        == f"{HERE} sees no folder {folder.parent}: all machines must share it"
+    )
     assert not folder.parent.exists()
 
 
@@ -198,7 +224,10 @@ def test_a_run_that_was_trained_where_it_cannot_be_seen_has_failed(trials, tmp_p
 
     with Elsewhere(1) as engine:
         ((_, told),) = sweep.train_all(trials[:1], engine)
-    assert told == f"{trials[0].folder} was trained but is not visible here: all machines must share it"
+    assert (
+        told
+        == f"{trials[0].folder} was trained but is not visible here: all machines must share it"
+    )
     assert (tmp_path / "elsewhere" / "samples" / "final.png").exists()
 
 

@@ -30,7 +30,11 @@ TINY = layer_of(
 
 def plan(folder, *vary, seeds=1, base=TINY):
     return sweep.plan_trials(
-        sweep.arms_of_words(vary, [base], Layer("words")), Layer("words"), seeds, folder, lambda _: True
+        sweep.arms_of_words(vary, [base], Layer("words")),
+        Layer("words"),
+        seeds,
+        folder,
+        lambda _: True,
     )
 
 
@@ -39,12 +43,14 @@ def carry_out(trials):
         return {trial.folder: failure for trial, failure in sweep.train_all(trials, pool)}
 
 
-# ── arms ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── arms ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_several_varied_keys_make_every_combination():
     arms = sweep.arms_of_words(["latent.dim=1,2", "loss=bce,wgan"], [], Layer("words"))
-    assert list(arms) == [f"latent.dim={dim},loss={loss}" for dim in (1, 2) for loss in ("bce", "wgan")]
+    assert list(arms) == [
+        f"latent.dim={dim},loss={loss}" for dim in (1, 2) for loss in ("bce", "wgan")
+    ]
 
 
 def test_values_that_hold_commas_are_parted_by_semicolons():
@@ -58,8 +64,28 @@ def test_a_varied_folder_is_read_by_the_reader_that_fits(gan, tmp_path):
     for colour in ("red", "blue"):
         (tmp_path / colour).mkdir()
         Image.new("RGB", (8, 8), colour).save(tmp_path / colour / "one.png")
-    words = ["--steps", 1, "--batch", 2, "--size", 8, "--dcgan.width", 2, "--dcgan-critic.width", 2, "--seeds", 1]
-    done = gan("sweep", "--vary", f"data={tmp_path / 'red'},{tmp_path / 'blue'}", "--out", tmp_path / "s", *words)
+    words = [
+        "--steps",
+        1,
+        "--batch",
+        2,
+        "--size",
+        8,
+        "--dcgan.width",
+        2,
+        "--dcgan-critic.width",
+        2,
+        "--seeds",
+        1,
+    ]
+    done = gan(
+        "sweep",
+        "--vary",
+        f"data={tmp_path / 'red'},{tmp_path / 'blue'}",
+        "--out",
+        tmp_path / "s",
+        *words,
+    )
     assert len(json.loads((tmp_path / "s" / "sweep.json").read_text())["figures"]) == 2, done.stderr
 
 
@@ -118,7 +144,9 @@ def test_a_list_that_is_varied_replaces_what_the_base_chose():
 def test_a_sweep_whose_arms_would_be_alike_is_refused(vary, flags, what):
     words = layer_of("words", flags)
     with pytest.raises(UsageError, match=what):
-        sweep.plan_trials(sweep.arms_of_words(vary, [TINY], words), words, 1, Path("x"), lambda _: False)
+        sweep.plan_trials(
+            sweep.arms_of_words(vary, [TINY], words), words, 1, Path("x"), lambda _: False
+        )
 
 
 @every_row("more", [{"seeds": "x"}, {"seedz": 3}, {"figures": "a/b"}, {"claims": "none"}])
@@ -127,17 +155,22 @@ def test_a_sweep_table_that_says_what_no_sweep_knows_is_refused(more):
         sweep.arms_of_recipe({"arms": {"a": {}}, **more}, [], ())
 
 
-# ── training ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── training ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_half_done_sweep_trains_only_what_is_missing(tmp_path):
     trials = plan(tmp_path, "adam.lr=1e-3,1e-4", seeds=2)
     assert carry_out(trials[:1]) == {trials[0].folder: ""}
     before = (trials[0].folder / "metrics.jsonl").stat().st_mtime_ns
-    assert carry_out(plan(tmp_path, "adam.lr=1e-3,1e-4", seeds=2)) == {trial.folder: "" for trial in trials}
+    assert carry_out(plan(tmp_path, "adam.lr=1e-3,1e-4", seeds=2)) == {
+        trial.folder: "" for trial in trials
+    }
     assert (trials[0].folder / "metrics.jsonl").stat().st_mtime_ns == before
     table = sweep.tabulate(trials, {})
-    assert {arm: list(seeds) for arm, seeds in table.items()} == {"adam.lr=1e-3": [0, 1], "adam.lr=1e-4": [0, 1]}
+    assert {arm: list(seeds) for arm, seeds in table.items()} == {
+        "adam.lr=1e-3": [0, 1],
+        "adam.lr=1e-4": [0, 1],
+    }
     picture = sweep.comparison_picture(trials)
     assert picture.size == (2 * 326 + 6, 2 * 344 + 6)
 
@@ -152,16 +185,22 @@ def test_a_folder_of_another_run_is_not_taken_for_an_arm(tmp_path):
     (layers,) = sweep.arms_of_words(["adam.lr=1e-3"], [TINY], Layer("words")).values()
     longer = layer_of("test", {"run": {"steps": 9}})
     with pytest.raises(UsageError, match=r"another run: \[run\] differs"):
-        sweep.plan_trials({"adam.lr=1e-3": [*layers, longer]}, Layer("words"), 1, tmp_path, lambda _: True)
+        sweep.plan_trials(
+            {"adam.lr=1e-3": [*layers, longer]}, Layer("words"), 1, tmp_path, lambda _: True
+        )
     other = layer_of("test", {"mlp": {"hidden": [5]}})
     with pytest.raises(UsageError, match=r"another run: \[mlp\] differs"):
-        sweep.plan_trials({"adam.lr=1e-3": [TINY, other]}, Layer("words"), 1, tmp_path, lambda _: True)
+        sweep.plan_trials(
+            {"adam.lr=1e-3": [TINY, other]}, Layer("words"), 1, tmp_path, lambda _: True
+        )
 
 
 def test_an_arm_that_fails_is_told_and_harms_no_other(tmp_path):
     trials = plan(tmp_path, "adam.lr=1e30,1e-3")
     failures = carry_out(trials)
-    assert "no longer finite" in failures[trials[0].folder] or "became" in failures[trials[0].folder]
+    assert (
+        "no longer finite" in failures[trials[0].folder] or "became" in failures[trials[0].folder]
+    )
     assert failures[trials[1].folder] == ""
     table = sweep.tabulate(trials, {folder: why for folder, why in failures.items() if why})
     assert list(table["adam.lr=1e30"]) == []
@@ -170,7 +209,9 @@ def test_an_arm_that_fails_is_told_and_harms_no_other(tmp_path):
 
 def test_the_time_left_follows_from_what_all_runs_have_done_since_the_start():
     assert sweep.time_left([0.0, 0.0], [1.0, 0.0], 60) == 60
-    assert sweep.time_left([1.0, 0.5, 0.0], [1.0, 1.0, 0.0], 10) == 20  # what was there before took no time
+    assert (
+        sweep.time_left([1.0, 0.5, 0.0], [1.0, 1.0, 0.0], 10) == 20
+    )  # what was there before took no time
     assert sweep.time_left([0.0, 0.0], [0.0, 0.0], 60) is None
     assert sweep.time_left([0.0], [1.0], 60) == 0
 
@@ -189,8 +230,29 @@ def test_the_share_of_a_run_is_that_of_its_newest_whole_row(tmp_path):
 
 
 def test_a_signal_ends_a_sweep_with_the_words_to_go_on_and_leaves_nothing_behind(tmp_path):
-    words = ["--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--steps", "1000000", "--save-every", "5"]
-    command = [sys.executable, "-m", "gancore", "sweep", "--vary", "adam.lr=1e-3,1e-4", "--out", "s", *words]
+    words = [
+        "--data",
+        "mixture",
+        "--gen",
+        "mlp",
+        "--critic",
+        "mlp-critic",
+        "--steps",
+        "1000000",
+        "--save-every",
+        "5",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "gancore",
+        "sweep",
+        "--vary",
+        "adam.lr=1e-3,1e-4",
+        "--out",
+        "s",
+        *words,
+    ]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     begun = tmp_path / "s" / "adam.lr=1e-3" / "seed-0" / "samples" / "step-000000010.png"
     while not begun.exists() and process.poll() is None:
@@ -204,7 +266,18 @@ def test_a_signal_ends_a_sweep_with_the_words_to_go_on_and_leaves_nothing_behind
 
 
 def test_the_sweep_command_writes_a_table_a_record_and_a_picture(gan, tmp_path):
-    words = ["--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--steps", "3", "--batch", "4"]
+    words = [
+        "--data",
+        "mixture",
+        "--gen",
+        "mlp",
+        "--critic",
+        "mlp-critic",
+        "--steps",
+        "3",
+        "--batch",
+        "4",
+    ]
     done = gan(
         "sweep",
         "--vary",
@@ -218,15 +291,31 @@ def test_the_sweep_command_writes_a_table_a_record_and_a_picture(gan, tmp_path):
         *words,
     )
     assert "| arm | seeds | seconds/step | critic/total |" in done.stdout
-    assert json.loads((tmp_path / "s" / "sweep.json").read_text())["figures"].keys() == {"adam.lr=1e-3", "adam.lr=1e-4"}
+    assert json.loads((tmp_path / "s" / "sweep.json").read_text())["figures"].keys() == {
+        "adam.lr=1e-3",
+        "adam.lr=1e-4",
+    }
     assert (tmp_path / "s" / "sweep.md").read_text() == done.stdout
     Image.open(tmp_path / "s" / "comparison.png").verify()
 
 
 def test_a_sweep_that_is_killed_leaves_no_process_training(tmp_path):
     words = ["--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic", "--steps", "1000000"]
-    command = [sys.executable, "-m", "gancore", "sweep", "--vary", "batch=4", "--seeds", "1", "--out", tmp_path / "s"]
-    sweeping = subprocess.Popen([*command, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "gancore",
+        "sweep",
+        "--vary",
+        "batch=4",
+        "--seeds",
+        "1",
+        "--out",
+        tmp_path / "s",
+    ]
+    sweeping = subprocess.Popen(
+        [*command, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     lock = tmp_path / "s" / "batch=4" / "seed-0" / "lock"
     while not lock.exists() or not lock.read_text():
         assert sweeping.poll() is None
@@ -247,11 +336,14 @@ def is_alive(process):
     return True
 
 
-# ── figures and claims ────────────────────────────────────────────────────────────────────────────────────────
+# ── figures and claims ────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_final_figure_is_the_mean_of_the_last_five_values_it_has():
-    rows = [{"step": n, "seconds": float(n), **({"a/b": float(n)} if n % 2 else {})} for n in range(1, 21)]
+    rows = [
+        {"step": n, "seconds": float(n), **({"a/b": float(n)} if n % 2 else {})}
+        for n in range(1, 21)
+    ]
     assert sweep.final_figures(rows)["a/b"] == (11 + 13 + 15 + 17 + 19) / 5
 
 

@@ -49,7 +49,10 @@ def test_an_epoch_is_shuffled_once_however_many_batches_it_has(monkeypatch):
     order = DataOrder(1003, 10, Streams(1959))
     batches = [order.indices(k) for k in range(2 * order.batches_per_epoch)]
     assert shuffled == [(1003,), (1003,)]
-    assert [len(torch.cat(batches[start : start + 100]).unique()) for start in (0, 100)] == [1000, 1000]
+    assert [len(torch.cat(batches[start : start + 100]).unique()) for start in (0, 100)] == [
+        1000,
+        1000,
+    ]
 
 
 def test_changing_the_indices_of_a_batch_changes_no_other_batch():
@@ -98,7 +101,9 @@ def test_a_fingerprint_sees_every_pixel_and_label():
 
 def test_labels_of_the_wrong_shape_are_refused():
     with pytest.raises(ValueError, match=r"\[4, 1\] fit"):
-        StoredData(torch.zeros(4, 2), torch.zeros(4, 2, dtype=torch.int64), (LabelSet("a", ("x",)),))
+        StoredData(
+            torch.zeros(4, 2), torch.zeros(4, 2, dtype=torch.int64), (LabelSet("a", ("x",)),)
+        )
 
 
 def test_drawn_labels_have_the_frequencies_of_the_data():
@@ -110,10 +115,16 @@ def test_drawn_labels_have_the_frequencies_of_the_data():
 
 @every_row("size", [(1, 1), (7, 7), (7, 100), (2, 9)])
 def test_every_player_trains_on_small_images_or_states_its_own_limit(size):
-    pairs = [(gen, critic) for gen in ("dcgan", "colorpicker", "mlp") for critic in ("dcgan-critic", "mlp-critic")]
+    pairs = [
+        (gen, critic)
+        for gen in ("dcgan", "colorpicker", "mlp")
+        for critic in ("dcgan-critic", "mlp-critic")
+    ]
     trained = set()
     for gen, critic in [*pairs, ("progressive", "progressive-critic")]:
-        composition = compose(gen=gen, critic=critic, settings={"batch": 2}, options={"sprites.count": 1})
+        composition = compose(
+            gen=gen, critic=critic, settings={"batch": 2}, options={"sprites.count": 1}
+        )
         data = StoredData(torch.zeros(4, 3, *size, dtype=torch.uint8))
         try:
             Training.of(composition, data).train_step()
@@ -122,7 +133,11 @@ def test_every_player_trains_on_small_images_or_states_its_own_limit(size):
             assert "at least 8 pixels a side" in error.what
         else:
             trained.add((gen, critic))
-    assert trained == {("colorpicker", "mlp-critic"), ("mlp", "mlp-critic"), ("progressive", "progressive-critic")}
+    assert trained == {
+        ("colorpicker", "mlp-critic"),
+        ("mlp", "mlp-critic"),
+        ("progressive", "progressive-critic"),
+    }
 
 
 def test_images_larger_than_any_size_that_may_be_asked_for_are_refused_with_the_flag():
@@ -140,9 +155,13 @@ def test_images_larger_than_any_size_that_may_be_asked_for_are_refused_with_the_
 
 def test_memory_that_a_component_cannot_have_names_the_options_that_ask_for_it():
     composition = compose(options={"normal.dim": 10**12, "sprites.count": 2})
-    composition = evolve(composition, origins={"normal.dim": "--normal.dim 1000000000000", "run.batch": "--batch 4"})
+    composition = evolve(
+        composition, origins={"normal.dim": "--normal.dim 1000000000000", "run.batch": "--batch 4"}
+    )
     data = StoredData(torch.zeros(4, 3, 16, 16, dtype=torch.uint8))
-    with pytest.raises(UsageError, match="out of memory while the networks were built: [0-9,.]+ GiB") as told:
+    with pytest.raises(
+        UsageError, match="out of memory while the networks were built: [0-9,.]+ GiB"
+    ) as told:
         prepare(composition, data, Runtime(torch.device("cpu")))
     assert told.value.fix.startswith("smaller values: --normal.dim 1000000000000")
 

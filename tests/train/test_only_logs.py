@@ -1,4 +1,6 @@
-"""A component that only logs changes no bit of a training, whatever it reads and whatever networks it runs."""
+"""A component that only logs changes no bit of a training, whatever it reads and whatever networks
+it runs.
+"""
 
 import pytest
 import torch
@@ -33,7 +35,9 @@ class Moving:
 
 @component(source="a test")
 class Penalty:
-    """Add a term from a pass of its own, so that a weight's gradient has three parts whose order counts."""
+    """Add a term from a pass of its own, so that a weight's gradient has three parts whose order
+    counts.
+    """
 
     @hookimpl
     def critic_terms(self, batch):
@@ -50,7 +54,9 @@ class Penalty:
 
 @component(source="a test")
 class Curious:
-    """Read both sides, run both networks and draw from torch's global generator wherever a hook can."""
+    """Read both sides, run both networks and draw from torch's global generator wherever a hook
+    can.
+    """
 
     reversed: bool = option(False, help="true reads the fakes first")
 
@@ -84,7 +90,10 @@ class Curious:
     def after_step(self, gan):
         z = torch.randn(4, 3)
         labels = torch.zeros(4, 1, dtype=torch.int64)
-        with fork_state(gan.generator.network, gan.device), fork_state(gan.critic.network, gan.device):
+        with (
+            fork_state(gan.generator.network, gan.device),
+            fork_state(gan.critic.network, gan.device),
+        ):
             gan.critic.network(gan.generator.network(z, labels), labels)
 
     @hookimpl
@@ -168,7 +177,9 @@ def test_extra_passes_of_one_component_draw_numbers_of_their_own_and_repeat_them
 
 
 def test_a_pass_that_leaves_no_trace_keeps_the_graph_of_the_pass_before():
-    network = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), nn.BatchNorm1d(4))
+    network = nn.Sequential(
+        nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), nn.BatchNorm1d(4)
+    )
     made = network(torch.randn(5, 3))
     before = [buffer.clone() for buffer in network.buffers()]
     numbers = torch.get_rng_state()

@@ -19,7 +19,9 @@ def test_equal_keys_give_equal_numbers():
 
 def test_every_part_of_the_key_matters():
     keys = [(0, 0, "a", 1), (1, 0, "a", 1), (0, 1, "a", 1), (0, 0, "b", 1), (0, 0, "a", 2)]
-    assert len({Streams(seed, attempt).number(stream, step) for seed, attempt, stream, step in keys}) == len(keys)
+    assert len(
+        {Streams(seed, attempt).number(stream, step) for seed, attempt, stream, step in keys}
+    ) == len(keys)
 
 
 def test_building_leaves_the_global_generator_alone():

@@ -1,4 +1,6 @@
-"""Samples: the same pictures for the same seed, by the network that every component had its part in."""
+"""Samples: the same pictures for the same seed, by the network that every component had its part
+in.
+"""
 
 import random
 from copy import deepcopy
@@ -82,7 +84,10 @@ def test_grids_figures_and_judgements_repeat_themselves_and_leave_the_global_num
 
 
 def test_drawing_samples_changes_no_bit_of_a_training_whose_generator_draws():
-    trainings = [train(noise_layer_component.NoiseLayers()), train(noise_layer_component.NoiseLayers())]
+    trainings = [
+        train(noise_layer_component.NoiseLayers()),
+        train(noise_layer_component.NoiseLayers()),
+    ]
     for _ in range(3):
         for training in trainings:
             training.train_step()
@@ -91,7 +96,7 @@ def test_drawing_samples_changes_no_bit_of_a_training_whose_generator_draws():
     assert all(map(torch.equal, *pairs))
 
 
-# ── several components and one network ────────────────────────────────────────────────────────────────────────
+# ── several components and one network ────────────────────────────────────────────────────────────
 
 
 class Truncated(nn.Module):
@@ -144,7 +149,9 @@ def test_a_component_that_drops_the_network_of_another_is_refused_by_name():
     context = train(Truncation(), Forgetful()).context
     with pytest.raises(PluginError) as caught:
         draw_samples(context, 4, "x")
-    assert "forgetful.sampling_generator drops the network that truncation returned" in str(caught.value)
+    assert "forgetful.sampling_generator drops the network that truncation returned" in str(
+        caught.value
+    )
     assert "tryfirst" in caught.value.fix
 
 

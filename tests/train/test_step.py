@@ -170,7 +170,10 @@ def test_both_take_their_gradients_at_the_old_weights():
         x.fill_(1.0)
         y.fill_(1.0)
     update_both(training.context, UpdateId(0, "critic"), reals(training))
-    assert (x.flatten()[0].item(), y.flatten()[0].item()) == (0.5, 1.5)  # x²+y² grew by the factor 1 + h²
+    assert (x.flatten()[0].item(), y.flatten()[0].item()) == (
+        0.5,
+        1.5,
+    )  # x²+y² grew by the factor 1 + h²
 
 
 def test_in_turn_makes_the_fakes_once_and_moves_the_generator_through_the_moved_critic():
@@ -186,7 +189,10 @@ def test_in_turn_makes_the_fakes_once_and_moves_the_generator_through_the_moved_
     scores = training.context.gan.critic.network(fakes.images, fakes.labels).score
     assert torch.allclose(figures["generator/score_fake"], scores.mean())
     assert not torch.allclose(figures["critic/score_fake"], scores.mean())
-    assert any(not torch.equal(*pair) for pair in zip(before, training.context.gan.critic.parameters, strict=True))
+    assert any(
+        not torch.equal(*pair)
+        for pair in zip(before, training.context.gan.critic.parameters, strict=True)
+    )
 
 
 def _corner(player):
@@ -257,9 +263,15 @@ def test_a_schedule_of_words_is_refused():
 def test_figures_hold_terms_totals_scores_and_gradient_norms():
     figures = train().train_step()
     assert {
-        f"{role}/{name}" for role in ("critic", "generator") for name in ("total", "grad_norm", "score_fake")
+        f"{role}/{name}"
+        for role in ("critic", "generator")
+        for name in ("total", "grad_norm", "score_fake")
     } <= figures.keys()
-    assert {"critic/stand-in-loss/real", "critic/stand-in-loss/fake", "critic/score_real"} <= figures.keys()
+    assert {
+        "critic/stand-in-loss/real",
+        "critic/stand-in-loss/fake",
+        "critic/score_real",
+    } <= figures.keys()
 
 
 def test_the_graph_of_an_update_is_freed_without_the_collector():

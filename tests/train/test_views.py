@@ -1,4 +1,6 @@
-"""A view may have other rows than the samples: labels, targets and penalties follow it, or it is refused."""
+"""A view may have other rows than the samples: labels, targets and penalties follow it, or it is
+refused.
+"""
 
 import importlib.util
 import sys
@@ -71,19 +73,27 @@ def test_the_packing_of_the_examples_conforms(packing):
 @pytest.mark.parametrize("loss", ["bce", "wgan-gp"])
 def test_packing_trains_beside_a_critic_that_names_classes(loss, tmp_path):
     norm = {"critic_norm": "layer"} if loss == "wgan-gp" else {}
-    chosen = compose(reg=[PACKING], cond=["acgan"], loss=loss, settings=SETTINGS, options=SMALL, **norm)
+    chosen = compose(
+        reg=[PACKING], cond=["acgan"], loss=loss, settings=SETTINGS, options=SMALL, **norm
+    )
     run = Run.start(chosen, tmp_path / "run").fit()
     assert run.training.step == 2
 
 
 def test_a_view_that_leaves_labels_behind_trains_where_no_component_asks_for_them(tmp_path):
-    chosen = compose(reg=[COMPANION], loss="wgan-gp", critic_norm="layer", settings=SETTINGS, options=SMALL)
+    chosen = compose(
+        reg=[COMPANION], loss="wgan-gp", critic_norm="layer", settings=SETTINGS, options=SMALL
+    )
     assert Run.start(chosen, tmp_path / "run").fit().training.step == 2
 
 
-def test_a_view_that_leaves_labels_behind_is_refused_before_training_where_they_are_asked_for(tmp_path):
+def test_a_view_that_leaves_labels_behind_is_refused_before_training_where_they_are_asked_for(
+    tmp_path,
+):
     chosen = compose(reg=[COMPANION], cond=["acgan"], settings=SETTINGS, options=SMALL)
-    with pytest.raises(CompositionError, match="makes 4 views of 8 samples and returns no labels") as caught:
+    with pytest.raises(
+        CompositionError, match="makes 4 views of 8 samples and returns no labels"
+    ) as caught:
         Run.start(chosen, tmp_path / "run")
     assert "acgan needs labels" in str(caught.value)
     assert "(images, labels)" in caught.value.fix
@@ -101,5 +111,7 @@ def test_labels_of_other_rows_than_the_view_are_refused_by_name(tmp_path):
         "        return images, labels[::2]\n"
     )
     chosen = compose(reg=[str(tmp_path / "odd.py")], settings=SETTINGS, options=SMALL)
-    with pytest.raises(PluginError, match=r"odd\.critic_view, step 0 gave .* as labels of 8 images is wanted"):
+    with pytest.raises(
+        PluginError, match=r"odd\.critic_view, step 0 gave .* as labels of 8 images is wanted"
+    ):
         Run.start(chosen, tmp_path / "run").fit()

@@ -57,7 +57,9 @@ def state_of(each: Component) -> dict[str, Any]:
     try:
         state = each.component.state_dict()
     except Exception as error:
-        raise _not_storable(each, f"state_dict() failed: {type(error).__name__}: {error}") from error
+        raise _not_storable(
+            each, f"state_dict() failed: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(state, dict):
         raise _not_storable(each, f"state_dict() returned {shortly(state)}, not a dict")
     return state
@@ -123,7 +125,11 @@ def load_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any
 
 def stored_states(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> States:
     """Return the stored state of every component that has one, in its present form."""
-    return {each.name: _stored(each, tensors, components) for each in hooks.chosen if has_state(each.component)}
+    return {
+        each.name: _stored(each, tensors, components)
+        for each in hooks.chosen
+        if has_state(each.component)
+    }
 
 
 def set_states(hooks: Hooks, states: States) -> None:
@@ -136,7 +142,9 @@ def set_states(hooks: Hooks, states: States) -> None:
 def _stored(each: Component, tensors: Tensors, components: Mapping[str, Any]) -> dict[str, Any]:
     """Return a component's stored state in its present form."""
     if each.name not in components:
-        raise CheckpointError(f"the checkpoint holds no state of {each.name}", fix="resume with the run's own recipe")
+        raise CheckpointError(
+            f"the checkpoint holds no state of {each.name}", fix="resume with the run's own recipe"
+        )
     stored = components[each.name]
     try:
         state = unflatten(own(each.name, tensors), stored["state"])
@@ -174,14 +182,18 @@ def _expect_taken(each: Component, state: Mapping[str, Any]) -> None:
     try:
         set_state(trial.component, state)
     except Exception as error:
-        raise _not_taken(each, f"load_state_dict() failed: {type(error).__name__}: {error}") from error
+        raise _not_taken(
+            each, f"load_state_dict() failed: {type(error).__name__}: {error}"
+        ) from error
     found = state_of(trial)
     _expect_keys(each, state, found, "load_state_dict()")
     if changed := [f"changed {key}" for key in state if not same(state[key], found[key])]:
         raise _not_taken(each, f"load_state_dict() has {shortened(changed, ', ')}")
 
 
-def _expect_keys(each: Component, stored: Mapping[str, Any], found: Mapping[str, Any], who: str) -> None:
+def _expect_keys(
+    each: Component, stored: Mapping[str, Any], found: Mapping[str, Any], who: str
+) -> None:
     trouble = [f"lost {key}" for key in stored if key not in found]
     trouble += [f"added {key}" for key in found if key not in stored]
     if trouble:
@@ -190,4 +202,6 @@ def _expect_keys(each: Component, stored: Mapping[str, Any], found: Mapping[str,
 
 def _not_taken(each: Component, why: str) -> CheckpointError:
     fix = "resume with the recipe and the plugins that the run was trained with"
-    return CheckpointError(f"{each.name} does not take its stored state: {why}", where=_origin(each), fix=fix)
+    return CheckpointError(
+        f"{each.name} does not take its stored state: {why}", where=_origin(each), fix=fix
+    )

@@ -68,11 +68,15 @@ def _flatten_value(value: Any, tensors: Tensors, path: str, name: str, depth: in
     raise ValueError(f"{path} is {shortly(value)}")
 
 
-def _flatten_dict(value: Mapping[str, Any], tensors: Tensors, path: str, prefix: str, depth: int) -> dict[str, Any]:
+def _flatten_dict(
+    value: Mapping[str, Any], tensors: Tensors, path: str, prefix: str, depth: int
+) -> dict[str, Any]:
     found = {}
     for key, item in value.items():
         _check_key(key, path)
-        found[escaped(key)] = _flatten_value(item, tensors, f"{path}.{key}", f"{prefix}{key}", depth + 1)
+        found[escaped(key)] = _flatten_value(
+            item, tensors, f"{path}.{key}", f"{prefix}{key}", depth + 1
+        )
     return found
 
 
@@ -90,8 +94,14 @@ def _check_key(key: Any, path: str) -> None:
 
 
 def _check_tensor(tensor: Tensor, path: str) -> None:
-    if tensor.dtype not in STORED or tensor.layout is not torch.strided or tensor.device.type == "meta":
-        raise ValueError(f"{path} is a tensor of {tensor.dtype}, {tensor.layout}, on {tensor.device}")
+    if (
+        tensor.dtype not in STORED
+        or tensor.layout is not torch.strided
+        or tensor.device.type == "meta"
+    ):
+        raise ValueError(
+            f"{path} is a tensor of {tensor.dtype}, {tensor.layout}, on {tensor.device}"
+        )
 
 
 def unflatten(tensors: Tensors, stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,9 @@ def _as_tensors(values: Mapping[str, Any]) -> Tensors:
     }
 
 
-def expect_optimizer(label: str, player: Player, tensors: Tensors, groups: list[dict[str, Any]]) -> None:
+def expect_optimizer(
+    label: str, player: Player, tensors: Tensors, groups: list[dict[str, Any]]
+) -> None:
     """Raise CheckpointError where an optimizer's stored tensors or settings do not fit this player.
 
     The tensors are compared with those that a copy of the optimizer keeps after one step on zeros.
@@ -65,7 +67,9 @@ def expect_optimizer(label: str, player: Player, tensors: Tensors, groups: list[
     for now, then in zip(here, groups, strict=False):
         common = sorted(now.keys() & then.keys())
         unlike = [key for key in common if _kind(now[key]) not in (_kind(then[key]), "none")]
-        trouble += [f"{key} is {shortly(then[key])}, not like {shortly(now[key])}" for key in unlike]
+        trouble += [
+            f"{key} is {shortly(then[key])}, not like {shortly(now[key])}" for key in unlike
+        ]
     refuse_stored(f"optimizer of the {label}", trouble)
 
 
@@ -86,14 +90,19 @@ def kept_by(optimizer: Optimizer) -> dict[int, Tensors]:
     weights = _weights_of(optimizer)
     try:
         with torch.no_grad():
-            stand_ins = [nn.Parameter(torch.zeros_like(weight), weight.requires_grad) for weight in weights]
+            stand_ins = [
+                nn.Parameter(torch.zeros_like(weight), weight.requires_grad) for weight in weights
+            ]
         for each in stand_ins:
             each.grad = torch.zeros_like(each)
-        memo: dict[int, Any] = {id(weight): each for weight, each in zip(weights, stand_ins, strict=True)}
+        memo: dict[int, Any] = {
+            id(weight): each for weight, each in zip(weights, stand_ins, strict=True)
+        }
         made = copy.deepcopy(optimizer, memo)
         made.step()
         return {
-            id(weight): _as_tensors(made.state.get(each, {})) for weight, each in zip(weights, stand_ins, strict=True)
+            id(weight): _as_tensors(made.state.get(each, {}))
+            for weight, each in zip(weights, stand_ins, strict=True)
         }
     except Exception:  # a plugin's own optimizer may want a closure, sparse gradients, …
         return {}
@@ -107,7 +116,9 @@ def _is_from_torch(player: Player) -> bool:
     return type(player.optimizer).__module__.startswith("torch.optim")
 
 
-def _differences(name: str, weight: Tensor, found: Tensors, wanted: Tensors | None, *, complete: bool) -> list[str]:
+def _differences(
+    name: str, weight: Tensor, found: Tensors, wanted: Tensors | None, *, complete: bool
+) -> list[str]:
     """List how the tensors stored for one weight differ from those wanted.
 
     `complete` allows no other keys.
@@ -122,7 +133,9 @@ def _differences(name: str, weight: Tensor, found: Tensors, wanted: Tensors | No
         if key not in found or key in large:
             continue
         if shape_and_type(found[key]) != shape_and_type(tensor):
-            trouble.append(f"{name}/{key} is {shape_and_type(found[key])}, not {shape_and_type(tensor)}")
+            trouble.append(
+                f"{name}/{key} is {shape_and_type(found[key])}, not {shape_and_type(tensor)}"
+            )
     return trouble
 
 
@@ -153,7 +166,9 @@ def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]
     for number, weight in zip(numbers, _weights_of(player.optimizer), strict=True):
         if mine := stored.get(names[id(weight)]):
             state[number] = {key: _in_layout_of(weight, tensor) for key, tensor in mine.items()}
-    merged = [{**now, **_tuples(then)} for now, then in zip(fresh["param_groups"], groups, strict=True)]
+    merged = [
+        {**now, **_tuples(then)} for now, then in zip(fresh["param_groups"], groups, strict=True)
+    ]
     player.optimizer.load_state_dict({"state": state, "param_groups": merged})
 
 

@@ -97,7 +97,9 @@ class Checkpoints:
             "rows": log.rows,
             "row_step": self.row_step,
             "shape": list(plan.shape),
-            "label_sets": [{"name": each.name, "classes": list(each.classes)} for each in plan.label_sets],
+            "label_sets": [
+                {"name": each.name, "classes": list(each.classes)} for each in plan.label_sets
+            ],
         }
         return evolve(snapshot, state=state)
 

@@ -81,11 +81,15 @@ def _by_own_names(snapshot: Snapshot) -> Snapshot:
     files = dict(snapshot.files)
     for stem, listed in state.pop("tensors", {}).items():
         stored = tensor_table.stored_names(map(tensor_table.unescaped, listed))
-        files[stem] = {name: files[stem][kept] for name, kept in stored.items() if kept in files[stem]}
+        files[stem] = {
+            name: files[stem][kept] for name, kept in stored.items() if kept in files[stem]
+        }
     return evolve(snapshot, files=files, state=state)
 
 
-def newest(folder: Path, parts: Collection[str] = schema.PARTS) -> tuple[Checkpoint | None, list[str]]:
+def newest(
+    folder: Path, parts: Collection[str] = schema.PARTS
+) -> tuple[Checkpoint | None, list[str]]:
     """Read the newest checkpoint that verifies, or some of its parts.
 
     Return it, or None where there is none, and what is wrong with newer ones.
@@ -96,6 +100,8 @@ def newest(folder: Path, parts: Collection[str] = schema.PARTS) -> tuple[Checkpo
         try:
             return read(left[-1], parts), list(damaged.values())
         except CheckpointError as error:
-            if left[-1].exists():  # otherwise a training process has pruned it: list what is there now
+            if left[
+                -1
+            ].exists():  # otherwise a training process has pruned it: list what is there now
                 damaged[left[-1]] = error.what
     return None, list(damaged.values())

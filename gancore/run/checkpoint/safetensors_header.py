@@ -90,7 +90,9 @@ def _end_of(name: str, entry: Any, begin: int) -> int:
         raise ValueError(f"{name} is of type {shortly(dtype)}, which is none of {', '.join(BYTES)}")
     if not _are_sizes(shape, LONGEST_SIDE) or len(shape) > HIGHEST_RANK:
         raise ValueError(f"{name} has no valid shape")
-    if math.prod(max(1, side) for side in shape) * BYTES[dtype] >= 1 << 63:  # torch refuses it even when it is empty
+    if (
+        math.prod(max(1, side) for side in shape) * BYTES[dtype] >= 1 << 63
+    ):  # torch refuses it even when it is empty
         raise ValueError(f"{name} has a shape beyond any memory")
     size = math.prod(shape) * BYTES[dtype]
     if not _are_sizes(offsets, 1 << 63) or offsets != [begin, begin + size]:
@@ -100,4 +102,6 @@ def _end_of(name: str, entry: Any, begin: int) -> int:
 
 def _are_sizes(value: Any, most: int) -> bool:
     # `type() is int`, since True is an instance of int
-    return isinstance(value, list) and all(type(each) is int and 0 <= each <= most for each in value)
+    return isinstance(value, list) and all(
+        type(each) is int and 0 <= each <= most for each in value
+    )

@@ -31,10 +31,14 @@ def check_parts(stems: Iterable[str]) -> None:
     """Raise ValueError unless these are the files of tensors that a checkpoint has."""
     if differing := sorted(set(stems) ^ PARTS):
         expected = ", ".join(sorted(PARTS))
-        raise ValueError(f"a checkpoint has files for {expected}; missing or unknown: {', '.join(differing)}")
+        raise ValueError(
+            f"a checkpoint has files for {expected}; missing or unknown: {', '.join(differing)}"
+        )
 
 
-def _check(value: Any, parts: Mapping[str, Check], optional: frozenset[str] | set[str] = frozenset()) -> None:
+def _check(
+    value: Any, parts: Mapping[str, Check], optional: frozenset[str] | set[str] = frozenset()
+) -> None:
     if not isinstance(value, dict):
         raise ValueError("it is not an object")
     if unknown := sorted(value.keys() - parts.keys()):
@@ -77,12 +81,16 @@ def _list(items: Check) -> Check:
 
 
 def _table(keys: Check, values: Check) -> Check:
-    return lambda value: isinstance(value, dict) and all(keys(key) and values(each) for key, each in value.items())
+    return lambda value: (
+        isinstance(value, dict) and all(keys(key) and values(each) for key, each in value.items())
+    )
 
 
 def _record(**parts: Check) -> Check:
     return lambda value: (
-        isinstance(value, dict) and value.keys() == parts.keys() and all(parts[key](value[key]) for key in parts)
+        isinstance(value, dict)
+        and value.keys() == parts.keys()
+        and all(parts[key](value[key]) for key in parts)
     )
 
 
@@ -113,7 +121,9 @@ STATE: Mapping[str, Check] = {
     "label_sets": _list(_record(name=_text, classes=_list(_text))),
     "scales": _table(lambda role: role in ("generator", "critic"), _table(_word, _number)),
     "optimizers": _record(generator=_GROUPS, critic=_GROUPS),
-    "components": _table(_word, _record(**_STORED, state_version=_count, state=_table(_text, _anything))),
+    "components": _table(
+        _word, _record(**_STORED, state_version=_count, state=_table(_text, _anything))
+    ),
     "tensors": _record(**dict.fromkeys(sorted(PARTS), _TYPES)),
     "recipe": _table(_text, _anything),
 }

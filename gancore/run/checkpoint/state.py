@@ -59,7 +59,9 @@ def capture(training: Training) -> Snapshot:
         "components": tensors,
     }
     copies = {name: _copies(part) for name, part in files.items()}
-    scales = {role: scaler.state_dict() for role, scaler in training.context.runtime.scalers.items()}
+    scales = {
+        role: scaler.state_dict() for role, scaler in training.context.runtime.scalers.items()
+    }
     state = {
         "step": training.step,
         "batches": training.batches,
@@ -94,7 +96,9 @@ def expect_loadable(training: Training, snapshot: Snapshot) -> States:
     for role in ROLES:
         player = gan.player(role)
         compare(role, player.state_dict(), files[role])
-        expect_optimizer(role, player, own(role, files["optim"]), snapshot.state["optimizers"][role])
+        expect_optimizer(
+            role, player, own(role, files["optim"]), snapshot.state["optimizers"][role]
+        )
     expect_owners(hooks, files["components"], components)
     return expect_components(hooks, files["components"], components)
 
@@ -109,7 +113,9 @@ def restore(training: Training, snapshot: Snapshot) -> None:
     set_states(training.context.hooks, expect_loadable(training, snapshot))
     for role in ROLES:
         gan.player(role).load_state_dict(files[role])
-        load_optimizer(gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role])
+        load_optimizer(
+            gan.player(role), own(role, files["optim"]), snapshot.state["optimizers"][role]
+        )
     for name, scaler in training.context.runtime.scalers.items():
         if scale := snapshot.state.get("scales", {}).get(name):
             scaler.load_state_dict(scale)

@@ -21,7 +21,9 @@ RESERVED = re.compile(r"text\.\d+")
 def stored_names(names: Iterable[str]) -> dict[str, str]:
     """Return the name that each tensor has in its file, by its own name."""
     return {
-        name: name if safetensors_header.is_plain(name) and not RESERVED.fullmatch(name) else f"text.{place}"
+        name: name
+        if safetensors_header.is_plain(name) and not RESERVED.fullmatch(name)
+        else f"text.{place}"
         for place, name in enumerate(sorted(names))
     }
 

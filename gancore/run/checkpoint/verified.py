@@ -64,7 +64,9 @@ class VerifiedFolder:
             if self.manifest["format"] == FORMAT:
                 schema.check_state(state, self.manifest["step"])
         except ValueError as error:
-            raise CheckpointError(f"{self.folder.name}: {name} is refused: {error}", where=str(self.folder)) from None
+            raise CheckpointError(
+                f"{self.folder.name}: {name} is refused: {error}", where=str(self.folder)
+            ) from None
         return content, state
 
     def state(self) -> dict[str, Any]:
@@ -76,10 +78,14 @@ class VerifiedFolder:
 
         `contents` maps files to what `read` returned.
         """
-        table = contents.get(STATE, {}).get("tensors") if self.manifest["format"] == FORMAT else None
+        table = (
+            contents.get(STATE, {}).get("tensors") if self.manifest["format"] == FORMAT else None
+        )
         if table is None:  # written before states had such a table, or damaged itself
             return []
-        found = {name.removesuffix(TENSORS): each for name, each in contents.items() if name != STATE}
+        found = {
+            name.removesuffix(TENSORS): each for name, each in contents.items() if name != STATE
+        }
         try:
             wrong = tensor_table.differences(table, found)
         except ValueError as error:
@@ -118,18 +124,24 @@ def open_folder(folder: Path) -> VerifiedFolder:
         raise CheckpointError(f"{folder.name} is no folder", where=where)
     sums = _read_sums(folder)
     if not {MANIFEST, STATE} <= sums.keys():
-        raise CheckpointError(f"{folder.name}: {SUMS} is damaged (it lists no {MANIFEST} or {STATE})", where=where)
+        raise CheckpointError(
+            f"{folder.name}: {SUMS} is damaged (it lists no {MANIFEST} or {STATE})", where=where
+        )
     try:
         manifest = strict_json.parse(read_file(folder, MANIFEST, sums[MANIFEST]))
         _check_format(folder, manifest)
         schema.check_manifest(manifest)
         _check_files(sums, manifest["files"])
         if manifest["format"] == FORMAT:
-            schema.check_parts(name.removesuffix(TENSORS) for name in manifest["files"] if name != STATE)
+            schema.check_parts(
+                name.removesuffix(TENSORS) for name in manifest["files"] if name != STATE
+            )
         if step_of(folder) not in (-1, manifest["step"]):
             raise ValueError(f"it is of step {manifest['step']}")
     except ValueError as error:
-        raise CheckpointError(f"{folder.name}: {MANIFEST} is refused: {error}", where=where) from None
+        raise CheckpointError(
+            f"{folder.name}: {MANIFEST} is refused: {error}", where=where
+        ) from None
     return VerifiedFolder(folder, sums, manifest)
 
 
@@ -159,7 +171,9 @@ def read_file(folder: Path, name: str, digest: str = "", size: int | None = None
         with os.fdopen(atomic.open_regular(folder / name), "rb") as file:
             there = os.fstat(file.fileno()).st_size
             if there > LARGEST.get(name, there):
-                raise CheckpointError(f"{folder.name}: {name} is larger than {LARGEST[name]:,} bytes", where=where)
+                raise CheckpointError(
+                    f"{folder.name}: {name} is larger than {LARGEST[name]:,} bytes", where=where
+                )
             if size not in (None, there):
                 raise CheckpointError(
                     f"{folder.name}: {name} is damaged (it has {there:,} bytes, not {size:,})",
@@ -170,7 +184,9 @@ def read_file(folder: Path, name: str, digest: str = "", size: int | None = None
         why = "it is a link" if (folder / name).is_symlink() else error.strerror
         raise CheckpointError(f"{folder.name}: {name} cannot be read: {why}", where=where) from None
     if digest and sha256(content).hexdigest() != digest:
-        raise CheckpointError(f"{folder.name}: {name} is damaged (its SHA-256 differs)", where=where)
+        raise CheckpointError(
+            f"{folder.name}: {name} is damaged (its SHA-256 differs)", where=where
+        )
     return content
 
 
@@ -194,7 +210,9 @@ def _check_format(folder: Path, manifest: Any) -> None:
     """Raise CheckpointError for a manifest of another format or another program."""
     is_ours = isinstance(manifest, dict) and manifest.get("kind") == KIND
     if not is_ours or type(manifest.get("format")) is not int:
-        raise CheckpointError(f"{folder.name}: {MANIFEST} is not of a gancore checkpoint", where=str(folder))
+        raise CheckpointError(
+            f"{folder.name}: {MANIFEST} is not of a gancore checkpoint", where=str(folder)
+        )
     number = manifest["format"]
     formats = f"(format {number}); this one reads {FORMAT}"
     if number > FORMAT:

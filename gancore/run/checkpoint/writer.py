@@ -54,7 +54,9 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
         folder.mkdir(exist_ok=True)
         _sweep(folder)
         if final.exists() and not verified.faults(final):
-            atomic.sync_folder(folder)  # an earlier save may have failed between its rename and its sync
+            atomic.sync_folder(
+                folder
+            )  # an earlier save may have failed between its rename and its sync
         else:
             temporary.mkdir(mode=0o700)
             _write_files(temporary, snapshot, plugins)
@@ -66,7 +68,9 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
         raise _not_saved(step, folder, snapshot, error) from error
     except (ValueError, TypeError) as error:
         _discard(temporary)
-        raise CheckpointError(f"the checkpoint of step {step} was not saved: {error}", where=str(folder)) from error
+        raise CheckpointError(
+            f"the checkpoint of step {step} was not saved: {error}", where=str(folder)
+        ) from error
     with contextlib.suppress(OSError):  # `latest` is only a hint, and the checkpoint is safe
         atomic.replace(folder / "latest", f"{final.name}\n".encode())
     return final
@@ -85,7 +89,9 @@ def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]
 
     def add(name: str, content: bytes) -> None:
         if len(content) > LARGEST.get(name, len(content)):
-            raise ValueError(f"{name} would have {len(content):,} bytes, more than {LARGEST[name]:,}")
+            raise ValueError(
+                f"{name} would have {len(content):,} bytes, more than {LARGEST[name]:,}"
+            )
         atomic.write_new(temporary / name, content)
         sizes[name] = len(content)
         sums[name] = sha256(content).hexdigest()
@@ -183,5 +189,7 @@ def prune(folder: Path, keep: int, every: int = 0) -> list[Path]:
             atomic.remove(path)
         except OSError as error:
             what = f"the old checkpoint {path.name} was not removed: {error.strerror}"
-            raise CheckpointError(what, where=str(folder), fix="see that the folder can be written") from error
+            raise CheckpointError(
+                what, where=str(folder), fix="see that the folder can be written"
+            ) from error
     return removed

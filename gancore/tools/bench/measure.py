@@ -59,7 +59,9 @@ WARM_UP, LEAST, SECONDS = (
     5,
     20.0,
 )  # steps before any is timed, rounds at least, and how long they may take
-AT_ROWS = frozenset({"measure", "record", "draw", "stop", "describe_data"})  # hooks that no step calls
+AT_ROWS = frozenset(
+    {"measure", "record", "draw", "stop", "describe_data"}
+)  # hooks that no step calls
 BRIEF = 5.0  # milliseconds of a step below which its arithmetic hardly counts
 MUCH = 0.15  # of a step
 
@@ -136,7 +138,10 @@ def bench(composition: Composition, rounds: int = 0, *, without_each: bool = Fal
         hooks = TimedHooks(composition.chosen, watch)
         plain, steps, calls = measure_steps(training, hooks, watch, rounds)
         memory = memory_of(training, before)
-        rows = {name: measure_row(training, composition, watch, name == "full") for name in ("row", "full")}
+        rows = {
+            name: measure_row(training, composition, watch, name == "full")
+            for name in ("row", "full")
+        }
         left_out = without(composition, data, training, rounds) if without_each else ()
     totals = [sum(each.values()) for each in steps]
     about = machine(training)
@@ -215,13 +220,18 @@ def measure_steps(
     return plain, steps, calls
 
 
-def parts_of(steps: Sequence[Mapping[Part, float]], calls: Sequence[Mapping[Part, int]]) -> tuple[Cost, ...]:
+def parts_of(
+    steps: Sequence[Mapping[Part, float]], calls: Sequence[Mapping[Part, int]]
+) -> tuple[Cost, ...]:
     """Sum up what was done for whom; of components, by hook. The shares sum to 1."""
 
     def key(part: Part) -> tuple[str, str]:
         return part.player, f"components in {part.hook}" if part.hook else part.work
 
-    return tuple(cost_of(name, player, key, (player, name), steps, calls) for player, name in keys_of(steps, key))
+    return tuple(
+        cost_of(name, player, key, (player, name), steps, calls)
+        for player, name in keys_of(steps, key)
+    )
 
 
 def components_of(
@@ -236,7 +246,11 @@ def components_of(
     found = []
     for each in chosen:
         cost = cost_of(each.name, each.kind, lambda part: part.component, each.name, steps, calls)
-        own = [hook for hook in SPECS if hasattr(getattr(type(each.component), hook, None), "gancore_impl")]
+        own = [
+            hook
+            for hook in SPECS
+            if hasattr(getattr(type(each.component), hook, None), "gancore_impl")
+        ]
         found.append(evolve(cost, hooks=tuple(own)))
     return tuple(sorted(found, key=lambda cost: -cost.share))
 
@@ -263,13 +277,17 @@ def cost_of(
     own = [sum(seconds for part, seconds in step.items() if key(part) == wanted) for step in steps]
     times = sum(count for step in calls for part, count in step.items() if key(part) == wanted)
     whole = sum(sum(step.values()) for step in steps)
-    return Cost(name, of, spread([1e3 * each for each in own]), sum(own) / whole, times / len(steps))
+    return Cost(
+        name, of, spread([1e3 * each for each in own]), sum(own) / whole, times / len(steps)
+    )
 
 
 # ── beside the steps ─────────────────────────────────────────────────────────────────────────
 
 
-def measure_row(training: Training, composition: Composition, watch: Stopwatch, full: bool) -> dict[str, float]:
+def measure_row(
+    training: Training, composition: Composition, watch: Stopwatch, full: bool
+) -> dict[str, float]:
     """Measure what a row of the log costs: milliseconds by component.
 
     A full row measures all that is ever due.
@@ -298,7 +316,9 @@ def measure_row(training: Training, composition: Composition, watch: Stopwatch, 
     return cost
 
 
-def without(composition: Composition, data: Data, whole: Training, rounds: int) -> tuple[LeftOut, ...]:
+def without(
+    composition: Composition, data: Data, whole: Training, rounds: int
+) -> tuple[LeftOut, ...]:
     """Compare steps with and without each component that may be left out, in turn.
 
     Backward passes count too.
@@ -318,7 +338,11 @@ def without_one(
     composition: Composition, each: Component, name: str, data: Data, whole: Training, rounds: int
 ) -> LeftOut:
     """Compare steps with and without one component; say why not, where that cannot be."""
-    hooks = {hook for hook in SPECS if any(one.chosen is each for one in composition.hooks.implementations(hook))}
+    hooks = {
+        hook
+        for hook in SPECS
+        if any(one.chosen is each for one in composition.hooks.implementations(hook))
+    }
     if hooks <= AT_ROWS:
         return LeftOut(each.name, None, "it acts at rows of the log alone")
     recipe = {key: value for key, value in composition.recipe().items() if key != each.name}
@@ -343,7 +367,9 @@ def machine(training: Training) -> dict[str, Any]:
         **previous_session.machine(context.gan.device),
         "processor": processor_name(),
         "amx": "amx_tile" in facts.get("flags", "").split() if facts else None,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "torch": torch.__version__,
         "precision": context.runtime.precision,
         "channels_last": context.runtime.channels_last,
@@ -373,11 +399,17 @@ def limits(
     added = {each.name: each.ratio.median - 1 for each in left_out if each.ratio}
     for each in components:
         if added.get(each.name, 0.0) > MUCH:
-            told.append(f"{each.name} makes a step {added[each.name]:.0%} longer, backward passes included")
+            told.append(
+                f"{each.name} makes a step {added[each.name]:.0%} longer, backward passes included"
+            )
         elif each.share > MUCH:
-            told.append(f"{each.name} takes {each.share:.0%} of a step in its own code, backward passes not included")
+            told.append(
+                f"{each.name} takes {each.share:.0%} of a step in its own code, backward passes not included"
+            )
     if step.median < BRIEF:
-        told.append(f"a step takes {step.median:.2g} ms: Python and the calls of kernels, more than their arithmetic")
+        told.append(
+            f"a step takes {step.median:.2g} ms: Python and the calls of kernels, more than their arithmetic"
+        )
     return (*told, *limits_of_runtime(training, about))
 
 
@@ -391,7 +423,9 @@ def limits_of_runtime(training: Training, about: Mapping[str, Any]) -> Iterator[
     if about["threads"] < about["cores"]:
         yield f"{about['threads']} of {about['cores']} cores compute: OMP_NUM_THREADS says how many"
     if not runtime.channels_last and convolves(training) and about["batch"] < CHANNELS_LAST_FROM:
-        yield (f"batches below {CHANNELS_LAST_FROM} use channels first; larger ones are faster with channels last")
+        yield (
+            f"batches below {CHANNELS_LAST_FROM} use channels first; larger ones are faster with channels last"
+        )
     yield from precision_note(runtime)
     if runtime.precision == "fp32" and saves_time("bf16"):
         yield "this processor multiplies faster in half precision: --precision bf16"
@@ -406,7 +440,9 @@ def in_words(part: Cost) -> str:
         BACKWARD: "the backward pass",
         CHECK: "checking for finite numbers",
     }
-    name = what.get(part.name, part.name if part.name.startswith("components") else f"the {part.name}")
+    name = what.get(
+        part.name, part.name if part.name.startswith("components") else f"the {part.name}"
+    )
     return f"{name} of the {part.of}'s update" if part.of != "both" else f"{name} for both players"
 
 

@@ -50,7 +50,9 @@ class Stopwatch:
     player: str = "both"  # whose update it is now
     calls: Counter[Part] = field(factory=Counter)
     _open: list[Part] = field(factory=list)
-    _marks: list[tuple[Any, Part | None]] = field(factory=list)  # what was innermost from each stamp on
+    _marks: list[tuple[Any, Part | None]] = field(
+        factory=list
+    )  # what was innermost from each stamp on
 
     def start(self) -> None:
         """Begin a step."""
@@ -136,7 +138,9 @@ class SettledHooks(GuardedHooks):
 
     def __init__(self, chosen: Sequence[Component]) -> None:
         super().__init__(chosen)
-        self._implementations = {hook: tuple(map(settled, found)) for hook, found in self._implementations.items()}
+        self._implementations = {
+            hook: tuple(map(settled, found)) for hook, found in self._implementations.items()
+        }
 
 
 def settled(each: Implementation) -> Implementation:
@@ -164,7 +168,9 @@ class TimedHooks(SettledHooks):
         super().__init__(chosen)
         self._watch = watch
         self._implementations = {
-            hook: tuple(Timed(each.chosen, each.function, each.wants, each, watch) for each in found)
+            hook: tuple(
+                Timed(each.chosen, each.function, each.wants, each, watch) for each in found
+            )
             for hook, found in self._implementations.items()
         }
 

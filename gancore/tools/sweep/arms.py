@@ -18,7 +18,9 @@ SWEEP_KEYS = {"arms": dict, "seeds": int, "figures": list, "claims": list}
 MOST_SEEDS = 1000
 
 
-def arms_of_recipe(sweep: Mapping[str, Any], base: Sequence[Layer], variants: Sequence[str]) -> dict[str, list[Layer]]:
+def arms_of_recipe(
+    sweep: Mapping[str, Any], base: Sequence[Layer], variants: Sequence[str]
+) -> dict[str, list[Layer]]:
     """Return the layers of each arm of a `[sweep]` table.
 
     These are the layers of the recipe that the arm extends, then `base`, then the arm's own
@@ -61,10 +63,14 @@ def _check_table(sweep: Mapping[str, Any]) -> None:
 
 
 def _no_arms() -> UsageError:
-    return UsageError("the recipe has no [sweep.arms.NAME] table", fix="name a sweep, or --vary KEY=A,B")
+    return UsageError(
+        "the recipe has no [sweep.arms.NAME] table", fix="name a sweep, or --vary KEY=A,B"
+    )
 
 
-def arms_of_words(vary: Sequence[str], base: Sequence[Layer], words: Layer) -> dict[str, list[Layer]]:
+def arms_of_words(
+    vary: Sequence[str], base: Sequence[Layer], words: Layer
+) -> dict[str, list[Layer]]:
     """Return the layers of each arm of `--vary KEY=A,B` flags: every combination of their values.
 
     KEY is a slot, a setting or `component.option`. For a slot that takes several components, join

@@ -46,7 +46,9 @@ def _seconds_per_step(rows: Sequence[Row]) -> list[float]:
     return paces
 
 
-def tabulate(trials: Sequence[Trial], failures: Mapping[Path, str]) -> dict[str, dict[int, dict[str, float]]]:
+def tabulate(
+    trials: Sequence[Trial], failures: Mapping[Path, str]
+) -> dict[str, dict[int, dict[str, float]]]:
     """Return the final figures by arm and seed, without failed trials."""
     table: dict[str, dict[int, dict[str, float]]] = {trial.arm: {} for trial in trials}
     for trial in trials:

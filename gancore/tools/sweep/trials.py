@@ -99,7 +99,9 @@ def _check_same_run(folder: Path, recipe: Mapping[str, Any]) -> None:
     for table, key in {**there, **wanted}:
         if there.get((table, key)) != wanted.get((table, key)):
             what = f"[{table}] differs" if table else f"{key} differs"
-            raise UsageError(f"{folder} holds another run: {what}", where="--out", fix="another --out")
+            raise UsageError(
+                f"{folder} holds another run: {what}", where="--out", fix="another --out"
+            )
 
 
 def _fixed_choices(layer: Layer) -> dict[tuple[str, str], Any]:
@@ -119,7 +121,9 @@ def _fixed_choices(layer: Layer) -> dict[tuple[str, str], Any]:
 # ── training ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def train_all(trials: Sequence[Trial], executor: Executor, jobs: int = 1) -> Generator[tuple[Trial, str]]:
+def train_all(
+    trials: Sequence[Trial], executor: Executor, jobs: int = 1
+) -> Generator[tuple[Trial, str]]:
     """Train the unfinished trials, `jobs` at a time; yield each trial with '' or why it failed.
 
     Finished trials come first. A trial is submitted only when it can start: trials that wait in a

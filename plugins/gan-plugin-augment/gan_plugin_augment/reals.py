@@ -84,10 +84,18 @@ class Augment:
     flip: float = option(0.5, ge=0, le=1, help="probability of a horizontal flip")
     shift: int = option(0, ge=0, help="largest shift in each direction, in pixels")
     rotate: float = option(0.0, ge=0, le=180, help="largest rotation either way, in degrees")
-    hue: float = option(0.0, ge=0, le=0.5, help="largest rotation of the hue either way, in turns; 0.5 is any hue")
-    brightness: float = option(0.0, ge=0, le=2, help="largest change either way, in units of the range [-1, 1]")
-    saturation: float = option(0.0, ge=0, le=1, help="largest change of the factor 1 either way; 1 is from 0 to 2")
-    contrast: float = option(0.0, ge=0, le=1, help="largest change of the factor 1 either way; 1 is from 0 to 2")
+    hue: float = option(
+        0.0, ge=0, le=0.5, help="largest rotation of the hue either way, in turns; 0.5 is any hue"
+    )
+    brightness: float = option(
+        0.0, ge=0, le=2, help="largest change either way, in units of the range [-1, 1]"
+    )
+    saturation: float = option(
+        0.0, ge=0, le=1, help="largest change of the factor 1 either way; 1 is from 0 to 2"
+    )
+    contrast: float = option(
+        0.0, ge=0, le=1, help="largest change of the factor 1 either way; 1 is from 0 to 2"
+    )
     fill: float = option(1.0, ge=-1, le=1, help="value of uncovered pixels, in [-1, 1]; 1 is white")
 
     @hookimpl

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from gancore import draw_rows, requires
 
-IMAGES = requires("data.images", "it transforms the pixels of images, but the data are points", fix="leave it out")
+IMAGES = requires(
+    "data.images", "it transforms the pixels of images, but the data are points", fix="leave it out"
+)
 
 # ── transformations of images [N, C, H, W] by one parameter a sample [N], all differentiable ──────
 

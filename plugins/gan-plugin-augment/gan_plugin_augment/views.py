@@ -50,14 +50,28 @@ class AugmentViews:
     """
 
     flip: float = option(0.0, ge=0, le=1, help="probability of a horizontal flip")
-    translation: float = option(0.125, ge=0, le=1, help="largest shift in each direction, a share of the side, 0 to 1")
+    translation: float = option(
+        0.125, ge=0, le=1, help="largest shift in each direction, a share of the side, 0 to 1"
+    )
     rotate: float = option(0.0, ge=0, le=180, help="largest rotation either way, in degrees")
-    hue: float = option(0.0, ge=0, le=0.5, help="largest rotation of the hue either way, in turns; 0.5 is any hue")
-    brightness: float = option(0.5, ge=0, le=2, help="largest change either way, in units of the range [-1, 1]")
-    saturation: float = option(1.0, ge=0, le=1, help="largest change of the factor 1 either way; 1 is from 0 to 2")
-    contrast: float = option(0.5, ge=0, le=1, help="largest change of the factor 1 either way; 1 is from 0 to 2")
-    cutout: float = option(0.0, ge=0, le=1, help="side of the covered box, a share of the image's side, 0 to 1")
-    fill: float = option(0.0, ge=-1, le=1, help="value of uncovered or covered pixels, in [-1, 1]; 0 is mid-grey")
+    hue: float = option(
+        0.0, ge=0, le=0.5, help="largest rotation of the hue either way, in turns; 0.5 is any hue"
+    )
+    brightness: float = option(
+        0.5, ge=0, le=2, help="largest change either way, in units of the range [-1, 1]"
+    )
+    saturation: float = option(
+        1.0, ge=0, le=1, help="largest change of the factor 1 either way; 1 is from 0 to 2"
+    )
+    contrast: float = option(
+        0.5, ge=0, le=1, help="largest change of the factor 1 either way; 1 is from 0 to 2"
+    )
+    cutout: float = option(
+        0.0, ge=0, le=1, help="side of the covered box, a share of the image's side, 0 to 1"
+    )
+    fill: float = option(
+        0.0, ge=-1, le=1, help="value of uncovered or covered pixels, in [-1, 1]; 0 is mid-grey"
+    )
 
     @hookimpl
     def critic_view(self, images, rng):

@@ -186,7 +186,10 @@ class Rate:
             return f"a {'lower' if self.factor < 1 else 'higher'} learning rate of {whose}"
         players = ("generator", "critic") if self.player == "both" else (self.player,)
         found = dict(each for each in map(recipe.rate_of, players) if each is not None)
-        scaled = (f"{flag} {as_words(rate * self.factor)} (now {as_words(rate)})" for flag, rate in found.items())
+        scaled = (
+            f"{flag} {as_words(rate * self.factor)} (now {as_words(rate)})"
+            for flag, rate in found.items()
+        )
         return " ".join(scaled)
 
 

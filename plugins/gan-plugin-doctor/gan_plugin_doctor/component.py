@@ -25,7 +25,9 @@ class Doctor:
     """
 
     quiet: int = option(1000, ge=0, help="steps of absence after which a finding is reported again")
-    on_fault: str = option("tell", choices=("tell", "stop"), help="tell: only report a fault; stop: also end the run")
+    on_fault: str = option(
+        "tell", choices=("tell", "stop"), help="tell: only report a fault; stop: also end the run"
+    )
     log: Log = state(factory=lambda: Log(limit=LIMIT))
     seen: dict = state(factory=dict)  # rule → newest step at which it was found
     fault: str | None = state()  # the newest row's first fault
@@ -74,7 +76,10 @@ class Doctor:
 
     def migrate(self, state, from_version):
         """Prefix the figures of form 1, so that none is taken for `seen` or `fault`."""
-        return {key if key in ("seen", "fault") else f"{SERIES}{key}": value for key, value in state.items()}
+        return {
+            key if key in ("seen", "fault") else f"{SERIES}{key}": value
+            for key, value in state.items()
+        }
 
 
 def sentence(finding):

@@ -70,7 +70,9 @@ POOR_QUALITY = 0.5  # share of samples near a mode
         Scale("critic", "width", 2),
         Rate("critic", 2),
         Set("n-critic", "critic", 2, "higher"),
-        Say("A perfect generator has the same losses: look at the images before you change anything"),
+        Say(
+            "A perfect generator has the same losses: look at the images before you change anything"
+        ),
     ),
     source="garridoq/gan-guide, fig. 5; BenoitLeguay/GAN_IconClass: raise the weaker net's rate",
 )

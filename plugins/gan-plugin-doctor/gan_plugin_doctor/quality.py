@@ -71,7 +71,9 @@ CLOSER = 10.0  # closeness of fakes in a batch over that of reals; a healthy sma
     severity="fault",
     needs=("collapse/ratio|critic/*/closeness-fake*",),
     least=EVALUATIONS,
-    causes=("the generator produces a few samples that the critic scores as real, and moves on to the next",),
+    causes=(
+        "the generator produces a few samples that the critic scores as real, and moves on to the next",
+    ),
     attempt=(
         Choose("reg", "minibatch-discrimination"),
         Choose("loss", "wgan-gp", unless=("gradient-penalty", *TARGETED)),

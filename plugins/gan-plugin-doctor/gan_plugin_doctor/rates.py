@@ -30,9 +30,7 @@ def generator_rate_too_high(log):
     if len(high) < LASTING:
         return None
     peak = max(smooth.values)
-    what = (
-        f"the generator's loss peaked at {peak:.1f} (mean of {LASTING} rows); the run's median is {losses.median:.2f}"
-    )
+    what = f"the generator's loss peaked at {peak:.1f} (mean of {LASTING} rows); the run's median is {losses.median:.2f}"
     return Observation(high[0], what, peak, limit)
 
 

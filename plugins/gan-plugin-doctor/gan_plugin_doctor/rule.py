@@ -187,6 +187,8 @@ def rule(
 
     def make(check: Callable[[Log], Observation | None]) -> Rule:
         name = check.__name__.replace("_", "-")
-        return Rule(name, check, severity, needs, least, losses, causes, attempt, source, start, given_by)
+        return Rule(
+            name, check, severity, needs, least, losses, causes, attempt, source, start, given_by
+        )
 
     return make

@@ -87,7 +87,9 @@ class Series:
         theirs = dict(zip(other.steps, other.values, strict=True))
         steps = [step for step in self.steps if step in theirs]
         pairs = zip(self.steps, self.values, strict=True)
-        return Series(steps, [combine(mine, theirs[step]) for step, mine in pairs if step in theirs])
+        return Series(
+            steps, [combine(mine, theirs[step]) for step, mine in pairs if step in theirs]
+        )
 
 
 # components whose figures are called like terms of a loss

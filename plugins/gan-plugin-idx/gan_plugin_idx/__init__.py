@@ -122,7 +122,9 @@ def read_exactly(file: IO[bytes], count: int, part: str) -> bytearray:
     while len(read) < count:
         piece = file.read(min(1 << 20, count - len(read)))
         if not piece:
-            raise DataError(f"is truncated: it ends after {len(read)} of the {count} bytes of its {part}")
+            raise DataError(
+                f"is truncated: it ends after {len(read)} of the {count} bytes of its {part}"
+            )
         read += piece
     return read
 
@@ -135,7 +137,9 @@ def parse(file: IO[bytes], largest: int, *wanted: int) -> np.ndarray:
     (magic,) = struct.unpack(">I", read_exactly(file, 4, "header"))
     if magic not in wanted:
         what = KINDS.get(magic, "no idx file of bytes")
-        raise DataError(f"begins with 0x{magic:08x} ({what}) instead of 0x{wanted[0]:08x} ({KINDS[wanted[0]]})")
+        raise DataError(
+            f"begins with 0x{magic:08x} ({what}) instead of 0x{wanted[0]:08x} ({KINDS[wanted[0]]})"
+        )
     sizes = struct.unpack(f">{magic & 0xFF}I", read_exactly(file, 4 * (magic & 0xFF), "header"))
     total = prod(sizes)  # Python integers do not overflow
     stated = " × ".join(map(str, sizes)) + f" = {total} bytes"
@@ -177,7 +181,9 @@ def read_split(images: Path) -> tuple[Tensor, Tensor | None]:
     pixels = torch.from_numpy(read_idx(images, 0x803, 0x804))
     pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
     if pixels.shape[1] not in (1, 3):
-        raise DataError(f"{shown(images.name)} has {pixels.shape[1]} channels, not 1 or 3", where=shown(images))
+        raise DataError(
+            f"{shown(images.name)} has {pixels.shape[1]} channels, not 1 or 3", where=shown(images)
+        )
     beside = labels_beside(images)
     labels = None if beside is None else torch.from_numpy(read_idx(beside, 0x801)).long()[:, None]
     if labels is not None and len(labels) != len(pixels):
@@ -190,7 +196,9 @@ def read_split(images: Path) -> tuple[Tensor, Tensor | None]:
     return pixels, labels
 
 
-@component(source="LeCun, Cortes and Burges, The MNIST database of handwritten digits, 1998: the idx format")
+@component(
+    source="LeCun, Cortes and Burges, The MNIST database of handwritten digits, 1998: the idx format"
+)
 class Idx:
     """Read images and labels from idx files, gzipped or not: the format of MNIST.
 

@@ -43,7 +43,11 @@ def folder_of(known: Known, path: str, base: Path) -> Path:
 
     Inside of it torchvision's own folder is used, if it exists.
     """
-    folder = base / os.path.expanduser(path) if path else platformdirs.user_data_path("gancore") / known.name
+    folder = (
+        base / os.path.expanduser(path)
+        if path
+        else platformdirs.user_data_path("gancore") / known.name
+    )
     raw = folder / known.torchvision / "raw"
     return raw if os.path.isdir(raw) else folder
 
@@ -108,12 +112,18 @@ def read_part(known: Known, images: Path) -> tuple[Tensor, Tensor]:
         what = f"{images.name} holds images of {shape}, but {known.name}'s are 1×28×28"
         raise DataError(what, where=shown(images), fix="--data idx reads images of any size")
     if labels is None or labels.max() > 9:
-        what = "has no labels beside it" if labels is None else f"has a label {labels.max()}, but 0 to 9 are known"
+        what = (
+            "has no labels beside it"
+            if labels is None
+            else f"has a label {labels.max()}, but 0 to 9 are known"
+        )
         raise DataError(f"{images.name} {what}", where=shown(images), fix="get both files again")
     return pixels, labels
 
 
-def read_known(known: Known, folder: Path, split: str, download: bool, size: tuple[int, int] | None) -> StoredData:
+def read_known(
+    known: Known, folder: Path, split: str, download: bool, size: tuple[int, int] | None
+) -> StoredData:
     """Read the available parts of a split, after a download if requested.
 
     Raises DataError if there are none.
@@ -140,13 +150,19 @@ class Mnist:
     ones.
     """
 
-    path: str = option("", help="folder of the four idx files; empty: mnist in the user's data folder of gancore")
-    split: str = option("all", choices=SPLITS, help="images to read; all: train and test, or the available one")
+    path: str = option(
+        "", help="folder of the four idx files; empty: mnist in the user's data folder of gancore"
+    )
+    split: str = option(
+        "all", choices=SPLITS, help="images to read; all: train and test, or the available one"
+    )
     download: bool = option(False, help="download missing files into that folder with torchvision")
 
     @hookimpl
     def make_data(self, spec: DataSpec) -> StoredData:
-        return read_known(DIGITS, folder_of(DIGITS, self.path, spec.folder), self.split, self.download, spec.size)
+        return read_known(
+            DIGITS, folder_of(DIGITS, self.path, spec.folder), self.split, self.download, spec.size
+        )
 
 
 @component(
@@ -166,7 +182,9 @@ class FashionMnist:
         "",
         help="folder of the four idx files; empty: fashion-mnist in the user's data folder of gancore",
     )
-    split: str = option("all", choices=SPLITS, help="images to read; all: train and test, or the available one")
+    split: str = option(
+        "all", choices=SPLITS, help="images to read; all: train and test, or the available one"
+    )
     download: bool = option(False, help="download missing files into that folder with torchvision")
 
     @hookimpl

@@ -30,7 +30,9 @@ class He:
     own tensors) are left alone.
     """
 
-    slope: float = option(0.2, ge=0, le=1, help="negative slope of the activations; 0 for ReLU, 1 for linear")
+    slope: float = option(
+        0.2, ge=0, le=1, help="negative slope of the activations; 0 for ReLU, 1 for linear"
+    )
 
     @hookimpl
     def initialize(self, net, rng):

@@ -67,7 +67,9 @@ class Glorot:
         return initialize_layers(net, draw)
 
 
-@component(source="Keras, initializers.RandomUniform (±0.05); in a GAN: kmualim/DCGAN-Keras-Implementation, its critic")
+@component(
+    source="Keras, initializers.RandomUniform (±0.05); in a GAN: kmualim/DCGAN-Keras-Implementation, its critic"
+)
 class KerasUniform:
     """Initialise weights from U(-bound, bound), independent of the size of the layer; biases are 0.
 

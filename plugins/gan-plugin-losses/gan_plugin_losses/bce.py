@@ -31,7 +31,9 @@ class BCE:
     which has none.
     """
 
-    mode: str = option("non-saturating", choices=("non-saturating", "saturating"), help="loss of the generator")
+    mode: str = option(
+        "non-saturating", choices=("non-saturating", "saturating"), help="loss of the generator"
+    )
     average: bool = option(True, help="true averages the critic's two terms, false sums them")
     generator_target: float = option(
         1.0,

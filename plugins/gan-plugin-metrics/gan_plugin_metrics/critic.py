@@ -42,7 +42,9 @@ class CriticAccuracy:
     alone. Each figure is that of the last update before the row.
     """
 
-    threshold: float = option(0.0, help="decision threshold as a logit: 0 is a probability of one half")
+    threshold: float = option(
+        0.0, help="decision threshold as a logit: 0 is a probability of one half"
+    )
 
     @hookimpl
     def critic_terms(self, batch, log):
@@ -81,7 +83,9 @@ class CriticOutput:
         log("fake", batch.fake.score.detach().sigmoid().mean())
 
 
-@component(source="Leguay, github.com/BenoitLeguay/GAN_IconClass; Glorot and Bengio, AISTATS 2010, section 4.2")
+@component(
+    source="Leguay, github.com/BenoitLeguay/GAN_IconClass; Glorot and Bengio, AISTATS 2010, section 4.2"
+)
 class GradientFlow:
     """Measure the mean and maximum absolute gradient of each layer, in both players.
 

@@ -67,7 +67,9 @@ def sliced_wasserstein(x: Tensor, y: Tensor) -> Tensor:
     It is the root of the mean of (sort(xv) - sort(yv))² over rows and 256 fixed unit directions v.
     """
     rng = torch.Generator().manual_seed(0)
-    directions = functional.normalize(torch.randn(x.shape[1], DIRECTIONS, generator=rng, dtype=torch.float64), dim=0)
+    directions = functional.normalize(
+        torch.randn(x.shape[1], DIRECTIONS, generator=rng, dtype=torch.float64), dim=0
+    )
     sorted_x = (x @ directions).sort(0).values
     sorted_y = (y @ directions).sort(0).values
     return (sorted_x - sorted_y).square().mean().sqrt()
@@ -148,9 +150,7 @@ def singular(reference: Reference) -> str | None:
     d = reference.reals.shape[1]
     if n > d:
         return None
-    return (
-        f"a Fréchet distance of {n} samples in {d} features is mostly bias: read its ratio, or raise --frechet.images"
-    )
+    return f"a Fréchet distance of {n} samples in {d} features is mostly bias: read its ratio, or raise --frechet.images"
 
 
 @component(
@@ -231,5 +231,7 @@ class SlicedWasserstein:
         if not progress.due(self.every):
             return None
         if self.reference is None:
-            self.reference = Reference.draw(progress, self.images, self.features, sliced_wasserstein)
+            self.reference = Reference.draw(
+                progress, self.images, self.features, sliced_wasserstein
+            )
         return beside_floor(self.reference, progress.samples(self.images)[0])

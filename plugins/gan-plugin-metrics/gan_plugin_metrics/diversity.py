@@ -13,7 +13,9 @@ from gancore import CompositionError, DataError, Progress, cached, component, ho
 
 def downscale(samples: Tensor) -> Tensor:
     """Average images `[N, C, H, W]` over 8×8 areas, `[N, 64·C]`; points `[N, d]` are kept."""
-    averaged = functional.adaptive_avg_pool2d(samples, 8).flatten(1) if samples.dim() == 4 else samples
+    averaged = (
+        functional.adaptive_avg_pool2d(samples, 8).flatten(1) if samples.dim() == 4 else samples
+    )
     return averaged.double()
 
 
@@ -46,7 +48,9 @@ class Collapse:
     """
 
     every: int = option(0, ge=0, help="steps between measurements; 0: whenever samples are drawn")
-    images: int = option(512, ge=2, help="samples and reals to compare; fewer reals where the data holds fewer")
+    images: int = option(
+        512, ge=2, help="samples and reals to compare; fewer reals where the data holds fewer"
+    )
     reals: Tensor | None = cached()  # [n, d], the same throughout the run
     distance: Tensor | None = cached()  # mean distance of the reals
 
@@ -122,7 +126,9 @@ def thickness(points: Tensor) -> Tensor:
 def find_modes(points: Tensor, means: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """Return each point's nearest mean `[N]` and its distance `[N]` in sigmas, in float64."""
     exact = "donot_use_mm_for_euclid_dist"
-    distances, nearest = torch.cdist(points.double(), means.double(), compute_mode=exact).div(sigma).min(1)
+    distances, nearest = (
+        torch.cdist(points.double(), means.double(), compute_mode=exact).div(sigma).min(1)
+    )
     return nearest, distances
 
 

@@ -56,7 +56,10 @@ def palette(images: Tensor) -> Tensor:
     places = 4 ** torch.arange(levels.shape[1])
     colours = (levels * places[:, None]).sum(1)
     counts = torch.zeros(len(images), 4 ** len(places), dtype=torch.float64)
-    return counts.scatter_add_(1, colours, torch.ones_like(colours, dtype=torch.float64)) / colours.shape[1]
+    return (
+        counts.scatter_add_(1, colours, torch.ones_like(colours, dtype=torch.float64))
+        / colours.shape[1]
+    )
 
 
 EXTRACTORS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -108,7 +111,9 @@ class Reference:
         rng = torch.Generator().manual_seed(0)
         n = min(n, len(data) // 2)
         expect_halves(len(data), "reference")
-        reals = extract(data.take(torch.randperm(len(data), generator=rng)[: 2 * n], rng)[0], features)
+        reals = extract(
+            data.take(torch.randperm(len(data), generator=rng)[: 2 * n], rng)[0], features
+        )
         mean = torch.zeros(())
         std = torch.ones(())
         if features == "randconv" and progress.plan.images:

@@ -10,7 +10,9 @@ BLOCK = 64  # samples compared at once, to bound memory
 def nearest(samples, reals):
     """Return each sample's mean absolute difference to its nearest real, and that real's index."""
     found = [torch.cdist(part, reals, p=1).min(1) for part in samples.split(BLOCK)]
-    return torch.cat([each.values for each in found]) / samples.shape[1], torch.cat([each.indices for each in found])
+    return torch.cat([each.values for each in found]) / samples.shape[1], torch.cat(
+        [each.indices for each in found]
+    )
 
 
 @component(
@@ -43,7 +45,9 @@ class Nearest:
         samples = samples.flatten(1).double()
         errors, which = nearest(samples, reals)
         figures = {"error": float(errors.mean()), "share": len(which.unique()) / len(reals)}
-        if labels.shape[1] and len(matched := self.within(samples, labels, reals, real_labels)) == len(samples):
+        if labels.shape[1] and len(
+            matched := self.within(samples, labels, reals, real_labels)
+        ) == len(samples):
             figures["label-error"] = float(matched.mean())
         return figures
 
@@ -51,4 +55,7 @@ class Nearest:
         """Return each sample's distance to its nearest real of the same labels, if there is one."""
         classes = [each for each in labels.unique(dim=0) if (real_labels == each).all(1).any()]
         own = [((labels == each).all(1), (real_labels == each).all(1)) for each in classes]
-        return torch.cat([nearest(samples[made], reals[there])[0] for made, there in own] or [samples.new_empty(0)])
+        return torch.cat(
+            [nearest(samples[made], reals[there])[0] for made, there in own]
+            or [samples.new_empty(0)]
+        )

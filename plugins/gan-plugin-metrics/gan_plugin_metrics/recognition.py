@@ -124,8 +124,12 @@ class Recognition:
     """
 
     labels: str = option("", help="label set to recognise; empty: the first")
-    reals: int = option(4000, ge=5, help="draws from the data; the distinct images among them train and test it")
-    epochs: int = option(10, ge=1, help="training epochs of the classifier; raise it for few images")
+    reals: int = option(
+        4000, ge=5, help="draws from the data; the distinct images among them train and test it"
+    )
+    epochs: int = option(
+        10, ge=1, help="training epochs of the classifier; raise it for few images"
+    )
     images: int = option(1000, ge=1, help="samples drawn for each measurement")
     every: int = option(0, ge=0, help="steps between measurements; 0: whenever samples are drawn")
     net: nn.Module | None = cached()

@@ -104,21 +104,29 @@ class DCGAN:
     and for widths that would need a seed under 2 pixels.
     """
 
-    width: int = option(64, ge=1, help="channels of the largest hidden map; each smaller map has twice as many")
+    width: int = option(
+        64, ge=1, help="channels of the largest hidden map; each smaller map has twice as many"
+    )
     limit: int = option(1024, ge=1, help="most channels of any map")
     widths: tuple[int, ...] = option(
         (),
         ge=1,
         help="channels of each hidden map, smallest map first; empty: from width and limit",
     )
-    activation: str = option("relu", choices=("relu", "leaky"), help="after each norm; leaky has negative slope 0.2")
-    norm_after_activation: bool = option(False, help="true puts each norm after its activation instead of before it")
+    activation: str = option(
+        "relu", choices=("relu", "leaky"), help="after each norm; leaky has negative slope 0.2"
+    )
+    norm_after_activation: bool = option(
+        False, help="true puts each norm after its activation instead of before it"
+    )
     final: str = option(
         "upsample",
         choices=("upsample", "conv"),
         help="last layer: an upsampler, or a convolution of a hidden map of full size",
     )
-    final_kernel: int = option(3, choices=(1, 3, 5, 7, 9), help="side of the last convolution in pixels")
+    final_kernel: int = option(
+        3, choices=(1, 3, 5, 7, 9), help="side of the last convolution in pixels"
+    )
 
     def hidden_maps(self, size: tuple[int, int]) -> tuple[list[int], list[tuple[int, int]]]:
         """Return channels and sizes of the hidden maps, smallest first, for (height, width)."""
@@ -164,7 +172,9 @@ class DCGANCritic:
     more halvings than there are pixels.
     """
 
-    width: int = option(64, ge=1, help="channels of the first map; each following map has twice as many")
+    width: int = option(
+        64, ge=1, help="channels of the first map; each following map has twice as many"
+    )
     limit: int = option(1024, ge=1, help="most channels of any map")
     widths: tuple[int, ...] = option(
         (),
@@ -180,7 +190,9 @@ class DCGANCritic:
     activation: str = option("leaky", choices=("leaky", "relu"), help="activation of each layer")
     slope: float = option(0.2, ge=0, le=1, help="negative slope of the leaky activation")
     norm_first: bool = option(False, help="true adds a norm to the first layer too")
-    norm_after_activation: bool = option(False, help="true puts each norm after its activation instead of before it")
+    norm_after_activation: bool = option(
+        False, help="true puts each norm after its activation instead of before it"
+    )
 
     def maps(self, size: tuple[int, int]) -> list[int]:
         """List the channels of the maps, largest map first, for views of (height, width)."""

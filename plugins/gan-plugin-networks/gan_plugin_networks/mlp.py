@@ -38,8 +38,12 @@ class MLP:
     samples lie on one curve.
     """
 
-    hidden: tuple[int, ...] = option((128, 128, 128), ge=1, help="width of each hidden layer, first layer first")
-    activation: str = option("relu", choices=("relu", "leaky"), help="after each norm; leaky has negative slope 0.2")
+    hidden: tuple[int, ...] = option(
+        (128, 128, 128), ge=1, help="width of each hidden layer, first layer first"
+    )
+    activation: str = option(
+        "relu", choices=("relu", "leaky"), help="after each norm; leaky has negative slope 0.2"
+    )
 
     @hookimpl
     def make_generator(self, plan):
@@ -59,8 +63,12 @@ class MLPCritic:
     linear layer with bias. With hidden (12, 6) and d = 2: 121 weights, biases included.
     """
 
-    hidden: tuple[int, ...] = option((128, 128, 128), ge=1, help="width of each hidden layer, first layer first")
-    activation: str = option("leaky", choices=("relu", "leaky"), help="after each norm; leaky has negative slope 0.2")
+    hidden: tuple[int, ...] = option(
+        (128, 128, 128), ge=1, help="width of each hidden layer, first layer first"
+    )
+    activation: str = option(
+        "leaky", choices=("relu", "leaky"), help="after each norm; leaky has negative slope 0.2"
+    )
 
     @hookimpl
     def make_critic(self, plan):

@@ -45,7 +45,9 @@ def join_statistics(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     return joint, (variances + (means - joint).square()).mean(0)
 
 
-def normalize_plainly(maps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+def normalize_plainly(
+    maps: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return γ·(x - μ)/√(σ² + eps) + β of maps `[N, C, …]`, μ `[C]` and σ² `[C]`.
 
     All operations are differentiable by torch, any number of times.
@@ -81,7 +83,9 @@ class SharedBatchNorm(Function):
     @staticmethod
     def backward(ctx, gradient, *_):
         maps, weight, bias, mean, variance = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a double backward needs a graph, which the kernels do not make
+        if (
+            torch.is_grad_enabled()
+        ):  # a double backward needs a graph, which the kernels do not make
             with ctx.peers.together():
                 made = normalize_plainly(maps, weight, bias, ctx.eps)[0]
             inputs = (maps, weight, bias)
@@ -118,7 +122,9 @@ class BatchNorm:
     eps there is 1e-3.
     """
 
-    momentum: float = option(0.1, gt=0, le=1, help="share of the new batch in the running statistics")
+    momentum: float = option(
+        0.1, gt=0, le=1, help="share of the new batch in the running statistics"
+    )
     eps: float = option(1e-5, gt=0, help="added to the variance")
 
     @hookimpl

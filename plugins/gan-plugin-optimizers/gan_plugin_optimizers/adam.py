@@ -19,8 +19,12 @@ class Adam:
     critic_lr: float | None = option(
         None, ge=0, help="learning rate of the critic; none takes lr (TTUR: four times lr)"
     )
-    beta1: float = option(0.5, ge=0, lt=1, help="decay of the running mean of gradients, per update")
-    beta2: float = option(0.999, ge=0, lt=1, help="decay of the running mean of squares, per update")
+    beta1: float = option(
+        0.5, ge=0, lt=1, help="decay of the running mean of gradients, per update"
+    )
+    beta2: float = option(
+        0.999, ge=0, lt=1, help="decay of the running mean of squares, per update"
+    )
 
     @hookimpl
     def make_optimizer(self, params, role):

@@ -22,15 +22,23 @@ class EMA:
     generator itself is sampled. Training does not change. Memory is one more set of weights.
     """
 
-    decay: float = option(0.999, ge=0, lt=1, help="decay d of the average in each generator update, 0 to 1")
-    start: int = option(0, ge=0, help="steps before averaging begins; before, the average is the current weights")
-    ramp: bool = option(True, help="true lowers the decay to (1 + n)/(10 + n) at the n-th averaged update")
+    decay: float = option(
+        0.999, ge=0, lt=1, help="decay d of the average in each generator update, 0 to 1"
+    )
+    start: int = option(
+        0, ge=0, help="steps before averaging begins; before, the average is the current weights"
+    )
+    ramp: bool = option(
+        True, help="true lowers the decay to (1 + n)/(10 + n) at the n-th averaged update"
+    )
     weights: dict[str, torch.Tensor] = state(factory=dict)  # θ̄ by the parameter's name
     updates: int = state(0)  # n
 
     @hookimpl
     def after_generator_update(self, gan, step):
-        current = {name: weight.detach() for name, weight in gan.generator.network.named_parameters()}
+        current = {
+            name: weight.detach() for name, weight in gan.generator.network.named_parameters()
+        }
         if step < self.start or not self.weights:
             self.weights = {name: weight.clone() for name, weight in current.items()}
             return

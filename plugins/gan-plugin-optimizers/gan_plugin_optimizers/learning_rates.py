@@ -32,7 +32,9 @@ class LinearDecay:
         return rate * (1 - (1 - self.final) * progress(step, self.start, self.end))
 
 
-@component(source="Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983, equation 5; in GANs: Huang et al., NeurIPS 2024")
+@component(
+    source="Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983, equation 5; in GANs: Huang et al., NeurIPS 2024"
+)
 class CosineDecay:
     """Decay the learning rate of both players along half a cosine, then keep it constant.
 

@@ -5,7 +5,9 @@ import torch
 from gancore import component, hookimpl, option
 
 
-@component(source="Robbins and Monro, Ann. Math. Stat. 1951; momentum: Polyak 1964, in the form of torch.optim.SGD")
+@component(
+    source="Robbins and Monro, Ann. Math. Stat. 1951; momentum: Polyak 1964, in the form of torch.optim.SGD"
+)
 class SGD:
     """Optimise by stochastic gradient descent, with or without momentum.
 
@@ -16,7 +18,9 @@ class SGD:
 
     lr: float = option(0.01, ge=0, help="learning rate of both players")
     critic_lr: float | None = option(None, ge=0, help="learning rate of the critic; none takes lr")
-    momentum: float = option(0.0, ge=0, lt=1, help="decay of the running sum of gradients, per update")
+    momentum: float = option(
+        0.0, ge=0, lt=1, help="decay of the running sum of gradients, per update"
+    )
 
     @hookimpl
     def make_optimizer(self, params, role):

@@ -41,7 +41,9 @@ SURVEY = 1 << 18  # pixels, over all frames, that the palette of a GIF is comput
     default=1.0,
     help="Duration of the last frame. [1.0]",
 )
-@click.option("--from", "name", help="Animate the pictures in RUN/samples/NAME instead of the sample grids.")
+@click.option(
+    "--from", "name", help="Animate the pictures in RUN/samples/NAME instead of the sample grids."
+)
 def gif(run: Path, out: Path, frames: str, seconds: float, last: float, name: str | None) -> None:
     """Animate the samples that RUN drew.
 
@@ -50,7 +52,9 @@ def gif(run: Path, out: Path, frames: str, seconds: float, last: float, name: st
     animated PNG keep every colour.
     """
     if out.suffix.lower() not in FORMATS:
-        raise UsageError(f"{out} names no animation format", where="-o", fix=f"-o {out.with_suffix('.gif')}")
+        raise UsageError(
+            f"{out} names no animation format", where="-o", fix=f"-o {out.with_suffix('.gif')}"
+        )
     read_rows(run)  # raises for a folder that holds no run
     paths = find_frames(run / "samples" / (name or ""))
     kept = [paths[i] for i in thin(len(paths))] if frames == "sqrt" else paths
@@ -59,7 +63,9 @@ def gif(run: Path, out: Path, frames: str, seconds: float, last: float, name: st
         out.parent.mkdir(parents=True, exist_ok=True)
         write(pictures, out, [round(1000 * seconds)] * (len(pictures) - 1) + [round(1000 * last)])
     except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror}", where="-o", fix="name another file") from None
+        raise UsageError(
+            f"{out} cannot be written: {error.strerror}", where="-o", fix="name another file"
+        ) from None
     click.echo(f"{len(pictures)} frames of {len(paths)} in {out}")
 
 
@@ -79,7 +85,9 @@ def find_frames(folder):
         if digits := re.findall(r"\d+", path.stem):
             numbers[path] = int(digits[-1])
     if not found:
-        raise UsageError(f"{folder} holds no pictures", where=str(folder), fix=suggest_source(folder))
+        raise UsageError(
+            f"{folder} holds no pictures", where=str(folder), fix=suggest_source(folder)
+        )
     return sorted(numbers, key=numbers.__getitem__) or found
 
 
@@ -114,7 +122,9 @@ def load(paths):
                 pictures.append(picture.copy() if picture.mode == "L" else flatten(picture))
         # Pillow raises many classes for a damaged file, some of them no OSError
         except Exception as error:
-            raise UsageError(f"{path.name} is no picture: {error}", where=str(path), fix="remove the file") from None
+            raise UsageError(
+                f"{path.name} is no picture: {error}", where=str(path), fix="remove the file"
+            ) from None
         if pictures[-1].size != pictures[0].size:
             sizes = ["×".join(map(str, each.size)) for each in (pictures[0], pictures[-1])]
             what = f"frames differ in size: {paths[0].name} has {sizes[0]} pixels, {path.name} {sizes[1]}"

@@ -106,7 +106,9 @@ class Interpolation:
 
     rows: int = option(8, ge=1, help="pairs of latents")
     columns: int = option(8, ge=2, help="images in a row, including both ends")
-    path: str = option("spherical", choices=tuple(PATHS), help="interpolate along the arc (slerp) or linearly")
+    path: str = option(
+        "spherical", choices=tuple(PATHS), help="interpolate along the arc (slerp) or linearly"
+    )
 
     @hookimpl
     def draw(self, progress, folder):
@@ -116,7 +118,9 @@ class Interpolation:
         save_sheet(make_rows(progress, z, labels), progress, folder, "interpolation")
 
 
-@component(source="Leguay, GAN_IconClass, github.com/BenoitLeguay/GAN_IconClass: z + n/2", rules=[IMAGES])
+@component(
+    source="Leguay, GAN_IconClass, github.com/BenoitLeguay/GAN_IconClass: z + n/2", rules=[IMAGES]
+)
 class Neighbourhood:
     """Draw one sample, and samples of latents near its own.
 

@@ -34,7 +34,9 @@ class Milestones:
 
     columns: int = option(8, ge=1, help="samples in each row")
     limit: int = option(12, ge=2, help="maximum number of rows")
-    at: tuple[int, ...] = option((), ge=0, help="steps that have a row, separated by commas; empty: all drawings")
+    at: tuple[int, ...] = option(
+        (), ge=0, help="steps that have a row, separated by commas; empty: all drawings"
+    )
     steps: list[int] = state(factory=list)  # of the rows
     rows: Tensor | None = state()  # uint8 [R, columns, C, H, W]
 

@@ -23,4 +23,6 @@ def save_sheet(rows: Tensor, progress: Progress, folder: Path, name: str) -> Non
 
     It is R·(H + 2) + 2 pixels high, times an integer factor for small images.
     """
-    save_picture(grid(rows.flatten(0, 1), rows.shape[1]), folder / name / f"step-{progress.step:09d}.png")
+    save_picture(
+        grid(rows.flatten(0, 1), rows.shape[1]), folder / name / f"step-{progress.step:09d}.png"
+    )

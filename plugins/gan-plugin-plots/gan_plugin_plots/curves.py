@@ -22,7 +22,10 @@ STYLE = {
 
 def printable(name):
     """Escape the control characters of a name, which neither fonts nor XML have."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in name
+    )
 
 
 def plot(series, window, title):
@@ -33,7 +36,9 @@ def plot(series, window, title):
     columns = min(2, len(shown))
     lines = -(-len(shown) // columns)
     figure = Figure(figsize=(6 * columns, 3.2 * lines + 0.4), layout="constrained")
-    figure.suptitle(f"{printable(title)}: mean of the last {window} step{'s' if window > 1 else ''}")
+    figure.suptitle(
+        f"{printable(title)}: mean of the last {window} step{'s' if window > 1 else ''}"
+    )
     for place, (name, names) in enumerate(shown.items(), 1):
         axes = figure.add_subplot(lines, columns, place)
         axes.set(title=printable(name), xlabel="step")
@@ -128,7 +133,9 @@ class Curves:
 def curves(run: Path, out: Path, figures: str | None, window: int) -> None:
     """Plot the curves of the losses, scores and accuracies of RUN."""
     if out.suffix.lower() not in FORMATS:
-        raise UsageError(f"{out} is neither a .png nor a .svg", where="-o", fix=f"-o {out.with_suffix('.png')}")
+        raise UsageError(
+            f"{out} is neither a .png nor a .svg", where="-o", fix=f"-o {out.with_suffix('.png')}"
+        )
     rows = read_rows(run)
     series = Series(chosen(figures, rows) if figures else None).add(rows)
     if not series.shown():
@@ -141,7 +148,9 @@ def curves(run: Path, out: Path, figures: str | None, window: int) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         save([out], series, window or window_of(series.step), run.resolve().name)
     except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror}", where="-o", fix="name another file") from None
+        raise UsageError(
+            f"{out} cannot be written: {error.strerror}", where="-o", fix="name another file"
+        ) from None
     click.echo(f"{len(series.shown())} panels of {len(rows)} rows in {out}")
 
 

@@ -34,7 +34,9 @@ def plot(fakes, reals, step):
     figure = Figure(figsize=(6, 6), dpi=100)
     axes = figure.add_subplot(projection="3d" if reals.shape[1] == 3 else None)
     axes.scatter(*reals.T.numpy(), marker="x", s=12, c="tab:blue", linewidths=0.8, label="real")
-    axes.scatter(*inside.T.numpy(), marker="o", s=12, facecolors="none", edgecolors="tab:red", label="made")
+    axes.scatter(
+        *inside.T.numpy(), marker="o", s=12, facecolors="none", edgecolors="tab:red", label="made"
+    )
     for axis, *ends in zip("xyz", low.tolist(), high.tolist(), strict=False):
         axes.set(**{f"{axis}lim": ends})
     axes.set_box_aspect((1,) * 3 if reals.shape[1] == 3 else 1)

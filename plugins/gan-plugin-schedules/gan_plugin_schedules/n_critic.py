@@ -18,9 +18,15 @@ class NCritic:
 
     critic: int = option(1, ge=0, help="critic updates in each step")
     generator: int = option(1, ge=0, help="generator updates in each step")
-    fresh_reals: bool = option(True, help="false uses one batch of reals for all critic updates of a step, a fault")
-    reuse_fakes: bool = option(False, help="true uses the same fakes in the last critic and the first generator update")
-    pretrain: int = option(0, ge=0, help="extra critic updates at the start of step 0, each on fresh reals")
+    fresh_reals: bool = option(
+        True, help="false uses one batch of reals for all critic updates of a step, a fault"
+    )
+    reuse_fakes: bool = option(
+        False, help="true uses the same fakes in the last critic and the first generator update"
+    )
+    pretrain: int = option(
+        0, ge=0, help="extra critic updates at the start of step 0, each on fresh reals"
+    )
 
     def __attrs_post_init__(self):
         if not (self.critic or self.pretrain and self.generator):
@@ -33,7 +39,9 @@ class NCritic:
     @hookimpl
     def schedule(self, step):
         ahead = [Update("critic")] * (0 if step else self.pretrain)
-        critics = [Update("critic", fresh=self.fresh_reals or number == 0) for number in range(self.critic)]
+        critics = [
+            Update("critic", fresh=self.fresh_reals or number == 0) for number in range(self.critic)
+        ]
         if self.reuse_fakes and self.critic and self.generator:
             turn = Update("in-turn", fresh=critics[-1].fresh)
             return [*ahead, *critics[:-1], turn, *[Update("generator")] * (self.generator - 1)]

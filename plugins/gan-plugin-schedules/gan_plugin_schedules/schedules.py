@@ -5,7 +5,9 @@ import torch
 from gancore import Update, component, hookimpl, option, state, warns_without
 
 
-@component(source="Arjovsky et al., ICML 2017, arXiv:1701.07875; the rule is from their program, main.py")
+@component(
+    source="Arjovsky et al., ICML 2017, arXiv:1701.07875; the rule is from their program, main.py"
+)
 class WGANWarmup:
     """Update the critic k times a step, and many times in a warm-up and in every 500th step.
 
@@ -14,9 +16,13 @@ class WGANWarmup:
     critic updates.
     """
 
-    many: int = option(100, ge=0, help="critic updates in each step of the warm-up and in each `every`-th step")
+    many: int = option(
+        100, ge=0, help="critic updates in each step of the warm-up and in each `every`-th step"
+    )
     first: int = option(25, ge=0, help="steps of the warm-up")
-    every: int = option(500, ge=1, help="steps from one step of many critic updates to the next, after the warm-up")
+    every: int = option(
+        500, ge=1, help="steps from one step of many critic updates to the next, after the warm-up"
+    )
     k: int = option(5, ge=0, help="critic updates in all other steps")
 
     @hookimpl
@@ -50,7 +56,9 @@ class Monitored:
     Measured: `skipped`, the share of the critic's updates of the run that were skipped, 0 to 1.
     """
 
-    threshold: float = option(0.8, ge=0, help="share of the generator's loss that the critic's must exceed")
+    threshold: float = option(
+        0.8, ge=0, help="share of the generator's loss that the critic's must exceed"
+    )
     last: float | None = state()  # L_G
     judged: int = state(0)  # critic updates so far, skipped ones included
     skipped: int = state(0)
@@ -101,9 +109,13 @@ class Boosted:
     generator_chance: float = option(
         1e-4, ge=0, le=1, help="probability in each step of a boost of the generator, 0 to 1"
     )
-    critic_chance: float = option(9e-4, ge=0, le=1, help="probability in each step of a boost of the critic, 0 to 1")
+    critic_chance: float = option(
+        9e-4, ge=0, le=1, help="probability in each step of a boost of the critic, 0 to 1"
+    )
     length: int = option(100, ge=1, help="steps of a boost")
-    overlap: bool = option(False, help="true adds normal updates to the ends of a boost, which is a fault")
+    overlap: bool = option(
+        False, help="true adds normal updates to the ends of a boost, which is a fault"
+    )
     player: str = state("")  # of the current boost
     left: int = state(0)  # steps of the boost to come
     steps: int = state(0)  # so far, of which in a boost of each player:
@@ -139,7 +151,9 @@ class Boosted:
         return {"critic": self.critic / steps, "generator": self.generator / steps}
 
 
-@component(source="Mescheder, Nowozin and Geiger, NeurIPS 2017, arXiv:1705.10461 (simultaneous gradient descent)")
+@component(
+    source="Mescheder, Nowozin and Geiger, NeurIPS 2017, arXiv:1705.10461 (simultaneous gradient descent)"
+)
 class Simultaneous:
     """Compute both gradients at the same weights, on the same fakes, then step both players.
 

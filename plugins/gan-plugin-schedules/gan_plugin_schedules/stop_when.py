@@ -22,9 +22,13 @@ class StopWhen:
     """
 
     figure: str = option("", help="name of the figure in metrics.jsonl, e.g. critic/total")
-    above: float | None = option(None, help="end when the figure is at least this, in its own units")
+    above: float | None = option(
+        None, help="end when the figure is at least this, in its own units"
+    )
     below: float | None = option(None, help="end when the figure is at most this, in its own units")
-    rows: int = option(3, ge=1, help="consecutive rows with the figure that must all reach the bound")
+    rows: int = option(
+        3, ge=1, help="consecutive rows with the figure that must all reach the bound"
+    )
     held: int = state(0)  # rows so far
     lacking: int = state(0)  # rows without the figure, until it is first seen
     names: frozenset[str] = cached(frozenset())  # figures seen until then

@@ -32,7 +32,9 @@ class LabelSmoothing:
     """
 
     real: float = option(0.9, ge=0, le=1, help="target of reals, a probability in [0, 1]")
-    fake: float = option(0.0, ge=0, le=1, help="target of fakes, a probability in [0, 1]; above 0 is two-sided")
+    fake: float = option(
+        0.0, ge=0, le=1, help="target of fakes, a probability in [0, 1]; above 0 is two-sided"
+    )
 
     @hookimpl
     def critic_targets(self, targets):

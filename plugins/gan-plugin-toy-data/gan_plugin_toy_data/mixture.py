@@ -126,7 +126,9 @@ class Mixture:
     """
 
     layout: str = option("ring8", choices=tuple(SIGMAS), help="positions of the modes")
-    finite: int = option(0, ge=0, help="number of points of a fixed set; 0: fresh points for every batch")
+    finite: int = option(
+        0, ge=0, help="number of points of a fixed set; 0: fresh points for every batch"
+    )
     seed: int = option(0, ge=0, help="seed of the fixed set; fresh points use the seed of the run")
 
     @hookimpl

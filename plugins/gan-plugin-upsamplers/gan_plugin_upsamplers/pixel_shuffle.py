@@ -14,10 +14,14 @@ class PixelShuffle:
     removes it.
     """
 
-    kernel: int = option(3, choices=(1, 3, 5), help="side of the kernel in pixels, before the map is doubled")
+    kernel: int = option(
+        3, choices=(1, 3, 5), help="side of the kernel in pixels, before the map is doubled"
+    )
 
     @hookimpl
     def make_upsample(self, channels_in, channels_out):
         padding = self.kernel // 2
-        convolution = nn.Conv2d(channels_in, 4 * channels_out, self.kernel, padding=padding, bias=False)
+        convolution = nn.Conv2d(
+            channels_in, 4 * channels_out, self.kernel, padding=padding, bias=False
+        )
         return nn.Sequential(convolution, nn.PixelShuffle(2))

@@ -26,7 +26,9 @@ class Transposed:
     interior is constant only for an even side.
     """
 
-    kernel: int = option(4, ge=2, le=9, help="side of the kernel in pixels; even sides avoid checkerboard artifacts")
+    kernel: int = option(
+        4, ge=2, le=9, help="side of the kernel in pixels; even sides avoid checkerboard artifacts"
+    )
 
     @hookimpl
     def make_upsample(self, channels_in, channels_out):

@@ -46,8 +46,17 @@ def test_what_is_written_is_read_back_bit_for_bit(saved):
 
 def test_a_checkpoint_holds_the_files_that_the_format_names(saved):
     _, folder = saved
-    files = {"generator.safetensors", "critic.safetensors", "optim.safetensors", "components.safetensors"}
-    assert {path.name for path in folder.iterdir()} == files | {"state.json", "manifest.json", "SHA256SUMS"}
+    files = {
+        "generator.safetensors",
+        "critic.safetensors",
+        "optim.safetensors",
+        "components.safetensors",
+    }
+    assert {path.name for path in folder.iterdir()} == files | {
+        "state.json",
+        "manifest.json",
+        "SHA256SUMS",
+    }
     manifest = json.loads((folder / "manifest.json").read_text())
     assert (manifest["format"], manifest["kind"], manifest["step"]) == (1, "gancore-checkpoint", 1)
     assert folder.name == "step-000000001"
@@ -64,11 +73,16 @@ def test_equal_trainings_write_equal_bytes(tmp_path):
         training = train(Average())
         training.train_step()
         (tmp_path / name).mkdir()
-        sums.append((writer.write(tmp_path / name, snapshot_of(training), {}) / "SHA256SUMS").read_bytes())
+        sums.append(
+            (writer.write(tmp_path / name, snapshot_of(training), {}) / "SHA256SUMS").read_bytes()
+        )
     assert sums[0] == sums[1]
 
 
-@every_row("name", ["generator.safetensors", "optim.safetensors", "state.json", "manifest.json", "SHA256SUMS"])
+@every_row(
+    "name",
+    ["generator.safetensors", "optim.safetensors", "state.json", "manifest.json", "SHA256SUMS"],
+)
 def test_any_flipped_byte_is_noticed_and_named(saved, name):
     path = saved[1] / name
     content = bytearray(path.read_bytes())
@@ -102,7 +116,9 @@ def test_the_newest_that_verifies_is_taken_and_the_damage_is_told(saved):
     found, warnings = reader.newest(first.parent)
     assert found.folder == first
     assert len(warnings) == 1
-    assert warnings[0].startswith("step-000000002: critic.safetensors is damaged (it has 4 bytes, not ")
+    assert warnings[0].startswith(
+        "step-000000002: critic.safetensors is damaged (it has 4 bytes, not "
+    )
 
 
 def test_an_intact_checkpoint_of_the_same_step_is_kept(saved):
@@ -131,7 +147,9 @@ def test_pruning_keeps_the_newest_and_sweeps_what_crashes_left(saved):
 
 
 @pytest.mark.parametrize("operation", ["write_new", "commit"])
-def test_a_save_that_fails_leaves_the_old_checkpoint_and_nothing_else(saved, monkeypatch, operation):
+def test_a_save_that_fails_leaves_the_old_checkpoint_and_nothing_else(
+    saved, monkeypatch, operation
+):
     training, first = saved
     training.train_step()
 
@@ -145,7 +163,7 @@ def test_a_save_that_fails_leaves_the_old_checkpoint_and_nothing_else(saved, mon
     assert not reader.problem(first)
 
 
-# ── formats ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── formats ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_newer_format_is_refused_with_both_numbers(saved, monkeypatch):
@@ -162,7 +180,9 @@ def test_a_newer_format_is_refused_with_both_numbers(saved, monkeypatch):
 def ancient(tmp_path):
     """A checkpoint as format 0 might have had it: with another name for the counter of batches."""
     folder = writer.write(tmp_path / "checkpoints", snapshot(1), {})
-    state, manifest = (json.loads((folder / name).read_text()) for name in ("state.json", "manifest.json"))
+    state, manifest = (
+        json.loads((folder / name).read_text()) for name in ("state.json", "manifest.json")
+    )
     state["shown"] = state.pop("batches")
     (folder / "state.json").write_text(json.dumps(state))
     (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 0}))
@@ -181,7 +201,10 @@ def test_an_older_format_is_migrated_in_memory_and_its_files_stay_as_they_are(an
         return evolve(old, state={**state, "batches": state.pop("shown")} | {"shown": None})
 
     def rename_well(old):
-        return evolve(old, state={("batches" if key == "shown" else key): each for key, each in old.state.items()})
+        return evolve(
+            old,
+            state={("batches" if key == "shown" else key): each for key, each in old.state.items()},
+        )
 
     before = {path.name: path.read_bytes() for path in ancient.iterdir()}
     monkeypatch.setitem(verified.MIGRATIONS, 0, rename_well)
@@ -192,7 +215,7 @@ def test_an_older_format_is_migrated_in_memory_and_its_files_stay_as_they_are(an
         reader.read(ancient)
 
 
-# ── keeping ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── keeping ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def names(folder):
@@ -287,7 +310,10 @@ def test_what_could_not_be_read_again_is_not_saved(tmp_path, state, what):
 
 
 def test_tensors_that_could_not_be_read_again_are_not_saved(tmp_path):
-    odd = evolve(snapshot(1), files={**snapshot(1).files, "critic": {"weight": torch.zeros(2, dtype=torch.complex64)}})
+    odd = evolve(
+        snapshot(1),
+        files={**snapshot(1).files, "critic": {"weight": torch.zeros(2, dtype=torch.complex64)}},
+    )
     with pytest.raises(CheckpointError, match="weight is of type 'C64'"):
         writer.write(tmp_path / "c", odd, {})
 
@@ -300,7 +326,7 @@ def test_a_checkpoint_is_readable_by_whoever_may_read_the_run_and_writable_by_no
         assert writer.write(folder, snapshot(1), {}).stat().st_mode & 0o777 == wanted
 
 
-# ── gan checkpoint ────────────────────────────────────────────────────────────────────────────────────────────
+# ── gan checkpoint ────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -360,7 +386,10 @@ def test_pruning_leaves_the_newest_what_is_kept_for_good_and_what_is_sound(run, 
 
 def test_a_run_that_trains_is_not_pruned(run, gan_here):
     with directory.locked(run):
-        assert "in use by process" in gan_here("checkpoint", "prune", "run", "--keep", "1", check=1).stderr
+        assert (
+            "in use by process"
+            in gan_here("checkpoint", "prune", "run", "--keep", "1", check=1).stderr
+        )
     assert len(writer.steps(run / "checkpoints")) == 4
 
 
@@ -394,11 +423,13 @@ for words in (["list"], ["verify"], ["prune", "--keep", "1"]):
     except SystemExit as ended:
         assert ended.code == 0, words
 """
-    done = subprocess.run([sys.executable, "-c", code, run], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, run], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "step-000000006"), done.stderr
 
 
-# ── what a checkpoint holds ───────────────────────────────────────────────────────────────────────────────────
+# ── what a checkpoint holds ───────────────────────────────────────────────────────────────────────
 
 
 def test_optimiser_state_is_named_after_its_weight(saved):
@@ -435,7 +466,7 @@ def test_state_that_json_cannot_hold_is_refused_with_its_path(value):
         capture(train(Odd()))
 
 
-# ── any state ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── any state ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @component(source="a test")
@@ -454,13 +485,21 @@ def tensor_of(dtype, shape, content):
     """Make a tensor of any bits, of which truth values may have two."""
     size = torch.Size(shape).numel()
     if dtype is torch.bool:
-        return torch.tensor([bool(content[place % len(content)] % 2) for place in range(size)]).reshape(shape)
+        return torch.tensor(
+            [bool(content[place % len(content)] % 2) for place in range(size)]
+        ).reshape(shape)
     count = size * torch.empty((), dtype=dtype).element_size()
     raw = bytes(content[place % len(content)] for place in range(count))
-    return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(shape) if size else torch.empty(shape, dtype=dtype)
+    return (
+        torch.frombuffer(bytearray(raw), dtype=dtype).reshape(shape)
+        if size
+        else torch.empty(shape, dtype=dtype)
+    )
 
 
-ANY_TEXT = st.text(st.characters() | st.sampled_from("%/._\udcff\ud800")) | st.sampled_from(["%tensor", "a/0", "%%"])
+ANY_TEXT = st.text(st.characters() | st.sampled_from("%/._\udcff\ud800")) | st.sampled_from(
+    ["%tensor", "a/0", "%%"]
+)
 TENSORS = st.builds(
     tensor_of,
     st.sampled_from(sorted(STORED, key=str)),
@@ -481,9 +520,13 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.dictionaries(ANY_TEXT, VALUES, max_size=3), VALUES)
-def test_any_nesting_of_what_a_field_may_hold_survives_a_checkpoint_bit_for_bit(tmp_path, kept, other):
+def test_any_nesting_of_what_a_field_may_hold_survives_a_checkpoint_bit_for_bit(
+    tmp_path, kept, other
+):
     training, again = train(first := Anything()), train(second := Anything())
     first.kept = kept
     first.other = other
@@ -562,7 +605,9 @@ def test_tensors_may_be_kept_under_any_text(tmp_path):
 
 def test_weights_and_their_moments_may_have_any_name(tmp_path):
     whole = snapshot(1)
-    weights = {f"heads.{name}.weight": torch.full((2,), float(place)) for place, name in enumerate(NAMES)}
+    weights = {
+        f"heads.{name}.weight": torch.full((2,), float(place)) for place, name in enumerate(NAMES)
+    }
     moments = {f"critic/{name}/exp_avg": weight for name, weight in weights.items()}
     odd = evolve(whole, files={**whole.files, "critic": weights, "optim": moments})
     assert_equal(odd, reader.read(writer.write(tmp_path, odd, {})).snapshot)

@@ -38,7 +38,7 @@ def folder(pristine, tmp_path):
     return Path(shutil.copytree(pristine, tmp_path / pristine.name))
 
 
-# ── one rule broken at a time ─────────────────────────────────────────────────────────────────────────────────
+# ── one rule broken at a time ─────────────────────────────────────────────────────────────────────
 
 
 @every_row("name", CASES)
@@ -85,7 +85,9 @@ def test_weights_of_other_names_shapes_and_types_are_refused_item6(tmp_path):
         "missing": lambda critic: critic.popitem(),
         "unexpected": lambda critic: critic.update({"backdoor": torch.zeros(1)}),
         r"\[1, 1\]": lambda critic: critic.update(dict.fromkeys(critic, torch.zeros(1, 1))),
-        "float64": lambda critic: critic.update({key: each.double() for key, each in critic.items()}),
+        "float64": lambda critic: critic.update(
+            {key: each.double() for key, each in critic.items()}
+        ),
     }.items():
         critic = dict(captured.files["critic"])
         change(critic)
@@ -101,19 +103,34 @@ def snapshot_like(captured, state=None, **files):
 @every_row(
     ("tensors", "groups", "what"),
     [
-        ({"critic/nobody/momentum_buffer": torch.zeros(1)}, None, "unexpected nobody/momentum_buffer"),
+        (
+            {"critic/nobody/momentum_buffer": torch.zeros(1)},
+            None,
+            "unexpected nobody/momentum_buffer",
+        ),
         ({"critic/lonely": torch.zeros(1)}, None, "unexpected lonely"),
-        ({"critic/score.weight/momentum_buffer": torch.zeros(9999)}, None, "larger than its weight"),
+        (
+            {"critic/score.weight/momentum_buffer": torch.zeros(9999)},
+            None,
+            "larger than its weight",
+        ),
         ({}, [], "0 groups of weights, not 1"),
         ({}, [{"lr": "fast"}], "lr is 'fast', not like 0.05"),
         ({}, [{"lr": True}], "lr is True, not like 0.05"),
         ({}, [{"nesterov": {}}], "nesterov is"),
     ],
 )
-def test_the_state_of_another_optimiser_is_refused_before_anything_changes_item6(tensors, groups, what):
+def test_the_state_of_another_optimiser_is_refused_before_anything_changes_item6(
+    tensors, groups, what
+):
     training = train()
     before = capture(training)
-    state = {"optimizers": {**before.state["optimizers"], **({} if groups is None else {"critic": groups})}}
+    state = {
+        "optimizers": {
+            **before.state["optimizers"],
+            **({} if groups is None else {"critic": groups}),
+        }
+    }
     with pytest.raises(CheckpointError, match=what):
         restore(training, snapshot_like(before, state, optim={**before.files["optim"], **tensors}))
     assert_equal(before, capture(training))
@@ -145,14 +162,26 @@ MOMENT = "critic/score.weight/exp_avg"
 @every_row(
     ("change", "what"),
     [
-        (lambda optim: optim.update({MOMENT: optim[MOMENT].int()}), "score.weight/exp_avg is .*int32.*, not .*float32"),
+        (
+            lambda optim: optim.update({MOMENT: optim[MOMENT].int()}),
+            "score.weight/exp_avg is .*int32.*, not .*float32",
+        ),
         (
             lambda optim: optim.update({MOMENT: optim[MOMENT].T.contiguous()}),
             r"exp_avg is \(\[\d+, 1\].*not \(\[1, \d+\]",
         ),
-        (lambda optim: optim.update({f"{MOMENT}erage": optim.pop(MOMENT)}), "missing score.weight/exp_avg"),
-        (lambda optim: optim.update({f"{MOMENT}_more": optim[MOMENT]}), "unexpected score.weight/exp_avg_more"),
-        (lambda optim: optim.update({"nobody/x/exp_avg": optim[MOMENT]}), "unexpected nobody/x/exp_avg"),
+        (
+            lambda optim: optim.update({f"{MOMENT}erage": optim.pop(MOMENT)}),
+            "missing score.weight/exp_avg",
+        ),
+        (
+            lambda optim: optim.update({f"{MOMENT}_more": optim[MOMENT]}),
+            "unexpected score.weight/exp_avg_more",
+        ),
+        (
+            lambda optim: optim.update({"nobody/x/exp_avg": optim[MOMENT]}),
+            "unexpected nobody/x/exp_avg",
+        ),
     ],
 )
 def test_moments_that_the_optimiser_would_not_keep_are_refused_item6(change, what):
@@ -171,7 +200,12 @@ def test_the_state_of_a_component_that_is_not_chosen_is_refused_item6():
     more = {**before.files["components"], "stranger/weights": torch.zeros(1)}
     with pytest.raises(CheckpointError, match="unexpected stranger/weights"):
         restore(training, snapshot_like(before, components=more))
-    state = {"components": {**before.state["components"], "stranger": before.state["components"]["average"]}}
+    state = {
+        "components": {
+            **before.state["components"],
+            "stranger": before.state["components"]["average"],
+        }
+    }
     with pytest.raises(CheckpointError, match="unexpected stranger"):
         restore(training, snapshot_like(before, state))
 
@@ -179,9 +213,18 @@ def test_the_state_of_a_component_that_is_not_chosen_is_refused_item6():
 # what is changed in a file of tensors, whose sums are then put right
 MOVED = {
     "another-type": (lambda tensors, name: tensors.update({name: tensors[name].int()}), "is I32"),
-    "transposed": (lambda tensors, name: tensors.update({name: tensors[name].reshape(1, -1)}), "is F32[1, "),
-    "renamed": (lambda tensors, name: tensors.update({f"{name}x": tensors.pop(name)}), "is missing; "),
-    "more": (lambda tensors, name: tensors.update({f"{name}x": tensors[name].clone()}), "was not saved"),
+    "transposed": (
+        lambda tensors, name: tensors.update({name: tensors[name].reshape(1, -1)}),
+        "is F32[1, ",
+    ),
+    "renamed": (
+        lambda tensors, name: tensors.update({f"{name}x": tensors.pop(name)}),
+        "is missing; ",
+    ),
+    "more": (
+        lambda tensors, name: tensors.update({f"{name}x": tensors[name].clone()}),
+        "was not saved",
+    ),
     "fewer": (lambda tensors, name: tensors.pop(name), "is missing"),
 }
 
@@ -203,7 +246,7 @@ def test_a_tensor_that_was_not_saved_so_is_found_and_named_without_torch(tmp_pat
         reader.read(folder)
 
 
-# ── whole runs ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── whole runs ────────────────────────────────────────────────────────────────────────────────────
 
 TINY = [
     "--data",
@@ -226,7 +269,9 @@ def finished(tmp_path_factory):
     """A run of two steps."""
     place = tmp_path_factory.mktemp("finished")
     small = {"steps": 2, "batch": 4, "save_every": 1, "device": "cpu"}
-    Run.start(compose(data="mixture", gen="mlp", critic="mlp-critic", settings=small), place / "run").fit()
+    Run.start(
+        compose(data="mixture", gen="mlp", critic="mlp-critic", settings=small), place / "run"
+    ).fit()
     return place / "run"
 
 
@@ -256,13 +301,19 @@ def put(path, kind):
 
 
 def untouched(place):
-    return (place / "thesis.txt").read_text() == "all of it" and not any((place / "elsewhere").iterdir())
+    return (place / "thesis.txt").read_text() == "all of it" and not any(
+        (place / "elsewhere").iterdir()
+    )
 
 
 @every_row(
     ("name", "kind"),
     [
-        *((name, kind) for name in ("recipe.toml", "metrics.jsonl", "run.json", "lock") for kind in ("link", "pipe")),
+        *(
+            (name, kind)
+            for name in ("recipe.toml", "metrics.jsonl", "run.json", "lock")
+            for kind in ("link", "pipe")
+        ),
         *((name, kind) for name in ("samples", "checkpoints") for kind in ("link", "pipe")),
         ("samples/final.png", "link"),
         ("samples/curves.png", "link"),
@@ -279,7 +330,14 @@ def test_a_run_with_a_link_or_a_pipe_in_it_is_not_gone_on_with(run, gan_here, na
 @every_row("name", ["recipe.toml", "metrics.jsonl", "run.json", "lock"])
 def test_a_folder_in_place_of_a_file_of_a_run_gives_a_sentence(run, gan_here, name):
     put(run / name, "folder")
-    gan_here("run", "--resume", "run", "--steps", "3", check={"recipe.toml": 2, "lock": 2, "run.json": 0}.get(name, 1))
+    gan_here(
+        "run",
+        "--resume",
+        "run",
+        "--steps",
+        "3",
+        check={"recipe.toml": 2, "lock": 2, "run.json": 0}.get(name, 1),
+    )
 
 
 @every_row("name", ["samples", "checkpoints"])
@@ -321,17 +379,22 @@ def test_a_hostile_newest_checkpoint_is_passed_over_for_the_one_before(run, gan_
     newest = writer.steps(run / "checkpoints")[-1]
     CASES["item5-name-up-and-away"][0](newest)
     done = gan_here("run", "--resume", "run", "--steps", "3")
-    assert "step-000000002: critic.safetensors is refused: '../../x' is no name of a tensor" in done.stderr
+    assert (
+        "step-000000002: critic.safetensors is refused: '../../x' is no name of a tensor"
+        in done.stderr
+    )
 
 
-def test_no_hostile_checkpoint_runs_code_opens_a_socket_or_writes_outside_its_run(finished, tmp_path):
+def test_no_hostile_checkpoint_runs_code_opens_a_socket_or_writes_outside_its_run(
+    finished, tmp_path
+):
     words = [sys.executable, "-m", "support.audit_hostile_checkpoints", finished, tmp_path]
     done = subprocess.run(words, cwd=TESTS, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == f"{len(CASES)} opened"
 
 
-# ── any bytes at all ──────────────────────────────────────────────────────────────────────────────────────────
+# ── any bytes at all ──────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(params=[60, pytest.param(1000, marks=pytest.mark.slow)])
@@ -353,9 +416,13 @@ json_values = st.recursive(
     | st.booleans()
     | st.integers(-(1 << 70), 1 << 70)
     | st.floats()
-    | st.sampled_from([0, 1, 2**31 - 1, 2**63 - 1, "critic", "generator", "state.json", "../x", "lr", ""])
+    | st.sampled_from(
+        [0, 1, 2**31 - 1, 2**63 - 1, "critic", "generator", "state.json", "../x", "lr", ""]
+    )
     | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -365,7 +432,11 @@ def spoilt(draw, value):
     """Change a JSON value somewhere: replace, remove, add or repeat a part."""
     if isinstance(value, dict | list) and value and draw(st.integers(0, 4)):
         copy = value.copy()
-        key = draw(st.sampled_from(sorted(value))) if isinstance(value, dict) else draw(st.integers(0, len(value) - 1))
+        key = (
+            draw(st.sampled_from(sorted(value)))
+            if isinstance(value, dict)
+            else draw(st.integers(0, len(value) - 1))
+        )
         change = draw(st.integers(0, 5))
         if change == 0:
             del copy[key]
@@ -393,7 +464,9 @@ def bytes_of(draw, value):
 
 @pytest.fixture
 def believed(pristine, tmp_path):
-    """Return a function that puts one file into a checkpoint, sealed, and says whether it is believed then."""
+    """Return a function that puts one file into a checkpoint, sealed, and says whether it is
+    believed then.
+    """
     place = Path(shutil.copytree(pristine, tmp_path / pristine.name))
 
     def check(name, content):
@@ -468,7 +541,9 @@ def test_any_header_is_refused_or_of_a_file_that_the_library_reads_alike(search)
 
 
 def test_whatever_tensors_are_saved_pass_our_own_check(search):
-    dtypes = st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool])
+    dtypes = st.sampled_from(
+        [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool]
+    )
     words = st.sampled_from(["generator", "blocks", "0", "weight", "exp_avg", "_orig", "my-trick"])
     names = st.builds(str.join, st.sampled_from("./"), st.lists(words, min_size=1, max_size=3))
     shapes = st.lists(st.integers(0, 4), max_size=4)
@@ -494,7 +569,10 @@ def test_any_state_of_the_right_form_is_taken_whole_or_not_at_all(search):
             assert_equal(before, capture(training))
 
     search(
-        spoilt({key: form[key] for key in ("step", "optimizers", "components")}).map(lambda s: merged(form, s)), check
+        spoilt({key: form[key] for key in ("step", "optimizers", "components")}).map(
+            lambda s: merged(form, s)
+        ),
+        check,
     )
 
 

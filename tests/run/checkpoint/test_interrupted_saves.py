@@ -1,4 +1,6 @@
-"""Whatever happens to the process, the disk or the power while a run is saved, what was finished stays."""
+"""Whatever happens to the process, the disk or the power while a run is saved, what was finished
+stays.
+"""
 
 import contextlib
 import errno
@@ -12,7 +14,14 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.fault_injection_disk import CrashError, Disk, Folder, power_cuts, snapshot, use_channels_last
+from support.fault_injection_disk import (
+    CrashError,
+    Disk,
+    Folder,
+    power_cuts,
+    snapshot,
+    use_channels_last,
+)
 from support.paths import TESTS
 from support.tables import every_row
 
@@ -61,18 +70,22 @@ def left(folder):
 
 
 def step_that_loads(folder):
-    """Return the step of the newest checkpoint that verifies, having compared every bit with what was saved."""
+    """Return the step of the newest checkpoint that verifies, having compared every bit with what
+    was saved.
+    """
     found, _ = reader.newest(folder)
     assert found is not None
     assert_equal(found.snapshot, snapshot(found.snapshot.state["step"]))
     return found.snapshot.state["step"]
 
 
-# ── the fault layer: the n-th operation, for all n ────────────────────────────────────────────────────────────
+# ── the fault layer: the n-th operation, for all n ────────────────────────────────────────────────
 
 
 def faulty_saves(old, monkeypatch, kind, for_good=False):
-    """Yield a fresh folder after a save whose n-th operation failed, with whether it claimed to succeed, for all n."""
+    """Yield a fresh folder after a save whose n-th operation failed, with whether it claimed to
+    succeed, for all n.
+    """
     for n in range(1, 1000):
         folder = old.parent.parent / f"{n}" / "checkpoints"
         shutil.copytree(old.parent, folder.parent)
@@ -100,7 +113,9 @@ def faulty_saves(old, monkeypatch, kind, for_good=False):
         pytest.param("EDQUOT", True, id="EDQUOT-for-good", marks=pytest.mark.slow),
     ],
 )
-def test_whichever_operation_of_a_save_fails_the_old_or_the_new_state_loads(old, monkeypatch, kind, for_good):
+def test_whichever_operation_of_a_save_fails_the_old_or_the_new_state_loads(
+    old, monkeypatch, kind, for_good
+):
     for folder, claimed in faulty_saves(old, monkeypatch, kind, for_good):
         assert step_that_loads(folder) in ((2,) if claimed else (1, 2))
         save(folder, 3)
@@ -110,11 +125,17 @@ def test_whichever_operation_of_a_save_fails_the_old_or_the_new_state_loads(old,
 
 def test_a_save_that_fails_once_takes_its_temporary_folder_away(old, monkeypatch):
     for folder, _ in faulty_saves(old, monkeypatch, "ENOSPC"):
-        assert not [name for name in left(folder) if name.startswith(".tmp-step-000000002") and "abcdef12" not in name]
+        assert not [
+            name
+            for name in left(folder)
+            if name.startswith(".tmp-step-000000002") and "abcdef12" not in name
+        ]
 
 
 @pytest.mark.parametrize("kind", ["crash", "ENOSPC", "EIO"])
-def test_whichever_operation_fails_a_damaged_checkpoint_of_that_step_costs_none(old, monkeypatch, kind):
+def test_whichever_operation_fails_a_damaged_checkpoint_of_that_step_costs_none(
+    old, monkeypatch, kind
+):
     writer.write(old, snapshot(2), {})
     (old / "step-000000002" / "state.json").write_bytes(b"{}")
     for folder, claimed in faulty_saves(old, monkeypatch, kind):
@@ -122,7 +143,9 @@ def test_whichever_operation_fails_a_damaged_checkpoint_of_that_step_costs_none(
 
 
 @pytest.mark.parametrize("kind", ["crash", "ENOSPC", "EIO"])
-def test_whichever_operation_fails_a_replaced_file_is_the_old_or_the_new(fast, tmp_path, monkeypatch, kind):
+def test_whichever_operation_fails_a_replaced_file_is_the_old_or_the_new(
+    fast, tmp_path, monkeypatch, kind
+):
     path = tmp_path / "recipe.toml"
     for n in range(1, 20):
         path.write_bytes(b"old")
@@ -138,11 +161,13 @@ def test_whichever_operation_fails_a_replaced_file_is_the_old_or_the_new(fast, t
     assert path.read_bytes() == b"new content"
 
 
-# ── the power is cut ──────────────────────────────────────────────────────────────────────────────────────────
+# ── the power is cut ──────────────────────────────────────────────────────────────────────────────
 
 
 def recorded(folder, monkeypatch):
-    """Save under watch; return the trace and the number of operations after which the new checkpoint was written."""
+    """Save under watch; return the trace and the number of operations after which the new
+    checkpoint was written.
+    """
     disk = Disk(folder, monkeypatch)
     with disk.watched():
         writer.write(folder, snapshot(2), {})
@@ -161,7 +186,9 @@ def check_every_power_cut(old, swift, monkeypatch):
                 seen.add((repr(content), place >= written))
                 folder = swift / "cut"
                 use_channels_last(content, folder)
-                assert step_that_loads(folder) in ((2,) if place >= written else (1, 2)), trace[:place]
+                assert step_that_loads(folder) in ((2,) if place >= written else (1, 2)), trace[
+                    :place
+                ]
                 shutil.rmtree(folder)
         if place < len(trace):
             model.do(*trace[place])
@@ -172,7 +199,9 @@ def test_wherever_the_power_is_cut_a_finished_checkpoint_loads(old, swift, monke
     assert check_every_power_cut(old, swift, monkeypatch) > 40
 
 
-def test_wherever_the_power_is_cut_over_a_damaged_checkpoint_a_finished_one_loads(old, swift, monkeypatch):
+def test_wherever_the_power_is_cut_over_a_damaged_checkpoint_a_finished_one_loads(
+    old, swift, monkeypatch
+):
     writer.write(old, snapshot(2), {})
     (old / "step-000000002" / "state.json").write_bytes(b"{}")
     assert check_every_power_cut(old, swift, monkeypatch) > 40
@@ -192,7 +221,7 @@ def write_unsynced(path, content):
     os.close(descriptor)
 
 
-# ── real disks ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── real disks ────────────────────────────────────────────────────────────────────────────────────
 
 
 def python(code, *words):
@@ -201,7 +230,10 @@ def python(code, *words):
     head += "from support.fault_injection_disk import snapshot\n"
     head += "from gancore.run import checkpoint; from pathlib import Path; import os, random, signal, time\n"
     done = subprocess.run(
-        [sys.executable, "-c", head + code, *map(str, words)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", head + code, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -243,7 +275,17 @@ print(checkpoint.newest(folder)[0].snapshot.state["step"])
     (tmp_path / "small").mkdir()
     (tmp_path / "fill.py").write_text(code)
     shell = 'mount -t tmpfs -o size=4m tmpfs "$1" || exit 77; exec "$2" "$3" "$1"'  # gone with the process's own mounts
-    words = ["unshare", "-m", "sh", "-c", shell, "_", tmp_path / "small", sys.executable, tmp_path / "fill.py"]
+    words = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        shell,
+        "_",
+        tmp_path / "small",
+        sys.executable,
+        tmp_path / "fill.py",
+    ]
     if shutil.which("unshare") is None:
         pytest.skip("no unshare here, so no disk of our own can be mounted")
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
@@ -279,9 +321,13 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("out", ["file/run", "file/deep/run"])
-def test_a_run_below_a_file_is_refused_before_anything_is_built(gan_here, tmp_path, out, monkeypatch):
+def test_a_run_below_a_file_is_refused_before_anything_is_built(
+    gan_here, tmp_path, out, monkeypatch
+):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr("gancore.run.session.open_data_of", lambda composition: pytest.fail("the data was opened"))
+    monkeypatch.setattr(
+        "gancore.run.session.open_data_of", lambda composition: pytest.fail("the data was opened")
+    )
     assert "cannot be made" in gan_here("run", "--out", out, check=2).stderr
     assert left(tmp_path) == ["file"]
 
@@ -289,17 +335,25 @@ def test_a_run_below_a_file_is_refused_before_anything_is_built(gan_here, tmp_pa
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_run_in_a_folder_that_may_not_be_written_is_refused(gan_here, tmp_path):
     (tmp_path / "closed").mkdir(mode=0o500)
-    assert "cannot be made: Permission denied" in gan_here("run", "--out", "closed/run", check=2).stderr
+    assert (
+        "cannot be made: Permission denied"
+        in gan_here("run", "--out", "closed/run", check=2).stderr
+    )
 
 
-def test_a_run_is_refused_before_anything_is_built_where_the_disk_takes_no_file(tmp_path, monkeypatch):
-    with Disk(tmp_path, monkeypatch, 2, "EROFS").watched(), pytest.raises(Exception, match="Read-only") as raised:
+def test_a_run_is_refused_before_anything_is_built_where_the_disk_takes_no_file(
+    tmp_path, monkeypatch
+):
+    with (
+        Disk(tmp_path, monkeypatch, 2, "EROFS").watched(),
+        pytest.raises(Exception, match="Read-only") as raised,
+    ):
         directory.probe(tmp_path / "run")
     assert raised.value.exit_code == 2
     assert left(tmp_path) == []
 
 
-# ── other processes ───────────────────────────────────────────────────────────────────────────────────────────
+# ── other processes ───────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("kills", [pytest.param(8), pytest.param(40, marks=pytest.mark.slow)])

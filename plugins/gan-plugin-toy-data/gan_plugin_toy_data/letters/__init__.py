@@ -18,7 +18,9 @@ def deal_classes(count: int, classes: int, seed: int, stream: int) -> Array:
     return uniforms(seed, stream, -(-count // classes), classes).argsort(1).ravel()[:count]
 
 
-@component(source="drawn by this plugin; after the woodcut initials of B. Leguay, GAN_IconClass, 2021")
+@component(
+    source="drawn by this plugin; after the woodcut initials of B. Leguay, GAN_IconClass, 2021"
+)
 class Letters:
     """Draw decorated initials: a letter on light paper, in front of the ornament of a woodcut.
 

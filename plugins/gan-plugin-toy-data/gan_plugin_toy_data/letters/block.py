@@ -17,7 +17,9 @@ def symmetric(roll: float, largest: float) -> float:
     return (2 * roll - 1) * largest
 
 
-def draw_frame(pen: ImageDraw.ImageDraw, size: tuple[int, int], unit: float, tone: int, roll: float) -> None:
+def draw_frame(
+    pen: ImageDraw.ImageDraw, size: tuple[int, int], unit: float, tone: int, roll: float
+) -> None:
     """Draw a line near the edge, and inside it a second line, a row of beads, or nothing."""
     width, height = size
     thick = max(1, round(unit / 50))
@@ -35,7 +37,9 @@ def dot(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float, tone: int) 
     pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tone)
 
 
-def draw_scrolls(pen: ImageDraw.ImageDraw, size: tuple[int, int], unit: float, tone: int, rolls: Array) -> None:
+def draw_scrolls(
+    pen: ImageDraw.ImageDraw, size: tuple[int, int], unit: float, tone: int, rolls: Array
+) -> None:
     """Draw a tendril with leaves in each quarter, all mirror images of one.
 
     It is the spiral r = R·(1 - t)^p with t from 0 to 1.
@@ -70,7 +74,9 @@ def place(masks: list[Image.Image], side: int) -> Image.Image:
     return square
 
 
-def transform(mask: Image.Image, size: tuple[int, int], unit: float, jitter: float, rolls: Array) -> Image.Image:
+def transform(
+    mask: Image.Image, size: tuple[int, int], unit: float, jitter: float, rolls: Array
+) -> Image.Image:
     """Rotate by up to 9°, scale by up to 14 % and shift by up to 6 % of the side, times jitter."""
     angle = math.radians(symmetric(rolls[0], 9 * jitter))
     scale = 1 + symmetric(rolls[1], 0.14 * jitter)

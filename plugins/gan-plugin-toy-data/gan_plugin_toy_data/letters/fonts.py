@@ -144,7 +144,9 @@ class Glyphs:
         masks = []
         for thickness in (stroke, stroke + ring):
             mask = Image.new("L", (right - left + 4 * ring, bottom - top + 4 * ring))
-            ImageDraw.Draw(mask).text((2 * ring - left, 2 * ring - top), letter, 255, font, stroke_width=thickness)
+            ImageDraw.Draw(mask).text(
+                (2 * ring - left, 2 * ring - top), letter, 255, font, stroke_width=thickness
+            )
             masks.append(mask)
         # bounds of the ink alone: fonts leave space around a glyph
         left, top, right, bottom = masks[0].getbbox()

@@ -74,7 +74,9 @@ def face(art: Canvas, look: Traits, x: Length, y: Length, mouth: Length) -> None
     """Draw the right eye at x and y, a mouth below it and, on some creatures, blushing cheeks."""
     eyes(art, look.eyes, x, y)
     art.flat(BLUSH, art.ellipse(x + 1, mouth - 0.5, 1.6, 1.1).mask & look.blush)
-    art.flat(EYE, art.ellipse(0, mouth, 2.1, 1.6).mask & (art.y >= mouth - 0.9) & (look.mouth == "open"))
+    art.flat(
+        EYE, art.ellipse(0, mouth, 2.1, 1.6).mask & (art.y >= mouth - 0.9) & (look.mouth == "open")
+    )
     art.flat(TONGUE, art.ellipse(0, mouth + 1, 1.1, 0.6).mask & (look.mouth == "open"))
     smile = art.ellipse(0, mouth - 0.7, 2.6, 1.7).mask & ~art.ellipse(0, mouth - 1.7, 2.6, 1.7).mask
     art.flat(EYE, smile & (look.mouth == "smile"))

@@ -37,7 +37,9 @@ class Canvas:
         self.y = (np.arange(grid)[:, None] + 0.5) * self.pixel
         self.ink = np.full((count, grid, len(self.x)), WHITE, np.uint8)
 
-    def ellipse(self, x: Length, y: Length, width: Length, height: Length, tilt: float = 0) -> Shape:
+    def ellipse(
+        self, x: Length, y: Length, width: Length, height: Length, tilt: float = 0
+    ) -> Shape:
         """Return an ellipse with half-axes width and height, rotated clockwise by tilt degrees.
 
         It is never thinner than a pixel.
@@ -48,7 +50,11 @@ class Canvas:
         sin = math.sin(math.radians(tilt))
         right = self.x - x
         down = self.y - y
-        bulge = 1 - ((right * cos + down * sin) / width) ** 2 - ((down * cos - right * sin) / height) ** 2
+        bulge = (
+            1
+            - ((right * cos + down * sin) / width) ** 2
+            - ((down * cos - right * sin) / height) ** 2
+        )
         reach = np.sqrt((width * sin) ** 2 + (height * cos) ** 2)
         return Shape(bulge >= 0, 0.62 * np.sqrt(np.maximum(bulge, 0)) - 0.78 * down / reach)
 
@@ -68,7 +74,9 @@ class Canvas:
         """Outline the union of shapes, then fill them in turn with the three tones of a ramp."""
         union = reduce(np.logical_or, [shape.mask & when for shape in shapes])
         near = np.pad(np.broadcast_to(union, self.ink.shape), ((0, 0), (1, 1), (1, 1)))
-        self.flat(OUTLINE, near[:, 1:-1, :-2] | near[:, 1:-1, 2:] | near[:, :-2, 1:-1] | near[:, 2:, 1:-1])
+        self.flat(
+            OUTLINE, near[:, 1:-1, :-2] | near[:, 1:-1, 2:] | near[:, :-2, 1:-1] | near[:, 2:, 1:-1]
+        )
         for shape in shapes:
             self.fill(ramp, shape, when)
 
