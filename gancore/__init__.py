@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from gancore.run.pictures import grid, save_picture
     from gancore.train.batch import Batch, Sample
     from gancore.train.data import Data, DataSpec, StoredData, expect_memory, resize_images
+    from gancore.train.loop import Training
     from gancore.train.networks import GAN, Critic, CriticOutput, Crop
     from gancore.train.progress import Progress
     from gancore.train.rng import draw_rows, fork_state
@@ -59,6 +60,7 @@ _MODULES = {
     "run.pictures": ["grid", "save_picture"],
     "run.loop": ["Run"],
     "train.batch": ["Batch", "Sample"],
+    "train.loop": ["Training"],
     "train.data": ["Data", "DataSpec", "StoredData", "expect_memory", "resize_images"],
     "train.networks": ["GAN", "Critic", "Crop", "CriticOutput"],
     "train.progress": ["Progress"],
@@ -94,6 +96,7 @@ __all__ = [
     "Settings",
     "StoredData",
     "Tail",
+    "Training",
     "Update",
     "UsageError",
     "average",
