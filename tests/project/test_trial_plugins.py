@@ -110,6 +110,7 @@ def test_the_kit_passes_a_term_that_keeps_state():
 def test_a_kept_mean_is_that_of_the_last_update_where_nothing_is_averaged():
     steady = SteadyScores(average=0.0)
     training = train(steady)
+    training.train_step()
     kept = steady.mean
     figures = training.train_step()
     assert torch.equal(figures["critic/steady-scores/target"], kept)
