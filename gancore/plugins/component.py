@@ -391,7 +391,8 @@ def check_api(cls: type, api: int) -> None:
     if not oldest <= api <= newest:
         versions = f"versions {oldest} to {newest}" if oldest < newest else f"version {newest}"
         raise PluginError(
-            f"{cls.__name__} is made for hooks of version {api}, but this gancore supports {versions}",
+            f"{cls.__name__} is made for hooks of version {api}, "
+            f"but this gancore supports {versions}",
             fix="upgrade gancore" if api > newest else "upgrade the plugin",
         )
 
@@ -430,7 +431,8 @@ def restrict_assignment(cls: Any) -> None:
         else:
             what = f"{cls.__name__} has no field {name!r} that may change"
         raise AttributeError(
-            f"{what}; declare one: `{_declaration(name, value)}`, or by cached() if it need not be saved"
+            f"{what}; declare one: `{_declaration(name, value)}`, "
+            "or by cached() if it need not be saved"
         )
 
     cls.__setattr__ = set_attribute
