@@ -40,8 +40,8 @@ def keep_numbers(
 
     Return where, None where it cannot be had.
 
-    The networks are used once more, in training mode: whoever goes on restores them from a
-    checkpoint first.
+    The networks are used once more, in training mode: to continue, restore them from a checkpoint
+    first.
     """
     place = folder / directory.FAILED / verified.name_of(training.step)
     with suppress(OSError):
