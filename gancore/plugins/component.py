@@ -318,11 +318,7 @@ def component(
         check_api(cls, hookspecs.API if api is None else api)
         check_hooks(cls)
         defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
-        if defined.__hash__ is None:
-            raise PluginError(
-                f"{cls.__name__} cannot be hashed",
-                fix="leave __eq__ out, or define __hash__ beside it",
-            )
+        check_hash(defined)
         check_fields(defined)
         restrict_assignment(defined)
         setattr(defined, INFO, info)
@@ -394,6 +390,15 @@ def check_api(cls: type, api: int) -> None:
             f"{cls.__name__} is made for hooks of version {api}, "
             f"but this gancore supports {versions}",
             fix="upgrade gancore" if api > newest else "upgrade the plugin",
+        )
+
+
+def check_hash(cls: type) -> None:
+    """Raise PluginError for a class whose instances cannot be hashed."""
+    if cls.__hash__ is None:
+        raise PluginError(
+            f"{cls.__name__} cannot be hashed",
+            fix="leave __eq__ out, or define __hash__ beside it",
         )
 
 
