@@ -250,7 +250,8 @@ def explained(stored, known):
             f"as many compositions and seeds, {well} came out well,"
         ),
         (
-            f"and {numbers['provoked']} had a fault put in. Fresh (not looked at for thresholds): {fresh or 'none'}."
+            f"and {numbers['provoked']} had a fault put in. "
+            f"Fresh (not looked at for thresholds): {fresh or 'none'}."
         ),
     ]
     main = [run for run in runs if run["kind"] == "main"]

@@ -169,7 +169,8 @@ BAD = {
     ),
     "no penalty, points": (
         "penalty-not-met",
-        f"{POINTS} --loss wgan-gp --n-critic.critic 2 --gradient-penalty.weight 1e-4 --steps 200 --log-every 2",
+        f"{POINTS} --loss wgan-gp --n-critic.critic 2 "
+        "--gradient-penalty.weight 1e-4 --steps 200 --log-every 2",
     ),
     "weights driven to the bound": (
         "weights-at-bound",

@@ -57,7 +57,10 @@ def batches(given) -> None:
             ratio(seconds["composed"], seconds["twin"]),
         )
         beyond = (median_of(seconds["composed"]).median - median_of(seconds["twin"]).median) * 1e6
-        text = f"{batch / middle:8.1f} images/s  {middle * 1e3:8.2f} ms a step  composed ÷ twin {cost} ({beyond:.0f} µs)"
+        text = (
+            f"{batch / middle:8.1f} images/s  {middle * 1e3:8.2f} ms a step  "
+            f"composed ÷ twin {cost} ({beyond:.0f} µs)"
+        )
         row(given, "batch", batch, text, seconds=middle, composed_by_twin=cost.median)
 
 
@@ -69,7 +72,10 @@ def sides(given) -> None:
             steps = {"composed": composed(task, Path(folder)).step}
             seconds = in_turn(steps, given.rounds or ROUNDS, warmup=3, clock=CLOCKS[given.clock])
         middle, peak = median_of(seconds["composed"]).median, memory.of(task, "composed")
-        text = f"{middle * 1e3:8.1f} ms a step  {middle / task.batch / side**2 * 1e9:6.0f} ns a pixel  "
+        text = (
+            f"{middle * 1e3:8.1f} ms a step  "
+            f"{middle / task.batch / side**2 * 1e9:6.0f} ns a pixel  "
+        )
         row(given, "side", side, f"{text}{peak / 2**20:6.0f} MiB", seconds=middle, peak_bytes=peak)
 
 
@@ -113,5 +119,8 @@ def lengths(given) -> None:
                 step()
             middle, made = (clock() - begun) / 100, count
             data_on_device = memory.data_on_device()
-            text = f"{middle * 1e6:8.0f} µs a step over the last 100  {data_on_device / 2**20:6.0f} MiB resident"
+            text = (
+                f"{middle * 1e6:8.0f} µs a step over the last 100  "
+                f"{data_on_device / 2**20:6.0f} MiB resident"
+            )
             row(given, "steps", count, text, seconds=middle, resident_bytes=data_on_device)

@@ -110,5 +110,6 @@ def main(given) -> None:
         f"  a sample takes {share.median:.2f} [{share.low:.2f}, {share.high:.2f}] of `import torch`"
     )
     print(
-        f"  the first step comes {beyond.median:.2f} s [{beyond.low:.2f}, {beyond.high:.2f}] after `import torch`"
+        f"  the first step comes {beyond.median:.2f} s "
+        f"[{beyond.low:.2f}, {beyond.high:.2f}] after `import torch`"
     )

@@ -109,7 +109,10 @@ def machine() -> dict[str, object]:
 def described(where: Mapping[str, object]) -> str:
     """Put a machine into words."""
     bf16, amx = ("yes" if where[key] else "no" for key in ("bf16", "amx"))
-    return f"{where['processor']} ({where['vectors']}, avx512_bf16 {bf16}, AMX {amx}), torch {where['torch']}"
+    return (
+        f"{where['processor']} ({where['vectors']}, "
+        f"avx512_bf16 {bf16}, AMX {amx}), torch {where['torch']}"
+    )
 
 
 def claim(benchmark: str, label: str, found: Interval, clock: str) -> str:

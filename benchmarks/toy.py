@@ -35,7 +35,8 @@ def overhead(task, given):
     where = described(machine())
     print(f"{task.name}: composed - twin {beyond} µs a step, 1 thread, {given.clock}, {where}")
     print(
-        f"{task.name}: each idle component, asked {CALLS} times a step, {slope} µs a step, 1 thread, {given.clock}"
+        f"{task.name}: each idle component, asked {CALLS} times a step, "
+        f"{slope} µs a step, 1 thread, {given.clock}"
     )
     rows = {"composed - twin": beyond, "idle component": slope}
     for label, found in rows.items():

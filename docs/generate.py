@@ -108,7 +108,10 @@ def recipes_page() -> str:
     --compat changes.
     """
     parts = [
-        f"# Recipes\n\n{NOTICE}`gan run --recipe NAME [--small] [--compat]`, and `gan sweep NAME` for the sweeps.\n"
+        (
+            f"# Recipes\n\n{NOTICE}`gan run --recipe NAME [--small] [--compat]`, "
+            "and `gan sweep NAME` for the sweeps.\n"
+        )
     ]
     for name in lookup.recipe_files():
         chain = lookup.recipe_chain(name)

@@ -43,4 +43,7 @@ def cost_message(seconds: float, done: float, left: float) -> str:
     if done <= 0 or left <= 0:
         return first
     rest = duration(seconds * left / done)
-    return f"{first}, so the rest of the run takes about {rest}; a smaller --size, --batch or network makes steps shorter"
+    return (
+        f"{first}, so the rest of the run takes about {rest}; "
+        "a smaller --size, --batch or network makes steps shorter"
+    )

@@ -49,7 +49,8 @@ def show_composition(composition: Composition, as_json: bool) -> None:
     labels = ", ".join(f"{each.name} ({len(each)} classes)" for each in plan.label_sets) or "none"
     click.echo(f"\ndata: {len(data):,} samples of {shape}, labels: {clean(labels)}")
     click.echo(
-        f"weights: generator {weights['generator']:,}, critic {weights['critic']:,}; latent {plan.latent}"
+        f"weights: generator {weights['generator']:,}, "
+        f"critic {weights['critic']:,}; latent {plan.latent}"
     )
     for text in notes:
         note(text)

@@ -78,7 +78,8 @@ def passed_over() -> Iterator[str]:
         if ours and used is not each:
             used_place = used.locate_file("")
             yield (
-                f"{name} is installed twice: {used.version} in {used_place} is used, {each.version} in {place} is not"
+                f"{name} is installed twice: "
+                f"{used.version} in {used_place} is used, {each.version} in {place} is not"
             )
 
 

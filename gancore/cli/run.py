@@ -134,7 +134,8 @@ def run(
     if resume is not None:
         if recipe is not None or small or compat or out is not None or overwrite or dry_run:
             raise UsageError(
-                "--resume cannot be combined with --recipe, --small, --compat, --out, --overwrite or --dry-run",
+                "--resume cannot be combined with "
+                "--recipe, --small, --compat, --out, --overwrite or --dry-run",
                 fix="leave them out",
             )
         directory.expect(resume)
@@ -224,7 +225,8 @@ def train_run(run: Run, as_json: bool, stall_timeout: int) -> None:
             say(f"samples in {stopped}, figures in {figures}")
         shared = f" --nproc {run.group.size}" if run.group.size > 1 else ""
         say(
-            f"stopped at step {run.training.step}, saved; continue with: gan run --resume {run.folder}{shared}"
+            f"stopped at step {run.training.step}, saved; "
+            f"continue with: gan run --resume {run.folder}{shared}"
         )
         sys.exit(128 + signals.caught[0])
     samples = run.folder / "samples" / "final.png"

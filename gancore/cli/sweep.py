@@ -67,7 +67,10 @@ if TYPE_CHECKING:
     metavar="NAME[:ADDRESS]",
     multiple=True,
     callback=once,
-    help=f"Where to train the runs: {PROCESS} for processes on this machine, or the executor of a plugin. [{PROCESS}]",
+    help=(
+        f"Where to train the runs: {PROCESS} for processes on this machine, "
+        f"or the executor of a plugin. [{PROCESS}]"
+    ),
 )
 @click.option(
     "--figures",

@@ -119,7 +119,8 @@ def print_suspects(verdict: Verdict) -> None:
         return
     for name in verdict.suspects:
         note(
-            f"{name} has cached() fields, which are not saved: declare with state() what a resumed run needs"
+            f"{name} has cached() fields, which are not saved: "
+            "declare with state() what a resumed run needs"
         )
     if verdict.device != "cpu":
         note(

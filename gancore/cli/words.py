@@ -39,7 +39,8 @@ THEIR_OPTIONS = {  # option of gancore → its names in other programs
     "--seed": "random-seed manual-seed",
     "--size": "image-size img-size imsize imgsize resolution res",
     "--steps": (
-        "iterations iters n-iters niter n-iter num-steps max-steps total-steps num-iterations max-iters"
+        "iterations iters n-iters niter n-iter num-steps "
+        "max-steps total-steps num-iterations max-iters"
     ),
     "--track": "logger log callback",
 }

@@ -201,7 +201,10 @@ class Guarded(Implementation):
         if hook == "critic_view" and answer is not None:
             view = answer[0] if isinstance(answer, tuple) else answer
             if not passes_gradient(given["images"], view):
-                what = f"{label}{when(given)} lets no gradient pass to the images, so the generator cannot learn by it"
+                what = (
+                    f"{label}{when(given)} lets no gradient pass to the images, "
+                    "so the generator cannot learn by it"
+                )
                 raise PluginError(
                     what, where=where, fix="no detach(), no rounding, no copy through NumPy"
                 )

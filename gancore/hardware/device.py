@@ -63,7 +63,10 @@ def precision_note(runtime: Runtime) -> list[str]:
     if runtime.device.type != "cpu" or precision not in HALF or saves_time(precision):
         return []
     return [
-        f"precision {precision} is not applicable: this processor has no amx_{precision}, so it saves no time here"
+        (
+            f"precision {precision} is not applicable: "
+            f"this processor has no amx_{precision}, so it saves no time here"
+        )
     ]
 
 

@@ -318,11 +318,7 @@ def component(
         check_api(cls, hookspecs.API if api is None else api)
         check_hooks(cls)
         defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
-        if defined.__hash__ is None:
-            raise PluginError(
-                f"{cls.__name__} cannot be hashed",
-                fix="leave __eq__ out, or define __hash__ beside it",
-            )
+        check_hash(defined)
         check_fields(defined)
         restrict_assignment(defined)
         setattr(defined, INFO, info)
@@ -391,8 +387,18 @@ def check_api(cls: type, api: int) -> None:
     if not oldest <= api <= newest:
         versions = f"versions {oldest} to {newest}" if oldest < newest else f"version {newest}"
         raise PluginError(
-            f"{cls.__name__} is made for hooks of version {api}, but this gancore supports {versions}",
+            f"{cls.__name__} is made for hooks of version {api}, "
+            f"but this gancore supports {versions}",
             fix="upgrade gancore" if api > newest else "upgrade the plugin",
+        )
+
+
+def check_hash(cls: type) -> None:
+    """Raise PluginError for a class whose instances cannot be hashed."""
+    if cls.__hash__ is None:
+        raise PluginError(
+            f"{cls.__name__} cannot be hashed",
+            fix="leave __eq__ out, or define __hash__ beside it",
         )
 
 
@@ -430,7 +436,8 @@ def restrict_assignment(cls: Any) -> None:
         else:
             what = f"{cls.__name__} has no field {name!r} that may change"
         raise AttributeError(
-            f"{what}; declare one: `{_declaration(name, value)}`, or by cached() if it need not be saved"
+            f"{what}; declare one: `{_declaration(name, value)}`, "
+            "or by cached() if it need not be saved"
         )
 
     cls.__setattr__ = set_attribute

@@ -92,7 +92,7 @@ class Composition:
         }
 
     def check(self, tags: Iterable[str]) -> tuple[str, ...]:
-        """Check the rules that speak of the data, now that its tags are known; return notes.
+        """Check the rules about the data, now that its tags are known; return notes.
 
         Raises CompositionError for a broken rule, unless the run is forced.
         """

@@ -71,7 +71,10 @@ class Settings:
         0,
         resumable=True,
         ge=0,
-        help="times to return to the last checkpoint, with other random numbers, after a nan or infinity",
+        help=(
+            "times to return to the last checkpoint, "
+            "with other random numbers, after a nan or infinity"
+        ),
     )
     keep: int = option(3, resumable=True, ge=1, help="how many of the newest checkpoints to keep")
     keep_every: int = option(

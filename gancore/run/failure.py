@@ -94,7 +94,8 @@ def explain_memory(error: BaseException, training: Training) -> GanError | None:
         ", or a smaller --size" if plan.images else ""
     )
     return GanError(
-        f"out of memory in {phase} at step {training.step}, with {plan.batch} samples of {sides} ({_memory(device)})",
+        f"out of memory in {phase} at step {training.step}, "
+        f"with {plan.batch} samples of {sides} ({_memory(device)})",
         fix=f"{smaller} (in a new run), or end other programs and --resume",
     )
 

@@ -40,8 +40,8 @@ def keep_numbers(
 
     Return where, None where it cannot be had.
 
-    The networks are used once more, in training mode: whoever goes on restores them from a
-    checkpoint first.
+    The networks are used once more, in training mode: to continue, restore them from a checkpoint
+    first.
     """
     place = folder / directory.FAILED / verified.name_of(training.step)
     with suppress(OSError):
@@ -111,7 +111,10 @@ def likely_cause(training: Training, broken: bool, scores: Tensor) -> str:
         return f"the critic runs away: {remedy}"
     if training.context.runtime.precision in HALF:
         return f"{training.context.runtime.precision} overflowed: --precision fp32"
-    return "a term itself: the logarithm of 0 (use logits), or the slope of a root at 0 (add ε inside it)"
+    return (
+        "a term itself: the logarithm of 0 (use logits), "
+        "or the slope of a root at 0 (add ε inside it)"
+    )
 
 
 def first_wrong(net: nn.Module, *inputs: Tensor) -> str:
@@ -159,5 +162,8 @@ def room_note(folder: Path, training: Training) -> list[str]:
     if free >= needed:
         return []
     return [
-        f"the disk has {free / 2**20:,.0f} MiB free, but two checkpoints need about {needed / 2**20:,.0f} MiB"
+        (
+            f"the disk has {free / 2**20:,.0f} MiB free, "
+            f"but two checkpoints need about {needed / 2**20:,.0f} MiB"
+        )
     ]

@@ -186,7 +186,8 @@ class Session:
         run.notes += previous_session.remarks(folder, run.training.step, runtime.device, manifest)
         if found is not None and run.share >= 1:
             run.notes.append(
-                f"nothing is left to train: the run is at {run.position}; to go on, e.g. {run.longer}"
+                f"nothing is left to train: the run is at {run.position}; "
+                f"to go on, e.g. {run.longer}"
             )
         return run
 

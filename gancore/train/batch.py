@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 @frozen(eq=False)
 class Sample:
-    """What a generator may return instead of a plain tensor: samples and, for components that ask,
-    its insides.
-    """
+    """Samples and extra tensors, which a generator may return instead of a plain tensor."""
 
     images: Tensor
     extras: Mapping[str, Tensor] = field(factory=dict)

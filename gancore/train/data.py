@@ -86,7 +86,8 @@ class StoredData:
     def __attrs_post_init__(self) -> None:
         if self.labels.shape != (len(self.samples), len(self.label_sets)):
             raise ValueError(
-                f"labels are {list(self.labels.shape)}, but {[len(self.samples), len(self.label_sets)]} fit"
+                f"labels are {list(self.labels.shape)}, "
+                f"but {[len(self.samples), len(self.label_sets)]} fit"
             )
 
     @property

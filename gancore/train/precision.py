@@ -23,7 +23,7 @@ UNTIMED = nullcontext()
 
 
 def untimed(part: str) -> AbstractContextManager[object]:
-    """Return a context that does nothing: that of a part of a step which nobody times."""
+    """Return a context that does nothing, for the parts of a step when they are not timed."""
     return UNTIMED
 
 

@@ -39,7 +39,10 @@ def expect_same(gan: GAN, group: ProcessGroup, step: int) -> None:
             raise PeerError(
                 f"the processes no longer have the same weights at step {step}: "
                 f"{wrong[0]} of the {role} differs, as do {len(wrong) - 1} more",
-                fix="leave out what decides by its own rows of the batch, or let it ask gancore.average(…)",
+                fix=(
+                    "leave out what decides by its own rows of the batch, "
+                    "or let it ask gancore.average(…)"
+                ),
             )
 
 

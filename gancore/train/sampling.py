@@ -92,7 +92,10 @@ def sampling_network(context: TrainingContext) -> nn.Module:
             raise PluginError(
                 f"{each.chosen.name}.sampling_generator drops the network that {maker} returned",
                 where=each.chosen.chosen_by,
-                fix="return a module that calls the net it is given, or make it @hookimpl(tryfirst=True)",
+                fix=(
+                    "return a module that calls the net it is given, "
+                    "or make it @hookimpl(tryfirst=True)"
+                ),
             )
         net, maker = answer, each.chosen.name
     return net

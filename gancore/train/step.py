@@ -85,7 +85,8 @@ def backward(batch: Batch, player: Player) -> tuple[dict[str, Tensor], Figures]:
     gradients = [weight.grad for weight in player.parameters if weight.grad is not None]
     if not gradients:
         raise PluginError(
-            f"no gradient reaches the {player.role}'s weights: something between them and its terms cuts the graph",
+            f"no gradient reaches the {player.role}'s weights: "
+            "something between them and its terms cuts the graph",
             fix="look for detach(), no_grad() or NumPy in views, wrappers and networks",
         )
     figures |= {**terms, **batch.mean_scores(), "total": total}

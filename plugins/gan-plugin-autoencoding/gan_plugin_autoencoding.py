@@ -86,7 +86,10 @@ def draw_latents(batch) -> Tensor:
 
 
 @component(
-    source="Lazarou, AEGAN, arXiv:2004.05472; weights and formulas of github.com/ConorLazarou/PokeGAN, aegan.py",
+    source=(
+        "Lazarou, AEGAN, arXiv:2004.05472; "
+        "weights and formulas of github.com/ConorLazarou/PokeGAN, aegan.py"
+    ),
     rules=[
         requires(
             "data.images",
@@ -95,7 +98,8 @@ def draw_latents(batch) -> Tensor:
         ),
         warns_without(
             "loss.absolute-scores",
-            "its image-critic terms take a score of zero as undecided, which such a loss does not teach",
+            "its image-critic terms take a score of zero as undecided, "
+            "which such a loss does not teach",
             fix="--autoencoding.image-critic 0",
             when=lambda component: component.image_critic > 0,
         ),

@@ -144,7 +144,10 @@ def parse(content: bytes, path: Path) -> tuple[Tensor, Tensor]:
 
 
 @component(
-    source="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, the binary version",
+    source=(
+        "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, "
+        "2009, the binary version"
+    ),
     known_as={"cifar": ""},
 )
 class Cifar10:
@@ -178,7 +181,10 @@ class Cifar10:
         if self.download and place in (None, path / ARCHIVE):
             return fetch(path)  # keeps an archive whose MD5 is right
         if place is None:
-            what = f"{shown(path)} holds no CIFAR-10; looked for {ARCHIVE} and {', '.join(SPLITS[self.split])}"
+            what = (
+                f"{shown(path)} holds no CIFAR-10; "
+                f"looked for {ARCHIVE} and {', '.join(SPLITS[self.split])}"
+            )
             fix = f"--cifar10.download true, or put {ARCHIVE} from {PAGE}/cifar.html there by hand"
             raise DataError(what, where="cifar10.path", fix=fix)
         return place

@@ -34,7 +34,8 @@ def shuffle_conv(before: int, after: int, kernel: int) -> nn.Module:
     """Double a map by pixel shuffle and a convolution, `[N, before, h, w] → [N, after, 2h, 2w]`."""
     if before % 4:
         raise CompositionError(
-            f"pixel shuffle needs a multiple of 4 channels, but a map and its copy of h have {before}",
+            "pixel shuffle needs a multiple of 4 channels, "
+            f"but a map and its copy of h have {before}",
             fix="--colorpicker.shuffle false, or a width of the latent that is a multiple of 4",
         )
     pad = nn.ZeroPad2d(((kernel - 1) // 2, kernel // 2) * 2)

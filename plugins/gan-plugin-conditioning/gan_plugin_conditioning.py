@@ -150,7 +150,10 @@ class ConcatLabel:
 
 
 @component(
-    source="Odena, Olah and Shlens, ICML 2017, arXiv:1610.09585; multiplied: github.com/BenoitLeguay/GAN_IconClass",
+    source=(
+        "Odena, Olah and Shlens, ICML 2017, arXiv:1610.09585; "
+        "multiplied: github.com/BenoitLeguay/GAN_IconClass"
+    ),
     rules=[LABELS],
     known_as={"embedding": ""},
 )

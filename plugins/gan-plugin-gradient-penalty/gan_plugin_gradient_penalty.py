@@ -22,13 +22,15 @@ SOURCE = "Gulrajani et al., NeurIPS 2017, arXiv:1704.00028"
     rules=[
         conflicts(
             "critic.batch-statistics",
-            "the penalty is defined for each sample, but with batch statistics a score depends on every sample",
+            "the penalty is defined for each sample, "
+            "but with batch statistics a score depends on every sample",
             cite="Gulrajani et al. 2017, section 4",
             fix="--critic-norm layer or none",
         ),
         warns_with(
             "critic.cross-sample",
-            "a score then depends on the other samples, so the penalty no longer bounds the gradient by its own sample",
+            "a score then depends on the other samples, "
+            "so the penalty no longer bounds the gradient by its own sample",
             cite="Gulrajani et al. 2017, section 4",
         ),
         warns_with(

@@ -53,7 +53,10 @@ def renumber(
 
 
 @component(
-    source="Leguay, github.com/BenoitLeguay/GAN_IconClass: a test on one repeated image (drawn with replacement)",
+    source=(
+        "Leguay, github.com/BenoitLeguay/GAN_IconClass: "
+        "a test on one repeated image (drawn with replacement)"
+    ),
 )
 class Repeat:
     """Train on a few samples, drawn once from the data without replacement and repeated.

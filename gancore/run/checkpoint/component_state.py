@@ -156,8 +156,12 @@ def _stored(each: Component, tensors: Tensors, components: Mapping[str, Any]) ->
     migrate = getattr(each.component, "migrate", None)
     if migrate is None:
         raise CheckpointError(
-            f"{each.name} stored version {stored['state_version']} of its state, but now reads version {version}",
-            where=f"{stored['distribution']} {stored['version']} then, {each.distribution} {each.version} now",
+            f"{each.name} stored version {stored['state_version']} "
+            f"of its state, but now reads version {version}",
+            where=(
+                f"{stored['distribution']} {stored['version']} then, "
+                f"{each.distribution} {each.version} now"
+            ),
             fix=f"install {stored['distribution']} {stored['version']}",
         )
     try:

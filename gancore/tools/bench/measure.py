@@ -404,11 +404,13 @@ def limits(
             )
         elif each.share > MUCH:
             told.append(
-                f"{each.name} takes {each.share:.0%} of a step in its own code, backward passes not included"
+                f"{each.name} takes {each.share:.0%} of a step "
+                "in its own code, backward passes not included"
             )
     if step.median < BRIEF:
         told.append(
-            f"a step takes {step.median:.2g} ms: Python and the calls of kernels, more than their arithmetic"
+            f"a step takes {step.median:.2g} ms: "
+            "Python and the calls of kernels, more than their arithmetic"
         )
     return (*told, *limits_of_runtime(training, about))
 
@@ -424,7 +426,8 @@ def limits_of_runtime(training: Training, about: Mapping[str, Any]) -> Iterator[
         yield f"{about['threads']} of {about['cores']} cores compute: OMP_NUM_THREADS says how many"
     if not runtime.channels_last and convolves(training) and about["batch"] < CHANNELS_LAST_FROM:
         yield (
-            f"batches below {CHANNELS_LAST_FROM} use channels first; larger ones are faster with channels last"
+            f"batches below {CHANNELS_LAST_FROM} use channels first; "
+            "larger ones are faster with channels last"
         )
     yield from precision_note(runtime)
     if runtime.precision == "fp32" and saves_time("bf16"):

@@ -86,7 +86,10 @@ def generator_too_strong(log):
     still = max(each.robust_std / max(abs(each.median), 1e-9) for each in losses)
     if since is None or still > STILL:
         return None
-    what = f"reals score only {gap.values[-1]:.2g} above fakes, and both losses are constant (std {still:.1%})"
+    what = (
+        f"reals score only {gap.values[-1]:.2g} above fakes, "
+        f"and both losses are constant (std {still:.1%})"
+    )
     return Observation(since, what, gap.values[-1], BLIND)
 
 
@@ -120,7 +123,10 @@ BLOCKS = 8
         Rate("generator", 2),
         Say("Do not weaken the critic: the generator learns from its gradient"),
     ),
-    source="garridoq/gan-guide, fig. 6 and its advice; BenoitLeguay/GAN_IconClass: raise the weaker net's rate",
+    source=(
+        "garridoq/gan-guide, fig. 6 and its advice; "
+        "BenoitLeguay/GAN_IconClass: raise the weaker net's rate"
+    ),
 )
 def critic_too_strong(log):
     losses = log.find("generator/*/fake")
@@ -133,7 +139,10 @@ def critic_too_strong(log):
     steady = rises >= BLOCKS - 2 and means[-1] == max(means)
     if not steady or rise < RISE or means[-1] < LEVEL or critic > CERTAIN:
         return None
-    what = f"the generator's loss rose from {means[0]:.2f} to {means[-1]:.2f}, and the critic's is {critic:.2g}"
+    what = (
+        f"the generator's loss rose from {means[0]:.2f} to {means[-1]:.2f}, "
+        f"and the critic's is {critic:.2g}"
+    )
     return Observation(blocks.steps[0], what, rise, RISE)
 
 
@@ -147,7 +156,10 @@ SUDDEN = 6.0  # times: adjacent intervals of healthy runs differ by a factor bel
     needs=TERMS,
     least=LONG,
     causes=(
-        "two-sided smoothing or flipped labels, which no critic can satisfy (noise at epochs 60 to 78)",
+        (
+            "two-sided smoothing or flipped labels, "
+            "which no critic can satisfy (noise at epochs 60 to 78)"
+        ),
         "a learning rate that is too high by now, or a schedule that changed at this step",
     ),
     attempt=(
@@ -156,7 +168,10 @@ SUDDEN = 6.0  # times: adjacent intervals of healthy runs differ by a factor bel
         Rate("both", 0.5),
         Say("Or go back to an earlier checkpoint"),
     ),
-    source="garridoq/gan-guide, figs. 11, 12 and 18; Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.4",
+    source=(
+        "garridoq/gan-guide, figs. 11, 12 and 18; "
+        "Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.4"
+    ),
 )
 def sudden_noise(log):
     critic = jumps(log.critic_loss)

@@ -72,7 +72,10 @@ CLOSER = 10.0  # closeness of fakes in a batch over that of reals; a healthy sma
     needs=("collapse/ratio|critic/*/closeness-fake*",),
     least=EVALUATIONS,
     causes=(
-        "the generator produces a few samples that the critic scores as real, and moves on to the next",
+        (
+            "the generator produces a few samples that the critic scores as real, "
+            "and moves on to the next"
+        ),
     ),
     attempt=(
         Choose("reg", "minibatch-discrimination"),
@@ -82,7 +85,10 @@ CLOSER = 10.0  # closeness of fakes in a batch over that of reals; a healthy sma
     ),
     start=QUALITY_START,
     given_by="--metric collapse gives it",
-    source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.2; Edouard99/GAN; garridoq/gan-guide",
+    source=(
+        "Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.2; "
+        "Edouard99/GAN; garridoq/gan-guide"
+    ),
 )
 def mode_collapse(log):
     ratios = log.find("collapse/ratio")
@@ -131,7 +137,9 @@ SINGLE = 1.1  # colours: a single colour is a fault for any palette
         Say("Data of few colours have the same figures"),
     ),
     given_by="--gen colorpicker gives it",
-    source="ConorLazarou, PokeGAN, 2020; BenoitLeguay/GAN_IconClass, whose color picker has 16 colours",
+    source=(
+        "ConorLazarou, PokeGAN, 2020; BenoitLeguay/GAN_IconClass, whose color picker has 16 colours"
+    ),
 )
 def palette_dead(log):
     usage = log.find("colorpicker/palette-usage")
@@ -166,7 +174,10 @@ FAR = 4.0  # times the floor: below, most of the distance is chance
     ),
     start=QUALITY_START,
     given_by="--metric frechet gives it",
-    source="BenoitLeguay/GAN_IconClass: diverged near epoch 350; Heusel et al., NeurIPS 2017, arXiv:1706.08500",
+    source=(
+        "BenoitLeguay/GAN_IconClass: diverged near epoch 350; "
+        "Heusel et al., NeurIPS 2017, arXiv:1706.08500"
+    ),
 )
 def late_divergence(log):
     ratios = log.find("frechet/ratio")

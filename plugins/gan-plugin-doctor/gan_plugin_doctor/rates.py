@@ -30,7 +30,10 @@ def generator_rate_too_high(log):
     if len(high) < LASTING:
         return None
     peak = max(smooth.values)
-    what = f"the generator's loss peaked at {peak:.1f} (mean of {LASTING} rows); the run's median is {losses.median:.2f}"
+    what = (
+        f"the generator's loss peaked at {peak:.1f} (mean of {LASTING} rows); "
+        f"the run's median is {losses.median:.2f}"
+    )
     return Observation(high[0], what, peak, limit)
 
 
@@ -52,14 +55,20 @@ UNSTEADY_ROWS = 40
         Set("adam", "beta1", 0.5, "lower"),
         Choose("reg", "experience-replay"),
     ),
-    source="BenoitLeguay/GAN_IconClass, its list of signs; Mescheder et al., ICML 2018, arXiv:1801.04406",
+    source=(
+        "BenoitLeguay/GAN_IconClass, its list of signs; "
+        "Mescheder et al., ICML 2018, arXiv:1801.04406"
+    ),
 )
 def critic_loss_unsteady(log):
     deviation = log.critic_loss.moved(UNSTEADY_ROWS, lambda window: window.robust_std)
     since = deviation.held(lambda value: value > UNSTEADY, HOLD)
     if since is None:
         return None
-    what = f"the critic's loss varies by ±{deviation.values[-1]:.2f} within {UNSTEADY_ROWS} rows, more than {UNSTEADY}"
+    what = (
+        f"the critic's loss varies by ±{deviation.values[-1]:.2f} "
+        f"within {UNSTEADY_ROWS} rows, more than {UNSTEADY}"
+    )
     return Observation(since, what, deviation.values[-1], UNSTEADY)
 
 
@@ -81,7 +90,9 @@ TIMES = 5
         Choose("gen-norm", "batch", beside=("none",)),
         Choose("loss", "wgan-gp", unless=("gradient-penalty", *TARGETED)),
     ),
-    source="BenoitLeguay/GAN_IconClass, its list of signs; Pascanu et al., ICML 2013, arXiv:1211.5063",
+    source=(
+        "BenoitLeguay/GAN_IconClass, its list of signs; Pascanu et al., ICML 2013, arXiv:1211.5063"
+    ),
 )
 def generator_gradient_explodes(log):
     norms = log.find("generator/grad_norm")
@@ -97,7 +108,10 @@ def generator_gradient_explodes(log):
     if usual == 0 or len(high) < TIMES:
         return None
     worst = max(value for _, value in high)
-    what = f"the generator's gradient reached {worst:.3g} in {len(high)} rows; its median is {usual:.3g}"
+    what = (
+        f"the generator's gradient reached {worst:.3g} in {len(high)} rows; "
+        f"its median is {usual:.3g}"
+    )
     return Observation(high[0][0], what, worst / usual, EXPLODES)
 
 

@@ -20,7 +20,10 @@ MIDPOINTS = (0.2, 0.8)
         Drop("sigmoid-score"),
         Say("Remove a sigmoid of your own: the score must be a raw number"),
     ),
-    source="the table of garridoq/gan-guide has this fault; Arjovsky et al., ICML 2017, arXiv:1701.07875",
+    source=(
+        "the table of garridoq/gan-guide has this fault; "
+        "Arjovsky et al., ICML 2017, arXiv:1701.07875"
+    ),
 )
 def bounded_wasserstein_scores(log):
     reals = log.find("critic/score_real")
@@ -59,7 +62,10 @@ def wasserstein_estimate_negative(log):
     now = means.values[-1]
     if since is None or now + error >= 0 or now > RECOVERED * means.values[-LONG]:
         return None
-    what = f"reals score {-now:.3g} below fakes (mean of {WINDOW} rows); the distance cannot be negative"
+    what = (
+        f"reals score {-now:.3g} below fakes (mean of {WINDOW} rows); "
+        "the distance cannot be negative"
+    )
     return Observation(since, what, now, 0.0)
 
 

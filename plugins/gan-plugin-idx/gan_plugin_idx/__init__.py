@@ -197,7 +197,9 @@ def read_split(images: Path) -> tuple[Tensor, Tensor | None]:
 
 
 @component(
-    source="LeCun, Cortes and Burges, The MNIST database of handwritten digits, 1998: the idx format"
+    source=(
+        "LeCun, Cortes and Burges, The MNIST database of handwritten digits, 1998: the idx format"
+    )
 )
 class Idx:
     """Read images and labels from idx files, gzipped or not: the format of MNIST.

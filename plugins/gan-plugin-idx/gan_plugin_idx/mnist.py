@@ -180,7 +180,10 @@ class FashionMnist:
 
     path: str = option(
         "",
-        help="folder of the four idx files; empty: fashion-mnist in the user's data folder of gancore",
+        help=(
+            "folder of the four idx files; "
+            "empty: fashion-mnist in the user's data folder of gancore"
+        ),
     )
     split: str = option(
         "all", choices=SPLITS, help="images to read; all: train and test, or the available one"

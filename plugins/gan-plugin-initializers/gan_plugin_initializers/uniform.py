@@ -68,7 +68,10 @@ class Glorot:
 
 
 @component(
-    source="Keras, initializers.RandomUniform (±0.05); in a GAN: kmualim/DCGAN-Keras-Implementation, its critic"
+    source=(
+        "Keras, initializers.RandomUniform (±0.05); "
+        "in a GAN: kmualim/DCGAN-Keras-Implementation, its critic"
+    )
 )
 class KerasUniform:
     """Initialise weights from U(-bound, bound), independent of the size of the layer; biases are 0.

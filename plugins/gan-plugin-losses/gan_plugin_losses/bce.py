@@ -61,7 +61,8 @@ class BCE:
             return {"fake": batch.fake.mean(self.entropy(scores, self.generator_target))}
         if self.generator_target != 1:
             raise CompositionError(
-                f"the saturating form has no target, but generator-target is {self.generator_target:g}",
+                "the saturating form has no target, "
+                f"but generator-target is {self.generator_target:g}",
                 where="bce.generator-target",
                 fix="--bce.mode non-saturating",
             )

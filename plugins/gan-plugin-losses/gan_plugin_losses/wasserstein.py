@@ -4,7 +4,8 @@ from gancore import component, hookimpl, preset, warns_without
 
 UNBOUNDED = warns_without(
     "lipschitz",
-    "nothing bounds the critic's gradient, so its scores can grow without bound and estimate no distance",
+    "nothing bounds the critic's gradient, "
+    "so its scores can grow without bound and estimate no distance",
     cite="Arjovsky et al., ICML 2017, section 3",
     fix="--reg gradient-penalty, or --reg weight-clipping",
 )

@@ -98,7 +98,10 @@ class ClassEntropy:
     divide_by: str = option(
         "log-classes",
         choices=("log-classes", "classes"),
-        help="ln K: the maximum is 1; or K, as in the source: the maximum is ln K / K, 0.16 for 18 classes",
+        help=(
+            "ln K: the maximum is 1; or K, as in the source: "
+            "the maximum is ln K / K, 0.16 for 18 classes"
+        ),
     )
     swap_tags: bool = option(False, help="exchange the names real and fake, as the source does")
 

@@ -23,7 +23,10 @@ def rank_accuracy(real, fake):
 
 
 @component(
-    source="Leguay, github.com/BenoitLeguay/GAN_IconClass (threshold 0.5 on logits); rank: Hanley and McNeil 1982",
+    source=(
+        "Leguay, github.com/BenoitLeguay/GAN_IconClass (threshold 0.5 on logits); "
+        "rank: Hanley and McNeil 1982"
+    ),
     rules=[
         warns_without(
             "loss.absolute-scores",
@@ -55,11 +58,15 @@ class CriticAccuracy:
 
 
 @component(
-    source="D(x), D(G(z)) 1/2 of github.com/Edouard99/GAN; why 0.5: Goodfellow et al., NeurIPS 2014, arXiv:1406.2661",
+    source=(
+        "D(x), D(G(z)) 1/2 of github.com/Edouard99/GAN; "
+        "why 0.5: Goodfellow et al., NeurIPS 2014, arXiv:1406.2661"
+    ),
     rules=[
         warns_without(
             "loss.absolute-scores",
-            "this loss has no decision threshold between reals and fakes, so the sigmoid of a score is no probability",
+            "this loss has no decision threshold between reals and fakes, "
+            "so the sigmoid of a score is no probability",
         ),
     ],
 )
@@ -84,7 +91,10 @@ class CriticOutput:
 
 
 @component(
-    source="Leguay, github.com/BenoitLeguay/GAN_IconClass; Glorot and Bengio, AISTATS 2010, section 4.2"
+    source=(
+        "Leguay, github.com/BenoitLeguay/GAN_IconClass; "
+        "Glorot and Bengio, AISTATS 2010, section 4.2"
+    )
 )
 class GradientFlow:
     """Measure the mean and maximum absolute gradient of each layer, in both players.

@@ -87,7 +87,10 @@ def beside_floor(reference: Reference, samples: Tensor) -> dict[str, float | Ten
 
 
 @component(
-    source="Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; bias: Bińkowski et al., ICLR 2018, arXiv:1801.01401",
+    source=(
+        "Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6; "
+        "bias: Bińkowski et al., ICLR 2018, arXiv:1801.01401"
+    ),
     known_as={
         "fid": "It uses random convolutions, not Inception-v3, so its values are no FIDs.",
     },
@@ -150,11 +153,16 @@ def singular(reference: Reference) -> str | None:
     d = reference.reals.shape[1]
     if n > d:
         return None
-    return f"a Fréchet distance of {n} samples in {d} features is mostly bias: read its ratio, or raise --frechet.images"
+    return (
+        f"a Fréchet distance of {n} samples in {d} features is mostly bias: "
+        "read its ratio, or raise --frechet.images"
+    )
 
 
 @component(
-    source="Gretton et al., JMLR 13, 2012, lemma 6; bandwidths: github.com/BenoitLeguay/GAN_IconClass",
+    source=(
+        "Gretton et al., JMLR 13, 2012, lemma 6; bandwidths: github.com/BenoitLeguay/GAN_IconClass"
+    ),
     known_as={"kid": "It compares pixels or colours, not Inception-v3, so its values are no KIDs."},
 )
 class MMD:
@@ -199,7 +207,10 @@ class MMD:
 
 
 @component(
-    source="Rabin et al., SSVM 2011; Bonneel et al., JMIV 51, 2015; in GANs: Karras et al., arXiv:1710.10196",
+    source=(
+        "Rabin et al., SSVM 2011; Bonneel et al., JMIV 51, 2015; "
+        "in GANs: Karras et al., arXiv:1710.10196"
+    ),
     known_as={"swd": ""},
 )
 class SlicedWasserstein:

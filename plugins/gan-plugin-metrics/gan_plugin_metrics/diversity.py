@@ -58,7 +58,8 @@ class Collapse:
     def adapt_data(self, data: Any) -> None:
         if len(data) < 2:
             raise DataError(
-                f"collapse compares distances between samples, which needs 2, but the data hold {len(data)}",
+                "collapse compares distances between samples, which needs 2, "
+                f"but the data hold {len(data)}",
                 where="metric collapse",
                 fix="more data, or leave it out: --without collapse",
             )

@@ -73,7 +73,8 @@ def expect_halves(count: int, metric: str) -> None:
     """Raise DataError unless the data can be split into two halves of at least two."""
     if count < 4:
         raise DataError(
-            f"{metric} compares halves of the data, which needs 4 samples, but the data hold {count}",
+            f"{metric} compares halves of the data, which needs 4 samples, "
+            f"but the data hold {count}",
             where=f"metric {metric}",
             fix=f"more data, or leave it out: --without {metric}",
         )

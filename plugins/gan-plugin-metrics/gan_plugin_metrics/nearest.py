@@ -16,7 +16,10 @@ def nearest(samples, reals):
 
 
 @component(
-    source="Leguay, GAN_IconClass: can it learn one image? Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05675",
+    source=(
+        "Leguay, GAN_IconClass: can it learn one image? "
+        "Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05675"
+    ),
     known_as={"memorization": "", "memorisation": ""},
 )
 class Nearest:

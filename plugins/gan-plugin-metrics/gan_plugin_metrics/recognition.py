@@ -30,7 +30,8 @@ def expect_different(count):
     """Raise DataError for too few distinct images to train on some and test on others."""
     if count < LEAST:
         raise DataError(
-            f"recognition trains a classifier, which needs {LEAST} distinct images, but the data give {count}",
+            f"recognition trains a classifier, which needs {LEAST} distinct images, "
+            f"but the data give {count}",
             where="metric recognition, recognition.reals",
             fix="more images, a larger --recognition.reals, or leave it out: --without recognition",
         )
@@ -90,7 +91,10 @@ def is_conditional(progress, labels, column, classes):
 
 
 @component(
-    source="Ravuri and Vinyals, NeurIPS 2019, arXiv:1905.10887; Shmelkov et al., ECCV 2018, arXiv:1807.09499",
+    source=(
+        "Ravuri and Vinyals, NeurIPS 2019, arXiv:1905.10887; "
+        "Shmelkov et al., ECCV 2018, arXiv:1807.09499"
+    ),
     rules=[
         requires(
             "data.labels",
@@ -181,7 +185,8 @@ class Recognition:
         chosen = plan.label_sets[column]
         if len(chosen) < 2:
             raise CompositionError(
-                f"every sample's {chosen.name} is {', '.join(chosen.classes)}, so there is nothing to recognise",
+                f"every sample's {chosen.name} is {', '.join(chosen.classes)}, "
+                "so there is nothing to recognise",
                 where="recognition.labels",
                 fix="leave recognition out, or name another label set",
             )

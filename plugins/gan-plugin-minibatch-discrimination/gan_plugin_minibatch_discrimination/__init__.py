@@ -105,7 +105,8 @@ def insert_spatial(body: nn.Module, options, plan) -> MinibatchLayer:
     if len(shapes) != 1 or len(shapes[0]) != 3 or min(shapes[0][1:]) < CELL:
         outputs = f"outputs of shape {shapes}" if shapes else "no output"
         raise CompositionError(
-            f"the critic's first activation has {outputs}, but maps of at least {CELL}×{CELL} are needed",
+            f"the critic's first activation has {outputs}, "
+            f"but maps of at least {CELL}×{CELL} are needed",
             where="minibatch-discrimination.spatial",
             fix="--minibatch-discrimination.spatial 0, which compares the critic's features",
         )
@@ -133,7 +134,10 @@ def output_shapes(body: nn.Module, name: str, plan) -> list[tuple[int, ...]]:
 
 
 @component(
-    source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.2; spatial: github.com/Edouard99/GAN",
+    source=(
+        "Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.2; "
+        "spatial: github.com/Edouard99/GAN"
+    ),
     provides=["critic.cross-sample"],
     rules=[
         warns_with(

@@ -23,7 +23,8 @@ def activate(name: str, slope: float) -> nn.Module:
 def raise_too_many_widths(owner: str, options, size: tuple[int, int], most: int) -> None:
     """Raise CompositionError for a list of widths that is too long for the image."""
     raise CompositionError(
-        f"{owner}.widths lists {len(options.widths)} maps, but there is room for {most} in {size[0]}×{size[1]} pixels",
+        f"{owner}.widths lists {len(options.widths)} maps, "
+        f"but there is room for {most} in {size[0]}×{size[1]} pixels",
         where=f"{owner}.widths",
         fix=f"--{owner}.widths with at most {most} numbers, or a larger --size",
     )
@@ -33,7 +34,8 @@ def require_a_halving(owner: str, size: tuple[int, int]) -> None:
     """Raise CompositionError for an image too small to be halved once into a map of 4 pixels."""
     if min(size) < LEAST_SIDE:
         raise CompositionError(
-            f"{owner} needs images of at least {LEAST_SIDE} pixels a side, but these have {size[0]}×{size[1]}",
+            f"{owner} needs images of at least {LEAST_SIDE} pixels a side, "
+            f"but these have {size[0]}×{size[1]}",
             where=owner,
             fix=f"a larger --size, e.g. --size {LEAST_SIDE}, or --{owner}.widths",
         )

@@ -6,7 +6,10 @@ from gancore import component, hookimpl, option
 
 
 @component(
-    source="Ba, Kiros and Hinton 2016, arXiv:1607.06450; in critics: Gulrajani et al. 2017, arXiv:1704.00028",
+    source=(
+        "Ba, Kiros and Hinton 2016, arXiv:1607.06450; "
+        "in critics: Gulrajani et al. 2017, arXiv:1704.00028"
+    ),
     known_as={"ln": ""},
 )
 class LayerNorm:

@@ -6,7 +6,10 @@ from gancore import component, hookimpl, option
 
 
 @component(
-    source="Kingma and Ba, ICLR 2015, arXiv:1412.6980; betas: Radford et al. 2016; two rates: Heusel et al. 2017"
+    source=(
+        "Kingma and Ba, ICLR 2015, arXiv:1412.6980; "
+        "betas: Radford et al. 2016; two rates: Heusel et al. 2017"
+    )
 )
 class Adam:
     """Optimise by Adam: steps of the mean gradient over the root of its mean square.

@@ -8,7 +8,10 @@ from gancore import component, hookimpl, option, state
 
 
 @component(
-    source="Karras et al., ICLR 2018, arXiv:1710.10196, appendix A.1; Yazıcı et al., ICLR 2019, arXiv:1806.04498",
+    source=(
+        "Karras et al., ICLR 2018, arXiv:1710.10196, appendix A.1; "
+        "Yazıcı et al., ICLR 2019, arXiv:1806.04498"
+    ),
     known_as={"polyak": "", "weight-averaging": "", "exponential-moving-average": ""},
 )
 class EMA:

@@ -33,7 +33,10 @@ class LinearDecay:
 
 
 @component(
-    source="Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983, equation 5; in GANs: Huang et al., NeurIPS 2024"
+    source=(
+        "Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983, equation 5; "
+        "in GANs: Huang et al., NeurIPS 2024"
+    )
 )
 class CosineDecay:
     """Decay the learning rate of both players along half a cosine, then keep it constant.

@@ -6,7 +6,10 @@ from gancore import component, hookimpl, option
 
 
 @component(
-    source="Tieleman and Hinton 2012, lecture 6.5; in GANs: Arjovsky et al., ICML 2017, arXiv:1701.07875 (5e-5)"
+    source=(
+        "Tieleman and Hinton 2012, lecture 6.5; "
+        "in GANs: Arjovsky et al., ICML 2017, arXiv:1701.07875 (5e-5)"
+    )
 )
 class RMSProp:
     """Optimise by RMSProp: steps of the gradient over the root of its mean square.

@@ -6,7 +6,10 @@ from gancore import component, hookimpl, option
 
 
 @component(
-    source="Robbins and Monro, Ann. Math. Stat. 1951; momentum: Polyak 1964, in the form of torch.optim.SGD"
+    source=(
+        "Robbins and Monro, Ann. Math. Stat. 1951; "
+        "momentum: Polyak 1964, in the form of torch.optim.SGD"
+    )
 )
 class SGD:
     """Optimise by stochastic gradient descent, with or without momentum.

@@ -127,7 +127,10 @@ def load(paths):
             ) from None
         if pictures[-1].size != pictures[0].size:
             sizes = ["×".join(map(str, each.size)) for each in (pictures[0], pictures[-1])]
-            what = f"frames differ in size: {paths[0].name} has {sizes[0]} pixels, {path.name} {sizes[1]}"
+            what = (
+                "frames differ in size: "
+                f"{paths[0].name} has {sizes[0]} pixels, {path.name} {sizes[1]}"
+            )
             raise UsageError(what, where=str(path.parent), fix="remove those of one size")
     grey = all(picture.mode == "L" for picture in pictures)
     return pictures if grey else [picture.convert("RGB") for picture in pictures]

@@ -4,7 +4,10 @@ from gancore import Update, UsageError, component, hookimpl, option
 
 
 @component(
-    source="Goodfellow et al., NeurIPS 2014, algorithm 1 (k steps); Arjovsky et al., ICML 2017, algorithm 1 (n_critic)"
+    source=(
+        "Goodfellow et al., NeurIPS 2014, algorithm 1 (k steps); "
+        "Arjovsky et al., ICML 2017, algorithm 1 (n_critic)"
+    )
 )
 class NCritic:
     """Update the critic k times, each on fresh reals and latents, then the generator once.

@@ -32,7 +32,10 @@ class WGANWarmup:
 
 
 @component(
-    source="Edouard99/GAN, the DCGAN program: step the critic only if its loss exceeds 0.8 of the generator's",
+    source=(
+        "Edouard99/GAN, the DCGAN program: "
+        "step the critic only if its loss exceeds 0.8 of the generator's"
+    ),
     rules=[
         warns_without(
             "loss.targets",
@@ -152,7 +155,10 @@ class Boosted:
 
 
 @component(
-    source="Mescheder, Nowozin and Geiger, NeurIPS 2017, arXiv:1705.10461 (simultaneous gradient descent)"
+    source=(
+        "Mescheder, Nowozin and Geiger, NeurIPS 2017, "
+        "arXiv:1705.10461 (simultaneous gradient descent)"
+    )
 )
 class Simultaneous:
     """Compute both gradients at the same weights, on the same fakes, then step both players.

@@ -9,7 +9,10 @@ PATIENCE = 20
 
 
 @component(
-    source="Leguay, github.com/BenoitLeguay/GAN_IconClass: training ends when class accuracy on fakes reaches 0.7",
+    source=(
+        "Leguay, github.com/BenoitLeguay/GAN_IconClass: "
+        "training ends when class accuracy on fakes reaches 0.7"
+    ),
     known_as={"early-stopping": ""},
 )
 class StopWhen:

@@ -4,7 +4,10 @@ from gancore import component, hookimpl, option, requires, warns_with
 
 
 @component(
-    source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.4; Szegedy et al., CVPR 2016, arXiv:1512.00567",
+    source=(
+        "Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.4; "
+        "Szegedy et al., CVPR 2016, arXiv:1512.00567"
+    ),
     provides=["targets.smoothed"],
     rules=[
         requires(
@@ -14,7 +17,8 @@ from gancore import component, hookimpl, option, requires, warns_with
         ),
         warns_with(
             "loss.targets",
-            "with targets of fakes above 0 the optimal critic no longer penalises fakes where there are no reals",
+            "with targets of fakes above 0 the optimal critic "
+            "no longer penalises fakes where there are no reals",
             cite="Salimans et al. 2016, section 3.4",
             fix="--label-smoothing.fake 0",
             when=lambda chosen: chosen.fake > 0,

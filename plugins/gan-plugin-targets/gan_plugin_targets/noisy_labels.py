@@ -6,7 +6,10 @@ from gancore import component, draw_rows, hookimpl, option, requires
 
 
 @component(
-    source="Chintala et al., How to train a GAN?, NeurIPS 2016 workshop, github.com/soumith/ganhacks; no paper",
+    source=(
+        "Chintala et al., How to train a GAN?, NeurIPS 2016 workshop, "
+        "github.com/soumith/ganhacks; no paper"
+    ),
     provides=["targets.noisy"],
     rules=[
         requires(

@@ -37,7 +37,10 @@ def points(dim: int, count: int, seed: int) -> Tensor:
 
 
 @component(
-    source="Leguay, GAN_IconClass, github.com/BenoitLeguay/GAN_IconClass: the normal its GANs are first tried on",
+    source=(
+        "Leguay, GAN_IconClass, github.com/BenoitLeguay/GAN_IconClass: "
+        "the normal its GANs are first tried on"
+    ),
     defaults={"gen": "mlp", "critic": "mlp-critic"},
 )
 class Gaussian:

@@ -6,7 +6,10 @@ from gancore import component, hookimpl, option, warns_with
 
 
 @component(
-    source="Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434; arithmetic: Dumoulin and Visin, arXiv:1603.07285",
+    source=(
+        "Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434; "
+        "arithmetic: Dumoulin and Visin, arXiv:1603.07285"
+    ),
     rules=[
         warns_with(
             "data.images",
