@@ -241,10 +241,13 @@ class Side:
 
     def computed(self) -> dict[str, Tensor]:
         """Return by name the tensors that were computed so far."""
-        found = {"z": self.z, "view": self._view, "view_labels": self._view_labels}
-        found |= {"targets": self._targets, "weights": self._weights}
-        if not self.real or self._view is not None:  # reals are not gathered to be looked at
+        found: dict[str, Tensor | None] = {}
+        # Before the view, which is the same tensor where no component changes it. Reals are not
+        # gathered only to be listed here.
+        if not self.real or self._view is not None:
             found |= {"images": self.images, "labels": self.labels}
+        found |= {"z": self.z, "view": self._view, "view_labels": self._view_labels}
+        found |= {"targets": self._targets, "weights": self._weights}
         return {name: tensor for name, tensor in found.items() if tensor is not None}
 
     def close(self) -> None:
