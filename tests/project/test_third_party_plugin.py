@@ -89,7 +89,7 @@ def test_a_wheel_from_somebody_else_is_listed_with_its_distribution(published):
         "1.0.0",
         "ok",
     )
-    assert row["summary"].startswith("Pull the mean features")
+    assert row["summary"].startswith("Match the mean features")
 
 
 def test_a_wheel_from_somebody_else_trains_and_brings_its_recipe(published):
