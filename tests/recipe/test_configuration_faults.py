@@ -370,7 +370,7 @@ def test_an_environment_variable_that_nothing_reads_is_told_and_changes_nothing_
     monkeypatch.setenv("GAN_STEPS", "7")
     warned = gan_here(*words)
     assert warned.stdout == plain.stdout
-    assert "GAN_STEPS is set, but gancore reads none" in warned.stderr
+    assert "GAN_STEPS is set, but gancore does not read it" in warned.stderr
     assert "GAN_" not in plain.stderr
 
 

@@ -105,7 +105,7 @@ def test_a_word_of_other_programs_is_answered_by_what_was_meant(refused, words, 
         ("latent", "gaussian", "did you mean normal?"),
         ("init", "xavier", "did you mean glorot? "),
         ("metric", "tensorbord", "did you mean --track tensorboard? "),
-        ("reg", "fid", "did you mean --metric frechet? Its features"),
+        ("reg", "fid", "did you mean --metric frechet? It uses random convolutions"),
         ("loss", "instance-noise", "--reg instance-noise"),
     ],
 )
