@@ -228,7 +228,7 @@ def python(code, *words):
     """Run code in a process of its own, with the tests' modules at hand; return what it printed."""
     head = f"import sys; sys.path.insert(0, {str(TESTS)!r}); from gancore import *\n"
     head += "from support.fault_injection_disk import snapshot\n"
-    head += "from gancore.run import checkpoint; from pathlib import Path; import os, random, signal, time\n"
+    head += "from gancore.run.checkpoint import reader, writer; from pathlib import Path; import os, random, signal, time\n"
     done = subprocess.run(
         [sys.executable, "-c", head + code, *map(str, words)],
         capture_output=True,
@@ -259,7 +259,7 @@ import torch
 from support.fault_injection_disk import snapshot
 from attrs import evolve
 from gancore import CheckpointError
-from gancore.run import checkpoint
+from gancore.run.checkpoint import reader, writer
 from pathlib import Path
 folder, step = Path(sys.argv[1]), 0
 try:
@@ -267,10 +267,10 @@ try:
         step += 1
         made = snapshot(step)
         large = {{**made.files, "critic": {{"weight": torch.zeros(300_000)}}}}
-        checkpoint.write(folder, evolve(made, files=large), {{}})
+        writer.write(folder, evolve(made, files=large), {{}})
 except CheckpointError as error:
     print(step, error)
-print(checkpoint.newest(folder)[0].snapshot.state["step"])
+print(reader.newest(folder)[0].snapshot.state["step"])
 """
     (tmp_path / "small").mkdir()
     (tmp_path / "fill.py").write_text(code)
@@ -295,7 +295,7 @@ print(checkpoint.newest(folder)[0].snapshot.state["step"])
     assert done.stdout.splitlines()[-1] == "3"
 
 
-@every_row("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
 def test_an_fsync_that_fails_is_told_and_not_asked_again_of_the_same_file(old, monkeypatch, number):
     asked = []
 
@@ -365,14 +365,14 @@ for kill in range(int(sys.argv[2])):
     child = os.fork()
     if not child:
         for step in range(last + 1, last + 100_000):
-            checkpoint.write(folder, snapshot(step), {})
-            checkpoint.prune(folder, 1)
-    while not checkpoint.steps(folder):
+            writer.write(folder, snapshot(step), {})
+            writer.prune(folder, 1)
+    while not writer.steps(folder):
         time.sleep(0.001)
     time.sleep(dice.uniform(0, 0.2))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    found, _ = checkpoint.newest(folder)
+    found, _ = reader.newest(folder)
     assert found.snapshot.state["step"] >= last
     last = found.snapshot.state["step"]
     assert_equal(found.snapshot, snapshot(last))
