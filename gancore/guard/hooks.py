@@ -68,9 +68,15 @@ class GuardedHooks(Hooks):
 
         Raises PluginError for a critic view of another shape than `critic_shape` returned.
         """
+        plain: Shape
+        wanted: Shape
         answer = super().fold(hook, values, **given)
         if hook == "critic_shape" and not self._adds_to_the_view():
-            self._shapes = tuple(values["shape"]), tuple(answer["shape"])
+            plain, wanted = tuple(values["shape"]), tuple(answer["shape"])
+            self._shapes = plain, wanted
+            # without a critic_view the view is the samples, and that hook is never called
+            if plain != wanted and not self.any("critic_view"):
+                raise self._blame_view({}, given, plain, wanted)
         if hook == "critic_view" and self._shapes is not None:
             plain, wanted = self._shapes
             shape = tuple(values["images"].shape[1:])

@@ -250,7 +250,9 @@ def test_a_refused_composition_runs_when_forced_and_records_it():
 def test_what_is_merely_unwise_is_noted():
     made = compose(loss="wgan-gp", reg=["minibatch-discrimination"])
     assert any("minibatch-discrimination" in note and "unusual pair" in note for note in made.notes)
-    assert any("Lipschitz" in note or "gradient" in note for note in compose(loss="wasserstein").notes)
+    assert any(
+        "Lipschitz" in note or "gradient" in note for note in compose(loss="wasserstein").notes
+    )
 
 
 def test_a_rule_about_the_data_waits_for_the_data():

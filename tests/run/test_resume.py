@@ -238,7 +238,7 @@ from gancore import cached, component, hookimpl
 
 
 @component(source="a test")
-class Checkpoints:
+class Keeper:
     \"\"\"Grow the generator's weights a little more in each step, and keep the count to itself.\"\"\"
 
     seen: int = cached(0)

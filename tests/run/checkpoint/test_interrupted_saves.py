@@ -23,7 +23,6 @@ from support.fault_injection_disk import (
     use_channels_last,
 )
 from support.paths import TESTS
-from support.tables import every_row
 
 from gancore import CheckpointError
 from gancore.run import atomic, directory
