@@ -306,9 +306,9 @@ def test_a_doctor_that_was_stored_goes_on_as_if_it_had_not_been(rule):
     said = told(first, log[:30])
     state = {
         k: v.clone() if isinstance(v, torch.Tensor) else json.loads(json.dumps(v))
-        for k, v in first.state().items()
+        for k, v in first.state_dict().items()
     }
-    second.load_state(state)
+    second.load_state_dict(state)
     assert said + told(second, log[30:]) == expected
     assert second.log.series == whole.log.series
     assert second.seen == whole.seen
