@@ -427,7 +427,9 @@ def restrict_assignment(cls: Any) -> None:
     changing = {*state_fields(cls), *cached_fields(cls)}
 
     def set_attribute(self: Any, name: str, value: Any) -> None:
-        if name in changing or isinstance(inspect.getattr_static(type(self), name, None), property):
+        being_made = name in declared and not hasattr(self, name)
+        known = inspect.getattr_static(type(self), name, None)
+        if name in changing or being_made or isinstance(known, property):
             assign(self, name, value)
             return
         if name in declared and "option" in declared[name].metadata:
