@@ -26,7 +26,7 @@ from gancore import UsageError, average, draw_rows, gather, peers, read_rows
 from gancore.distributed.group import SINGLE_PROCESS, ProcessGroup
 from gancore.distributed.launch import expect_shares
 from gancore.run.checkpoint import verified, writer
-from gancore.run.checkpoint.state import STORED
+from gancore.run.checkpoint.nested import STORED
 from gancore.train.networks import GAN, Player
 from gancore.train.replicas import expect_same
 from gancore.train.rng import Streams
