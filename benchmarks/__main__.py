@@ -17,11 +17,12 @@ from benchmarks.tasks import TASKS, quick
 from benchmarks.timing import CLOCKS, append, claim, described, in_turn, machine, median_of, ratio
 from gancore.hardware.device import saves_time
 
+# slower ÷ faster, as one would hope
 PAIRS = [
     ("textbook", "composed"),
     ("composed", "twin"),
     ("textbook", "twin"),
-]  # slower ÷ faster, as one would hope
+]
 OF_THE_TOY = "toy-2d"
 OTHERS = {
     "penalty": penalty.main,

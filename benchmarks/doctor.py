@@ -26,7 +26,8 @@ from gan_plugin_doctor.series import Log
 ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "benchmarks" / "results" / "doctor.json"
 PAGE = ROOT / "docs" / "how-to" / "diagnose.md"
-BEGIN, END = "<!-- rates: python -m benchmarks.doctor table -->\n", "<!-- end of rates -->"
+BEGIN = "<!-- rates: python -m benchmarks.doctor table -->\n"
+END = "<!-- end of rates -->"
 MANY = ("reg", "cond", "metric", "track")  # words that add up
 NEWEST = 3  # evaluations whose mean is the quality of a run
 
@@ -150,7 +151,9 @@ def quality(rows):
 
 def told(rows, recipe):
     """Return the first step at which each rule was checked, and at which it found its fault."""
-    log, checked, found = Log(limit=LIMIT), {}, {}
+    log = Log(limit=LIMIT)
+    checked = {}
+    found = {}
     for row in rows:
         log.add(row)
         for rule in RULES:

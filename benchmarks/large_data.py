@@ -24,13 +24,15 @@ from gancore import DataSpec
 from gancore.train.data import DataOrder
 from gancore.train.rng import Streams
 
-COUNTS, MILLION = (1_000, 10_000, 100_000), 1_000_000
+COUNTS = (1_000, 10_000, 100_000)
+MILLION = 1_000_000
+# files of a folder; pixels; images of a batch; blocks of 16 batches
 EACH, SIDE, BATCH, BLOCKS = (
     10_000,
     8,
     64,
     61,
-)  # files of a folder; pixels; images of a batch; blocks of 16 batches
+)
 COLUMNS = (
     "images",
     "first scan s",
@@ -77,12 +79,15 @@ def measure(folder: str, cache: str) -> dict[str, float]:
     torch.set_num_threads(1)
     platformdirs.user_cache_path = lambda name: Path(cache) / name
     rng = torch.Generator()
-    before, level = megabytes("RssAnon"), megabytes("VmRSS")
-    begun, processor = time.perf_counter(), time.process_time()
+    before = megabytes("RssAnon")
+    level = megabytes("VmRSS")
+    begun = time.perf_counter()
+    processor = time.process_time()
     data = ImageFolder(path=folder, cache="file").make_data(DataSpec())
     data.fingerprint()
     start, processor = time.perf_counter() - begun, time.process_time() - processor
-    most, held = megabytes("VmHWM") - level, megabytes("RssAnon") - before
+    most = megabytes("VmHWM") - level
+    held = megabytes("RssAnon") - before
     order = DataOrder(len(data), BATCH, Streams(0))
     data.take(order.indices(0), rng)
     first = time.perf_counter() - begun
@@ -110,12 +115,14 @@ def main(given) -> None:
     )
     print("  ".join(f"{name:>13}" for name in COLUMNS))
     with tempfile.TemporaryDirectory() as place:
-        folder, written = Path(place, "images"), 0
+        folder = Path(place, "images")
+        written = 0
         for count in COUNTS[:1] if given.quick else (*COUNTS, MILLION) if given.million else COUNTS:
             write_images(folder, written, count)
             written = count
             cache = Path(place, f"cache-{count}")
-            scan, warm = in_a_process(folder, cache), in_a_process(folder, cache)
+            scan = in_a_process(folder, cache)
+            warm = in_a_process(folder, cache)
             figures = (f"{warm[name]:.2f}" for name in ("start", "cpu", "first"))
             more = (f"{warm[name]:.0f}" for name in ("most", "held", "batch"))
             row = (f"{count:,}", f"{scan['start']:.1f}", *figures, *more)

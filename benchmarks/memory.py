@@ -50,7 +50,8 @@ def of(task, contestant: str) -> int:
 def main() -> None:
     """Print the rise of one contestant's peak."""
     torch.set_num_threads(1)
-    given, contestant = json.loads(sys.argv[1]), sys.argv[2]
+    given = json.loads(sys.argv[1])
+    contestant = sys.argv[2]
     task = Task(
         **{
             name: tuple(value) if isinstance(value, list) else value

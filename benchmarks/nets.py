@@ -13,7 +13,8 @@ from gan_plugin_minibatch_discrimination.similarity import similarity
 
 def maps(task):
     """Return the channels of the generator's feature maps, and the side of the smallest map."""
-    side, count = task.shape[-1], 0
+    side = task.shape[-1]
+    count = 0
     while side % 2 == 0 and side >= 8:
         side, count = side // 2, count + 1
     return [min(1024, task.width * 2**k) for k in reversed(range(count))], side
@@ -95,9 +96,8 @@ class AllDifferences(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         rows = (features @ self.weight).view(len(features), self.kernels, -1)  # [N, B, C]
         distances = (rows[None] - rows[:, None]).abs().sum(3)  # [N, N, B]
-        close = (torch.exp(-distances).sum(1) - 1) / (
-            len(features) - 1
-        )  # without the sample itself
+        # without the sample itself
+        close = (torch.exp(-distances).sum(1) - 1) / (len(features) - 1)
         return torch.cat([features, close], 1)
 
 
@@ -128,7 +128,8 @@ class FastCritic(nn.Module):
         super().__init__()
         if task.images:
             channels, side = maps(task)
-            layers, features = [], channels[0] * side * side
+            layers = []
+            features = channels[0] * side * side
             for before, after in pairwise([task.shape[0], *channels[::-1]]):
                 norms = (
                     [norm(task.critic_norm, after, task)]
@@ -139,7 +140,8 @@ class FastCritic(nn.Module):
             body = nn.Sequential(*layers, nn.Flatten())
         else:
             *layers, last = mlp(task.shape[0], task.width, 1, lambda: nn.LeakyReLU(0.2))
-            body, features = nn.Sequential(*layers), task.width
+            body = nn.Sequential(*layers)
+            features = task.width
         virtual = task.critic_norm == "virtual-batch"
         self.body = Referenced(body, torch.randn(task.reference, *task.shape)) if virtual else body
         self.pairs = PairsByKernel(features, task.kernels) if task.kernels else None
@@ -172,9 +174,8 @@ class PairsByKernel(nn.Module):
         self.weight = nn.Parameter(0.02 * torch.randn(features, kernels * 5))
 
     def forward(self, features: Tensor) -> Tensor:
-        rows = (
-            (features @ self.weight).unflatten(1, (self.kernels, -1)).transpose(0, 1)
-        )  # [B, N, C]
+        # [B, N, C]
+        rows = (features @ self.weight).unflatten(1, (self.kernels, -1)).transpose(0, 1)
         close = (similarity(rows, rows).sum(2).T - 1) / (len(features) - 1)
         self.found = close.detach().mean(1)
         return torch.cat([features, close], 1)
@@ -189,11 +190,12 @@ class VirtualNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, maps: Tensor) -> Tensor:
-        flat, c = maps.reshape(*maps.shape[:2], -1), 1 / (self.reference + 1)
-        reference, own = flat[: self.reference], flat[self.reference :]
-        spread_r, mean_r = torch.var_mean(
-            reference, (0, 2), correction=0, keepdim=True
-        )  # [1, C, 1]
+        flat = maps.reshape(*maps.shape[:2], -1)
+        c = 1 / (self.reference + 1)
+        reference = flat[: self.reference]
+        own = flat[self.reference :]
+        # [1, C, 1]
+        spread_r, mean_r = torch.var_mean(reference, (0, 2), correction=0, keepdim=True)
         spread_i, mean_i = torch.var_mean(own, 2, correction=0, keepdim=True)  # [N, C, 1]
         mean = c * mean_i + (1 - c) * mean_r
         spread = c * (spread_i + (mean_i - mean) ** 2) + (1 - c) * (spread_r + (mean_r - mean) ** 2)
@@ -257,7 +259,8 @@ class Painter(nn.Module):
 
     def __init__(self, shape, latent, width, colors=16, projections=3):
         super().__init__()
-        count, described = (shape[1] // 4).bit_length() - 1, latent * (projections + 1)
+        count = (shape[1] // 4).bit_length() - 1
+        described = latent * (projections + 1)
         widths = [min(256, width * 2**k) for k in reversed(range(count + 1))]
         self.projections = nn.ModuleList(
             described_layer(latent * k, latent) for k in range(1, projections + 1)

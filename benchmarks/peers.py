@@ -23,7 +23,9 @@ from benchmarks.served import samples
 
 def scoring(task, start: Contestant):
     """Build the tutorial's networks with a composed run's weights; the critic returns logits."""
-    generator, critic = tutorial_generator(task), tutorial_critic(task)[:-1]  # without the sigmoid
+    # without the sigmoid
+    generator = tutorial_generator(task)
+    critic = tutorial_critic(task)[:-1]
     for own, other in ((generator, start.generator), (critic, start.critic)):
         own.load_state_dict(converted(other.state_dict(), own.state_dict()))
     return generator, critic
@@ -100,7 +102,9 @@ def restated(task, start: Contestant) -> Contestant:
     generator, critic = scoring(task, start)
     adam = partial(torch.optim.Adam, lr=task.lr, betas=task.betas)
     optimizers = adam(generator.parameters()), adam(critic.parameters())
-    draws, losses, norms = Draws(task), [], []
+    draws = Draws(task)
+    losses = []
+    norms = []
 
     def fakes(step, role):
         return generator(draws.latents(step, role, 0)[..., None, None])
@@ -119,7 +123,8 @@ def restated(task, start: Contestant) -> Contestant:
             log_norms(generator)
 
             optimizers[1].zero_grad()
-            real, fake = critic(reals).view(-1), critic(fakes(step, "critic").detach()).view(-1)
+            real = critic(reals).view(-1)
+            fake = critic(fakes(step, "critic").detach()).view(-1)
             loss = binary_cross_entropy_with_logits(real, torch.ones_like(real))
             loss = loss + binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
             loss.backward()

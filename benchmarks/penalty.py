@@ -8,7 +8,9 @@ from torch import nn
 from benchmarks.timing import CLOCKS, in_turn, ratio, tell_ratio
 from gancore import input_gradients
 
-ROUNDS, BATCH, WIDTH = 15, 64, 64
+ROUNDS = 15
+BATCH = 64
+WIDTH = 64
 
 
 def double_backward(function, inputs):

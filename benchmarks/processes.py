@@ -17,7 +17,8 @@ from attrs import frozen
 from benchmarks.timing import ratio, tell_ratio
 from gancore import read_rows
 
-ROUNDS, BATCH = 7, 64
+ROUNDS = 7
+BATCH = 64
 WARM = 3  # steps that are not counted: kernels are chosen and memory is taken in them
 SETTINGS = (
     "--gen dcgan --dcgan.width 64 --dcgan-critic.width "

@@ -71,7 +71,8 @@ def sides(given) -> None:
         with scratch() as folder:
             steps = {"composed": composed(task, Path(folder)).step}
             seconds = in_turn(steps, given.rounds or ROUNDS, warmup=3, clock=CLOCKS[given.clock])
-        middle, peak = median_of(seconds["composed"]).median, memory.of(task, "composed")
+        middle = median_of(seconds["composed"]).median
+        peak = memory.of(task, "composed")
         text = (
             f"{middle * 1e3:8.1f} ms a step  "
             f"{middle / task.batch / side**2 * 1e9:6.0f} ns a pixel  "
@@ -81,7 +82,8 @@ def sides(given) -> None:
 
 def threads(given) -> None:
     """Show the wall time of a step and its efficiency, by threads."""
-    before, alone = torch.get_num_threads(), 0.0
+    before = torch.get_num_threads()
+    alone = 0.0
     task = evolve(DCGAN_28, width=16) if given.quick else DCGAN_28
     cores = os.cpu_count() or 1
     for count in sorted({1, 2, 4, 8, cores}):
@@ -107,7 +109,8 @@ def threads(given) -> None:
 
 def lengths(given) -> None:
     """Show that a step costs no more, and the process is no larger, after many steps."""
-    clock, made = CLOCKS[given.clock], 0
+    clock = CLOCKS[given.clock]
+    made = 0
     with scratch() as folder:
         step = composed(TOY, Path(folder)).step
         for count in (100, 1000) if given.quick else (100, 1000, 10_000):
@@ -117,7 +120,8 @@ def lengths(given) -> None:
             begun = clock()
             for _ in range(100):
                 step()
-            middle, made = (clock() - begun) / 100, count
+            middle = (clock() - begun) / 100
+            made = count
             data_on_device = memory.data_on_device()
             text = (
                 f"{middle * 1e6:8.0f} µs a step over the last 100  "

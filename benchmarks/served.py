@@ -47,7 +47,8 @@ class InOrder:
 
     def take(self, indices, rng):
         """Return the next `len(indices)` samples, without copying them, and labels `[n, 0]`."""
-        begin, n = self.place % len(self), len(indices)
+        begin = self.place % len(self)
+        n = len(indices)
         self.place += n
         return self.samples[begin : begin + n], torch.empty(n, 0, dtype=torch.int64)
 

@@ -46,7 +46,8 @@ def seconds_of(words: list[str], clock: str) -> float:
     root = Path(__file__).resolve().parent.parent
     with tempfile.TemporaryDirectory() as folder:
         path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
-        before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        begun = time.monotonic()
         subprocess.run(
             [sys.executable, *words],
             capture_output=True,
@@ -54,7 +55,8 @@ def seconds_of(words: list[str], clock: str) -> float:
             cwd=folder,
             env={**os.environ, "PYTHONPATH": path},
         )
-        wall, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+        wall = time.monotonic() - begun
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if clock == "wall":
         return wall
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

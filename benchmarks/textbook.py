@@ -35,7 +35,8 @@ def bce(task, generator, critic, samples, draws):
     The generator's also computes gradients of the critic's weights, which nobody uses. Five
     `.item()` a step.
     """
-    criterion, history = nn.BCELoss(), []
+    criterion = nn.BCELoss()
+    history = []
     critic_optimizer, generator_optimizer = (
         optimizer_of(critic, task),
         optimizer_of(generator, task),

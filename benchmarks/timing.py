@@ -39,7 +39,8 @@ def median_of(values: Sequence[float], level: float = 0.95) -> Interval:
     Binomial(n, 1/2). The largest k that keeps the level is taken; where there is none (n < 6) the
     whole range, with the level it has.
     """
-    found, n = sorted(values), len(values)
+    found = sorted(values)
+    n = len(values)
 
     def missed(k):
         return 2 * sum(comb(n, below) for below in range(k)) / 2**n
@@ -73,7 +74,8 @@ def in_turn(
             first = turn // 2 % len(names)
             order = names[first:] + names[:first]
             for name in reversed(order) if turn % 2 else order:
-                step, begun = contestants[name], clock()
+                step = contestants[name]
+                begun = clock()
                 for _ in range(block):
                     step()
                 seconds[name].append((clock() - begun) / block)

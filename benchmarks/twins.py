@@ -96,7 +96,8 @@ class Loop:
 
 def bce_step(loop, step):
     """Update each player by binary cross-entropy on logits, both on the same fakes."""
-    reals, of_critic = loop.reals(), {}
+    reals = loop.reals()
+    of_critic = {}
     z = loop.draws.latents(step, "critic", 0)
     with loop.autocast():
         fakes = loop.generator.net(z)
@@ -104,7 +105,8 @@ def bce_step(loop, step):
         loop.pairs(of_critic, "closeness-real")
         fake_scores = loop.scores(fakes.detach())
         loop.pairs(of_critic, "closeness-fake")
-        real, fake = softplus(-real_scores).mean(), softplus(fake_scores).mean()
+        real = softplus(-real_scores).mean()
+        fake = softplus(fake_scores).mean()
     of_critic |= {"real": real.detach(), "fake": fake.detach()}
     of_critic |= {
         "score_real": real_scores.detach().mean(),
@@ -147,8 +149,10 @@ def update_critic(loop, step, k):
         loop.view(fakes, step, "critic", k, "fake"),
     )
     with loop.autocast():
-        real_scores, fake_scores = loop.scores(reals), loop.scores(fakes)
-        real, fake = -real_scores.mean(), fake_scores.mean()
+        real_scores = loop.scores(reals)
+        fake_scores = loop.scores(fakes)
+        real = -real_scores.mean()
+        fake = fake_scores.mean()
     share = loop.draws.shares(step, k)
     fakes = fakes.to(torch.promote_types(fakes.dtype, torch.float32))
     gradients = input_gradients(loop.critic.net, share * reals + (1 - share) * fakes)
@@ -170,7 +174,8 @@ STEPS = {"bce": bce_step, "wgan-gp": wgan_gp_step}
 def train(task, generator, critic, samples, draws):
     """Make one step each time it is asked, and write a row of figures at the interval of a run."""
     with TemporaryFile("w") as log:
-        loop, make = Loop(task, generator, critic, samples, draws), STEPS[task.loss]
+        loop = Loop(task, generator, critic, samples, draws)
+        make = STEPS[task.loss]
         for step in count():
             of_critic, of_generator = make(loop, step)
             if (step + 1) % LOG_EVERY == 0:

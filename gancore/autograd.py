@@ -40,9 +40,8 @@ def _uncompiled() -> AbstractContextManager[object]:
     """Return the context in which no module is compiled: compiled code cannot be differentiated
     twice.
     """
-    if (
-        "torch._dynamo" not in sys.modules
-    ):  # nor is anything compiled yet, and its import takes long
+    # nor is anything compiled yet, and its import takes long
+    if "torch._dynamo" not in sys.modules:
         return nullcontext()
     stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
     return stance
@@ -100,7 +99,8 @@ class _Rules(TorchFunctionMode):
 
     def reach(self, weight: Tensor | None) -> bool:
         """Say whether a weight depends on the inputs, as one that another network makes may."""
-        waiting, seen = [] if weight is None or weight.grad_fn is None else [weight.grad_fn], set()
+        waiting = [] if weight is None or weight.grad_fn is None else [weight.grad_fn]
+        seen = set()
         while waiting:
             node = waiting.pop()
             if getattr(node, "variable", None) is self.inputs:
@@ -130,10 +130,11 @@ class _Convolution(Function):
             bias if bias is None else bias.shape,
         )
         ctx.save_for_backward(input, weight)
+        # once more: nothing flows into the inputs
         ctx.wanted = (
             input is not rules.inputs,
             *ctx.needs_input_grad[2:4],
-        )  # once more: nothing flows into the inputs
+        )
         return torch.conv2d(input, weight, bias, stride, padding)
 
     @staticmethod
@@ -154,9 +155,8 @@ class _Convolution(Function):
             )
             return None, *torch.ops.aten.convolution_backward(*given, ctx.wanted), None, None
         sides = zip(input.shape[2:], weight.shape[2:], ctx.padding, ctx.stride, strict=True)
-        left = [
-            (side + 2 * padding - kernel) % stride for side, kernel, padding, stride in sides
-        ]  # rows never read
+        # rows never read
+        left = [(side + 2 * padding - kernel) % stride for side, kernel, padding, stride in sides]
         found = torch.conv_transpose2d(gradient, weight, None, ctx.stride, ctx.padding, left)
         return None, found, None, None, None, None
 

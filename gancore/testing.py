@@ -207,7 +207,9 @@ def train(
         has_loss = any(_is_loss(each.component) for each in given)
         stand_ins = [StandIn(dim=3)] if has_loss else [StandIn(dim=3), StandInLoss()]
     bound = hooks([*given, *map(_choose, stand_ins)])
-    streams, device, spec = Streams(seed), torch.device("cpu"), DataSpec(size=(16, 16))
+    streams = Streams(seed)
+    device = torch.device("cpu")
+    spec = DataSpec(size=(16, 16))
     data = data or bound.first("make_data", spec=spec) or some_data()
     data = bound.fold("adapt_data", {"data": data}, spec=spec)["data"]
     assert data is not None
@@ -260,9 +262,9 @@ def critic_batch(
             return CriticOutput(critic(view), view.flatten(1), {})
 
     training.context.gan.critic.network = Given()
-    nobody = torch.empty(len(reals), 0, dtype=torch.int64)
-    made = Fakes(fakes, nobody, torch.zeros(len(fakes), 1))
-    return make_batch(training.context, UpdateId(0, "critic"), lambda: (reals, nobody), made)
+    no_labels = torch.empty(len(reals), 0, dtype=torch.int64)
+    made = Fakes(fakes, no_labels, torch.zeros(len(fakes), 1))
+    return make_batch(training.context, UpdateId(0, "critic"), lambda: (reals, no_labels), made)
 
 
 def terms(each: Any, hook: str, batch: Batch) -> dict[str, Tensor]:

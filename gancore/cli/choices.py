@@ -67,9 +67,8 @@ def fix_unknown(option: str, fix: str) -> str:
         return f"{option} is a setting of the run: --{option} VALUE, or [run] in a recipe"
     found = owners_of_options()
     similar = nearest(option, found)
-    lists = fix.startswith(("one of ", "it has ")) or fix.endswith(
-        "--help"
-    )  # nothing better is known
+    # nothing better is known
+    lists = fix.startswith(("one of ", "it has ")) or fix.endswith("--help")
     if len(similar) != 1 or (similar[0] != option and not lists):
         return fix
     name = similar[0]
@@ -104,9 +103,8 @@ def declared_options(row: discovery.Row) -> list[str]:
     while attribute in classes:
         node = classes.pop(attribute)
         names += [_option_name(field) for field in node.body]
-        attribute = (
-            ast.unparse(node.bases[0]) if node.bases else ""
-        )  # a preset has those of its base
+        # a preset has those of its base
+        attribute = ast.unparse(node.bases[0]) if node.bases else ""
     return [name for name in names if name]
 
 

@@ -154,9 +154,8 @@ class Source:
             if not isinstance(node, ast.AnnAssign) or node.value is None:
                 continue
             given = self.value(node.value)
-            if (
-                isinstance(given, dict) and "help" in given
-            ):  # else it is a `state()` or a `cached()`
+            # else it is a `state()` or a `cached()`
+            if isinstance(given, dict) and "help" in given:
                 name = ast.unparse(node.target)
                 kind = self.value(node.annotation)
                 options.append((name.replace("_", "-"), Option(name=name, type=kind, **given)))

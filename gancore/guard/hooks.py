@@ -68,15 +68,14 @@ class GuardedHooks(Hooks):
 
         Raises PluginError for a critic view of another shape than `critic_shape` returned.
         """
-        plain: Shape
-        wanted: Shape
         answer = super().fold(hook, values, **given)
         if hook == "critic_shape" and not self._adds_to_the_view():
-            plain, wanted = tuple(values["shape"]), tuple(answer["shape"])
-            self._shapes = plain, wanted
+            sample: Shape = tuple(values["shape"])
+            built_for: Shape = tuple(answer["shape"])
+            self._shapes = sample, built_for
             # without a critic_view the view is the samples, and that hook is never called
-            if plain != wanted and not self.any("critic_view"):
-                raise self._blame_view({}, given, plain, wanted)
+            if sample != built_for and not self.any("critic_view"):
+                raise self._blame_view({}, given, sample, built_for)
         if hook == "critic_view" and self._shapes is not None:
             plain, wanted = self._shapes
             shape = tuple(values["images"].shape[1:])
@@ -108,7 +107,8 @@ class GuardedHooks(Hooks):
             if isinstance(answer, tuple):
                 images, labels = answer
             else:
-                images, labels = answer, values["labels"]
+                images = answer
+                labels = values["labels"]
             if images.shape[1:] != values["images"].shape[1:]:
                 changed = each
             values = {"images": images, "labels": labels}
@@ -189,7 +189,8 @@ class Guarded(Implementation):
 
         Raises PluginError for what it may not do or return.
         """
-        label, where = f"{self.chosen.name}.{hook}", origin(self.chosen)
+        label = f"{self.chosen.name}.{hook}"
+        where = origin(self.chosen)
         before = list(versions(given))
         with unchanged(label, where):
             answer = self.ask(given)

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # parameters of glibc's mallopt, from malloc.h
+# parameters of glibc's mallopt, from malloc.h
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
 TRIM_BYTES = 2**30  # free memory at the end of the heap that glibc keeps
 MMAP_BYTES = 2**25  # the largest threshold that glibc accepts
 

@@ -13,13 +13,11 @@ from gancore.errors import GanError, PluginError
 from gancore.plugins.component import SPECS, set_name
 from gancore.plugins.slots import ROLES
 
-PER_COMPONENT = frozenset(
-    {"rng", "shared_rng", "log"}
-)  # given as makers: a component's name → its own object
+# given as makers: a component's name → its own object
+PER_COMPONENT = frozenset({"rng", "shared_rng", "log"})
 
-FIRST_ALONE = frozenset(
-    {"critic_view"}
-)  # folds over several values whose answer may be the first of them alone
+# folds over several values whose answer may be the first of them alone
+FIRST_ALONE = frozenset({"critic_view"})
 
 TERMS = frozenset({"critic_terms", "generator_terms"})  # of which the loss is asked first
 
@@ -71,9 +69,9 @@ class Implementation:
         except GanError:
             raise
         except (Exception, SystemExit) as error:
-            update_id = f", step {given['step']}" if "step" in given else ""
+            when = f", step {given['step']}" if "step" in given else ""
             raise PluginError(
-                f"{self.chosen.name} failed in {hook}{update_id}: {type(error).__name__}: {error}",
+                f"{self.chosen.name} failed in {hook}{when}: {type(error).__name__}: {error}",
                 where=f"{self.chosen.distribution or 'file'} {self.chosen.version}".strip(),
                 fix="--debug shows the traceback",
             ) from error

@@ -229,9 +229,8 @@ def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 def options_of(cls: Any) -> dict[str, Option]:
     """Return the options of a component class by kebab-case name, in order of declaration."""
     fields = [field for field in attrs.fields(cls) if "option" in field.metadata]
-    annotations = {
-        field.name: field.type for field in fields
-    }  # those of other fields may name what is not there
+    # those of other fields may name what is not there
+    annotations = {field.name: field.type for field in fields}
     # a preset has no fields of its own: the types are those of its component's module
     module = next(each.__module__ for each in cls.__mro__ if "__attrs_attrs__" in vars(each))
     types = get_type_hints(
@@ -367,7 +366,7 @@ def preset(
             defaults=dict(defaults),
             known_as=dict(known_as or {}),
         )
-        # made anew with __slots__, so that undeclared attributes are refused as in the base
+        # created again with __slots__, so that undeclared attributes are refused as in the base
         body = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
         made: type[T] = type(base)(
             cls.__name__, (base,), {**body, "__doc__": cls.__doc__, INFO: changed}

@@ -122,7 +122,8 @@ def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distrib
     # a dict, because the backport of importlib.metadata raises for a field that is not there
     metadata_fields = distribution.metadata
     about = {key: metadata_fields[key] for key in metadata_fields}
-    name, version = about.get("Name") or "?", about.get("Version") or "?"
+    name = about.get("Name") or "?"
+    version = about.get("Version") or "?"
     return Row(
         name=entry.name,
         kind=kind,

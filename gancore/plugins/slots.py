@@ -30,9 +30,8 @@ class Slot:
     several: bool = field(default=False, kw_only=True)
     to_train: bool = field(default=False, kw_only=True)  # a run needs it
     to_sample: bool = field(default=False, kw_only=True)  # the generator cannot be built without it
-    fills: tuple[str, ...] = field(
-        default=(), kw_only=True
-    )  # a short form: the slots that it fills
+    # a short form: the slots that it fills
+    fills: tuple[str, ...] = field(default=(), kw_only=True)
 
     @kind.default
     def _kind(self) -> str:

@@ -397,9 +397,8 @@ def refuse_links(folder: Path) -> None:
                     where=str(folder),
                     fix="a run keeps its files in its own folder: remove it",
                 )
-        folders[:] = [
-            name for name in folders if name != CHECKPOINTS
-        ]  # the reader of checkpoints checks those
+        # the reader of checkpoints checks those
+        folders[:] = [name for name in folders if name != CHECKPOINTS]
 
 
 def note(folder: Path, **facts: Any) -> None:

@@ -42,7 +42,8 @@ def report(
 
     So do those of the disk, which name their file themselves.
     """
-    step, short = training.step, explain_memory(error, training)
+    step = training.step
+    short = explain_memory(error, training)
     own = isinstance(error, GanError) and not (isinstance(error, PluginError) and error.__cause__)
     if short is None and (own or isinstance(error, OSError)):
         return error
@@ -86,7 +87,8 @@ def explain_memory(error: BaseException, training: Training) -> GanError | None:
     causes = list(_causes(error))
     if not any(_is_memory(cause) for cause in causes):
         return None
-    plan, device = training.context.plan, training.context.gan.device
+    plan = training.context.plan
+    device = training.context.gan.device
     frames = [frame.name for cause in causes for frame in traceback.extract_tb(cause.__traceback__)]
     phase = next((UPDATES[name] for name in reversed(frames) if name in UPDATES), "this step")
     sides = "×".join(map(str, plan.shape))
@@ -125,7 +127,9 @@ def expect_weights_fit(weights: int, origins: Mapping[str, str]) -> None:
     """Raise UsageError for networks on the CPU whose weights and gradients are more than the
     machine's memory.
     """
-    needed, total = 8 * weights, machine_memory()  # float32 each
+    # float32 each
+    needed = 8 * weights
+    total = machine_memory()
     if total and needed > total:
         size = f"{needed / 2**30:,.0f} GiB"
         what = f"the networks have {weights:,} weights, which take {size} with their gradients"
@@ -166,7 +170,8 @@ def _is_memory(error: BaseException) -> bool:
 
 def _memory(device: torch.device) -> str:
     if device.type == "cuda":
-        used, total = torch.cuda.max_memory_allocated(device), torch.cuda.mem_get_info(device)[1]
+        used = torch.cuda.max_memory_allocated(device)
+        total = torch.cuda.mem_get_info(device)[1]
     else:
         used = int(peak_memory() * MIB)
         if not used:

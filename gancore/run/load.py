@@ -64,7 +64,9 @@ def open_players(
 
     Also return the runtime as the generator bears it.
     """
-    hooks, device, wish = composition.hooks, runtime.device, composition.settings.channels_last
+    hooks = composition.hooks
+    device = runtime.device
+    wish = composition.settings.channels_last
 
     def make_critic() -> Player:
         critic = build_player(hooks, plan, streams, device, "critic")

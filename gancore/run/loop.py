@@ -92,7 +92,8 @@ class Run(Session):
 
         Only the first process has a log.
         """
-        settings, training = self.composition.settings, self.training
+        settings = self.composition.settings
+        training = self.training
         shown = training.batches
         figures = training.train_step()
         self._check(figures, shown)
@@ -221,7 +222,8 @@ class Run(Session):
         if self.stop_after_step:
             self.draw_samples(STOPPED, components=False)
             return
-        training, share = self.training, self.share
+        training = self.training
+        share = self.share
         epochs = (training.epoch, training.epoch)
         drawing = samples.is_due(self.composition.settings, training.step, epochs, (share, share))
         self.draw_samples("final", self._progress(drawing))
@@ -239,7 +241,8 @@ class Run(Session):
 
         `shown` counts the batches before the step.
         """
-        settings, training = self.composition.settings, self.training
+        settings = self.composition.settings
+        training = self.training
         step = training.step
         self._idle = self._idle + 1 if training.batches == shown else 0
         if settings.epochs and self._idle > STEPS_WITHOUT_REALS:
@@ -265,7 +268,8 @@ class Run(Session):
         self, figures: Figures, progress: Progress, log: MetricsLog, on_row: OnRow
     ) -> None:
         """Write a row, pass it on, and ask components whether the run ends with it."""
-        hooks, step = self.training.context.hooks, self.training.step
+        hooks = self.training.context.hooks
+        step = self.training.step
         seconds = time.monotonic() - self._began
         row = make_row(progress, figures, seconds, self.where().images)
         self.checkpoints.row_step = step
@@ -292,7 +296,8 @@ class Run(Session):
 
         On a write error add a note and go on; raise GanError where it was the final picture.
         """
-        training, folder = self.training, self.folder / "samples"
+        training = self.training
+        folder = self.folder / "samples"
         try:
             if moved := self.checkpoints.misplaced():
                 raise FileNotFoundError(errno.ENOENT, moved)
@@ -353,7 +358,8 @@ class Run(Session):
         Raises NumbersError where that was done as often as the run may. Only the first process has
         a log.
         """
-        settings, attempt = self.composition.settings, self.training.context.streams.attempt
+        settings = self.composition.settings
+        attempt = self.training.context.streams.attempt
         kept = None
         if log is not None:
             capture = partial(self.checkpoints.capture, self.training, log)
@@ -375,7 +381,8 @@ class Run(Session):
         self.checkpoints.held = held
         if log is not None:
             log.cut(self.checkpoints.rows, self.checkpoints.row_step or math.inf)
-        step, tries = self.training.step, settings.rollbacks
+        step = self.training.step
+        tries = settings.rollbacks
         self.notes.append(
             f"{error.what}; back to step {step} with other numbers, {attempt + 1} of {tries} times"
         )

@@ -61,10 +61,11 @@ def spare(layer: Layer, lost: Sequence[Choice], folder: Path) -> Layer:
             slots[slot] = given
     tables = {each.alias or each.wanted.rpartition(":")[2] for each in lost}
     options = {table: values for table, values in layer.options.items() if table not in tables}
+    # rules concern training
     options["run"] = {
         **options.get("run", {}),
         "force": Given(True, "to draw samples"),
-    }  # rules concern training
+    }
     return evolve(layer, slots=slots, options=options)
 
 

@@ -76,7 +76,8 @@ def findings(training: Training) -> Iterator[str]:
     """Say what a person would look for: rates, ranges, and in each player the first thing that is
     not finite.
     """
-    gan, broken = training.context.gan, False
+    gan = training.context.gan
+    broken = False
     for role in ROLES:
         rates = ", ".join(f"{group['lr']:.4g}" for group in gan.player(role).optimizer.param_groups)
         yield f"{role}: learning rate {rates}"
@@ -158,7 +159,8 @@ def room_note(folder: Path, training: Training) -> list[str]:
     weights = sum(
         weight.numel() for role in ROLES for weight in training.context.gan.player(role).parameters
     )
-    free, needed = shutil.disk_usage(folder).free, 2 * 12 * weights
+    free = shutil.disk_usage(folder).free
+    needed = 2 * 12 * weights
     if free >= needed:
         return []
     return [

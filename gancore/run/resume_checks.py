@@ -71,9 +71,8 @@ def recipe_changes(
 
     `run.seed is 7, not 0`.
     """
-    then = state.get(
-        "recipe", {"run": {"seed": state["seed"]}}
-    )  # older checkpoints record the seed alone
+    # older checkpoints record the seed alone
+    then = state.get("recipe", {"run": {"seed": state["seed"]}})
     now = fixed_part(composition)
     free = {each.name for each in composition.chosen if changed_data and each.kind == "data"}
     defaults = _defaults(composition)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from gancore.recipe.settings import Settings
     from gancore.train.context import TrainingContext
 
-SHEET, CLOUD = 64, 1000  # samples in a grid of images, and in a scatter of points
+# samples in a grid of images, and in a scatter of points
+SHEET = 64
+CLOUD = 1000
 
 
 def is_due(

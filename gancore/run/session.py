@@ -48,7 +48,8 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
     """Return a training at step 0 as the settings want it: memory format, compiled networks, data
     on the device.
     """
-    settings, origins = composition.settings, composition.origins
+    settings = composition.settings
+    origins = composition.origins
     with failure.memory_explained("the networks were built", origins):
         training = Training.of(composition, data, runtime)
     context = training.context
@@ -157,12 +158,12 @@ class Session:
         composition = reopen(folder, changes, files)
         runtime = choose_runtime(composition.settings)
         if runtime.group.is_main:
-            directory.refuse_in_use(
-                folder, by_others=True
-            )  # this process itself, when it goes back to a checkpoint
+            # this process itself, when it goes back to a checkpoint
+            directory.refuse_in_use(folder, by_others=True)
         data = open_data_of(composition)
         run = cls(folder, composition, prepare(composition, data, runtime))
-        checkpoints, fingerprint = run.checkpoints, data.fingerprint()
+        checkpoints = run.checkpoints
+        fingerprint = data.fingerprint()
         checkpoints.data = fingerprint
         found = checkpoints.newest()
         if found is not None:
@@ -213,7 +214,8 @@ class Session:
             raise CheckpointError(
                 f"{folder} has no checkpoint to sample from", fix=f"gan run --resume {folder}"
             )
-        snapshot, settings = found.snapshot, composition.settings
+        snapshot = found.snapshot
+        settings = composition.settings
         if not lost and (changes := recipe_changes(composition, snapshot.state)):
             notes.append(f"the recipe was changed since the run was trained: {'; '.join(changes)}")
         streams = Streams(settings.seed)
@@ -241,7 +243,8 @@ class Session:
     @property
     def share(self) -> float:
         """How much of the run is done, from 0 to 1."""
-        settings, training = self.composition.settings, self.training
+        settings = self.composition.settings
+        training = self.training
         if settings.epochs:
             return min(1.0, training.epoch / settings.epochs)
         return min(1.0, training.step / settings.steps) if settings.steps else 1.0
@@ -249,7 +252,8 @@ class Session:
     @property
     def position(self) -> str:
         """Say where the run is and how long it is to be, e.g. `step 400 of 1000`."""
-        settings, training = self.composition.settings, self.training
+        settings = self.composition.settings
+        training = self.training
         if settings.epochs:
             return f"epoch {training.epoch:.4g} of {settings.epochs}"
         return f"step {training.step} of {settings.steps}"
@@ -257,7 +261,8 @@ class Session:
     @property
     def longer(self) -> str:
         """Return the words that would make the run twice as long as it is now."""
-        settings, training = self.composition.settings, self.training
+        settings = self.composition.settings
+        training = self.training
         if settings.epochs:
             return f"--epochs {max(1, math.ceil(2 * training.epoch))}"
         return f"--steps {max(1, 2 * training.step)}"

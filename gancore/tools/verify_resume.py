@@ -138,7 +138,8 @@ def differences(whole: Path, parts: Path) -> list[str]:
     one, other = (writer.steps(folder / directory.CHECKPOINTS)[-1] for folder in (whole, parts))
     if one.name != other.name:
         return [f"one ends at {one.name}, the other at {other.name}"]
-    expected, found = reader.read(one).snapshot, reader.read(other).snapshot
+    expected = reader.read(one).snapshot
+    found = reader.read(other).snapshot
     told = []
     for name, tensors in expected.files.items():
         if wrong := tensor_difference(tensors, found.files.get(name, {})):
@@ -165,7 +166,8 @@ def tensor_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor
     largest = relative = 0.0
     for name in wrong:
         if name in expected and name in found and expected[name].shape == found[name].shape:
-            one, other = expected[name].double(), found[name].double()
+            one = expected[name].double()
+            other = found[name].double()
             gap = (one - other).abs().flatten()
             largest = max(largest, float(gap.max()))
             relative = max(

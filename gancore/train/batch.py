@@ -152,10 +152,12 @@ class Side:
         The pass updates the critic's buffers where the loss is the first to ask for it.
         """
         if self._out is None:
-            batch, asked = self.batch, self.batch.hooks.asked
+            batch = self.batch
+            asked = self.batch.hooks.asked
             graphless = self.real and batch.update_id.role == "generator"
             by_loss = asked is not None and asked.kind == "loss"
-            view, labels = self.view, self.view_labels
+            view = self.view
+            labels = self.view_labels
             key = ("real" if self.real else "fake",)
             with torch.no_grad() if graphless else nullcontext():
                 self._out = batch.forward_pass(batch.gan.critic, view, labels, key, by_loss)
@@ -279,9 +281,8 @@ class Batch:
     context: TrainingContext = field(repr=False)
     update_id: UpdateId
     sides: dict[str, Side] = field(factory=dict, repr=False)
-    _calls: Counter[str] = field(
-        init=False, factory=Counter, repr=False
-    )  # extra passes by component
+    # extra passes by component
+    _calls: Counter[str] = field(init=False, factory=Counter, repr=False)
 
     @property
     def real(self) -> Side | None:
@@ -388,7 +389,9 @@ class Batch:
 
     def component_rng(self, part: str) -> Callable[[str], torch.Generator]:
         """Return the maker of a component's generator for one part of this update."""
-        update_id, device, group = self.update_id, self.gan.device, self.group
+        update_id = self.update_id
+        device = self.gan.device
+        group = self.group
 
         def make(component: str) -> torch.Generator:
             key = (f"component/{component}", *update_id.key, part)

@@ -64,7 +64,8 @@ def make_plan(
         reals=draw_reals,
         latents=lambda n: draw_latent(hooks, plan, n, streams, "reference"),
     )
-    slices, width = {}, 0
+    slices = {}
+    width = 0
     for name, columns in hooks.all("latent_width", plan=plan):
         slices[name] = slice(width, width + columns)
         width += columns

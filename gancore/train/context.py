@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from gancore.train.rng import Streams
 
 
-Reals = Callable[
-    [], tuple[Tensor, Tensor]
-]  # samples [N, *shape] and labels [N, L], gathered when first called
+# samples [N, *shape] and labels [N, L], gathered when first called
+Reals = Callable[[], tuple[Tensor, Tensor]]
 Figures = dict[str, Any]
 
 

@@ -14,7 +14,9 @@ from gancore.train.rng import seed_globally
 
 def draw_fakes(context: TrainingContext, update_id: UpdateId, reals: Reals | None) -> Fakes:
     """Draw latents `[N, Z]` and labels `[N, L]`, and let the generator make samples of them."""
-    gan, plan, runtime = context.gan, context.plan, context.runtime
+    gan = context.gan
+    plan = context.plan
+    runtime = context.runtime
     local_rows = runtime.group.local_rows
     z = draw_latent(context.hooks, plan, plan.batch, context.streams, *update_id.key)
     z = local_rows(z).to(gan.device)

@@ -60,7 +60,8 @@ class Training:
         unless a runtime says otherwise. Raises CompositionError where the data breaks a rule or a
         slot is empty.
         """
-        hooks, settings = composition.hooks, composition.settings
+        hooks = composition.hooks
+        settings = composition.settings
         data = open_data(composition) if data is None else data
         runtime = Runtime(torch.device("cpu")) if runtime is None else runtime
         composition.check(data_tags(data))
@@ -86,7 +87,8 @@ class Training:
     def train_step(self) -> Figures:
         """Make the updates of one iteration and return their figures, tensors as tensors."""
         context = self.context
-        hooks, gan = context.hooks, context.gan
+        hooks = context.hooks
+        gan = context.gan
         figures: Figures = {}
         seed = context.streams.number("global", self.step, *context.runtime.group.key)
         _seed_everything(seed, gan.device)
@@ -110,7 +112,8 @@ class Training:
 
         Raises PluginError for an answer that is no list of updates.
         """
-        hooks, streams = self.context.hooks, self.context.streams
+        hooks = self.context.hooks
+        streams = self.context.streams
         updates = hooks.first(
             "schedule",
             step=self.step,
@@ -138,7 +141,8 @@ class Training:
     def gather_reals(self, k: int) -> tuple[Tensor, Tensor]:
         """Gather this process's samples and labels of the k-th batch, on the device."""
         runtime = self.context.runtime
-        data, group = self.source or self.context.data, runtime.group
+        data = self.source or self.context.data
+        group = runtime.group
         if data is None:
             raise UsageError("there is no data to train on")
         with runtime.timed("data"):

@@ -61,9 +61,8 @@ def _uncoupled(player: Player) -> tuple[str, nn.Module] | None:
     nets = [("", player.network), ("extras", player.extras)]
     for prefix, net in nets:
         for name, module in net.named_modules(prefix=prefix):
-            own = type(module).__module__.startswith(
-                "torch."
-            )  # a class of a plugin may ask the other processes
+            # a class of a plugin may ask the other processes
+            own = type(module).__module__.startswith("torch.")
             if own and isinstance(module, _BatchNorm) and module.running_mean is None:
                 return name, module
     return None

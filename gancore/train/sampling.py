@@ -83,7 +83,8 @@ def sampling_network(context: TrainingContext) -> nn.Module:
     Raises PluginError for a component that drops the network another one returned.
     """
     own = context.gan.generator.network
-    net, maker = own, ""
+    net = own
+    maker = ""
     for each in context.hooks.implementations("sampling_generator"):
         answer = context.hooks.ask(each, "sampling_generator", {"net": net})
         if answer is None:
@@ -97,7 +98,8 @@ def sampling_network(context: TrainingContext) -> nn.Module:
                     "or make it @hookimpl(tryfirst=True)"
                 ),
             )
-        net, maker = answer, each.chosen.name
+        net = answer
+        maker = each.chosen.name
     return net
 
 
@@ -127,7 +129,8 @@ def evaluate(
     n and any size of the batch. The last group is filled up, so that its answer has more rows than
     are wanted. Afterwards all is as it was.
     """
-    device, batch = context.gan.device, context.plan.batch
+    device = context.gan.device
+    batch = context.plan.batch
     starts = range(0, max(1, len(inputs[0])), batch)
 
     def run(start: int, rows: Sequence[Tensor]) -> Any:
@@ -190,7 +193,8 @@ def class_labels(classes: Sequence[int], n: int) -> Tensor:
     """Return labels `[n, L]` that run through the classes of the first set, and of the others more
     slowly.
     """
-    columns, slow = [], 1
+    columns = []
+    slow = 1
     for count in classes:
         columns.append(torch.arange(n) // slow % count)
         slow *= count

@@ -98,8 +98,10 @@ def backward(batch: Batch, player: Player) -> tuple[dict[str, Tensor], Figures]:
 
 def take_step(batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:
     """Step the optimizer, unless a component skips the update; then call the hooks after it."""
-    context, step = batch.context, batch.update_id.step
-    hooks, scaler = context.hooks, context.runtime.scaler(player.role)
+    context = batch.context
+    step = batch.update_id.step
+    hooks = context.hooks
+    scaler = context.runtime.scaler(player.role)
     set_learning_rate(context, player, step)
     skipped = hooks.first("skip_update", role=player.role, terms=terms, step=step)
     if not skipped:

@@ -90,9 +90,8 @@ def _end_of(name: str, entry: Any, begin: int) -> int:
         raise ValueError(f"{name} is of type {shortly(dtype)}, which is none of {', '.join(BYTES)}")
     if not _are_sizes(shape, LONGEST_SIDE) or len(shape) > HIGHEST_RANK:
         raise ValueError(f"{name} has no valid shape")
-    if (
-        math.prod(max(1, side) for side in shape) * BYTES[dtype] >= 1 << 63
-    ):  # torch refuses it even when it is empty
+    # torch refuses it even when it is empty
+    if math.prod(max(1, side) for side in shape) * BYTES[dtype] >= 1 << 63:
         raise ValueError(f"{name} has a shape beyond any memory")
     size = math.prod(shape) * BYTES[dtype]
     if not _are_sizes(offsets, 1 << 63) or offsets != [begin, begin + size]:

@@ -54,9 +54,8 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
         folder.mkdir(exist_ok=True)
         _sweep(folder)
         if final.exists() and not verified.faults(final):
-            atomic.sync_folder(
-                folder
-            )  # an earlier save may have failed between its rename and its sync
+            # an earlier save may have failed between its rename and its sync
+            atomic.sync_folder(folder)
         else:
             temporary.mkdir(mode=0o700)
             _write_files(temporary, snapshot, plugins)

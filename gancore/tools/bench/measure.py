@@ -54,14 +54,14 @@ from gancore.train.data import Data, data_tags
 from gancore.train.loop import Training
 from gancore.train.progress import Progress
 
+# steps before any is timed, rounds at least, and how long they may take
 WARM_UP, LEAST, SECONDS = (
     2,
     5,
     20.0,
-)  # steps before any is timed, rounds at least, and how long they may take
-AT_ROWS = frozenset(
-    {"measure", "record", "draw", "stop", "describe_data"}
-)  # hooks that no step calls
+)
+# hooks that no step calls
+AT_ROWS = frozenset({"measure", "record", "draw", "stop", "describe_data"})
 BRIEF = 5.0  # milliseconds of a step below which its arithmetic hardly counts
 MUCH = 0.15  # of a step
 
@@ -145,7 +145,8 @@ def bench(composition: Composition, rounds: int = 0, *, without_each: bool = Fal
         left_out = without(composition, data, training, rounds) if without_each else ()
     totals = [sum(each.values()) for each in steps]
     about = machine(training)
-    parts, components = parts_of(steps, calls), components_of(composition.chosen, steps, calls)
+    parts = parts_of(steps, calls)
+    components = components_of(composition.chosen, steps, calls)
     step = spread([1e3 * each for each in plain])
     return Report(
         machine=about,
@@ -209,7 +210,9 @@ def measure_steps(
     training: Training, hooks: TimedHooks, watch: Stopwatch, rounds: int
 ) -> tuple[list[float], list[dict[Part, float]], list[dict[Part, int]]]:
     """Make plain steps and steps on the stopwatch in turn, changing who goes first."""
-    plain, steps, calls = [], [], []
+    plain = []
+    steps = []
+    calls = []
     for turn in turns(rounds):
         for timed in (turn % 2 == 0, turn % 2 == 1):
             if timed:
@@ -362,7 +365,8 @@ def without_one(
 
 def machine(training: Training) -> dict[str, Any]:
     """Say what the figures were measured on and with: they hold nowhere else."""
-    context, facts = training.context, cpu_facts()
+    context = training.context
+    facts = cpu_facts()
     return {
         **previous_session.machine(context.gan.device),
         "processor": processor_name(),

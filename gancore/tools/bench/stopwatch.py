@@ -21,8 +21,13 @@ from gancore.plugins.slots import ROLES
 from gancore.run.finite import check_finite
 from gancore.train.loop import Training
 
-DATA, MAKING, JUDGING = "data wait", "generator forward", "critic forward"
-BACKWARD, OPTIMIZER, CHECK, REST = "backward", "optimizer", "check for finite numbers", "rest"
+DATA = "data wait"
+MAKING = "generator forward"
+JUDGING = "critic forward"
+BACKWARD = "backward"
+OPTIMIZER = "optimizer"
+CHECK = "check for finite numbers"
+REST = "rest"
 PARTS = {"data": DATA, "backward": BACKWARD}  # by what a runtime calls them
 
 
@@ -50,9 +55,8 @@ class Stopwatch:
     player: str = "both"  # whose update it is now
     calls: Counter[Part] = field(factory=Counter)
     _open: list[Part] = field(factory=list)
-    _marks: list[tuple[Any, Part | None]] = field(
-        factory=list
-    )  # what was innermost from each stamp on
+    # what was innermost from each stamp on
+    _marks: list[tuple[Any, Part | None]] = field(factory=list)
 
     def start(self) -> None:
         """Begin a step."""
@@ -231,8 +235,10 @@ def on_the_watch(training: Training, watch: Stopwatch) -> Iterator[None]:
     gan = training.context.gan
     with ExitStack() as stack:
         for role, work in zip(ROLES, (MAKING, JUDGING), strict=True):
-            enter, leave = partial(_enter, watch, work), partial(_leave, watch)
-            network, optimizer = gan.player(role).network, gan.player(role).optimizer
+            enter = partial(_enter, watch, work)
+            leave = partial(_leave, watch)
+            network = gan.player(role).network
+            optimizer = gan.player(role).optimizer
             for handle in (
                 network.register_forward_pre_hook(enter),
                 network.register_forward_hook(leave, always_call=True),

@@ -13,7 +13,7 @@ From `--data FOLDER` to a batch, module by module:
 5. Else `decode.decode_all` reads all headers (`decode.image_file`), chooses one shape
    (`decode.target_size`), and decodes in a pool of threads (`decode.worker_pool`, `decode.pixels`).
    `decode.retry` repeats reads that fail for reasons of the disk, `decode.stderr_capture` keeps
-   lines of C libraries off the terminal, `decode.report` says what became of the files.
+   lines of C libraries off the terminal, `decode.report` lists the outcome for each file.
    Images go to a store: `storage.memory_store`, `storage.cache_writer`, or both
    (`storage.copying_store`).
 6. `join` joins images and labels; `decode.duplicates` finds equal pixels, `labels.merge` merges

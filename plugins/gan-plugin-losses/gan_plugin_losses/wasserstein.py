@@ -30,9 +30,8 @@ class Wasserstein:
         terms = {"fake": batch.fake.mean(batch.fake.score)}
         if batch.real is not None:
             terms = {"real": -batch.real.mean(batch.real.score), **terms}
-            log(
-                "wasserstein", -terms["real"] - terms["fake"]
-            )  # the estimate, which holds no penalty
+            # the estimate, which holds no penalty
+            log("wasserstein", -terms["real"] - terms["fake"])
         return terms
 
     @hookimpl

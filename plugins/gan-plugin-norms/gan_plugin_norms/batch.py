@@ -83,9 +83,8 @@ class SharedBatchNorm(Function):
     @staticmethod
     def backward(ctx, gradient, *_):
         maps, weight, bias, mean, variance = ctx.saved_tensors
-        if (
-            torch.is_grad_enabled()
-        ):  # a double backward needs a graph, which the kernels do not make
+        # a double backward needs a graph, which the kernels do not make
+        if torch.is_grad_enabled():
             with ctx.peers.together():
                 made = normalize_plainly(maps, weight, bias, ctx.eps)[0]
             inputs = (maps, weight, bias)

@@ -16,9 +16,16 @@ Length = Array | float
 FRAME = 32
 
 # A palette has sixteen entries: six that all families share, then the ten of a family.
-WHITE, BLUSH, TONGUE, OUTLINE, EYE = 0, 1, 2, 6, 7
+WHITE = 0
+BLUSH = 1
+TONGUE = 2
+OUTLINE = 6
+EYE = 7
 # A ramp is shade, base and light.
-HORN, BELLY, SKIN, ACCENT = (3, 4, 5), (8, 9, 9), (10, 11, 12), (13, 14, 15)
+HORN = (3, 4, 5)
+BELLY = (8, 9, 9)
+SKIN = (10, 11, 12)
+ACCENT = (13, 14, 15)
 
 
 class Shape(NamedTuple):
