@@ -25,7 +25,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from gancore.errors import PluginError
-from gancore.guard.hooks import Guarded, GuardedHooks
+from gancore.guard.hooks import CheckedMethod, GuardedHooks
 from gancore.guard.results import describe_value
 from gancore.plugins.calling import Component, Hooks
 from gancore.plugins.component import (
@@ -551,27 +551,29 @@ class WatchedHooks(GuardedHooks):
     """Hooks whose every call is checked: its arguments, its result and its side effects."""
 
     def __init__(self, chosen: Sequence[Component]) -> None:
-        super().__init__(chosen, watch=_Watched)
+        super().__init__(chosen, calls=None, check=_Watched)
 
 
-class _Watched(Guarded):
-    def watched(self, hook: str, given: Mapping[str, Any]) -> Any:
+class _Watched(CheckedMethod):
+    def checked(self, given: Mapping[str, Any]) -> Any:
+        hook = self.hook
+        component = self.method.chosen.component
         numbers = torch.get_rng_state()
         grad = torch.is_grad_enabled()
-        answer = super().watched(hook, given)
+        answer = super().checked(given)
         faults = {"changes torch's grad mode": torch.is_grad_enabled() != grad}
         if hook in QUIET:
             faults["draws from torch's global generator"] = not torch.equal(
                 torch.get_rng_state(), numbers
             )
-            repeats = has_state(self.chosen.component) or _same(answer, self.ask(given))
+            repeats = has_state(component) or _same(answer, self.ask(given))
             faults["does not repeat itself for the same numbers"] = not repeats
         if hook == "critic_view" and answer is not None:
             images = answer[0] if isinstance(answer, tuple) else answer
             faults["changes the type of the images"] = images.dtype != given["images"].dtype
         for fault, found in faults.items():
             if found:
-                raise PluginError(f"{self.chosen.name}.{hook} {fault}")
+                raise PluginError(f"{self.method.chosen.name}.{hook} {fault}")
         return answer
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import torch
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 from torch import Tensor, nn
 
-from gancore.errors import GanError, PluginError
+from gancore.errors import PluginError
 from gancore.guard import results
 from gancore.guard.gradients import passes_gradient
-from gancore.plugins.calling import Component, Hooks, Implementation
+from gancore.plugins.calling import Calling, Component, Hooks, Implementation
 from gancore.plugins.loading import last_line
-from gancore.process.global_state import ProcessSettings, put_back, settings, unchanged
+from gancore.process.global_state import unchanged
 from gancore.train.batch import Batch
 from gancore.train.plan import Head, Tail
 
@@ -46,32 +45,78 @@ def guarded(composition: Composition) -> Composition:
     return evolve(composition, hooks=GuardedHooks(composition.chosen))
 
 
-class GuardedHooks(Hooks):
-    """Hooks whose first calls are checked, and whose global settings are checked at each row."""
+class GuardedCalling(Calling):
+    """A block after which torch's grad mode is what it was before."""
 
-    def __init__(self, chosen: Sequence[Component], watch: type[Guarded] | None = None) -> None:
+    def __enter__(self) -> None:
+        super().__enter__()
+        self.grad = torch.is_grad_enabled()
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Restore the grad mode; raise PluginError in place of an error of a component's own."""
+        if torch.is_grad_enabled() != self.grad:
+            torch.set_grad_enabled(self.grad)
+        super().__exit__(kind, error, traceback)
+
+
+class GuardedHooks(Hooks):
+    """Hooks that check the first `calls` of each method, or all of them for None.
+
+    Once its first calls are checked a method is called directly, at no cost.
+    """
+
+    calling = GuardedCalling
+
+    def __init__(
+        self,
+        chosen: Sequence[Component],
+        *,
+        calls: int | None = CHECKED_CALLS,
+        check: type[CheckedMethod] | None = None,
+    ) -> None:
         super().__init__(chosen)
-        make = watch or Guarded
-        always = _every_call.get() or watch is not None
-        self._implementations = {
-            hook: tuple(
-                make(each.chosen, each.function, each.wants, self.chosen, always) for each in found
-            )
-            for hook, found in self._implementations.items()
-        }
-        self._settings: ProcessSettings = {}
+        if _every_call.get():
+            calls = None
         # the shape of a sample, and the shape that the critic is built for
         self._shapes: tuple[Shape, Shape] | None = None
+        if calls == 0:
+            return
+        make = check or CheckedMethod
+        for hook, found in self._implementations.items():
+            self._implementations[hook] = tuple(
+                Checked(each.chosen, make(self, hook, each, calls), each.wants) for each in found
+            )
 
-    def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
-        """Pass `values` through every component.
+    def call_directly(self, hook: str, method: Implementation) -> None:
+        """End the checks of one method."""
+        found = self._implementations[hook]
+        self._implementations[hook] = tuple(
+            method if each.chosen is method.chosen else each for each in found
+        )
 
-        Raises PluginError for a critic view of another shape than `critic_shape` returned.
+    def blame(
+        self, asked: Component, hook: str, given: Mapping[str, Any], error: BaseException
+    ) -> PluginError:
+        """Return the error that names the component whose code failed.
+
+        That may be another one than was asked: a loss may call a network of another component.
         """
-        answer = super().fold(hook, values, **given)
+        found, line = culprit_of(error, [asked, *self.chosen])
+        culprit = found or asked
+        by = "" if culprit is asked else f" of {asked.name}"
+        return PluginError(
+            f"{culprit.name} failed in {hook}{by}{when(given)}: {type(error).__name__}: {error}",
+            where=", ".join(filter(None, (origin(culprit), line))),
+            fix="--debug shows the traceback",
+        )
+
+    def check_folded(
+        self, hook: str, values: dict[str, Any], folded: dict[str, Any], given: Mapping[str, Any]
+    ) -> None:
+        """Raise PluginError for a critic view of another shape than `critic_shape` returned."""
         if hook == "critic_shape" and not self._adds_to_the_view():
             sample: Shape = tuple(values["shape"])
-            built_for: Shape = tuple(answer["shape"])
+            built_for: Shape = tuple(folded["shape"])
             self._shapes = sample, built_for
             # without a critic_view the view is the samples, and that hook is never called
             if sample != built_for and not self.any("critic_view"):
@@ -79,10 +124,9 @@ class GuardedHooks(Hooks):
         if hook == "critic_view" and self._shapes is not None:
             plain, wanted = self._shapes
             shape = tuple(values["images"].shape[1:])
-            view_shape = tuple(answer["images"].shape[1:])
+            view_shape = tuple(folded["images"].shape[1:])
             if shape == plain and view_shape != wanted:
                 raise self._blame_view(values, given, view_shape, wanted)
-        return answer
 
     def _adds_to_the_view(self) -> bool:
         """Return whether a component with `critic_shape` also wraps the critic.
@@ -122,23 +166,6 @@ class GuardedHooks(Hooks):
             fix="let critic_shape return the shape that critic_view returns",
         )
 
-    def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
-        """Collect every result that is not None; at each row, check the process settings too."""
-        found = super().all(hook, **given)
-        if hook == "record":
-            self._check_settings(given["row"]["step"])
-        return found
-
-    def _check_settings(self, step: int) -> None:
-        if self._settings and (changed := put_back(self._settings)):
-            raise PluginError(
-                f"a component changed {' and '.join(changed)} before step {step}",
-                where=", ".join(each.name for each in self.chosen),
-                fix="--debug checks every call, and names the component",
-            )
-        # read at the first row, not earlier: signal handlers are installed after the build
-        self._settings = self._settings or settings()
-
 
 Shape = tuple[int, ...]
 
@@ -148,49 +175,69 @@ def _sizes(shape: Shape) -> str:
 
 
 @frozen(eq=False)
-class Guarded(Implementation):
-    """One component's method with its first calls checked.
+class Checked(Implementation):
+    """A method under check, which needs more of what a hook is given than the method takes."""
 
-    Grad mode is restored after every call.
+    def arguments(self, given: Mapping[str, Any]) -> list[Any]:
+        """Pass on all that the hook is given; what is given as a maker is not made yet."""
+        return [given]
+
+
+@define(eq=False)
+class CheckedMethod:
+    """The checks of one component's method for one hook.
+
+    After the first `limit` calls (all, for None) the method is called directly.
     """
 
-    everyone: tuple[Component, ...] = field(repr=False)
-    always: bool = False
-    calls: Iterator[int] = field(factory=itertools.count, repr=False)
-    calls_with_gradient: Iterator[int] = field(factory=itertools.count, repr=False)
+    hooks: GuardedHooks = field(repr=False)
+    hook: str
+    method: Implementation
+    limit: int | None
+    calls: int = 0
+    calls_with_gradient: int = 0
 
-    def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
-        """Call the method. Raises PluginError with component, hook and step if it fails."""
+    def __call__(self, given: Mapping[str, Any]) -> Any:
+        """Call the method and check what it did. Torch's grad mode is restored."""
         grad = torch.is_grad_enabled()
         try:
-            if (
-                self.always
-                or next(self.calls) < CHECKED_CALLS
-                or self.first_with_gradient(hook, given)
-            ):
-                return self.watched(hook, given)
-            return self.function(*self.arguments(given))
-        except GanError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise self.blame(hook, given, error) from error
+            if self.is_due(given):
+                return self.checked(given)
+            return self.ask(given)
         finally:
             if torch.is_grad_enabled() != grad:
                 torch.set_grad_enabled(grad)
 
-    def first_with_gradient(self, hook: str, given: Mapping[str, Any]) -> bool:
-        """Return whether this is one of the first calls of critic_view that need a gradient."""
-        if hook != "critic_view" or not given["images"].requires_grad:
-            return False
-        return next(self.calls_with_gradient) < CHECKED_WITH_GRADIENT
+    def ask(self, given: Mapping[str, Any]) -> Any:
+        """Call the method with the arguments it takes."""
+        return self.method.function(*self.method.arguments(given))
 
-    def watched(self, hook: str, given: Mapping[str, Any]) -> Any:
+    def is_due(self, given: Mapping[str, Any]) -> bool:
+        """Count this call and return whether it is checked; end the checks after the last one."""
+        if self.limit is None:
+            return True
+        self.calls += 1
+        due = self.calls <= self.limit
+        pending = self.calls < self.limit
+        if self.hook == "critic_view":
+            # whether gradients pass shows only on images that require one, which may come late
+            if given["images"].requires_grad:
+                self.calls_with_gradient += 1
+                due = due or self.calls_with_gradient <= CHECKED_WITH_GRADIENT
+            pending = pending or self.calls_with_gradient < CHECKED_WITH_GRADIENT
+        if not pending:
+            self.hooks.call_directly(self.hook, self.method)
+        return due
+
+    def checked(self, given: Mapping[str, Any]) -> Any:
         """Call the method and check what it did.
 
         Raises PluginError for what it may not do or return.
         """
-        label = f"{self.chosen.name}.{hook}"
-        where = origin(self.chosen)
+        hook = self.hook
+        chosen = self.method.chosen
+        label = f"{chosen.name}.{hook}"
+        where = origin(chosen)
         before = list(versions(given))
         with unchanged(label, where):
             answer = self.ask(given)
@@ -198,7 +245,7 @@ class Guarded(Implementation):
             if tensor._version != version:  # noqa: SLF001 - the only count there is
                 what = f"{label}{when(given)} writes into {name}"
                 raise PluginError(what, where=where, fix="work on a copy: x + 1, not x.add_(1)")
-        got, want = results.wanted(hook, self.chosen, given, answer)
+        got, want = results.wanted(hook, chosen, given, answer)
         if want:
             gave = results.describe_value(got)
             what = f"{label}{when(given)} gave {gave}, but {want} is wanted"
@@ -217,20 +264,6 @@ class Guarded(Implementation):
                 )
         watch_networks(hook, label, where, given, answer)
         return answer
-
-    def blame(self, hook: str, given: Mapping[str, Any], cause: BaseException) -> PluginError:
-        """Return the error naming the component whose code failed.
-
-        That may be another one: a loss may call a network of another component.
-        """
-        found, line = culprit_of(cause, [self.chosen, *self.everyone])
-        culprit = found or self.chosen
-        by = "" if culprit is self.chosen else f" of {self.chosen.name}"
-        return PluginError(
-            f"{culprit.name} failed in {hook}{by}{when(given)}: {type(cause).__name__}: {cause}",
-            where=", ".join(filter(None, (origin(culprit), line))),
-            fix="--debug shows the traceback",
-        )
 
 
 def culprit_of(error: BaseException, everyone: Sequence[Component]) -> tuple[Component | None, str]:

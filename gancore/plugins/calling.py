@@ -21,7 +21,7 @@ FIRST_ALONE = frozenset({"critic_view"})
 
 TERMS = frozenset({"critic_terms", "generator_terms"})  # of which the loss is asked first
 
-OF_ONE_PLAYER = {"adapt_generator": "generator", "adapt_critic": "critic"}
+PLAYER_OF = {"adapt_generator": "generator", "adapt_critic": "critic"}
 
 
 @frozen(eq=False)
@@ -40,11 +40,11 @@ class Component:
 
 @frozen(eq=False)
 class Implementation:
-    """One component's method for one hook, with the arguments it takes."""
+    """One component's method for one hook: call `function(*arguments(given))`."""
 
     chosen: Component
     function: Callable[..., Any]
-    wants: tuple[str, ...]
+    wants: tuple[str, ...]  # the arguments that the method takes, in its order
 
     def arguments(self, given: Mapping[str, Any]) -> list[Any]:
         """Pick what the method wants; what is given as a maker is made for this component."""
@@ -55,30 +55,39 @@ class Implementation:
             picked.append(value(name) if want in PER_COMPONENT else value)
         return picked
 
-    def ask(self, given: Mapping[str, Any]) -> Any:
-        """Call the method with the arguments it takes."""
-        return self.function(*self.arguments(given))
 
-    def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
-        """Call the method with the arguments it takes.
+class Calling:
+    """A block in which the methods of one hook are called.
 
-        Raises PluginError, naming component, hook and step, where it fails.
-        """
-        try:
-            return self.ask(given)
-        except GanError:
-            raise
-        except (Exception, SystemExit) as error:
-            when = f", step {given['step']}" if "step" in given else ""
-            raise PluginError(
-                f"{self.chosen.name} failed in {hook}{when}: {type(error).__name__}: {error}",
-                where=f"{self.chosen.distribution or 'file'} {self.chosen.version}".strip(),
-                fix="--debug shows the traceback",
-            ) from error
+    An error is blamed on the component that was asked last; `asked` is put back afterwards. It is a
+    class rather than a generator, because a block is entered many times a step.
+    """
+
+    def __init__(self, hooks: Hooks, hook: str, given: Mapping[str, Any]) -> None:
+        self.hooks = hooks
+        self.hook = hook
+        self.given = given
+        self.before: Component | None = None
+
+    def __enter__(self) -> None:
+        self.before = self.hooks.asked
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Raise PluginError in place of an error of a component's own."""
+        asked = self.hooks.asked
+        self.hooks.asked = self.before
+        foreign = isinstance(error, Exception | SystemExit) and not isinstance(error, GanError)
+        if error is not None and foreign and asked is not None:
+            raise self.hooks.blame(asked, self.hook, self.given, error) from error
 
 
 class Hooks:
-    """Call hooks on the chosen components and combine their results: `first`, `fold` or `all`."""
+    """Call hooks on the chosen components and combine their results: `first`, `fold` or `all`.
+
+    They call the methods themselves, with no frame between, so that a traceback is short.
+    """
+
+    calling: type[Calling] = Calling
 
     def __init__(self, chosen: Iterable[Component]) -> None:
         self.chosen = tuple(chosen)
@@ -103,7 +112,7 @@ class Hooks:
 
     def implementations(self, hook: str, role: str | None = None) -> tuple[Implementation, ...]:
         """Return the methods for a hook in calling order, with a role those of one player."""
-        role = OF_ONE_PLAYER.get(hook, role)
+        role = PLAYER_OF.get(hook, role)
         found = self._implementations[hook]
         return found if role is None else tuple(each for each in found if role in each.chosen.roles)
 
@@ -113,59 +122,70 @@ class Hooks:
 
     def ask(self, implementation: Implementation, hook: str, given: Mapping[str, Any]) -> Any:
         """Call one component's method; `asked` is that component in the meantime."""
-        before = self.asked
-        self.asked = implementation.chosen
-        try:
-            return implementation(hook, given)
-        finally:
-            self.asked = before
+        with self.calling(self, hook, given):
+            self.asked = implementation.chosen
+            return implementation.function(*implementation.arguments(given))
 
     def first(self, hook: str, *, only: str | None = None, **given: Any) -> Any:
         """Return the first result that is not None. `only` calls one player's components."""
-        before = self.asked
-        try:
-            for each in self.implementations(hook, only):
+        found = self.implementations(hook, only)
+        if not found:
+            return None
+        with self.calling(self, hook, given):
+            for each in found:
                 self.asked = each.chosen
-                answer = each(hook, given)
+                answer = each.function(*each.arguments(given))
                 if answer is not None:
                     return answer
-        finally:
-            self.asked = before
         return None
 
     def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
         """Pass `values` through every component. A result replaces them; several are a tuple."""
         found = self.implementations(hook)
-        if not found:
-            return values
-        given |= values
-        before = self.asked
-        try:
-            for each in found:
-                self.asked = each.chosen
-                answer = each(hook, given)
-                if answer is None:
-                    continue
-                if len(values) == 1 or (hook in FIRST_ALONE and not isinstance(answer, tuple)):
-                    answer = (answer, *list(values.values())[1:])
-                values = dict(zip(values, answer, strict=True))
-                given |= values
-        finally:
-            self.asked = before
-        return values
+        folded = values
+        if found:
+            given |= values
+            with self.calling(self, hook, given):
+                for each in found:
+                    self.asked = each.chosen
+                    answer = each.function(*each.arguments(given))
+                    if answer is None:
+                        continue
+                    if len(folded) == 1 or (hook in FIRST_ALONE and not isinstance(answer, tuple)):
+                        answer = (answer, *list(folded.values())[1:])
+                    folded = dict(zip(folded, answer, strict=True))
+                    given |= folded
+        self.check_folded(hook, values, folded, given)
+        return folded
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
         """Return (name of the component, result) for every result that is not None, in calling
         order.
         """
-        answers = []
-        before = self.asked
-        try:
-            for each in self.implementations(hook):
+        found = self.implementations(hook)
+        answers: list[tuple[str, Any]] = []
+        if not found:
+            return answers
+        with self.calling(self, hook, given):
+            for each in found:
                 self.asked = each.chosen
-                answer = each(hook, given)
+                answer = each.function(*each.arguments(given))
                 if answer is not None:
                     answers.append((each.chosen.name, answer))
-        finally:
-            self.asked = before
         return answers
+
+    def check_folded(
+        self, hook: str, values: dict[str, Any], folded: dict[str, Any], given: Mapping[str, Any]
+    ) -> None:
+        """Called with what a fold began with and what came of it, for a subclass to check."""
+
+    def blame(
+        self, asked: Component, hook: str, given: Mapping[str, Any], error: BaseException
+    ) -> PluginError:
+        """Return the error that names the component whose method raised `error`."""
+        when = f", step {given['step']}" if "step" in given else ""
+        return PluginError(
+            f"{asked.name} failed in {hook}{when}: {type(error).__name__}: {error}",
+            where=f"{asked.distribution or 'file'} {asked.version}".strip(),
+            fix="--debug shows the traceback",
+        )

@@ -15,6 +15,7 @@ from attrs import define, field
 
 from gancore.errors import DataError, GanError, NumbersError, PluginError, UsageError
 from gancore.guard.gradients import FirstGradients
+from gancore.guard.settings import SettingsCheck
 from gancore.run import directory, failure, postmortem, previous_session, samples
 from gancore.run.checkpoint import verified
 from gancore.run.directory import Row
@@ -56,7 +57,12 @@ class Run(Session):
     _share: float = field(default=0.0, init=False)
     _idle: int = field(default=0, init=False)  # steps without reals
     _gradients: FirstGradients = field(factory=FirstGradients, init=False)
+    _settings: SettingsCheck = field(init=False)
     _compared: bool = field(default=False, init=False)  # this process with the others
+
+    @_settings.default
+    def _check_of_settings(self) -> SettingsCheck:
+        return SettingsCheck(self.composition.chosen)
 
     def fit(
         self, on_row: OnRow = ignore, on_step: OnStep = ignore, *, progress: bool = True
@@ -277,6 +283,7 @@ class Run(Session):
             self.notes.append(f"step {step}: {trouble}")
         for _, remark in hooks.all("record", row=row):
             self.notes.append(f"step {step}: {remark}")
+        self._settings.look(step)
         on_row(row)
         self._ended = hooks.first("stop", row=row) or ""
 

@@ -116,7 +116,9 @@ class Side:
         """What the critic is shown: the images after every `critic_view`."""
         if self._view is None:
             images, labels = self._samples()
-            shown = self._fold("critic_view", {"images": images, "labels": labels})
+            values = {"images": images, "labels": labels}
+            # calls the hook itself, as few frames as can be: most tracebacks come from here
+            shown = self.batch.hooks.fold("critic_view", values, **self._draws())
             view: Tensor = shown["images"]
             labels = shown["labels"]
             rows = len(view)
@@ -138,9 +140,9 @@ class Side:
 
     def apply_view(self, images: Tensor) -> Tensor:
         """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
-        view: Tensor = self._fold("critic_view", {"images": images, "labels": self.labels})[
-            "images"
-        ]
+        values = {"images": images, "labels": self.labels}
+        shown = self.batch.hooks.fold("critic_view", values, **self._draws())
+        view: Tensor = shown["images"]
         return view
 
     @property
@@ -204,9 +206,9 @@ class Side:
         if self._targets is None:
             targets = torch.full_like(self.score, float(self.real), requires_grad=False)
             if self.batch.update_id.role == "critic":
-                targets = self._fold("critic_targets", {"targets": targets}, real=self.real)[
-                    "targets"
-                ]
+                values = {"targets": targets}
+                given = {"real": self.real, **self._draws()}
+                targets = self.batch.hooks.fold("critic_targets", values, **given)["targets"]
             self._targets = targets
         return self._targets
 
@@ -256,18 +258,14 @@ class Side:
         """Let go of the batch: what was computed stays, and nothing more can be."""
         self._batch = None
 
-    def _fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
-        """Fold a hook over values of this side, with its own random numbers and those shared with
-        the other side.
-        """
+    def _draws(self) -> dict[str, Any]:
+        """Return the step, and the random numbers of this side and those that both sides share."""
         batch = self.batch
-        if not batch.hooks.any(hook):
-            return values
-        rng = batch.component_rng("real" if self.real else "fake")
-        shared_rng = batch.component_rng("both")
-        return batch.hooks.fold(
-            hook, values, step=batch.update_id.step, rng=rng, shared_rng=shared_rng, **given
-        )
+        return {
+            "step": batch.update_id.step,
+            "rng": batch.component_rng("real" if self.real else "fake"),
+            "shared_rng": batch.component_rng("both"),
+        }
 
 
 @define(eq=False, slots=False)  # a test may watch its methods

@@ -120,7 +120,7 @@ def build_critic(hooks: Hooks, plan: Plan, streams: Streams) -> Critic:
     parts: dict[str, Tail | Head] = {}
     for each in hooks.implementations("extend_critic"):
         with streams.building("critic", each.chosen.name) as rng:
-            found = each("extend_critic", {"features": features, "plan": plan})
+            found = hooks.ask(each, "extend_critic", {"features": features, "plan": plan})
             given = found if isinstance(found, Sequence) else () if found is None else (found,)
             for number, part in enumerate(given):
                 hooks.first(
@@ -139,9 +139,10 @@ def build_critic(hooks: Hooks, plan: Plan, streams: Streams) -> Critic:
 
 def _adapted(hooks: Hooks, plan: Plan, streams: Streams, role: Role, net: Any) -> Any:
     """Let each component adapt a network, with numbers of its own for the weights it adds."""
-    for each in hooks.implementations(f"adapt_{role}"):
+    hook = f"adapt_{role}"
+    for each in hooks.implementations(hook):
         with streams.building(role, "adapt", each.chosen.name):
-            answer = each(f"adapt_{role}", {"net": net, "plan": plan})
+            answer = hooks.ask(each, hook, {"net": net, "plan": plan})
         net = net if answer is None else answer
     return net
 
@@ -166,7 +167,8 @@ def _extras(hooks: Hooks, plan: Plan, streams: Streams, role: Role) -> nn.Module
     extras = nn.ModuleDict()
     for each in hooks.implementations("extend_player"):
         with streams.building(role, "extras", each.chosen.name) as rng:
-            for name, net in (each("extend_player", {"role": role, "plan": plan}) or {}).items():
+            found = hooks.ask(each, "extend_player", {"role": role, "plan": plan}) or {}
+            for name, net in found.items():
                 if name in extras:
                     raise CompositionError(
                         f"two components give the {role} a network called {name!r}"

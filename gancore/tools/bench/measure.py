@@ -17,7 +17,7 @@ import torch
 from attrs import evolve, frozen
 
 from gancore.errors import UsageError
-from gancore.guard.hooks import guarded
+from gancore.guard.hooks import GuardedHooks, guarded
 from gancore.hardware.device import (
     choose_runtime,
     cpu_facts,
@@ -42,7 +42,6 @@ from gancore.tools.bench.stopwatch import (  # fmt: skip
     DATA,
     REST,
     Part,
-    SettledHooks,
     Stopwatch,
     TimedHooks,
     plain_step,
@@ -176,7 +175,7 @@ def begin(composition: Composition, data: Data | None = None) -> tuple[Data, Tra
     before = peak_memory()
     for _ in range(WARM_UP):
         plain_step(training)
-    training.context = evolve(training.context, hooks=SettledHooks(composition.chosen))
+    training.context = evolve(training.context, hooks=GuardedHooks(composition.chosen, calls=0))
     return data, training, before
 
 

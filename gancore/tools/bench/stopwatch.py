@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from attrs import define, evolve, field, frozen
 
-from gancore.guard.hooks import CHECKED_CALLS, Guarded, GuardedHooks
+from gancore.guard.hooks import GuardedHooks
 from gancore.plugins.calling import Component, Implementation
 from gancore.plugins.slots import ROLES
 from gancore.run.finite import check_finite
@@ -135,48 +135,25 @@ def stopwatch_for(device: torch.device) -> Stopwatch:
     return Stopwatch(now, between)
 
 
-class SettledHooks(GuardedHooks):
-    """Hooks as they are once their first calls were watched: what all but the first steps of a run
-    are made with.
-    """
+def timed(hook: str, method: Implementation, watch: Stopwatch) -> Implementation:
+    """Return the same method on the stopwatch; other parts that open inside it are not its own."""
+    function = method.function
 
-    def __init__(self, chosen: Sequence[Component]) -> None:
-        super().__init__(chosen)
-        self._implementations = {
-            hook: tuple(map(settled, found)) for hook, found in self._implementations.items()
-        }
+    def call(*arguments: Any) -> Any:
+        with watch.part("components", method.chosen.name, hook):
+            return function(*arguments)
 
-
-def settled(each: Implementation) -> Implementation:
-    """Return a method whose first calls count as watched."""
-    return evolve(each, calls=itertools.count(CHECKED_CALLS)) if isinstance(each, Guarded) else each
+    return evolve(method, function=call)
 
 
-@frozen(eq=False)
-class Timed(Implementation):
-    """One component's method, on the stopwatch."""
-
-    inner: Implementation = field(repr=False)
-    watch: Stopwatch = field(repr=False)
-
-    def __call__(self, hook: str, given: Mapping[str, Any]) -> Any:
-        """Call the method; what other parts it calls for are theirs."""
-        with self.watch.part("components", self.chosen.name, hook):
-            return self.inner(hook, given)
-
-
-class TimedHooks(SettledHooks):
+class TimedHooks(GuardedHooks):
     """Hooks on the stopwatch, which they tell whose turn it is."""
 
     def __init__(self, chosen: Sequence[Component], watch: Stopwatch) -> None:
-        super().__init__(chosen)
+        super().__init__(chosen, calls=0)
         self._watch = watch
-        self._implementations = {
-            hook: tuple(
-                Timed(each.chosen, each.function, each.wants, each, watch) for each in found
-            )
-            for hook, found in self._implementations.items()
-        }
+        for hook, found in self._implementations.items():
+            self._implementations[hook] = tuple(timed(hook, each, watch) for each in found)
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
         """Collect every answer that is not None; terms are asked of one player."""
