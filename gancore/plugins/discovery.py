@@ -14,8 +14,8 @@ from gancore.errors import UsageError, did_you_mean, nearest, spelt
 from gancore.plugins import inspection
 from gancore.plugins.slots import KINDS, RESERVED, hyphened, kind_in_words
 
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-PREFIX = "gancore."
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+GROUP_PREFIX = "gancore."
 REPLACES = "gancore.replaces"
 
 
@@ -46,7 +46,8 @@ class Row:
 def installed() -> tuple[Row, ...]:
     """List every component that installed distributions publish, by kind and name."""
     published = [
-        (entry, entry.group.removeprefix(PREFIX), distribution) for entry, distribution in entries()
+        (entry, entry.group.removeprefix(GROUP_PREFIX), distribution)
+        for entry, distribution in entries()
     ]
     rows = [
         row_of(entry, kind, distribution)
@@ -68,7 +69,7 @@ def named(name: str) -> tuple[Row, ...]:
     The sources of all others stay unread: to read them takes a third of a second.
     """
     found = [(entry, distribution) for entry, distribution in entries() if entry.name == name]
-    kinds = [entry.group.removeprefix(PREFIX) for entry, _ in found]
+    kinds = [entry.group.removeprefix(GROUP_PREFIX) for entry, _ in found]
     rows = [
         row_of(entry, kind, distribution)
         for (entry, distribution), kind in zip(found, kinds, strict=True)
@@ -92,7 +93,9 @@ def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
         except Exception:  # broken metadata publish nothing
             continue
         if name not in seen:
-            ours += [(entry, distribution) for entry in found if entry.group.startswith(PREFIX)]
+            ours += [
+                (entry, distribution) for entry in found if entry.group.startswith(GROUP_PREFIX)
+            ]
         seen.add(name)
     return tuple(ours)
 
@@ -138,7 +141,7 @@ def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distrib
 
 def refusal(name: str, kind: str = "") -> str:
     """Return why a component or a command cannot have this name, or an empty text."""
-    if not NAME.fullmatch(name) or len(name) > 64:
+    if not NAME_PATTERN.fullmatch(name) or len(name) > 64:
         return f"the name {name!r} is not lower-case words joined by hyphens, 64 letters at most"
     taken = kind != "command" and name in RESERVED
     return f"the name {name!r} is a word of gancore's own" if taken else ""

@@ -27,7 +27,7 @@ from gancore.recipe import lookup
 from gancore.recipe.options import Given, read_options
 from gancore.recipe.rules import check_rules
 from gancore.recipe.settings import Settings
-from gancore.recipe.toml import FORMAT, Layer, layer_of
+from gancore.recipe.toml import RECIPE_FORMAT, Layer, layer_of
 
 DEFAULT = "default"  # the recipe that fills the slots that are left open
 OF_THE_DATA = "data."  # tags that are known only once the data is open
@@ -86,7 +86,7 @@ class Composition:
             **{each.name: option_values(each) for each in self.chosen},
         }
         return {
-            "format": FORMAT,
+            "format": RECIPE_FORMAT,
             **slots,
             **{name: table for name, table in tables.items() if table},
         }
@@ -191,7 +191,7 @@ def resolve(
         layers = [*base, *defaults, *user]
         picks = pick(layers)
         rows = [locate(each, files) for each in picks]  # every name, before any module is imported
-        found = {each.name: load(each, row) for each, row in zip(picks, rows, strict=True)}
+        found = {each.name: load_choice(each, row) for each, row in zip(picks, rows, strict=True)}
         now = [] if exact else defaults_of(list(found.values()))
         if [layer.origin for layer in now] == [layer.origin for layer in defaults]:
             break
@@ -297,7 +297,9 @@ def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
     Raises UsageError where there is none.
     """
     try:
-        if pick.alias and (not discovery.NAME.fullmatch(pick.alias) or pick.alias in RESERVED):
+        if pick.alias and (
+            not discovery.NAME_PATTERN.fullmatch(pick.alias) or pick.alias in RESERVED
+        ):
             raise UsageError(
                 f"{pick.alias!r} cannot be an alias", fix="lower-case words joined by hyphens"
             )
@@ -316,7 +318,7 @@ def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
     return None
 
 
-def load(pick: Choice, row: discovery.Row | None) -> Loaded:
+def load_choice(pick: Choice, row: discovery.Row | None) -> Loaded:
     """Load the component of a choice that was located. Raises PluginError where it is broken."""
     if row is None:
         return Loaded(*loading.load_file(pick.wanted))
@@ -342,7 +344,7 @@ def instantiate(
             continue
         tables = list(dict.fromkeys([source.name, *addresses(picks, each), name]))
         read |= {*tables, source.name}
-        given = gather(layers, tables)
+        given = gather_options(layers, tables)
         component = make(
             name, source.cls, read_options(name, options_of(source.cls), given), each.where
         )
@@ -375,7 +377,7 @@ def addresses(picks: Sequence[Choice], pick: Choice) -> list[str]:
     return shared or slots
 
 
-def gather(layers: Sequence[Layer], tables: Sequence[str]) -> dict[str, Given]:
+def gather_options(layers: Sequence[Layer], tables: Sequence[str]) -> dict[str, Given]:
     """Merge the options that the layers give under any of these table names; later layers win."""
     given: dict[str, Given] = {}
     for layer in layers:
@@ -416,7 +418,7 @@ def _fix_unread(table: str, read: set[str]) -> str:
 
 def read_settings(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
     """Read the `[run]` tables. Raises UsageError."""
-    given = resolve_length(layers, gather(layers, ["run"]))
+    given = resolve_length(layers, gather_options(layers, ["run"]))
     settings = Settings(**read_options("run", options_of(Settings), given))
     settings.image_size  # noqa: B018 - refuses a size that is none
     return settings, {f"run.{name}": value.where for name, value in given.items()}

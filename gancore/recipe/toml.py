@@ -36,9 +36,9 @@ from gancore.errors import UsageError, did_you_mean
 from gancore.plugins.slots import SLOTS, filled_by, holds_several, hyphened
 from gancore.recipe.options import Given
 
-FORMAT = 1
+RECIPE_FORMAT = 1
 VARIANTS = ("small", "compat")
-LARGEST = 1 << 20  # bytes
+LARGEST_RECIPE = 1 << 20  # bytes
 WORD = r"""(?:[\w-]++|"[^"]*"|'[^']*')"""
 KEY = re.compile(
     rf"(?:^\s*+(?P<opening>\[*+)|[{{,])\s*+(?P<path>{WORD}(?:\s*+\.\s*+{WORD})*+)\s*+[]=]"
@@ -127,9 +127,9 @@ def put(table: dict[str, Given], label: str, word: str, given: Given) -> None:
 
 
 def _check_format(value: Any, place: str) -> None:
-    if value != FORMAT:
+    if value != RECIPE_FORMAT:
         raise UsageError(
-            f"the recipe has format {value!r}; this gancore reads {FORMAT}",
+            f"the recipe has format {value!r}; this gancore reads {RECIPE_FORMAT}",
             where=place,
             fix="upgrade gancore",
         )
@@ -195,8 +195,8 @@ def _read(path: Path, label: str) -> str:
                 "it is a folder or device" if os.path.exists(path) else "there is no such file"
             )
         with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-        if len(raw) > LARGEST:
+            raw = file.read(LARGEST_RECIPE + 1)
+        if len(raw) > LARGEST_RECIPE:
             raise ValueError("it is larger than 1 MiB")
         return raw.decode("utf-8-sig")
     except (OSError, ValueError) as error:
