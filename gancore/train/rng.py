@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 def derive(seed: int, *key: int | str) -> int:
-    """Return 63 bits that depend on every part of the key: the low bits of BLAKE2b over
+    """Return 63 bits that depend on every part of the key: the first of 64 that BLAKE2b gives for
     `seed/part/part/…`.
     """
     text = "/".join(map(str, (seed, *key)))
@@ -43,6 +43,7 @@ def draw_rows(sample: Callable[..., Tensor], shape: Sequence[int], rng: torch.Ge
     if not isinstance(rng, Share):
         return sample(tuple(shape), generator=rng, device=rng.device)
     rows, *rest = shape
+    # the rows of all processes, by a stream that each of them has, and of these its own
     drawn = sample((rng.size * rows, *rest), generator=rng.whole, device=rng.device)
     return drawn[rng.rank * rows : (rng.rank + 1) * rows]
 
@@ -128,7 +129,9 @@ class Streams:
             return self.generator(*key, device=device)
         rng = Share(device)
         rng.manual_seed(self.number(*key, "process", rank) if own else self.number(*key))
-        rng.rank, rng.size, rng.whole = rank, size, self.generator(*key, device=device)
+        rng.rank = rank
+        rng.size = size
+        rng.whole = self.generator(*key, device=device)
         return rng
 
     @contextmanager
