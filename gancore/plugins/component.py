@@ -325,9 +325,7 @@ def component(
             raise PluginError(f"{cls.__name__} cites no source", fix=EXAMPLE)
         check_api(cls, hookspecs.API if api is None else api)
         check_hooks(cls)
-        # not the `==` of attrs: it leaves objects without the hash that pluggy needs, and it
-        # compares tensors, the result of which is no bool
-        defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
+        defined = define_fields(cls)
         check_hash(defined)
         check_fields(defined)
         restrict_assignment(defined)
@@ -402,6 +400,13 @@ def check_api(cls: type, api: int) -> None:
             f"but this gancore supports {versions}",
             fix="upgrade gancore" if api > newest else "upgrade the plugin",
         )
+
+
+def define_fields(cls: type[T]) -> type[T]:
+    """Give a class an `__init__` of its fields, and room for no attribute that is not declared."""
+    # not the `==` of attrs: it leaves objects without the hash that pluggy needs, and it compares
+    # tensors, the result of which is no bool
+    return attrs.define(cls, eq=False, kw_only=True, slots=True)
 
 
 def check_hash(cls: type) -> None:

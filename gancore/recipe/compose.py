@@ -403,7 +403,11 @@ def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
 def addresses(picks: Sequence[Choice], pick: Choice) -> list[str]:
     """List the tables that may hold a component's options: its slots, or `optim` for both."""
     slots = [each.slot for each in picks if each.name == pick.name and each.slot in SINGLE]
-    shared = [short for short, long in SHORT_FORMS.items() if set(long) <= set(slots)]
+    shared = []
+    for short_form, filled in SHORT_FORMS.items():
+        # one object is in both slots then, so that the options of one are those of the other
+        if set(filled) <= set(slots):
+            shared.append(short_form)
     return shared or slots
 
 

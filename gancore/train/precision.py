@@ -71,6 +71,7 @@ class Runtime:
 
     def backward(self, total: Tensor, player: Player) -> None:
         """Compute the gradient of `total` in the player's own weights, and in no others."""
+        # by `inputs`, so that the other player gets no gradients that would have to be cleared
         with self.timed("backward"):
             torch.autograd.backward(self.scaler(player.role).scale(total), inputs=player.parameters)
 

@@ -54,7 +54,8 @@ def global_generators(device: torch.device) -> list[torch.Generator]:
         index = torch.cuda.current_device() if device.index is None else device.index
         return [torch.default_generator, torch.cuda.default_generators[index]]
     if device.type == "mps":
-        return [torch.default_generator, torch.mps._get_default_mps_generator()]  # noqa: SLF001 - has no other name
+        mps = torch.mps._get_default_mps_generator()  # noqa: SLF001 - has no other name
+        return [torch.default_generator, mps]
     return [torch.default_generator]
 
 
@@ -79,7 +80,10 @@ def fork_state(network: nn.Module, device: torch.device) -> Iterator[None]:
     stay changed.
     """
     numbers = [(generator, generator.get_state()) for generator in global_generators(device)]
-    kept = [(module._buffers, dict(module._buffers.items())) for module in network.modules()]  # noqa: SLF001
+    kept = []
+    for module in network.modules():
+        buffers = module._buffers  # noqa: SLF001 - the dict itself, to put other tensors into it
+        kept.append((buffers, dict(buffers)))
     for buffers, own in kept:
         for name, buffer in own.items():
             # a copy to write on: copying values back instead would spoil the graph of an earlier

@@ -197,7 +197,10 @@ def _joined(parts: Sequence[Tensor], rows: int) -> Tensor:
 
 
 def _joined_by_name(parts: Sequence[Mapping[str, Tensor]], rows: int) -> dict[str, Tensor]:
-    return {name: _joined([part[name] for part in parts], rows) for name in parts[0]}
+    joined = {}
+    for name in parts[0]:
+        joined[name] = _joined([part[name] for part in parts], rows)
+    return joined
 
 
 def class_labels(classes: Sequence[int], n: int) -> Tensor:
