@@ -58,15 +58,15 @@ class _Rules(TorchFunctionMode):
 
     def __init__(self, inputs: Tensor) -> None:
         super().__init__()
-        self.inputs, self.asking = inputs, False
+        self.inputs = inputs
+        self.asking = False
 
     def __torch_function__(
         self, called: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
+        kwargs = kwargs or {}
         rule = _RULES.get(called)
-        return (
-            rule(self, called, *args, **(kwargs or {})) if rule else called(*args, **(kwargs or {}))
-        )
+        return rule(self, called, *args, **kwargs) if rule else called(*args, **kwargs)
 
     def convolve(
         self,
@@ -85,14 +85,17 @@ class _Rules(TorchFunctionMode):
             and _pair(dilation) == (1, 1)
             and not isinstance(padding, str)
         )
+        # a weight that depends on the inputs has a part in their gradient, and while `asking` no
+        # gradient of a weight is computed
         if not plain or self.reach(weight) or self.reach(bias):
             return called(input, weight, bias, stride, padding, dilation, groups)
-        return _Convolution.apply(
-            self, *map(_cast, (input, weight, bias)), _pair(stride), _pair(padding)
-        )
+        cast = map(_cast, (input, weight, bias))
+        return _Convolution.apply(self, *cast, _pair(stride), _pair(padding))
 
     def rectify(self, called: Any, input: Tensor, *args: Any, **kwargs: Any) -> Any:
-        slope = kwargs.get("negative_slope", args[0] if args else 0.01) if called in _LEAKY else 0.0
+        slope = 0.0
+        if called in _LEAKY:
+            slope = kwargs.get("negative_slope", args[0] if args else 0.01)
         if slope < 0:  # the sign of the result would not be that of the input
             return called(input, *args, **kwargs)
         return _Rectifier.apply(input, slope, lambda maps: called(maps, *args, **kwargs))
@@ -106,11 +109,9 @@ class _Rules(TorchFunctionMode):
             if getattr(node, "variable", None) is self.inputs:
                 return True
             seen.add(node)
-            waiting += [
-                before
-                for before, _ in node.next_functions
-                if before is not None and before not in seen
-            ]
+            for before, _ in node.next_functions:
+                if before is not None and before not in seen:
+                    waiting.append(before)
         return weight is self.inputs
 
 
@@ -123,18 +124,13 @@ class _Convolution(Function):
     def forward(
         ctx: Any, rules: _Rules, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any
     ) -> Any:
-        ctx.rules, ctx.stride, ctx.padding, ctx.sizes = (
-            rules,
-            stride,
-            padding,
-            bias if bias is None else bias.shape,
-        )
+        ctx.rules = rules
+        ctx.stride = stride
+        ctx.padding = padding
+        ctx.sizes = None if bias is None else bias.shape
         ctx.save_for_backward(input, weight)
-        # once more: nothing flows into the inputs
-        ctx.wanted = (
-            input is not rules.inputs,
-            *ctx.needs_input_grad[2:4],
-        )
+        # of a later pass, in which nothing flows into the inputs
+        ctx.wanted = (input is not rules.inputs, *ctx.needs_input_grad[2:4])
         return torch.conv2d(input, weight, bias, stride, padding)
 
     @staticmethod
@@ -154,9 +150,11 @@ class _Convolution(Function):
                 1,
             )
             return None, *torch.ops.aten.convolution_backward(*given, ctx.wanted), None, None
+        # rows and columns at the end that the strides never read, whose gradient is 0
+        left = []
         sides = zip(input.shape[2:], weight.shape[2:], ctx.padding, ctx.stride, strict=True)
-        # rows never read
-        left = [(side + 2 * padding - kernel) % stride for side, kernel, padding, stride in sides]
+        for side, kernel, padding, stride in sides:
+            left.append((side + 2 * padding - kernel) % stride)
         found = torch.conv_transpose2d(gradient, weight, None, ctx.stride, ctx.padding, left)
         return None, found, None, None, None, None
 

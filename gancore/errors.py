@@ -82,10 +82,12 @@ class PeerError(GanError):
 
 def clean(text: object) -> str:
     """Escape control characters and lone surrogates, so that a text cannot control the terminal."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in str(text)
-    )
+    letters = []
+    for letter in str(text):
+        if not letter.isprintable():
+            letter = letter.encode("unicode_escape").decode()
+        letters.append(letter)
+    return "".join(letters)
 
 
 def spelt(name: str) -> str:
@@ -103,20 +105,25 @@ def nearest(word: str, known: Iterable[str]) -> list[str]:
     - words that begin with `word`, or have it as a part between hyphens.
     """
     wanted = spelt(word).strip("-")
-    names = dict.fromkeys(known)
-    plain = {name: spelt(name).strip("-") for name in names}
-    same = [name for name in names if plain[name].replace("-", "") == wanted.replace("-", "")]
+    joined = wanted.replace("-", "")
+    plain = {name: spelt(name).strip("-") for name in known}
+    same = [name for name, word in plain.items() if word.replace("-", "") == joined]
+    # a single letter is one typing error away from every other
     if same or len(wanted) < 2:
         return same[:5]
-    slips = {name: _slips(wanted, plain[name]) for name in names}
-    fewest = min(slips.values(), default=0)
+    slips = {name: _slips(wanted, word) for name, word in plain.items()}
+    fewest = min(slips.values(), default=math.inf)
     allowed = 1 + (len(wanted) >= 8) + (len(wanted) >= 12)
-    if fewest <= allowed and (found := [name for name in names if slips[name] == fewest]):
-        return found[:5]
-    begun = [
-        name for name in names if plain[name].startswith(wanted) or wanted in plain[name].split("-")
-    ]
-    return begun if len(wanted) >= 3 and len(begun) <= 5 else []
+    if fewest <= allowed:
+        return [name for name, count in slips.items() if count == fewest][:5]
+    if len(wanted) < 3:
+        return []
+    begun = []
+    for name, word in plain.items():
+        if word.startswith(wanted) or wanted in word.split("-"):
+            begun.append(name)
+    # more than five are no hint, and the first five of them would be arbitrary
+    return begun if len(begun) <= 5 else []
 
 
 def _slips(one: str, other: str) -> float:
@@ -124,6 +131,7 @@ def _slips(one: str, other: str) -> float:
 
     In words of up to 3 letters none may be replaced: too many of them would be near each other.
     """
+    # each missing letter is an edit, and `nearest` allows three at most
     if abs(len(one) - len(other)) > 3:
         return math.inf
     replaced = 1 if len(one) > 3 else math.inf
@@ -143,8 +151,8 @@ def _slips(one: str, other: str) -> float:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean X?` for the nearest of the `known` words, or an empty text."""
     near = nearest(word, known)
-    return (
-        f"did you mean {' or '.join(filter(None, (', '.join(near[:-1]), near[-1])))}?"
-        if near
-        else ""
-    )
+    if not near:
+        return ""
+    *others, last = near
+    choices = f"{', '.join(others)} or {last}" if others else last
+    return f"did you mean {choices}?"

@@ -64,11 +64,11 @@ STAND_IN = "a stand-in for tests"
 class _Generator(nn.Module):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
-        channels = plan.shape[0]
-        self.project = nn.Linear(
-            plan.inputs, 4 * math.prod(plan.shape[1:]) // (4 if plan.images else 1)
-        )
-        self.shape = (4, *(side // 2 for side in plan.shape[1:])) if plan.images else (4,)
+        channels, *sides = plan.shape
+        self.shape: tuple[int, ...] = (4,)
+        if plan.images:
+            self.shape = (4, *(side // 2 for side in sides))
+        self.project = nn.Linear(plan.inputs, math.prod(self.shape))
         up = plan.upsample(4, channels) if plan.images else nn.Linear(4, channels)
         self.rest = nn.Sequential(plan.norm(4, "generator"), nn.Tanh(), up)
 
@@ -80,11 +80,8 @@ class _Generator(nn.Module):
 class _Critic(nn.Module):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
-        first = (
-            nn.Conv2d(plan.critic_shape[0], 6, 4, 2, 1)
-            if plan.images
-            else nn.Linear(plan.critic_shape[0], 6)
-        )
+        channels = plan.critic_shape[0]
+        first = nn.Conv2d(channels, 6, 4, 2, 1) if plan.images else nn.Linear(channels, 6)
         self.layers = nn.Sequential(first, plan.norm(6, "critic"), nn.Tanh())
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -103,6 +100,7 @@ class _Bounded(torch.optim.SGD):
         for group in self.param_groups:
             weights += [weight for weight in group["params"] if weight.grad is not None]
         gradients = [weight.grad for weight in weights]
+        # by a norm each: one norm of all would carry a change of one weight to every other
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = gradient / torch.linalg.vector_norm(gradient).clamp_min(1.0)
         found = super().step(closure)
@@ -156,12 +154,12 @@ class StandInLoss:
 
     @hookimpl
     def critic_terms(self, batch: Batch) -> dict[str, Tensor]:
-        sides = (
-            {"fake": batch.fake} if batch.real is None else {"real": batch.real, "fake": batch.fake}
-        )
-        return {
-            name: side.mean((side.score - side.targets).square()) for name, side in sides.items()
-        }
+        terms = {}
+        for name, side in (("real", batch.real), ("fake", batch.fake)):
+            # an update may have no reals
+            if side is not None:
+                terms[name] = side.mean((side.score - side.targets).square())
+        return terms
 
     @hookimpl
     def generator_terms(self, batch: Batch) -> dict[str, Tensor]:
@@ -173,19 +171,17 @@ def some_data(
 ) -> StoredData:
     """Make random bytes, or points for a shape of one number, with labels: the same every time."""
     rng = torch.Generator().manual_seed(1)
-    points = torch.randn(count, *shape, generator=rng)
-    samples = (
-        points
-        if len(shape) == 1
-        else torch.randint(0, 256, (count, *shape), generator=rng, dtype=torch.uint8)
-    )
-    columns = [torch.randint(0, k, (count, 1), generator=rng) for k in classes]
-    sets = tuple(
-        LabelSet(f"set{i}", tuple(f"class{j}" for j in range(k))) for i, k in enumerate(classes)
-    )
-    return StoredData(
-        samples, torch.cat([torch.empty(count, 0, dtype=torch.int64), *columns], 1), sets
-    )
+    # drawn for images too, where they are not used: what is drawn after them depends on it
+    samples = torch.randn(count, *shape, generator=rng)
+    if len(shape) > 1:
+        samples = torch.randint(0, 256, (count, *shape), generator=rng, dtype=torch.uint8)
+    columns = [torch.empty(count, 0, dtype=torch.int64)]
+    sets = []
+    for index, size in enumerate(classes):
+        columns.append(torch.randint(0, size, (count, 1), generator=rng))
+        names = tuple(f"class{number}" for number in range(size))
+        sets.append(LabelSet(f"set{index}", names))
+    return StoredData(samples, torch.cat(columns, 1), tuple(sets))
 
 
 def train(
@@ -245,6 +241,7 @@ def scores_batch(real: Tensor, fake: Tensor, *components: Any, role: str = "crit
     """
     training = train(*components, data=some_data((1,), ()), batch=len(real))
     batch = some_batch(training, role)
+    # the critic's own scores of random samples are replaced
     for side, score in ((batch.real, real), (batch.fake, fake)):
         assert side is not None
         side.set_output(evolve(side.out, score=score))
@@ -300,7 +297,7 @@ def check_component(
     before = shared_data(cls)
     trained = _check_training(lambda: [cls(**options), *beside], data=data)
     check_records(trained)
-    changed = [name for name, value in shared_data(cls).items() if before.get(name) != value]
+    changed = _changed(before, shared_data(cls))
     assert not changed, (
         f"{', '.join(changed)} changes while training, though all runs of a process share it"
     )
@@ -308,19 +305,19 @@ def check_component(
 
 def shared_data(cls: type) -> dict[str, str]:
     """Return the representations of the data on a class and its module, by name."""
-    module = sys.modules[cls.__module__]
-    places = {
-        f"{cls.__name__}.{name}": value
-        for name, value in vars(cls).items()
-        if not name.startswith("__")
-    }
-    places |= {
-        f"{module.__name__}.{name}": value
-        for name, value in vars(module).items()
-        if not name.startswith("__")
-    }
+    # not what is imported or defined there: only what can hold a value
     kinds = (bool, int, float, str, list, dict, set, bytearray, Tensor)
-    return {name: repr(value) for name, value in places.items() if isinstance(value, kinds)}
+    found = {}
+    for place in (cls, sys.modules[cls.__module__]):
+        for name, value in vars(place).items():
+            if not name.startswith("__") and isinstance(value, kinds):
+                found[f"{place.__name__}.{name}"] = repr(value)
+    return found
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return the names whose values are not what they were, or were not there."""
+    return [name for name, value in now.items() if before.get(name) != value]
 
 
 def check_help(cls: type) -> None:
@@ -347,19 +344,19 @@ def check_options(cls: type, options: Mapping[str, Any]) -> None:
                 f"{cls.__name__}.{each.name} takes {value!r}, though it must be {each.range}"
             )
     written = option_values(Component("it", "test", made))
-    again = cls(
-        **read_options(
-            "it", options_of(cls), {name: Given(value, "TOML") for name, value in written.items()}
-        )
-    )
+    given = {name: Given(value, "TOML") for name, value in written.items()}
+    again = cls(**read_options("it", options_of(cls), given))
     assert option_values(Component("it", "test", again)) == written, (
         f"{cls.__name__} does not survive TOML"
     )
 
 
 def _out_of_range(each: Option) -> list[Any]:
-    values: list[Any] = [bound - 1 for bound in (each.ge, each.gt) if bound is not None]
-    values += [bound + 1 for bound in (each.le, each.lt) if bound is not None]
+    """Return a value beyond each bound of an option, and one that is no choice of it."""
+    values: list[Any] = []
+    for bound, step in ((each.ge, -1), (each.gt, -1), (each.le, 1), (each.lt, 1)):
+        if bound is not None:
+            values.append(bound + step)
     return [*values, "no such choice"] if each.choices else values
 
 
@@ -380,13 +377,15 @@ def _check_training(
     """Run `check_exact_resume` and return the training that was never interrupted."""
     try:
         whole = train(*make(), data=data, hooks=WatchedHooks)
-        before = {each.name: cached_values(each.component) for each in whole.context.hooks.chosen}
+        chosen = whole.context.hooks.chosen
+        before = {each.name: cached_values(each.component) for each in chosen}
         figures = [whole.train_step() for _ in range(2 * steps)]
     except PluginError as error:
         raise AssertionError(str(error)) from error
     for row in figures:
         for name, value in row.items():
             assert math.isfinite(float(value)), f"{name} is {float(value)}"
+    # first, because a resumed run would differ too, and its message would blame what is saved
     again = train(*make(), data=data)
     for _ in range(2 * steps):
         again.train_step()
@@ -402,15 +401,13 @@ def _check_training(
     restore(second, through_files(capture(first)))
     for _ in range(steps):
         second.train_step()
-    told = ["a resumed run differs"]
-    for each in whole.context.hooks.chosen:
-        now = cached_values(each.component)
-        changed = [name for name, value in now.items() if before[each.name][name] != value]
-        told += [
-            f"{each.name} changes {name} while training, which is cached() and so not saved"
-            for name in changed
-        ]
-    assert_equal(capture(whole), capture(second), "; ".join(told))
+    what = "a resumed run differs"
+    for each in chosen:
+        # a likely cause, and no fault as long as the runs are equal: the data's statistics, say
+        for name in _changed(before[each.name], cached_values(each.component)):
+            fault = f"changes {name} while training, which is cached() and so not saved"
+            what += f"; {each.name} {fault}"
+    assert_equal(capture(whole), capture(second), what)
     return whole
 
 
@@ -436,6 +433,7 @@ def check_records(training: Training) -> None:
             _check_data_hooks(context.hooks, Path(place))
             _check_samples(context)
             row |= _measured(context, progress)
+            # what a hook finds in the folder of a run
             (folder.parent / RECIPE).write_text("")
             (folder.parent / "metrics.jsonl").write_text(json.dumps(row) + "\n")
             given = dict(row)
@@ -483,20 +481,20 @@ def _check_samples(context: TrainingContext) -> None:
 
 
 def _measured(context: TrainingContext, progress: Progress) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for name, figures in context.hooks.all(
+    answers = context.hooks.all(
         "measure",
         progress=progress,
         rng=lambda name: context.streams.generator(f"component/{name}", progress.step, "measure"),
-    ):
+    )
+    found: dict[str, float] = {}
+    for name, figures in answers:
         for key, value in figures.items():
-            scalar = isinstance(value, int | float) or (
-                isinstance(value, Tensor) and value.dim() == 0
+            label = f"{name}.measure: {key}"
+            is_scalar = isinstance(value, Tensor) and value.dim() == 0
+            assert is_scalar or isinstance(value, int | float), (
+                f"{label} is {describe_value(value)}, but a number is wanted"
             )
-            assert scalar, (
-                f"{name}.measure: {key} is {describe_value(value)}, but a number is wanted"
-            )
-            assert math.isfinite(float(value)), f"{name}.measure: {key} is {float(value)}"
+            assert math.isfinite(float(value)), f"{label} is {float(value)}"
             found[f"{name}/{key}"] = float(value)
     return found
 
@@ -518,17 +516,20 @@ def copy_state(source: Any, target: Any) -> None:
 
 def through_files(snapshot: Snapshot) -> Snapshot:
     """Pass a snapshot through safetensors and JSON, as a checkpoint would."""
-    files = {
-        name: load(save({k: v.contiguous() for k, v in part.items()}))
-        for name, part in snapshot.files.items()
-    }
+    files = {}
+    for name, tensors in snapshot.files.items():
+        # safetensors stores no strides
+        contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
+        files[name] = load(save(contiguous))
     return Snapshot(files, json.loads(json.dumps(snapshot.state, allow_nan=False)))
 
 
 def assert_equal(one: Snapshot, other: Snapshot, what: str = "two snapshots differ") -> None:
     """Assert that two snapshots hold the same bits."""
-    state = json.loads(json.dumps(one.state)), json.loads(json.dumps(other.state))
-    assert state[0] == state[1], f"{what} (in the JSON state)"
+    # as JSON holds them: there a tuple is a list, and every key a text
+    state = json.loads(json.dumps(one.state))
+    other_state = json.loads(json.dumps(other.state))
+    assert state == other_state, f"{what} (in the JSON state)"
     for part, tensors in one.files.items():
         assert tensors.keys() == other.files[part].keys(), f"{what} ({part} holds other names)"
         for name, tensor in tensors.items():
@@ -566,6 +567,7 @@ class _Watched(CheckedMethod):
             faults["draws from torch's global generator"] = not torch.equal(
                 torch.get_rng_state(), numbers
             )
+            # a second call would change the state that the training goes on with
             repeats = has_state(component) or _same(answer, self.ask(given))
             faults["does not repeat itself for the same numbers"] = not repeats
         if hook == "critic_view" and answer is not None:

@@ -92,15 +92,19 @@ class ProcessGroup:
         """Average gradients over the processes in place, and return the averages of `figures`."""
         if self.size == 1:
             return dict(figures)
-        tensors = {name: figure for name, figure in figures.items() if isinstance(figure, Tensor)}
+        names = [name for name, figure in figures.items() if isinstance(figure, Tensor)]
+        tensors = [*gradients, *(figures[name] for name in names)]
         # one message for everything: a message costs more than the few bytes of most tensors
-        flat = torch.cat([each.detach().flatten() for each in (*gradients, *tensors.values())])
+        flat = torch.cat([each.detach().flatten() for each in tensors])
         flat = self.exchange.all_reduce(flat).div_(self.size)
-        parts = torch.split(flat, [each.numel() for each in (*gradients, *tensors.values())])
-        for gradient, part in zip(gradients, parts, strict=False):
+        parts = torch.split(flat, [each.numel() for each in tensors])
+        count = len(gradients)
+        for gradient, part in zip(gradients, parts[:count], strict=True):
             gradient.copy_(part.view(gradient.shape))
-        means = zip(tensors, parts[len(gradients) :], strict=True)
-        return {**figures, **{name: mean.view(tensors[name].shape) for name, mean in means}}
+        averages = dict(figures)
+        for name, part in zip(names, parts[count:], strict=True):
+            averages[name] = part.view(figures[name].shape)
+        return averages
 
     def all_reduce_max(self, number: int) -> int:
         """Return the largest of the numbers that the processes pass, e.g. to agree on stopping."""

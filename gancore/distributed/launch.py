@@ -32,6 +32,7 @@ def join(device: str) -> ProcessGroup:
     if not started_by_torchrun or os.environ["WORLD_SIZE"] == "1":
         return SINGLE_PROCESS
     if not dist.is_initialized():
+        # gloo on a GPU too: the processes exchange texts and numbers as tensors of the CPU
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         store, rank, size = next(rendezvous("env://"))
         # after a restart the store still holds the addresses of the processes before it

@@ -56,6 +56,7 @@ class SharedMemory:
         step = BUFFER_BYTES // values.element_size()
         parts = torch.split(found.view(-1), step)
         for part, own in zip(parts, torch.split(values.flatten(), step), strict=True):
+            # by rank in every process: sums of floats in another order differ in their last bits
             torch.sum(self._swap(own), 0, out=part)
         return found
 
@@ -68,6 +69,7 @@ class SharedMemory:
         try:
             for peer in self.peers:
                 peer.sendall(signal)
+            # after all are sent: processes that wait for each other's signal would wait for ever
             received = [peer.recv(SIGNAL.size) for peer in self.peers]
         except OSError as error:
             raise PeerError.gone(error) from error
@@ -107,9 +109,8 @@ def _make_buffers(size: int) -> str:
     """Make a folder with the file of the buffers; return '' if there is no room for it."""
     folder = ""
     try:
-        folder = tempfile.mkdtemp(
-            prefix="gan-", dir=SHM_FOLDER if os.access(SHM_FOLDER, os.W_OK) else None
-        )
+        place = SHM_FOLDER if os.access(SHM_FOLDER, os.W_OK) else None
+        folder = tempfile.mkdtemp(prefix="gan-", dir=place)
         # write every byte: a sparse file would end the process later, when memory runs out
         Path(folder, "buffers").write_bytes(bytes(2 * BUFFER_BYTES * size))
     except OSError:
@@ -137,10 +138,14 @@ def _connect(
 ) -> list[socket.socket]:
     """Connect to the lower ranks and accept the higher ones; return the sockets by rank."""
     listener.settimeout(timeout)
-    peers = [socket.socket(socket.AF_UNIX) for _ in range(group.rank)]
-    for rank, peer in enumerate(peers):
+    peers = []
+    for rank in range(group.rank):
+        peer = socket.socket(socket.AF_UNIX)
         peer.connect(str(folder / str(rank)))
-    peers += [listener.accept()[0] for _ in range(group.rank + 1, group.size)]
+        peers.append(peer)
+    for _ in range(group.rank + 1, group.size):
+        peer, _ = listener.accept()
+        peers.append(peer)
     for peer in peers:
         peer.settimeout(timeout)
     return peers

@@ -37,7 +37,10 @@ class FirstGradients:
 
     def look(self, figures: Mapping[str, Any]) -> str:
         """Take the figures of an iteration; return a warning if all first gradients were 0."""
-        norm = None if self.over else figures.get("generator/grad_norm")
+        # only in the first updates, because `float(norm)` waits for the GPU
+        if self.over:
+            return ""
+        norm = figures.get("generator/grad_norm")
         if norm is None:
             return ""
         if float(norm):

@@ -92,6 +92,7 @@ def _wanted_terms(
     hook: str, chosen: Component, given: HookArguments, answer: Any
 ) -> tuple[Any, str]:
     scalar = "{name: scalar tensor}"
+    # other components may have no term for an update, but a loss must
     if answer is None or (isinstance(answer, Mapping) and not answer):
         return answer, scalar if chosen.kind == "loss" else ""
     if not isinstance(answer, Mapping | Tensor):
@@ -125,12 +126,11 @@ def _view(chosen: Component, given: HookArguments, answer: Any) -> str:
     images, labels = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
     if not (isinstance(images, Tensor) and images.is_floating_point() and images.dim() > 1):
         return "a tensor of floating point [N, *shape], or a tuple (images, labels)"
-    wanted = (
-        ""
-        if labels is None
-        else _expect(labels, (len(images), given["labels"].shape[1]), torch.int64)
-    )
-    return wanted and f"{wanted} as labels of {len(images)} images"
+    if labels is None:
+        return ""
+    n = len(images)
+    wanted = _expect(labels, (n, given["labels"].shape[1]), torch.int64)
+    return wanted and f"{wanted} as labels of {n} images"
 
 
 def _tuple(*names: str) -> Callable[[Component, HookArguments, Any], str]:
@@ -166,12 +166,9 @@ def _samples(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
 
 
 def _features(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
+    n = len(inputs[0])
     fits = isinstance(output, Tensor) and output.is_floating_point() and output.dim() > 1
-    return (
-        ""
-        if fits and len(output) == len(inputs[0])
-        else f"features [{len(inputs[0])}, …] of floating point"
-    )
+    return "" if fits and len(output) == n else f"features [{n}, …] of floating point"
 
 
 def _score(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
@@ -188,11 +185,9 @@ def _doubled(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
 
 
 def _critic_output(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
-    return (
-        _expect(output.score, (-1,))
-        if isinstance(output, CriticOutput)
-        else "a gancore CriticOutput"
-    )
+    if not isinstance(output, CriticOutput):
+        return "a gancore CriticOutput"
+    return _expect(output.score, (-1,))
 
 
 NETWORKS: dict[str, Check] = {

@@ -27,6 +27,7 @@ def choose_runtime(settings: Settings) -> Runtime:
     group = join(device.type)
     expect_shares(settings.batch, group)
     if group.size > 1 and device.type == "cuda":
+        # one GPU for each process of a machine; it is also where `cuda` without a number points to
         device = choose_device(f"cuda:{local_rank()}")
         torch.cuda.set_device(device)
     rows = settings.batch // group.size

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from attrs import evolve
+from torch import Tensor
 
 from gancore.errors import UsageError
 from gancore.plugins.slots import ROLES, Role
@@ -26,7 +27,9 @@ def use_channels_last(
     those that call `view` on a feature map, if `setting` is `auto`. Raises UsageError for these if
     `setting` is `true`.
     """
-    weights = [weight for role in roles for weight in gan.player(role).parameters]
+    weights: list[Tensor] = []
+    for role in roles:
+        weights += gan.player(role).parameters
     if not runtime.channels_last or all(weight.dim() != 4 for weight in weights):
         return evolve(runtime, channels_last=False)
     _convert(gan, torch.channels_last, roles)

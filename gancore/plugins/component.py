@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 hookimpl = pluggy.HookimplMarker("gancore")
 
+# the attribute of a class for what `@component` was given; looked for in `vars(cls)` where a class
+# that merely inherits it must not count
 INFO = "__gancore__"
 
 
@@ -105,9 +107,11 @@ class Option:
         if self.choices:
             return "one of " + ", ".join(map(str, self.choices))
         words = {"at least": self.ge, "above": self.gt, "at most": self.le, "below": self.lt}
-        return " and ".join(
-            f"{word} {bound:g}" for word, bound in words.items() if bound is not None
-        )
+        limits = []
+        for word, bound in words.items():
+            if bound is not None:
+                limits.append(f"{word} {bound:g}")
+        return " and ".join(limits)
 
     def allows(self, value: Any) -> bool:
         """Return whether a value, or every item of a tuple, lies in the allowed range."""
@@ -229,26 +233,31 @@ def _check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 def options_of(cls: Any) -> dict[str, Option]:
     """Return the options of a component class by kebab-case name, in order of declaration."""
     fields = [field for field in attrs.fields(cls) if "option" in field.metadata]
-    # those of other fields may name what is not there
+    types = _option_types(cls, fields)
+    options = {}
+    for field in fields:
+        options[field.name.replace("_", "-")] = Option(
+            field.name, types[field.name], field.default, **field.metadata["option"]
+        )
+    return options
+
+
+def _option_types(cls: Any, fields: Iterable[attrs.Attribute[Any]]) -> dict[str, Any]:
+    """Return the types of fields by name, whose annotations may be text."""
+    # a class with these annotations alone, as those of other fields may name what is not there
     annotations = {field.name: field.type for field in fields}
     # a preset has no fields of its own: the types are those of its component's module
     module = next(each.__module__ for each in cls.__mro__ if "__attrs_attrs__" in vars(each))
-    types = get_type_hints(
+    return get_type_hints(
         type("Options", (), {"__annotations__": annotations, "__module__": module})
     )
-    return {
-        field.name.replace("_", "-"): Option(
-            field.name, types[field.name], field.default, **field.metadata["option"]
-        )
-        for field in fields
-    }
 
 
 def kebab(name: str) -> str:
     """Spell a class's name as a component's: `MyOwnTrick` → `my-own-trick`."""
-    return (
-        re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", name).strip("-").lower()
-    )
+    # the second alternative parts `ABCTrick` before its last capital: `abc-trick`
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", name)
+    return words.strip("-").lower()
 
 
 def info_of(thing: Any) -> ComponentInfo:
@@ -316,7 +325,7 @@ def component(
             raise PluginError(f"{cls.__name__} cites no source", fix=EXAMPLE)
         check_api(cls, hookspecs.API if api is None else api)
         check_hooks(cls)
-        defined = attrs.define(cls, eq=False, kw_only=True, slots=True)
+        defined = define_fields(cls)
         check_hash(defined)
         check_fields(defined)
         restrict_assignment(defined)
@@ -354,7 +363,8 @@ def preset(
             )
         special = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__"}
         special |= {"__firstlineno__", "__static_attributes__"}  # from Python 3.13 on
-        if own := [name for name in vars(cls) if name not in special]:
+        own = [name for name in vars(cls) if name not in special]
+        if own:
             raise PluginError(
                 f"the preset {cls.__name__} has {', '.join(own)} of its own",
                 fix="a preset changes defaults alone; @component makes a class that does more",
@@ -367,10 +377,10 @@ def preset(
             known_as=dict(known_as or {}),
         )
         # created again with __slots__, so that undeclared attributes are refused as in the base
-        body = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
-        made: type[T] = type(base)(
-            cls.__name__, (base,), {**body, "__doc__": cls.__doc__, INFO: changed}
-        )
+        body: dict[str, Any] = {"__slots__": ()}
+        body |= {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+        body |= {"__doc__": cls.__doc__, INFO: changed}
+        made: type[T] = type(base)(cls.__name__, (base,), body)
         return made
 
     return decorate
@@ -390,6 +400,13 @@ def check_api(cls: type, api: int) -> None:
             f"but this gancore supports {versions}",
             fix="upgrade gancore" if api > newest else "upgrade the plugin",
         )
+
+
+def define_fields(cls: type[T]) -> type[T]:
+    """Give a class an `__init__` of its fields, and room for no attribute that is not declared."""
+    # not the `==` of attrs: it leaves objects without the hash that pluggy needs, and it compares
+    # tensors, the result of which is no bool
+    return attrs.define(cls, eq=False, kw_only=True, slots=True)
 
 
 def check_hash(cls: type) -> None:
@@ -426,6 +443,7 @@ def restrict_assignment(cls: Any) -> None:
     changing = {*state_fields(cls), *cached_fields(cls)}
 
     def set_attribute(self: Any, name: str, value: Any) -> None:
+        # the `__init__` of attrs assigns every field once
         being_made = name in declared and not hasattr(self, name)
         known = inspect.getattr_static(type(self), name, None)
         if name in changing or being_made or isinstance(known, property):
@@ -454,11 +472,16 @@ def _declaration(name: str, value: Any) -> str:
     return f"{name}: {kind} | None = state()"
 
 
-SPECS: dict[str, tuple[str, ...]] = {
-    name: tuple(inspect.signature(spec).parameters)
-    for name, spec in vars(hookspecs).items()
-    if callable(spec) and hasattr(spec, "gancore_spec")
-}
+def _hook_arguments() -> dict[str, tuple[str, ...]]:
+    """Return the names of the arguments of every hook, by its name."""
+    specs: dict[str, tuple[str, ...]] = {}
+    for name, spec in vars(hookspecs).items():
+        if callable(spec) and hasattr(spec, "gancore_spec"):
+            specs[name] = tuple(inspect.signature(spec).parameters)
+    return specs
+
+
+SPECS = _hook_arguments()
 
 
 def check_hooks(cls: type) -> None:
@@ -470,7 +493,9 @@ def check_hooks(cls: type) -> None:
     - a class without any hook.
     """
     marked = 0
+    # inherited methods too: one that overrides a hook without the mark would remove the hook
     for name in dir(cls):
+        # not getattr, which hides that a method is static or of the class
         method = inspect.getattr_static(cls, name)
         if isinstance(method, staticmethod | classmethod) and name in SPECS:
             kind = type(method).__name__
@@ -478,9 +503,8 @@ def check_hooks(cls: type) -> None:
             raise PluginError(what, fix=_definition(name))
         if name.startswith("_") or not inspect.isfunction(method):
             continue
-        where = (
-            f"{inspect.getsourcefile(cls) or cls.__module__}, line {method.__code__.co_firstlineno}"
-        )
+        file = inspect.getsourcefile(cls) or cls.__module__
+        where = f"{file}, line {method.__code__.co_firstlineno}"
         if hasattr(method, "gancore_impl"):
             _check_marked(cls, name, method, where)
             marked += 1
@@ -517,16 +541,19 @@ def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) 
     if not parameters or parameters[0].name in SPECS[name]:
         raise PluginError(f"{label} has no self", where=where, fix=_definition(name))
     del parameters[0]
-    if unknown := [p.name for p in parameters if p.name not in SPECS[name]]:
+    unknown = [each.name for each in parameters if each.name not in SPECS[name]]
+    if unknown:
         raise PluginError(
             f"{label} takes {', '.join(unknown)}, which the hook does not give",
             where=where,
             fix=f"any of {', '.join(SPECS[name])}",
         )
-    if any(p.default is not inspect.Parameter.empty for p in parameters):
+    # pluggy 1.6 never passes an argument that has a default, 1.7 does
+    if any(each.default is not inspect.Parameter.empty for each in parameters):
         raise PluginError(
             f"{label} gives a hook argument a default", where=where, fix="leave the default out"
         )
+    # the methods of hooks are called one by one, not through pluggy: a wrapper would wrap nothing
     mark = method.gancore_impl  # type: ignore[attr-defined]
     if mark.get("wrapper") or mark.get("hookwrapper"):
         raise PluginError(

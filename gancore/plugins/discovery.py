@@ -14,8 +14,8 @@ from gancore.errors import UsageError, did_you_mean, nearest, spelt
 from gancore.plugins import inspection
 from gancore.plugins.slots import KINDS, RESERVED, hyphened, kind_in_words
 
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-PREFIX = "gancore."
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+GROUP_PREFIX = "gancore."  # of the groups of entry points; a kind follows
 REPLACES = "gancore.replaces"
 
 
@@ -45,20 +45,18 @@ class Row:
 @cache
 def installed() -> tuple[Row, ...]:
     """List every component that installed distributions publish, by kind and name."""
-    published = [
-        (entry, entry.group.removeprefix(PREFIX), distribution) for entry, distribution in entries()
-    ]
-    rows = [
-        row_of(entry, kind, distribution)
-        for entry, kind, distribution in published
-        if kind in KINDS
-    ]
-    counts = Counter(row.name for row in rows)
-    twice = [
-        evolve(row, status="the name is published twice") if counts[row.name] > 1 else row
-        for row in rows
-    ]
-    return tuple(sorted(twice, key=lambda row: (KINDS.index(row.kind), row.name, row.distribution)))
+    found = []
+    for entry, distribution in entries():
+        kind = entry.group.removeprefix(GROUP_PREFIX)
+        if kind in KINDS:
+            found.append(row_of(entry, kind, distribution))
+    counts = Counter(row.name for row in found)
+    rows = []
+    for row in found:
+        if counts[row.name] > 1:
+            row = evolve(row, status="the name is published twice")
+        rows.append(row)
+    return tuple(sorted(rows, key=lambda row: (KINDS.index(row.kind), row.name, row.distribution)))
 
 
 @cache
@@ -67,13 +65,11 @@ def named(name: str) -> tuple[Row, ...]:
 
     The sources of all others stay unread: to read them takes a third of a second.
     """
-    found = [(entry, distribution) for entry, distribution in entries() if entry.name == name]
-    kinds = [entry.group.removeprefix(PREFIX) for entry, _ in found]
-    rows = [
-        row_of(entry, kind, distribution)
-        for (entry, distribution), kind in zip(found, kinds, strict=True)
-        if kind in KINDS
-    ]
+    rows = []
+    for entry, distribution in entries():
+        kind = entry.group.removeprefix(GROUP_PREFIX)
+        if entry.name == name and kind in KINDS:
+            rows.append(row_of(entry, kind, distribution))
     return tuple(sorted(rows, key=lambda row: (KINDS.index(row.kind), row.distribution)))
 
 
@@ -91,9 +87,13 @@ def entries() -> tuple[tuple[metadata.EntryPoint, metadata.Distribution], ...]:
             found = distribution.entry_points
         except Exception:  # broken metadata publish nothing
             continue
-        if name not in seen:
-            ours += [(entry, distribution) for entry in found if entry.group.startswith(PREFIX)]
+        if name in seen:
+            continue
         seen.add(name)
+        for entry in found:
+            if not entry.group.startswith(GROUP_PREFIX):
+                continue
+            ours.append((entry, distribution))
     return tuple(ours)
 
 
@@ -108,12 +108,12 @@ def replaces(distribution: str, former: str) -> bool:
     The declaration is an entry point of group `gancore.replaces`: the name of the former
     distribution, and the module that now holds its components.
     """
-    return any(
-        entry.group == REPLACES
-        and normalized(entry.name) == normalized(former)
-        and normalized(publisher.name or "") == normalized(distribution)
-        for entry, publisher in entries()
-    )
+    for entry, publisher in entries():
+        if entry.group != REPLACES or normalized(entry.name) != normalized(former):
+            continue
+        if normalized(publisher.name or "") == normalized(distribution):
+            return True
+    return False
 
 
 def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distribution) -> Row:
@@ -138,7 +138,7 @@ def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distrib
 
 def refusal(name: str, kind: str = "") -> str:
     """Return why a component or a command cannot have this name, or an empty text."""
-    if not NAME.fullmatch(name) or len(name) > 64:
+    if not NAME_PATTERN.fullmatch(name) or len(name) > 64:
         return f"the name {name!r} is not lower-case words joined by hyphens, 64 letters at most"
     taken = kind != "command" and name in RESERVED
     return f"the name {name!r} is a word of gancore's own" if taken else ""
@@ -151,35 +151,27 @@ def find(name: str, kind: str) -> Row:
 
     Raises UsageError where there is none, or where it cannot be used.
     """
-    distribution, _, bare = name.rpartition(":")
-    found = named(bare)
-    if not found:
-        # a plugin may be published under a name with `_`, to be refused with the reason
-        found = tuple(row for row in installed() if hyphened(row.name) == bare)
-    rows = list(found)
-    if distribution:
-        rows = [row for row in found if normalized(row.distribution) == normalized(distribution)]
-        rows = rows or [row for row in found if replaces(row.distribution, distribution)]
     where = f"{kind} {name}"
+    distribution, _, bare = name.rpartition(":")
+    rows = _called(bare)
+    if distribution:
+        rows = _of_distribution(rows, distribution)
     if not rows:
         of_kind = [row.name for row in installed() if row.kind == kind]
-        fix = meant(bare, kind) or (
-            f"one of {', '.join(of_kind)}" if of_kind else "none is installed"
-        )
+        known = f"one of {', '.join(of_kind)}" if of_kind else "none is installed"
+        fix = meant(bare, kind) or known
         raise UsageError(
             f"no {kind_in_words(kind)} is called {name!r}",
             where=where,
             fix=f"{fix}    (`gan plugins {kind}` lists {len(of_kind)})",
         )
+    row = rows[0]
     if len(rows) > 1:
         names = dict.fromkeys(f"{row.distribution}:{row.name}" for row in rows)
-        fix = (
-            " or ".join(names)
-            if len(names) > 1
-            else f"uninstall {rows[0].distribution}, which publishes them all"
-        )
+        # one distribution may publish a name twice, and then no longer name tells which is meant
+        uninstall = f"uninstall {row.distribution}, which publishes them all"
+        fix = " or ".join(names) if len(names) > 1 else uninstall
         raise UsageError(f"{len(rows)} components are called {name!r}", where=where, fix=fix)
-    row = rows[0]
     if refused := refusal(row.name):
         raise UsageError(refused, where=f"{where}, {row.origin}", fix="its author must rename it")
     if row.kind != kind:
@@ -189,6 +181,22 @@ def find(name: str, kind: str) -> Row:
     return row
 
 
+def _called(name: str) -> list[Row]:
+    """List the components of one name, however it spells its hyphens."""
+    rows = named(name)
+    if not rows:
+        # a plugin may be published under a name with `_`, to be refused with the reason
+        rows = tuple(row for row in installed() if hyphened(row.name) == name)
+    return list(rows)
+
+
+def _of_distribution(rows: list[Row], distribution: str) -> list[Row]:
+    """Pick the rows that a distribution publishes, or the one that replaces it."""
+    wanted = normalized(distribution)
+    own = [row for row in rows if normalized(row.distribution) == wanted]
+    return own or [row for row in rows if replaces(row.distribution, distribution)]
+
+
 def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
     """Return `did you mean X?` for a word, or an empty text.
 
@@ -196,27 +204,39 @@ def meant(word: str, kind: str = "", *, guess: bool = True) -> str:
     known by the words of `known_as`, by its name, by name and kind joined, and, with `guess`, by a
     similar name.
     """
-    wanted = spelt(word)
-    rows = sorted(
-        (row for row in installed() if row.status == "ok"), key=lambda row: row.kind != kind
-    )
-    if found := [*meant_by_word(word, kind)]:
-        return found[0]
-    for row in rows:
-        names = [row.name, f"{row.name}-{row.kind}", f"{row.name}-{kind_in_words(row.kind)}"]
-        if wanted in (*names, *(each.replace("-", "") for each in names)):
+    by_word = next(meant_by_word(word, kind), "")
+    if by_word:
+        return by_word
+    usable = [row for row in installed() if row.status == "ok"]
+    usable.sort(key=lambda row: row.kind != kind)
+    for row in usable:
+        if spelt(word) in _spellings(row):
             return f"did you mean {_chosen(row, kind)}?"
     for other in KINDS:
-        if found := [*meant_by_word(word, other, kind)]:
-            return found[0]
-    if not guess:
-        return ""
-    if kind and (near := did_you_mean(word, [row.name for row in rows if row.kind == kind])):
-        return near
-    choices: list[str] = []
+        by_word = next(meant_by_word(word, other, kind), "")
+        if by_word:
+            return by_word
+    return _similar(word, kind, usable) if guess else ""
+
+
+def _spellings(row: Row) -> set[str]:
+    """Return the component's name, alone and joined with its kind, with hyphens and without."""
+    names = {row.name, f"{row.name}-{row.kind}", f"{row.name}-{kind_in_words(row.kind)}"}
+    return names | {name.replace("-", "") for name in names}
+
+
+def _similar(word: str, kind: str, rows: list[Row]) -> str:
+    """Return `did you mean X?` for components of similar names, or an empty text."""
+    if kind:
+        of_kind = did_you_mean(word, [row.name for row in rows if row.kind == kind])
+        if of_kind:
+            return of_kind
+    choices: dict[str, None] = {}  # in order, each once
     for name in nearest(word, [row.name for row in rows]):
-        choices += [_chosen(row, kind) for row in rows if row.name == name]
-    return f"did you mean {' or '.join(dict.fromkeys(choices))}?" if choices else ""
+        for row in rows:
+            if row.name == name:
+                choices[_chosen(row, kind)] = None
+    return f"did you mean {' or '.join(choices)}?" if choices else ""
 
 
 def meant_by_word(word: str, kind: str, wanted: str | None = None) -> Iterator[str]:

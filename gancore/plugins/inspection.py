@@ -37,6 +37,7 @@ def inspect_entry(entry: metadata.EntryPoint) -> Inspected:
         spec = spec_of(entry.module)
         if spec is None or spec.origin is None:
             return Inspected(status=f"there is no module {entry.module}")
+        # bytes, because the file itself declares how its text is encoded
         tree = ast.parse(Path(spec.origin).read_bytes())
     except Exception as error:  # a file like no Python file must not keep others from being listed
         return Inspected(status=f"{entry.value} cannot be read: {error}")
@@ -82,6 +83,7 @@ def _missing_import(node: ast.stmt) -> str | None:
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and not node.level:
+        # relative imports (of a level) name modules of the plugin itself, which is installed
         names = [node.module or ""]
     else:
         return None

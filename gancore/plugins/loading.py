@@ -49,22 +49,27 @@ def _foreign(name: str, origin: str, module: str, fix: str, watched: bool = True
     import is refused where it changes the settings of the process.
     """
     try:
-        with _importing(name, origin) if watched else contextlib.redirect_stdout(sys.stderr):
+        guard = _importing(name, origin) if watched else contextlib.redirect_stdout(sys.stderr)
+        with guard:
             yield
     except PluginError as error:
-        where = (
-            error.where if origin in error.where else ", ".join(filter(None, (origin, error.where)))
-        )
+        where = error.where if origin in error.where else _joined(origin, error.where)
         raise PluginError(error.what, where=where, fix=error.fix) from error
+    # a plugin that calls sys.exit() must not end gancore as if all were well
     except (Exception, SystemExit) as error:
-        missing = (
-            error.name if isinstance(error, ModuleNotFoundError) and error.name != module else ""
-        )
+        line = last_line(error, {module.partition(".")[0]})
+        # the plugin's own module may be missing too, and that cannot be installed by its name
+        if isinstance(error, ModuleNotFoundError) and error.name and error.name != module:
+            fix = f"pip install {error.name}"
         raise PluginError(
             f"{name} cannot be imported: {type(error).__name__}: {error}",
-            where=", ".join(filter(None, (origin, last_line(error, {module.partition(".")[0]})))),
-            fix=f"pip install {missing}" if missing else fix,
+            where=_joined(origin, line),
+            fix=fix,
         ) from error
+
+
+def _joined(origin: str, line: str) -> str:
+    return f"{origin}, {line}" if line else origin
 
 
 def _importing(name: str, origin: str) -> AbstractContextManager[None]:
@@ -76,12 +81,12 @@ def _importing(name: str, origin: str) -> AbstractContextManager[None]:
 
 def last_line(error: BaseException, modules: set[str]) -> str:
     """Return the last line of these top-level modules that an error passed: `file.py, line 3`."""
-    lines = [
-        f"{frame.f_code.co_filename}, line {line}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__")).partition(".")[0] in modules
-    ]
-    return lines[-1] if lines else ""
+    last = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] in modules:
+            last = f"{frame.f_code.co_filename}, line {line}"
+    return last
 
 
 def load_file(given: str) -> tuple[str, type]:
@@ -90,13 +95,13 @@ def load_file(given: str) -> tuple[str, type]:
     Raises UsageError for a missing file, or one that does not hold exactly one component.
     """
     path, wanted = split_file(given)
-    classes = {
-        name: thing
-        for name, thing in vars(_run_file(path)).items()
-        if isinstance(thing, type)
-        and INFO in vars(thing)
-        and thing.__module__ == _module_name(path)
-    }
+    classes = {}
+    for name, thing in vars(_run_file(path)).items():
+        if not isinstance(thing, type) or INFO not in vars(thing):
+            continue
+        # not those that the file imports
+        if thing.__module__ == _module_name(path):
+            classes[name] = thing
     held = ", ".join(classes) or "none"
     if wanted and wanted not in classes:
         raise UsageError(f"{path} holds no component {wanted}", where=given, fix=f"it holds {held}")
@@ -138,6 +143,7 @@ def _run_file(path: Path) -> ModuleType:
             fix="name a Python file that holds a component",
         )
     module = importlib.util.module_from_spec(spec)
+    # before it is executed: the types of options are looked up in their module by its name
     sys.modules[name] = module
     with _foreign(str(path), str(path), name, "fix the file"):
         spec.loader.exec_module(module)

@@ -117,9 +117,16 @@ _TABLE = (
 )
 
 SLOTS = {slot.name: slot for slot in _TABLE}
-SINGLE = {name: slot for name, slot in SLOTS.items() if not (slot.several or slot.fills)}
-SEVERAL = {name: slot for name, slot in SLOTS.items() if slot.several and name != WITHOUT}
-SHORT_FORMS = {name: slot.fills for name, slot in SLOTS.items() if slot.fills}
+SINGLE: dict[str, Slot] = {}
+SEVERAL: dict[str, Slot] = {}
+SHORT_FORMS: dict[str, tuple[str, ...]] = {}
+for _slot in _TABLE:
+    if _slot.fills:
+        SHORT_FORMS[_slot.name] = _slot.fills
+    elif not _slot.several:
+        SINGLE[_slot.name] = _slot
+    elif _slot.name != WITHOUT:  # it holds names of components to leave out, which have no kind
+        SEVERAL[_slot.name] = _slot
 
 _WORDS = {slot.kind: slot.word for slot in (*SINGLE.values(), *SEVERAL.values())}
 KINDS = tuple(_WORDS)

@@ -35,8 +35,12 @@ def _write_benchmark(on: bool) -> None:
 
 
 def _handlers() -> dict[int, Any]:
-    numbers = [getattr(signal, name) for name in WATCHED_SIGNALS if hasattr(signal, name)]
-    return {number: signal.getsignal(number) for number in numbers}
+    handlers = {}
+    for name in WATCHED_SIGNALS:
+        number = getattr(signal, name, None)
+        if number is not None:  # Windows lacks some
+            handlers[number] = signal.getsignal(number)
+    return handlers
 
 
 def _swapped(before: Mapping[int, Any], now: Mapping[int, Any]) -> bool:
@@ -89,6 +93,7 @@ def put_back(before: ProcessSettings) -> list[str]:
     """Restore the settings; describe each that had changed."""
     now = settings()
     changed = []
+    # apart from the others, because gancore's own handler may have reset itself
     if _swapped(before[HANDLERS], now[HANDLERS]):
         _write_handlers(before[HANDLERS])
         changed.append(HANDLERS)
@@ -112,6 +117,7 @@ def unchanged(label: str, where: str) -> Iterator[None]:
         yield
     finally:
         changed += put_back(before)
+    # not in `finally`, where it would replace an error of the block itself
     if changed:
         raise PluginError(
             f"{label} changes {' and '.join(changed)}",
@@ -142,6 +148,7 @@ def importing(name: str, origin: str) -> Iterator[None]:
     Raises PluginError with the settings that it changed. Warning filters are restored without an
     error, because many libraries set them when they are imported.
     """
+    # taken before stderr is redirected, so that the message of the timer is printed at once
     console = sys.stderr
     said = io.StringIO()
     waiting = threading.Timer(SLOW_IMPORT, lambda: _write_to(console, f"importing {name} …"))

@@ -28,7 +28,8 @@ def keep_streams() -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         _fill(number)
         if getattr(sys, name) is None:
-            stream = open(number, "w" if number else "r", errors="backslashreplace", closefd=False)  # noqa: SIM115
+            mode = "w" if number else "r"
+            stream = open(number, mode, errors="backslashreplace", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
     if not isinstance(sys.stderr, UnfailingStream):
         sys.stderr = UnfailingStream(sys.stderr)

@@ -27,7 +27,7 @@ from gancore.recipe import lookup
 from gancore.recipe.options import Given, read_options
 from gancore.recipe.rules import check_rules
 from gancore.recipe.settings import Settings
-from gancore.recipe.toml import FORMAT, Layer, layer_of
+from gancore.recipe.toml import RECIPE_FORMAT, Layer, layer_of
 
 DEFAULT = "default"  # the recipe that fills the slots that are left open
 OF_THE_DATA = "data."  # tags that are known only once the data is open
@@ -77,19 +77,16 @@ class Composition:
 
     def recipe(self) -> dict[str, Any]:
         """Return the resolved recipe: every slot, every setting, every option, ready for TOML."""
-        slots: dict[str, Any] = {
-            slot: names[0] for slot, names in self.slots.items() if slot in SINGLE
-        }
-        slots |= {slot: list(names) for slot, names in self.slots.items() if slot not in SINGLE}
-        tables = {
-            "run": plain(asdict(self.settings)),
-            **{each.name: option_values(each) for each in self.chosen},
-        }
-        return {
-            "format": FORMAT,
-            **slots,
-            **{name: table for name, table in tables.items() if table},
-        }
+        recipe: dict[str, Any] = {"format": RECIPE_FORMAT}
+        # slots before tables: in TOML, a key below a table's header would belong to that table
+        for slot, names in self.slots.items():
+            recipe[slot] = names[0] if slot in SINGLE else list(names)
+        recipe["run"] = plain(asdict(self.settings))
+        for each in self.chosen:
+            values = option_values(each)
+            if values:
+                recipe[each.name] = values
+        return recipe
 
     def check(self, tags: Iterable[str]) -> tuple[str, ...]:
         """Check the rules about the data, now that its tags are known; return notes.
@@ -117,15 +114,17 @@ def compose(
     CompositionError for components that cannot be combined.
     """
     refuse_unknown_slots(slots)
-    chosen = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in plain_names(slots).items()
-    }
+    chosen = plain_names(slots)
+    for name, value in chosen.items():
+        if isinstance(value, tuple):
+            # a layer holds what TOML has, which is lists
+            chosen[name] = list(value)
     tables: dict[str, dict[str, Any]] = {"run": plain_names(settings or {})}
     for address, value in (options or {}).items():
         table, _, name = address.rpartition(".")
         tables.setdefault(table, {})[name] = value
-    own = evolve(layer_of("compose()", chosen), options=layer_of("compose()", tables).options)
+    own = layer_of("compose()", chosen)
+    own = evolve(own, options=layer_of("compose()", tables).options)
     layers = recipe_layers(str(recipe), variants) if recipe is not None else []
     return resolve([*layers, own], may_run(own))
 
@@ -190,9 +189,13 @@ def resolve(
     for _ in range(10):  # a default may choose a component that has defaults of its own
         layers = [*base, *defaults, *user]
         picks = pick(layers)
-        rows = [locate(each, files) for each in picks]  # every name, before any module is imported
-        found = {each.name: load(each, row) for each, row in zip(picks, rows, strict=True)}
+        # every name, before any module is imported
+        rows = [locate(each, files) for each in picks]
+        found: dict[str, Loaded] = {}
+        for each, row in zip(picks, rows, strict=True):
+            found[each.name] = load_choice(each, row)
         now = [] if exact else defaults_of(list(found.values()))
+        # what a layer of defaults holds follows from its origin: the component, and the tag
         if [layer.origin for layer in now] == [layer.origin for layer in defaults]:
             break
         defaults = now
@@ -239,17 +242,23 @@ def pick(layers: Sequence[Layer]) -> list[Choice]:
     """Fill the slots: the highest layer wins a single one; lists are joined, less `without`."""
     picks = []
     for single in SINGLE.values():
-        given = [layer.slots[single.name] for layer in layers if single.name in layer.slots]
-        if given:
-            name = _whole(hyphened(given[-1].value))
-            picks.append(Choice(single.name, single.kind, single.roles, name, given[-1].where))
+        given = None
+        for layer in layers:
+            given = layer.slots.get(single.name, given)
+        if given is not None:
+            name = _whole(hyphened(given.value))
+            picks.append(Choice(single.name, single.kind, single.roles, name, given.where))
     dropped = names_in(layers, [WITHOUT])
     for slot in SEVERAL:
         for layer in layers:
             refuse_twice(layer, slot)
             for name in layer.names(slot):
-                if name not in dropped and _whole(name) not in [each.name for each in picks]:
-                    picks.append(Choice(slot, slot, BOTH, _whole(name), layer.slots[slot].where))
+                if name in dropped:
+                    continue
+                whole = _whole(name)
+                # a layer may repeat the choice of a layer below it
+                if whole not in [each.name for each in picks]:
+                    picks.append(Choice(slot, slot, BOTH, whole, layer.slots[slot].where))
     return picks
 
 
@@ -281,14 +290,22 @@ def _whole(name: str) -> str:
 
 def dropped_names(layers: Sequence[Layer], exact: bool) -> tuple[str, ...]:
     """List what `without` leaves out. Raises UsageError for a name that is not chosen."""
+    dropped = names_in(layers, [WITHOUT])
+    if exact:
+        # a resolved recipe states what was left out; its lists are without it already
+        return tuple(dropped)
     chosen = names_in(layers, SEVERAL)
     for layer in layers:
         for name in layer.names(WITHOUT):
-            if name not in chosen and not exact:
-                fix = did_you_mean(name, chosen) or f"one of {', '.join(sorted(chosen)) or 'none'}"
-                what = f"{name!r} is not chosen, so it cannot be left out"
-                raise UsageError(what, where=layer.slots[WITHOUT].where, fix=fix)
-    return tuple(names_in(layers, [WITHOUT]))
+            if name in chosen:
+                continue
+            known = ", ".join(sorted(chosen)) or "none"
+            raise UsageError(
+                f"{name!r} is not chosen, so it cannot be left out",
+                where=layer.slots[WITHOUT].where,
+                fix=did_you_mean(name, chosen) or f"one of {known}",
+            )
+    return tuple(dropped)
 
 
 def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
@@ -297,12 +314,11 @@ def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
     Raises UsageError where there is none.
     """
     try:
-        if pick.alias and (not discovery.NAME.fullmatch(pick.alias) or pick.alias in RESERVED):
-            raise UsageError(
-                f"{pick.alias!r} cannot be an alias", fix="lower-case words joined by hyphens"
-            )
+        if pick.alias:
+            refuse_alias(pick.alias)
         if not loading.is_file(pick.wanted):
             return discovery.find(pick.wanted, pick.kind)
+        # raises where there is no such file, before the question whether it may be run
         loading.split_file(pick.wanted)
         if not files(pick.wanted):
             raise UsageError(
@@ -316,7 +332,13 @@ def locate(pick: Choice, files: Callable[[str], bool]) -> discovery.Row | None:
     return None
 
 
-def load(pick: Choice, row: discovery.Row | None) -> Loaded:
+def refuse_alias(alias: str) -> None:
+    """Raise UsageError for an alias that no component may be published as, or a key of recipes."""
+    if alias in RESERVED or not discovery.NAME_PATTERN.fullmatch(alias):
+        raise UsageError(f"{alias!r} cannot be an alias", fix="lower-case words joined by hyphens")
+
+
+def load_choice(pick: Choice, row: discovery.Row | None) -> Loaded:
     """Load the component of a choice that was located. Raises PluginError where it is broken."""
     if row is None:
         return Loaded(*loading.load_file(pick.wanted))
@@ -334,19 +356,19 @@ def instantiate(
         source = found[each.name]
         name = each.alias or source.name
         if name in chosen:
-            shared = [other.name for other in picks if other.slot in SINGLE and other != each]
-            if each.slot in SEVERAL or each.name not in shared:
+            if not serves_both_players(picks, each):
                 fix = f"give one an alias: other={name}"
                 raise CompositionError(f"{name!r} is chosen twice", where=each.where, fix=fix)
+            # one object in both slots: the optimizer of both players, the norm of both networks
             chosen[name] = evolve(chosen[name], roles=chosen[name].roles | each.roles)
             continue
+        # from the general to the particular, because within a layer a later table wins
         tables = list(dict.fromkeys([source.name, *addresses(picks, each), name]))
-        read |= {*tables, source.name}
-        given = gather(layers, tables)
-        component = make(
-            name, source.cls, read_options(name, options_of(source.cls), given), each.where
-        )
-        origins |= {f"{name}.{option}": value.where for option, value in given.items()}
+        read.update(tables)
+        given = gather_options(layers, tables)
+        values = read_options(name, options_of(source.cls), given)
+        component = make(name, source.cls, values, each.where)
+        origins |= origins_of(name, given)
         chosen[name] = Component(
             name,
             each.kind,
@@ -360,6 +382,16 @@ def instantiate(
     return tuple(chosen.values()), origins, read
 
 
+def serves_both_players(picks: Sequence[Choice], pick: Choice) -> bool:
+    """Return whether another slot of one component chooses the same name as this one does."""
+    if pick.slot in SEVERAL:
+        return False
+    for other in picks:
+        if other.slot in SINGLE and other.slot != pick.slot and other.name == pick.name:
+            return True
+    return False
+
+
 def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
     """Make a component. Raises UsageError where its class refuses the options."""
     try:
@@ -371,17 +403,26 @@ def make(name: str, cls: type, values: Mapping[str, Any], where: str) -> Any:
 def addresses(picks: Sequence[Choice], pick: Choice) -> list[str]:
     """List the tables that may hold a component's options: its slots, or `optim` for both."""
     slots = [each.slot for each in picks if each.name == pick.name and each.slot in SINGLE]
-    shared = [short for short, long in SHORT_FORMS.items() if set(long) <= set(slots)]
+    shared = []
+    for short_form, filled in SHORT_FORMS.items():
+        # one object is in both slots then, so that the options of one are those of the other
+        if set(filled) <= set(slots):
+            shared.append(short_form)
     return shared or slots
 
 
-def gather(layers: Sequence[Layer], tables: Sequence[str]) -> dict[str, Given]:
+def gather_options(layers: Sequence[Layer], tables: Sequence[str]) -> dict[str, Given]:
     """Merge the options that the layers give under any of these table names; later layers win."""
     given: dict[str, Given] = {}
     for layer in layers:
         for table in tables:
             given |= layer.options.get(table, {})
     return given
+
+
+def origins_of(table: str, given: Mapping[str, Given]) -> dict[str, str]:
+    """Return where each option of a table was given, by `table.option`."""
+    return {f"{table}.{name}": each.where for name, each in given.items()}
 
 
 def refuse_unread_options(layers: Sequence[Layer], user: Sequence[Layer], read: set[str]) -> None:
@@ -397,10 +438,14 @@ def refuse_unread_options(layers: Sequence[Layer], user: Sequence[Layer], read: 
         if layer not in user:
             continue
         for table, options in layer.options.items():
-            if table not in read and table not in own:
-                where = next((given.where for given in options.values()), layer.origin)
-                what = f"options are given for {table!r}, which is not chosen"
-                raise UsageError(what, where=where, fix=_fix_unread(table, read))
+            if table in read or table in own:
+                continue
+            first = next(iter(options.values()), None)
+            raise UsageError(
+                f"options are given for {table!r}, which is not chosen",
+                where=layer.origin if first is None else first.where,
+                fix=_fix_unread(table, read),
+            )
 
 
 def _fix_unread(table: str, read: set[str]) -> str:
@@ -416,10 +461,10 @@ def _fix_unread(table: str, read: set[str]) -> str:
 
 def read_settings(layers: Sequence[Layer]) -> tuple[Settings, dict[str, str]]:
     """Read the `[run]` tables. Raises UsageError."""
-    given = resolve_length(layers, gather(layers, ["run"]))
+    given = resolve_length(layers, gather_options(layers, ["run"]))
     settings = Settings(**read_options("run", options_of(Settings), given))
     settings.image_size  # noqa: B018 - refuses a size that is none
-    return settings, {f"run.{name}": value.where for name, value in given.items()}
+    return settings, origins_of("run", given)
 
 
 def resolve_length(layers: Sequence[Layer], given: dict[str, Given]) -> dict[str, Given]:
@@ -428,34 +473,40 @@ def resolve_length(layers: Sequence[Layer], given: dict[str, Given]) -> dict[str
     Where that layer gives steps alone, epochs of a layer below become 0. Where it gives epochs, the
     origin of the steps is marked as not used.
     """
-    tables = [layer.options.get("run", {}) for layer in layers]
-    last = next((table for table in reversed(tables) if table.keys() & {"steps", "epochs"}), {})
-    if "epochs" not in last and "steps" in last and "epochs" in given:
-        return {**given, "epochs": Given(0, last["steps"].where)}
-    if (
-        "epochs" in last
-        and str(last["epochs"].value) != "0"
-        and "steps" in given
-        and "steps" not in last
-    ):
-        return {**given, "steps": evolve(given["steps"], where=f"not used: {last['epochs'].where}")}
+    highest: Mapping[str, Given] = {}
+    for layer in layers:
+        table = layer.options.get("run", {})
+        if "steps" in table or "epochs" in table:
+            highest = table
+    steps = highest.get("steps")
+    epochs = highest.get("epochs")
+    if epochs is None:
+        if steps is not None and "epochs" in given:
+            return {**given, "epochs": Given(0, steps.where)}
+        return given
+    # compared as text, because what was typed on a command line is not a number yet
+    counts_epochs = str(epochs.value) != "0"
+    if counts_epochs and steps is None and "steps" in given:
+        unused = evolve(given["steps"], where=f"not used: {epochs.where}")
+        return {**given, "steps": unused}
     return given
 
 
 def option_values(each: Component) -> dict[str, Any]:
     """Return a component's options as they now are, by kebab-case name, ready for TOML."""
     declared: Any = type(each.component)
-    return plain(
-        {
-            option.name: getattr(each.component, option.name)
-            for option in options_of(declared).values()
-        }
-    )
+    values = {}
+    for option in options_of(declared).values():
+        values[option.name] = getattr(each.component, option.name)
+    return plain(values)
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return options for TOML: names in kebab-case, None as `none`, tuples as lists."""
-    return {
-        name: "none" if value is None else list(value) if isinstance(value, tuple) else value
-        for name, value in plain_names(values).items()
-    }
+    written = plain_names(values)
+    for name, value in written.items():
+        if value is None:
+            written[name] = "none"  # TOML has no null
+        elif isinstance(value, tuple):
+            written[name] = list(value)
+    return written

@@ -19,24 +19,26 @@ def recipe_files() -> dict[str, Path]:
     """
     files: dict[str, Path] = {}
     for entry, _ in entries():
-        if (
-            entry.group == RECIPES
-            and (spec := spec_of(entry.module))
-            and spec.submodule_search_locations
-        ):
-            folder = Path(next(iter(spec.submodule_search_locations)))
-            files |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
+        if entry.group != RECIPES:
+            continue
+        spec = spec_of(entry.module)
+        if spec is None or not spec.submodule_search_locations:
+            continue
+        folder = Path(next(iter(spec.submodule_search_locations)))
+        for path in sorted(folder.glob("*.toml")):
+            files[path.stem] = path
     return files
 
 
 def recipe_name(given: str) -> str:
     """Return the published recipe's name that a user wrote with `_` for `-`, or what was given."""
     files = recipe_files()
-    return (
-        given
-        if given in files
-        else next((name for name in files if spelt(name) == spelt(given)), given)
-    )
+    if given in files:
+        return given
+    for name in files:
+        if spelt(name) == spelt(given):
+            return name
+    return given
 
 
 def recipe_chain(given: str) -> list[Recipe]:
@@ -48,6 +50,7 @@ def recipe_chain(given: str) -> list[Recipe]:
     """
     path, recipe = _find(given, Path(), f"--recipe {given}")
     chain = [recipe]
+    # by resolved path, because `./base.toml` is `base.toml`
     seen = {path.resolve()}
     while wanted := chain[0].extends:
         where = f"extends, in {chain[0].name}"

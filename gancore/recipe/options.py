@@ -59,7 +59,8 @@ def read_options(
 def read_value(label: str, option: Option, given: Given) -> Any:
     """Convert one value to the type of its option and check its range. Raises UsageError."""
     fix = f"a value {option.range}" if option.range else f"the default is {show(option.default)}"
-    fix = "there are no variables" if isinstance(given.value, str) and "${" in given.value else fix
+    if isinstance(given.value, str) and "${" in given.value:
+        fix = "there are no variables"
     try:
         value = convert(given.value, option.type)
     except ValueError as error:
@@ -83,12 +84,13 @@ def convert(value: Any, kind: Any) -> Any:
     if origin in (Union, types.UnionType):
         return _convert_optional(value, kind)
     if origin is tuple:
-        items = (
-            [Text(item.strip()) for item in value.split(",")] if isinstance(value, Text) else value
-        )
+        items = value
+        if isinstance(value, Text):
+            items = [Text(item.strip()) for item in value.split(",")]
         if not isinstance(items, list | tuple):
             raise ValueError("a list")
-        return tuple(convert(item, get_args(kind)[0]) for item in items)
+        item_kind = get_args(kind)[0]
+        return tuple(convert(item, item_kind) for item in items)
     reader = {bool: _read_bool, int: _read_int, float: _read_float, str: _read_str}.get(kind)
     if reader is None:
         raise ValueError(f"of a type that options can have, not {kind}")
@@ -98,10 +100,12 @@ def convert(value: Any, kind: Any) -> Any:
 def _convert_optional(value: Any, kind: Any) -> Any:
     if value is None or (isinstance(value, str) and value.lower() == "none"):
         return None
-    return convert(value, next(each for each in get_args(kind) if each is not type(None)))
+    others = [each for each in get_args(kind) if each is not type(None)]
+    return convert(value, others[0])
 
 
 def _read_bool(value: Any) -> bool:
+    # in a recipe, "true" is a text and refused: TOML has true and false of its own
     if isinstance(value, Text) and value.lower() in WORDS:
         return WORDS[value.lower()]
     if isinstance(value, bool):
@@ -114,6 +118,7 @@ def _read_int(value: Any) -> int:
         number = int(value) if isinstance(value, Text) else value
     except ValueError:
         raise ValueError("a whole number") from None
+    # for Python, True is an int
     if isinstance(number, bool) or not isinstance(number, int):
         raise ValueError("a whole number")
     if abs(number) >= 2**63:
@@ -126,7 +131,7 @@ def _read_float(value: Any) -> float:
         raise ValueError("a number")
     try:
         number = float(value)
-    except OverflowError:
+    except OverflowError:  # of a whole number beyond the largest float
         number = math.inf
     except ValueError:
         raise ValueError("a number") from None
@@ -149,4 +154,8 @@ def show(value: Any) -> str:
         return ",".join(map(show, value))
     if isinstance(value, bool) or value is None:
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        # six digits, unless they are another number
+        return short if float(short) == value else str(value)
+    return str(value)

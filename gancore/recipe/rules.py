@@ -32,28 +32,32 @@ def check_rules(
 
     Raises CompositionError for the first hard rule that is broken, unless forced.
     """
+    from_data = set(tags)
     notes = []
     for each in chosen:
         for rule in info_of(each.component).rules:
             if not of_interest(rule.tag) or not rule.when(each.component):
                 continue
-            others = [
-                other.name for other in chosen if other is not each and rule.tag in tags_of(other)
-            ]
-            own = [each.name] if not rule.present and rule.tag in tags_of(each) else []
-            if bool(others or own or rule.tag in set(tags)) == rule.present:
-                error = _broken(each, rule, [other for other in chosen if other.name in others])
-                if rule.hard and not force:
-                    raise error
-                notes.append(f"{error.what}" + (f" ({error.fix})" if error.fix else ""))
+            providers = [other for other in chosen if rule.tag in tags_of(other)]
+            others = [other for other in providers if other is not each]
+            # a component may provide what it requires itself, but never conflicts with itself
+            counted = others if rule.present else providers
+            if (bool(counted) or rule.tag in from_data) != rule.present:
+                continue
+            error = _broken(each, rule, others)
+            if rule.hard and not force:
+                raise error
+            notes.append(f"{error.what} ({error.fix})" if error.fix else error.what)
     return tuple(notes)
 
 
 def _broken(each: Component, rule: Rule, others: Sequence[Component]) -> CompositionError:
+    involved = (each, *others)
     cite = f" ({rule.cite})" if rule.cite else ""
-    names = " and ".join(repr(one.name) for one in (each, *others))
-    verb = "cannot be composed" if others else "cannot be used here"
-    if not rule.hard:
+    names = " and ".join(repr(one.name) for one in involved)
+    if rule.hard:
+        verb = "cannot be composed" if others else "cannot be used here"
+    else:
         verb = "are an unusual pair" if others else "is unusual here"
-    where = ", ".join(f"{one.kind} {one.name} ({one.chosen_by})" for one in (each, *others))
+    where = ", ".join(f"{one.kind} {one.name} ({one.chosen_by})" for one in involved)
     return CompositionError(f"{names} {verb}: {rule.reason}{cite}", where=where, fix=rule.fix)

@@ -36,9 +36,11 @@ from gancore.errors import UsageError, did_you_mean
 from gancore.plugins.slots import SLOTS, filled_by, holds_several, hyphened
 from gancore.recipe.options import Given
 
-FORMAT = 1
+RECIPE_FORMAT = 1
 VARIANTS = ("small", "compat")
-LARGEST = 1 << 20  # bytes
+LARGEST_RECIPE = 1 << 20  # bytes
+# finds the keys of a line, because tomllib keeps no line numbers; the quantifiers are possessive
+# (`++`), so that a long line is not tried again with every shorter match
 WORD = r"""(?:[\w-]++|"[^"]*"|'[^']*')"""
 KEY = re.compile(
     rf"(?:^\s*+(?P<opening>\[*+)|[{{,])\s*+(?P<path>{WORD}(?:\s*+\.\s*+{WORD})*+)\s*+[]=]"
@@ -59,7 +61,8 @@ class Layer:
     def names(self, slot: str) -> list[str]:
         """List the components that this layer chooses for a slot, however many the slot holds."""
         value = self.slots[slot].value if slot in self.slots else []
-        return [hyphened(name) for name in ([value] if isinstance(value, str) else value)]
+        names = [value] if isinstance(value, str) else value
+        return list(map(hyphened, names))
 
     def all_names(self) -> list[str]:
         """List the components that this layer chooses for any slot."""
@@ -97,14 +100,11 @@ def layer_of(
         if key == "format":
             _check_format(value, place)
         elif isinstance(value, Mapping):
+            # an empty table too, which is refused like a full one where nothing reads it
+            table = options.setdefault(key, {})
             for word, each in value.items():
-                put(
-                    options.setdefault(key, {}),
-                    f"{key}.",
-                    word,
-                    Given(each, where(written, word) or origin),
-                )
-            options.setdefault(key, {})
+                given = Given(each, where(written, word) or origin)
+                put(table, f"{key}.", word, given)
         elif key in SLOTS:
             _check_names(key, value, place)
             for slot in filled_by(key):
@@ -127,9 +127,9 @@ def put(table: dict[str, Given], label: str, word: str, given: Given) -> None:
 
 
 def _check_format(value: Any, place: str) -> None:
-    if value != FORMAT:
+    if value != RECIPE_FORMAT:
         raise UsageError(
-            f"the recipe has format {value!r}; this gancore reads {FORMAT}",
+            f"the recipe has format {value!r}; this gancore reads {RECIPE_FORMAT}",
             where=place,
             fix="upgrade gancore",
         )
@@ -166,22 +166,28 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
             where=at("extends"),
             fix='extends = "NAME"',
         )
-    tables = {key: content.pop(key) for key in ("about", "sweep", *VARIANTS) if key in content}
-    for key, table in tables.items():
+    # taken out of the content, the rest of which is slots and options
+    tables = {}
+    for key in ("about", "sweep", *VARIANTS):
+        if key not in content:
+            continue
+        table = content.pop(key)
         if not isinstance(table, dict):
             raise UsageError(
                 f"{key} is {table!r}, but must be a table", where=at(key), fix=f"[{key}]"
             )
+        tables[key] = table
+    layer = layer_of(label, content, at)
+    variants = {}
+    for key in VARIANTS:
+        if key in tables:
+            variants[key] = layer_of(f"{label}, [{key}]", tables[key], partial(at, key))
     first = text.partition("\n")[0]
     return Recipe(
         name=label.removeprefix("recipe "),
-        layer=layer_of(label, content, at),
+        layer=layer,
         extends=extends,
-        variants={
-            key: layer_of(f"{label}, [{key}]", tables[key], partial(at, key))
-            for key in VARIANTS
-            if key in tables
-        },
+        variants=variants,
         about=tables.get("about", {}),
         sweep=tables.get("sweep", {}),
         summary=first.removeprefix("#").strip() if first.startswith("#") else "",
@@ -190,13 +196,13 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
 
 def _read(path: Path, label: str) -> str:
     try:
-        if not os.path.isfile(path):  # a FIFO would be waited for
-            raise ValueError(
-                "it is a folder or device" if os.path.exists(path) else "there is no such file"
-            )
+        # asked before it is opened, which would wait for the other end of a FIFO
+        if not os.path.isfile(path):
+            exists = os.path.exists(path)
+            raise ValueError("it is a folder or device" if exists else "there is no such file")
         with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-        if len(raw) > LARGEST:
+            raw = file.read(LARGEST_RECIPE + 1)
+        if len(raw) > LARGEST_RECIPE:
             raise ValueError("it is larger than 1 MiB")
         return raw.decode("utf-8-sig")
     except (OSError, ValueError) as error:
@@ -219,5 +225,6 @@ def _places(text: str, label: str) -> Callable[..., str]:
             else:  # the header of a table, with `[` or `[[`
                 table = f"{path}."
                 line_key = ""
+            # the first of a table given several times, as in `[[name]]`
             places.setdefault(path, f"{label}:{number}:{found.start('path') + 1}")
     return lambda *words: places.get(".".join(filter(None, words)), label)

@@ -148,7 +148,9 @@ def open_data(composition: Composition) -> Data:
 def data_tags(data: Data) -> set[str]:
     """Return the tags that rules about the data refer to."""
     tags = {"data.images" if len(data.shape) == 3 else "data.points"}
-    return tags | {"data.labels"} if data.label_sets else tags
+    if data.label_sets:
+        tags.add("data.labels")
+    return tags
 
 
 def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
@@ -162,11 +164,8 @@ def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
         return images.contiguous()
     resized = torch.empty(*images.shape[:2], *size, dtype=torch.uint8)
     for source, target in zip(torch.split(images, 256), torch.split(resized, 256), strict=True):
-        target.copy_(
-            functional.interpolate(
-                source.double(), size=size, mode="bilinear", antialias=True
-            ).round_()
-        )
+        made = functional.interpolate(source.double(), size=size, mode="bilinear", antialias=True)
+        target.copy_(made.round_())
     return resized
 
 
@@ -197,9 +196,8 @@ def expect_memory(needed: int, what: str, *, where: str = "", fix: str = "") -> 
         raise DataError(text, where=where, fix=fix)
 
 
-@lru_cache(
-    maxsize=2
-)  # an epoch's batches share one: shuffling a million images takes longer than many a step
+# an epoch's batches share one: shuffling a million images takes longer than many a step
+@lru_cache(maxsize=2)
 def _permutation(images: int, streams: Streams, epoch: int, part: int) -> Tensor:
     return torch.randperm(images, generator=streams.generator("data-order", epoch, part))
 
@@ -225,6 +223,10 @@ class DataOrder:
         """Return the indices `[batch]` of batch k >= 0."""
         epoch, place = divmod(k, self.batches_per_epoch)
         start = place * self.batch
+        # one permutation, unless the data is smaller than a batch: then as many as fill it
         parts = -(-self.batch // self.images)
-        orders = (_permutation(self.images, self.streams, epoch, part) for part in range(parts))
-        return torch.cat([order[start : start + self.batch] for order in orders])[: self.batch]
+        shares = []
+        for part in range(parts):
+            order = _permutation(self.images, self.streams, epoch, part)
+            shares.append(order[start : start + self.batch])
+        return torch.cat(shares)[: self.batch]

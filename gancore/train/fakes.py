@@ -83,6 +83,6 @@ def data_labels(context: TrainingContext, n: int, *key: int | str) -> Tensor:
     rng = context.streams.generator("labels", *key)
     if context.data is not None:
         return context.data.draw_labels(n, rng)
-    return torch.stack(
-        [torch.randint(len(each), (n,), generator=rng) for each in context.plan.label_sets], 1
-    )
+    sets = context.plan.label_sets
+    columns = [torch.randint(len(each), (n,), generator=rng) for each in sets]
+    return torch.stack(columns, 1)

@@ -19,4 +19,5 @@ def draw_latent(hooks: Hooks, plan: Plan, n: int, streams: Streams, *key: int | 
         "draw_latent", n=n, plan=plan, rng=lambda name: streams.generator(f"latent/{name}", *key)
     )
     columns = [drawn for _, drawn in found]
+    # torch.cat would copy the only one
     return columns[0] if len(columns) == 1 else torch.cat(columns, 1)

@@ -132,6 +132,7 @@ class Training:
             return None
         if update.role != "generator" and (update.fresh or not self.batches):
             self.batches += 1
+        # a generator that is updated before the critic has no last batch, and is shown the first
         return self.reals(max(0, self.batches - 1))
 
     def reals(self, k: int) -> Reals:
@@ -170,5 +171,6 @@ def _seed_everything(number: int, device: torch.device) -> None:
     """Seed the global generators, so that what draws from them repeats itself after a resume."""
     seed_globally(number, device)
     random.seed(number)
+    # looked up, not imported: where nothing imported NumPy, nothing draws from it
     if numpy := sys.modules.get("numpy"):
-        numpy.random.seed(number % 2**32)
+        numpy.random.seed(number % 2**32)  # it takes 32 bits

@@ -62,17 +62,16 @@ class Runtime:
 
     def place(self, samples: Tensor) -> Tensor:
         """Bring samples `[N, …]` to the device, images in the layout of the networks."""
-        layout = (
-            torch.channels_last
-            if self.channels_last and samples.dim() == 4
-            else torch.preserve_format
-        )
+        is_last = self.channels_last and samples.dim() == 4
+        layout = torch.channels_last if is_last else torch.preserve_format
+        # the copy is asynchronous from pinned memory alone
         if self.device.type == "cuda" and samples.device.type == "cpu":
             samples = samples.pin_memory()
         return samples.to(self.device, non_blocking=True, memory_format=layout)
 
     def backward(self, total: Tensor, player: Player) -> None:
         """Compute the gradient of `total` in the player's own weights, and in no others."""
+        # by `inputs`, so that the other player gets no gradients that would have to be cleared
         with self.timed("backward"):
             torch.autograd.backward(self.scaler(player.role).scale(total), inputs=player.parameters)
 

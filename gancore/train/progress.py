@@ -42,18 +42,19 @@ class Progress:
         alone.
         """
         chosen = self.context.hooks.chosen
-        serving = {
-            name: [
-                spelled(each)
-                for each in chosen
-                if each.kind == slot.kind and slot.roles <= each.roles
-            ]
-            for name, slot in SINGLE.items()
-        }
-        slots: dict[str, Any] = {slot: names[0] for slot, names in serving.items() if names}
-        lists = {slot: [spelled(each) for each in chosen if each.kind == slot] for slot in SEVERAL}
-        tables = {each.name: option_values(each) for each in chosen}
-        return {**slots, **{slot: names for slot, names in lists.items() if names}, **tables}
+        recipe: dict[str, Any] = {}
+        for name, slot in SINGLE.items():
+            for each in chosen:
+                # of one kind there may be two: the norm of one player, and that of the other
+                if each.kind == slot.kind and slot.roles <= each.roles:
+                    recipe.setdefault(name, spelled(each))
+        for kind in SEVERAL:
+            names = [spelled(each) for each in chosen if each.kind == kind]
+            if names:
+                recipe[kind] = names
+        for each in chosen:
+            recipe[each.name] = option_values(each)
+        return recipe
 
     @property
     def gan(self) -> GAN:
@@ -78,7 +79,10 @@ class Progress:
 
         With 0, whenever the run draws its samples.
         """
-        return self.step // every > self.before // every if every else self.drawing
+        if every == 0:
+            return self.drawing
+        # rows come at steps of their own: a multiple of `every` passed since the one before counts
+        return self.step // every > self.before // every
 
     def latents(self, n: int) -> Tensor:
         """Draw n latents `[n, Z]`, the same at every step of the run."""

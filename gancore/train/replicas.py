@@ -27,7 +27,8 @@ def expect_same(gan: GAN, group: ProcessGroup, step: int) -> None:
         tensors = player.state_dict()
         if not tensors:
             continue
-        sums = torch.stack([_sum_of_bytes(tensor) for tensor in tensors.values()]).cpu()
+        # sums are exchanged in place of the tensors: 8 bytes each
+        sums = torch.stack(list(map(_sum_of_bytes, tensors.values()))).cpu()
         every = group.exchange.all_gather(sums)  # [R, T]
         unlike = (every != every[0]).any(0).tolist()
         wrong = [name for name, differs in zip(tensors, unlike, strict=True) if differs]

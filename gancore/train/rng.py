@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 def derive(seed: int, *key: int | str) -> int:
-    """Return 63 bits that depend on every part of the key: the low bits of BLAKE2b over
+    """Return 63 bits that depend on every part of the key: the first of 64 that BLAKE2b gives for
     `seed/part/part/…`.
     """
     text = "/".join(map(str, (seed, *key)))
@@ -43,6 +43,7 @@ def draw_rows(sample: Callable[..., Tensor], shape: Sequence[int], rng: torch.Ge
     if not isinstance(rng, Share):
         return sample(tuple(shape), generator=rng, device=rng.device)
     rows, *rest = shape
+    # the rows of all processes, by a stream that each of them has, and of these its own
     drawn = sample((rng.size * rows, *rest), generator=rng.whole, device=rng.device)
     return drawn[rng.rank * rows : (rng.rank + 1) * rows]
 
@@ -53,7 +54,8 @@ def global_generators(device: torch.device) -> list[torch.Generator]:
         index = torch.cuda.current_device() if device.index is None else device.index
         return [torch.default_generator, torch.cuda.default_generators[index]]
     if device.type == "mps":
-        return [torch.default_generator, torch.mps._get_default_mps_generator()]  # noqa: SLF001 - has no other name
+        mps = torch.mps._get_default_mps_generator()  # noqa: SLF001 - has no other name
+        return [torch.default_generator, mps]
     return [torch.default_generator]
 
 
@@ -78,7 +80,10 @@ def fork_state(network: nn.Module, device: torch.device) -> Iterator[None]:
     stay changed.
     """
     numbers = [(generator, generator.get_state()) for generator in global_generators(device)]
-    kept = [(module._buffers, dict(module._buffers.items())) for module in network.modules()]  # noqa: SLF001
+    kept = []
+    for module in network.modules():
+        buffers = module._buffers  # noqa: SLF001 - the dict itself, to put other tensors into it
+        kept.append((buffers, dict(buffers)))
     for buffers, own in kept:
         for name, buffer in own.items():
             # a copy to write on: copying values back instead would spoil the graph of an earlier
@@ -128,7 +133,9 @@ class Streams:
             return self.generator(*key, device=device)
         rng = Share(device)
         rng.manual_seed(self.number(*key, "process", rank) if own else self.number(*key))
-        rng.rank, rng.size, rng.whole = rank, size, self.generator(*key, device=device)
+        rng.rank = rank
+        rng.size = size
+        rng.whole = self.generator(*key, device=device)
         return rng
 
     @contextmanager

@@ -31,16 +31,15 @@ def draw_samples(
     forward pass. `labels` are drawn as the data has them where none are given.
     """
     hooks = context.hooks
-    if labels is None:
-        labels = (
-            data_labels(context, n, *key)
-            if context.plan.label_sets
-            else torch.empty(n, 0, dtype=torch.int64)
-        )
+    if labels is None and context.plan.label_sets:
+        labels = data_labels(context, n, *key)
+    elif labels is None:
+        labels = torch.empty(n, 0, dtype=torch.int64)
     z = draw_latent(hooks, context.plan, n, context.streams, *key)
+    images = make_samples(context, z, labels, *key).images
     chosen = hooks.fold(
         "select_samples",
-        {"images": make_samples(context, z, labels, *key).images, "z": z, "labels": labels},
+        {"images": images, "z": z, "labels": labels},
         gan=context.gan,
         rng=lambda name: context.streams.generator(f"component/{name}", *key, "select"),
     )
@@ -71,9 +70,11 @@ def make_samples(
     Numbers that it draws itself follow from the key and from the place of a sample among the n.
     """
     net = net or sampling_network(context)
-    parts = [as_sample(made) for made in evaluate(context, net, z, labels, key=("samples", *key))]
+    answers = evaluate(context, net, z, labels, key=("samples", *key))
+    parts = list(map(as_sample, answers))
     images = _joined([part.images for part in parts], len(z))
-    return Sample(images, _joined_by_name([part.extras for part in parts], len(z)))
+    extras = _joined_by_name([part.extras for part in parts], len(z))
+    return Sample(images, extras)
 
 
 def sampling_network(context: TrainingContext) -> nn.Module:
@@ -131,6 +132,7 @@ def evaluate(
     """
     device = context.gan.device
     batch = context.plan.batch
+    # no rows are one empty batch, so that the answer has its shape
     starts = range(0, max(1, len(inputs[0])), batch)
 
     def run(start: int, rows: Sequence[Tensor]) -> Any:
@@ -140,7 +142,8 @@ def evaluate(
     answers: list[Any] = []
     with evaluating(net), fork_state(net, device):
         for start in starts:
-            answers.append(run(start, [each[start : start + batch] for each in inputs]))
+            answers.append(run(start, _rows(inputs, slice(start, start + batch))))
+            # the first batch shows whether the network draws; what it answered is not used then
             if start == 0 and _drew(context.streams.number("evaluate", *key, start), device):
                 return [run(first, rows) for first, rows in _groups(inputs)]
     return answers
@@ -148,10 +151,13 @@ def evaluate(
 
 def _drew(seed: int, device: torch.device) -> bool:
     """Whether torch's global generators were drawn from since they were seeded with `seed`."""
-    now = [generator.get_state() for generator in global_generators(device)]
+    now = _global_states(device)
     seed_globally(seed, device)
-    seeded = [generator.get_state() for generator in global_generators(device)]
-    return not all(map(torch.equal, now, seeded))
+    return not all(map(torch.equal, now, _global_states(device)))
+
+
+def _global_states(device: torch.device) -> list[Tensor]:
+    return [generator.get_state() for generator in global_generators(device)]
 
 
 def _groups(inputs: Sequence[Tensor]) -> Iterator[tuple[int, list[Tensor]]]:
@@ -160,9 +166,14 @@ def _groups(inputs: Sequence[Tensor]) -> Iterator[tuple[int, list[Tensor]]]:
     The last group repeats rows to be full.
     """
     for start in range(0, len(inputs[0]), GROUP):
-        rows = [each[start : start + GROUP] for each in inputs]
+        rows = _rows(inputs, slice(start, start + GROUP))
         places = torch.arange(GROUP) % len(rows[0])
-        yield start, [each[places] for each in rows]
+        yield start, _rows(rows, places)
+
+
+def _rows(inputs: Sequence[Tensor], places: slice | Tensor) -> list[Tensor]:
+    """Pick the same rows of every input."""
+    return [each[places] for each in inputs]
 
 
 @contextmanager
@@ -186,7 +197,10 @@ def _joined(parts: Sequence[Tensor], rows: int) -> Tensor:
 
 
 def _joined_by_name(parts: Sequence[Mapping[str, Tensor]], rows: int) -> dict[str, Tensor]:
-    return {name: _joined([part[name] for part in parts], rows) for name in parts[0]}
+    joined = {}
+    for name in parts[0]:
+        joined[name] = _joined([part[name] for part in parts], rows)
+    return joined
 
 
 def class_labels(classes: Sequence[int], n: int) -> Tensor:

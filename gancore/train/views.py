@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 
 from gancore.errors import CompositionError
+from gancore.plugins.calling import Hooks
 from gancore.train.context import TrainingContext
 
 # a conditioning component with one of these may ask for the labels of what the critic sees
@@ -22,18 +23,11 @@ def expect_labels(context: TrainingContext) -> None:
     Raises CompositionError for a view that joins or repeats rows and returns no labels for them.
     """
     hooks = context.hooks
-    asking = {
-        each.chosen.name: each.chosen
-        for hook in OF_THE_CRITIC
-        for each in hooks.implementations(hook)
-    }
-    conditions = [chosen.name for chosen in asking.values() if chosen.kind == "cond"]
-    if not conditions or not context.plan.label_sets:
+    condition = _conditioning(hooks)
+    if not condition or not context.plan.label_sets:
         return
-    n, device = (
-        context.runtime.group.local_rows(torch.arange(context.plan.batch)).numel(),
-        context.gan.device,
-    )
+    device = context.gan.device
+    n = len(context.runtime.group.local_rows(torch.arange(context.plan.batch)))
     images = torch.zeros(n, *context.plan.shape, device=device)
     labels = torch.zeros(n, len(context.plan.label_sets), dtype=torch.int64, device=device)
     given = {"step": 0, "rng": _numbers(context, "rng"), "shared_rng": _numbers(context, "shared")}
@@ -47,10 +41,19 @@ def expect_labels(context: TrainingContext) -> None:
         if len(images) != len(labels):
             raise CompositionError(
                 f"{each.chosen.name} makes {len(images)} views of {before} samples "
-                f"and returns no labels for them, but {conditions[0]} needs labels",
+                f"and returns no labels for them, but {condition} needs labels",
                 where=f"{each.chosen.kind} {each.chosen.name} ({each.chosen.chosen_by})",
                 fix="return (images, labels) from critic_view, or leave one of the two out",
             )
+
+
+def _conditioning(hooks: Hooks) -> str:
+    """Return the name of a conditioning component that may ask for labels; '' if there is none."""
+    for hook in OF_THE_CRITIC:
+        for each in hooks.implementations(hook):
+            if each.chosen.kind == "cond":
+                return each.chosen.name
+    return ""
 
 
 def _numbers(context: TrainingContext, part: str) -> Callable[[str], torch.Generator]:
