@@ -23,7 +23,7 @@ from gancore.recipe.toml import Layer, put
 
 ORIGIN = "command line"
 # prefix of environment variables that a user may expect gancore to read
-PREFIX = "GAN_"
+VARIABLE_PREFIX = "GAN_"
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 PLAIN_FLAGS = (  # that choose nothing
     "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data",
@@ -54,7 +54,7 @@ def once(context: click.Context, parameter: click.Parameter, values: Sequence[An
 
 def unknown_variables() -> list[str]:
     """List environment variables that look as if they were meant for gancore, which reads none."""
-    return sorted(name for name in os.environ if name.startswith(PREFIX))
+    return sorted(name for name in os.environ if name.startswith(VARIABLE_PREFIX))
 
 
 def fix_unknown(option: str, fix: str) -> str:

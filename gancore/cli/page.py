@@ -46,7 +46,9 @@ OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.BitOr: operator.or_,
 }
-DEEPEST = 5  # modules that a name may be imported through
+# Modules that a name may be imported through. It also ends the search where two modules import the
+# name from each other.
+LONGEST_IMPORT_CHAIN = 5
 
 
 class NotPlain(Exception):
@@ -121,7 +123,7 @@ class Source:
 
     def __init__(self, module: str, depth: int = 0) -> None:
         spec = inspection.spec_of(module)
-        if spec is None or spec.origin is None or depth > DEEPEST:
+        if spec is None or spec.origin is None or depth > LONGEST_IMPORT_CHAIN:
             raise NotPlain(module)
         self.depth = depth
         self.body = ast.parse(Path(spec.origin).read_bytes()).body
