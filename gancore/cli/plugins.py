@@ -20,7 +20,6 @@ from gancore.plugins.discovery import Row
 from gancore.plugins.slots import KINDS, hyphened, kind_in_words
 from gancore.recipe.options import show
 
-
 IN_WORDS = {bool: "true/false", int: "whole number", float: "number", str: "text"}
 
 

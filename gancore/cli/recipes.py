@@ -40,10 +40,8 @@ def recipes(name: str | None, as_json: bool) -> None:
         for key, path in files.items():
             found.append(read_recipe(path, f"recipe {key}"))
     if as_json:
-        objects = []
-        for each in found:
-            # a recipe given as a file is not among the installed ones: its name is the path
-            objects.append(as_object(each, str(files.get(each.name, each.name))))
+        # a recipe given as a file is not among the installed ones: its name is the path
+        objects = [as_object(each, str(files.get(each.name, each.name))) for each in found]
         click.echo(json.dumps(objects, indent=1, default=str))  # TOML has dates, JSON has none
     elif not chain:
         show_table(("recipe", "summary"), [(each.name, each.summary) for each in found])
@@ -68,12 +66,10 @@ def as_object(recipe: Recipe, file: str) -> dict[str, object]:
 def arms_of(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Return the arms of a recipe's sweep by name. Raises UsageError where they are no tables."""
     arms = recipe.sweep.get("arms", {})
-    tables = list(arms.values()) if isinstance(arms, dict) else [arms]
-    for arm in tables:
-        if not isinstance(arm, dict):
-            raise UsageError(
-                "an arm of the sweep is no table", where=recipe.name, fix="[sweep.arms.NAME]"
-            )
+    if not isinstance(arms, dict) or not all(isinstance(arm, dict) for arm in arms.values()):
+        raise UsageError(
+            "an arm of the sweep is no table", where=recipe.name, fix="[sweep.arms.NAME]"
+        )
     return arms
 
 
@@ -147,8 +143,7 @@ def flags(layers: Iterable[Layer]) -> list[str]:
     words: list[str] = []
     for slot, names in slots.items():
         # a recipe and the one it extends may choose the same component; twice is refused as flags
-        for name in dict.fromkeys(names):
-            words.append(f"--{slot} {quote(name)}")
+        words += [f"--{slot} {quote(name)}" for name in dict.fromkeys(names)]
     for flag, value in options.items():
         # a flag without a value counts as `true`, and a yes-or-no setting takes none
         words.append(quote(flag) if value == "true" else f"{quote(flag)} {quote(value)}")

@@ -98,6 +98,21 @@ def test_a_name_that_two_modules_import_from_each_other_has_no_value(tmp_path, m
         Source("first_of_two").named("X")
 
 
+CHOICES = """
+from gancore import option
+
+MORE = {"b": len}
+mode: str = option("a", choices=tuple({"a": abs, **MORE}), help="a mode")
+"""
+
+
+def test_choices_that_another_dict_adds_to_are_not_guessed(tmp_path, monkeypatch):
+    (tmp_path / "spread_choices.py").write_text(CHOICES)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NotPlain):
+        Source("spread_choices").named("mode")
+
+
 def test_a_component_that_is_not_plain_is_imported(tmp_path, monkeypatch):
     (tmp_path / "unplain_component.py").write_text(UNPLAIN)
     monkeypatch.syspath_prepend(tmp_path)
