@@ -57,6 +57,7 @@ def recipe_of(run: Path) -> Recipe:
     try:
         return Recipe(tomllib.loads((run / "recipe.toml").read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
+        # the rules look at the log; without a recipe only their advice is less exact
         return Recipe()
 
 

@@ -61,6 +61,7 @@ def load(path: Path | None, size: int, letters: tuple[str, ...]) -> Font:
         if path is None:
             font = ImageFont.load_default(size)
         else:
+            # the basic layout is the same whether Pillow was built with libraqm or not
             font = ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
         drawn = {letter: bytes(font.getmask(letter)) for letter in (*letters, UNASSIGNED)}
     except (OSError, ValueError) as error:
@@ -137,6 +138,7 @@ class Glyphs:
         self.fonts = fonts
         self.width = width
         self.height = height
+        # a cache of this object: one of the method would keep every object alive
         self.draw = lru_cache(512)(self._draw)
 
     def _draw(self, number: int, letter: str, swell: int) -> tuple[Image.Image, Image.Image]:
