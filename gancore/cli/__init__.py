@@ -78,6 +78,7 @@ class _Published(click.Command):
             what = f"{self.row.name} is {command!r}, not a click command"
             raise PluginError(what, where=self.row.origin, fix="@click.command()")
         context = command.make_context(*args, **more)
+        # click calls `invoke` of this stand-in with the context, which finds the command there
         context.command = command
         return context
 
@@ -110,16 +111,27 @@ def main(arguments: list[str] | None = None) -> None:
     The exit code is 0 for success, 1 for a failure, 2 for a usage error, 130 after Ctrl-C and 143
     after SIGTERM.
     """
+    # given words come from Python, whose streams and threads are none of ours
     if arguments is None:
         keep_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [at_home(word) for word in words if word != "--debug"]
+    while "--debug" in words:  # anywhere, also after the command, where click would not know it
+        words.remove("--debug")
+    code = run_command(list(map(at_home, words)), debug)
+    if arguments is None:
+        leave_soon(code)
+    sys.exit(code)
+
+
+def run_command(words: list[str], debug: bool) -> int:
+    """Run a command, report its error if it fails, and return the exit code."""
     watched: AbstractContextManager[None] = contextlib.nullcontext()
     if debug:
-        from gancore.guard.hooks import every_call_watched
+        from gancore.guard.hooks import every_call_watched  # imports torch
 
         watched = every_call_watched()
+    # for `--nproc`, which starts processes with the same words
     given = ["--debug", *words] if debug else words
     try:
         with watched:
@@ -134,7 +146,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = 130
-    except BrokenPipeError:
+    except BrokenPipeError:  # as under `| head`, which has read enough
         silence(sys.stdout)
         code = 0
     except OSError as error:
@@ -150,10 +162,9 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # a bug of gancore or of a plugin
         what = f"unexpected {type(error).__name__}: {error}"
         code = _report(GanError(what, fix="--debug shows the traceback"), 1, debug)
-    code = code if isinstance(code, int) else 0
-    if arguments is None:
-        leave_soon(code)
-    sys.exit(code)
+    # outside standalone mode click returns what the command returned, e.g. None, and the exit code
+    # of `--help`
+    return code if isinstance(code, int) else 0
 
 
 def _in_our_words(error: click.UsageError) -> GanError:
@@ -164,7 +175,8 @@ def _in_our_words(error: click.UsageError) -> GanError:
         return GanError(error.format_message(), fix=f"{path} --help")
     flags = []
     for parameter in context.command.params:
-        flags += [each.lstrip("-") for each in parameter.opts if each.startswith("--")]
+        # neither `-n` nor the name of an argument
+        flags += [each.removeprefix("--") for each in parameter.opts if each.startswith("--")]
     fix = meant_option(error.option_name.lstrip("-"), flags, {}) or f"{path} --help"
     return GanError(f"`{path}` has no option {error.option_name!r}", fix=fix)
 
@@ -176,12 +188,13 @@ def leave_soon(code: int) -> None:
         threads = [each for each in threading.enumerate() if not each.daemon]
         names = [each.name for each in threads if each is not threading.main_thread()]
         note(f"a plugin left {', '.join(names) or 'something'} running; it is ended")
+        # os._exit flushes nothing
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
         os._exit(code)
 
     timer = threading.Timer(EXIT_TIMEOUT, leave)
-    timer.daemon = True
+    timer.daemon = True  # so that it delays no process that ends by itself
     timer.start()
 
 

@@ -139,7 +139,7 @@ def run(
                 fix="leave them out",
             )
         directory.expect(resume)
-        directory.refuse_in_use(resume)
+        directory.refuse_in_use(resume)  # opening it would report its process as killed
         open_run = partial(resume_run, resume, words, accept_changed_data)
     else:
         composition = compose_words(words, recipe, variants_of(small=small, compat=compat))

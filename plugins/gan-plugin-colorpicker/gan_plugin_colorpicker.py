@@ -38,6 +38,7 @@ def shuffle_conv(before: int, after: int, kernel: int) -> nn.Module:
             f"but a map and its copy of h have {before}",
             fix="--colorpicker.shuffle false, or a width of the latent that is a multiple of 4",
         )
+    # an even kernel keeps the size with one more pixel at the right and at the bottom
     pad = nn.ZeroPad2d(((kernel - 1) // 2, kernel // 2) * 2)
     return nn.Sequential(nn.PixelShuffle(2), pad, nn.Conv2d(before // 4, after, kernel))
 
@@ -84,7 +85,7 @@ class Generator(nn.Module):
         described = plan.inputs * (options.project + 1)
         self.hard = options.hard
         self.temperature = options.temperature
-        self.usage = torch.tensor(torch.nan)
+        self.usage = torch.tensor(torch.nan)  # nothing is known before the first training pass
         self.with_extras = False  # whether samples, outside training, have palettes and weights
 
         def layer(before: int, after: int) -> nn.Sequential:

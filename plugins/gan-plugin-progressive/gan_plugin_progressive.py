@@ -96,6 +96,7 @@ class Generator(Growing):
         for block in self.blocks[: level + 1]:
             maps = block(maps)
         images = self.paint(maps, level)
+        # α is 0 at the top, which has no next level
         if alpha:
             next_images = self.paint(self.blocks[level + 1](maps), level + 1)
             images = (1 - alpha) * images + alpha * next_images
@@ -105,6 +106,7 @@ class Generator(Growing):
         """Compute a level's images from its maps, at full size by repeated pixels."""
         height, width = self.sizes[-1]
         images = interpolate(self.painters[level](maps), scale_factor=self.pixel(level))
+        # the repeated pixels of a small level may reach beyond an image with an odd side
         return images[..., :height, :width]
 
 
@@ -203,6 +205,7 @@ class Progressive:
     @hookimpl
     def before_step(self, gan, step):
         for player in (gan.generator, gan.critic):
+            # among all modules, because other components may have wrapped the network
             for net in player.network.modules():
                 if isinstance(net, Growing):
                     net.grow(self.growth_at(step, net.top))
