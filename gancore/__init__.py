@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gancore.train.batch import Batch, Sample
     from gancore.train.data import Data, DataSpec, StoredData, expect_memory, resize_images
     from gancore.train.loop import Training
-    from gancore.train.networks import GAN, Critic, CriticOutput, Crop
+    from gancore.train.networks import GAN, Critic, CriticOutput, Crop, Frozen, Values
     from gancore.train.progress import Progress
     from gancore.train.rng import draw_rows, fork_state
 
@@ -62,7 +62,7 @@ _MODULES = {
     "train.batch": ["Batch", "Sample"],
     "train.loop": ["Training"],
     "train.data": ["Data", "DataSpec", "StoredData", "expect_memory", "resize_images"],
-    "train.networks": ["GAN", "Critic", "Crop", "CriticOutput"],
+    "train.networks": ["GAN", "Critic", "Crop", "CriticOutput", "Frozen", "Values"],
     "train.progress": ["Progress"],
     "train.rng": ["draw_rows", "fork_state"],
 }
@@ -82,6 +82,7 @@ __all__ = [
     "Data",
     "DataError",
     "DataSpec",
+    "Frozen",
     "GanError",
     "Head",
     "LabelSet",
@@ -99,6 +100,7 @@ __all__ = [
     "Training",
     "Update",
     "UsageError",
+    "Values",
     "average",
     "cached",
     "component",

@@ -281,7 +281,7 @@ class Run(Session):
         self.checkpoints.row_step = step
         if trouble := log.write(row):
             self.notes.append(f"step {step}: {trouble}")
-        for _, remark in hooks.all("record", row=row):
+        for _, remark in hooks.all("record", row=row, folder=self.folder):
             self.notes.append(f"step {step}: {remark}")
         self._settings.look(step)
         on_row(row)

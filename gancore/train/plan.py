@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from gancore.plugins.slots import Role
 
@@ -19,10 +19,27 @@ if TYPE_CHECKING:
 class LabelSet:
     """One question that has an answer for every sample, e.g. `type`: the names of its classes, by
     number.
+
+    `values` float32 `[K, D]` are D numbers for each of the K classes, for conditions that are more
+    than names: an angle, or the embedding of a caption, where each sample may have a class of its
+    own. `gancore.Values` looks them up. They are zeros where networks are built only to receive the
+    weights of a checkpoint. Raises ValueError for another shape or type.
     """
 
     name: str
     classes: tuple[str, ...]
+    values: Tensor | None = field(default=None, eq=False, repr=False)
+
+    @values.validator
+    def _check_values(self, attribute: object, values: Tensor | None) -> None:
+        if values is None:
+            return
+        fits = values.dim() == 2 and len(values) == len(self.classes)
+        if not fits or not values.is_floating_point():
+            raise ValueError(
+                f"the values of label set {self.name!r} are {values.dtype} {list(values.shape)}, "
+                f"but float32 [{len(self.classes)}, D] is wanted"
+            )
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -73,7 +90,8 @@ class Plan:
 
     `shape` is one sample: `(C, H, W)` for images, `(d,)` for points. `latent` is the width Z of
     `z`, `inputs >= latent` the width the generator's first layer receives, `critic_shape` what the
-    critic's body sees.
+    critic's body sees. `view_label_sets` are the label sets that critic views append; for hooks of
+    the critic they are part of `label_sets`.
 
     Four functions build and draw:
 
@@ -90,6 +108,7 @@ class Plan:
     batch: int = 64
     latent: int = 0
     latent_slices: Mapping[str, slice] = field(factory=dict)
+    view_label_sets: tuple[LabelSet, ...] = ()
     inputs: int = 0
     critic_shape: tuple[int, ...] = ()
     norm: Callable[[int, Role], nn.Module] = field(repr=False, eq=False)
@@ -101,6 +120,11 @@ class Plan:
     def images(self) -> bool:
         """Whether samples are images rather than points."""
         return len(self.shape) == 3
+
+    def for_critic(self) -> Plan:
+        """Return the plan for hooks of the critic, whose labels have the views' columns too."""
+        sets = self.label_sets + self.view_label_sets
+        return evolve(self, label_sets=sets, view_label_sets=())
 
     def column(self, name: str = "") -> int:
         """Return the column of `labels` that holds the label set `name` (the first set for an empty

@@ -11,7 +11,7 @@ from gancore.errors import CheckpointError, NumbersError
 from gancore.recipe.compose import Composition
 from gancore.run import directory
 from gancore.run.checkpoint import reader, writer
-from gancore.run.checkpoint.state import Snapshot, capture
+from gancore.run.checkpoint.state import Snapshot, capture, describe_label_set
 from gancore.run.metrics_log import MetricsLog
 from gancore.run.resume_checks import fixed_part
 from gancore.train.loop import Training
@@ -97,9 +97,7 @@ class Checkpoints:
             "rows": log.rows,
             "row_step": self.row_step,
             "shape": list(plan.shape),
-            "label_sets": [
-                {"name": each.name, "classes": list(each.classes)} for each in plan.label_sets
-            ],
+            "label_sets": [describe_label_set(each) for each in plan.label_sets],
         }
         return evolve(snapshot, state=state)
 

@@ -13,6 +13,7 @@ LONGEST_WORD = 1000  # characters of a name or a version
 DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LONGEST_SIDE = 1 << 16  # of one sample, which the networks will be built for
 MOST_NUMBERS = 1 << 25  # of one sample
+LARGEST_TABLE = 1 << 28  # numbers in the values of a label set: a gigabyte
 
 
 def check_manifest(manifest: Any) -> None:
@@ -98,6 +99,18 @@ def _number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
+def _label_set(value: Any) -> bool:
+    """Return whether a value describes a label set, with the width of its values where it has any.
+
+    The table of values is allocated before any tensor is read, so its size is limited.
+    """
+    named = {"name": _text, "classes": _list(_text)}
+    if _record(**named)(value):
+        return True
+    is_wide = _record(**named, width=_count)(value)
+    return is_wide and len(value["classes"]) * value["width"] <= LARGEST_TABLE
+
+
 _STORED = {"component": _word, "distribution": _word, "version": _word}
 _TYPES = _table(_text, _word)
 _GROUPS = _list(_table(_word, _anything))
@@ -118,7 +131,7 @@ STATE: Mapping[str, Check] = {
     "rows": _count,
     "row_step": _count,
     "shape": _shape,
-    "label_sets": _list(_record(name=_text, classes=_list(_text))),
+    "label_sets": _list(_label_set),
     "scales": _table(lambda role: role in ("generator", "critic"), _table(_word, _number)),
     "optimizers": _record(generator=_GROUPS, critic=_GROUPS),
     "components": _table(

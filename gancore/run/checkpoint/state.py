@@ -26,6 +26,7 @@ from gancore.run.checkpoint.optimizer_state import (
     optimizer_tensors,
     settings_of,
 )
+from gancore.train.plan import LabelSet
 
 if TYPE_CHECKING:
     from gancore.train.loop import Training
@@ -37,6 +38,26 @@ class Snapshot:
 
     files: Mapping[str, Tensors]
     state: Mapping[str, Any] = field(factory=dict)
+
+
+def describe_label_set(labels: LabelSet) -> dict[str, Any]:
+    """Return a label set for a checkpoint's JSON: of its values the width alone.
+
+    The networks that use the values keep them in a buffer (`gancore.Values`).
+    """
+    described: dict[str, Any] = {"name": labels.name, "classes": list(labels.classes)}
+    if labels.values is not None:
+        described["width"] = labels.values.shape[1]
+    return described
+
+
+def stored_label_set(described: Mapping[str, Any]) -> LabelSet:
+    """Return the label set that a checkpoint describes, with zeros for its values."""
+    classes = tuple(described["classes"])
+    values = None
+    if "width" in described:
+        values = torch.zeros(len(classes), described["width"])
+    return LabelSet(described["name"], classes, values)
 
 
 def capture(training: Training) -> Snapshot:
