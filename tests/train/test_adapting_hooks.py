@@ -71,7 +71,7 @@ class TwiceTheLoss(StandInLoss):
         return {name: 2 * term for name, term in super().generator_terms(batch).items()}
 
 
-def test_adapted_terms_are_minimised_and_logged_in_place_of_the_old_ones():
+def test_adapt_terms_gives_terms_that_are_minimised_and_logged_in_place_of_the_old_ones():
     adapted = train(TwiceTheTerms(), PlainDescent(), StandInLoss()).train_step()
     plain = train(PlainDescent(), StandInLoss()).train_step()
     first = "critic/stand-in-loss/real"
@@ -112,7 +112,7 @@ class Clip:
         self.norms.append(torch.nn.utils.get_total_norm(gradients).item())
 
 
-def test_gradients_may_be_changed_before_the_step():
+def test_adapt_gradients_changes_them_before_the_step():
     clip = Clip()
     training = train(clip, PlainDescent(), StandInLoss())
     before = [weight.detach().clone() for weight in training.context.gan.critic.parameters]
@@ -126,7 +126,7 @@ def test_gradients_may_be_changed_before_the_step():
     assert torch.nn.utils.get_total_norm(moved).item() == pytest.approx(1e-5, rel=1e-2)
 
 
-def test_gradients_are_handed_out_for_skipped_updates_too():
+def test_adapt_gradients_is_called_for_skipped_updates_too():
     @component(source=SOURCE)
     class Never:
         """Skip every update."""
@@ -140,7 +140,7 @@ def test_gradients_are_handed_out_for_skipped_updates_too():
     assert len(clip.norms) == 2
 
 
-def test_an_adapted_optimizer_is_the_one_that_steps():
+def test_adapt_optimizer_returns_the_one_that_steps():
     @component(source=SOURCE)
     class TenTimesTheRate:
         """Raise the learning rate of the optimiser that was chosen."""
@@ -205,7 +205,7 @@ class Time:
 
 
 @pytest.mark.parametrize("classes", [(3,), ()])
-def test_a_view_appends_labels_that_the_critic_is_built_for(classes):
+def test_view_labels_announces_columns_that_the_critic_is_built_for(classes):
     training = train(Time(), data=some_data(classes=classes))
     expect_labels(training.context)
     batch = some_batch(training)
