@@ -22,13 +22,13 @@ from attrs import frozen
 from gancore.errors import GanError, UsageError, nearest
 from gancore.run import atomic
 
-Row = dict[str, Any]
+MetricsRow = dict[str, Any]
 
 RECIPE = "recipe.toml"
 METRICS = "metrics.jsonl"
 ABOUT = "run.json"
 LOCK = "lock"
-DATA = "data-report.json"
+DATA_REPORT = "data-report.json"
 CHECKPOINTS = "checkpoints"
 FAILED = "failed"
 RUNS = Path("runs")  # where runs go without --out
@@ -191,7 +191,7 @@ def runs_like(folder: Path) -> str:
     return f"runs here, the newest first: {', '.join(map(str, newest))}" if newest else ""
 
 
-def read_rows(folder: Path | str) -> list[Row]:
+def read_rows(folder: Path | str) -> list[MetricsRow]:
     """Read the metrics rows of a run; an incomplete last line is left out.
 
     Raises UsageError for a folder that holds no run or no row yet.
@@ -206,7 +206,7 @@ def read_rows(folder: Path | str) -> list[Row]:
     return rows
 
 
-def rows_in(path: Path) -> list[Row]:
+def rows_in(path: Path) -> list[MetricsRow]:
     """Read a metrics log up to the first incomplete line.
 
     Raises UsageError for a link or a file that is not regular.
@@ -221,7 +221,7 @@ class RowReader:
         self._path = run / METRICS
         self._end = 0
 
-    def more(self) -> list[Row]:
+    def more(self) -> list[MetricsRow]:
         """Return the rows since the last call, up to the first incomplete line.
 
         Raises UsageError for a link or a file that is not regular.
@@ -232,9 +232,9 @@ class RowReader:
         return rows
 
 
-def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
+def _rows_from(path: Path, start: int) -> tuple[list[MetricsRow], int]:
     """Read rows from a byte offset on; also return the offset after the last."""
-    rows: list[Row] = []
+    rows: list[MetricsRow] = []
     try:
         with os.fdopen(atomic.open_regular(path), "rb") as file:
             file.seek(start)
@@ -251,7 +251,7 @@ def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
     return rows, start
 
 
-def last_row(folder: Path) -> Row | None:
+def last_row(folder: Path) -> MetricsRow | None:
     """Return the newest complete row of a run, which may be training, or None."""
     try:
         with os.fdopen(atomic.open_regular(folder / METRICS), "rb") as file:
@@ -263,7 +263,7 @@ def last_row(folder: Path) -> Row | None:
     return next((row for row in rows if row is not None), None)
 
 
-def _row_of(line: bytes) -> Row | None:
+def _row_of(line: bytes) -> MetricsRow | None:
     try:
         row = json.loads(line) if line.endswith(b"\n") else None
     except (ValueError, RecursionError):
@@ -401,7 +401,7 @@ def refuse_links(folder: Path) -> None:
         folders[:] = [name for name in folders if name != CHECKPOINTS]
 
 
-def note(folder: Path, **facts: Any) -> None:
+def note_facts(folder: Path, **facts: Any) -> None:
     """Write facts into `run.json`, which is for people.
 
     Errors are ignored, since nothing depends on it.
@@ -421,9 +421,9 @@ def noted(folder: Path) -> dict[str, Any]:
     return about if isinstance(about, dict) else {}
 
 
-def describe_data(folder: Path, facts: Mapping[str, Any]) -> None:
+def write_data_report(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write which files of a data set were used and which were skipped, for people."""
-    atomic.replace(folder / DATA, (json.dumps(facts, indent=1) + "\n").encode())
+    atomic.replace(folder / DATA_REPORT, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def now() -> str:

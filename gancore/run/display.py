@@ -12,7 +12,7 @@ from typing import Self
 from gancore.errors import clean
 from gancore.process.standard_streams import write_line
 from gancore.progressbar import duration
-from gancore.run.directory import Row
+from gancore.run.directory import MetricsRow
 from gancore.run.rows import Step
 
 PLAIN_LINES = 20  # in a whole run, by its share
@@ -20,7 +20,7 @@ PAUSE = 30.0  # seconds between two plain lines at most, at first
 RARER = 10  # later, a line after this part of the time since the start
 
 
-def summary(row: Row) -> str:
+def summary(row: MetricsRow) -> str:
     """Write a row as one line: losses, mean scores, speed."""
     figures = {
         "critic": row.get("critic/total"),
@@ -49,7 +49,7 @@ class Display:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def on_row(self, row: Row) -> None:
+    def on_row(self, row: MetricsRow) -> None:
         """Take a metrics row."""
 
     def on_step(self, step: Step) -> None:
@@ -75,7 +75,7 @@ class PlainLines(Display):
         self._write, self._clock = write, clock
         self._began = self._written = clock()
         self._part = -1  # of PLAIN_LINES
-        self._row: Row = {}
+        self._row: MetricsRow = {}
         self._noted = 0
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class PlainLines(Display):
     def __exit__(self, *error: object) -> None:
         self._write_notes()
 
-    def on_row(self, row: Row) -> None:
+    def on_row(self, row: MetricsRow) -> None:
         """Keep a row to write it with its step."""
         self._row = row
 
@@ -136,7 +136,7 @@ class LiveBar(PlainLines):
         self._bar.stop()
         self._write_notes()
 
-    def on_row(self, row: Row) -> None:
+    def on_row(self, row: MetricsRow) -> None:
         """Describe the bar by the newest row."""
         self._bar.update(self._task, description=summary(row))
 

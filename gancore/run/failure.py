@@ -22,7 +22,7 @@ from gancore.train.data import machine_memory
 from gancore.train.loop import Training
 
 OF_A_FLAG = re.compile(r"--\S+ [\d,x]+$")  # where a number was given on the command line
-UPDATES = {
+PHASES = {
     "update_critic": "the critic's update",
     "update_generator": "the generator's update",
     "update_both": "the update of both players",
@@ -70,7 +70,7 @@ def report(
 
 def keep_traceback(error: Exception, folder: Path, step: int) -> Path | None:
     """Write the traceback of a failed step; None where even that cannot be written."""
-    path = folder / directory.FAILED / verified.name_of(step) / "traceback.txt"
+    path = folder / directory.FAILED / verified.folder_name(step) / "traceback.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.replace(path, "".join(traceback.format_exception(error)).encode(errors="replace"))
@@ -90,7 +90,7 @@ def explain_memory(error: BaseException, training: Training) -> GanError | None:
     plan = training.context.plan
     device = training.context.gan.device
     frames = [frame.name for cause in causes for frame in traceback.extract_tb(cause.__traceback__)]
-    phase = next((UPDATES[name] for name in reversed(frames) if name in UPDATES), "this step")
+    phase = next((PHASES[name] for name in reversed(frames) if name in PHASES), "this step")
     sides = "×".join(map(str, plan.shape))
     smaller = f"--batch {max(1, plan.batch // 2)}" + (
         ", or a smaller --size" if plan.images else ""

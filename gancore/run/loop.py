@@ -17,7 +17,7 @@ from gancore.errors import DataError, GanError, NumbersError, PluginError, Usage
 from gancore.guard.gradients import FirstGradients
 from gancore.run import directory, failure, postmortem, previous_session, samples
 from gancore.run.checkpoint import verified
-from gancore.run.directory import Row
+from gancore.run.directory import MetricsRow
 from gancore.run.display import display_of
 from gancore.run.finite import check_finite
 from gancore.run.metrics_log import MetricsLog
@@ -32,7 +32,7 @@ GO, STOP, BACK = 0, 1, 2  # what a process wants after a step; the highest count
 STEPS_WITHOUT_REALS = 1000  # after which a run by epochs is taken to be endless
 
 
-OnRow = Callable[[Row], object]
+OnRow = Callable[[MetricsRow], object]
 OnStep = Callable[[Step], object]
 
 
@@ -70,7 +70,7 @@ class Run(Session):
         """
         shown = display_of(self.notes, self.share, progress and self.group.is_main)
 
-        def tell_row(row: Row) -> None:
+        def tell_row(row: MetricsRow) -> None:
             shown.on_row(row)
             on_row(row)
 
@@ -165,14 +165,14 @@ class Run(Session):
                 self.folder / "samples" / f"{STOPPED}.png"
             ).unlink()  # of a run that stopped and now goes on
         if facts := self.composition.hooks.first("describe_data"):
-            directory.describe_data(self.folder, facts)
+            directory.write_data_report(self.folder, facts)
         checkpoints = self.checkpoints
         log = MetricsLog(
             self.folder / directory.METRICS, checkpoints.rows, checkpoints.row_step or math.inf
         )
         self.notes += log.notes
-        about = previous_session.machine(self.training.context.gan.device)
-        directory.note(
+        about = previous_session.machine_facts(self.training.context.gan.device)
+        directory.note_facts(
             self.folder,
             started=directory.now(),
             ended=None,
@@ -183,7 +183,7 @@ class Run(Session):
         return log
 
     def _note_end(self, **facts: str) -> None:
-        directory.note(self.folder, ended=directory.now(), step=self.training.step, **facts)
+        directory.note_facts(self.folder, ended=directory.now(), step=self.training.step, **facts)
 
     def begin(self, log: MetricsLog | None) -> None:
         """Start the clock; save and draw a run that is at step 0."""
@@ -301,7 +301,7 @@ class Run(Session):
         try:
             if moved := self.checkpoints.misplaced():
                 raise FileNotFoundError(errno.ENOENT, moved)
-            path = folder / f"{name or verified.name_of(training.step)}.png"
+            path = folder / f"{name or verified.folder_name(training.step)}.png"
             samples.draw_grid(training.context, path, untrained=untrained)
             if components and not untrained:
                 training.context.hooks.all(

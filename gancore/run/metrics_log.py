@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gancore.errors import PluginError
 from gancore.run import atomic
-from gancore.run.directory import Row
+from gancore.run.directory import MetricsRow
 
 MOST_WAITING = 1 << 24  # bytes of rows that are kept in memory while the disk is full
 
@@ -47,7 +47,7 @@ class MetricsLog:
             held = f"{self._path.name} holds {len(kept)} of the {rows} rows up to step {step}"
             self.notes.append(f"{held}; the others are lost")
 
-    def write(self, row: Row) -> str:
+    def write(self, row: MetricsRow) -> str:
         """Append one row.
 
         Where the disk takes none it waits for the next, and the reason is returned, once.

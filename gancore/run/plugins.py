@@ -69,7 +69,7 @@ def spare(layer: Layer, lost: Sequence[Choice], folder: Path) -> Layer:
     return evolve(layer, slots=slots, options=options)
 
 
-def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
+def compare_versions(then: Mapping[str, Any], composition: Composition) -> list[str]:
     """List the components whose version differs from that in `then`, the checkpoint's manifest.
 
     Raises CheckpointError where one comes from another distribution that does not replace the

@@ -43,7 +43,7 @@ def keep_numbers(
     The networks are used once more, in training mode: to continue, restore them from a checkpoint
     first.
     """
-    place = folder / directory.FAILED / verified.name_of(training.step)
+    place = folder / directory.FAILED / verified.folder_name(training.step)
     with suppress(OSError):
         place.parent.mkdir(exist_ok=True)
         if place.exists():

@@ -13,7 +13,7 @@ import torch
 from gancore.run import directory
 
 
-def machine(device: torch.device) -> dict[str, Any]:
+def machine_facts(device: torch.device) -> dict[str, Any]:
     """Return what may change the bits of a run and stands in no checkpoint, for `run.json`."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -37,7 +37,7 @@ def remarks(
             "the process before ended without closing the run (killed, or out of memory); "
             f"nothing is lost: it goes on from step {step}"
         )
-    now = machine(device)
+    now = machine_facts(device)
     then = {**manifest.get("versions", {}), **{name: about[name] for name in now if name in about}}
     pairs = {name: (was, now.get(name) or _version(name)) for name, was in then.items()}
     told += [

@@ -177,7 +177,7 @@ class Session:
             expect_recipe(
                 composition, state, str(folder / directory.RECIPE), changed_data=changed_data
             )
-            notes = plugins.compare(found.manifest.get("plugins", {}), composition)
+            notes = plugins.compare_versions(found.manifest.get("plugins", {}), composition)
             restore(run.training, found.snapshot)
             run.training.retry(state["attempt"])
             checkpoints.rows = state["rows"]

@@ -6,8 +6,8 @@ import json
 import math
 from typing import Any
 
-DEEPEST = 32  # levels of nesting
-LARGEST = 1 << 63
+MOST_JSON_LEVELS = 32  # levels of nesting
+INTEGER_LIMIT = 1 << 63
 
 
 def parse(raw: bytes) -> Any:
@@ -26,7 +26,7 @@ def parse(raw: bytes) -> Any:
             parse_float=_real,
         )
     except RecursionError:
-        raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
+        raise ValueError(f"it is nested deeper than {MOST_JSON_LEVELS} levels") from None
     _check_depth_and_text(value)
     return value
 
@@ -44,7 +44,7 @@ def _constant(word: str) -> Any:
 
 def _whole(digits: str) -> int:
     # check the length first: parsing a million digits takes minutes
-    if len(digits) > 20 or not -LARGEST <= int(digits) < LARGEST:
+    if len(digits) > 20 or not -INTEGER_LIMIT <= int(digits) < INTEGER_LIMIT:
         raise ValueError(f"the whole number {digits[:20]} is beyond 64 bits")
     return int(digits)
 
@@ -57,7 +57,7 @@ def _real(digits: str) -> float:
 
 def _check_depth_and_text(value: Any) -> None:
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(MOST_JSON_LEVELS + 1):
         for text in level:
             if isinstance(text, str):
                 text.encode()  # raises UnicodeEncodeError, a ValueError, for lone surrogates
@@ -67,4 +67,4 @@ def _check_depth_and_text(value: Any) -> None:
         level += [part for each in tables for pair in each.items() for part in pair]
         if not level:
             return
-    raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+    raise ValueError(f"it is nested deeper than {MOST_JSON_LEVELS} levels")

@@ -22,14 +22,14 @@ from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.toml import layer_of
 from gancore.run import directory
 from gancore.run.checkpoint import reader, verified, writer
-from gancore.run.directory import Row, rows_in
+from gancore.run.directory import MetricsRow, rows_in
 from gancore.run.loop import Run
 from gancore.run.rows import Step
 from gancore.tools.sweep.worker import start_worker, train_trial
 
 CLOCK = {"seconds", "images_per_second"}  # the only figures of a row that may differ
 PICTURES = (".png", ".svg", ".gif")
-SHOWN = 3  # differing tensors, values, rows that are named
+MOST_NAMED = 3  # differing tensors, values, rows that are named
 
 
 @frozen
@@ -147,8 +147,8 @@ def differences(whole: Path, parts: Path) -> list[str]:
     rows = [_untimed(rows_in(folder / directory.METRICS)) for folder in (whole, parts)]
     for name, values in (("state.json", (expected.state, found.state)), (directory.METRICS, rows)):
         if wrongs := value_differences(*values):
-            more = f" and {len(wrongs) - SHOWN} more" if len(wrongs) > SHOWN else ""
-            told.append(f"{name}: {'; '.join(wrongs[:SHOWN])}{more}")
+            more = f" and {len(wrongs) - MOST_NAMED} more" if len(wrongs) > MOST_NAMED else ""
+            told.append(f"{name}: {'; '.join(wrongs[:MOST_NAMED])}{more}")
     if not told and (one / verified.SUMS).read_bytes() != (other / verified.SUMS).read_bytes():
         told.append(f"{verified.SUMS} differs")
     return told + picture_differences(pictures(whole), pictures(parts))
@@ -174,7 +174,7 @@ def tensor_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor
                 relative,
                 float((gap / torch.maximum(one.abs(), other.abs()).flatten()).nan_to_num().max()),
             )
-    shown = ", ".join(wrong[:SHOWN]) + (", …" if len(wrong) > SHOWN else "")
+    shown = ", ".join(wrong[:MOST_NAMED]) + (", …" if len(wrong) > MOST_NAMED else "")
     most = f"by at most {largest:.3g}, and {relative:.3g} of a value"
     return f"{len(wrong)} of {len(names)} tensors differ, {most}: {shown}"
 
@@ -209,7 +209,7 @@ def value_differences(expected: Any, found: Any, path: str = "") -> list[str]:
     return [text for place, one, other in pairs for text in value_differences(one, other, place)]
 
 
-def _untimed(rows: Sequence[Row]) -> list[Row]:
+def _untimed(rows: Sequence[MetricsRow]) -> list[MetricsRow]:
     return [{key: value for key, value in row.items() if key not in CLOCK} for row in rows]
 
 

@@ -84,7 +84,7 @@ def _is_plain(value: Any) -> bool:
     if value is None or isinstance(value, bool):
         return True
     if isinstance(value, int):
-        return -strict_json.LARGEST <= value < strict_json.LARGEST
+        return -strict_json.INTEGER_LIMIT <= value < strict_json.INTEGER_LIMIT
     return isinstance(value, float) and math.isfinite(value)
 
 

@@ -10,8 +10,7 @@ from attrs import evolve, field, frozen
 
 from gancore.errors import CheckpointError
 from gancore.run.checkpoint import schema, tensor_table, verified
-from gancore.run.checkpoint.verified import FORMAT, MIGRATIONS, STATE, TENSORS
-from gancore.run.checkpoint.verified import name_of as name_of
+from gancore.run.checkpoint.verified import CHECKPOINT_FORMAT, MIGRATIONS, STATE, TENSORS
 from gancore.run.checkpoint.writer import steps
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def read(folder: Path, parts: Collection[str] = schema.PARTS) -> Checkpoint:
     from gancore.run.checkpoint.state import Snapshot
 
     opened = verified.open_folder(folder)
-    is_older = opened.manifest["format"] != FORMAT  # a migration may want any part
+    is_older = opened.manifest["format"] != CHECKPOINT_FORMAT  # a migration may want any part
     contents: dict[str, Any] = {}
     files: dict[str, dict[str, Tensor]] = {}
     for name in opened.manifest["files"]:
@@ -56,7 +55,7 @@ def read(folder: Path, parts: Collection[str] = schema.PARTS) -> Checkpoint:
         raise CheckpointError("; ".join(wrong), where=str(folder))
     snapshot = Snapshot(files, contents[STATE])
     try:
-        for number in range(opened.manifest["format"], FORMAT):
+        for number in range(opened.manifest["format"], CHECKPOINT_FORMAT):
             snapshot = MIGRATIONS[number](snapshot)
             schema.check_parts(snapshot.files)
             schema.check_state(snapshot.state, opened.manifest["step"])

@@ -31,15 +31,17 @@ MOST_TENSORS = 1 << 16
 MOST_NOTES = 16
 LONGEST_NAME = 256
 HIGHEST_RANK = 8
-LONGEST_SIDE = (1 << 31) - 1
+LARGEST_DIMENSION = (1 << 31) - 1
 METADATA = "__metadata__"
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.\-]*"
-NAME = re.compile(rf"{_PART}(/{_PART})*")
+TENSOR_NAME = re.compile(rf"{_PART}(/{_PART})*")
 
 
 def is_plain(name: str) -> bool:
     """Whether a tensor may have this name in a file."""
-    return len(name) <= LONGEST_NAME and ".." not in name and NAME.fullmatch(name) is not None
+    return (
+        len(name) <= LONGEST_NAME and ".." not in name and TENSOR_NAME.fullmatch(name) is not None
+    )
 
 
 def check(content: bytes) -> dict[str, str]:
@@ -88,7 +90,7 @@ def _end_of(name: str, entry: Any, begin: int) -> int:
     offsets = entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BYTES:
         raise ValueError(f"{name} is of type {shortly(dtype)}, which is none of {', '.join(BYTES)}")
-    if not _are_sizes(shape, LONGEST_SIDE) or len(shape) > HIGHEST_RANK:
+    if not _are_sizes(shape, LARGEST_DIMENSION) or len(shape) > HIGHEST_RANK:
         raise ValueError(f"{name} has no valid shape")
     # torch refuses it even when it is empty
     if math.prod(max(1, side) for side in shape) * BYTES[dtype] >= 1 << 63:

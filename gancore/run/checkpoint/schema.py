@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-Check = Callable[[Any], bool]  # whether a value is allowed
+ValueCheck = Callable[[Any], bool]  # whether a value is allowed
 PARTS = {"generator", "critic", "optim", "components"}  # each a file of tensors
 LONGEST_WORD = 1000  # characters of a name or a version
 DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -17,12 +17,12 @@ MOST_NUMBERS = 1 << 25  # of one sample
 
 def check_manifest(manifest: Any) -> None:
     """Raise ValueError unless `manifest` has the keys and values of a manifest and no others."""
-    _check(manifest, MANIFEST)
+    _check(manifest, MANIFEST_KEYS)
 
 
 def check_state(state: Any, step: int | None = None) -> None:
     """Raise ValueError unless `state` has the keys and values of a state, of this step if given."""
-    _check(state, STATE, optional={"row_step", "scales", "tensors", "recipe"})
+    _check(state, STATE_KEYS, optional={"row_step", "scales", "tensors", "recipe"})
     if step not in (None, state["step"]):
         raise ValueError(f"it is of step {state['step']}, the manifest of step {step}")
 
@@ -37,7 +37,7 @@ def check_parts(stems: Iterable[str]) -> None:
 
 
 def _check(
-    value: Any, parts: Mapping[str, Check], optional: frozenset[str] | set[str] = frozenset()
+    value: Any, parts: Mapping[str, ValueCheck], optional: frozenset[str] | set[str] = frozenset()
 ) -> None:
     if not isinstance(value, dict):
         raise ValueError("it is not an object")
@@ -76,17 +76,17 @@ def _side(value: Any) -> bool:
     return type(value) is int and 1 <= value <= LONGEST_SIDE
 
 
-def _list(items: Check) -> Check:
+def _list(items: ValueCheck) -> ValueCheck:
     return lambda value: isinstance(value, list) and all(map(items, value))
 
 
-def _table(keys: Check, values: Check) -> Check:
+def _table(keys: ValueCheck, values: ValueCheck) -> ValueCheck:
     return lambda value: (
         isinstance(value, dict) and all(keys(key) and values(each) for key, each in value.items())
     )
 
 
-def _record(**parts: Check) -> Check:
+def _record(**parts: ValueCheck) -> ValueCheck:
     return lambda value: (
         isinstance(value, dict)
         and value.keys() == parts.keys()
@@ -101,7 +101,7 @@ def _number(value: Any) -> bool:
 _STORED = {"component": _word, "distribution": _word, "version": _word}
 _TYPES = _table(_text, _word)
 _GROUPS = _list(_table(_word, _anything))
-MANIFEST: Mapping[str, Check] = {
+MANIFEST_KEYS: Mapping[str, ValueCheck] = {
     "format": _count,
     "kind": _word,
     "step": _count,
@@ -109,7 +109,7 @@ MANIFEST: Mapping[str, Check] = {
     "plugins": _table(_word, _record(**_STORED)),
     "versions": _table(lambda name: DISTRIBUTION.fullmatch(name) is not None, _word),
 }
-STATE: Mapping[str, Check] = {
+STATE_KEYS: Mapping[str, ValueCheck] = {
     "step": _count,
     "batches": _count,
     "attempt": _count,

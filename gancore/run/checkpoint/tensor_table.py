@@ -15,14 +15,14 @@ from gancore.run.listing import shortened
 
 Table = Mapping[str, Mapping[str, str]]  # a file's stem → a tensor's name → e.g. `F32[64, 3]`
 
-RESERVED = re.compile(r"text\.\d+")
+STAND_IN_NAME = re.compile(r"text\.\d+")
 
 
 def stored_names(names: Iterable[str]) -> dict[str, str]:
     """Return the name that each tensor has in its file, by its own name."""
     return {
         name: name
-        if safetensors_header.is_plain(name) and not RESERVED.fullmatch(name)
+        if safetensors_header.is_plain(name) and not STAND_IN_NAME.fullmatch(name)
         else f"text.{place}"
         for place, name in enumerate(sorted(names))
     }
@@ -53,7 +53,7 @@ def unescaped(name: str) -> str:
     return re.sub(r"%u(d[89a-f][0-9a-f]{2})|%.?", replaced, name, flags=re.DOTALL)
 
 
-def differences(table: Table, found: Table) -> list[str]:
+def differences_from_table(table: Table, found: Table) -> list[str]:
     """List where files differ from the table.
 
     `found` has type and shape of their tensors by stored name.

@@ -22,16 +22,16 @@ from gancore.errors import CheckpointError
 from gancore.run import atomic, strict_json
 from gancore.run.checkpoint import safetensors_header, schema, tensor_table, verified
 from gancore.run.checkpoint.verified import (
-    FORMAT,
+    CHECKPOINT_FORMAT,
     KIND,
-    LARGEST,
+    LARGEST_FILES,
     MANIFEST,
     STATE,
     SUMS,
     TENSORS,
+    folder_name,
     step_of,
 )
-from gancore.run.checkpoint.verified import name_of as name_of
 
 if TYPE_CHECKING:
     from gancore.run.checkpoint.state import Snapshot
@@ -48,7 +48,7 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
     Raises CheckpointError; older checkpoints stay as they are then.
     """
     step = snapshot.state["step"]
-    final = folder / name_of(step)
+    final = folder / folder_name(step)
     temporary = folder / f".tmp-{final.name}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(exist_ok=True)
@@ -87,9 +87,9 @@ def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]
     sums: dict[str, str] = {}
 
     def add(name: str, content: bytes) -> None:
-        if len(content) > LARGEST.get(name, len(content)):
+        if len(content) > LARGEST_FILES.get(name, len(content)):
             raise ValueError(
-                f"{name} would have {len(content):,} bytes, more than {LARGEST[name]:,}"
+                f"{name} would have {len(content):,} bytes, more than {LARGEST_FILES[name]:,}"
             )
         atomic.write_new(temporary / name, content)
         sizes[name] = len(content)
@@ -104,7 +104,7 @@ def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]
         add(f"{stem}{TENSORS}", content)
     add(STATE, _json({**snapshot.state, "tensors": table}, schema.check_state))
     manifest = {
-        "format": FORMAT,
+        "format": CHECKPOINT_FORMAT,
         "kind": KIND,
         "step": snapshot.state["step"],
         "files": dict(sorted(sizes.items())),

@@ -368,7 +368,7 @@ def machine(training: Training) -> dict[str, Any]:
     context = training.context
     facts = cpu_facts()
     return {
-        **previous_session.machine(context.gan.device),
+        **previous_session.machine_facts(context.gan.device),
         "processor": processor_name(),
         "amx": "amx_tile" in facts.get("flags", "").split() if facts else None,
         "cores": len(os.sched_getaffinity(0))

@@ -28,7 +28,7 @@ BACKWARD = "backward"
 OPTIMIZER = "optimizer"
 CHECK = "check for finite numbers"
 REST = "rest"
-PARTS = {"data": DATA, "backward": BACKWARD}  # by what a runtime calls them
+TIMED_PARTS = {"data": DATA, "backward": BACKWARD}  # by what a runtime calls them
 
 
 @frozen
@@ -103,8 +103,8 @@ class Stopwatch:
         """Hold a part open that a runtime names: the data, a backward pass, or an update by its
         role.
         """
-        if part in PARTS:
-            with self.part(PARTS[part]):
+        if part in TIMED_PARTS:
+            with self.part(TIMED_PARTS[part]):
                 yield
             return
         self.player = part if part in ROLES else "both"

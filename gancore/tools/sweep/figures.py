@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from gancore.run import directory
-from gancore.run.directory import Row, rows_in
+from gancore.run.directory import MetricsRow, rows_in
 from gancore.tools.sweep.trials import FINISHED, Trial
 
 AVERAGED = 5  # last values of a figure that are averaged, because a single one is too noisy
@@ -20,7 +20,7 @@ CAPTION = 18  # pixels above each thumbnail
 GAP = 6
 
 
-def final_figures(rows: Sequence[Row]) -> dict[str, float]:
+def final_figures(rows: Sequence[MetricsRow]) -> dict[str, float]:
     """Return the mean of the last values of every figure, and the median seconds per step."""
     paces = [*_seconds_per_step(rows)]
     figures = {"seconds/step": statistics.median(paces)} if paces else {}
@@ -33,7 +33,7 @@ def final_figures(rows: Sequence[Row]) -> dict[str, float]:
     return figures
 
 
-def _seconds_per_step(rows: Sequence[Row]) -> list[float]:
+def _seconds_per_step(rows: Sequence[MetricsRow]) -> list[float]:
     """Return the seconds per step between neighbouring rows of the same process."""
     timed = [row for row in rows if "seconds" in row]
     paces = []
