@@ -80,9 +80,12 @@ def _by_own_names(snapshot: Snapshot) -> Snapshot:
     files = dict(snapshot.files)
     for stem, listed in state.pop("tensors", {}).items():
         stored = tensor_table.stored_names(map(tensor_table.unescaped, listed))
-        files[stem] = {
-            name: files[stem][kept] for name, kept in stored.items() if kept in files[stem]
-        }
+        by_own_name = {}
+        for name, kept in stored.items():
+            # a part that was not asked for is empty, though the table lists its tensors
+            if kept in files[stem]:
+                by_own_name[name] = files[stem][kept]
+        files[stem] = by_own_name
     return evolve(snapshot, files=files, state=state)
 
 
@@ -94,13 +97,16 @@ def newest(
     Return it, or None where there is none, and what is wrong with newer ones.
     """
     damaged: dict[Path, str] = {}
-    # list twice: a listing during a rename by a training process may show neither name
-    while left := [path for path in (steps(folder) or steps(folder)) if path not in damaged]:
+    while True:
+        # list twice: a listing during a rename by a training process may show neither name
+        listed = steps(folder) or steps(folder)
+        left = [path for path in listed if path not in damaged]
+        if not left:
+            return None, list(damaged.values())
+        latest = left[-1]
         try:
-            return read(left[-1], parts), list(damaged.values())
+            return read(latest, parts), list(damaged.values())
         except CheckpointError as error:
-            if left[
-                -1
-            ].exists():  # otherwise a training process has pruned it: list what is there now
-                damaged[left[-1]] = error.what
-    return None, list(damaged.values())
+            # where it is gone, a training process has pruned it, and there is a newer one to list
+            if latest.exists():
+                damaged[latest] = error.what

@@ -22,6 +22,7 @@ def check_manifest(manifest: Any) -> None:
 
 def check_state(state: Any, step: int | None = None) -> None:
     """Raise ValueError unless `state` has the keys and values of a state, of this step if given."""
+    # runs in full precision have no scales; the other three came after the first checkpoints
     _check(state, STATE_KEYS, optional={"row_step", "scales", "tensors", "recipe"})
     if step not in (None, state["step"]):
         raise ValueError(f"it is of step {state['step']}, the manifest of step {step}")
@@ -81,17 +82,21 @@ def _list(items: ValueCheck) -> ValueCheck:
 
 
 def _table(keys: ValueCheck, values: ValueCheck) -> ValueCheck:
-    return lambda value: (
-        isinstance(value, dict) and all(keys(key) and values(each) for key, each in value.items())
-    )
+    def allows(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return False
+        return all(map(keys, value)) and all(map(values, value.values()))
+
+    return allows
 
 
 def _record(**parts: ValueCheck) -> ValueCheck:
-    return lambda value: (
-        isinstance(value, dict)
-        and value.keys() == parts.keys()
-        and all(parts[key](value[key]) for key in parts)
-    )
+    def allows(value: Any) -> bool:
+        if not isinstance(value, dict) or value.keys() != parts.keys():
+            return False
+        return all(is_allowed(value[key]) for key, is_allowed in parts.items())
+
+    return allows
 
 
 def _number(value: Any) -> bool:

@@ -20,12 +20,12 @@ STAND_IN_NAME = re.compile(r"text\.\d+")
 
 def stored_names(names: Iterable[str]) -> dict[str, str]:
     """Return the name that each tensor has in its file, by its own name."""
-    return {
-        name: name
-        if safetensors_header.is_plain(name) and not STAND_IN_NAME.fullmatch(name)
-        else f"text.{place}"
-        for place, name in enumerate(sorted(names))
-    }
+    stored: dict[str, str] = {}
+    for place, name in enumerate(sorted(names)):
+        # a tensor that is itself called `text.3` gets a stand-in too, or two could have one name
+        is_kept = safetensors_header.is_plain(name) and not STAND_IN_NAME.fullmatch(name)
+        stored[name] = name if is_kept else f"text.{place}"
+    return stored
 
 
 def escaped(name: str) -> str:

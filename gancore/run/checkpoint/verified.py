@@ -85,9 +85,10 @@ class VerifiedFolder:
         )
         if table is None:  # written before states had such a table, or damaged itself
             return []
-        found = {
-            name.removesuffix(TENSORS): each for name, each in contents.items() if name != STATE
-        }
+        found = {}
+        for name, each in contents.items():
+            if name != STATE:
+                found[name.removesuffix(TENSORS)] = each
         try:
             wrong = tensor_table.differences_from_table(table, found)
         except ValueError as error:
@@ -125,6 +126,7 @@ def open_folder(folder: Path) -> VerifiedFolder:
     if not _is_folder(folder):
         raise CheckpointError(f"{folder.name} is no folder", where=where)
     sums = _read_sums(folder)
+    # before anything else is opened: a file without a sum cannot be trusted
     if not {MANIFEST, STATE} <= sums.keys():
         raise CheckpointError(
             f"{folder.name}: {SUMS} is damaged (it lists no {MANIFEST} or {STATE})", where=where
@@ -135,9 +137,9 @@ def open_folder(folder: Path) -> VerifiedFolder:
         schema.check_manifest(manifest)
         _check_files(sums, manifest["files"])
         if manifest["format"] == CHECKPOINT_FORMAT:
-            schema.check_parts(
-                name.removesuffix(TENSORS) for name in manifest["files"] if name != STATE
-            )
+            files = [name for name in manifest["files"] if name != STATE]
+            schema.check_parts(name.removesuffix(TENSORS) for name in files)
+        # a copy under any other name is allowed, but not under the name of another step
         if step_of(folder) not in (-1, manifest["step"]):
             raise ValueError(f"it is of step {manifest['step']}")
     except ValueError as error:
@@ -170,6 +172,7 @@ def read_file(folder: Path, name: str, digest: str = "", size: int | None = None
     """
     where = str(folder)
     try:
+        # opened once: what is checked here is what is parsed later, whatever the path is then
         with os.fdopen(atomic.open_regular(folder / name), "rb") as file:
             there = os.fstat(file.fileno()).st_size
             if there > LARGEST_FILES.get(name, there):
@@ -202,8 +205,11 @@ def _is_folder(path: Path) -> bool:
 
 def _read_sums(folder: Path) -> dict[str, str]:
     lines = read_file(folder, SUMS).decode("ascii", "replace").splitlines(keepends=True)
-    found = [SUM_LINE.fullmatch(line) for line in lines]
-    sums = {line[2]: line[1] for line in found if line is not None}
+    sums: dict[str, str] = {}
+    for line in lines:
+        if found := SUM_LINE.fullmatch(line):
+            sums[found[2]] = found[1]
+    # fewer sums than lines: a line is malformed, or names a file for the second time
     if len(sums) != len(lines) or list(sums) != sorted(sums):
         raise CheckpointError(f"{folder.name}: {SUMS} is damaged", where=str(folder))
     return sums
@@ -233,6 +239,7 @@ def _check_files(sums: Mapping[str, str], files: Mapping[str, int]) -> None:
     for name in files:
         if name != STATE and not name.endswith(TENSORS):
             raise ValueError(f"{name} is no part of a checkpoint")
+    # whole files are read into memory
     total = sum(files.values())
     memory = _memory()
     if total > memory:
