@@ -28,8 +28,11 @@ def summary(row: MetricsRow) -> str:
         "score real": row.get("critic/score_real"),
         "score fake": row.get("critic/score_fake"),
     }
-    shown = "  ".join(f"{name} {value:.3f}" for name, value in figures.items() if value is not None)
-    return f"step {row['step']}  {shown}  {speed(row['images_per_second'])}"
+    shown = []
+    for name, value in figures.items():
+        if value is not None:
+            shown.append(f"{name} {value:.3f}")
+    return f"step {row['step']}  {'  '.join(shown)}  {speed(row['images_per_second'])}"
 
 
 def speed(images: float) -> str:
@@ -71,8 +74,10 @@ class PlainLines(Display):
         write: Callable[[str], object] = write_line,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._notes, self._share = notes, share
-        self._write, self._clock = write, clock
+        self._notes = notes
+        self._share = share
+        self._write = write
+        self._clock = clock
         self._began = self._written = clock()
         self._part = -1  # of PLAIN_LINES
         self._row: MetricsRow = {}
@@ -105,8 +110,10 @@ class PlainLines(Display):
 
     def _left(self, seconds: float, share: float) -> str:
         """Estimate the time left, from the part done in so many seconds."""
+        # of this process alone: what was done before took time that is not in `seconds`
         done = share - self._share
-        return f"{duration(seconds * (1 - share) / done if done > 0 else 0)} left"
+        left = seconds * (1 - share) / done if done > 0 else 0
+        return f"{duration(left)} left"
 
     def _write_notes(self) -> None:
         while self._noted < len(self._notes):

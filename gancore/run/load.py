@@ -49,12 +49,10 @@ class OpenedGAN(GAN):
 def stored_plan(composition: Composition, streams: Streams, snapshot: Snapshot) -> Plan:
     """Return the plan of a stored run, whose data need not be there. `plan.reals` gives zeros."""
     state = snapshot.state
-    label_sets = tuple(
-        LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"]
-    )
-    return make_plan(
-        composition.hooks, streams, state["shape"], label_sets, composition.settings.batch, None
-    )
+    stored = state["label_sets"]
+    label_sets = [LabelSet(each["name"], tuple(each["classes"])) for each in stored]
+    batch = composition.settings.batch
+    return make_plan(composition.hooks, streams, state["shape"], tuple(label_sets), batch, None)
 
 
 def open_players(

@@ -126,6 +126,7 @@ class Run(Session):
         as a user should read it.
         """
         device = self.training.context.gan.device
+        # steps seed torch's global generators; the caller gets theirs back as they were
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             if not self.group.is_main:
                 yield None
@@ -160,10 +161,10 @@ class Run(Session):
     def _open_log(self) -> MetricsLog:
         if self.share < 1:  # a length that the run has passed already is not kept
             directory.write_recipe(self.folder, self.composition.recipe())
+        # it shows where the run was stopped, and now the run goes on
+        picture = self.folder / "samples" / f"{STOPPED}.png"
         with suppress(OSError):
-            (
-                self.folder / "samples" / f"{STOPPED}.png"
-            ).unlink()  # of a run that stopped and now goes on
+            picture.unlink()
         if facts := self.composition.hooks.first("describe_data"):
             directory.write_data_report(self.folder, facts)
         checkpoints = self.checkpoints
@@ -190,8 +191,10 @@ class Run(Session):
         training = self.training
         self._began = time.monotonic()
         self._first = training.batches
-        self._epoch, self._share = training.epoch, self.share
+        self._epoch = training.epoch
+        self._share = self.share
         self._ended = ""
+        # saved before any step: what cannot be stored is found now and not after hours
         if log is not None and training.step == 0:
             self.checkpoints.save(training, log)
             if self.share < 1:
@@ -216,6 +219,7 @@ class Run(Session):
         if log is not None:
             with self._peers_warned():
                 self.checkpoints.save(self.training, log, last=True)
+        # the others wait here while the first one saves, and go back with it where it must
         self._agree(GO)
         if log is None:
             return
@@ -251,6 +255,7 @@ class Run(Session):
                 where="--epochs",
                 fix="--steps N",
             )
+        # elsewhere only with a row, since to read a figure is to wait for the device
         if training.context.gan.device.type == "cpu" or step % settings.log_every == 0:
             check_finite(figures, step)
         if remark := self._gradients.look(figures):
@@ -308,6 +313,7 @@ class Run(Session):
                     "draw", progress=progress or self._progress(True), folder=folder
                 )
         except (OSError, PluginError) as error:
+            # a component that draws raises its own OSError as the cause of a PluginError
             reason = error if isinstance(error, OSError) else error.__cause__
             if not isinstance(reason, OSError):
                 raise
@@ -371,7 +377,9 @@ class Run(Session):
             raise NumbersError(
                 error.what, where=where, fix=f"{error.fix}, or --rollbacks 3"
             ) from None
+        # the folder stays locked, and the new checkpoints need the lock to notice that it is moved
         held = self.checkpoints.held
+        # `changed_data`, since the data were accepted when the run was started or resumed
         again = type(self).resume(self.folder, files=lambda _: True, changed_data=True)
         again.training.retry(attempt + 1)
         self.composition = again.composition

@@ -38,13 +38,14 @@ def remarks(
             f"nothing is lost: it goes on from step {step}"
         )
     now = machine_facts(device)
-    then = {**manifest.get("versions", {}), **{name: about[name] for name in now if name in about}}
-    pairs = {name: (was, now.get(name) or _version(name)) for name, was in then.items()}
-    told += [
-        f"{name} was {was} then and is {found} now; the run may not be bit-exact"
-        for name, (was, found) in pairs.items()
-        if found is not None and was != found
-    ]
+    then = dict(manifest.get("versions", {}))
+    for name in now:
+        if name in about:
+            then[name] = about[name]
+    for name, was in then.items():
+        found = now.get(name) or _version(name)
+        if found is not None and was != found:
+            told.append(f"{name} was {was} then and is {found} now; the run may not be bit-exact")
     return told
 
 
