@@ -60,7 +60,8 @@ class Stopwatch:
 
     def start(self) -> None:
         """Begin a step."""
-        self._open, self._marks = [], []
+        self._open = []
+        self._marks = []
         self.calls.clear()
         self.player = "both"
         self.enter(REST)
@@ -124,13 +125,14 @@ def stopwatch_for(device: torch.device) -> Stopwatch:
         return Stopwatch()
 
     def now() -> torch.cuda.Event:
+        # it is stamped when the device reaches it, so that nothing waits while the step is made
         event: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event
 
     def between(earlier: torch.cuda.Event, later: torch.cuda.Event) -> float:
         later.synchronize()
-        return float(earlier.elapsed_time(later)) / 1000
+        return float(earlier.elapsed_time(later)) / 1000  # from milliseconds
 
     return Stopwatch(now, between)
 
@@ -142,14 +144,15 @@ class SettledHooks(GuardedHooks):
 
     def __init__(self, chosen: Sequence[Component]) -> None:
         super().__init__(chosen)
-        self._implementations = {
-            hook: tuple(map(settled, found)) for hook, found in self._implementations.items()
-        }
+        for hook, found in self._implementations.items():
+            self._implementations[hook] = tuple(map(settled, found))
 
 
 def settled(each: Implementation) -> Implementation:
     """Return a method whose first calls count as watched."""
-    return evolve(each, calls=itertools.count(CHECKED_CALLS)) if isinstance(each, Guarded) else each
+    if not isinstance(each, Guarded):
+        return each
+    return evolve(each, calls=itertools.count(CHECKED_CALLS))
 
 
 @frozen(eq=False)
@@ -171,12 +174,9 @@ class TimedHooks(SettledHooks):
     def __init__(self, chosen: Sequence[Component], watch: Stopwatch) -> None:
         super().__init__(chosen)
         self._watch = watch
-        self._implementations = {
-            hook: tuple(
-                Timed(each.chosen, each.function, each.wants, each, watch) for each in found
-            )
-            for hook, found in self._implementations.items()
-        }
+        for hook, found in self._implementations.items():
+            timed = [Timed(each.chosen, each.function, each.wants, each, watch) for each in found]
+            self._implementations[hook] = tuple(timed)
 
     def all(self, hook: str, **given: Any) -> list[tuple[str, Any]]:
         """Collect every answer that is not None; terms are asked of one player."""
@@ -196,7 +196,7 @@ class TimedHooks(SettledHooks):
 
 def plain_step(training: Training) -> float:
     """Make one step; return its seconds of wall time."""
-    wait_for(training)
+    wait_for(training)  # for what was given to the device before: it is not part of this step
     begun = time.perf_counter()
     check_finite(training.train_step(), training.step)
     wait_for(training)
@@ -225,8 +225,10 @@ def timed_step(training: Training, hooks: TimedHooks, watch: Stopwatch) -> dict[
 def wait_for(training: Training) -> None:
     """Wait until the device has done all it was given."""
     device = training.context.gan.device
-    if device.type != "cpu":
-        (torch.cuda if device.type == "cuda" else torch.mps).synchronize()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    elif device.type != "cpu":
+        torch.mps.synchronize()
 
 
 @contextmanager
@@ -241,6 +243,7 @@ def on_the_watch(training: Training, watch: Stopwatch) -> Iterator[None]:
             optimizer = gan.player(role).optimizer
             for handle in (
                 network.register_forward_pre_hook(enter),
+                # also where a forward pass fails: a part left open would take the time of the rest
                 network.register_forward_hook(leave, always_call=True),
                 optimizer.register_step_pre_hook(partial(_enter, watch, OPTIMIZER)),
                 optimizer.register_step_post_hook(leave),

@@ -26,10 +26,12 @@ def final_figures(rows: Sequence[MetricsRow]) -> dict[str, float]:
     figures = {"seconds/step": statistics.median(paces)} if paces else {}
     keys = dict.fromkeys(itertools.chain.from_iterable(rows))
     for key in keys:
-        if "/" in key:
-            last = [row[key] for row in rows if key in row][-AVERAGED:]
-            # divide before summing: the sum of huge values would overflow
-            figures[key] = sum(value / len(last) for value in last)
+        if "/" not in key:  # step, seconds and the like, which no component measures
+            continue
+        # a figure may be in some rows only, e.g. one that is measured when the run draws
+        last = [row[key] for row in rows if key in row][-AVERAGED:]
+        # divide before summing: the sum of huge values would overflow
+        figures[key] = sum(value / len(last) for value in last)
     return figures
 
 
