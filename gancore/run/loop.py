@@ -208,6 +208,7 @@ class Run(Session):
         if self.share >= 1:
             return True
         verdict = self._agree(STOP if self._ended or self.stop_after_step else GO)
+        # where another process was asked to stop, this one stops too, and its caller should see it
         self.stop_after_step |= verdict == STOP and not self._ended
         return verdict == STOP
 

@@ -39,6 +39,8 @@ def remarks(
         )
     now = machine_facts(device)
     then = dict(manifest.get("versions", {}))
+    # from `run.json`: a checkpoint says nothing of the machine, so that equal runs on two machines
+    # may write equal bytes
     for name in now:
         if name in about:
             then[name] = about[name]

@@ -127,19 +127,19 @@ class Session:
         data = open_data_of(composition)
         training = prepare(composition, data, runtime)
         fingerprint = data.fingerprint()
-        # only now: a run that is refused before leaves no folder behind
-        made = str(make_folder(composition, wanted, overwrite)) if runtime.group.is_main else ""
+        made = ""
+        if runtime.group.is_main:
+            # only now: a run that is refused before leaves no folder behind
+            made = str(make_folder(composition, wanted, overwrite))
+        # the first process alone knows which K of `runs/NAME-K` was free
         folder = Path(runtime.group.broadcast_text(made))
-        run = cls(
-            folder,
-            composition,
-            training,
-            list(composition.notes) + list(composition.check(data_tags(data))),
-        )
+        notes = [*composition.notes, *composition.check(data_tags(data))]
+        run = cls(folder, composition, training, notes)
         run.checkpoints.data = fingerprint
         run._new = runtime.group.is_main
         run.notes += [*precision_note(runtime), *postmortem.room_note(folder, training)]
-        if len(data) < (batch := composition.settings.batch):
+        batch = composition.settings.batch
+        if len(data) < batch:
             run.notes.append(f"{len(data)} samples fill a batch of {batch} by repetition")
         return run
 
@@ -165,7 +165,7 @@ class Session:
         composition = reopen(folder, changes, files)
         runtime = choose_runtime(composition.settings)
         if runtime.group.is_main:
-            # this process itself, when it goes back to a checkpoint
+            # a run that goes back to a checkpoint is resumed by the process that holds its lock
             directory.refuse_in_use(folder, by_others=True)
         data = open_data_of(composition)
         run = cls(folder, composition, prepare(composition, data, runtime))
@@ -181,9 +181,8 @@ class Session:
                     where=str(folder),
                     fix="give back the data it had, or --accept-changed-data",
                 )
-            expect_recipe(
-                composition, state, str(folder / directory.RECIPE), changed_data=changed_data
-            )
+            recipe = str(folder / directory.RECIPE)
+            expect_recipe(composition, state, recipe, changed_data=changed_data)
             notes = plugins.compare_versions(found.manifest.get("plugins", {}), composition)
             restore(run.training, found.snapshot)
             run.training.retry(state["attempt"])
@@ -223,7 +222,7 @@ class Session:
             )
         snapshot = found.snapshot
         settings = composition.settings
-        # without lost components the recipe differs for sure
+        # where components are lost it differs for sure, and notes say so
         changes = [] if lost else recipe_changes(composition, snapshot.state)
         if changes:
             notes.append(f"the recipe was changed since the run was trained: {'; '.join(changes)}")
@@ -234,6 +233,7 @@ class Session:
             gan = open_generator(composition.hooks, plan, streams, runtime.device)
         else:
             gan, runtime = open_players(composition, plan, streams, runtime, snapshot)
+        # no data and batches of one: nothing is trained
         context = TrainingContext(gan, composition.hooks, plan, streams, runtime, None)
         training = Training(context, DataOrder(1, 1, streams))
         try:

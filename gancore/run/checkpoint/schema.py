@@ -22,7 +22,7 @@ def check_manifest(manifest: Any) -> None:
 
 def check_state(state: Any, step: int | None = None) -> None:
     """Raise ValueError unless `state` has the keys and values of a state, of this step if given."""
-    # runs in full precision have no scales; the other three came after the first checkpoints
+    # fp16 alone has scales; the other three came after the first checkpoints
     _check(state, STATE_KEYS, optional={"row_step", "scales", "tensors", "recipe"})
     if step not in (None, state["step"]):
         raise ValueError(f"it is of step {state['step']}, the manifest of step {step}")

@@ -67,7 +67,7 @@ def capture(training: Training) -> Snapshot:
         "components": components,
     }
     scalers = training.context.runtime.scalers
-    if scalers:  # of half precision alone
+    if scalers:  # of fp16 alone
         state["scales"] = {role: scaler.state_dict() for role, scaler in scalers.items()}
     return Snapshot(copies, state)
 
