@@ -376,9 +376,12 @@ def refuse_in_use(folder: Path, *, by_others: bool = False) -> None:
                 holder = _take(descriptor)
             finally:
                 os.close(descriptor)
-            ours = [str(os.getpid()), socket.gethostname()]
-            if holder and not (by_others and holder[:2] == ours):
+            if holder and not (by_others and _is_this_process(holder)):
                 raise _in_use(path.parent, holder)
+
+
+def _is_this_process(holder: Sequence[str]) -> bool:
+    return holder[:2] == [str(os.getpid()), socket.gethostname()]
 
 
 def _take(descriptor: int) -> list[str]:
