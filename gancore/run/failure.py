@@ -144,7 +144,7 @@ def expect_weights_fit(weights: int, origins: Mapping[str, str]) -> None:
     """Raise UsageError for networks on the CPU whose weights and gradients are more than the
     machine's memory.
     """
-    needed = 8 * weights  # float32 each
+    needed = 8 * weights  # four bytes each, and four of its gradient
     total = machine_memory()
     if total and needed > total:
         size = f"{needed / 2**30:,.0f} GiB"

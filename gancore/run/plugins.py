@@ -37,7 +37,7 @@ def require(lost: Sequence[Choice], folder: Path) -> None:
         return
     found, _ = reader.newest(folder / directory.CHECKPOINTS)
     written: Mapping[str, Any] = found.manifest.get("plugins", {}) if found else {}
-    # dicts by what they hold, since one distribution or component may be there several times
+    # dicts and no lists: several lost components of one distribution give one requirement
     names: dict[str, None] = {}
     requirements: dict[str, None] = {}
     places = []
