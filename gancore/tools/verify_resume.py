@@ -212,8 +212,8 @@ def value_differences(expected: Any, found: Any, path: str = "") -> list[str]:
     elif isinstance(expected, list) and isinstance(found, Sequence):
         if len(expected) != len(found):
             return [f"{path or 'it'} holds {len(found)}, not {len(expected)}"]
-        for place, one in enumerate(expected):
-            told += value_differences(one, found[place], f"{path}[{place}]")
+        for index, one in enumerate(expected):
+            told += value_differences(one, found[index], f"{path}[{index}]")
     # 1 equals 1.0 and True, and is not the same in a file
     elif expected != found or type(expected) is not type(found):
         told.append(f"{path} is {found!r}, not {expected!r}")

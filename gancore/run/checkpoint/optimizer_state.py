@@ -201,7 +201,7 @@ def settings_of(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tuples(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn lists back into the tuples that they were before JSON, such as Adam's betas."""
+    """Turn lists back into the tuples that they were before JSON, such as a pair of `betas`."""
     settings = dict(group)
     for key, value in group.items():
         if isinstance(value, list):

@@ -471,7 +471,7 @@ def in_words(part: Cost) -> str:
 def convolves(training: Training) -> bool:
     """Whether a network has weights that a layout of images matters to."""
     gan = training.context.gan
-    ranks = set()
+    ranks: set[int] = set()
     for role in ROLES:
         ranks.update(weight.dim() for weight in gan.player(role).parameters)
     return 4 in ranks  # of a convolution: [out, in, height, width]
