@@ -51,9 +51,8 @@ def stored_plan(composition: Composition, streams: Streams, snapshot: Snapshot) 
     """Return the plan of a stored run, whose data need not be there. `plan.reals` gives zeros."""
     state = snapshot.state
     label_sets = tuple(stored_label_set(each) for each in state["label_sets"])
-    return make_plan(
-        composition.hooks, streams, state["shape"], label_sets, composition.settings.batch, None
-    )
+    batch = composition.settings.batch
+    return make_plan(composition.hooks, streams, state["shape"], label_sets, batch, None)
 
 
 def open_players(

@@ -70,7 +70,8 @@ def capture(training: Training) -> Snapshot:
     groups: dict[str, list[dict[str, Any]]] = {}
     for role in ROLES:
         player = gan.player(role)
-        optim |= {f"{role}/{name}": tensor for name, tensor in optimizer_tensors(player).items()}
+        for name, tensor in optimizer_tensors(player).items():
+            optim[f"{role}/{name}"] = tensor
         groups[role] = [settings_of(group) for group in player.optimizer.param_groups]
     tensors, components = component_state(training.context.hooks)
     files = {
@@ -80,16 +81,15 @@ def capture(training: Training) -> Snapshot:
         "components": tensors,
     }
     copies = {name: _copies(part) for name, part in files.items()}
-    scales = {
-        role: scaler.state_dict() for role, scaler in training.context.runtime.scalers.items()
-    }
     state = {
         "step": training.step,
         "batches": training.batches,
         "optimizers": groups,
         "components": components,
-        **({"scales": scales} if scales else {}),
     }
+    scalers = training.context.runtime.scalers
+    if scalers:  # of fp16 alone
+        state["scales"] = {role: scaler.state_dict() for role, scaler in scalers.items()}
     return Snapshot(copies, state)
 
 
@@ -112,8 +112,12 @@ def expect_loadable(training: Training, snapshot: Snapshot) -> States:
     hooks = training.context.hooks
     files = snapshot.files
     components = snapshot.state["components"]
-    stray = [name for name in files["optim"] if name.partition("/")[0] not in ROLES]
-    refuse_stored("optim", [f"unexpected {name}" for name in stray])
+    unexpected = []
+    for name in files["optim"]:
+        role = name.partition("/")[0]
+        if role not in ROLES:
+            unexpected.append(f"unexpected {name}")
+    refuse_stored("optim", unexpected)
     for role in ROLES:
         player = gan.player(role)
         compare(role, player.state_dict(), files[role])
