@@ -118,38 +118,46 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in words
     while "--debug" in words:  # anywhere, also after the command, where click would not know it
         words.remove("--debug")
-    code = run_command(list(map(at_home, words)), debug)
+    words = list(map(at_home, words))
+    # for `--nproc`, which starts processes with the same words
+    given = ["--debug", *words] if debug else words
+    try:
+        with _watching(debug):
+            # None from most commands, and the exit code of `--help`
+            returned = gan.main(args=words, prog_name="gan", standalone_mode=False, obj=given)
+        code = returned if isinstance(returned, int) else 0
+    except (Exception, KeyboardInterrupt) as error:
+        code = report_error(error, debug)
     if arguments is None:
         leave_soon(code)
     sys.exit(code)
 
 
-def run_command(words: list[str], debug: bool) -> int:
-    """Run a command, report its error if it fails, and return the exit code."""
-    watched: AbstractContextManager[None] = contextlib.nullcontext()
-    if debug:
-        from gancore.guard.hooks import every_call_watched  # imports torch
+def _watching(debug: bool) -> AbstractContextManager[None]:
+    """With --debug, check every call of every component; otherwise the first few alone."""
+    if not debug:
+        return contextlib.nullcontext()
+    from gancore.guard.hooks import every_call_watched  # imports torch
 
-        watched = every_call_watched()
-    # for `--nproc`, which starts processes with the same words
-    given = ["--debug", *words] if debug else words
-    try:
-        with watched:
-            code = gan.main(args=words, prog_name="gan", standalone_mode=False, obj=given)
-    except GanError as error:
+    return every_call_watched()
+
+
+def report_error(error: BaseException, debug: bool) -> int:
+    """Say what ended a command, where there is anything to say, and return its exit code."""
+    if isinstance(error, GanError):
         if error.unknown:
             error.fix = fix_unknown(error.unknown, error.fix)
-        code = _report(error, error.exit_code, debug)
-    except click.UsageError as error:
-        code = _report(_in_our_words(error), 2, debug)
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        code = 130
-    except BrokenPipeError:  # as under `| head`, which has read enough
+        return _report(error, error.exit_code, debug)
+    if isinstance(error, click.UsageError):
+        return _report(_in_our_words(error), 2, debug)
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return 130
+    if isinstance(error, BrokenPipeError):  # as under `| head`, which has read enough
         silence(sys.stdout)
-        code = 0
-    except OSError as error:
+        return 0
+    if isinstance(error, OSError):
         if error.filename is None:
             silence(sys.stdout)  # stdout is broken: flushing it at exit would change the exit code
         too_long = error.errno == errno.ENAMETOOLONG  # such a name comes from the command line
@@ -158,13 +166,10 @@ def run_command(words: list[str], debug: bool) -> int:
             where=str(error.filename or ""),
             fix="give a shorter name" if too_long else "",
         )
-        code = _report(made, 2 if too_long else 1, debug)
-    except Exception as error:  # a bug of gancore or of a plugin
-        what = f"unexpected {type(error).__name__}: {error}"
-        code = _report(GanError(what, fix="--debug shows the traceback"), 1, debug)
-    # outside standalone mode click returns what the command returned, e.g. None, and the exit code
-    # of `--help`
-    return code if isinstance(code, int) else 0
+        return _report(made, 2 if too_long else 1, debug)
+    # a bug of gancore or of a plugin
+    what = f"unexpected {type(error).__name__}: {error}"
+    return _report(GanError(what, fix="--debug shows the traceback"), 1, debug)
 
 
 def _in_our_words(error: click.UsageError) -> GanError:

@@ -58,7 +58,7 @@ LEAST = 5  # rounds, however long they take
 SECONDS = 20.0  # that further rounds may take
 # hooks that no step calls
 AT_ROWS = frozenset({"measure", "record", "draw", "stop", "describe_data"})
-IN_WORDS = {  # parts of a step whose names are no nouns
+PHRASES = {  # parts of a step whose names are no nouns
     REST: "what lies between the parts",
     BACKWARD: "the backward pass",
     CHECK: "checking for finite numbers",
@@ -461,7 +461,7 @@ def in_words(part: Cost) -> str:
     if part.name.startswith("components"):
         name = part.name
     else:
-        name = IN_WORDS.get(part.name, f"the {part.name}")
+        name = PHRASES.get(part.name, f"the {part.name}")
     if part.of == "both":
         return f"{name} for both players"
     return f"{name} of the {part.of}'s update"
