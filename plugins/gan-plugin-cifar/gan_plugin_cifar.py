@@ -105,7 +105,7 @@ def read_folder(folder: Path, names: tuple[str, ...]) -> Iterator[tuple[str, byt
     """Yield names and contents of the wanted batches in a folder."""
     for name in names:
         path = folder / name
-        if not path.is_file():
+        if not os.path.isfile(path):  # unlike Path.is_file, False without permission
             continue
         # before a file of any size is read into memory
         check_size(path, path.stat().st_size)

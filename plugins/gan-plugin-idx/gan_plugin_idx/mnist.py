@@ -85,10 +85,10 @@ def fetch(known: Known, folder: Path, parts: tuple[str, ...]) -> None:
         what = f"torchvision, which downloads the files, cannot be imported: {error}"
         raise UsageError(what, where=where, fix=f"pip install torchvision, or {by_hand}") from error
     source = getattr(datasets, known.torchvision)
-    faults = []
     for name, md5 in source.resources:
         if not name.startswith(parts) or os.path.isfile(folder / name.removesuffix(".gz")):
             continue
+        faults = []
         for mirror in source.mirrors:
             try:
                 # keeps a file whose MD5 is right
