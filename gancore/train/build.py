@@ -51,12 +51,12 @@ def make_plan(
         rng = streams.generator("reference")
         return data.take(torch.randint(len(data), (n,), generator=rng), rng)
 
-    plan = Plan(
+    plan: Plan = Plan(
         shape=tuple(shape),
         label_sets=tuple(label_sets),
         batch=batch,
-        norm=lambda channels, role: hooks.first(
-            "make_norm", only=role, channels=channels, role=role, plan=plan
+        norm=lambda channels, role, style=0: hooks.first(
+            "make_norm", only=role, channels=channels, role=role, plan=plan, style=style
         ),
         upsample=lambda channels_in, channels_out: hooks.first(
             "make_upsample", channels_in=channels_in, channels_out=channels_out, plan=plan

@@ -5,7 +5,7 @@ upsampler.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from attrs import field, frozen
 
@@ -65,6 +65,14 @@ class Update:
     fresh: bool = True
 
 
+class MakeNorm(Protocol):
+    """The type of `plan.norm`."""
+
+    def __call__(self, channels: int, role: Role, style: int = 0) -> nn.Module:
+        """Build the normalisation chosen for a player."""
+        ...
+
+
 @frozen(kw_only=True)
 class Plan:
     """Everything a component may know when networks are built.
@@ -77,7 +85,9 @@ class Plan:
 
     Four functions build and draw:
 
-    - `norm(channels, role)` builds the normalisation chosen for one player, for `[N, channels, …]`;
+    - `norm(channels, role, style=0)` builds the normalisation chosen for one player, for
+      `[N, channels, …]`; `style` is the width W of the style `[N, W]` that the network passes to
+      it, which `gancore.Layers` does, together with the labels;
     - `upsample(channels_in, channels_out)` builds the chosen upsampler,
       `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`;
     - `reals(n)` draws n real samples `[n, *shape]` and labels `[n, L]` for a module that keeps a
@@ -92,7 +102,7 @@ class Plan:
     latent_slices: Mapping[str, slice] = field(factory=dict)
     inputs: int = 0
     critic_shape: tuple[int, ...] = ()
-    norm: Callable[[int, Role], nn.Module] = field(repr=False, eq=False)
+    norm: MakeNorm = field(repr=False, eq=False)
     upsample: Callable[[int, int], nn.Module] = field(repr=False, eq=False)
     reals: Callable[[int], tuple[Tensor, Tensor]] = field(repr=False, eq=False)
     latents: Callable[[int], Tensor] = field(repr=False, eq=False)
