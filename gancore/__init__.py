@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from gancore.run.pictures import grid, save_picture
     from gancore.train.batch import Batch, Sample
     from gancore.train.data import Data, DataSpec, StoredData, expect_memory, resize_images
+    from gancore.train.layers import ConditionalLayer, Layers
     from gancore.train.loop import Training
     from gancore.train.networks import GAN, Critic, CriticOutput, Crop, Frozen, Values
     from gancore.train.progress import Progress
@@ -62,6 +63,7 @@ _MODULES = {
     "train.batch": ["Batch", "Sample"],
     "train.loop": ["Training"],
     "train.data": ["Data", "DataSpec", "StoredData", "expect_memory", "resize_images"],
+    "train.layers": ["ConditionalLayer", "Layers"],
     "train.networks": ["GAN", "Critic", "Crop", "CriticOutput", "Frozen", "Values"],
     "train.progress": ["Progress"],
     "train.rng": ["draw_rows", "fork_state"],
@@ -76,6 +78,7 @@ __all__ = [
     "CheckpointError",
     "Composition",
     "CompositionError",
+    "ConditionalLayer",
     "Critic",
     "CriticOutput",
     "Crop",
@@ -86,6 +89,7 @@ __all__ = [
     "GanError",
     "Head",
     "LabelSet",
+    "Layers",
     "NumbersError",
     "PeerError",
     "Plan",

@@ -182,10 +182,12 @@ def make_upsample(channels_in: int, channels_out: int, plan: Plan) -> nn.Module 
 
 
 @hookspec
-def make_norm(channels: int, role: str, plan: Plan) -> nn.Module | None:
+def make_norm(channels: int, role: str, plan: Plan, style: int) -> nn.Module | None:
     """Build a normalisation layer `[N, channels, …] → [N, channels, …]` (first).
 
-    Called on the component that was chosen as the norm of that player.
+    Called on the component that was chosen as the norm of that player. A layer that derives from
+    `gancore.ConditionalLayer` is called with `(maps, labels [N, L], style [N, W])`: `style` is W,
+    the width of what the network passes, such as the generator's latent; 0 where it passes none.
     """
 
 

@@ -51,16 +51,17 @@ def make_plan(
         rng = streams.generator("reference")
         return data.take(torch.randint(len(data), (n,), generator=rng), rng)
 
-    def plan_of(role: Role) -> Plan:
-        return plan.for_critic() if role == "critic" else plan
+    def make_norm(channels: int, role: Role, style: int = 0) -> nn.Module:
+        seen = plan.for_critic() if role == "critic" else plan
+        given = {"channels": channels, "role": role, "plan": seen, "style": style}
+        norm: nn.Module = hooks.first("make_norm", only=role, **given)
+        return norm
 
     plan = Plan(
         shape=tuple(shape),
         label_sets=tuple(label_sets),
         batch=batch,
-        norm=lambda channels, role: hooks.first(
-            "make_norm", only=role, channels=channels, role=role, plan=plan_of(role)
-        ),
+        norm=make_norm,
         upsample=lambda channels_in, channels_out: hooks.first(
             "make_upsample", channels_in=channels_in, channels_out=channels_out, plan=plan
         ),

@@ -5,7 +5,7 @@ upsampler.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from attrs import evolve, field, frozen
 
@@ -82,6 +82,14 @@ class Update:
     fresh: bool = True
 
 
+class MakeNorm(Protocol):
+    """The type of `plan.norm`."""
+
+    def __call__(self, channels: int, role: Role, style: int = 0) -> nn.Module:
+        """Build the normalisation chosen for a player."""
+        ...
+
+
 @frozen(kw_only=True)
 class Plan:
     """Everything a component may know when networks are built.
@@ -95,7 +103,9 @@ class Plan:
 
     Four functions build and draw:
 
-    - `norm(channels, role)` builds the normalisation chosen for one player, for `[N, channels, …]`;
+    - `norm(channels, role, style=0)` builds the normalisation chosen for one player, for
+      `[N, channels, …]`; `style` is the width W of the style `[N, W]` that the network passes to
+      it, which `gancore.Layers` does, together with the labels;
     - `upsample(channels_in, channels_out)` builds the chosen upsampler,
       `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`;
     - `reals(n)` draws n real samples `[n, *shape]` and labels `[n, L]` for a module that keeps a
@@ -111,7 +121,7 @@ class Plan:
     view_label_sets: tuple[LabelSet, ...] = ()
     inputs: int = 0
     critic_shape: tuple[int, ...] = ()
-    norm: Callable[[int, Role], nn.Module] = field(repr=False, eq=False)
+    norm: MakeNorm = field(repr=False, eq=False)
     upsample: Callable[[int, int], nn.Module] = field(repr=False, eq=False)
     reals: Callable[[int], tuple[Tensor, Tensor]] = field(repr=False, eq=False)
     latents: Callable[[int], Tensor] = field(repr=False, eq=False)
