@@ -1,9 +1,11 @@
 """Noise of a random time, which the critic is given: `--reg ./examples/diffusion_time.py`."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
-from gancore import LabelSet, Tail, component, hookimpl, option
+from gancore import LabelSet, Tail, component, draw_rows, hookimpl, option
 
 
 @component(source="Wang et al., Diffusion-GAN, ICLR 2023, arXiv:2206.02262, section 3")
@@ -25,8 +27,9 @@ class DiffusionTime:
 
     @hookimpl
     def critic_view(self, images, labels, rng):
-        times = torch.randint(self.steps, (len(images), 1), generator=rng, device=rng.device)
-        noise = torch.randn(images.shape, generator=rng, device=rng.device)
+        # draw_rows: in several processes the numbers that one would draw for these rows
+        times = draw_rows(partial(torch.randint, self.steps), (len(images), 1), rng)
+        noise = draw_rows(torch.randn, images.shape, rng)
         kept = (1 - self.beta) ** times.view(-1, *[1] * (images.dim() - 1))
         view = kept.sqrt() * images + (1 - kept).sqrt() * noise
         return view, torch.cat([labels, times], 1)
