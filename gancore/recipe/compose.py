@@ -66,7 +66,16 @@ class Loaded:
 
 @frozen(eq=False)
 class Composition:
-    """The components of a run in calling order, its settings, and the origin of each choice."""
+    """The components of a run in calling order, its settings, and the origin of each choice.
+
+    - `chosen`: the components, each with its `name`, its `kind`, and the object as `component`.
+    - `settings`: the settings of the run.
+    - `slots`: the names that were chosen for each slot.
+    - `origins`: where each slot, option and setting was given, by slot or by `TABLE.OPTION`.
+    - `notes`: sentences about unusual pairs of components, to show before the run.
+
+    Internal: `hooks`.
+    """
 
     chosen: tuple[Component, ...]
     settings: Settings

@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 
 @frozen
 class LabelSet:
-    """One question that has an answer for every sample, e.g. `type`: the names of its classes, by
-    number.
+    """One set of labels, such as `type`: every sample has one of its classes.
+
+    `len(label_set)` counts the classes. Its column in `labels` is `plan.column(name)`.
+
+    - `name`: the name of the set, unique among those of the data.
+    - `classes`: the names of the classes; the label of a sample is an index into them.
     """
 
     name: str
     classes: tuple[str, ...]
 
     def __len__(self) -> int:
+        """Count the classes."""
         return len(self.classes)
 
 
@@ -32,7 +37,9 @@ class LabelSet:
 class Tail:
     """A module of the critic's tail, `[N, F] → [N, F + added]`.
 
-    With `labels` it is called with labels `[N, L]` too.
+    - `module`: called as `module(features [N, F])`.
+    - `added`: how many features the module adds; negative where it returns fewer than it is given.
+    - `labels`: whether it is called as `module(features, labels [N, L])` instead.
     """
 
     module: nn.Module
@@ -42,9 +49,12 @@ class Tail:
 
 @frozen
 class Head:
-    """A named output of the critic: `module(features [N, F], labels [N, L])`.
+    """A named output of the critic.
 
-    The name `score` adds to the score.
+    - `name`: the key of the output in `out.heads`, unique in a composition. The output `[N]` of a
+      head called `score` is added to the score instead, and several heads may have that name.
+    - `module`: called as `module(features [N, F], labels [N, L])`; F counts the features after the
+      tails of the components before this one.
     """
 
     name: str
@@ -53,11 +63,14 @@ class Head:
 
 @frozen
 class Update:
-    """One update of a schedule. `reals=False` shows fakes alone.
+    """One update of a schedule.
 
-    `both` and `in-turn` move both players on the same fakes: `both` takes both gradients before
-    either step, `in-turn` moves the critic first. Reals are `fresh` unless the update is to meet
-    once more the batch that was shown last.
+    - `role`: the player to update, `"generator"` or `"critic"`; or `"both"` or `"in-turn"`, which
+      update both players on the same fakes. `both` computes both gradients before either step;
+      `in-turn` updates the critic first.
+    - `reals`: False makes the update on fakes alone, so that `batch.real` is None.
+    - `fresh`: whether the critic is given the next batch of reals, or once more the batch before.
+      A generator update is always given the batch before.
     """
 
     role: Literal["generator", "critic", "both", "in-turn"]
@@ -67,22 +80,34 @@ class Update:
 
 @frozen(kw_only=True)
 class Plan:
-    """Everything a component may know when networks are built.
+    """Everything a component may know when networks are built: shapes, labels, latent, and the
+    modules of the chosen norm and upsampler.
 
-    Frozen; the core fills it in before it asks.
+    It cannot be changed. In `latent_width` the fields from `latent` to `critic_shape` are empty
+    still, in `generator_inputs` the last two of them; in `critic_shape`, `plan.critic_shape` is the
+    shape of one sample.
 
-    `shape` is one sample: `(C, H, W)` for images, `(d,)` for points. `latent` is the width Z of
-    `z`, `inputs >= latent` the width the generator's first layer receives, `critic_shape` what the
-    critic's body sees.
-
-    Four functions build and draw:
-
-    - `norm(channels, role)` builds the normalisation chosen for one player, for `[N, channels, …]`;
-    - `upsample(channels_in, channels_out)` builds the chosen upsampler,
-      `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`;
-    - `reals(n)` draws n real samples `[n, *shape]` and labels `[n, L]` for a module that keeps a
-      reference batch: zeros when networks are built only to receive the weights of a checkpoint;
-    - `latents(n)` draws n latents `[n, Z]` for such a module.
+    - `shape`: the shape of one sample, `(C, H, W)` for images, `(d,)` for points.
+    - `label_sets`: the label sets of the data, one for each column of `labels`; empty without
+      labels.
+    - `batch`: samples in one update, over all processes.
+    - `latent`: the width Z of the latent `z`.
+    - `latent_slices`: the columns of `z` that each component draws, by its name:
+      `z[:, plan.latent_slices[gancore.name_of(self)]]`.
+    - `inputs`: the width that the generator's first layer is given, `latent` and what components
+      append to it (`generator_inputs`).
+    - `critic_shape`: the shape of one row of the critic's input, after every `critic_shape` hook.
+    - `norm(channels, role)`: build a new normalisation layer `[N, channels, …] → [N, channels, …]`
+      of the kind that was chosen for a player, `"generator"` or `"critic"`. Call it once for each
+      layer.
+    - `upsample(channels_in, channels_out)`: build a new upsampling module of the chosen kind,
+      `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`. `gancore.Crop` cuts the map where a side
+      is odd. For a generator of images alone.
+    - `reals(n)`: draw n real samples, float32 `[n, *shape]`, and labels, int64 `[n, L]`, on the
+      CPU, for a module that keeps a reference batch. The same at every call; zeros when networks
+      are built only to receive the weights of a checkpoint.
+    - `latents(n)`: draw n latents, float32 `[n, Z]`, on the CPU, for such a module. The same at
+      every call.
     """
 
     shape: tuple[int, ...]
@@ -99,14 +124,14 @@ class Plan:
 
     @property
     def images(self) -> bool:
-        """Whether samples are images rather than points."""
+        """Whether samples are images `(C, H, W)` rather than points `(d,)`."""
         return len(self.shape) == 3
 
     def column(self, name: str = "") -> int:
-        """Return the column of `labels` that holds the label set `name` (the first set for an empty
-        name).
+        """Return the column of `labels` that holds the label set `name`, or 0, that of the first
+        set, for an empty name.
 
-        Raises KeyError where there is no such set.
+        Raises KeyError where there is no such set, and for data without labels.
         """
         names = [labels.name for labels in self.label_sets]
         if not names or (name and name not in names):
@@ -118,7 +143,7 @@ class Plan:
     def label_set(self, name: str = "") -> LabelSet:
         """Return the label set `name`, or the first for an empty name.
 
-        Raises KeyError where there is no such set.
+        Raises KeyError where there is no such set, and for data without labels.
         """
         return self.label_sets[self.column(name)]
 
