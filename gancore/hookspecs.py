@@ -26,6 +26,11 @@ latent, `L` the number of label sets, `F` the width of the critic's features. Im
 `labels` is int64 `[N, L]`, one column for each of `plan.label_sets`; L = 0 for data without labels.
 `step` counts iterations of the schedule from 0. `role` is `"generator"` or `"critic"`.
 
+**Names.** `gancore.name_of(self)` is the name of the component in this composition: that of its
+entry point, or of its class in kebab-case for a component of a file (`MyTrick` in `my_trick.py` is
+`my-trick`), or the user's alias. It is the key of what belongs to the component, e.g. in
+`plan.latent_slices`.
+
 **Random numbers.** `rng` is a new `torch.Generator`, seeded for this component, hook and step.
 Reals and fakes get different ones, and no other component changes them. `shared_rng` is the same
 for both sides of an update. Draw with `torch.randn(shape, generator=rng, device=rng.device)`.
@@ -37,6 +42,11 @@ nothing to what is minimised.
 `updates: int = state(0)` is saved and restored by gancore, with tensors on the CPU; a field by
 `cached()` is not saved, for what can be computed again. No other attribute can be set in a hook.
 `state_dict()` and `load_state_dict(state)` store what needs a form of its own.
+
+**Precision.** Weights and scores are float32. With `--precision bf16` or `fp16` the generator and
+all terms are computed under autocast, so fakes, views and features may be of half precision. A term
+that needs float32, such as a penalty on gradients, converts its inputs by `.float()` and computes
+inside `with torch.autocast(images.device.type, enabled=False):`.
 
 **Forward passes.** Each forward pass of a step has random numbers of its own. Buffers, such as
 running statistics, are updated by the generator's pass and by those passes of the critic that the

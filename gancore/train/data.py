@@ -80,7 +80,8 @@ class StoredData:
 
     - `samples`: images as uint8 `[M, C, H, W]`, which are taken as 2·x/255 - 1; or points as
       float32 `[M, d]`, which are taken as they are.
-    - `labels`: int64 `[M, L]`, one column for each of `label_sets`; by default `[M, 0]`.
+    - `labels`: the labels, int64 `[M, L]`, one column for each of `label_sets`; `[M, 0]` by
+      default.
     - `label_sets`: the label sets of the columns.
     """
 
