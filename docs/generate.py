@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import inspect
 import re
 import sys
@@ -15,7 +16,7 @@ import click
 import members
 
 import gancore
-from gancore import hookspecs
+from gancore import hookspecs, testing
 from gancore.cli import gan
 from gancore.cli.plugins import show_type
 from gancore.cli.published import commands
@@ -66,6 +67,12 @@ HOOKIMPL = """### `hookimpl`
 Mark a method as the implementation of the hook of its name. See [hooks](hooks.md) for the order in
 which components are called.
 """
+LISTING = "public-api.txt"
+INTERFACE = """# The public interface: a change here may break a published plugin.
+# Made by `uv run python docs/generate.py`; never edited by hand."""
+CHANGED = f"""the public interface is not that of docs/reference/{LISTING} (- listed, + now)
+Is the change meant, and does it break a published plugin? Then write it into CHANGELOG.md, and
+run `uv run python docs/generate.py`."""
 QUESTIONS = "[questions authors ask](../how-to/questions-of-authors.md)"
 READ_ON = f"""The members of every object are on [the page of objects](objects.md).
 Short answers with examples are on the page of {QUESTIONS}.
@@ -82,10 +89,21 @@ def hooks_page() -> str:
             f"[{each}](objects.md#{each.lower()})" for each in CLASSES if spells(signature, each)
         ]
         lines = [f"## `{name}`\n", f"```python\n{name}{signature}\n```\n"]
-        lines += [f"Objects: {', '.join(named)}.\n"] if named else []
+        objects = f" Objects: {', '.join(named)}." if named else ""
+        lines.append(f"{versions(name)}{objects}\n")
         lines.append(f"{linked(inspect.getdoc(spec))}\n")
         parts.append("\n".join(lines))
     return "\n".join(parts)
+
+
+def versions(hook: str) -> str:
+    """Say since which version of gancore a hook and its later arguments are there."""
+    info = hookspecs.hook_info(hook)
+    words = [f"Since gancore {info.since}."]
+    words += [f"`{name}` since {version}." for name, version in info.added.items()]
+    if info.deprecated:
+        words.append(f"**Deprecated since {info.deprecated}: {info.instead}.**")
+    return " ".join(words)
 
 
 def spells(text: str, name: str) -> bool:
@@ -174,7 +192,7 @@ def function_section(function: Any) -> str:
 
 def components_page() -> str:
     """Write the page of all first-party components: docstring, source, tags, options."""
-    rows = [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
+    rows = first_party()
     parts = [f"# Components\n\n{NOTICE}"]
     for kind in KINDS:
         of_kind = [row for row in rows if row.kind == kind]
@@ -257,6 +275,60 @@ def recipes_page() -> str:
     return "\n".join(parts)
 
 
+def interface_listing() -> str:
+    """List what plugins rely on: names, members, signatures, hooks, options. One line each."""
+    lines = [INTERFACE]
+    for module in (gancore, testing):
+        lines.append(f"\n{module.__name__}\n")
+        for name in sorted(module.__all__):
+            lines += [f"  {line}" for line in interface_of(name, getattr(module, name))]
+    lines.append("\nhooks\n")
+    for name in sorted(SPECS):
+        info = hookspecs.hook_info(name)
+        added = "".join(f", {each} since {version}" for each, version in info.added.items())
+        deprecated = f", deprecated since {info.deprecated}" if info.deprecated else ""
+        signature = members.signature(getattr(hookspecs, name))
+        lines.append(f"  {name}{signature}  since {info.since}{added}{deprecated}")
+    lines.append("\ncomponents and their options\n")
+    for row in first_party():
+        lines.append(f"  {row.kind} {row.name}")
+        for name, option in options_of(loading.load(row)).items():
+            allowed = f", {option.range}" if option.range else ""
+            default = show(option.default) or '""'
+            lines.append(f"    {row.name}.{name} = {default}  {show_type(option.type)}{allowed}")
+    return "\n".join(lines)
+
+
+def interface_of(name: str, thing: Any) -> list[str]:
+    """List one public name: a class with its members, a function with its arguments."""
+    if inspect.isfunction(thing):
+        return [f"{name}{members.signature(thing)}"]
+    if not isinstance(thing, type):
+        return [name]
+    if issubclass(thing, Exception):
+        return [f"{name}({thing.__base__.__name__})"]
+    made = thing.__module__.startswith(testing.__name__) or name in {*MADE_BY_AUTHORS, "Settings"}
+    head = members.constructor(thing) if made else name
+    # of a class of the kit its own members alone: it is built on parts of the core
+    home = testing.__name__ if thing.__module__.startswith(testing.__name__) else "gancore."
+    return [head, *(f"  {name}.{each.shown}" for each in members.members(thing, home))]
+
+
+def interface_changes(before: str, now: str) -> str:
+    """Say how the public interface differs from its listing; empty where it does not."""
+    changes = [
+        line
+        for line in difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=0)
+        if not line.startswith(("---", "+++", "@@"))
+    ]
+    return "\n".join([CHANGED, *changes]) if changes else ""
+
+
+def first_party() -> list[discovery.Row]:
+    """List the components that gancore's own distributions publish."""
+    return [row for row in discovery.installed() if row.distribution.startswith("gan-plugin-")]
+
+
 def faults_page() -> str:
     """Write the page of all faults: what goes wrong, and the tests that say what happens then."""
     titles = {"C": "Configuration", "D": "Data", "P": "Plugins"}
@@ -308,6 +380,7 @@ PAGES = {
     "faults.md": faults_page,
     "hooks.md": hooks_page,
     "objects.md": objects_page,
+    LISTING: interface_listing,
     "components.md": components_page,
     "commands.md": commands_page,
     "recipes.md": recipes_page,
@@ -319,10 +392,14 @@ def main(check: bool) -> int:
     stale = []
     for name, page in PAGES.items():
         path, text = REFERENCE / name, page().rstrip() + "\n"
-        if not path.exists() or path.read_text() != text:
-            stale.append(name)
-            if not check:
-                path.write_text(text)
+        before = path.read_text() if path.exists() else ""
+        if before == text:
+            continue
+        stale.append(name)
+        if not check:
+            path.write_text(text)
+        elif name == LISTING:
+            print(interface_changes(before, text))
     if check and stale:
         print(f"stale: {', '.join(stale)}; run `uv run python docs/generate.py`")
     return 1 if check and stale else 0

@@ -34,9 +34,12 @@ class Member:
     doc: str
 
 
-def family(cls: type) -> list[type]:
-    """List a class of gancore and those that it inherits from, the most general first."""
-    return [each for each in reversed(cls.__mro__) if each.__module__.startswith("gancore.")]
+def family(cls: type, home: str = "gancore.") -> list[type]:
+    """List a class and those of gancore that it inherits from, the most general first.
+
+    `home` is what the names of their modules begin with.
+    """
+    return [each for each in reversed(cls.__mro__) if each.__module__.startswith(home)]
 
 
 def docstring(thing: Any) -> str:
@@ -68,18 +71,18 @@ def internal_names(cls: type) -> set[str]:
     return found
 
 
-def members(cls: type) -> list[Member]:
+def members(cls: type, home: str = "gancore.") -> list[Member]:
     """List the public members of a class: fields, then properties and methods, as defined."""
     hidden = internal_names(cls)
-    return [each for each in _all_members(cls) if each.name not in hidden]
+    return [each for each in _all_members(cls, home) if each.name not in hidden]
 
 
-def _all_members(cls: type) -> Iterator[Member]:
+def _all_members(cls: type, home: str = "gancore.") -> Iterator[Member]:
     listed = listed_fields(cls)
-    for name, kind, help_text in _fields(cls):
+    for name, kind, help_text in _fields(cls, home):
         arguments, doc = listed.get(name, ("", help_text))
         yield Member(name, _shown(name, kind, arguments), doc)
-    for each in family(cls):
+    for each in family(cls, home):
         for name, value in vars(each).items():
             if name.startswith("_") and name != "__len__":
                 continue
@@ -101,7 +104,7 @@ def _shown(name: str, kind: str, arguments: str) -> str:
     return f"{name}: {kind}" if kind else name
 
 
-def _fields(cls: type) -> Iterator[tuple[str, str, str]]:
+def _fields(cls: type, home: str) -> Iterator[tuple[str, str, str]]:
     """Yield name, type and help text of each public field; a plain class declares no types."""
     if attrs.has(cls):
         for field in attrs.fields(cls):
@@ -110,7 +113,7 @@ def _fields(cls: type) -> Iterator[tuple[str, str, str]]:
             option = field.metadata.get("option")
             yield field.name, _type(field.type), _option_help(option) if option else ""
         return
-    for each in family(cls):
+    for each in family(cls, home):
         for name in _assigned_names(each):
             yield name, "", ""
 

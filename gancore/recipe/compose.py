@@ -224,13 +224,14 @@ def resolve(
     if dropped:
         slots[WITHOUT] = dropped
     taken = {each.slot: each.where for each in picks}
+    hooks = Hooks(chosen)
     return Composition(
         chosen=chosen,
         settings=settings,
         slots=slots,
         origins={**taken, **origins, **run_origins},
-        notes=notes,
-        hooks=Hooks(chosen),
+        notes=(*notes, *hooks.deprecated()),
+        hooks=hooks,
     )
 
 

@@ -9,6 +9,7 @@ from attrs import field, frozen
 from support.paths import ROOT
 
 import gancore
+import gancore.testing
 from gancore import hookspecs
 from gancore.plugins.component import SPECS
 
@@ -135,3 +136,25 @@ def test_what_is_not_documented_or_not_there_is_named():
 )
 def test_a_public_name_is_linked_at_its_first_mention(text, wanted):
     assert generate.linked(text) == wanted
+
+
+# ── the listing of the public interface ───────────────────────────────────────────────────────────
+
+
+def test_the_listing_names_all_that_a_plugin_may_rely_on():
+    listing = generate.interface_listing()
+    for name in (*gancore.__all__, *gancore.testing.__all__, *SPECS):
+        assert re.search(rf"^  {name}\b", listing, re.MULTILINE), name
+    for row in generate.first_party():
+        assert f"  {row.kind} {row.name}\n" in f"{listing}\n"
+    assert "\n    gradient-penalty.weight = 10  number, at least 0\n" in listing
+
+
+def test_a_changed_interface_is_shown_line_by_line_and_asks_for_a_decision():
+    before = "# listed\n\n  gather(rows: Tensor) -> Tensor\n  peers() -> ProcessGroup\n"
+    assert generate.interface_changes(before, before) == ""
+    said = generate.interface_changes(before, before.replace("rows: Tensor", "rows: Tensor, group"))
+    assert "-  gather(rows: Tensor) -> Tensor\n+  gather(rows: Tensor, group) -> Tensor" in said
+    assert "peers" not in said
+    for word in ("Is the change meant", "CHANGELOG.md", "docs/generate.py"):
+        assert word in said
