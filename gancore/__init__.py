@@ -33,18 +33,18 @@ from gancore.train.plan import Head, LabelSet, Plan, Tail, Update, pyramid
 if TYPE_CHECKING:
     from gancore.autograd import input_gradients
     from gancore.distributed.collectives import average, gather
-    from gancore.distributed.group import peers
+    from gancore.distributed.group import ProcessGroup, peers
     from gancore.progressbar import progress_bar
     from gancore.recipe.compose import Composition, compose
     from gancore.recipe.settings import Settings
     from gancore.run.directory import RowReader, read_rows
     from gancore.run.loop import Run
     from gancore.run.pictures import grid, save_picture
-    from gancore.train.batch import Batch, Sample
+    from gancore.train.batch import Batch, Sample, Side, UpdateId
     from gancore.train.data import Data, DataSpec, StoredData, expect_memory, resize_images
     from gancore.train.layers import ConditionalLayer, Layers
     from gancore.train.loop import Training
-    from gancore.train.networks import GAN, Critic, CriticOutput, Crop, Frozen, Values
+    from gancore.train.networks import GAN, Critic, CriticOutput, Crop, Frozen, Player, Values
     from gancore.train.progress import Progress
     from gancore.train.rng import draw_rows, fork_state
 
@@ -53,18 +53,18 @@ if TYPE_CHECKING:
 _MODULES = {
     "autograd": ["input_gradients"],
     "distributed.collectives": ["average", "gather"],
-    "distributed.group": ["peers"],
+    "distributed.group": ["ProcessGroup", "peers"],
     "progressbar": ["progress_bar"],
     "recipe.compose": ["Composition", "compose"],
     "recipe.settings": ["Settings"],
     "run.directory": ["RowReader", "read_rows"],
     "run.pictures": ["grid", "save_picture"],
     "run.loop": ["Run"],
-    "train.batch": ["Batch", "Sample"],
+    "train.batch": ["Batch", "Sample", "Side", "UpdateId"],
     "train.loop": ["Training"],
     "train.data": ["Data", "DataSpec", "StoredData", "expect_memory", "resize_images"],
     "train.layers": ["ConditionalLayer", "Layers"],
-    "train.networks": ["GAN", "Critic", "Crop", "CriticOutput", "Frozen", "Values"],
+    "train.networks": ["GAN", "Critic", "CriticOutput", "Crop", "Frozen", "Player", "Values"],
     "train.progress": ["Progress"],
     "train.rng": ["draw_rows", "fork_state"],
 }
@@ -93,16 +93,20 @@ __all__ = [
     "NumbersError",
     "PeerError",
     "Plan",
+    "Player",
     "PluginError",
+    "ProcessGroup",
     "Progress",
     "RowReader",
     "Run",
     "Sample",
     "Settings",
+    "Side",
     "StoredData",
     "Tail",
     "Training",
     "Update",
+    "UpdateId",
     "UsageError",
     "Values",
     "average",

@@ -26,6 +26,11 @@ latent, `L` the number of label sets, `F` the width of the critic's features. Im
 `labels` is int64 `[N, L]`, one column for each of `plan.label_sets`; L = 0 for data without labels.
 `step` counts iterations of the schedule from 0. `role` is `"generator"` or `"critic"`.
 
+**Names.** `gancore.name_of(self)` is the name of the component in this composition: that of its
+entry point, or of its class in kebab-case for a component of a file (`MyTrick` in `my_trick.py` is
+`my-trick`), or the user's alias. It is the key of what belongs to the component, e.g. in
+`plan.latent_slices`.
+
 **Random numbers.** `rng` is a new `torch.Generator`, seeded for this component, hook and step.
 Reals and fakes get different ones, and no other component changes them. `shared_rng` is the same
 for both sides of an update. Draw with `torch.randn(shape, generator=rng, device=rng.device)`.
@@ -33,10 +38,20 @@ for both sides of an update. Draw with `torch.randn(shape, generator=rng, device
 **Figures.** `log(name, value)` writes a number or a 0-d tensor into the metrics row, and adds
 nothing to what is minimised.
 
+**Versions.** Each hook says since which version of gancore it is there, and so does an argument
+that was added later. A new hook or argument breaks no plugin, because a method takes the arguments
+that it names. A hook that is to be removed is deprecated first: a run with a component that
+implements it notes what to do instead.
+
 **State.** A component that changes while training declares the fields that change:
 `updates: int = state(0)` is saved and restored by gancore, with tensors on the CPU; a field by
 `cached()` is not saved, for what can be computed again. No other attribute can be set in a hook.
 `state_dict()` and `load_state_dict(state)` store what needs a form of its own.
+
+**Precision.** Weights and scores are float32. With `--precision bf16` or `fp16` the generator and
+all terms are computed under autocast, so fakes, views and features may be of half precision. A term
+that needs float32, such as one on gradients, converts its inputs by `.float()` and computes
+inside `with torch.autocast(images.device.type, enabled=False):`.
 
 **Forward passes.** Each forward pass of a step has random numbers of its own. Buffers, such as
 running statistics, are updated by the generator's pass and by those passes of the critic that the
@@ -56,11 +71,13 @@ Only the first process calls `measure`, `record`, `draw` and `stop`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     import torch
@@ -72,17 +89,57 @@ if TYPE_CHECKING:
     from gancore.train.plan import Head, LabelSet, Plan, Tail, Update
     from gancore.train.progress import Progress
 
-hookspec = pluggy.HookspecMarker("gancore")
-
 API = 2  # raised whenever a hook is added or changed
-OLDEST_API = (
-    1  # components made for this version or a later one work; raised when a change breaks them
-)
+# components made for this version or a later one work; raised when a change breaks them
+OLDEST_API = 1
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_mark = pluggy.HookspecMarker("gancore")
+ABOUT = "__gancore_hook__"  # the attribute of a hook for what `@hookspec` was given
+
+
+@frozen
+class HookInfo:
+    """Since which version of gancore a hook is there, and whether it is to stay.
+
+    `added` maps arguments that came later to their versions. `deprecated` is the version that
+    deprecated the hook, `instead` what a component is to do in its place.
+    """
+
+    since: str
+    added: Mapping[str, str] = field(factory=dict)
+    deprecated: str = ""
+    instead: str = ""
+
+
+def hookspec(
+    *, since: str, added: Mapping[str, str] | None = None, deprecated: str = "", instead: str = ""
+) -> Callable[[F], F]:
+    """Declare a hook, with the version of gancore in which it was published."""
+    info = HookInfo(since, dict(added or {}), deprecated, instead)
+
+    def declare(hook: F) -> F:
+        unknown = set(info.added) - set(inspect.signature(hook).parameters)
+        if unknown or bool(deprecated) != bool(instead):
+            raise ValueError(f"{hook.__name__}: {info}")
+        setattr(hook, ABOUT, info)
+        marked: F = _mark(hook)
+        return marked
+
+    return declare
+
+
+def hook_info(hook: str) -> HookInfo:
+    """Return what `@hookspec` was given for the hook of this name."""
+    info: HookInfo = getattr(globals()[hook], ABOUT)
+    return info
+
 
 # ── data ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@hookspec
+@hookspec(since="0.1")
 def recognizes(path: Path) -> int | None:
     """Return how well this reader fits what lies at `path` (all; the highest wins).
 
@@ -93,7 +150,7 @@ def recognizes(path: Path) -> int | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def make_data(spec: DataSpec) -> Data | None:
     """Open or generate the real samples (first). See `gancore.Data` for what to return.
 
@@ -101,7 +158,7 @@ def make_data(spec: DataSpec) -> Data | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def describe_data() -> Mapping[str, Any] | None:
     """Return a JSON-serialisable report of the files used and skipped (first).
 
@@ -109,7 +166,7 @@ def describe_data() -> Mapping[str, Any] | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def adapt_data(data: Data, spec: DataSpec) -> Data | None:
     """Wrap the data: repeat, select or transform samples (fold)."""
 
@@ -117,7 +174,7 @@ def adapt_data(data: Data, spec: DataSpec) -> Data | None:
 # ── latent and labels ────────────────────────────────────────────────────────────────────────────
 
 
-@hookspec
+@hookspec(since="0.1")
 def latent_width(plan: Plan) -> int | None:
     """Return how many columns of the latent `draw_latent` draws (all, concatenated).
 
@@ -125,12 +182,12 @@ def latent_width(plan: Plan) -> int | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def draw_latent(n: int, plan: Plan, rng: torch.Generator) -> Tensor | None:
     """Draw this component's columns of the latent, float32 `[n, width]` (all, concatenated)."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def draw_labels(
     n: int, real_labels: Tensor | None, plan: Plan, rng: torch.Generator
 ) -> Tensor | None:
@@ -142,7 +199,7 @@ def draw_labels(
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def view_labels(plan: Plan) -> LabelSet | Sequence[LabelSet] | None:
     """Return label sets whose columns this component's `critic_view` appends to the labels (all).
 
@@ -152,12 +209,12 @@ def view_labels(plan: Plan) -> LabelSet | Sequence[LabelSet] | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def generator_inputs(plan: Plan) -> int | None:
     """Return how many columns `adapt_generator` appends to the latent (all, summed)."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def critic_shape(shape: tuple[int, ...], plan: Plan) -> tuple[int, ...] | None:
     """Return the shape of a sample that the critic's body is built for (fold).
 
@@ -168,7 +225,7 @@ def critic_shape(shape: tuple[int, ...], plan: Plan) -> tuple[int, ...] | None:
 # ── networks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@hookspec
+@hookspec(since="0.1")
 def make_generator(plan: Plan) -> nn.Module | None:
     """Build the generator (first).
 
@@ -176,12 +233,12 @@ def make_generator(plan: Plan) -> nn.Module | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def make_upsample(channels_in: int, channels_out: int, plan: Plan) -> nn.Module | None:
     """Build an upsampling module `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]` (first)."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def make_norm(channels: int, role: str, plan: Plan, style: int) -> nn.Module | None:
     """Build a normalisation layer `[N, channels, …] → [N, channels, …]` (first).
 
@@ -191,7 +248,7 @@ def make_norm(channels: int, role: str, plan: Plan, style: int) -> nn.Module | N
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def make_critic(plan: Plan) -> nn.Module | None:
     """Build the critic's body (first).
 
@@ -199,7 +256,7 @@ def make_critic(plan: Plan) -> nn.Module | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def make_score(features: int, plan: Plan) -> nn.Module | None:
     """Build the score head `[N, F] → [N, 1]` (first; by default a linear layer with bias).
 
@@ -207,7 +264,7 @@ def make_score(features: int, plan: Plan) -> nn.Module | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def extend_critic(features: int, plan: Plan) -> Tail | Head | Sequence[Tail | Head] | None:
     """Append features to the critic's tail, or add a head (all).
 
@@ -220,7 +277,7 @@ def extend_critic(features: int, plan: Plan) -> Tail | Head | Sequence[Tail | He
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def extend_player(role: str, plan: Plan) -> dict[str, nn.Module] | None:
     """Add networks to a player, e.g. an encoder: `gan.player(role).extras[name]` (all).
 
@@ -228,12 +285,12 @@ def extend_player(role: str, plan: Plan) -> dict[str, nn.Module] | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def adapt_generator(net: nn.Module, plan: Plan) -> nn.Module | None:
     """Wrap or edit the generator after it was initialised (fold). Keep `net(z, labels)`."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def adapt_critic(net: nn.Module, plan: Plan) -> nn.Module | None:
     """Wrap or edit the critic after it was initialised (fold).
 
@@ -242,7 +299,7 @@ def adapt_critic(net: nn.Module, plan: Plan) -> nn.Module | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def initialize(net: nn.Module, role: str, plan: Plan, rng: torch.Generator) -> bool | None:
     """Set the weights of `net` in place and return True (first).
 
@@ -254,7 +311,7 @@ def initialize(net: nn.Module, role: str, plan: Plan, rng: torch.Generator) -> b
 # ── optimisation ─────────────────────────────────────────────────────────────────────────────────
 
 
-@hookspec
+@hookspec(since="0.1")
 def schedule(step: int, rng: torch.Generator) -> Sequence[Update] | None:
     """Return the updates of this iteration in order (first).
 
@@ -262,12 +319,12 @@ def schedule(step: int, rng: torch.Generator) -> Sequence[Update] | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def adapt_schedule(updates: list[Update], step: int) -> list[Update] | None:
     """Change the updates of this iteration, e.g. append one of the critic on fakes alone (fold)."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def make_optimizer(
     params: list[tuple[str, nn.Parameter]], role: str
 ) -> torch.optim.Optimizer | None:
@@ -277,7 +334,7 @@ def make_optimizer(
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def adapt_optimizer(
     optimizer: torch.optim.Optimizer, params: list[tuple[str, nn.Parameter]], role: str
 ) -> torch.optim.Optimizer | None:
@@ -288,17 +345,17 @@ def adapt_optimizer(
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def learning_rate(rate: float, step: int, role: str) -> float | None:
     """Return the learning rate of this step; `rate` starts as the optimiser's own (fold)."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def before_step(gan: GAN, step: int) -> None:
     """Run before the first update of an iteration, e.g. to set a blend factor (all)."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def adapt_gradients(gan: GAN, batch: Batch, role: str, step: int) -> None:
     """Change the gradients of one player before its optimiser step, without grad mode (all).
 
@@ -308,22 +365,22 @@ def adapt_gradients(gan: GAN, batch: Batch, role: str, step: int) -> None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def skip_update(role: str, terms: dict[str, Tensor], step: int) -> bool | None:
     """Return True to skip the optimiser step after terms and gradients were computed (first)."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def after_critic_update(gan: GAN, batch: Batch, step: int) -> None:
     """Run after each critic update, without gradients, e.g. clip the critic's weights (all)."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def after_generator_update(gan: GAN, batch: Batch, step: int) -> None:
     """Run after each generator update, without gradients, e.g. update a moving average (all)."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def after_step(gan: GAN, step: int) -> None:
     """Run after the last update of an iteration, without gradients, e.g. for lookahead (all)."""
 
@@ -331,7 +388,7 @@ def after_step(gan: GAN, step: int) -> None:
 # ── what the critic is given, and what the players minimise ──────────────────────────────────────
 
 
-@hookspec
+@hookspec(since="0.1")
 def critic_fakes(
     images: Tensor, labels: Tensor, step: int, rng: torch.Generator
 ) -> tuple[Tensor, Tensor] | None:
@@ -341,7 +398,7 @@ def critic_fakes(
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def critic_view(
     images: Tensor, labels: Tensor, step: int, rng: torch.Generator, shared_rng: torch.Generator
 ) -> Tensor | tuple[Tensor, Tensor] | None:
@@ -354,7 +411,7 @@ def critic_view(
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def critic_targets(
     targets: Tensor, real: bool, step: int, rng: torch.Generator, shared_rng: torch.Generator
 ) -> Tensor | None:
@@ -364,12 +421,12 @@ def critic_targets(
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def sample_weights(weights: Tensor, batch: Batch, rng: torch.Generator) -> Tensor | None:
     """Return the weights `[N]` of the fakes in a generator update, which start as 1 (fold)."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def critic_terms(
     batch: Batch, step: int, rng: torch.Generator, log: Callable[[str, Any], None]
 ) -> dict[str, Tensor] | None:
@@ -381,7 +438,7 @@ def critic_terms(
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def adapt_terms(
     terms: dict[str, Tensor], batch: Batch, role: str, step: int
 ) -> dict[str, Tensor] | None:
@@ -391,7 +448,7 @@ def adapt_terms(
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def generator_terms(
     batch: Batch, step: int, rng: torch.Generator, log: Callable[[str, Any], None]
 ) -> dict[str, Tensor] | None:
@@ -404,7 +461,7 @@ def generator_terms(
 # ── samples and records ──────────────────────────────────────────────────────────────────────────
 
 
-@hookspec
+@hookspec(since="0.1")
 def sampling_generator(net: nn.Module) -> nn.Module | None:
     """Return the network to draw samples and metrics from, called as the generator is (fold).
 
@@ -415,7 +472,7 @@ def sampling_generator(net: nn.Module) -> nn.Module | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def select_samples(
     images: Tensor, z: Tensor, labels: Tensor, gan: GAN, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor] | None:
@@ -425,12 +482,12 @@ def select_samples(
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def measure(progress: Progress, rng: torch.Generator) -> dict[str, float | Tensor] | None:
     """Compute figures for the next metrics row (all). See `gancore.Progress`."""
 
 
-@hookspec
+@hookspec(since="0.1")
 def record(row: dict[str, Any], folder: Path) -> str | None:
     """Process each finished metrics row; a returned sentence is shown to the user (all).
 
@@ -438,7 +495,7 @@ def record(row: dict[str, Any], folder: Path) -> str | None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def draw(progress: Progress, folder: Path) -> None:
     """Draw pictures into `folder/NAME/` whenever the run writes its sample grid (all).
 
@@ -447,6 +504,6 @@ def draw(progress: Progress, folder: Path) -> None:
     """
 
 
-@hookspec
+@hookspec(since="0.1")
 def stop(row: dict[str, Any]) -> str | None:
     """Return a reason to end the run after this row (first)."""

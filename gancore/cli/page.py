@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 from gancore import hookspecs
 from gancore.plugins import inspection, loading
 from gancore.plugins.component import (
+    SPECS,
     ComponentInfo,
     Option,
     conflicts,
@@ -68,11 +69,12 @@ class Preset:
 
 @frozen
 class Page:
-    """The documentation, the `ComponentInfo` and the options of a component."""
+    """The documentation, the `ComponentInfo`, the options and the hooks of a component."""
 
     doc: str
     info: ComponentInfo
     options: Mapping[str, Option]
+    hooks: tuple[str, ...]
 
 
 def page_of(row: Row) -> Page:
@@ -94,7 +96,14 @@ def page_of(row: Row) -> Page:
         ValueError,
     ):
         cls = loading.load(row)
-        return Page(inspect.cleandoc(cls.__doc__ or ""), info_of(cls), options_of(cls))
+        return imported_page(cls)
+
+
+def imported_page(cls: type) -> Page:
+    """Return the page of a class that was imported."""
+    hooks = [name for name in SPECS if hasattr(getattr(cls, name, None), "gancore_impl")]
+    doc = inspect.cleandoc(cls.__doc__ or "")
+    return Page(doc, info_of(cls), options_of(cls), tuple(hooks))
 
 
 def read_page(row: Row) -> Page:
@@ -114,13 +123,24 @@ def _page_of_class(source: Source, name: str) -> Page:
     made = source.value(found.decorator_list[0])
     # a base could add options
     if isinstance(made, ComponentInfo) and not found.bases:
-        return Page(doc, made, dict(source.options(found)))
+        return Page(doc, made, dict(source.options(found)), hooks_in(found))
     if isinstance(made, Preset) and len(found.bases) == 1:
         base = _page_of_class(source, ast.unparse(found.bases[0]))
         cited = made.source or base.info.source
         info = evolve(base.info, source=cited, defaults=made.defaults, known_as=made.known_as)
-        return Page(doc, info, base.options)
+        return Page(doc, info, base.options, base.hooks)
     raise NotPlain(name)
+
+
+def hooks_in(found: ast.ClassDef) -> tuple[str, ...]:
+    """Return the hooks that a class implements, in the order of the page of hooks."""
+    marked = set()
+    for node in found.body:
+        if isinstance(node, ast.FunctionDef):
+            words = [ast.unparse(each) for each in node.decorator_list]
+            if any(word == "hookimpl" or word.startswith("hookimpl(") for word in words):
+                marked.add(node.name)
+    return tuple(name for name in SPECS if name in marked)
 
 
 class Source:

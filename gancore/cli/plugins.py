@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from operator import attrgetter
 from typing import Any, Union, get_args, get_origin
 
 import click
 
+from gancore import hookspecs
 from gancore.cli.console import note, show_table, tell
 from gancore.cli.page import page_of
 from gancore.errors import UsageError, did_you_mean
@@ -128,7 +129,21 @@ def describe_row(row: Row) -> None:
         tell(f"defaults with {tag}: {json.dumps(dict(choices))}")
     for rule in info.rules:
         tell(f"{rule.verb} {rule.tag}: {rule.reason}" + (f" ({rule.cite})" if rule.cite else ""))
+    describe_hooks(page.hooks)
     describe_options(row.name, page.options)
+
+
+def describe_hooks(hooks: Sequence[str]) -> None:
+    """Print the hooks of a component, and which version of gancore they need."""
+    # not at the top: every command imports this module, and few show a page
+    from packaging.version import Version
+
+    infos = {hook: hookspecs.hook_info(hook) for hook in hooks}
+    newest = max((info.since for info in infos.values()), key=Version, default="")
+    tell(f"hooks: {', '.join(hooks)} (gancore {newest} or later)")
+    for hook, info in infos.items():
+        if info.deprecated:
+            tell(f"{hook} is deprecated since gancore {info.deprecated}: {info.instead}")
 
 
 def describe_options(name: str, options: Mapping[str, Option]) -> None:

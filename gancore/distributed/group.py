@@ -60,7 +60,13 @@ def _raising_peer_error() -> Iterator[None]:
 
 @frozen
 class ProcessGroup:
-    """The processes of a run: this one's `rank`, the `size` of the group, and its `exchange`."""
+    """The processes that share a run; in an ordinary run, this one alone.
+
+    - `rank`: the number of this process, from 0.
+    - `size`: how many processes there are.
+
+    Internal: `all_reduce_max`, `all_reduce_mean`, `broadcast_text`, `exchange`, `key`, `together`.
+    """
 
     rank: int = 0
     size: int = 1

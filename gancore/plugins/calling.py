@@ -179,6 +179,23 @@ class Hooks:
     ) -> None:
         """Called with what a fold began with and what came of it, for a subclass to check."""
 
+    def deprecated(self) -> list[str]:
+        """Return a sentence for each deprecated hook and each component class that implements it.
+
+        It says what to do instead.
+        """
+        sentences: dict[tuple[str, type], str] = {}  # once, however often a class is chosen
+        for hook in SPECS:
+            info = hookspecs.hook_info(hook)
+            for each in self.implementations(hook) if info.deprecated else ():
+                chosen = each.chosen
+                origin = f" ({chosen.distribution} {chosen.version})" if chosen.distribution else ""
+                sentences[hook, type(chosen.component)] = (
+                    f"{chosen.name}{origin} implements {hook}, which is deprecated since gancore "
+                    f"{info.deprecated}: {info.instead}"
+                )
+        return list(sentences.values())
+
     def blame(
         self, asked: Component, hook: str, given: Mapping[str, Any], error: BaseException
     ) -> PluginError:

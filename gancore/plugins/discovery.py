@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import metadata
 
@@ -17,6 +17,8 @@ from gancore.plugins.slots import KINDS, RESERVED, hyphened, kind_in_words
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 GROUP_PREFIX = "gancore."  # of the groups of entry points; a kind follows
 REPLACES = "gancore.replaces"
+# the line of a distribution's metadata that limits the versions of gancore it works with
+LIMITS_GANCORE = re.compile(r"gancore\s*(\[[^]]*\]\s*)?\(?\s*[<>=!~]", re.IGNORECASE)
 
 
 @frozen
@@ -24,7 +26,8 @@ class Row:
     """One published component, as `gan plugins` shows it.
 
     `status` is `ok` or the reason why it cannot be used. `known_as` are other words by which users
-    may look for it, each with what they should know then.
+    may look for it, each with what they should know then. `needs` are the versions of gancore that
+    its distribution requires, where the one that is installed is none of them.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Row:
     status: str
     object: str
     known_as: tuple[tuple[str, str], ...] = ()
+    needs: str = ""
 
     @property
     def origin(self) -> str:
@@ -124,16 +128,57 @@ def row_of(entry: metadata.EntryPoint, kind: str, distribution: metadata.Distrib
     about = {key: metadata_fields[key] for key in metadata_fields}
     name = about.get("Name") or "?"
     version = about.get("Version") or "?"
+    needs = unmet_versions(metadata_fields.get_all("Requires-Dist") or ())
+    unmet = f"needs gancore{needs}, but {installed_version()} is installed" if needs else ""
     return Row(
         name=entry.name,
         kind=kind,
         distribution=name,
         version=version,
         summary=inspected.summary or about.get("Summary") or "",
-        status=refusal(entry.name, kind) or inspected.status,
+        status=refusal(entry.name, kind) or unmet or inspected.status,
         object=entry.value,
         known_as=inspected.known_as,
+        needs=needs,
     )
+
+
+def unmet_versions(requirements: Iterable[str]) -> str:
+    """Return the versions of gancore that requirements allow, where the installed one is none.
+
+    `requirements` are lines of a distribution's metadata, e.g. `gancore>=0.1,<0.2`. Empty where
+    they allow it, or name no versions.
+    """
+    for line in requirements:
+        if not LIMITS_GANCORE.match(line):
+            continue
+        # not at the top: most distributions limit no versions, and this takes its time
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        try:
+            required = Requirement(line)
+        except InvalidRequirement:
+            continue  # an installer would have refused it
+        applies = required.marker is None or required.marker.evaluate({"extra": ""})
+        allowed = required.specifier.contains(installed_version(), prereleases=True)
+        if applies and not allowed:
+            return str(required.specifier)
+    return ""
+
+
+def installed_version() -> str:
+    """Return the version of gancore that is installed."""
+    return metadata.version("gancore")
+
+
+def refuse_other_gancore(row: Row) -> None:
+    """Raise UsageError for a component that is made for other versions of gancore."""
+    if row.needs:
+        raise UsageError(
+            f"{row.name} is made for gancore{row.needs}, but {installed_version()} is installed",
+            where=row.origin,
+            fix=f"pip install --upgrade gancore {row.distribution}",
+        )
 
 
 def refusal(name: str, kind: str = "") -> str:

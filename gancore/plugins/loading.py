@@ -16,7 +16,7 @@ from typing import Any
 
 from gancore.errors import PluginError, UsageError
 from gancore.plugins.component import INFO, kebab
-from gancore.plugins.discovery import Row
+from gancore.plugins.discovery import Row, refuse_other_gancore
 from gancore.plugins.slots import FILE, KINDS
 
 
@@ -32,8 +32,9 @@ def load(row: Row) -> type:
 def load_object(row: Row) -> Any:
     """Import what a row names, with the output of its module on stderr.
 
-    Raises PluginError naming its origin.
+    Raises PluginError naming its origin, UsageError where it is made for other versions of gancore.
     """
+    refuse_other_gancore(row)
     module, _, attribute = row.object.partition(":")
     fix = f"fix or uninstall {row.distribution}"
     # commands are no part of a training, and need not wait for torch

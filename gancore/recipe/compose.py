@@ -66,7 +66,16 @@ class Loaded:
 
 @frozen(eq=False)
 class Composition:
-    """The components of a run in calling order, its settings, and the origin of each choice."""
+    """The components of a run in calling order, its settings, and the origin of each choice.
+
+    - `chosen`: the components, each with its `name`, its `kind`, and the object as `component`.
+    - `settings`: the settings of the run.
+    - `slots`: the names that were chosen for each slot.
+    - `origins`: where each slot, option and setting was given, by slot or by `TABLE.OPTION`.
+    - `notes`: sentences about unusual pairs of components, to show before the run.
+
+    Internal: `hooks`.
+    """
 
     chosen: tuple[Component, ...]
     settings: Settings
@@ -215,13 +224,14 @@ def resolve(
     if dropped:
         slots[WITHOUT] = dropped
     taken = {each.slot: each.where for each in picks}
+    hooks = Hooks(chosen)
     return Composition(
         chosen=chosen,
         settings=settings,
         slots=slots,
         origins={**taken, **origins, **run_origins},
-        notes=notes,
-        hooks=Hooks(chosen),
+        notes=(*notes, *hooks.deprecated()),
+        hooks=hooks,
     )
 
 

@@ -15,7 +15,10 @@ LARGEST_SIDE = 1024  # pixels of any image; more would be a mistake, as steps wo
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """How long, how large, how often. Fields marked resumable may change when a run is resumed."""
+    """The settings of a run: the plain flags of `gan run` and the table `[run]` of a recipe.
+
+    Fields marked resumable may change when a run is resumed.
+    """
 
     steps: int = option(
         1000,
@@ -86,7 +89,7 @@ class Settings:
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """The wanted (height, width), or None.
+        """The wanted (height, width) in pixels, from `size`; None for the data's own.
 
         Raises UsageError for anything but N or HxW of 8 to 1024 pixels.
         """

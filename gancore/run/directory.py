@@ -230,7 +230,10 @@ def rows_in(path: Path) -> list[MetricsRow]:
 
 
 class RowReader:
-    """Read the new metrics rows of a run at each call, and each row once."""
+    """Read the new metrics rows of a run at each call, and each row once.
+
+    `RowReader(run)` takes the folder of a run. Keep it in a `cached()` field.
+    """
 
     def __init__(self, run: Path) -> None:
         self._path = run / METRICS

@@ -45,8 +45,10 @@ def ignore(_: object) -> None:
 class Run(Session):
     """A run on disk. Make one by `start`, `resume` or `load`; train it with `fit`.
 
-    Set `stop_after_step`, in a component, a callback or another thread, to end the training early,
-    saved.
+    - `stop_after_step`: set it to True, in a callback or another thread, to end the training after
+      the present step, with a checkpoint.
+
+    Internal: `begin`, `draw_samples`, `finish`, `opened`, `over`, `step`, `where`.
     """
 
     stop_after_step: bool = field(default=False, init=False)

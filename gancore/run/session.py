@@ -86,7 +86,15 @@ def _short_name(composition: Composition, slot: str) -> str:
 
 @define(eq=False, repr=False)
 class Session:
-    """A run on disk, at the step that its training has reached. `gancore.Run` adds the loop."""
+    """A run on disk, at the step that its training has reached. `gancore.Run` adds the loop.
+
+    - `folder`: the directory of the run.
+    - `composition`: its components and settings.
+    - `training`: its networks, optimisers and counters.
+    - `notes`: sentences for the user, in the order in which they arose.
+
+    Internal: `checkpoints`, `longer`.
+    """
 
     folder: Path
     composition: Composition
@@ -251,7 +259,7 @@ class Session:
 
     @property
     def share(self) -> float:
-        """How much of the run is done, from 0 to 1."""
+        """How much of the run is done, from 0 to 1; 1 for a run of no steps."""
         settings = self.composition.settings
         training = self.training
         if settings.epochs:
@@ -279,8 +287,11 @@ class Session:
     def sample(
         self, n: int, labels: Tensor | None = None, seed: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Draw n samples `[n, *shape]` (images in [-1, 1]) and their labels `[n, L]`, in evaluation
-        mode.
+        """Draw n samples `[n, *shape]` (images in [-1, 1]) and their labels `[n, L]` on the CPU, in
+        evaluation mode.
+
+        Labels have the frequencies of the data unless `labels [n, L]` are given. The same `seed`
+        gives the same latents. There may be fewer rows, where a component selects.
         """
         return draw_samples(
             self.training.context, n, "sample", -1 if seed is None else seed, labels=labels

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 @frozen(eq=False)
 class Sample:
-    """Samples and extra tensors, which a generator may return instead of a plain tensor."""
+    """Samples and extra tensors, which a generator may return instead of a plain tensor.
+
+    - `images`: the samples `[N, *shape]`, images in [-1, 1].
+    - `extras`: further tensors with N rows by name, e.g. a code for a term to read. A term finds
+      them in `batch.fake.extras`.
+    """
 
     images: Tensor
     extras: Mapping[str, Tensor] = field(factory=dict)
@@ -61,7 +66,12 @@ class Fakes:
 
 @frozen
 class UpdateId:
-    """Which update of a run this is: iteration, player, and the update's place in the iteration."""
+    """Which update of a run this is: iteration, player, and the update's place in the iteration.
+
+    - `step`: the iteration of the schedule, from 0.
+    - `role`: the player whose terms are computed, `"generator"` or `"critic"`.
+    - `index`: the update's place among those of the iteration, from 0.
+    """
 
     step: int
     role: Role = "critic"
@@ -69,18 +79,28 @@ class UpdateId:
 
     @property
     def key(self) -> tuple[int, str, int]:
-        """The part of a random stream's key that belongs to this update."""
+        """The same three as a tuple, the part of a random stream's key that this update has."""
         return self.step, self.role, self.index
 
 
 @define(eq=False)
 class Side:
-    """The reals or the fakes of one update.
+    """The reals or the fakes of one update, with everything computed from them.
 
-    `images [N, *shape]` and `labels [N, L]` are as the data or the generator made them, before any
-    view; `z [N, Z]` and `extras` for fakes, unless a component showed the critic others than those
-    just made. A view may have other rows, M of them: `view`, `view_labels [M, L]`, and the critic's
-    output and targets have those.
+    Each property is computed when it is first read, and once. All tensors lie on the device of the
+    networks. Under several processes N counts this process's rows.
+
+    A view may have other rows than the samples, M of them: `view`, `view_labels`, `score`,
+    `features`, `heads`, `targets` and `weights` have M rows. Where no component packs or repeats
+    samples, M = N.
+
+    - `real`: True for the reals, False for the fakes.
+    - `z`: the latents `[N, Z]`, float32, that the fakes were made of. None for reals, and for fakes
+      that a component put in the place of those just made (`critic_fakes`).
+    - `extras`: what the generator returned beside its samples, `Sample.extras`. Empty where `z` is
+      None.
+
+    Internal: `close`, `computed`, `scored`.
     """
 
     real: bool
@@ -96,24 +116,31 @@ class Side:
 
     @property
     def batch(self) -> Batch:
-        """The batch this side belongs to. Raises ReferenceError once its update is over."""
+        """The batch that this side belongs to. Raises ReferenceError once its update is over."""
         if self._batch is None:
             raise ReferenceError("the update this side belonged to is over")
         return self._batch
 
     @property
     def images(self) -> Tensor:
-        """The samples `[N, *shape]`, before any view."""
+        """The samples `[N, *shape]` as the data or the generator made them, before any view.
+
+        Images lie in [-1, 1]. Reals are float32; fakes are of half precision where the generator
+        runs under autocast. In a critic update fakes carry no graph.
+        """
         return self._samples()[0]
 
     @property
     def labels(self) -> Tensor:
-        """The labels `[N, L]` of the samples."""
+        """The labels of the samples, int64 `[N, L]`; `[N, 0]` for data without labels."""
         return self._samples()[1]
 
     @property
     def view(self) -> Tensor:
-        """What the critic is shown: the images after every `critic_view`."""
+        """The critic's input `[M, *plan.critic_shape]`: the images after every `critic_view`.
+
+        The same tensor as `images` where no component changes the view.
+        """
         if self._view is None:
             images, labels = self._samples()
             values = {"images": images, "labels": labels}
@@ -128,8 +155,8 @@ class Side:
 
     @property
     def view_labels(self) -> Tensor:
-        """The labels `[M, L]` of the view: those of the samples, or those that a `critic_view`
-        returned with it.
+        """The labels of the view, int64 `[M, L]`: those of the samples, or those that a
+        `critic_view` returned with it.
 
         `[M, 0]` where a component changed the rows of the view and returned no labels for them.
         """
@@ -139,7 +166,10 @@ class Side:
         return self._view_labels
 
     def apply_view(self, images: Tensor) -> Tensor:
-        """Pass other images `[N, *shape]` through the very draw of the view that this side had."""
+        """Return the view of other images `[N, *shape]`, under this side's own random draws.
+
+        An augmentation so transforms them exactly as it transforms this side's own.
+        """
         values = {"images": images, "labels": self.labels}
         shown = self.batch.hooks.fold("critic_view", values, **self._draws())
         view: Tensor = shown["images"]
@@ -147,11 +177,10 @@ class Side:
 
     @property
     def out(self) -> CriticOutput:
-        """The critic's output for the view.
+        """The critic's output for the view; the first reading of it is a forward pass.
 
-        For reals in the generator's update it carries no graph.
-
-        The pass updates the critic's buffers where the loss is the first to ask for it.
+        For reals in a generator update it carries no graph. The pass updates the critic's buffers
+        where the loss is the first to read it, and leaves them as they are otherwise.
         """
         if self._out is None:
             batch = self.batch
@@ -167,42 +196,46 @@ class Side:
         return self._out
 
     def set_samples(self, images: Tensor, labels: Tensor | None = None) -> None:
-        """Take other samples in place of those at hand, as a test does before any is viewed."""
+        """Replace the samples by others, `[N, *shape]`; for tests, before the view is read."""
         samples = (images, self.labels if labels is None else labels)
         self._samples = lambda: samples
 
     def set_output(self, out: CriticOutput, labels: Tensor | None = None) -> None:
-        """Take an output, and labels of the view, in place of the critic's, as a test does."""
+        """Replace the critic's output, and the labels of the view where given; for tests."""
         self._out = out
         if labels is not None:
             self._view_labels = labels
 
     @property
     def score(self) -> Tensor:
-        """The raw scores `[N]`; `[N, S]` where the critic gives several scores a sample."""
+        """The critic's raw scores `[M]`, float32 also under autocast; no sigmoid is applied.
+
+        `[M, S]` where the critic gives several scores a sample.
+        """
         out = self._out
         return self.out.score if out is None else out.score
 
     @property
     def features(self) -> Tensor:
-        """The critic's features `[N, F]`, tails included."""
+        """The critic's features `[M, F]`, those that tails append included."""
         return self.out.features
 
     @property
     def heads(self) -> Mapping[str, Tensor]:
-        """The critic's named outputs."""
+        """The outputs of the critic's heads by name, `[M, …]`; empty without a `Head`."""
         return self.out.heads
 
     @property
     def scored(self) -> bool:
-        """Whether the critic's output was asked for."""
+        """Whether `out` was computed."""
         return self._out is not None
 
     @property
     def targets(self) -> Tensor:
-        """The critic's targets, of the shape of `score`: 1 for reals, 0 for fakes.
+        """The critic's targets, float32 and of the shape of `score`: 1 for reals, 0 for fakes.
 
-        In its own updates after every `critic_targets`, which is given one target a sample.
+        In critic updates after every `critic_targets`, which is given one target a sample; in
+        generator updates these plain values.
         """
         if self._targets is None:
             score = self.score
@@ -218,18 +251,19 @@ class Side:
 
     @property
     def plain_target(self) -> float | None:
-        """The target of every sample, 1 for reals and 0 for fakes.
+        """The target of every sample, 1.0 for reals and 0.0 for fakes, as one number.
 
-        None where a component may change targets.
+        None where a component may change targets: read `targets` then.
         """
         changed = self.batch.update_id.role == "critic" and self.batch.hooks.any("critic_targets")
         return None if changed else float(self.real)
 
     @property
     def weights(self) -> Tensor | None:
-        """The weights `[N]` of the fakes in a generator update.
+        """The weights `[M]` of the fakes in a generator update, after every `sample_weights`.
 
-        None where no component sets any.
+        None for reals, in critic updates, and where no component implements the hook. `mean`
+        applies them.
         """
         batch = self.batch
         if self.real or batch.update_id.role == "critic" or not batch.hooks.any("sample_weights"):
@@ -243,8 +277,11 @@ class Side:
         return self._weights
 
     def mean(self, values: Tensor) -> Tensor:
-        """Average one number a sample `[N]`, or a score `[N, S]`, weighted where a component set
-        weights.
+        """Return the average of values `[M]`, one a sample, each multiplied by its weight.
+
+        The plain average where `weights` is None. A loss uses it in place of `values.mean()`, so
+        that `sample_weights` act on it. Values `[M, S]`, of several scores a sample, are averaged
+        over both dimensions.
         """
         weights = self.weights
         if weights is None:
@@ -280,10 +317,16 @@ class Side:
 
 @define(eq=False, slots=False)  # a test may watch its methods
 class Batch:
-    """One update of one player, as its terms see it: `sides` holds `fake`, and `real` unless the
-    update has no reals.
+    """One update of one player: its reals and fakes, and passes through both networks.
 
-    `real` and `fake` read `sides`; `real` is None where there is none.
+    Given to `critic_terms`, `generator_terms`, `sample_weights` and the hooks after an update. Once
+    the update is over, what was computed stays readable and nothing more can be computed.
+
+    - `update_id`: which update this is: `batch.update_id.step`, `.role`, `.index`.
+    - `sides`: `fake`, and `real` unless the update has no reals, by these names.
+
+    Internal: `close`, `component_rng`, `context`, `forward_pass`, `hooks`, `mean_scores`,
+    `streams`, `terms`.
     """
 
     context: TrainingContext = field(repr=False)
@@ -294,22 +337,26 @@ class Batch:
 
     @property
     def real(self) -> Side | None:
-        """The reals, gathered when first asked for; None in an update without reals."""
+        """The reals, gathered when their samples are first read.
+
+        None in an update without reals, `Update(…, reals=False)`: test for it in every term that
+        reads them.
+        """
         return self.sides.get("real")
 
     @property
     def fake(self) -> Side:
-        """The fakes."""
+        """The fakes, there in every update; those of a critic update carry no graph."""
         return self.sides["fake"]
 
     @property
     def gan(self) -> GAN:
-        """Both players."""
+        """Both players, as they are at this update."""
         return self.context.gan
 
     @property
     def plan(self) -> Plan:
-        """Shapes, label sets, latent."""
+        """Shapes, label sets and latent of the run."""
         return self.context.plan
 
     @property
@@ -324,7 +371,7 @@ class Batch:
 
     @property
     def group(self) -> ProcessGroup:
-        """The processes that share the batch."""
+        """The processes that share the batch; of size 1 in an ordinary run."""
         return self.context.runtime.group
 
     def mean_scores(self) -> dict[str, Tensor]:
@@ -338,20 +385,22 @@ class Batch:
     def critic(
         self, images: Tensor, labels: Tensor, *, update_buffers: bool = False
     ) -> CriticOutput:
-        """Ask the critic about any view, of the shape that `Side.view` has, with labels like
-        `Side.view_labels`.
+        """Return the critic's output for any view `[K, *plan.critic_shape]` with labels `[K, L]`.
 
-        Layers that draw have numbers of this component and this call alone. Running statistics and
-        other buffers stay as they were, unless `update_buffers` lets the pass update them as the
-        update's own passes do.
+        Shapes are those of `Side.view` and `Side.view_labels`. No `critic_view` is applied.
+        Gradients flow. Layers that draw have numbers of this component and this call alone. Running
+        statistics and other buffers stay as they were, unless `update_buffers` lets the pass update
+        them as the update's own passes do.
         """
         network = self.gan.critic.network
         answer: CriticOutput = self.network(network, images, labels, update_buffers=update_buffers)
         return answer
 
     def generator(self, z: Tensor, labels: Tensor, *, update_buffers: bool = False) -> Sample:
-        """Ask the generator for samples from any latents `[N, Z]`, with numbers and buffers as in
-        `critic`.
+        """Return the generator's samples of any latents `[K, Z]` with labels `[K, L]`.
+
+        Gradients flow; random numbers and buffers are treated as by `critic`. A network that
+        returns a plain tensor is given as a `Sample` without extras.
         """
         network = self.gan.generator.network
         return as_sample(self.network(network, z, labels, update_buffers=update_buffers))
@@ -366,8 +415,10 @@ class Batch:
         return self.forward_pass(network, inputs, key, update_buffers)
 
     def draw_latents(self) -> Tensor:
-        """Draw latents `[N, Z]` of the prior for the component that asks, e.g. where `fake.z` is
-        None.
+        """Draw latents `[N, Z]` of the prior, float32, for the component whose hook is running.
+
+        They are the same whenever that component asks during one update, and not those of the
+        fakes. Use them e.g. where `fake.z` is None.
         """
         context = self.context
         key = (*self.update_id.key, self._asking())

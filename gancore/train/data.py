@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 @frozen
 class DataSpec:
-    """What the user asked of the data: `size` is (height, width) in pixels, or None for the data's
-    own size.
+    """What the user asked of the data.
+
+    - `size`: the wanted (height, width) in pixels, from `--size`; None for the data's own.
+    - `folder`: the folder that relative paths are relative to; the current one in a run.
     """
 
     size: tuple[int, int] | None = None
@@ -33,7 +35,10 @@ class DataSpec:
 
 
 class Data(Protocol):
-    """Real samples of one shape. Any object with these members will do."""
+    """Real samples of one shape: any object with these members, which `make_data` returns.
+
+    `gancore.StoredData` is one, for samples that fit into memory.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -42,24 +47,24 @@ class Data(Protocol):
 
     @property
     def label_sets(self) -> tuple[LabelSet, ...]:
-        """What the columns of the labels answer."""
+        """The label sets, one for each column of the labels; `()` for data without labels."""
         ...
 
     def __len__(self) -> int:
-        """Count the samples of one epoch."""
+        """Count the samples of one epoch, at least 1."""
         ...
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return samples float32 `[n, *shape]` (images in [-1, 1]) and labels int64 `[n, L]` for
-        `indices [n]`.
+        """Return the samples and labels of `indices [n]`, int64 in 0 … len - 1.
 
-        `rng` is fresh for every batch; data that is drawn rather than stored uses it and ignores
+        Samples are float32 `[n, *shape]`, images in [-1, 1]; labels are int64 `[n, L]`. `rng` is a
+        new CPU generator for every batch; data that is drawn rather than stored uses it and ignores
         the indices.
         """
         ...
 
     def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draw the labels of n samples, int64 `[n, L]`, as often as the data has them."""
+        """Draw the labels of n samples, int64 `[n, L]`, with the frequencies of the data."""
         ...
 
     def fingerprint(self) -> str:
@@ -69,10 +74,15 @@ class Data(Protocol):
 
 @define(eq=False)
 class StoredData:
-    """Samples held in memory: images as uint8 `[M, C, H, W]`, points as float32 `[M, d]`.
+    """Samples held in memory: a `Data` of tensors.
 
-    `labels` is int64 `[M, L]` with one column for each of `label_sets`. Bytes become 2·x/255 - 1
-    when taken.
+    Raises ValueError where the shape of `labels` does not fit samples and label sets.
+
+    - `samples`: images as uint8 `[M, C, H, W]`, which are taken as 2·x/255 - 1; or points as
+      float32 `[M, d]`, which are taken as they are.
+    - `labels`: the labels, int64 `[M, L]`, one column for each of `label_sets`; `[M, 0]` by
+      default.
+    - `label_sets`: the label sets of the columns.
     """
 
     samples: Tensor
@@ -92,14 +102,18 @@ class StoredData:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one sample."""
+        """The shape of one sample: `(C, H, W)` or `(d,)`."""
         return tuple(self.samples.shape[1:])
 
     def __len__(self) -> int:
+        """Count the samples."""
         return len(self.samples)
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Gather samples and labels; `rng` is not needed."""
+        """Return the samples, float32 `[n, *shape]`, and labels, int64 `[n, L]`, of `indices [n]`.
+
+        `rng` is not used.
+        """
         indices = indices.to(self.samples.device)
         # two to three times as fast as samples[indices], of bytes
         samples = self.samples.index_select(0, indices)
@@ -108,11 +122,11 @@ class StoredData:
         return samples, self.labels.index_select(0, indices)
 
     def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
-        """Copy the labels of n samples drawn at random."""
+        """Return the labels, int64 `[n, L]`, of n samples drawn uniformly with repetition."""
         return self.labels[torch.randint(len(self), (n,), generator=rng)]
 
     def fingerprint(self) -> str:
-        """Digest shape, samples and labels with BLAKE2b."""
+        """Return the BLAKE2b digest of shape, samples and labels, 32 hexadecimal digits."""
         digest = blake2b(repr((self.shape, self.label_sets)).encode(), digest_size=16)
         values = [each.values for each in self.label_sets if each.values is not None]
         for tensor in (self.samples, self.labels, *values):

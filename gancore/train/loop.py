@@ -39,9 +39,14 @@ UPDATES: dict[str, Callable[[TrainingContext, UpdateId, Reals | None], Figures]]
 
 @define(eq=False)
 class Training:
-    """A training in progress.
+    """A training in progress: networks, optimisers and counters, without a directory.
 
-    `step` counts finished iterations, `batches` the batches of reals shown so far.
+    - `context`: what updates need and none changes: `training.context.gan` holds the players,
+      `.plan` their shapes, `.data` the reals.
+    - `step`: how many iterations are finished.
+    - `batches`: how many batches of reals were shown.
+
+    Internal: `gather_reals`, `order`, `reals`, `retry`, `source`.
     """
 
     context: TrainingContext
@@ -75,7 +80,7 @@ class Training:
 
     @property
     def epoch(self) -> float:
-        """How many times the data has been shown."""
+        """How many times the data was shown, with a fraction."""
         return self.batches / self.order.batches_per_epoch
 
     def retry(self, attempt: int) -> None:
@@ -85,7 +90,11 @@ class Training:
         self.order = evolve(self.order, streams=streams)
 
     def train_step(self) -> Figures:
-        """Make the updates of one iteration and return their figures, tensors as tensors."""
+        """Make the updates of one iteration and return their figures by name.
+
+        Names are `PLAYER/COMPONENT/TERM`, `PLAYER/total` and so on; figures that were computed as
+        tensors are 0-d tensors. Raises PluginError for a component that breaks a rule.
+        """
         context = self.context
         hooks = context.hooks
         gan = context.gan
@@ -108,9 +117,9 @@ class Training:
         return figures
 
     def schedule(self) -> list[Update]:
-        """Ask for the updates of this iteration.
+        """Return the updates of this iteration, after `schedule` and every `adapt_schedule`.
 
-        Raises PluginError for an answer that is no list of updates.
+        Raises PluginError for a result that is no list of updates.
         """
         hooks = self.context.hooks
         streams = self.context.streams

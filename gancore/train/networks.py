@@ -16,10 +16,14 @@ from gancore.train.plan import Head, LabelSet, Tail
 
 @frozen(eq=False)
 class CriticOutput:
-    """The critic's answer: `score [N]` (raw, never a probability), `features [N, F]`, named
-    `heads`.
+    """The critic's output for a view of N rows.
 
-    `score` is `[N, S]` where the critic gives several scores a sample.
+    - `score`: the raw scores `[N]`, float32 also under autocast; no sigmoid is applied. The output
+      of a head called `score` is added already. `[N, S]` where the critic gives several scores a
+      sample.
+    - `features`: the features `[N, F]` that the score was computed from, tails included; of half
+      precision under autocast.
+    - `heads`: the outputs of the other heads by name, `[N, …]`, float32.
     """
 
     score: Tensor
@@ -28,11 +32,20 @@ class CriticOutput:
 
 
 class Critic(nn.Module):
-    """`body` (view → features), then tails and heads in the order they were given, then the score,
-    in one pass.
+    """The critic's network: body, then tails and heads in the order of their components, then the
+    score.
 
-    A head sees the features as they are after the tails before it; the score sees them all. Heads
-    called `score/NAME` give further columns of the score.
+    A head is given the features as they are after the tails before it; the score is given them all.
+    Heads called `score/NAME` give further columns of the score. An `adapt_critic` may wrap the
+    network, or replace `net.body`. Raises CompositionError for two heads of one name.
+
+    - `body`: the module of `make_critic`, `(view, labels) → [N, F]`; any further dimensions of its
+      output are flattened.
+    - `score`: the module of `make_score`, `[N, F] → [N, 1]` or `[N, S]`.
+    - `parts`: the modules of tails and heads, an `nn.ModuleDict` in the order in which they run;
+      the keys are `COMPONENT-0`, `COMPONENT-1`, ….
+
+    Internal: `labelled`, `outputs`.
     """
 
     def __init__(self, body: nn.Module, parts: Mapping[str, Tail | Head], score: nn.Module) -> None:
@@ -49,7 +62,7 @@ class Critic(nn.Module):
             raise CompositionError(f"two components give the critic a head called {twice.pop()!r}")
 
     def forward(self, view: Tensor, labels: Tensor) -> CriticOutput:
-        """Judge a view `[N, *critic_shape]`.
+        """Return scores, features and heads for a view `[N, *critic_shape]` with labels `[N, L]`.
 
         Scores and head outputs are float32 even under autocast.
         """
@@ -127,8 +140,10 @@ class Values(nn.Module):
 
 
 class Crop(nn.Module):
-    """Cuts an upsampled map `[N, C, 2h, 2w]` to `size`, which is smaller by a row or column where a
+    """Cut an upsampled map `[N, C, 2h, 2w]` to `size`, which is smaller by a row or column where a
     side is odd.
+
+    - `size`: (height, width) in pixels.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -144,6 +159,15 @@ class Crop(nn.Module):
 class Player:
     """One player: its network, networks that components added, and the optimiser of all their
     weights.
+
+    - `role`: `"generator"` or `"critic"`.
+    - `network`: the generator, `network(z [N, Z], labels [N, L])`; or the critic,
+      `network(view, labels)`, which returns a `CriticOutput`. Wrapped where a component returned a
+      wrapper from `adapt_generator` or `adapt_critic`.
+    - `extras`: the networks that `extend_player` added, by name. Empty without any.
+    - `optimizer`: the optimiser of all weights, network and extras. Not there in a run that was
+      opened to draw samples.
+    - `parameters`: all trained weights, in the order of `named_parameters`.
     """
 
     role: Role
@@ -166,7 +190,10 @@ class Player:
         return {**self.network.state_dict(), **extras}
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy weights and buffers into the existing tensors."""
+        """Copy weights and buffers into the existing tensors.
+
+        Takes any part of them by the names of `state_dict`. Raises KeyError for another name.
+        """
         own = self.state_dict()
         with torch.no_grad():
             for name, tensor in tensors.items():
@@ -175,12 +202,18 @@ class Player:
 
 @define(eq=False)
 class GAN:
-    """Both players of a run, on one device."""
+    """Both players of a run, on one device.
+
+    - `generator`: the generator, `gan.generator.network(z, labels)`.
+    - `critic`: the critic, `gan.critic.network(view, labels)`. It is built when it is first read
+      in a run that was opened to draw samples.
+    - `device`: where the weights of both lie.
+    """
 
     generator: Player
     critic: Player
     device: torch.device
 
     def player(self, role: Role) -> Player:
-        """Return one player."""
+        """Return the player of a role, `"generator"` or `"critic"`."""
         return self.generator if role == "generator" else self.critic

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
 @frozen
 class LabelSet:
-    """One question that has an answer for every sample, e.g. `type`: the names of its classes, by
-    number.
+    """One set of labels, such as `type`: every sample has one of its classes.
 
-    `values` float32 `[K, D]` are D numbers for each of the K classes, for conditions that are more
-    than names: an angle, or the embedding of a caption, where each sample may have a class of its
-    own. `gancore.Values` looks them up. They are zeros where networks are built only to receive the
-    weights of a checkpoint. Raises ValueError for another shape or type.
+    `len(label_set)` counts the classes. Its column in `labels` is `plan.column(name)`.
+
+    - `name`: the name of the set, unique among those of the data.
+    - `classes`: the names of the classes; the label of a sample is an index into them.
+    - `values`: None, or float32 `[K, D]`: D numbers for each of the K classes, for conditions that
+      are more than names, such as an angle or the embedding of a caption, where each sample may
+      have a class of its own. `gancore.Values` looks them up. They are zeros where networks are
+      built only to receive the weights of a checkpoint.
+
+    Raises ValueError for values of another shape or type.
     """
 
     name: str
@@ -42,6 +47,7 @@ class LabelSet:
             )
 
     def __len__(self) -> int:
+        """Count the classes."""
         return len(self.classes)
 
 
@@ -49,7 +55,9 @@ class LabelSet:
 class Tail:
     """A module of the critic's tail, `[N, F] → [N, F + added]`.
 
-    With `labels` it is called with labels `[N, L]` too.
+    - `module`: called as `module(features [N, F])`.
+    - `added`: how many features the module adds; negative where it returns fewer than it is given.
+    - `labels`: whether it is called as `module(features, labels [N, L])` instead.
     """
 
     module: nn.Module
@@ -59,9 +67,12 @@ class Tail:
 
 @frozen
 class Head:
-    """A named output of the critic: `module(features [N, F], labels [N, L])`.
+    """A named output of the critic.
 
-    The name `score` adds to the score.
+    - `name`: the key of the output in `out.heads`, unique in a composition. The output `[N]` of a
+      head called `score` is added to the score instead, and several heads may have that name.
+    - `module`: called as `module(features [N, F], labels [N, L])`; F counts the features after the
+      tails of the components before this one.
     """
 
     name: str
@@ -70,11 +81,14 @@ class Head:
 
 @frozen
 class Update:
-    """One update of a schedule. `reals=False` shows fakes alone.
+    """One update of a schedule.
 
-    `both` and `in-turn` move both players on the same fakes: `both` takes both gradients before
-    either step, `in-turn` moves the critic first. Reals are `fresh` unless the update is to meet
-    once more the batch that was shown last.
+    - `role`: the player to update, `"generator"` or `"critic"`; or `"both"` or `"in-turn"`, which
+      update both players on the same fakes. `both` computes both gradients before either step;
+      `in-turn` updates the critic first.
+    - `reals`: False makes the update on fakes alone, so that `batch.real` is None.
+    - `fresh`: whether the critic is given the next batch of reals, or once more the batch before.
+      A generator update is always given the batch before.
     """
 
     role: Literal["generator", "critic", "both", "in-turn"]
@@ -92,25 +106,37 @@ class MakeNorm(Protocol):
 
 @frozen(kw_only=True)
 class Plan:
-    """Everything a component may know when networks are built.
+    """Everything a component may know when networks are built: shapes, labels, latent, and the
+    modules of the chosen norm and upsampler.
 
-    Frozen; the core fills it in before it asks.
+    It cannot be changed. In `latent_width` the fields from `latent` to `critic_shape` are empty
+    still, in `generator_inputs` the last two of them; in `critic_shape`, `plan.critic_shape` is the
+    shape of one sample.
 
-    `shape` is one sample: `(C, H, W)` for images, `(d,)` for points. `latent` is the width Z of
-    `z`, `inputs >= latent` the width the generator's first layer receives, `critic_shape` what the
-    critic's body sees. `view_label_sets` are the label sets that critic views append; for hooks of
-    the critic they are part of `label_sets`.
-
-    Four functions build and draw:
-
-    - `norm(channels, role, style=0)` builds the normalisation chosen for one player, for
-      `[N, channels, …]`; `style` is the width W of the style `[N, W]` that the network passes to
-      it, which `gancore.Layers` does, together with the labels;
-    - `upsample(channels_in, channels_out)` builds the chosen upsampler,
-      `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`;
-    - `reals(n)` draws n real samples `[n, *shape]` and labels `[n, L]` for a module that keeps a
-      reference batch: zeros when networks are built only to receive the weights of a checkpoint;
-    - `latents(n)` draws n latents `[n, Z]` for such a module.
+    - `shape`: the shape of one sample, `(C, H, W)` for images, `(d,)` for points.
+    - `label_sets`: the label sets of the data, one for each column of `labels`; empty without
+      labels.
+    - `batch`: samples in one update, over all processes.
+    - `latent`: the width Z of the latent `z`.
+    - `latent_slices`: the columns of `z` that each component draws, by its name:
+      `z[:, plan.latent_slices[gancore.name_of(self)]]`.
+    - `inputs`: the width that the generator's first layer is given, `latent` and what components
+      append to it (`generator_inputs`).
+    - `critic_shape`: the shape of one row of the critic's input, after every `critic_shape` hook.
+    - `view_label_sets`: the label sets that critic views append (`view_labels`); in hooks of the
+      critic they are part of `label_sets`, and this is empty.
+    - `norm(channels, role, style=0)`: build a new normalisation layer
+      `[N, channels, …] → [N, channels, …]` of the kind that was chosen for a player, `"generator"`
+      or `"critic"`. Call it once for each layer. `style` is the width W of the style `[N, W]` that
+      the network passes to it, which `gancore.Layers` does, together with the labels.
+    - `upsample(channels_in, channels_out)`: build a new upsampling module of the chosen kind,
+      `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`. `gancore.Crop` cuts the map where a side
+      is odd. For a generator of images alone.
+    - `reals(n)`: draw n real samples, float32 `[n, *shape]`, and labels, int64 `[n, L]`, on the
+      CPU, for a module that keeps a reference batch. The same at every call; zeros when networks
+      are built only to receive the weights of a checkpoint.
+    - `latents(n)`: draw n latents, float32 `[n, Z]`, on the CPU, for such a module. The same at
+      every call.
     """
 
     shape: tuple[int, ...]
@@ -128,7 +154,7 @@ class Plan:
 
     @property
     def images(self) -> bool:
-        """Whether samples are images rather than points."""
+        """Whether samples are images `(C, H, W)` rather than points `(d,)`."""
         return len(self.shape) == 3
 
     def for_critic(self) -> Plan:
@@ -137,10 +163,10 @@ class Plan:
         return evolve(self, label_sets=sets, view_label_sets=())
 
     def column(self, name: str = "") -> int:
-        """Return the column of `labels` that holds the label set `name` (the first set for an empty
-        name).
+        """Return the column of `labels` that holds the label set `name`, or 0, that of the first
+        set, for an empty name.
 
-        Raises KeyError where there is no such set.
+        Raises KeyError where there is no such set, and for data without labels.
         """
         names = [labels.name for labels in self.label_sets]
         if not names or (name and name not in names):
@@ -152,7 +178,7 @@ class Plan:
     def label_set(self, name: str = "") -> LabelSet:
         """Return the label set `name`, or the first for an empty name.
 
-        Raises KeyError where there is no such set.
+        Raises KeyError where there is no such set, and for data without labels.
         """
         return self.label_sets[self.column(name)]
 

@@ -21,10 +21,16 @@ from gancore.train.sampling import draw_samples, judge, make_samples
 
 @frozen(eq=False)
 class Progress:
-    """A run after `step` finished iterations and `epoch` passes over the data.
+    """A run as it is now, for `measure` and `draw`.
 
-    `before` is the step of the metrics row before this one; `drawing` says whether the run draws
-    its samples now.
+    What its methods return lies on the CPU and comes from networks in evaluation mode.
+
+    - `step`: how many iterations are finished.
+    - `epoch`: how many times the data was shown, with a fraction.
+    - `before`: the step of the metrics row before this one; 0 before the first.
+    - `drawing`: whether the run draws its sample grid now.
+
+    Internal: `context`.
     """
 
     context: TrainingContext = field(repr=False)
@@ -35,11 +41,10 @@ class Progress:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What is composed, in the form of a resolved recipe: slots, and a table of options for
-        each component.
+        """The composition in the form of a resolved recipe: slots, and a table of options for each
+        component.
 
-        The settings of the run are not part of it, and a component of a file goes by its name
-        alone.
+        The settings of the run are left out, and a component of a file is given by its name alone.
         """
         chosen = self.context.hooks.chosen
         recipe: dict[str, Any] = {}
@@ -58,58 +63,63 @@ class Progress:
 
     @property
     def gan(self) -> GAN:
-        """Both players."""
+        """Both players. Run a network inside `with gancore.fork_state(network, gan.device):`."""
         return self.context.gan
 
     @property
     def data(self) -> Data | None:
         """The data of the run.
 
-        None where it is not at hand, as in a run that was loaded to draw samples.
+        None where it is not at hand, as in a run that was opened to draw samples.
         """
         return self.context.data
 
     @property
     def plan(self) -> Plan:
-        """Shapes, label sets, latent."""
+        """Shapes, label sets and latent of the run."""
         return self.context.plan
 
     def due(self, every: int) -> bool:
-        """Whether what happens every so many steps happens now.
+        """Return whether what happens every so many steps is to happen now.
 
-        With 0, whenever the run draws its samples.
+        With `every=0`, whenever the run draws its sample grid. A multiple of `every` that was
+        passed since the row before counts, because rows have steps of their own.
         """
         if every == 0:
             return self.drawing
-        # rows come at steps of their own: a multiple of `every` passed since the one before counts
         return self.step // every > self.before // every
 
     def latents(self, n: int) -> Tensor:
-        """Draw n latents `[n, Z]`, the same at every step of the run."""
+        """Draw n latents, float32 `[n, Z]`, the same at every step of the run."""
         return draw_latent(
             self.context.hooks, self.context.plan, n, self.context.streams, "measure"
         )
 
     def make(self, z: Tensor, labels: Tensor) -> Sample:
-        """Make samples of latents `[n, Z]` and labels `[n, L]`, on the CPU, by the network that
-        samples come from.
+        """Return samples of latents `[n, Z]` and labels `[n, L]` by the network that samples come
+        from: the generator, or what `sampling_generator` returned.
         """
         return make_samples(self.context, z, labels)
 
     def judge(self, images: Tensor, labels: Tensor) -> CriticOutput:
-        """Let the critic judge plain images `[n, *shape]` with labels `[n, L]` in evaluation mode,
-        on the CPU.
+        """Return the critic's output for images `[n, *shape]` with labels `[n, L]`; no
+        `critic_view` is applied.
         """
         return judge(self.context, images, labels)
 
     def samples(self, n: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Draw n samples `[n, *shape]` and labels `[n, L]`, with the same latents at every step of
-        the run.
+        """Draw n samples `[n, *shape]` and labels `[n, L]`, of the same latents at every step.
+
+        Labels have the frequencies of the data unless `labels [n, L]` are given. There may be fewer
+        rows, where a component selects (`select_samples`).
         """
         return draw_samples(self.context, n, "measure", labels=labels)
 
     def reals(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw n real samples `[n, *shape]` and labels `[n, L]`, the same at every step."""
+        """Draw n real samples `[n, *shape]` and labels `[n, L]`, the same at every step.
+
+        Zeros where the data is not at hand.
+        """
         return self.context.plan.reals(n)
 
 

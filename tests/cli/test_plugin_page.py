@@ -1,6 +1,5 @@
 """`gan plugins NAME`: a component's page, read from its source without importing it."""
 
-import inspect
 import subprocess
 import sys
 
@@ -8,9 +7,15 @@ import pytest
 from attrs import evolve
 from support.tables import every_row
 
-from gancore.cli.page import LONGEST_IMPORT_CHAIN, NotPlain, Page, Source, page_of, read_page
+from gancore.cli.page import (
+    LONGEST_IMPORT_CHAIN,
+    NotPlain,
+    Source,
+    imported_page,
+    page_of,
+    read_page,
+)
 from gancore.plugins import discovery, loading
-from gancore.plugins.component import info_of, options_of
 
 OURS = [
     row
@@ -21,14 +26,14 @@ OURS = [
 
 def comparable(page):
     rules = [evolve(rule, when=None) for rule in page.info.rules]  # conditions are not shown
-    return page.doc, evolve(page.info, rules=rules), list(page.options.items())
+    return page.doc, evolve(page.info, rules=rules), list(page.options.items()), page.hooks
 
 
 def test_the_page_of_every_component_is_the_same_from_source_as_when_imported():
     different, imported = [], []
     for row in OURS:
         cls = loading.load(row)
-        wanted = Page(inspect.cleandoc(cls.__doc__), info_of(cls), options_of(cls))
+        wanted = imported_page(cls)
         try:
             if comparable(read_page(row)) != comparable(wanted):
                 different.append(row.name)

@@ -10,7 +10,7 @@ import pytest
 from support.paths import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-GENERATED = {"hooks.md", "components.md", "commands.md", "recipes.md"}
+GENERATED = {"hooks.md", "objects.md", "components.md", "commands.md", "recipes.md"}
 
 
 def blocks(page, language):
