@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from attrs import evolve
 from torch import Tensor
 
 from gancore.errors import PluginError
@@ -33,7 +34,7 @@ from gancore.testing.gradients import compare_gradients
 from gancore.testing.processes import DEPENDS_ON_ROWS, compare_processes
 from gancore.testing.stand_ins import StandInLayers, StandInReader
 from gancore.testing.subject import Subject, leave_out
-from gancore.testing.trainings import some_data, train
+from gancore.testing.trainings import chosen_of, some_data, train
 from gancore.testing.watching import WatchedHooks
 from gancore.train.context import TrainingContext
 from gancore.train.data import Data
@@ -73,6 +74,7 @@ def check_component(
       for bit.
     - `records`: what it measures, records, draws and samples has the right type.
     - `calls`: each of its hooks was called in one of these trainings.
+    - `name`: it works under another name than that of its class, as it may be published.
     - `logging`: measuring and recording changes no bit of the networks, and a component that only
       logs changes none at all, beside batch norm and dropout too.
     - `processes`: two processes that share each batch compute what one does.
@@ -166,7 +168,14 @@ def check_options(cls: type, options: Mapping[str, Any]) -> None:
 
 def option_faults(cls: type, options: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield what is wrong with the options of a component class."""
-    made = cls(**options)
+    try:
+        made = cls(**options)
+    except ValueError as error:
+        yield Fault(
+            f"{cls.__name__} cannot be made with its defaults: {error}",
+            fix="give each option a default in its range, or pass options to the check",
+        )
+        return
     for each in options_of(cls).values():
         for value in _out_of_range(each):
             try:
@@ -374,6 +383,13 @@ def _check_data_hooks(hooks: Hooks, place: Path) -> None:
         for name, fit in hooks.all("recognizes", path=path):
             if fit not in (0, 1, 2):
                 raise Fault(f"{name}.recognizes gave {fit!r}, but 0, 1 or 2 is wanted")
+    for each in hooks.implementations("recognizes"):
+        if "path" not in options_of(type(each.chosen.component)):
+            raise Fault(
+                f"{each.chosen.name}.recognizes fits paths, but there is no option `path` to "
+                "receive the one that the user gives",
+                fix='path: str = option("", help="the file, or the folder, to read")',
+            )
     for name, facts in hooks.all("describe_data"):
         try:
             json.dumps(facts, allow_nan=False)
@@ -455,6 +471,21 @@ def _check_calls(subject: Subject) -> None:
         )
 
 
+def _check_name(subject: Subject) -> None:
+    """Check that the component works under another name than that of its class."""
+    made = chosen_of(subject.make()[0])
+    renamed = evolve(made, name="published-under-another-name")
+    training = train(renamed, *subject.beside, data=subject.data, hooks=WatchedHooks)
+    try:
+        training.train_step()
+    except PluginError as error:
+        raise Fault(
+            f"under another name than that of its class {error.what}",
+            where=error.where,
+            fix="gancore.name_of(self) is the name that a component has in a composition",
+        ) from error
+
+
 def _check_logging(subject: Subject) -> None:
     """Check that what only reads changes no bit, beside layers that a stray pass changes."""
     if subject.hooks & RECORDS:
@@ -508,6 +539,7 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
     "training": _check_training_of,
     "records": _check_records_of,
     "calls": _check_calls,
+    "name": _check_name,
     "logging": _check_logging,
     "processes": _check_processes,
     "gradients": _check_gradients,

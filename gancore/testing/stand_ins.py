@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from attrs import define
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from gancore.plugins.component import component, hookimpl, option
 from gancore.train.batch import Batch
@@ -151,15 +152,21 @@ class StandInLoss:
         return {"fake": batch.fake.mean((batch.fake.score - 1).square())}
 
 
+class _AnyBatchNorm(_BatchNorm):
+    """Batch norm of maps `[N, C, …]` with any number of axes."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Take every number of axes."""
+
+
 @component(source=STAND_IN)
 class StandInLayers:
     """Give both players layers that a stray forward pass changes: batch norm and dropout."""
 
-    @hookimpl(trylast=True)
-    def make_norm(self, channels: int, plan: Plan) -> nn.Module:
-        """Build batch norm and dropout for samples of any number of axes."""
-        norms = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-        return nn.Sequential(norms[len(plan.shape) - 1](channels), nn.Dropout(0.3))
+    @hookimpl
+    def make_norm(self, channels: int) -> nn.Module:
+        """Build batch norm and dropout."""
+        return nn.Sequential(_AnyBatchNorm(channels), nn.Dropout(0.3))
 
 
 @component(source=STAND_IN)
