@@ -49,6 +49,7 @@ class TwoCritics:
 
     def rewards(self, batch, side):
         """Return D1 and D2 `[N]` of a side, both above zero."""
-        second = batch.network(batch.gan.critic.extras["second"], side.view).float().squeeze(1)
+        second = batch.network(batch.gan.critic.extras["second"], side.view).squeeze(1)
+        second = second.to(side.score.dtype)  # under autocast it is of half precision
         positive = nn.functional.softplus
         return positive(side.score) + 1e-6, positive(second) + 1e-6

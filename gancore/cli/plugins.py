@@ -18,6 +18,7 @@ from gancore.errors import UsageError, did_you_mean
 from gancore.plugins import discovery
 from gancore.plugins.component import Option
 from gancore.plugins.discovery import Row
+from gancore.plugins.loading import is_file
 from gancore.plugins.slots import KINDS, hyphened, kind_in_words
 from gancore.recipe.options import show
 
@@ -38,7 +39,17 @@ IN_WORDS = {bool: "true/false", int: "whole number", float: "number", str: "text
     help="Import each plugin in a process of its own and report what fails.",
 )
 def plugins(name: str | None, as_json: bool, check: bool) -> None:
-    """List the installed components, those of one kind, or everything about one NAME."""
+    """List the installed components, those of one kind, or everything about one NAME.
+
+    NAME may be a file, ./my_trick.py or ./my_trick.py:Class: its components are trained in tiny
+    compositions, and everything that is wrong with them is printed, with line and fix. The exit
+    code is 0 where nothing is, else 1.
+    """
+    if name and is_file(name):
+        from gancore.cli.plugin_file import check_file
+
+        check_file(name, as_json)
+        return
     rows = list(discovery.installed())
     # as written first: a name with an underscore is listed too, with the reason why it is refused
     if name and name not in [row.name for row in rows]:

@@ -134,18 +134,23 @@ class ProcessGroup:
 
         Every process of the group must enter the block.
         """
-        global _current
         before = _current
-        _current = self
+        use_group(self)
         try:
             yield
         finally:
-            _current = before
+            use_group(before)
 
 
 SINGLE_PROCESS = ProcessGroup()
 
 _current = SINGLE_PROCESS
+
+
+def use_group(group: ProcessGroup) -> None:
+    """Set the group that `peers` returns. `ProcessGroup.together` does so for a block."""
+    global _current
+    _current = group
 
 
 def peers() -> ProcessGroup:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypeVar, dataclass_transform, get_type_hints
@@ -303,7 +305,7 @@ def component(
     - `api` is the version of the hooks that the class was written for, from
       `gancore.hookspecs.OLDEST_API` to `API`; by default the present one.
 
-    Raises PluginError for a class whose methods would never be called: see `check_hooks`.
+    Raises PluginError for a class whose methods would never be called: see `hook_faults`.
     """
     if bare is not None:
         raise PluginError(
@@ -322,12 +324,16 @@ def component(
 
     def decorate(cls: type[T]) -> type[T]:
         if not source.strip():
-            raise PluginError(f"{cls.__name__} cites no source", fix=EXAMPLE)
-        check_api(cls, hookspecs.API if api is None else api)
-        check_hooks(cls)
+            _refuse(PluginError(f"{cls.__name__} cites no source", fix=EXAMPLE))
+        for fault in api_faults(cls, hookspecs.API if api is None else api):
+            _refuse(fault)
+        for fault in hook_faults(cls):
+            _refuse(fault)
         defined = define_fields(cls)
-        check_hash(defined)
-        check_fields(defined)
+        for fault in hash_faults(defined):
+            _refuse(fault)
+        for fault in field_faults(defined):
+            _refuse(fault)
         restrict_assignment(defined)
         setattr(defined, INFO, info)
         return defined
@@ -389,13 +395,35 @@ def preset(
 EXAMPLE = '@component(source="Authors, venue and year, arXiv number")'
 
 
-def check_api(cls: type, api: int) -> None:
-    """Raise PluginError for a class made for hooks of a version that is not supported."""
+_collected: ContextVar[list[PluginError] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collected_faults() -> Iterator[list[PluginError]]:
+    """Collect what `@component` finds wrong in this context, where it would raise the first."""
+    faults: list[PluginError] = []
+    token = _collected.set(faults)
+    try:
+        yield faults
+    finally:
+        _collected.reset(token)
+
+
+def _refuse(fault: PluginError) -> None:
+    """Raise the fault of a class, or keep it where faults are collected."""
+    collected = _collected.get()
+    if collected is None:
+        raise fault
+    collected.append(fault)
+
+
+def api_faults(cls: type, api: int) -> Iterator[PluginError]:
+    """Yield a PluginError for a class made for hooks of a version that is not supported."""
     oldest = hookspecs.OLDEST_API
     newest = hookspecs.API
     if not oldest <= api <= newest:
         versions = f"versions {oldest} to {newest}" if oldest < newest else f"version {newest}"
-        raise PluginError(
+        yield PluginError(
             f"{cls.__name__} is made for hooks of version {api}, "
             f"but this gancore supports {versions}",
             fix="upgrade gancore" if api > newest else "upgrade the plugin",
@@ -409,31 +437,31 @@ def define_fields(cls: type[T]) -> type[T]:
     return attrs.define(cls, eq=False, kw_only=True, slots=True)
 
 
-def check_hash(cls: type) -> None:
-    """Raise PluginError for a class whose instances cannot be hashed."""
+def hash_faults(cls: type) -> Iterator[PluginError]:
+    """Yield a PluginError for a class whose instances cannot be hashed."""
     if cls.__hash__ is None:
-        raise PluginError(
+        yield PluginError(
             f"{cls.__name__} cannot be hashed",
             fix="leave __eq__ out, or define __hash__ beside it",
         )
 
 
-def check_fields(cls: Any) -> None:
-    """Raise PluginError for an option without a help text, or one that a resume could change."""
+def field_faults(cls: Any) -> Iterator[PluginError]:
+    """Yield a PluginError for each option without a help text, or that a resume could change."""
     for each in attrs.fields(cls):
         about = each.metadata.get("option")
         if about is None:
             continue
         name = f"{cls.__name__}.{each.name}"
         if not about["help"].strip():
-            raise PluginError(
+            yield PluginError(
                 f"{name} has no help",
                 fix=f'{each.name} = option({each.default!r}, help="what it is, and its unit")',
             )
         if about["resumable"]:
             # a resumed run keeps its components as they were, so that it ends with the same bits
             what = f"{name} is resumable, but only settings of a run may change when it is resumed"
-            raise PluginError(what, fix="leave resumable out")
+            yield PluginError(what, fix="leave resumable out")
 
 
 def restrict_assignment(cls: Any) -> None:
@@ -484,8 +512,8 @@ def _hook_arguments() -> dict[str, tuple[str, ...]]:
 SPECS = _hook_arguments()
 
 
-def check_hooks(cls: type) -> None:
-    """Raise PluginError for a class with methods that pluggy would silently ignore.
+def hook_faults(cls: type) -> Iterator[PluginError]:
+    """Yield a PluginError for each method of a class that pluggy would silently ignore.
 
     - a method named like a hook, or nearly so, without `@hookimpl`;
     - a marked method that is no hook, or a hook wrapper;
@@ -500,25 +528,27 @@ def check_hooks(cls: type) -> None:
         if isinstance(method, staticmethod | classmethod) and name in SPECS:
             kind = type(method).__name__
             what = f"{cls.__name__}.{name} is a {kind}, but hooks are methods of an object"
-            raise PluginError(what, fix=_definition(name))
+            yield PluginError(what, fix=_definition(name))
         if name.startswith("_") or not inspect.isfunction(method):
             continue
         file = inspect.getsourcefile(cls) or cls.__module__
         where = f"{file}, line {method.__code__.co_firstlineno}"
         if hasattr(method, "gancore_impl"):
-            _check_marked(cls, name, method, where)
+            fault = _fault_of_marked(cls, name, method, where)
+            if fault is not None:
+                yield fault
             marked += 1
         elif near := get_close_matches(name, SPECS, n=1, cutoff=0.85):
-            raise PluginError(
+            yield PluginError(
                 f"{cls.__name__}.{name} acts on no hook, so it would never run",
                 where=where,
                 fix=f"{_definition(near[0])}    with @hookimpl above it",
             )
     if hasattr(cls, "state_dict") != hasattr(cls, "load_state_dict"):
         what = f"{cls.__name__} has one of state_dict() and load_state_dict() without the other"
-        raise PluginError(what, fix="define both, or declare fields by state()")
+        yield PluginError(what, fix="define both, or declare fields by state()")
     if not marked:
-        raise PluginError(
+        yield PluginError(
             f"{cls.__name__} implements no hook, so it would do nothing",
             fix="mark its methods @hookimpl",
         )
@@ -528,36 +558,40 @@ def _definition(hook: str) -> str:
     return f"def {hook}({', '.join(('self', *SPECS[hook]))})"
 
 
-def _check_marked(cls: type, name: str, method: Callable[..., Any], where: str) -> None:
+def _fault_of_marked(
+    cls: type, name: str, method: Callable[..., Any], where: str
+) -> PluginError | None:
+    """Return what is wrong with a method that is marked `@hookimpl`, or None."""
     label = f"{cls.__name__}.{name}"
     if name not in SPECS:
         near = nearest(name.replace("_", "-"), SPECS)
-        raise PluginError(
+        return PluginError(
             f"{label} is marked @hookimpl, but gancore has no such hook",
             where=where,
             fix=_definition(near[0]) if near else "see gancore/hookspecs.py",
         )
     parameters = list(inspect.signature(method).parameters.values())
     if not parameters or parameters[0].name in SPECS[name]:
-        raise PluginError(f"{label} has no self", where=where, fix=_definition(name))
+        return PluginError(f"{label} has no self", where=where, fix=_definition(name))
     del parameters[0]
     unknown = [each.name for each in parameters if each.name not in SPECS[name]]
     if unknown:
-        raise PluginError(
+        return PluginError(
             f"{label} takes {', '.join(unknown)}, which the hook does not give",
             where=where,
             fix=f"any of {', '.join(SPECS[name])}",
         )
     # pluggy 1.6 never passes an argument that has a default, 1.7 does
     if any(each.default is not inspect.Parameter.empty for each in parameters):
-        raise PluginError(
+        return PluginError(
             f"{label} gives a hook argument a default", where=where, fix="leave the default out"
         )
     # the methods of hooks are called one by one, not through pluggy: a wrapper would wrap nothing
     mark = method.gancore_impl  # type: ignore[attr-defined]
     if mark.get("wrapper") or mark.get("hookwrapper"):
-        raise PluginError(
+        return PluginError(
             f"{label} is a hook wrapper; components are only called",
             where=where,
             fix="@hookimpl alone",
         )
+    return None

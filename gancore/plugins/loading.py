@@ -93,7 +93,24 @@ def last_line(error: BaseException, modules: set[str]) -> str:
 def load_file(given: str) -> tuple[str, type]:
     """Load the component of a file, `./file.py` or `./file.py:Class`; return its name and class.
 
-    Raises UsageError for a missing file, or one that does not hold exactly one component.
+    The name is that of the class in kebab-case: `MyTrick` → `my-trick`. Raises UsageError for a
+    missing file, or one that does not hold exactly one component.
+    """
+    classes = load_classes(given)
+    if len(classes) != 1:
+        path, _ = split_file(given)
+        held = ", ".join(classes) or "none"
+        raise UsageError(
+            f"{path} holds {len(classes)} components ({held})", where=given, fix=f"{path}:NAME"
+        )
+    ((name, cls),) = classes.items()
+    return kebab(name), cls
+
+
+def load_classes(given: str) -> dict[str, type]:
+    """Load the components of a file by class name, or the one that `./file.py:Class` names.
+
+    Raises UsageError for a missing file or class.
     """
     path, wanted = split_file(given)
     classes = {}
@@ -103,15 +120,12 @@ def load_file(given: str) -> tuple[str, type]:
         # not those that the file imports
         if thing.__module__ == _module_name(path):
             classes[name] = thing
-    held = ", ".join(classes) or "none"
-    if wanted and wanted not in classes:
+    if not wanted:
+        return classes
+    if wanted not in classes:
+        held = ", ".join(classes) or "none"
         raise UsageError(f"{path} holds no component {wanted}", where=given, fix=f"it holds {held}")
-    if not wanted and len(classes) != 1:
-        raise UsageError(
-            f"{path} holds {len(classes)} components ({held})", where=given, fix=f"{path}:NAME"
-        )
-    name = wanted or next(iter(classes))
-    return kebab(name), classes[name]
+    return {wanted: classes[wanted]}
 
 
 def is_file(name: str) -> bool:

@@ -132,7 +132,7 @@ class Values(nn.Module):
         super().__init__()
         if labels.values is None:
             raise ValueError(f"label set {labels.name!r} has classes, but no values")
-        self.register_buffer("table", labels.values.float())
+        self.register_buffer("table", labels.values.to(torch.get_default_dtype()))
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Look up the values of class numbers int64 `[N]`."""

@@ -1,0 +1,64 @@
+"""`gan plugins ./file.py[:Class]`: everything that the conformance kit says of a file."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterator, Sequence
+
+import click
+
+from gancore.cli.console import tell, write_stderr
+from gancore.errors import GanError
+from gancore.testing.checks import CHECKS
+from gancore.testing.findings import Findings, find_faults_of_file
+
+
+def check_file(given: str, as_json: bool) -> None:
+    """Check the components of a file and print the findings; exit with 1 where there are any.
+
+    Raises UsageError for a missing file or class.
+    """
+    found = find_faults_of_file(given)
+    if as_json:
+        click.echo(json.dumps([_object(each) for each in found], indent=1))
+    else:
+        tell("\n\n".join("\n".join(_lines(each)) for each in found))
+    context = click.get_current_context()
+    if "--debug" in (context.find_root().obj or ()):
+        _show_tracebacks(found)
+    if not all(each.sound for each in found):
+        context.exit(1)
+
+
+def _lines(found: Findings) -> Iterator[str]:
+    """Yield the lines of one component: a summary, its faults in three parts, what was left."""
+    count = len(found.faults)
+    if found.sound:
+        yield f"{found.component}: sound ({', '.join(CHECKS)})"
+    else:
+        yield f"{found.component}: {count} {'fault' if count == 1 else 'faults'}"
+    for number, fault in enumerate(found.faults, 1):
+        yield ""
+        lines = str(GanError(fault.what, where=fault.where, fix=fault.fix)).splitlines()
+        yield f"{number}. {lines[0]}"
+        yield from (f"   {line}" for line in lines[1:])
+    if found.skipped:
+        yield ""
+    for reason in found.skipped:
+        yield f"not checked: {reason}"
+
+
+def _object(found: Findings) -> dict[str, object]:
+    faults = [{"what": each.what, "where": each.where, "fix": each.fix} for each in found.faults]
+    return {"name": found.component, "faults": faults, "not_checked": list(found.skipped)}
+
+
+def _show_tracebacks(found: Sequence[Findings]) -> None:
+    for each in found:
+        for fault in each.faults:
+            if fault.__cause__ is None:
+                continue
+            for text in traceback.format_exception(fault.__cause__):
+                for line in text.splitlines():
+                    write_stderr(line)
