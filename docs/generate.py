@@ -134,7 +134,13 @@ def linked(text: str, page: str = "objects.md", own: str = "") -> str:
 
 
 def objects_page() -> str:
-    """Write the page of all public classes, functions and errors."""
+    """Write the page of all public classes, functions and errors.
+
+    Ends the program where a public member has no documentation.
+    """
+    missing = [fault for name in CLASSES for fault in members.undocumented(getattr(gancore, name))]
+    if missing:
+        sys.exit(f"not documented: {', '.join(missing)} (docs/members.py says where it belongs)")
     intro = (
         "Every public name of `gancore`: what a hook is given or returns, and what a component "
         "may call. Names of shapes, such as `[N, L]`, are those of [the page of hooks](hooks.md). "

@@ -74,7 +74,8 @@ def internal_names(cls: type) -> set[str]:
 def members(cls: type, home: str = "gancore.") -> list[Member]:
     """List the public members of a class: fields, then properties and methods, as defined."""
     hidden = internal_names(cls)
-    return [each for each in _all_members(cls, home) if each.name not in hidden]
+    found = {each.name: each for each in _all_members(cls, home)}  # of one overridden, the last
+    return [each for name, each in found.items() if name not in hidden]
 
 
 def _all_members(cls: type, home: str = "gancore.") -> Iterator[Member]:
@@ -137,6 +138,7 @@ def signature(function: Callable[..., Any], *, bound: bool = False) -> str:
     """Write a signature as it stands in the source, without `self` where it is bound."""
     found = inspect.signature(function)
     parameters = list(found.parameters.values())[1 if bound else 0 :]
+    by_place = [each for each in parameters if each.kind is each.POSITIONAL_ONLY]
     words = []
     starred = False
     for each in parameters:
@@ -144,7 +146,7 @@ def signature(function: Callable[..., Any], *, bound: bool = False) -> str:
             words.append("*")
         starred = starred or each.kind in (each.KEYWORD_ONLY, each.VAR_POSITIONAL)
         words.append(_parameter(each))
-        if each.kind is each.POSITIONAL_ONLY:
+        if each in by_place[-1:]:
             words.append("/")
     returned = found.return_annotation
     arrow = "" if returned in (found.empty, None, "None") else f" -> {_type(returned)}"
@@ -159,7 +161,9 @@ def _parameter(each: inspect.Parameter) -> str:
 
 
 def _type(annotation: Any) -> str:
-    return (annotation if isinstance(annotation, str) else annotation.__name__).replace("'", '"')
+    """Write a type as it stands in the source."""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return (text or str(annotation)).replace("'", '"')
 
 
 def _default(value: Any) -> str:

@@ -50,7 +50,7 @@ implements it notes what to do instead.
 
 **Precision.** Weights and scores are float32. With `--precision bf16` or `fp16` the generator and
 all terms are computed under autocast, so fakes, views and features may be of half precision. A term
-that needs float32, such as a penalty on gradients, converts its inputs by `.float()` and computes
+that needs float32, such as a norm of gradients, converts its inputs by `.float()` and computes
 inside `with torch.autocast(images.device.type, enabled=False):`.
 
 **Forward passes.** Each forward pass of a step has random numbers of its own. Buffers, such as
