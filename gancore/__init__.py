@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from gancore.run.pictures import grid, save_picture
     from gancore.train.batch import Batch, Sample, Side, UpdateId
     from gancore.train.data import Data, DataSpec, StoredData, expect_memory, resize_images
+    from gancore.train.layers import ConditionalLayer, Layers
     from gancore.train.loop import Training
-    from gancore.train.networks import GAN, Critic, CriticOutput, Crop, Player
+    from gancore.train.networks import GAN, Critic, CriticOutput, Crop, Frozen, Player, Values
     from gancore.train.progress import Progress
     from gancore.train.rng import draw_rows, fork_state
 
@@ -62,7 +63,8 @@ _MODULES = {
     "train.batch": ["Batch", "Sample", "Side", "UpdateId"],
     "train.loop": ["Training"],
     "train.data": ["Data", "DataSpec", "StoredData", "expect_memory", "resize_images"],
-    "train.networks": ["GAN", "Critic", "CriticOutput", "Crop", "Player"],
+    "train.layers": ["ConditionalLayer", "Layers"],
+    "train.networks": ["GAN", "Critic", "CriticOutput", "Crop", "Frozen", "Player", "Values"],
     "train.progress": ["Progress"],
     "train.rng": ["draw_rows", "fork_state"],
 }
@@ -76,15 +78,18 @@ __all__ = [
     "CheckpointError",
     "Composition",
     "CompositionError",
+    "ConditionalLayer",
     "Critic",
     "CriticOutput",
     "Crop",
     "Data",
     "DataError",
     "DataSpec",
+    "Frozen",
     "GanError",
     "Head",
     "LabelSet",
+    "Layers",
     "NumbersError",
     "PeerError",
     "Plan",
@@ -103,6 +108,7 @@ __all__ = [
     "Update",
     "UpdateId",
     "UsageError",
+    "Values",
     "average",
     "cached",
     "component",

@@ -50,7 +50,7 @@ implements it notes what to do instead.
 
 **Precision.** Weights and scores are float32. With `--precision bf16` or `fp16` the generator and
 all terms are computed under autocast, so fakes, views and features may be of half precision. A term
-that needs float32, such as a norm of gradients, converts its inputs by `.float()` and computes
+that needs float32, such as one on gradients, converts its inputs by `.float()` and computes
 inside `with torch.autocast(images.device.type, enabled=False):`.
 
 **Forward passes.** Each forward pass of a step has random numbers of its own. Buffers, such as
@@ -86,10 +86,10 @@ if TYPE_CHECKING:
     from gancore.train.batch import Batch
     from gancore.train.data import Data, DataSpec
     from gancore.train.networks import GAN
-    from gancore.train.plan import Head, Plan, Tail, Update
+    from gancore.train.plan import Head, LabelSet, Plan, Tail, Update
     from gancore.train.progress import Progress
 
-API = 1  # raised whenever a hook is added or changed
+API = 2  # raised whenever a hook is added or changed
 # components made for this version or a later one work; raised when a change breaks them
 OLDEST_API = 1
 
@@ -200,6 +200,16 @@ def draw_labels(
 
 
 @hookspec(since="0.1")
+def view_labels(plan: Plan) -> LabelSet | Sequence[LabelSet] | None:
+    """Return label sets whose columns this component's `critic_view` appends to the labels (all).
+
+    For example the time t of a diffused image, `LabelSet("t", ("0", "1", …))`. The critic, its
+    parts and its conditions are built for the labels `[M, L']` with these columns, in the
+    components' calling order; the generator is not.
+    """
+
+
+@hookspec(since="0.1")
 def generator_inputs(plan: Plan) -> int | None:
     """Return how many columns `adapt_generator` appends to the latent (all, summed)."""
 
@@ -229,10 +239,12 @@ def make_upsample(channels_in: int, channels_out: int, plan: Plan) -> nn.Module 
 
 
 @hookspec(since="0.1")
-def make_norm(channels: int, role: str, plan: Plan) -> nn.Module | None:
+def make_norm(channels: int, role: str, plan: Plan, style: int) -> nn.Module | None:
     """Build a normalisation layer `[N, channels, …] → [N, channels, …]` (first).
 
-    Called on the component that was chosen as the norm of that player.
+    Called on the component that was chosen as the norm of that player. A layer that derives from
+    `gancore.ConditionalLayer` is called with `(maps, labels [N, L], style [N, W])`: `style` is W,
+    the width of what the network passes, such as the generator's latent; 0 where it passes none.
     """
 
 
@@ -246,7 +258,10 @@ def make_critic(plan: Plan) -> nn.Module | None:
 
 @hookspec(since="0.1")
 def make_score(features: int, plan: Plan) -> nn.Module | None:
-    """Build the score head `[N, F] → [N, 1]` (first; by default a linear layer with bias)."""
+    """Build the score head `[N, F] → [N, 1]` (first; by default a linear layer with bias).
+
+    `[N, S]` gives S scores a sample, e.g. of patches; losses average over all of them.
+    """
 
 
 @hookspec(since="0.1")
@@ -256,8 +271,9 @@ def extend_critic(features: int, plan: Plan) -> Tail | Head | Sequence[Tail | He
     `Tail(module, added=k)` maps `[N, F] → [N, F + k]`. With `labels=True` it is called with
     `(features, labels)`; every part after it, the score included, may then depend on the labels.
     `Head(name, module)` maps `(features [N, F], labels [N, L])` to an output `out.heads[name]`. The
-    output `[N]` of a head called `score` is added to the score. `features` is F after the tails of
-    the components before this one.
+    output `[N]` of a head called `score` is added to the score; a head called `score/NAME` gives
+    scores `[N]` or `[N, S]` of its own, as further columns of the score. `features` is F after the
+    tails of the components before this one.
     """
 
 
@@ -319,6 +335,17 @@ def make_optimizer(
 
 
 @hookspec(since="0.1")
+def adapt_optimizer(
+    optimizer: torch.optim.Optimizer, params: list[tuple[str, nn.Parameter]], role: str
+) -> torch.optim.Optimizer | None:
+    """Wrap or edit the optimiser of one player after it was made (fold).
+
+    For example split its parameter groups. What it returns must hold the same weights; its
+    `state_dict()` is saved and restored with the player.
+    """
+
+
+@hookspec(since="0.1")
 def learning_rate(rate: float, step: int, role: str) -> float | None:
     """Return the learning rate of this step; `rate` starts as the optimiser's own (fold)."""
 
@@ -326,6 +353,16 @@ def learning_rate(rate: float, step: int, role: str) -> float | None:
 @hookspec(since="0.1")
 def before_step(gan: GAN, step: int) -> None:
     """Run before the first update of an iteration, e.g. to set a blend factor (all)."""
+
+
+@hookspec(since="0.1")
+def adapt_gradients(gan: GAN, batch: Batch, role: str, step: int) -> None:
+    """Change the gradients of one player before its optimiser step, without grad mode (all).
+
+    `weight.grad` of `gan.player(role).parameters` is the mean over all processes, unscaled; None
+    for a weight that no term reaches. Change them in place, e.g. to clip or to accumulate, or set
+    the weights that the step starts from. Called before `skip_update`, for skipped updates too.
+    """
 
 
 @hookspec(since="0.1")
@@ -368,7 +405,8 @@ def critic_view(
     """Transform the critic's input, reals and fakes, in the updates of both players (fold).
 
     Return the images, or (images, labels) where rows were concatenated, repeated, mixed or
-    permuted: the critic, its heads and the terms are then given those labels, int64 `[M, L]`.
+    permuted: the critic, its heads and the terms are then given those labels, int64 `[M, L]`. A
+    component with `view_labels` appends its columns to the labels that it returns.
     Gradients must pass to `images [N, *shape]`. Do not write into them.
     """
 
@@ -397,6 +435,16 @@ def critic_terms(
     `batch.real` and `batch.fake` compute on first access: `.view`, `.score [N]`, `.features [N,
     F]`, `.heads`, `.targets`. The loss is called first, so the sides are always scored in its
     order.
+    """
+
+
+@hookspec(since="0.1")
+def adapt_terms(
+    terms: dict[str, Tensor], batch: Batch, role: str, step: int
+) -> dict[str, Tensor] | None:
+    """Reweight or replace the terms that a player minimises, `{"component/name": scalar}` (fold).
+
+    What is returned is summed, logged and differentiated in place of `terms`.
     """
 
 
@@ -440,8 +488,11 @@ def measure(progress: Progress, rng: torch.Generator) -> dict[str, float | Tenso
 
 
 @hookspec(since="0.1")
-def record(row: dict[str, Any]) -> str | None:
-    """Process each finished metrics row; a returned sentence is shown to the user (all)."""
+def record(row: dict[str, Any], folder: Path) -> str | None:
+    """Process each finished metrics row; a returned sentence is shown to the user (all).
+
+    `folder` is the folder of the run.
+    """
 
 
 @hookspec(since="0.1")

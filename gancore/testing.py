@@ -50,6 +50,7 @@ from gancore.train.build import build, make_plan
 from gancore.train.context import TrainingContext
 from gancore.train.data import Data, DataOrder, DataSpec, StoredData
 from gancore.train.fakes import draw_fakes
+from gancore.train.layers import Layers
 from gancore.train.loop import Training
 from gancore.train.networks import CriticOutput
 from gancore.train.plan import LabelSet, Plan, Update
@@ -70,10 +71,10 @@ class _Generator(nn.Module):
             self.shape = (4, *(side // 2 for side in sides))
         self.project = nn.Linear(plan.inputs, math.prod(self.shape))
         up = plan.upsample(4, channels) if plan.images else nn.Linear(4, channels)
-        self.rest = nn.Sequential(plan.norm(4, "generator"), nn.Tanh(), up)
+        self.rest = Layers(plan.norm(4, "generator", plan.inputs), nn.Tanh(), up)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        made: Tensor = self.rest(self.project(z).unflatten(1, self.shape))
+        made: Tensor = self.rest(self.project(z).unflatten(1, self.shape), labels, z)
         return made.tanh()
 
 
@@ -82,10 +83,10 @@ class _Critic(nn.Module):
         super().__init__()
         channels = plan.critic_shape[0]
         first = nn.Conv2d(channels, 6, 4, 2, 1) if plan.images else nn.Linear(channels, 6)
-        self.layers = nn.Sequential(first, plan.norm(6, "critic"), nn.Tanh())
+        self.layers = Layers(first, plan.norm(6, "critic"), nn.Tanh())
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        features: Tensor = self.layers(images)
+        features: Tensor = self.layers(images, labels)
         return features
 
 

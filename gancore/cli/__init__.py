@@ -78,6 +78,7 @@ class _Published(click.Command):
             what = f"{self.row.name} is {command!r}, not a click command"
             raise PluginError(what, where=self.row.origin, fix="@click.command()")
         context = command.make_context(*args, **more)
+        # click calls `invoke` of this stand-in with the context, which finds the command there
         context.command = command
         return context
 
@@ -110,34 +111,53 @@ def main(arguments: list[str] | None = None) -> None:
     The exit code is 0 for success, 1 for a failure, 2 for a usage error, 130 after Ctrl-C and 143
     after SIGTERM.
     """
+    # given words come from Python, whose streams and threads are none of ours
     if arguments is None:
         keep_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [at_home(word) for word in words if word != "--debug"]
-    watched: AbstractContextManager[None] = contextlib.nullcontext()
-    if debug:
-        from gancore.guard.hooks import every_call_watched
-
-        watched = every_call_watched()
+    while "--debug" in words:  # anywhere, also after the command, where click would not know it
+        words.remove("--debug")
+    words = list(map(at_home, words))
+    # for `--nproc`, which starts processes with the same words
     given = ["--debug", *words] if debug else words
     try:
-        with watched:
-            code = gan.main(args=words, prog_name="gan", standalone_mode=False, obj=given)
-    except GanError as error:
+        with _watching(debug):
+            # None from most commands, and the exit code of `--help`
+            returned = gan.main(args=words, prog_name="gan", standalone_mode=False, obj=given)
+        code = returned if isinstance(returned, int) else 0
+    except (Exception, KeyboardInterrupt) as error:
+        code = report_error(error, debug)
+    if arguments is None:
+        leave_soon(code)
+    sys.exit(code)
+
+
+def _watching(debug: bool) -> AbstractContextManager[None]:
+    """With --debug, check every call of every component; otherwise the first few alone."""
+    if not debug:
+        return contextlib.nullcontext()
+    from gancore.guard.hooks import every_call_watched  # imports torch
+
+    return every_call_watched()
+
+
+def report_error(error: BaseException, debug: bool) -> int:
+    """Say what ended a command, where there is anything to say, and return its exit code."""
+    if isinstance(error, GanError):
         if error.unknown:
             error.fix = fix_unknown(error.unknown, error.fix)
-        code = _report(error, error.exit_code, debug)
-    except click.UsageError as error:
-        code = _report(_in_our_words(error), 2, debug)
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        code = 130
-    except BrokenPipeError:
+        return _report(error, error.exit_code, debug)
+    if isinstance(error, click.UsageError):
+        return _report(_in_our_words(error), 2, debug)
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return 130
+    if isinstance(error, BrokenPipeError):  # as under `| head`, which has read enough
         silence(sys.stdout)
-        code = 0
-    except OSError as error:
+        return 0
+    if isinstance(error, OSError):
         if error.filename is None:
             silence(sys.stdout)  # stdout is broken: flushing it at exit would change the exit code
         too_long = error.errno == errno.ENAMETOOLONG  # such a name comes from the command line
@@ -146,14 +166,10 @@ def main(arguments: list[str] | None = None) -> None:
             where=str(error.filename or ""),
             fix="give a shorter name" if too_long else "",
         )
-        code = _report(made, 2 if too_long else 1, debug)
-    except Exception as error:  # a bug of gancore or of a plugin
-        what = f"unexpected {type(error).__name__}: {error}"
-        code = _report(GanError(what, fix="--debug shows the traceback"), 1, debug)
-    code = code if isinstance(code, int) else 0
-    if arguments is None:
-        leave_soon(code)
-    sys.exit(code)
+        return _report(made, 2 if too_long else 1, debug)
+    # a bug of gancore or of a plugin
+    what = f"unexpected {type(error).__name__}: {error}"
+    return _report(GanError(what, fix="--debug shows the traceback"), 1, debug)
 
 
 def _in_our_words(error: click.UsageError) -> GanError:
@@ -164,7 +180,8 @@ def _in_our_words(error: click.UsageError) -> GanError:
         return GanError(error.format_message(), fix=f"{path} --help")
     flags = []
     for parameter in context.command.params:
-        flags += [each.lstrip("-") for each in parameter.opts if each.startswith("--")]
+        # neither `-n` nor the name of an argument
+        flags += [each.removeprefix("--") for each in parameter.opts if each.startswith("--")]
     fix = meant_option(error.option_name.lstrip("-"), flags, {}) or f"{path} --help"
     return GanError(f"`{path}` has no option {error.option_name!r}", fix=fix)
 
@@ -176,12 +193,13 @@ def leave_soon(code: int) -> None:
         threads = [each for each in threading.enumerate() if not each.daemon]
         names = [each.name for each in threads if each is not threading.main_thread()]
         note(f"a plugin left {', '.join(names) or 'something'} running; it is ended")
+        # os._exit flushes nothing
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
         os._exit(code)
 
     timer = threading.Timer(EXIT_TIMEOUT, leave)
-    timer.daemon = True
+    timer.daemon = True  # so that it delays no process that ends by itself
     timer.start()
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gancore.tools.bench.measure import Cost, Report, Spread
 
 COLUMNS = ("ms", "quartiles", "share", "calls")
+# settings of the length of a run and of what it writes: a measurement trains no run
 NOT_MEASURED = (
     "steps",
     "epochs",
@@ -119,14 +120,17 @@ def print_report(report: Report) -> None:
     parts = [(part.of, part.name, *columns(part)) for part in report.parts]
     show_table(("update of", "part", *COLUMNS), parts)
     tell("")
-    called = [each for each in report.components if each.calls]
-    components = [(each.name, each.of, *columns(each)) for each in called]
+    components = []
+    idle = []
+    for each in report.components:
+        if each.calls:
+            components.append((each.name, each.of, *columns(each)))
+        else:
+            idle.append(each.name)
     show_table(("component", "kind", *COLUMNS), components)
-    idle = ", ".join(each.name for each in report.components if not each.calls)
-    tell(f"called only while networks are built or rows are logged: {idle or 'none'}\n")
-    for key, name in (("row", "a row of the log"), ("full", "a row with every metric")):
-        costs = sorted(report.rows[key].items(), key=lambda pair: -pair[1])
-        tell(f"{name}: {', '.join(f'{component} {ms:.3g} ms' for component, ms in costs)}")
+    tell(f"called only while networks are built or rows are logged: {', '.join(idle) or 'none'}\n")
+    tell(f"a row of the log: {costs_of_row(report.rows['row'])}")
+    tell(f"a row with every metric: {costs_of_row(report.rows['full'])}")
     sizes = [f"{name} {size:,.1f} MiB" for name, size in report.memory.items()]
     tell(f"memory: {', '.join(sizes)}")
     for one in report.left_out:
@@ -136,8 +140,15 @@ def print_report(report: Report) -> None:
         note(text)
 
 
+def costs_of_row(costs: Mapping[str, float]) -> str:
+    """Format the milliseconds of each component in a row, the dearest first."""
+    by_cost = sorted(costs, key=costs.__getitem__, reverse=True)
+    return ", ".join(f"{name} {costs[name]:.3g} ms" for name in by_cost)
+
+
 def conditions(machine: Mapping[str, Any]) -> str:
     """Describe in one line the machine and settings of a measurement."""
+    # without AMX half precision saves no time on a processor
     amx = {True: "AMX", False: "no AMX", None: "AMX unknown"}[machine["amx"]]
     layout = "channels last" if machine["channels_last"] else "channels first"
     return (

@@ -55,7 +55,9 @@ def cells_of(row: dict[str, Any]) -> Sequence[str]:
         row["name"],
         f"{row['bytes'] / 1e6:,.1f} MB",
         "for good" if row["for_good"] else "",
-        *(row["versions"].get(name, "") for name in HEADER[3:6]),
+        row["versions"].get("gancore", ""),
+        row["versions"].get("torch", ""),
+        row["versions"].get("python", ""),
         row["problem"],
     )
 
@@ -104,10 +106,11 @@ def verify_checkpoints(path: Path, files: tuple[str, ...], as_json: bool) -> Non
     optimizers and components that its recipe describes.
     """
     allowed = {split_file(name)[0] for name in files}
+    # a checkpoint that was copied elsewhere may have another name, so its sums tell it too
     alone = verified.step_of(path.absolute()) >= 0 or os.path.exists(path / verified.SUMS)
     found = [path.absolute()] if alone else of_run(path)
-    rows = [verdict_on(each) for each in found]
-    if not alone:
+    rows = list(map(verdict_on, found))
+    if not alone:  # the recipe lies beside the checkpoints of a run, not in them
         sound = [each for each, row in zip(found, rows, strict=True) if not row["faults"]]
         misfits, remark = compared(path, sound, lambda name: split_file(name)[0] in allowed)
         for row in rows:
@@ -119,10 +122,12 @@ def verify_checkpoints(path: Path, files: tuple[str, ...], as_json: bool) -> Non
         click.echo(json.dumps([{**row, "sound": not row["faults"]} for row in rows], indent=1))
     else:
         for row in rows:
-            for line in [*(row["faults"] or [f"{row['name']} is sound"]), *row["notes"]]:
+            verdict = row["faults"] or [f"{row['name']} is sound"]
+            for line in [*verdict, *row["notes"]]:
                 click.echo(clean(line))
-    if damaged := [row["name"] for row in rows if row["faults"]]:
-        names = ", ".join(map(str, damaged))
+    damaged = [row["name"] for row in rows if row["faults"]]
+    if damaged:
+        names = ", ".join(damaged)
         raise CheckpointError(
             f"{len(damaged)} of {len(rows)} checkpoints cannot be used: {names}",
             where=str(path),

@@ -59,20 +59,23 @@ KEY_FUNCTIONS = (
 def checked(rows: Sequence[Row]) -> list[Row]:
     """Return the rows with import failures in the status of those that looked fine so far."""
     verdicts: dict[str, str] = {}
-    waiting = list(dict.fromkeys(row.object for row in rows if row.status == "ok"))
+    objects = [row.object for row in rows if row.status == "ok"]
+    waiting = list(dict.fromkeys(objects))  # two names may be published for one class
     while waiting:
         found, end = _run_child(waiting)
         verdicts |= found
-        done = [each for each in waiting if each in found]
-        if end and len(done) < len(waiting):
-            verdicts[waiting[len(done)]] = end
-            done.append(waiting[len(done)])
-        waiting = waiting[len(done) :]
+        # a child takes them in order, so those with a verdict are the first
+        waiting = [each for each in waiting if each not in found]
+        if end and waiting:
+            at_fault = waiting.pop(0)
+            verdicts[at_fault] = end
     return [attrs.evolve(row, status=verdicts.get(row.object, row.status)) for row in rows]
 
 
 def _run_child(objects: Sequence[str]) -> tuple[dict[str, str], str]:
     """Import objects in a child; return its verdicts, and how it ended if it ended too early."""
+    # -P leaves the current folder out, whose files could shadow modules; the child otherwise finds
+    # what this process finds
     command = [sys.executable, "-P", "-m", "gancore.cli.checkup", str(LIMIT), *objects]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
@@ -81,7 +84,7 @@ def _run_child(objects: Sequence[str]) -> tuple[dict[str, str], str]:
     verdicts = dict(json.loads(line) for line in done.stdout.splitlines())
     if verdicts.pop(COMPLETE, None):
         return verdicts, ""
-    if "Timeout (" in done.stderr:
+    if "Timeout (" in done.stderr:  # what faulthandler writes first
         return verdicts, f"its import did not end within {LIMIT:g} s"
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
@@ -101,6 +104,7 @@ def check_objects(limit: str, *objects: str) -> None:
     originals = key_functions()
     before = global_state.settings()
     for each in objects:
+        # in C, by a thread of its own: it also ends an import that never returns to Python
         faulthandler.dump_traceback_later(float(limit), exit=True)
         verdict = examine(each)
         faulthandler.cancel_dump_traceback_later()
@@ -130,7 +134,8 @@ def key_functions() -> Mapping[str, Any]:
 
 def examine(name: str) -> str:
     """Import one object and instantiate it with its defaults; return `ok` or what is wrong."""
-    row = next(row for row in discovery.installed() if row.object == name)
+    objects = [row.object for row in discovery.installed()]
+    row = discovery.installed()[objects.index(name)]
     try:
         cls = loading.load(row)
         for option_name, option in options_of(cls).items():

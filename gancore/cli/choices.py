@@ -23,7 +23,7 @@ from gancore.recipe.toml import Layer, put
 
 ORIGIN = "command line"
 # prefix of environment variables that a user may expect gancore to read
-PREFIX = "GAN_"
+VARIABLE_PREFIX = "GAN_"
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 PLAIN_FLAGS = (  # that choose nothing
     "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data",
@@ -34,14 +34,18 @@ PLAIN_FLAGS = (  # that choose nothing
 
 def at_home(word: str) -> str:
     """Expand `~` in `~/x` and `--flag=~/x`, where a shell leaves it as it is."""
-    before, tilde, path = re.split("(~)", word, maxsplit=1) if "~" in word else (word, "", "")
-    if not tilde or not (before == "" or before.endswith("=")) or path[:1] not in ("", "/", os.sep):
+    before, tilde, path = word.partition("~")
+    begins = not before or before.endswith("=")
+    # `~x` may as well be the name of a file, e.g. a backup
+    alone = path[:1] in ("", "/", os.sep)
+    if not tilde or not begins or not alone:
         return word
     return before + os.path.expanduser(tilde + path)
 
 
 def once(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
     """Return the value of a flag declared `multiple`, or None. Raises UsageError for two."""
+    # click alone takes the last of two values without a word
     if len(values) > 1:
         flag = parameter.opts[0]
         raise UsageError(
@@ -54,7 +58,7 @@ def once(context: click.Context, parameter: click.Parameter, values: Sequence[An
 
 def unknown_variables() -> list[str]:
     """List environment variables that look as if they were meant for gancore, which reads none."""
-    return sorted(name for name in os.environ if name.startswith(PREFIX))
+    return sorted(name for name in os.environ if name.startswith(VARIABLE_PREFIX))
 
 
 def fix_unknown(option: str, fix: str) -> str:
@@ -67,7 +71,7 @@ def fix_unknown(option: str, fix: str) -> str:
         return f"{option} is a setting of the run: --{option} VALUE, or [run] in a recipe"
     found = owners_of_options()
     similar = nearest(option, found)
-    # nothing better is known
+    # such a fix only lists what there is, so a similar name elsewhere says more
     lists = fix.startswith(("one of ", "it has ")) or fix.endswith("--help")
     if len(similar) != 1 or (similar[0] != option and not lists):
         return fix
@@ -86,7 +90,9 @@ def owners_of_options() -> dict[str, list[discovery.Row]]:
     """List the components that declare an option of a name, by that name."""
     found: dict[str, list[discovery.Row]] = {}
     for row in discovery.installed():
-        for name in declared_options(row) if row.status == "ok" else ():
+        if row.status != "ok":
+            continue
+        for name in declared_options(row):
             found.setdefault(name, []).append(row)
     return found
 
@@ -97,15 +103,18 @@ def declared_options(row: discovery.Row) -> list[str]:
     spec = inspection.spec_of(module)
     if not spec or not spec.origin:
         return []
-    body = ast.parse(Path(spec.origin).read_bytes()).body
-    classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
-    names = []
+    classes = {}
+    for node in ast.parse(Path(spec.origin).read_bytes()).body:
+        if isinstance(node, ast.ClassDef):
+            classes[node.name] = node
+    names: list[str] = []
     while attribute in classes:
+        # taken out, so that classes which name each other as their base end the loop
         node = classes.pop(attribute)
-        names += [_option_name(field) for field in node.body]
+        names += filter(None, map(_option_name, node.body))
         # a preset has those of its base
         attribute = ast.unparse(node.bases[0]) if node.bases else ""
-    return [name for name in names if name]
+    return names
 
 
 def _option_name(node: ast.stmt) -> str:
@@ -132,16 +141,18 @@ def layer_of_words(
     settings = options_of(Settings)
     for name, value in given.items():
         flag = hyphened(name)
+        # what click passes for a flag that was not given: () for one that may be repeated
         if value is None or value == ():
             continue
         if flag in settings:
+            # a bare `Text` is converted to the setting's type later; a flag without value is a bool
             read = Text(value) if isinstance(value, str) else value
             options["run"][flag] = Given(read, f"--{flag} {value}")
-        else:
-            chosen = list(value) if holds_several(flag) else value
-            typed = ", ".join(value) if holds_several(flag) else value
-            for slot in filled_by(flag):
-                slots[slot] = Given(chosen, f"--{flag} {typed}")
+            continue
+        chosen = list(value) if holds_several(flag) else value
+        typed = ", ".join(value) if holds_several(flag) else value
+        for slot in filled_by(flag):
+            slots[slot] = Given(chosen, f"--{flag} {typed}")
     for table, name, value in split_words(extra, [*given, *flags], command):
         given_now = Given(Text(value), f"--{table}.{name} {value}")
         put(options.setdefault(hyphened(table), {}), f"--{hyphened(table)}.", name, given_now)
@@ -161,13 +172,14 @@ def _refuse_undecodable(given: Given) -> None:
 
 def refuse_downloads(recipe: Mapping[str, Any], words: Layer) -> None:
     """Raise UsageError where a recipe, not the command line, lets a component use the network."""
-    allowed = {table for table, options in words.options.items() if "download" in options}
+    # what the command line says has won over the recipe: a download is then the user's own wish
+    own = {table for table, options in words.options.items() if "download" in options}
+    if "data" in own:  # `--data.download` is the option of the data set, whatever its name
+        return
     for table, options in recipe.items():
-        if (
-            isinstance(options, dict)
-            and options.get("download") is True
-            and not allowed & {table, "data"}
-        ):
+        if table in own or not isinstance(options, dict):
+            continue
+        if options.get("download") is True:
             what = f"the recipe has {table} fetch its files from the network"
             raise UsageError(
                 what, where=f"{table}.download", fix=f"--{table}.download true, if that is wanted"
@@ -212,26 +224,28 @@ def path_as_data(layer: Layer) -> Layer:
     if given is None or not looks_like_path(given.value):
         return layer
     path = Path(os.path.expanduser(given.value)).resolve()
+    # `os.path.exists` rather than `Path.exists`, which raises for a name that is too long
     if not os.path.exists(path):
-        names = [row.name for row in discovery.installed() if row.kind == "data"]
-        beside = (
-            [entry.name for entry in path.parent.iterdir()] if os.path.isdir(path.parent) else []
-        )
+        names = data_components()
+        beside = os.listdir(path.parent) if os.path.isdir(path.parent) else []
         near = did_you_mean(path.name, beside) or did_you_mean(given.value, names)
         fix = near or f"one of {', '.join(names)}, or a path"
         raise UsageError(f"there is no file or folder {given.value}", where=given.where, fix=fix)
     reader = find_reader(path, given.where)
-    options = {
-        **layer.options,
-        reader: {"path": Given(str(path), given.where), **layer.options.get(reader, {})},
-    }
-    return Layer(layer.origin, {**layer.slots, "data": Given(reader, given.where)}, options)
+    slots = {**layer.slots, "data": Given(reader, given.where)}
+    # the user's own `--READER.path` comes last and wins
+    of_reader = {"path": Given(str(path), given.where), **layer.options.get(reader, {})}
+    return Layer(layer.origin, slots, {**layer.options, reader: of_reader})
+
+
+def data_components() -> list[str]:
+    """Return the names of the installed components for the slot `data`."""
+    return [row.name for row in discovery.installed() if row.kind == "data"]
 
 
 def looks_like_path(name: str) -> bool:
     """Whether `--data` names a path rather than a component."""
-    known = {row.name for row in discovery.installed() if row.kind == "data"}
-    if name in known or not name or loading.is_file(name):
+    if name in data_components() or not name or loading.is_file(name):
         return False
     return "/" in name or "\\" in name or name.startswith((".", "~")) or os.path.exists(name)
 
@@ -252,16 +266,17 @@ def find_reader(path: Path, where: str) -> str:
             readers.append(row.name)
         if fit:
             fits[row.name] = fit
-    best = [name for name, fit in fits.items() if fit == max(fits.values())]
-    if len(best) != 1:
-        what = "nothing that a reader knows" if not best else f"what {' and '.join(best)} both read"
-        fix = (
-            f"--data {best[0]} --{best[0]}.path {path}"
-            if best
-            else f"--data NAME --NAME.path PATH; readers are {', '.join(readers)}"
-        )
-        if not best and path.is_file() and path.name.lower().endswith(ARCHIVES):
-            what = "an archive"
-            fix = "unpack it first, and give the folder"
-        raise UsageError(f"{path} holds {what}", where=where, fix=fix)
-    return best[0]
+    highest = max(fits.values(), default=0)
+    best = [name for name, fit in fits.items() if fit == highest]
+    if len(best) == 1:
+        return best[0]
+    if best:
+        what = f"what {' and '.join(best)} both read"
+        fix = f"--data {best[0]} --{best[0]}.path {path}"
+    elif path.is_file() and path.name.lower().endswith(ARCHIVES):
+        what = "an archive"
+        fix = "unpack it first, and give the folder"
+    else:
+        what = "nothing that a reader knows"
+        fix = f"--data NAME --NAME.path PATH; readers are {', '.join(readers)}"
+    raise UsageError(f"{path} holds {what}", where=where, fix=fix)

@@ -30,6 +30,7 @@ def say(text: str) -> None:
 
 def write_stderr(text: str) -> None:
     """Write one line to stderr in any process; drop it if stderr is closed or broken."""
+    # a run must not end because its terminal went away
     try:
         click.echo(clean(text), err=True)
     except (OSError, ValueError):
@@ -72,9 +73,10 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     if sys.stdout.isatty():
         _draw_table(header, cells)
         return
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    for row in [list(header), *cells]:
-        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+    columns = zip(header, *cells, strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    for row in [header, *cells]:
+        padded = map(str.ljust, row, widths)
         click.echo("  ".join(padded).rstrip())
 
 

@@ -31,6 +31,7 @@ def show_composition(composition: Composition, as_json: bool) -> None:
     weights = {}
     for role in ROLES:
         weights[role] = sum(weight.numel() for weight in gan.player(role).parameters)
+    # the second check: the rules about the data need its tags, known since it was opened
     notes = [*composition.notes, *composition.check(data_tags(data))]
     if as_json:
         about = {
@@ -63,7 +64,8 @@ def rows_of(composition: Composition) -> list[tuple[str, str, str]]:
     for slot, names in composition.slots.items():
         rows.append((slot, ", ".join(names), origins.get(slot, "")))
     tables: dict[str, Any] = {"run": composition.recipe()["run"]}
-    tables |= {each.name: option_values(each) for each in composition.chosen}
+    for each in composition.chosen:
+        tables[each.name] = option_values(each)
     for table, values in tables.items():
         for key, value in values.items():
             name = f"{table}.{key}"

@@ -43,6 +43,7 @@ class SettingFlag(click.Option):
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return the flag and its help."""
+        # only when help is asked for: this reads the file of the default recipe
         from gancore.recipe.compose import default_layers
 
         name = self.opts[0].removeprefix("--")
@@ -82,6 +83,7 @@ def _slot_flag(slot: Slot) -> Callable[[Command], Command]:
 def _setting_flag(name: str, option: Option) -> Callable[[Command], Command]:
     if option.type is bool:
         text = f"{option.help[0].upper()}{option.help[1:]}."
+        # None rather than False for a flag that is not given, which must not override a recipe
         return click.option(f"--{name}", is_flag=True, default=None, help=text)
     return click.option(
         f"--{name}",

@@ -144,6 +144,7 @@ def end_with_launcher(run: Run) -> None:
     started_by = launcher()
 
     def watch() -> None:
+        # the system gives a process whose parent has ended another parent
         while os.getppid() == started_by:
             time.sleep(POLL)
         run.notes.append("the launcher of this process is gone; the run ends after this step")

@@ -47,7 +47,11 @@ OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.BitOr: operator.or_,
 }
-DEEPEST = 5  # modules that a name may be imported through
+# the modules whose `component`, `option` and the like are gancore's
+DECLARING = ("gancore", "gancore.plugins.component")
+# Modules that a name may be imported through. It also ends the search where two modules import the
+# name from each other.
+LONGEST_IMPORT_CHAIN = 5
 
 
 class NotPlain(Exception):
@@ -80,6 +84,7 @@ def page_of(row: Row) -> Page:
     """
     try:
         return read_page(row)
+    # besides NotPlain what an expression of the source raises, such as `1 / 0` or a list as a key
     except (
         NotPlain,
         ArithmeticError,
@@ -111,10 +116,12 @@ def _page_of_class(source: Source, name: str) -> Page:
     found = source.definition(name)
     if isinstance(found, ast.ImportFrom):
         return _page_of_class(*source.imported(found, name))
+    # what a second decorator does to the class is not known without running it
     if not isinstance(found, ast.ClassDef) or len(found.decorator_list) != 1:
         raise NotPlain(name)
     doc = ast.get_docstring(found) or ""
     made = source.value(found.decorator_list[0])
+    # a base could add options
     if isinstance(made, ComponentInfo) and not found.bases:
         return Page(doc, made, dict(source.options(found)), hooks_in(found))
     if isinstance(made, Preset) and len(found.bases) == 1:
@@ -141,29 +148,16 @@ class Source:
 
     def __init__(self, module: str, depth: int = 0) -> None:
         spec = inspection.spec_of(module)
-        if spec is None or spec.origin is None or depth > DEEPEST:
+        if spec is None or spec.origin is None or depth > LONGEST_IMPORT_CHAIN:
             raise NotPlain(module)
         self.depth = depth
         self.body = ast.parse(Path(spec.origin).read_bytes()).body
 
     def definition(self, name: str) -> Any:
         """Return the last top-level statement of the module that defines a name."""
+        # the last, because a later definition replaces an earlier one when the module is run
         for node in reversed(self.body):
-            if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-                return node
-            if isinstance(node, ast.Assign) and [ast.unparse(each) for each in node.targets] == [
-                name
-            ]:
-                return node
-            if (
-                isinstance(node, ast.AnnAssign)
-                and ast.unparse(node.target) == name
-                and node.value is not None
-            ):
-                return node
-            if isinstance(node, ast.ImportFrom) and name in [
-                each.asname or each.name for each in node.names
-            ]:
+            if name in _names_defined_by(node):
                 return node
         raise NotPlain(name)
 
@@ -174,7 +168,7 @@ class Source:
             if not isinstance(node, ast.AnnAssign) or node.value is None:
                 continue
             given = self.value(node.value)
-            # else it is a `state()` or a `cached()`
+            # no option is a `state()`, a `cached()` or a plain value
             if isinstance(given, dict) and "help" in given:
                 name = ast.unparse(node.target)
                 kind = self.value(node.annotation)
@@ -190,12 +184,10 @@ class Source:
                 values = [self.value(each) for each in node.elts]
                 return values if isinstance(node, ast.List) else tuple(values)
             case ast.Dict():
-                if None in node.keys:
-                    raise NotPlain(ast.unparse(node))
-                keys = [self.value(key) for key in node.keys if key is not None]
-                return dict(zip(keys, map(self.value, node.values), strict=True))
+                return dict(zip(self.keys(node), map(self.value, node.values), strict=True))
             case ast.JoinedStr():
-                return "".join(str(self.value(part)) for part in node.values)
+                parts = map(self.value, node.values)
+                return "".join(map(str, parts))
             case ast.FormattedValue(conversion=-1, format_spec=None):
                 return self.value(node.value)
             case ast.UnaryOp(op=ast.USub()):
@@ -210,22 +202,33 @@ class Source:
                 return self.called(node)
         raise NotPlain(ast.unparse(node))
 
+    def keys(self, node: ast.Dict) -> list[Any]:
+        """Return the keys of a dict. Raises NotPlain for `{**other}`, which has None as a key."""
+        keys = []
+        for key in node.keys:
+            if key is None:
+                raise NotPlain(ast.unparse(node))
+            keys.append(self.value(key))
+        return keys
+
     def argument(self, name: str, node: ast.expr) -> Any:
         """Return the value of a keyword argument, as far as a page shows it."""
-        if name == "when":  # a rule's condition
-            return lambda given: True
-        if (
-            name == "choices"
-            and isinstance(node, ast.Call)
-            and ast.unparse(node.func) == "tuple"
-            and node.args
-        ):
+        if name == "when":
+            return lambda given: True  # a rule's condition is code, and no page shows it
+        if name == "choices":
+            return self.choices(node)
+        return self.value(node)
+
+    def choices(self, node: ast.expr) -> Any:
+        """Return the choices of an option: the keys where they are the names of functions."""
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "tuple" and node.args:
             node = node.args[0]
-        if name == "choices" and isinstance(node, ast.Name):
+        if isinstance(node, ast.Name):
             found = self.definition(node.id)
-            node = found.value or node if isinstance(found, ast.Assign | ast.AnnAssign) else node
-        if name == "choices" and isinstance(node, ast.Dict):  # of functions by name
-            return [self.value(key) for key in node.keys if key is not None]
+            if isinstance(found, ast.Assign | ast.AnnAssign) and found.value is not None:
+                node = found.value
+        if isinstance(node, ast.Dict):
+            return self.keys(node)  # the values are functions, which no expression here gives
         return self.value(node)
 
     def named(self, name: str) -> Any:
@@ -242,27 +245,30 @@ class Source:
 
     def imported(self, node: ast.ImportFrom, name: str) -> tuple[Source, str]:
         """Return the module that a name is imported from, and what it is called there."""
-        if not node.module or node.level:
+        if not node.module or node.level:  # a relative import: the name of its package is not here
             raise NotPlain(name)
-        original = next(each.name for each in node.names if name == (each.asname or each.name))
-        return Source(node.module, self.depth + 1), original
+        for each in node.names:
+            if name == (each.asname or each.name):
+                return Source(node.module, self.depth + 1), each.name
+        raise NotPlain(name)
 
     def called(self, node: ast.Call) -> Any:
         """Return what a call of one of gancore's declarations, or of `tuple`, gives."""
         name = ast.unparse(node.func)
-        if any(each.arg is None for each in node.keywords):
+        keywords = [each.arg for each in node.keywords]
+        if None in keywords:  # `**more`
             raise NotPlain(ast.unparse(node))
         if name in ("state", "cached"):
-            return None
+            return None  # before their arguments, which may be tensors or functions
         given = [self.value(each) for each in node.args]
-        named = {str(each.arg): self.argument(str(each.arg), each.value) for each in node.keywords}
+        named = {}
+        for each in node.keywords:
+            named[str(each.arg)] = self.argument(str(each.arg), each.value)
         if name == "tuple" and len(given) == 1 and not named:
             return tuple(given[0])
+        # a function of the same name from elsewhere may do anything
         declared = self.definition(name)
-        if not isinstance(declared, ast.ImportFrom) or declared.module not in (
-            "gancore",
-            "gancore.plugins.component",
-        ):
+        if not isinstance(declared, ast.ImportFrom) or declared.module not in DECLARING:
             raise NotPlain(name)
         if name in RULES:
             return RULES[name](*given, **named)
@@ -273,6 +279,20 @@ class Source:
         if name == "preset" and not given:
             return Preset(**{"source": "", "known_as": {}, **named})
         raise NotPlain(name)
+
+
+def _names_defined_by(node: ast.stmt) -> list[str]:
+    """Return the names that a statement defines, as far as their definition can be read."""
+    match node:
+        case ast.ClassDef() | ast.FunctionDef():
+            return [node.name]
+        case ast.Assign(targets=[target]):
+            return [ast.unparse(target)]
+        case ast.AnnAssign() if node.value is not None:
+            return [ast.unparse(node.target)]
+        case ast.ImportFrom():
+            return [each.asname or each.name for each in node.names]
+    return []
 
 
 def _option(default: Any, **given: Any) -> dict[str, Any]:

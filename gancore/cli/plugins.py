@@ -6,6 +6,7 @@ import json
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
+from operator import attrgetter
 from typing import Any, Union, get_args, get_origin
 
 import click
@@ -19,6 +20,8 @@ from gancore.plugins.component import Option
 from gancore.plugins.discovery import Row
 from gancore.plugins.slots import KINDS, hyphened, kind_in_words
 from gancore.recipe.options import show
+
+IN_WORDS = {bool: "true/false", int: "whole number", float: "number", str: "text"}
 
 
 @click.command()
@@ -37,7 +40,8 @@ from gancore.recipe.options import show
 def plugins(name: str | None, as_json: bool, check: bool) -> None:
     """List the installed components, those of one kind, or everything about one NAME."""
     rows = list(discovery.installed())
-    if name and not any(row.name == name for row in rows):
+    # as written first: a name with an underscore is listed too, with the reason why it is refused
+    if name and name not in [row.name for row in rows]:
         name = hyphened(name)
     for text in passed_over():
         note(text)
@@ -52,14 +56,8 @@ def plugins(name: str | None, as_json: bool, check: bool) -> None:
     if as_json:
         click.echo(json.dumps([_object(row) for row in rows], indent=1))
         return
-    header = ("kind", "name", "version", "distribution", "status", "summary")
-    show_table(
-        header,
-        [
-            (row.kind, row.name, row.version, row.distribution, row.status, row.summary)
-            for row in rows
-        ],
-    )
+    columns = ("kind", "name", "version", "distribution", "status", "summary")
+    show_table(columns, list(map(attrgetter(*columns), rows)))
 
 
 def passed_over() -> Iterator[str]:
@@ -68,14 +66,15 @@ def passed_over() -> Iterator[str]:
     for each in metadata.distributions():
         place = each.locate_file("")
         try:
-            name, ours = (
-                each.metadata["Name"],
-                any(entry.group.startswith("gancore.") for entry in each.entry_points),
-            )
+            name = each.metadata["Name"]
+            publishes = [entry.group for entry in each.entry_points]
         except Exception as error:
             yield f"a distribution in {place} cannot be read: {error}"
             continue
+        # Python searches `sys.path` in order, so the first copy is the one that is imported
         used = first.setdefault(name, each)
+        ours = any(group.startswith("gancore.") for group in publishes)
+        # a second copy of any other distribution has nothing to do with gancore
         if ours and used is not each:
             used_place = used.locate_file("")
             yield (
@@ -85,16 +84,24 @@ def passed_over() -> Iterator[str]:
 
 
 def _object(row: Row) -> dict[str, str]:
-    fields = ("name", "kind", "distribution", "version", "summary", "status")
-    return {name: getattr(row, name) for name in fields}
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "distribution": row.distribution,
+        "version": row.version,
+        "summary": row.summary,
+        "status": row.status,
+    }
 
 
 def describe(name: str, rows: list[Row], as_json: bool) -> None:
     """Print the page of the component with this name. Raises UsageError where there is none."""
+    # DISTRIBUTION:NAME tells two components of one name apart; the name alone shows both
     found = [row for row in rows if name in (row.name, f"{row.distribution}:{row.name}")]
     if not found:
         known = [row.name for row in rows]
-        kinds = {kind_in_words(kind): kind for kind in KINDS}
+        # a kind in English is understood too: `generator` for `gen`
+        kinds = dict(zip(map(kind_in_words, KINDS), KINDS, strict=True))
         near = did_you_mean(kinds.get(name, name), [*known, *KINDS]) or discovery.meant(name)
         fix = near or f"`gan plugins` lists the {len(rows)} there are; kinds are {', '.join(KINDS)}"
         raise UsageError(f"no plugin is called {name!r}", fix=fix)
@@ -109,7 +116,7 @@ def describe_row(row: Row) -> None:
     """Print one component's page: origin, docstring, options, tags, rules."""
     tell(f"{row.name}    {row.kind}, {row.distribution} {row.version}, {row.status}\n")
     if row.status != "ok":
-        return
+        return  # the source of what is broken may not be readable, and the status says why
     page = page_of(row)
     info = page.info
     tell(page.doc)
@@ -151,10 +158,9 @@ def describe_options(name: str, options: Mapping[str, Option]) -> None:
 def show_type(kind: Any) -> str:
     """Name a type in the user's words."""
     origin = get_origin(kind)
+    # `int | None` and `Optional[int]` are of different types before Python 3.14
     if origin in (Union, types.UnionType):
         return f"{show_type(get_args(kind)[0])} or none"
     if origin is tuple:
         return f"list of {show_type(get_args(kind)[0])}s"
-    return {bool: "true/false", int: "whole number", float: "number", str: "text"}.get(
-        kind, str(kind)
-    )
+    return IN_WORDS.get(kind, str(kind))

@@ -35,8 +35,12 @@ def recipes(name: str | None, as_json: bool) -> None:
         near = did_you_mean(name, files) or f"`gan recipes` lists the {len(files)} there are"
         raise UsageError(f"no recipe is called {name!r}", fix=near)
     chain = lookup.recipe_chain(name) if name is not None else []
-    found = chain[-1:] or [read_recipe(path, f"recipe {key}") for key, path in files.items()]
+    found = chain[-1:]  # the recipe itself is the last, after those that it extends
+    if not chain:
+        for key, path in files.items():
+            found.append(read_recipe(path, f"recipe {key}"))
     if as_json:
+        # a recipe given as a file is not among the installed ones: its name is the path
         objects = [as_object(each, str(files.get(each.name, each.name))) for each in found]
         click.echo(json.dumps(objects, indent=1, default=str))  # TOML has dates, JSON has none
     elif not chain:
@@ -81,10 +85,13 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
         for line in value if isinstance(value, list) else [value]:
             yield f"{key}: {line}"
     yield ""
-    command = "sweep" if recipe.sweep else "run"
-    yield f"gan {command} {'' if recipe.sweep else '--recipe '}{quote(recipe.name)}"
-    if not recipe.sweep:
-        yield f"gan run {' '.join(flags(without_the_replaced([each.layer for each in chain])))}"
+    if recipe.sweep:
+        yield f"gan sweep {quote(recipe.name)}"
+    else:
+        yield f"gan run --recipe {quote(recipe.name)}"
+        # the same run without the recipe: what one copies to change a part of it
+        layers = without_the_replaced([each.layer for each in chain])
+        yield f"gan run {' '.join(flags(layers))}"
     variants: set[str] = set()
     for each in chain:
         variants.update(each.variants)
@@ -92,24 +99,30 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
         layers = [each.variants[variant] for each in chain if variant in each.variants]
         yield f"--{variant} adds: {' '.join(flags(layers))}"
     for arm, content in arms_of(recipe).items():
-        changes = {key: value for key, value in content.items() if key != "extends"}
-        own = flags([layer_of(f"arm {arm}", changes)])
-        below = [f"--recipe {quote(str(content['extends']))}"] if "extends" in content else []
-        yield f"arm {arm}: {' '.join(below + own)}"
+        changes = dict(content)
+        base = changes.pop("extends", None)  # no slot or setting, so no flag of its own
+        words = flags([layer_of(f"arm {arm}", changes)])
+        if base is not None:
+            words.insert(0, f"--recipe {quote(str(base))}")
+        yield f"arm {arm}: {' '.join(words)}"
 
 
 def without_the_replaced(layers: list[Layer]) -> list[Layer]:
     """Leave out the options of components that a higher layer replaced, which no flag may set."""
+    # the default recipe lies below every run, and a recipe may replace its choices
     whole = [*default_layers(), *layers]
     replaced: set[str] = set()
     for layer in whole:
         replaced.update(layer.all_names())
-    replaced -= {each.wanted for each in pick(whole)}
+    for each in pick(whole):
+        replaced.discard(each.wanted)
     return [_without_tables(layer, replaced) for layer in layers]
 
 
 def _without_tables(layer: Layer, names: set[str]) -> Layer:
-    kept = {table: options for table, options in layer.options.items() if table not in names}
+    kept = dict(layer.options)
+    for table in names & kept.keys():
+        del kept[table]
     return evolve(layer, options=kept)
 
 
@@ -123,15 +136,26 @@ def flags(layers: Iterable[Layer]) -> list[str]:
             slots[slot] = [*below, *layer.names(slot)]
         for table, values in layer.options.items():
             for key, given in values.items():
-                options[f"--{key}" if table == "run" else f"--{table}.{key}"] = show(given.value)
-    for short, long in SHORT_FORMS.items():
-        if long[0] in slots and all(slots.get(slot) == slots[long[0]] for slot in long):
-            slots[short] = slots[long[0]]
-            for slot in long:
-                del slots[slot]
+                # the table [run] holds the settings, which have flags without a component's name
+                flag = f"--{key}" if table == "run" else f"--{table}.{key}"
+                options[flag] = show(given.value)
+    shorten(slots)
     words: list[str] = []
     for slot, names in slots.items():
+        # a recipe and the one it extends may choose the same component; twice is refused as flags
         words += [f"--{slot} {quote(name)}" for name in dict.fromkeys(names)]
     for flag, value in options.items():
+        # a flag without a value counts as `true`, and a yes-or-no setting takes none
         words.append(quote(flag) if value == "true" else f"{quote(flag)} {quote(value)}")
     return words
+
+
+def shorten(slots: dict[str, list[str]]) -> None:
+    """Replace slots with the same choice by the short form that fills them all: `--norm`."""
+    for short, long in SHORT_FORMS.items():
+        choice = slots.get(long[0])
+        if choice is None or any(slots.get(slot) != choice for slot in long):
+            continue
+        for slot in long:
+            del slots[slot]
+        slots[short] = choice

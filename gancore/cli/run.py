@@ -34,7 +34,7 @@ from gancore.run import directory
 
 if TYPE_CHECKING:
     from gancore.recipe.compose import Composition
-    from gancore.run.directory import Row
+    from gancore.run.directory import MetricsRow
     from gancore.run.loop import Run
     from gancore.run.rows import Step
 
@@ -139,7 +139,7 @@ def run(
                 fix="leave them out",
             )
         directory.expect(resume)
-        directory.refuse_in_use(resume)
+        directory.refuse_in_use(resume)  # opening it would report its process as killed
         open_run = partial(resume_run, resume, words, accept_changed_data)
     else:
         composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
@@ -199,7 +199,7 @@ def train_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     """Train a run to its end and print its progress; a signal ends it after the current step."""
     first = run.training.step
     signals = stop_by_signal(run)
-    last: Row = {}
+    last: MetricsRow = {}
 
     if run.group.size > 1:
         from gancore.cli.nproc import end_with_launcher
@@ -209,7 +209,7 @@ def train_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     announce = announce_cost(run)
     with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout) as stepped:
 
-        def keep(row: Row) -> None:
+        def keep(row: MetricsRow) -> None:
             nonlocal last
             last = row
 

@@ -51,5 +51,6 @@ def stall_watch(run: Run, seconds: int) -> Iterator[Callable[[], object]]:
     try:
         yield stepped.set
     finally:
+        # in this order: the watch looks at `finished` when `stepped` wakes it
         finished.set()
         stepped.set()

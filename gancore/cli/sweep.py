@@ -123,7 +123,8 @@ def sweep(
     if vary:
         arms = tools.arms_of_words(vary, base, words)
         for name, layers in arms.items():
-            arms[name] = [path_as_data(layer) for layer in layers]
+            # `--vary data=./a,./b` finds its readers as `--data ./a` does
+            arms[name] = list(map(path_as_data, layers))
     elif recipe is not None:
         table = lookup.recipe_chain(recipe)[-1].sweep
         arms = tools.arms_of_recipe(table, base, variants)
@@ -133,6 +134,7 @@ def sweep(
     folder = out or Path("runs") / f"sweep-{Path(recipe or 'vary').stem}"
     count = seeds or int(table.get("seeds", 3))
     trials = tools.plan_trials(arms, words, count, folder, may_run(words))
+    # each trial, before the first is trained: an arm's own recipe may download something too
     for trial in trials:
         refuse_downloads(trial.recipe, words)
     make_sweep_folder(folder)
@@ -150,7 +152,7 @@ def make_sweep_folder(folder: Path) -> None:
         raise UsageError(what, where="--out", fix="name another folder") from None
 
 
-class Stopped(KeyboardInterrupt):
+class Stopped(KeyboardInterrupt):  # no Exception, so that no `except Exception` on its way holds it
     """A signal asked the sweep to end."""
 
 
@@ -172,6 +174,7 @@ def train_trials(
                     say(f"{number}/{len(trials)}  {trial.arm}, seed {trial.seed}: {outcome}")
                     if failure:
                         failures[trial.folder] = failure
+        # only here, when the executor has been closed and its processes have ended
         except Stopped:
             say("stopped; what has been saved is kept: repeat the command to continue")
             sys.exit(128 + signals.caught[0])
@@ -191,6 +194,7 @@ class Forecast:
 
     def __enter__(self) -> Self:
         self.began = time.monotonic()
+        # what an interrupted sweep had done before tells nothing about the speed of this one
         self.before = self.shares()
         threading.Thread(target=self._print_lines, name="sweep forecast", daemon=True).start()
         return self
@@ -214,6 +218,7 @@ class Forecast:
     def _print_lines(self) -> None:
         from gancore.run.display import PAUSE, RARER
 
+        # the longer a sweep takes, the rarer the lines
         while not self.over.wait(max(PAUSE, (time.monotonic() - self.began) / RARER)):
             shares = self.shares()
             if left := self.left():
@@ -237,12 +242,17 @@ def write_report(
 
     table = tabulate(trials, failures)
     logged = logged_figures(table)
-    for figure in {*figures, *(claim.figure for claim in claims)} - set(logged):
-        note(f"no run has logged the figure {figure!r}; there are {', '.join(logged) or 'none'}")
-    verdicts = list(zip(claims, judge_claims(claims, table), strict=True))
-    lines = markdown(table, shown_figures(figures, logged), trials, failures)
-    lines = [f"# {recipe or 'sweep'}", "", *lines, ""]
-    lines += [claim_as_line(claim, verdict) for claim, verdict in verdicts]
+    for figure in dict.fromkeys([*figures, *(claim.figure for claim in claims)]):
+        if figure not in logged:
+            known = ", ".join(logged) or "none"
+            note(f"no run has logged the figure {figure!r}; there are {known}")
+    lines = [f"# {recipe or 'sweep'}", ""]
+    lines += markdown(table, shown_figures(figures, logged), trials, failures)
+    lines.append("")
+    verdicts = []
+    for claim, verdict in zip(claims, judge_claims(claims, table), strict=True):
+        lines.append(claim_as_line(claim, verdict))
+        verdicts.append(claim_as_json(claim, verdict))
     text = "\n".join(lines) + "\n"
     by_arm = {}
     for arm, seeds in table.items():
@@ -251,7 +261,7 @@ def write_report(
         "recipe": recipe,
         "figures": by_arm,
         "failures": {str(path): why for path, why in failures.items()},
-        "claims": [claim_as_json(claim, verdict) for claim, verdict in verdicts],
+        "claims": verdicts,
     }
     markdown_file = folder / "sweep.md"
     picture_file = folder / "comparison.png"
@@ -275,11 +285,16 @@ def logged_figures(table: FiguresByArm) -> list[str]:
 def shown_figures(wanted: Sequence[str], logged: Iterable[str]) -> list[str]:
     """Return the columns of the table: the speed, then the wanted figures or every metric."""
     pace = "seconds/step"
-    if not wanted:
-        # losses and gradient norms of the two players are no metrics
-        metrics = [name for name in logged if not name.startswith(("critic/", "generator/"))]
-        return [pace, *(name for name in metrics if name != pace)]
-    return list(wanted) if pace in wanted else [pace, *wanted]
+    if pace in wanted:
+        return list(wanted)
+    if wanted:
+        return [pace, *wanted]
+    metrics = list(logged)
+    if pace in metrics:
+        metrics.remove(pace)
+    # losses and gradient norms of the two players are no metrics
+    players = ("critic/", "generator/")
+    return [pace, *(name for name in metrics if not name.startswith(players))]
 
 
 def markdown(
@@ -293,9 +308,11 @@ def markdown(
     lines.append("| --- | --- |" + " --- |" * len(figures))
     for arm, seeds in table.items():
         count = f"{len(seeds)}"
-        failed = [each for each in trials if each.arm == arm and each.folder in failures]
+        folders = [trial.folder for trial in trials if trial.arm == arm]
+        failed = [folder for folder in folders if folder in failures]
         if failed:
-            count += f" ({len(failed)} failed: {failures[failed[0].folder]})"
+            # one reason, to keep the row short; `sweep.json` has all
+            count += f" ({len(failed)} failed: {failures[failed[0]]})"
         cells = [cell_of(figure, seeds) for figure in figures]
         lines.append(f"| {arm} | {count} | {' | '.join(cells)} |")
     return lines
@@ -305,6 +322,7 @@ def cell_of(figure: str, seeds: Mapping[int, Mapping[str, float]]) -> str:
     """Format mean ± standard deviation of a figure over the seeds that have it."""
     from gancore.tools.sweep import mean_and_deviation
 
+    # a seed that failed early, or a metric that was not due, leaves none
     values = [row[figure] for row in seeds.values() if figure in row]
     if not values:
         return "–"

@@ -25,6 +25,7 @@ from gancore.cli.flags import (
 if TYPE_CHECKING:
     from gancore.tools.verify_resume import Verdict
 
+# settings of length and of writing, for which `verify` has values of its own
 SET_BY_VERIFY = (
     "steps",
     "epochs",

@@ -9,7 +9,7 @@ from pathlib import Path
 from gancore.errors import did_you_mean, nearest, spelt
 from gancore.plugins import discovery, loading
 from gancore.plugins.component import options_of
-from gancore.plugins.slots import KINDS, SLOTS, kind_in_words
+from gancore.plugins.slots import KINDS, SLOTS, hyphened, kind_in_words
 from gancore.recipe import lookup
 from gancore.recipe.settings import Settings
 from gancore.run import directory
@@ -47,6 +47,7 @@ THEIR_OPTIONS = {  # option of gancore → its names in other programs
 OUR_OPTIONS: dict[str, str] = {}  # name in other programs → option of gancore
 for _ours, _theirs in THEIR_OPTIONS.items():
     OUR_OPTIONS |= dict.fromkeys(_theirs.split(), _ours)
+# a slot's kind in English is understood as its flag too: `--generator` for `--gen`
 for _kind in KINDS:
     if kind_in_words(_kind) != _kind:
         OUR_OPTIONS[kind_in_words(_kind)] = f"--{_kind}"
@@ -69,16 +70,18 @@ def meant_option(
     text is empty where no word is near.
     """
     wanted = spelt(word)
-    known = {flag.replace("_", "-") for flag in flags}
+    known = set(map(hyphened, flags))
+    # From what is certain to what is guessed: a word of another program, then the exact name of a
+    # component or of an option of one, then a similar flag, then a similar component.
     if ours := OUR_OPTIONS.get(wanted, ""):
         own = ours.removeprefix("--").partition(" ")[0]
         if own in known:
             return f"did you mean {ours}?"
-    chooses = known >= {"gen", "critic"}
-    if chooses and (
-        found := discovery.meant(wanted, guess=False) or _slot_option(wanted, declared)
-    ):
-        return found
+    chooses = known >= {"gen", "critic"}  # a command that takes components
+    if chooses:
+        found = discovery.meant(wanted, guess=False) or _slot_option(wanted, declared)
+        if found:
+            return found
     if near := did_you_mean(word, [f"--{flag}" for flag in sorted(known)]):
         return near
     return discovery.meant(wanted) if chooses else ""
@@ -86,16 +89,19 @@ def meant_option(
 
 def _slot_option(word: str, declared: Mapping[str, Sequence[discovery.Row]]) -> str:
     """Read `critic-width` as `--critic.width`, where a component for the slot has that option."""
-    kinds = {name: slot.kind for name, slot in SLOTS.items() if not slot.several}
-    for slot, kind in kinds.items():
-        name = word.removeprefix(f"{slot}-")
-        if name != word and any(row.kind == kind for row in declared.get(name, ())):
-            return f"did you mean --{slot}.{name}?"
+    for slot in SLOTS.values():
+        if slot.several:  # `--reg.weight` would not say which of its components is meant
+            continue
+        name = word.removeprefix(f"{slot.name}-")
+        kinds = [row.kind for row in declared.get(name, ())]
+        if name != word and slot.kind in kinds:
+            return f"did you mean --{slot.name}.{name}?"
     return ""
 
 
 def meant_argument(word: str) -> str:
     """Return `did you mean X?` for an argument of `gan run`, which takes flags alone."""
+    # `batch=32`, as programs with key=value arguments take it
     name, equals, value = word.partition("=")
     if equals and (spelt(name) in options_of(Settings) or spelt(name) in SLOTS):
         return f"did you mean --{spelt(name)} {value}?"
@@ -112,8 +118,10 @@ def meant_argument(word: str) -> str:
         return f"did you mean --resume {word}?"
     if os.path.exists(word):
         return f"did you mean --data {word}?"
+    if found := discovery.meant(word):
+        return found
     near = nearest(word, lookup.recipe_files())
-    return discovery.meant(word) or (f"did you mean {_run_recipe(near[0])}?" if near else "")
+    return f"did you mean {_run_recipe(near[0])}?" if near else ""
 
 
 def _run_recipe(name: str) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gancore.train.batch import as_sample
 from gancore.train.networks import CriticOutput
-from gancore.train.plan import Head, Tail
+from gancore.train.plan import Head, LabelSet, Tail
 
 if TYPE_CHECKING:
     from gancore.plugins.calling import Component
@@ -41,6 +41,8 @@ RESULT_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "extend_critic": ((Tail, Head, Sequence), "a Tail, a Head or a list of them"),
     "extend_player": (Mapping, "a dict of torch modules"),
     "make_optimizer": (torch.optim.Optimizer, "a torch optimiser"),
+    "adapt_optimizer": (torch.optim.Optimizer, "a torch optimiser"),
+    "view_labels": ((LabelSet, Sequence), "a LabelSet or a list of them"),
     "learning_rate": ((int, float), "a number"),
     "measure": (Mapping, MAPPING),
     "record": (str, TEXT),
@@ -79,6 +81,8 @@ def wanted(hook: str, chosen: Component, given: HookArguments, answer: Any) -> t
         return _wanted_terms(hook, chosen, given, answer)
     if answer is None:
         return None, ""
+    if hook == "adapt_terms":
+        return _wanted_terms(hook, chosen, given, answer)
     if hook in RESULT_TYPES:
         types, expected = RESULT_TYPES[hook]
         # True is an instance of int
@@ -129,8 +133,16 @@ def _view(chosen: Component, given: HookArguments, answer: Any) -> str:
     if labels is None:
         return ""
     n = len(images)
-    wanted = _expect(labels, (n, given["labels"].shape[1]), torch.int64)
+    columns = given["labels"].shape[1]
+    if _adds_labels(chosen):
+        # whether it adds as many as it announced is checked before training
+        columns = -1
+    wanted = _expect(labels, (n, columns), torch.int64)
     return wanted and f"{wanted} as labels of {n} images"
+
+
+def _adds_labels(chosen: Component) -> bool:
+    return getattr(chosen.component, "view_labels", None) is not None
 
 
 def _tuple(*names: str) -> Callable[[Component, HookArguments, Any], str]:
@@ -172,7 +184,7 @@ def _features(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str
 
 
 def _score(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
-    return _expect(output, (len(inputs[0]), 1))
+    return _expect(output, (len(inputs[0]), -1))
 
 
 def _same_shape(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
@@ -187,6 +199,8 @@ def _doubled(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
 def _critic_output(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
     if not isinstance(output, CriticOutput):
         return "a gancore CriticOutput"
+    if isinstance(output.score, Tensor) and output.score.dim() == 2:
+        return _expect(output.score, (-1, -1))
     return _expect(output.score, (-1,))
 
 

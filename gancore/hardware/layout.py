@@ -55,12 +55,13 @@ def _convert(gan: GAN, layout: torch.memory_format, roles: Sequence[Role]) -> No
 
 def _run_once(gan: GAN, plan: Plan, roles: Sequence[Role]) -> None:
     """Run each network on two samples of zeros, in evaluation mode so that no statistics change."""
-    labels = torch.zeros(2, len(plan.label_sets), dtype=torch.int64, device=gan.device)
     view = torch.zeros(2, *plan.critic_shape, device=gan.device)
     if view.dim() == 4:
         view = view.contiguous(memory_format=torch.channels_last)
     inputs = {"generator": torch.zeros(2, plan.latent, device=gan.device), "critic": view}
+    sets = {"generator": plan.label_sets, "critic": plan.for_critic().label_sets}
     for role in roles:
         network = gan.player(role).network
+        labels = torch.zeros(2, len(sets[role]), dtype=torch.int64, device=gan.device)
         with evaluating(network):
             network(inputs[role], labels)

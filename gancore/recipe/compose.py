@@ -267,7 +267,7 @@ def pick(layers: Sequence[Layer]) -> list[Choice]:
                     continue
                 whole = _whole(name)
                 # a layer may repeat the choice of a layer below it
-                if whole not in [each.name for each in picks]:
+                if whole not in [each.name for each in picks if each.slot == slot]:
                     picks.append(Choice(slot, slot, BOTH, whole, layer.slots[slot].where))
     return picks
 

@@ -25,6 +25,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     pipe cannot block.
     """
     descriptor = os.open(path, flags | CAREFULLY, 0o666)
+    # asked of the open file: by its path it could be replaced between the question and the opening
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
@@ -36,6 +37,7 @@ def write_new(path: Path, content: bytes) -> None:
     descriptor = os.open(path, NEW, 0o666)
     try:
         append(descriptor, content)
+        # never asked twice: after a failed fsync the system may drop the data and report success
         os.fsync(descriptor)
     finally:
         os.close(descriptor)  # some file systems report a full disk only here
@@ -52,7 +54,7 @@ def replace(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync_folder(path.parent)  # a rename survives a power cut only when its folder is synced
 
 
 def append(descriptor: int, content: bytes) -> None:

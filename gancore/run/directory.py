@@ -22,20 +22,21 @@ from attrs import frozen
 from gancore.errors import GanError, UsageError, nearest
 from gancore.run import atomic
 
-Row = dict[str, Any]
+MetricsRow = dict[str, Any]
 
 RECIPE = "recipe.toml"
 METRICS = "metrics.jsonl"
 ABOUT = "run.json"
 LOCK = "lock"
-DATA = "data-report.json"
+DATA_REPORT = "data-report.json"
 CHECKPOINTS = "checkpoints"
 FAILED = "failed"
 RUNS = Path("runs")  # where runs go without --out
 FOLDERS = (CHECKPOINTS, "samples")
 LOCKS = (LOCK, f"*/{LOCK}", f"*/*/{LOCK}")  # of a run, and of the runs of a sweep: OUT/ARM/seed-N
-LONGEST_ROW = 1 << 20  # bytes
-LARGEST_ABOUT = 1 << 20  # bytes
+# Limits in bytes on what is read at once: a run may be downloaded, and its files of any size.
+LONGEST_ROW = 1 << 20
+LARGEST_ABOUT = 1 << 20
 
 
 def claim(name: str, root: Path = RUNS) -> Path:
@@ -47,6 +48,7 @@ def claim(name: str, root: Path = RUNS) -> Path:
         root.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
             folder = root / f"{name}-{number}"
+            # not asked whether it exists: another process could create it before the answer is used
             with contextlib.suppress(FileExistsError):
                 folder.mkdir()
                 return folder
@@ -95,9 +97,7 @@ def probe(folder: Path) -> None:
         pass
     except OSError as error:  # a name that is too long, or a file where a folder is wanted
         raise _not_made(folder, error) from None
-    place = next(
-        (path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), folder
-    )
+    place = _nearest_existing(folder)
     trial = place / f".trial-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         atomic.write_new(trial, b"gancore")
@@ -106,6 +106,13 @@ def probe(folder: Path) -> None:
         with contextlib.suppress(OSError):
             trial.unlink()
         raise _not_made(folder, error) from None
+
+
+def _nearest_existing(folder: Path) -> Path:
+    for path in (folder, *folder.absolute().parents):
+        if os.path.lexists(path):
+            return path
+    return folder
 
 
 def _not_made(folder: Path, error: OSError) -> UsageError:
@@ -161,37 +168,45 @@ def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
 
 def expect(folder: Path) -> None:
     """Raise UsageError unless a folder holds a run."""
-    if not os.path.isfile(folder / RECIPE):
-        if around := _run_around(folder):
-            what = f"{folder} is a part of the run {around}, not a run"
-            raise UsageError(what, where=str(folder), fix=f"name the run: {around}")
-        why = f"it has no {RECIPE}" if os.path.isdir(folder) else "there is no such folder"
-        fix = runs_like(folder) or "name a folder that `gan run` made"
-        raise UsageError(f"{folder} is no run: {why}", where=str(folder), fix=fix)
+    if os.path.isfile(folder / RECIPE):
+        return
+    if around := _run_around(folder):
+        what = f"{folder} is a part of the run {around}, not a run"
+        raise UsageError(what, where=str(folder), fix=f"name the run: {around}")
+    why = f"it has no {RECIPE}" if os.path.isdir(folder) else "there is no such folder"
+    fix = runs_like(folder) or "name a folder that `gan run` made"
+    raise UsageError(f"{folder} is no run: {why}", where=str(folder), fix=fix)
 
 
 def _run_around(folder: Path) -> Path | None:
     """Return the run that a path lies in, such as RUN for `RUN/checkpoints/step-000000100`."""
-    above = [*folder.parents, *Path(os.path.abspath(folder)).parents]
-    return next((path for path in above if (path / RECIPE).is_file()), None)
+    # as the user wrote it first, so that a relative path gives a relative suggestion
+    for path in (*folder.parents, *Path(os.path.abspath(folder)).parents):
+        if (path / RECIPE).is_file():
+            return path
+    return None
 
 
 def runs_like(folder: Path) -> str:
     """Suggest runs with a name like that of `folder`, or else list the newest runs beside it."""
-    found: dict[Path, float] = {}
+    found: dict[Path, float] = {}  # the time of each run's recipe
     try:
         for place in (folder.parent, RUNS):
-            found |= {path.parent: path.stat().st_mtime for path in place.glob(f"*/{RECIPE}")}
+            for recipe in place.glob(f"*/{RECIPE}"):
+                found[recipe.parent] = recipe.stat().st_mtime
     except OSError:  # a name that is too long, or a place that cannot be read
         return ""
     names = nearest(folder.name, [run.name for run in found])
-    if near := [str(run) for run in found if run.name in names]:
+    near = [str(run) for run in found if run.name in names]
+    if near:
         return f"did you mean {' or '.join(near)}?"
+    if not found:
+        return ""
     newest = sorted(found, key=found.__getitem__, reverse=True)[:5]
-    return f"runs here, the newest first: {', '.join(map(str, newest))}" if newest else ""
+    return f"runs here, the newest first: {', '.join(map(str, newest))}"
 
 
-def read_rows(folder: Path | str) -> list[Row]:
+def read_rows(folder: Path | str) -> list[MetricsRow]:
     """Read the metrics rows of a run; an incomplete last line is left out.
 
     Raises UsageError for a folder that holds no run or no row yet.
@@ -206,7 +221,7 @@ def read_rows(folder: Path | str) -> list[Row]:
     return rows
 
 
-def rows_in(path: Path) -> list[Row]:
+def rows_in(path: Path) -> list[MetricsRow]:
     """Read a metrics log up to the first incomplete line.
 
     Raises UsageError for a link or a file that is not regular.
@@ -224,7 +239,7 @@ class RowReader:
         self._path = run / METRICS
         self._end = 0
 
-    def more(self) -> list[Row]:
+    def more(self) -> list[MetricsRow]:
         """Return the rows since the last call, up to the first incomplete line.
 
         Raises UsageError for a link or a file that is not regular.
@@ -235,9 +250,9 @@ class RowReader:
         return rows
 
 
-def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
+def _rows_from(path: Path, start: int) -> tuple[list[MetricsRow], int]:
     """Read rows from a byte offset on; also return the offset after the last."""
-    rows: list[Row] = []
+    rows: list[MetricsRow] = []
     try:
         with os.fdopen(atomic.open_regular(path), "rb") as file:
             file.seek(start)
@@ -254,21 +269,27 @@ def _rows_from(path: Path, start: int) -> tuple[list[Row], int]:
     return rows, start
 
 
-def last_row(folder: Path) -> Row | None:
+def last_row(folder: Path) -> MetricsRow | None:
     """Return the newest complete row of a run, which may be training, or None."""
     try:
         with os.fdopen(atomic.open_regular(folder / METRICS), "rb") as file:
+            # the end alone: a long run has a long log, and a sweep asks again and again
             file.seek(max(0, os.fstat(file.fileno()).st_size - LONGEST_ROW))
             lines = file.read().splitlines(keepends=True)
     except OSError:
         return None
-    rows = (_row_of(line) for line in reversed(lines))
-    return next((row for row in rows if row is not None), None)
+    for line in reversed(lines):
+        row = _row_of(line)
+        if row is not None:
+            return row
+    return None
 
 
-def _row_of(line: bytes) -> Row | None:
+def _row_of(line: bytes) -> MetricsRow | None:
+    if not line.endswith(b"\n"):  # not written to its end yet, or cut by a crash
+        return None
     try:
-        row = json.loads(line) if line.endswith(b"\n") else None
+        row = json.loads(line)
     except (ValueError, RecursionError):
         return None
     return row if is_row(row) else None
@@ -276,15 +297,18 @@ def _row_of(line: bytes) -> Row | None:
 
 def is_row(value: Any) -> bool:
     """Return whether a value read from a log is a row: finite numbers by name, and a step."""
-    if (
-        not isinstance(value, dict)
-        or type(value.get("step")) is not int
-        or not 0 <= value["step"] < 1 << 63
-    ):
+    if not isinstance(value, dict):
         return False
-    return all(
-        type(each) in (int, float) and abs(each) <= sys.float_info.max for each in value.values()
-    )
+    step = value.get("step")
+    # `type() is int`, since True is an instance of int
+    if type(step) is not int or not 0 <= step < 1 << 63:
+        return False
+    return all(map(_is_finite_number, value.values()))
+
+
+def _is_finite_number(value: Any) -> bool:
+    # compared, not asked by math.isfinite, which fails for whole numbers beyond all floats
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 @frozen
@@ -321,6 +345,8 @@ def locked(folder: Path) -> Iterator[Held]:
     """
     refuse_links(folder)
     try:
+        # The file stays for good: the lock is the system's and not the file, so that a process that
+        # is killed leaves no lock behind.
         descriptor = atomic.open_regular(folder / LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         what = f"{folder} cannot be written: {error.strerror}"
@@ -353,10 +379,12 @@ def refuse_in_use(folder: Path, *, by_others: bool = False) -> None:
                 holder = _take(descriptor)
             finally:
                 os.close(descriptor)
-            if holder and not (
-                by_others and holder[:2] == [str(os.getpid()), socket.gethostname()]
-            ):
+            if holder and not (by_others and _is_this_process(holder)):
                 raise _in_use(path.parent, holder)
+
+
+def _is_this_process(holder: Sequence[str]) -> bool:
+    return holder[:2] == [str(os.getpid()), socket.gethostname()]
 
 
 def _take(descriptor: int) -> list[str]:
@@ -400,11 +428,12 @@ def refuse_links(folder: Path) -> None:
                     where=str(folder),
                     fix="a run keeps its files in its own folder: remove it",
                 )
-        # the reader of checkpoints checks those
-        folders[:] = [name for name in folders if name != CHECKPOINTS]
+        # os.walk descends into what this list keeps; the reader of checkpoints checks those itself
+        if CHECKPOINTS in folders:
+            folders.remove(CHECKPOINTS)
 
 
-def note(folder: Path, **facts: Any) -> None:
+def note_facts(folder: Path, **facts: Any) -> None:
     """Write facts into `run.json`, which is for people.
 
     Errors are ignored, since nothing depends on it.
@@ -424,9 +453,9 @@ def noted(folder: Path) -> dict[str, Any]:
     return about if isinstance(about, dict) else {}
 
 
-def describe_data(folder: Path, facts: Mapping[str, Any]) -> None:
+def write_data_report(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write which files of a data set were used and which were skipped, for people."""
-    atomic.replace(folder / DATA, (json.dumps(facts, indent=1) + "\n").encode())
+    atomic.replace(folder / DATA_REPORT, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def now() -> str:

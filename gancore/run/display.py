@@ -12,7 +12,7 @@ from typing import Self
 from gancore.errors import clean
 from gancore.process.standard_streams import write_line
 from gancore.progressbar import duration
-from gancore.run.directory import Row
+from gancore.run.directory import MetricsRow
 from gancore.run.rows import Step
 
 PLAIN_LINES = 20  # in a whole run, by its share
@@ -20,7 +20,7 @@ PAUSE = 30.0  # seconds between two plain lines at most, at first
 RARER = 10  # later, a line after this part of the time since the start
 
 
-def summary(row: Row) -> str:
+def summary(row: MetricsRow) -> str:
     """Write a row as one line: losses, mean scores, speed."""
     figures = {
         "critic": row.get("critic/total"),
@@ -28,8 +28,11 @@ def summary(row: Row) -> str:
         "score real": row.get("critic/score_real"),
         "score fake": row.get("critic/score_fake"),
     }
-    shown = "  ".join(f"{name} {value:.3f}" for name, value in figures.items() if value is not None)
-    return f"step {row['step']}  {shown}  {speed(row['images_per_second'])}"
+    shown = []
+    for name, value in figures.items():
+        if value is not None:
+            shown.append(f"{name} {value:.3f}")
+    return f"step {row['step']}  {'  '.join(shown)}  {speed(row['images_per_second'])}"
 
 
 def speed(images: float) -> str:
@@ -49,7 +52,7 @@ class Display:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def on_row(self, row: Row) -> None:
+    def on_row(self, row: MetricsRow) -> None:
         """Take a metrics row."""
 
     def on_step(self, step: Step) -> None:
@@ -71,11 +74,13 @@ class PlainLines(Display):
         write: Callable[[str], object] = write_line,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._notes, self._share = notes, share
-        self._write, self._clock = write, clock
+        self._notes = notes
+        self._share = share
+        self._write = write
+        self._clock = clock
         self._began = self._written = clock()
         self._part = -1  # of PLAIN_LINES
-        self._row: Row = {}
+        self._row: MetricsRow = {}
         self._noted = 0
 
     def __enter__(self) -> Self:
@@ -85,7 +90,7 @@ class PlainLines(Display):
     def __exit__(self, *error: object) -> None:
         self._write_notes()
 
-    def on_row(self, row: Row) -> None:
+    def on_row(self, row: MetricsRow) -> None:
         """Keep a row to write it with its step."""
         self._row = row
 
@@ -105,8 +110,10 @@ class PlainLines(Display):
 
     def _left(self, seconds: float, share: float) -> str:
         """Estimate the time left, from the part done in so many seconds."""
+        # of this process alone: what was done before took time that is not in `seconds`
         done = share - self._share
-        return f"{duration(seconds * (1 - share) / done if done > 0 else 0)} left"
+        left = seconds * (1 - share) / done if done > 0 else 0
+        return f"{duration(left)} left"
 
     def _write_notes(self) -> None:
         while self._noted < len(self._notes):
@@ -136,7 +143,7 @@ class LiveBar(PlainLines):
         self._bar.stop()
         self._write_notes()
 
-    def on_row(self, row: Row) -> None:
+    def on_row(self, row: MetricsRow) -> None:
         """Describe the bar by the newest row."""
         self._bar.update(self._task, description=summary(row))
 

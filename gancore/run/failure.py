@@ -16,13 +16,16 @@ from gancore.errors import GanError, PluginError, UsageError
 from gancore.guard.hooks import culprit_of, origin
 from gancore.hardware.memory import MIB, peak_memory
 from gancore.plugins.calling import Component
+from gancore.plugins.slots import ROLES
 from gancore.run import atomic, directory
 from gancore.run.checkpoint import verified, writer
 from gancore.train.data import machine_memory
 from gancore.train.loop import Training
+from gancore.train.networks import GAN
 
 OF_A_FLAG = re.compile(r"--\S+ [\d,x]+$")  # where a number was given on the command line
-UPDATES = {
+# By the function that does it: the innermost of these in a traceback says where memory ended.
+PHASES = {
     "update_critic": "the critic's update",
     "update_generator": "the generator's update",
     "update_both": "the update of both players",
@@ -70,7 +73,7 @@ def report(
 
 def keep_traceback(error: Exception, folder: Path, step: int) -> Path | None:
     """Write the traceback of a failed step; None where even that cannot be written."""
-    path = folder / directory.FAILED / verified.name_of(step) / "traceback.txt"
+    path = folder / directory.FAILED / verified.folder_name(step) / "traceback.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.replace(path, "".join(traceback.format_exception(error)).encode(errors="replace"))
@@ -85,21 +88,27 @@ def keep_traceback(error: Exception, folder: Path, step: int) -> Path | None:
 def explain_memory(error: BaseException, training: Training) -> GanError | None:
     """Say which part of a step did not fit, and what would; None for an error of another kind."""
     causes = list(_causes(error))
-    if not any(_is_memory(cause) for cause in causes):
+    if not any(map(_is_memory, causes)):
         return None
     plan = training.context.plan
     device = training.context.gan.device
-    frames = [frame.name for cause in causes for frame in traceback.extract_tb(cause.__traceback__)]
-    phase = next((UPDATES[name] for name in reversed(frames) if name in UPDATES), "this step")
     sides = "×".join(map(str, plan.shape))
-    smaller = f"--batch {max(1, plan.batch // 2)}" + (
-        ", or a smaller --size" if plan.images else ""
-    )
+    smaller = f"--batch {max(1, plan.batch // 2)}"
+    if plan.images:
+        smaller += ", or a smaller --size"
     return GanError(
-        f"out of memory in {phase} at step {training.step}, "
+        f"out of memory in {_phase_of(causes)} at step {training.step}, "
         f"with {plan.batch} samples of {sides} ({_memory(device)})",
         fix=f"{smaller} (in a new run), or end other programs and --resume",
     )
+
+
+def _phase_of(causes: Sequence[BaseException]) -> str:
+    phase = "this step"
+    for cause in causes:
+        for frame in traceback.extract_tb(cause.__traceback__):
+            phase = PHASES.get(frame.name, phase)
+    return phase
 
 
 @contextmanager
@@ -113,7 +122,7 @@ def memory_explained(doing: str, origins: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        causes = [cause for cause in _causes(error) if _is_memory(cause)]
+        causes = list(filter(_is_memory, _causes(error)))
         if not causes:
             raise
         asked = re.search(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)", str(causes[-1]))
@@ -123,12 +132,19 @@ def memory_explained(doing: str, origins: Mapping[str, str]) -> Iterator[None]:
         ) from error
 
 
+def weight_count(gan: GAN) -> int:
+    """Count the weights of both players, one number each."""
+    count = 0
+    for role in ROLES:
+        count += sum(weight.numel() for weight in gan.player(role).parameters)
+    return count
+
+
 def expect_weights_fit(weights: int, origins: Mapping[str, str]) -> None:
     """Raise UsageError for networks on the CPU whose weights and gradients are more than the
     machine's memory.
     """
-    # float32 each
-    needed = 8 * weights
+    needed = 8 * weights  # four bytes each, and four of its gradient
     total = machine_memory()
     if total and needed > total:
         size = f"{needed / 2**30:,.0f} GiB"
@@ -146,11 +162,11 @@ def _machine() -> str:
 
 
 def _smaller(origins: Mapping[str, str]) -> str:
-    given = {
-        where: max(map(int, re.findall(r"\d+", where)))
-        for where in origins.values()
-        if OF_A_FLAG.match(where)
-    }
+    given: dict[str, int] = {}
+    for where in origins.values():
+        if OF_A_FLAG.match(where):
+            given[where] = max(map(int, re.findall(r"\d+", where)))
+    # whatever the options mean: the largest numbers ask for the most memory
     largest = sorted(given, key=given.__getitem__, reverse=True)[:2]
     return f"smaller values: {', '.join(largest)}" if largest else "a smaller --size or --batch"
 

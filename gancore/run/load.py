@@ -13,9 +13,10 @@ from torch import nn
 from gancore.hardware.layout import use_channels_last
 from gancore.run.checkpoint.compare import compare
 from gancore.run.checkpoint.component_state import set_states, stored_states
+from gancore.run.checkpoint.state import stored_label_set
 from gancore.train.build import build_generator, build_player, make_plan
 from gancore.train.networks import GAN, Player
-from gancore.train.plan import LabelSet, Plan
+from gancore.train.plan import Plan
 
 if TYPE_CHECKING:
     import torch
@@ -49,12 +50,9 @@ class OpenedGAN(GAN):
 def stored_plan(composition: Composition, streams: Streams, snapshot: Snapshot) -> Plan:
     """Return the plan of a stored run, whose data need not be there. `plan.reals` gives zeros."""
     state = snapshot.state
-    label_sets = tuple(
-        LabelSet(each["name"], tuple(each["classes"])) for each in state["label_sets"]
-    )
-    return make_plan(
-        composition.hooks, streams, state["shape"], label_sets, composition.settings.batch, None
-    )
+    label_sets = tuple(stored_label_set(each) for each in state["label_sets"])
+    batch = composition.settings.batch
+    return make_plan(composition.hooks, streams, state["shape"], label_sets, batch, None)
 
 
 def open_players(

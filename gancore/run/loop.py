@@ -18,7 +18,7 @@ from gancore.guard.gradients import FirstGradients
 from gancore.guard.settings import SettingsCheck
 from gancore.run import directory, failure, postmortem, previous_session, samples
 from gancore.run.checkpoint import verified
-from gancore.run.directory import Row
+from gancore.run.directory import MetricsRow
 from gancore.run.display import display_of
 from gancore.run.finite import check_finite
 from gancore.run.metrics_log import MetricsLog
@@ -33,7 +33,7 @@ GO, STOP, BACK = 0, 1, 2  # what a process wants after a step; the highest count
 STEPS_WITHOUT_REALS = 1000  # after which a run by epochs is taken to be endless
 
 
-OnRow = Callable[[Row], object]
+OnRow = Callable[[MetricsRow], object]
 OnStep = Callable[[Step], object]
 
 
@@ -78,7 +78,7 @@ class Run(Session):
         """
         shown = display_of(self.notes, self.share, progress and self.group.is_main)
 
-        def tell_row(row: Row) -> None:
+        def tell_row(row: MetricsRow) -> None:
             shown.on_row(row)
             on_row(row)
 
@@ -134,6 +134,7 @@ class Run(Session):
         as a user should read it.
         """
         device = self.training.context.gan.device
+        # steps seed torch's global generators; the caller gets theirs back as they were
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             if not self.group.is_main:
                 yield None
@@ -168,19 +169,19 @@ class Run(Session):
     def _open_log(self) -> MetricsLog:
         if self.share < 1:  # a length that the run has passed already is not kept
             directory.write_recipe(self.folder, self.composition.recipe())
+        # it shows where the run was stopped, and now the run goes on
+        picture = self.folder / "samples" / f"{STOPPED}.png"
         with suppress(OSError):
-            (
-                self.folder / "samples" / f"{STOPPED}.png"
-            ).unlink()  # of a run that stopped and now goes on
+            picture.unlink()
         if facts := self.composition.hooks.first("describe_data"):
-            directory.describe_data(self.folder, facts)
+            directory.write_data_report(self.folder, facts)
         checkpoints = self.checkpoints
         log = MetricsLog(
             self.folder / directory.METRICS, checkpoints.rows, checkpoints.row_step or math.inf
         )
         self.notes += log.notes
-        about = previous_session.machine(self.training.context.gan.device)
-        directory.note(
+        about = previous_session.machine_facts(self.training.context.gan.device)
+        directory.note_facts(
             self.folder,
             started=directory.now(),
             ended=None,
@@ -191,15 +192,17 @@ class Run(Session):
         return log
 
     def _note_end(self, **facts: str) -> None:
-        directory.note(self.folder, ended=directory.now(), step=self.training.step, **facts)
+        directory.note_facts(self.folder, ended=directory.now(), step=self.training.step, **facts)
 
     def begin(self, log: MetricsLog | None) -> None:
         """Start the clock; save and draw a run that is at step 0."""
         training = self.training
         self._began = time.monotonic()
         self._first = training.batches
-        self._epoch, self._share = training.epoch, self.share
+        self._epoch = training.epoch
+        self._share = self.share
         self._ended = ""
+        # saved before any step: what cannot be stored is found now and not after hours
         if log is not None and training.step == 0:
             self.checkpoints.save(training, log)
             if self.share < 1:
@@ -213,6 +216,7 @@ class Run(Session):
         if self.share >= 1:
             return True
         verdict = self._agree(STOP if self._ended or self.stop_after_step else GO)
+        # where another process was asked to stop, this one stops too, and its caller should see it
         self.stop_after_step |= verdict == STOP and not self._ended
         return verdict == STOP
 
@@ -224,6 +228,7 @@ class Run(Session):
         if log is not None:
             with self._peers_warned():
                 self.checkpoints.save(self.training, log, last=True)
+        # the others wait here while the first one saves, and go back with it where it must
         self._agree(GO)
         if log is None:
             return
@@ -259,6 +264,7 @@ class Run(Session):
                 where="--epochs",
                 fix="--steps N",
             )
+        # elsewhere only with a row, since to read a figure is to wait for the device
         if training.context.gan.device.type == "cpu" or step % settings.log_every == 0:
             check_finite(figures, step)
         if remark := self._gradients.look(figures):
@@ -283,7 +289,7 @@ class Run(Session):
         self.checkpoints.row_step = step
         if trouble := log.write(row):
             self.notes.append(f"step {step}: {trouble}")
-        for _, remark in hooks.all("record", row=row):
+        for _, remark in hooks.all("record", row=row, folder=self.folder):
             self.notes.append(f"step {step}: {remark}")
         self._settings.look(step)
         on_row(row)
@@ -310,13 +316,14 @@ class Run(Session):
         try:
             if moved := self.checkpoints.misplaced():
                 raise FileNotFoundError(errno.ENOENT, moved)
-            path = folder / f"{name or verified.name_of(training.step)}.png"
+            path = folder / f"{name or verified.folder_name(training.step)}.png"
             samples.draw_grid(training.context, path, untrained=untrained)
             if components and not untrained:
                 training.context.hooks.all(
                     "draw", progress=progress or self._progress(True), folder=folder
                 )
         except (OSError, PluginError) as error:
+            # a component that draws raises its own OSError as the cause of a PluginError
             reason = error if isinstance(error, OSError) else error.__cause__
             if not isinstance(reason, OSError):
                 raise
@@ -380,7 +387,9 @@ class Run(Session):
             raise NumbersError(
                 error.what, where=where, fix=f"{error.fix}, or --rollbacks 3"
             ) from None
+        # the folder stays locked, and the new checkpoints need the lock to notice that it is moved
         held = self.checkpoints.held
+        # `changed_data`, since the data were accepted when the run was started or resumed
         again = type(self).resume(self.folder, files=lambda _: True, changed_data=True)
         again.training.retry(attempt + 1)
         self.composition = again.composition

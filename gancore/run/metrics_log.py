@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gancore.errors import PluginError
 from gancore.run import atomic
-from gancore.run.directory import Row
+from gancore.run.directory import MetricsRow
 
 MOST_WAITING = 1 << 24  # bytes of rows that are kept in memory while the disk is full
 
@@ -39,15 +39,19 @@ class MetricsLog:
         """Forget all but the first rows."""
         with self._path.open("rb") as file:
             kept = list(islice(file, rows))
+        # Where rows were lost, later ones are among the first of the file. They are made again, and
+        # no step may be there twice.
         while kept and (not kept[-1].endswith(b"\n") or _step_of(kept[-1]) > step):
             kept.pop()
-        self.rows, self.waiting, self._end = rows, b"", sum(map(len, kept))
+        self.rows = rows
+        self.waiting = b""
+        self._end = sum(map(len, kept))
         os.ftruncate(self._descriptor, self._end)
         if len(kept) < rows:
             held = f"{self._path.name} holds {len(kept)} of the {rows} rows up to step {step}"
             self.notes.append(f"{held}; the others are lost")
 
-    def write(self, row: Row) -> str:
+    def write(self, row: MetricsRow) -> str:
         """Append one row.
 
         Where the disk takes none it waits for the next, and the reason is returned, once.
@@ -69,7 +73,8 @@ class MetricsLog:
         except OSError:
             os.ftruncate(self._descriptor, self._end)  # no row is ever there in part
             raise
-        self._end, self.waiting = self._end + len(self.waiting), b""
+        self._end += len(self.waiting)
+        self.waiting = b""
 
     def sync(self) -> None:
         """Wait until the disk has every row. Raises OSError where it takes none."""
@@ -91,23 +96,26 @@ def _step_of(line: bytes) -> int:
 def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
     """Turn figures into numbers, with one wait for the device."""
     tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
-    device = max(
-        (value.device for value in tensors.values()),
-        key=lambda each: each.type != "cpu",
-        default=None,
-    )
-    if device is None or device.type == "cpu":
+    device = _device_to_wait_for(tensors)
+    if device is None:
         found = {name: float(value) for name, value in tensors.items()}
     else:
-        gathered = torch.stack(
-            [value.double().reshape(()).to(device) for value in tensors.values()]
-        )
-        found = dict(zip(tensors, gathered.tolist(), strict=True))
+        scalars = [value.double().reshape(()).to(device) for value in tensors.values()]
+        found = dict(zip(tensors, torch.stack(scalars).tolist(), strict=True))
+    result = {}
     try:
-        return {
-            name: found[name] if name in found else float(value) for name, value in figures.items()
-        }
+        for name, value in figures.items():
+            result[name] = found[name] if name in found else float(value)
     except (TypeError, ValueError) as error:
         raise PluginError(
             f"a logged figure is no number: {error}", fix="log numbers and 0-d tensors"
         ) from None
+    return result
+
+
+def _device_to_wait_for(tensors: Mapping[str, Tensor]) -> torch.device | None:
+    """Return the device that holds some of the tensors, None where all are on the CPU."""
+    for tensor in tensors.values():
+        if tensor.device.type != "cpu":
+            return tensor.device
+    return None

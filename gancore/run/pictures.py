@@ -55,23 +55,27 @@ def scatter(fakes: Tensor, reals: Tensor | None, side: int = 512) -> Image.Image
 
     Reals are blue dots, under fakes as smaller red ones.
     """
-    shown = (
-        [(fakes, "#c8402f", 1)] if reals is None else [(reals, "#3b6fb6", 2), (fakes, "#c8402f", 1)]
-    )
+    shown = [(fakes, "#c8402f", 1)]
+    if reals is not None:
+        shown.insert(0, (reals, "#3b6fb6", 2))  # drawn first, so that fakes lie on top
     everything = _plane(torch.cat([points for points, _, _ in shown]))
     mean = everything.mean(0)
     reach = (everything - mean).abs().max().clamp_min(1e-6) * 1.05
     picture = Image.new("RGB", (side, side), "white")
     pen = ImageDraw.Draw(picture)
     for points, colour, size in shown:
-        for x, y in ((_plane(points) - mean) / reach + 1).mul(side / 2).tolist():
+        places = ((_plane(points) - mean) / reach + 1).mul(side / 2)
+        for x, y in places.tolist():
+            # y grows upwards in a plot, and downwards in a picture
             pen.ellipse((x - size, side - y - size, x + size, side - y + size), fill=colour)
     return picture
 
 
 def _plane(points: Tensor) -> Tensor:
     """Return the first two coordinates of points `[N, d]`; the second is 0 where there is one."""
-    return torch.nn.functional.pad(points, (0, 1))[:, :2] if points.shape[1] < 2 else points[:, :2]
+    if points.shape[1] < 2:
+        points = torch.nn.functional.pad(points, (0, 1))
+    return points[:, :2]
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:

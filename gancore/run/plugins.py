@@ -21,8 +21,14 @@ from gancore.run.checkpoint import reader
 
 def absent(layer: Layer) -> list[Choice]:
     """List the choices of a recipe that no installed plugin provides."""
-    picks = [each for each in pick([layer]) if not loading.is_file(each.wanted)]
-    return [each for each in picks if not discovery.named(each.wanted.rpartition(":")[2])]
+    # component files are installed nowhere
+    published = [each for each in pick([layer]) if not loading.is_file(each.wanted)]
+    return [each for each in published if not discovery.named(_published_name(each))]
+
+
+def _published_name(choice: Choice) -> str:
+    """Return the name of a component without the distribution in `distribution:name`."""
+    return choice.wanted.rpartition(":")[2]
 
 
 def require(lost: Sequence[Choice], folder: Path) -> None:
@@ -31,14 +37,23 @@ def require(lost: Sequence[Choice], folder: Path) -> None:
         return
     found, _ = reader.newest(folder / directory.CHECKPOINTS)
     written: Mapping[str, Any] = found.manifest.get("plugins", {}) if found else {}
-    about = [written.get(each.alias or each.wanted.rpartition(":")[2], {}) for each in lost]
-    known = [each for each in about if each.get("distribution")]
-    wanted = dict.fromkeys(f"{each['distribution']}=={each['version']}" for each in known)
-    names = " and ".join(dict.fromkeys(repr(each.wanted) for each in lost))
+    # dicts and no lists: several lost components of one distribution give one requirement
+    names: dict[str, None] = {}
+    requirements: dict[str, None] = {}
+    places = []
+    for each in lost:
+        names[repr(each.wanted)] = None
+        places.append(f"{each.slot} = {each.name} ({each.where})")
+        about = written.get(each.alias or _published_name(each), {})
+        if about.get("distribution"):
+            requirements[f"{about['distribution']}=={about['version']}"] = None
+    fix = "install the plugin that publishes it"
+    if requirements:
+        fix = f"pip install {' '.join(requirements)}"
     raise PluginError(
-        f"the run was trained with {names}, which is not installed",
-        where=", ".join(f"{each.slot} = {each.name} ({each.where})" for each in lost),
-        fix=f"pip install {' '.join(wanted)}" if wanted else "install the plugin that publishes it",
+        f"the run was trained with {' and '.join(names)}, which is not installed",
+        where=", ".join(places),
+        fix=fix,
     )
 
 
@@ -54,22 +69,20 @@ def spare(layer: Layer, lost: Sequence[Choice], folder: Path) -> Layer:
     slots = {}
     for slot, given in layer.slots.items():
         if isinstance(given.value, list):
-            slots[slot] = evolve(
-                given, value=[name for name in layer.names(slot) if name not in names]
-            )
+            kept = [name for name in layer.names(slot) if name not in names]
+            slots[slot] = evolve(given, value=kept)
         elif given.value not in names:
             slots[slot] = given
-    tables = {each.alias or each.wanted.rpartition(":")[2] for each in lost}
-    options = {table: values for table, values in layer.options.items() if table not in tables}
-    # rules concern training
-    options["run"] = {
-        **options.get("run", {}),
-        "force": Given(True, "to draw samples"),
-    }
+    options = dict(layer.options)
+    for each in lost:
+        options.pop(each.alias or _published_name(each), None)
+    # rules concern training, so one that misses a lost component must not stand in the way
+    force = Given(True, "to draw samples")
+    options["run"] = {**options.get("run", {}), "force": force}
     return evolve(layer, slots=slots, options=options)
 
 
-def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
+def compare_versions(then: Mapping[str, Any], composition: Composition) -> list[str]:
     """List the components whose version differs from that in `then`, the checkpoint's manifest.
 
     Raises CheckpointError where one comes from another distribution that does not replace the
@@ -85,9 +98,8 @@ def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
         now = _numbers(each.version)
         change = f"{each.name} was {was['version']} then and is {each.version} now"
         if before[:1] != now[:1] and not hasattr(each.component, "migrate"):
-            raise _other(
-                each.name, was, f"now {each.version} is installed, which need not go on as it did"
-            )
+            why = f"now {each.version} is installed, which need not go on as it did"
+            raise _other(each.name, was, why)
         if before[:2] != now[:2]:
             notes.append(f"{change}; the run may not be bit-exact")
         elif was["version"] != each.version:
@@ -97,15 +109,13 @@ def compare(then: Mapping[str, Any], composition: Composition) -> list[str]:
 
 def _other(name: str, was: Mapping[str, Any], why: str) -> CheckpointError:
     source = f"{was['distribution'] or 'a file'} {was['version']}".strip()
-    fix = (
-        f"pip install {was['distribution']}=={was['version']}"
-        if was["distribution"]
-        else "choose the file again"
-    )
+    fix = "choose the file again"
+    if was["distribution"]:
+        fix = f"pip install {was['distribution']}=={was['version']}"
     return CheckpointError(
         f"the run was trained with {name} of {source}; {why}", where=name, fix=fix
     )
 
 
 def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)[:3]]
+    return list(map(int, re.findall(r"\d+", version)[:3]))

@@ -19,6 +19,7 @@ from gancore.plugins.slots import ROLES
 from gancore.run import atomic, directory
 from gancore.run.checkpoint import verified, writer
 from gancore.run.checkpoint.state import Snapshot
+from gancore.run.failure import weight_count
 from gancore.train.loop import Training
 from gancore.train.precision import HALF
 from gancore.train.sampling import draw_samples
@@ -43,7 +44,8 @@ def keep_numbers(
     The networks are used once more, in training mode: to continue, restore them from a checkpoint
     first.
     """
-    place = folder / directory.FAILED / verified.name_of(training.step)
+    place = folder / directory.FAILED / verified.folder_name(training.step)
+    # without any of it where the disk takes none: the error itself must still reach the user
     with suppress(OSError):
         place.parent.mkdir(exist_ok=True)
         if place.exists():
@@ -79,17 +81,15 @@ def findings(training: Training) -> Iterator[str]:
     gan = training.context.gan
     broken = False
     for role in ROLES:
-        rates = ", ".join(f"{group['lr']:.4g}" for group in gan.player(role).optimizer.param_groups)
+        player = gan.player(role)
+        rates = ", ".join(f"{group['lr']:.4g}" for group in player.optimizer.param_groups)
         yield f"{role}: learning rate {rates}"
-        wrong = [
-            (name, weight)
-            for name, weight in gan.player(role).state_dict().items()
-            if not _finite(weight)
-        ]
-        if wrong:
-            broken, (name, weight) = True, wrong[0]
-            count = int((~weight.isfinite()).sum())
-            yield f"{role}: {count} of {weight.numel()} numbers of {name} are not finite"
+        for name, weight in player.state_dict().items():
+            if not _finite(weight):
+                broken = True
+                count = int((~weight.isfinite()).sum())
+                yield f"{role}: {count} of {weight.numel()} numbers of {name} are not finite"
+                break
     samples, labels = last_reals(training)
     yield f"reals: {_range(samples)}"
     with torch.no_grad():
@@ -126,13 +126,15 @@ def first_wrong(net: nn.Module, *inputs: Tensor) -> str:
         if isinstance(output, Tensor) and not _finite(output):
             found.append(f"{name} ({type(module).__name__})")
 
-    handles = [
-        module.register_forward_hook(
-            lambda module, _, output, name=name: look(name, module, output)
-        )
-        for name, module in net.named_modules()
-        if name and not list(module.children())
-    ]
+    handles = []
+    for name, module in net.named_modules():
+        # those without parts of their own, so that a layer is named and not the network around it
+        if name and not list(module.children()):
+            handles.append(
+                module.register_forward_hook(
+                    lambda module, _, output, name=name: look(name, module, output)
+                )
+            )
     try:
         net(*inputs)
     finally:
@@ -156,16 +158,10 @@ def _range(values: Tensor) -> str:
 
 def room_note(folder: Path, training: Training) -> list[str]:
     """Warn where a disk has no room for two checkpoints: float32 weights and two moments each."""
-    weights = sum(
-        weight.numel() for role in ROLES for weight in training.context.gan.player(role).parameters
-    )
     free = shutil.disk_usage(folder).free
-    needed = 2 * 12 * weights
+    # two, since an old checkpoint is removed only after a newer one is complete
+    needed = 2 * 12 * weight_count(training.context.gan)
     if free >= needed:
         return []
-    return [
-        (
-            f"the disk has {free / 2**20:,.0f} MiB free, "
-            f"but two checkpoints need about {needed / 2**20:,.0f} MiB"
-        )
-    ]
+    note = f"the disk has {free / 2**20:,.0f} MiB free"
+    return [f"{note}, but two checkpoints need about {needed / 2**20:,.0f} MiB"]

@@ -13,7 +13,7 @@ import torch
 from gancore.run import directory
 
 
-def machine(device: torch.device) -> dict[str, Any]:
+def machine_facts(device: torch.device) -> dict[str, Any]:
     """Return what may change the bits of a run and stands in no checkpoint, for `run.json`."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -37,14 +37,17 @@ def remarks(
             "the process before ended without closing the run (killed, or out of memory); "
             f"nothing is lost: it goes on from step {step}"
         )
-    now = machine(device)
-    then = {**manifest.get("versions", {}), **{name: about[name] for name in now if name in about}}
-    pairs = {name: (was, now.get(name) or _version(name)) for name, was in then.items()}
-    told += [
-        f"{name} was {was} then and is {found} now; the run may not be bit-exact"
-        for name, (was, found) in pairs.items()
-        if found is not None and was != found
-    ]
+    now = machine_facts(device)
+    then = dict(manifest.get("versions", {}))
+    # from `run.json`: a checkpoint says nothing of the machine, so that equal runs on two machines
+    # may write equal bytes
+    for name in now:
+        if name in about:
+            then[name] = about[name]
+    for name, was in then.items():
+        found = now.get(name) or _version(name)
+        if found is not None and was != found:
+            told.append(f"{name} was {was} then and is {found} now; the run may not be bit-exact")
     return told
 
 

@@ -74,7 +74,9 @@ def recipe_changes(
     # older checkpoints record the seed alone
     then = state.get("recipe", {"run": {"seed": state["seed"]}})
     now = fixed_part(composition)
-    free = {each.name for each in composition.chosen if changed_data and each.kind == "data"}
+    free = set()
+    if changed_data:
+        free = {each.name for each in composition.chosen if each.kind == "data"}
     defaults = _defaults(composition)
     changes = []
     for name, was, found in _pairs(then, now):
@@ -104,11 +106,14 @@ def _pairs(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[st
 
 def _defaults(composition: Composition) -> dict[str, Any]:
     """Return the default of every option that the recipe has, by `table.option`."""
-    tables = {"run": Settings, **{each.name: type(each.component) for each in composition.chosen}}
+    tables: dict[str, type] = {"run": Settings}
+    for each in composition.chosen:
+        tables[each.name] = type(each.component)
     defaults: dict[str, Any] = {}
     for table, owner in tables.items():
         values = plain({name: option.default for name, option in options_of(owner).items()})
-        defaults |= {f"{table}.{name}": value for name, value in values.items()}
+        for name, value in values.items():
+            defaults[f"{table}.{name}"] = value
     return defaults
 
 

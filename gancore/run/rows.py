@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from gancore.errors import NumbersError
-from gancore.run.directory import Row
+from gancore.run.directory import MetricsRow
 from gancore.run.metrics_log import numbers
 from gancore.train.context import Figures
 
@@ -44,7 +44,7 @@ def measured(progress: Progress) -> Figures:
     return figures
 
 
-def make_row(progress: Progress, figures: Figures, seconds: float, images: int) -> Row:
+def make_row(progress: Progress, figures: Figures, seconds: float, images: int) -> MetricsRow:
     """Make a row of a step's figures and of what components measure.
 
     Raises NumbersError for one that is not finite.
@@ -53,7 +53,7 @@ def make_row(progress: Progress, figures: Figures, seconds: float, images: int) 
     for name, value in found.items():
         if not math.isfinite(value):
             raise NumbersError(f"{name} became {value} at step {progress.step}")
-    row: Row = {
+    row: MetricsRow = {
         "step": progress.step,
         "epoch": round(progress.epoch, 6),
         "seconds": round(seconds, 3),

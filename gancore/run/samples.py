@@ -22,12 +22,12 @@ def is_due(
 ) -> bool:
     """Whether a run draws after this step; `epochs` and `shares` are those before and after it."""
     if settings.sample_epochs:
-        before, after = (epoch // settings.sample_epochs for epoch in epochs)
-        return after > before
+        before, after = epochs
+        return after // settings.sample_epochs > before // settings.sample_epochs
     if settings.sample_every:
         return step % settings.sample_every == 0
-    before, after = (int(share * 10) for share in shares)
-    return after > before
+    before, after = shares
+    return int(after * 10) > int(before * 10)
 
 
 def is_early(settings: Settings, step: int, share: float) -> bool:
@@ -50,7 +50,8 @@ def draw_grid(context: TrainingContext, path: Path, *, untrained: bool = False) 
     from.
     """
     plan = context.plan
-    labels = class_labels([len(each) for each in plan.label_sets], SHEET if plan.images else CLOUD)
+    count = SHEET if plan.images else CLOUD
+    labels = class_labels(list(map(len, plan.label_sets)), count)
     if untrained:
         made = draw_untrained(context, "grid", labels=labels)
     else:

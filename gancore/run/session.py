@@ -19,7 +19,6 @@ from gancore.guard.hooks import guarded
 from gancore.hardware.device import choose_runtime, compile_networks, data_on_device, precision_note
 from gancore.hardware.layout import use_channels_last
 from gancore.plugins.loading import is_file
-from gancore.plugins.slots import ROLES
 from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.settings import RESUMABLE
 from gancore.recipe.toml import Layer, read_recipe
@@ -54,10 +53,7 @@ def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
         training = Training.of(composition, data, runtime)
     context = training.context
     if runtime.device.type == "cpu":
-        weights = sum(
-            weight.numel() for role in ROLES for weight in context.gan.player(role).parameters
-        )
-        failure.expect_weights_fit(weights, origins)
+        failure.expect_weights_fit(failure.weight_count(context.gan), origins)
     runtime = use_channels_last(context.gan, context.plan, runtime, settings.channels_last)
     compile_networks(context.gan, settings.compile)
     training.context = evolve(context, runtime=runtime)
@@ -70,12 +66,22 @@ def make_folder(composition: Composition, out: Path | None, overwrite: bool) -> 
 
     Raises UsageError.
     """
-    names = [Path(composition.slots[slot][0].rpartition("=")[2]).stem for slot in ("gen", "loss")]
-    folder = directory.claim("-".join(names)) if out is None else out
+    if out is None:
+        gen = _short_name(composition, "gen")
+        loss = _short_name(composition, "loss")
+        folder = directory.claim(f"{gen}-{loss}")
+    else:
+        folder = out
     if overwrite and out is not None and folder.exists():
         directory.set_aside(folder)
     directory.create(folder, composition.recipe())
     return folder
+
+
+def _short_name(composition: Composition, slot: str) -> str:
+    """Return the name of a slot's component without alias, folder and extension."""
+    wanted = composition.slots[slot][0].rpartition("=")[2]
+    return Path(wanted).stem
 
 
 @define(eq=False, repr=False)
@@ -129,18 +135,19 @@ class Session:
         data = open_data_of(composition)
         training = prepare(composition, data, runtime)
         fingerprint = data.fingerprint()
-        made = str(make_folder(composition, wanted, overwrite)) if runtime.group.is_main else ""
+        made = ""
+        if runtime.group.is_main:
+            # only now: a run that is refused before leaves no folder behind
+            made = str(make_folder(composition, wanted, overwrite))
+        # the first process alone knows which K of `runs/NAME-K` was free
         folder = Path(runtime.group.broadcast_text(made))
-        run = cls(
-            folder,
-            composition,
-            training,
-            list(composition.notes) + list(composition.check(data_tags(data))),
-        )
+        notes = [*composition.notes, *composition.check(data_tags(data))]
+        run = cls(folder, composition, training, notes)
         run.checkpoints.data = fingerprint
         run._new = runtime.group.is_main
         run.notes += [*precision_note(runtime), *postmortem.room_note(folder, training)]
-        if len(data) < (batch := composition.settings.batch):
+        batch = composition.settings.batch
+        if len(data) < batch:
             run.notes.append(f"{len(data)} samples fill a batch of {batch} by repetition")
         return run
 
@@ -166,7 +173,7 @@ class Session:
         composition = reopen(folder, changes, files)
         runtime = choose_runtime(composition.settings)
         if runtime.group.is_main:
-            # this process itself, when it goes back to a checkpoint
+            # a run that goes back to a checkpoint is resumed by the process that holds its lock
             directory.refuse_in_use(folder, by_others=True)
         data = open_data_of(composition)
         run = cls(folder, composition, prepare(composition, data, runtime))
@@ -182,10 +189,9 @@ class Session:
                     where=str(folder),
                     fix="give back the data it had, or --accept-changed-data",
                 )
-            expect_recipe(
-                composition, state, str(folder / directory.RECIPE), changed_data=changed_data
-            )
-            notes = plugins.compare(found.manifest.get("plugins", {}), composition)
+            recipe = str(folder / directory.RECIPE)
+            expect_recipe(composition, state, recipe, changed_data=changed_data)
+            notes = plugins.compare_versions(found.manifest.get("plugins", {}), composition)
             restore(run.training, found.snapshot)
             run.training.retry(state["attempt"])
             checkpoints.rows = state["rows"]
@@ -224,7 +230,9 @@ class Session:
             )
         snapshot = found.snapshot
         settings = composition.settings
-        if not lost and (changes := recipe_changes(composition, snapshot.state)):
+        # where components are lost it differs for sure, and notes say so
+        changes = [] if lost else recipe_changes(composition, snapshot.state)
+        if changes:
             notes.append(f"the recipe was changed since the run was trained: {'; '.join(changes)}")
         streams = Streams(settings.seed)
         runtime = choose_runtime(evolve(settings, device=device))
@@ -233,17 +241,18 @@ class Session:
             gan = open_generator(composition.hooks, plan, streams, runtime.device)
         else:
             gan, runtime = open_players(composition, plan, streams, runtime, snapshot)
+        # no data and batches of one: nothing is trained
         context = TrainingContext(gan, composition.hooks, plan, streams, runtime, None)
         training = Training(context, DataOrder(1, 1, streams))
         try:
             restore_generator(training, snapshot, whole=not lost)
         except CheckpointError:
+            # what is lost explains the error better, where anything is
             plugins.require(lost, folder)
             raise
         training.retry(snapshot.state["attempt"])
-        notes += [
-            f"{each.wanted} is not installed; the generator is sampled without it" for each in lost
-        ]
+        for each in lost:
+            notes.append(f"{each.wanted} is not installed; the generator is sampled without it")
         return cls(folder, composition, training, notes)
 
     # ── where it is ─────────────────────────────────────────────────────────────────────────

@@ -6,8 +6,8 @@ import json
 import math
 from typing import Any
 
-DEEPEST = 32  # levels of nesting
-LARGEST = 1 << 63
+MOST_JSON_LEVELS = 32  # of lists and objects
+INTEGER_LIMIT = 1 << 63  # whole numbers below it, and from its negative on, have 64 bits
 
 
 def parse(raw: bytes) -> Any:
@@ -26,12 +26,13 @@ def parse(raw: bytes) -> Any:
             parse_float=_real,
         )
     except RecursionError:
-        raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
+        raise ValueError(f"it is nested deeper than {MOST_JSON_LEVELS} levels") from None
     _check_depth_and_text(value)
     return value
 
 
 def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    # the standard parser would keep the last of them
     found = dict(items)
     if len(found) < len(items):
         raise ValueError("a key is repeated")
@@ -44,7 +45,7 @@ def _constant(word: str) -> Any:
 
 def _whole(digits: str) -> int:
     # check the length first: parsing a million digits takes minutes
-    if len(digits) > 20 or not -LARGEST <= int(digits) < LARGEST:
+    if len(digits) > 20 or not -INTEGER_LIMIT <= int(digits) < INTEGER_LIMIT:
         raise ValueError(f"the whole number {digits[:20]} is beyond 64 bits")
     return int(digits)
 
@@ -56,15 +57,20 @@ def _real(digits: str) -> float:
 
 
 def _check_depth_and_text(value: Any) -> None:
+
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(MOST_JSON_LEVELS + 1):
         for text in level:
             if isinstance(text, str):
                 text.encode()  # raises UnicodeEncodeError, a ValueError, for lone surrogates
-        lists = [each for each in level if isinstance(each, list)]
-        tables = [each for each in level if isinstance(each, dict)]
-        level = [item for each in lists for item in each]
-        level += [part for each in tables for pair in each.items() for part in pair]
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, list):
+                below += each
+            elif isinstance(each, dict):
+                below += each.keys()
+                below += each.values()
+        level = below
         if not level:
             return
-    raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+    raise ValueError(f"it is nested deeper than {MOST_JSON_LEVELS} levels")

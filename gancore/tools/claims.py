@@ -66,9 +66,9 @@ def read_claims(sweep: Mapping[str, Any], arms: Sequence[str]) -> list[Claim]:
 def _read_claim(content: Mapping[str, Any], arms: Sequence[str]) -> Claim:
     try:
         claim = Claim(**content)
-        texts = (claim.says, claim.figure, claim.less, claim.more)
-        if not all(isinstance(text, str) for text in texts):
-            raise ValueError("says, figure, less and more must be strings")
+        for text in (claim.says, claim.figure, claim.less, claim.more):
+            if not isinstance(text, str):
+                raise ValueError("says, figure, less and more must be strings")
         if not isinstance(claim.margin, int | float) or not 0 <= claim.margin < math.inf:
             raise ValueError(f"margin is {claim.margin!r}, but must be a number of at least 0")
     except (TypeError, ValueError) as error:
@@ -96,7 +96,8 @@ def judge_claims(claims: Sequence[Claim], table: FiguresByArm) -> list[ClaimVerd
     with `same`, -margin or margin. So arms count as alike only if the whole interval lies within
     the margin, and not because no difference was found.
     """
-    return judge_differences(claims, [paired_differences(claim, table) for claim in claims])
+    differences = [paired_differences(claim, table) for claim in claims]
+    return judge_differences(claims, differences)
 
 
 def judge_differences(
@@ -107,7 +108,8 @@ def judge_differences(
     tests = [t_test(found, claim.margin) for claim, found in pairs]
     corrected = holm([p for *_, p in tests])
     verdicts = []
-    for (claim, found), (mean, low, high, p), p_holm in zip(pairs, tests, corrected, strict=True):
+    for (claim, found), test, p_holm in zip(pairs, tests, corrected, strict=True):
+        mean, low, high, p = test
         word = _word_for(claim, mean, p_holm)
         verdicts.append(ClaimVerdict(word, tuple(found), mean, low, high, p, p_holm))
     return verdicts
@@ -119,6 +121,7 @@ def paired_differences(claim: Claim, table: FiguresByArm) -> list[float]:
     differences = []
     for seed, row in table.get(claim.less, {}).items():
         other = more.get(seed, {})
+        # a seed whose run failed, or measured no such figure, says nothing about the difference
         if claim.figure in row and claim.figure in other:
             differences.append(other[claim.figure] - row[claim.figure])
     return differences
@@ -136,11 +139,12 @@ def t_test(
     # `not all(<=)` is also true for nan
     if n < FEWEST_SEEDS or not all(abs(each) <= LARGEST_DIFFERENCE for each in differences):
         return None, None, None, 1.0
+    # here and not above: only a sweep with claims needs it
     from scipy.special import stdtr, stdtrit
 
     mean = statistics.fmean(differences)
     error = statistics.stdev(differences) / math.sqrt(n)
-    half = float(stdtrit(n - 1, 1 - ALPHA / 2)) * error
+    half = float(stdtrit(n - 1, 1 - ALPHA / 2)) * error  # half the width of the interval
     distance = abs(abs(mean) - margin)
     if error == 0:  # all seeds agree exactly: the interval is one point
         return mean, mean, mean, 0.0 if distance else 1.0
@@ -153,6 +157,7 @@ def holm(values: Sequence[float]) -> list[float]:
     corrected = [1.0] * len(values)
     largest = 0.0
     for place, index in enumerate(order):
+        # never below that of a smaller p, or a weaker result could count where a stronger does not
         largest = max(largest, (len(values) - place) * values[index])
         corrected[index] = min(1.0, largest)
     return corrected

@@ -32,11 +32,13 @@ def unusable_checkpoints(
     the networks cannot be built.
     """
     composition = reopen(run, (), files)
+    # shapes are the same everywhere, so this works on a machine without the run's device
     settings = evolve(composition.settings, device="cpu")
     streams = Streams(settings.seed)
     runtime = choose_runtime(settings)
     plan = stored_plan(composition, streams, reader.read(found[-1]).snapshot)
     gan = build(composition.hooks, plan, streams, runtime.device)
+    # no data and batches of one: nothing is trained
     context = TrainingContext(gan, composition.hooks, plan, streams, runtime, None)
     training = Training(context, DataOrder(1, 1, streams))
     reasons = {}

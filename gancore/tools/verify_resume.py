@@ -22,14 +22,14 @@ from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.toml import layer_of
 from gancore.run import directory
 from gancore.run.checkpoint import reader, verified, writer
-from gancore.run.directory import Row, rows_in
+from gancore.run.directory import MetricsRow, rows_in
 from gancore.run.loop import Run
 from gancore.run.rows import Step
 from gancore.tools.sweep.worker import start_worker, train_trial
 
-CLOCK = {"seconds", "images_per_second"}  # the only figures of a row that may differ
+CLOCK = ("seconds", "images_per_second")  # the only figures of a row that may differ
 PICTURES = (".png", ".svg", ".gif")
-SHOWN = 3  # differing tensors, values, rows that are named
+MOST_NAMED = 3  # differing tensors, values, rows that are named
 
 
 @frozen
@@ -81,12 +81,11 @@ def verify(
     parts = folder / "in-two-goes" / "run"
     tell(f"{steps} steps, to be interrupted")
     first = Run.start(resolve([layer_of("trial", recipe)], exact=True), parts)
-    if fit_until(first, steps).training.step < steps:
-        ended = (
-            f"the run ends by itself at step {first.training.step}, before it could be interrupted"
-        )
+    reached = fit_until(first, steps).training.step
+    if reached < steps:
         raise GanError(
-            ended, fix=f"--steps {max(1, first.training.step // 2)}, or leave out what ends it"
+            f"the run ends by itself at step {reached}, before it could be interrupted",
+            fix=f"--steps {max(1, reached // 2)}, or leave out what ends it",
         )
     tell(f"{steps} more in a fresh process")
     if failure := _go_on(parts, recipe):
@@ -108,6 +107,7 @@ def verify(
 
 
 def _go_on(folder: Path, recipe: Mapping[str, Any]) -> str:
+    # another number of threads may sum in another order, and give other bits
     alike = (os.getpid(), torch.get_num_threads())
     with ProcessPoolExecutor(
         1, mp_context=get_context("spawn"), initializer=_settle, initargs=alike
@@ -135,7 +135,8 @@ def differences(whole: Path, parts: Path) -> list[str]:
     """Say what differs between two runs: newest checkpoint, rows apart from the clock, and every
     picture's bytes.
     """
-    one, other = (writer.steps(folder / directory.CHECKPOINTS)[-1] for folder in (whole, parts))
+    one = writer.steps(whole / directory.CHECKPOINTS)[-1]
+    other = writer.steps(parts / directory.CHECKPOINTS)[-1]
     if one.name != other.name:
         return [f"one ends at {one.name}, the other at {other.name}"]
     expected = reader.read(one).snapshot
@@ -144,14 +145,20 @@ def differences(whole: Path, parts: Path) -> list[str]:
     for name, tensors in expected.files.items():
         if wrong := tensor_difference(tensors, found.files.get(name, {})):
             told.append(f"{name}.safetensors: {wrong}")
-    rows = [_untimed(rows_in(folder / directory.METRICS)) for folder in (whole, parts)]
-    for name, values in (("state.json", (expected.state, found.state)), (directory.METRICS, rows)):
-        if wrongs := value_differences(*values):
-            more = f" and {len(wrongs) - SHOWN} more" if len(wrongs) > SHOWN else ""
-            told.append(f"{name}: {'; '.join(wrongs[:SHOWN])}{more}")
+    if wrongs := value_differences(expected.state, found.state):
+        told.append(f"{verified.STATE}: {_first_of(wrongs)}")
+    rows = _untimed(rows_in(whole / directory.METRICS))
+    if wrongs := value_differences(rows, _untimed(rows_in(parts / directory.METRICS))):
+        told.append(f"{directory.METRICS}: {_first_of(wrongs)}")
+    # the sums are the proof; what was compared before says where they differ, in words
     if not told and (one / verified.SUMS).read_bytes() != (other / verified.SUMS).read_bytes():
         told.append(f"{verified.SUMS} differs")
     return told + picture_differences(pictures(whole), pictures(parts))
+
+
+def _first_of(differences: Sequence[str]) -> str:
+    more = f" and {len(differences) - MOST_NAMED} more" if len(differences) > MOST_NAMED else ""
+    return f"{'; '.join(differences[:MOST_NAMED])}{more}"
 
 
 def tensor_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
@@ -159,82 +166,88 @@ def tensor_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor
 
     '' for none.
     """
-    names = [*expected, *(name for name in found if name not in expected)]
+    names = _names_in_either(expected, found)
     wrong = [name for name in names if not _same_bits(expected.get(name), found.get(name))]
     if not wrong:
         return ""
     largest = relative = 0.0
     for name in wrong:
-        if name in expected and name in found and expected[name].shape == found[name].shape:
-            one = expected[name].double()
-            other = found[name].double()
-            gap = (one - other).abs().flatten()
-            largest = max(largest, float(gap.max()))
-            relative = max(
-                relative,
-                float((gap / torch.maximum(one.abs(), other.abs()).flatten()).nan_to_num().max()),
-            )
-    shown = ", ".join(wrong[:SHOWN]) + (", …" if len(wrong) > SHOWN else "")
+        if name not in expected or name not in found:
+            continue
+        one = expected[name].double()
+        other = found[name].double()
+        if one.shape != other.shape:
+            continue
+        gap = (one - other).abs().flatten()
+        size = torch.maximum(one.abs(), other.abs()).flatten()
+        largest = max(largest, float(gap.max()))
+        # 0 / 0 is nan where both are 0, and no difference
+        relative = max(relative, float((gap / size).nan_to_num().max()))
+    shown = ", ".join(wrong[:MOST_NAMED]) + (", …" if len(wrong) > MOST_NAMED else "")
     most = f"by at most {largest:.3g}, and {relative:.3g} of a value"
     return f"{len(wrong)} of {len(names)} tensors differ, {most}: {shown}"
+
+
+def _names_in_either(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Return the names in the order of the first, and then those that the second alone has."""
+    return list(dict.fromkeys((*expected, *found)))
 
 
 def _same_bits(one: Tensor | None, other: Tensor | None) -> bool:
     if one is None or other is None or one.dtype != other.dtype or one.shape != other.shape:
         return False
-    return torch.equal(
-        one.contiguous().flatten().view(torch.uint8), other.contiguous().flatten().view(torch.uint8)
-    )
+    # as bytes: nan equals nan there, and 0.0 does not equal -0.0
+    bytes_of_one = one.contiguous().flatten().view(torch.uint8)
+    bytes_of_other = other.contiguous().flatten().view(torch.uint8)
+    return torch.equal(bytes_of_one, bytes_of_other)
 
 
 def value_differences(expected: Any, found: Any, path: str = "") -> list[str]:
     """List where two JSON values differ, each as `path is X, not Y`, the second being expected."""
-    if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        keys = [*expected, *(key for key in found if key not in expected)]
-        pairs = [(f"{path}.{key}".lstrip("."), expected.get(key), found.get(key)) for key in keys]
-    elif (
-        isinstance(expected, Sequence)
-        and isinstance(found, Sequence)
-        and not isinstance(expected, str)
-    ):
+    told = []
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in _names_in_either(expected, found):
+            place = f"{path}.{key}".lstrip(".")
+            told += value_differences(expected.get(key), found.get(key), place)
+    elif isinstance(expected, list) and isinstance(found, Sequence):
         if len(expected) != len(found):
             return [f"{path or 'it'} holds {len(found)}, not {len(expected)}"]
-        pairs = [(f"{path}[{place}]", one, found[place]) for place, one in enumerate(expected)]
-    else:
-        return (
-            []
-            if expected == found and type(expected) is type(found)
-            else [f"{path} is {found!r}, not {expected!r}"]
-        )
-    return [text for place, one, other in pairs for text in value_differences(one, other, place)]
+        for index, one in enumerate(expected):
+            told += value_differences(one, found[index], f"{path}[{index}]")
+    # 1 equals 1.0 and True, and is not the same in a file
+    elif expected != found or type(expected) is not type(found):
+        told.append(f"{path} is {found!r}, not {expected!r}")
+    return told
 
 
-def _untimed(rows: Sequence[Row]) -> list[Row]:
-    return [{key: value for key, value in row.items() if key not in CLOCK} for row in rows]
+def _untimed(rows: Sequence[MetricsRow]) -> list[MetricsRow]:
+    untimed = []
+    for row in rows:
+        row = dict(row)
+        for name in CLOCK:
+            row.pop(name, None)
+        untimed.append(row)
+    return untimed
 
 
 def pictures(folder: Path) -> dict[str, Path]:
     """Return every file of `samples/` and every picture of a run's folder, by its path in there."""
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    ]
-    drawn = [
-        path
-        for path in files
-        if path.suffix in PICTURES or "samples" in path.relative_to(folder).parts[:1]
-    ]
-    return {path.relative_to(folder).as_posix(): path for path in drawn}
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        # hidden files are temporary ones of a save that was cut off
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if path.suffix in PICTURES or inner.parts[0] == "samples":
+            found[inner.as_posix()] = path
+    return found
 
 
 def picture_differences(expected: Mapping[str, Path], found: Mapping[str, Path]) -> list[str]:
     """Say which pictures are missing, too many, or differ in any byte."""
     told = [f"{name} is missing" for name in expected if name not in found]
     told += [f"{name} should not be there" for name in found if name not in expected]
-    both = [name for name in expected if name in found]
-    return told + [
-        f"{name} differs"
-        for name in both
-        if expected[name].read_bytes() != found[name].read_bytes()
-    ]
+    for name, path in expected.items():
+        if name in found and path.read_bytes() != found[name].read_bytes():
+            told.append(f"{name} differs")
+    return told

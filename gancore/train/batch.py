@@ -5,13 +5,13 @@ only once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from attrs import define, field, frozen
-from torch import Tensor
+from torch import Tensor, nn
 
 from gancore.errors import PluginError
 from gancore.train.latents import draw_latent
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gancore.plugins.calling import Hooks
     from gancore.plugins.slots import Role
     from gancore.train.context import Figures, Reals, TrainingContext
-    from gancore.train.networks import GAN, CriticOutput, Player
+    from gancore.train.networks import GAN, CriticOutput
     from gancore.train.plan import Plan
     from gancore.train.rng import Streams
 
@@ -191,7 +191,8 @@ class Side:
             labels = self.view_labels
             key = ("real" if self.real else "fake",)
             with torch.no_grad() if graphless else nullcontext():
-                self._out = batch.forward_pass(batch.gan.critic, view, labels, key, by_loss)
+                network = batch.gan.critic.network
+                self._out = batch.forward_pass(network, (view, labels), key, by_loss)
         return self._out
 
     def set_samples(self, images: Tensor, labels: Tensor | None = None) -> None:
@@ -207,7 +208,10 @@ class Side:
 
     @property
     def score(self) -> Tensor:
-        """The critic's raw scores `[M]`, float32 also under autocast; no sigmoid is applied."""
+        """The critic's raw scores `[M]`, float32 also under autocast; no sigmoid is applied.
+
+        `[M, S]` where the critic gives several scores a sample.
+        """
         out = self._out
         return self.out.score if out is None else out.score
 
@@ -228,16 +232,20 @@ class Side:
 
     @property
     def targets(self) -> Tensor:
-        """The critic's targets `[M]`, float32: 1 for reals, 0 for fakes.
+        """The critic's targets, float32 and of the shape of `score`: 1 for reals, 0 for fakes.
 
-        In critic updates after every `critic_targets`; in generator updates these plain values.
+        In critic updates after every `critic_targets`, which is given one target a sample; in
+        generator updates these plain values.
         """
         if self._targets is None:
-            targets = torch.full_like(self.score, float(self.real), requires_grad=False)
+            score = self.score
+            targets = score.new_full((len(score),), float(self.real))
             if self.batch.update_id.role == "critic":
                 values = {"targets": targets}
                 given = {"real": self.real, **self._draws()}
                 targets = self.batch.hooks.fold("critic_targets", values, **given)["targets"]
+            if score.dim() == 2:
+                targets = targets.unsqueeze(1).expand_as(score)
             self._targets = targets
         return self._targets
 
@@ -261,7 +269,7 @@ class Side:
         if self.real or batch.update_id.role == "critic" or not batch.hooks.any("sample_weights"):
             return None
         if self._weights is None:
-            ones = torch.ones_like(self.score, requires_grad=False)
+            ones = self.score.new_ones(len(self.score))
             rng = batch.component_rng("weights")
             self._weights = batch.hooks.fold(
                 "sample_weights", {"weights": ones}, batch=batch, rng=rng
@@ -272,10 +280,15 @@ class Side:
         """Return the average of values `[M]`, one a sample, each multiplied by its weight.
 
         The plain average where `weights` is None. A loss uses it in place of `values.mean()`, so
-        that `sample_weights` act on it.
+        that `sample_weights` act on it. Values `[M, S]`, of several scores a sample, are averaged
+        over both dimensions.
         """
         weights = self.weights
-        return values.mean() if weights is None else (weights * values).mean()
+        if weights is None:
+            return values.mean()
+        if values.dim() == 2:
+            weights = weights.unsqueeze(1)
+        return (weights * values).mean()
 
     def computed(self) -> dict[str, Tensor]:
         """Return by name the tensors that were computed so far."""
@@ -379,7 +392,8 @@ class Batch:
         statistics and other buffers stay as they were, unless `update_buffers` lets the pass update
         them as the update's own passes do.
         """
-        answer: CriticOutput = self._extra_pass(self.gan.critic, images, labels, update_buffers)
+        network = self.gan.critic.network
+        answer: CriticOutput = self.network(network, images, labels, update_buffers=update_buffers)
         return answer
 
     def generator(self, z: Tensor, labels: Tensor, *, update_buffers: bool = False) -> Sample:
@@ -388,7 +402,17 @@ class Batch:
         Gradients flow; random numbers and buffers are treated as by `critic`. A network that
         returns a plain tensor is given as a `Sample` without extras.
         """
-        return as_sample(self._extra_pass(self.gan.generator, z, labels, update_buffers))
+        network = self.gan.generator.network
+        return as_sample(self.network(network, z, labels, update_buffers=update_buffers))
+
+    def network(self, network: nn.Module, *inputs: Tensor, update_buffers: bool = False) -> Any:
+        """Call a network of either player, such as one of `gan.critic.extras`, with numbers and
+        buffers as in `critic`.
+        """
+        name = self._asking()
+        self._calls[name] += 1
+        key = ("component", name, self._calls[name])
+        return self.forward_pass(network, inputs, key, update_buffers)
 
     def draw_latents(self) -> Tensor:
         """Draw latents `[N, Z]` of the prior, float32, for the component whose hook is running.
@@ -406,20 +430,10 @@ class Batch:
         asked = self.hooks.asked
         return asked.name if asked is not None else ""
 
-    def _extra_pass(
-        self, player: Player, inputs: Tensor, labels: Tensor, update_buffers: bool
-    ) -> Any:
-        name = self._asking()
-        self._calls[name] += 1
-        return self.forward_pass(
-            player, inputs, labels, ("component", name, self._calls[name]), update_buffers
-        )
-
     def forward_pass(
         self,
-        player: Player,
-        inputs: Tensor,
-        labels: Tensor,
+        network: nn.Module,
+        inputs: Sequence[Tensor],
         key: tuple[str | int, ...],
         update_buffers: bool,
     ) -> Any:
@@ -429,9 +443,9 @@ class Batch:
         generators.
         """
         device = self.gan.device
-        with nullcontext() if update_buffers else fork_state(player.network, device):
+        with nullcontext() if update_buffers else fork_state(network, device):
             seed_globally(pass_seed(self.context, self.update_id, *key), device)
-            return player.network(inputs, labels)
+            return network(*inputs)
 
     def component_rng(self, part: str) -> Callable[[str], torch.Generator]:
         """Return the maker of a component's generator for one part of this update."""

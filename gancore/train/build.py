@@ -51,13 +51,17 @@ def make_plan(
         rng = streams.generator("reference")
         return data.take(torch.randint(len(data), (n,), generator=rng), rng)
 
+    def make_norm(channels: int, role: Role, style: int = 0) -> nn.Module:
+        seen = plan.for_critic() if role == "critic" else plan
+        given = {"channels": channels, "role": role, "plan": seen, "style": style}
+        norm: nn.Module = hooks.first("make_norm", only=role, **given)
+        return norm
+
     plan = Plan(
         shape=tuple(shape),
         label_sets=tuple(label_sets),
         batch=batch,
-        norm=lambda channels, role: hooks.first(
-            "make_norm", only=role, channels=channels, role=role, plan=plan
-        ),
+        norm=make_norm,
         upsample=lambda channels_in, channels_out: hooks.first(
             "make_upsample", channels_in=channels_in, channels_out=channels_out, plan=plan
         ),
@@ -74,6 +78,7 @@ def make_plan(
             "no component draws a latent", fix="--latent NAME    (`gan plugins latent` lists them)"
         )
     plan = evolve(plan, latent=width, latent_slices=slices)
+    plan = evolve(plan, view_label_sets=_view_label_sets(hooks, plan))
     appended = sum(columns for _, columns in hooks.all("generator_inputs", plan=plan))
     plan = evolve(plan, inputs=width + appended, critic_shape=plan.shape)
     plan = evolve(
@@ -83,15 +88,23 @@ def make_plan(
     return plan
 
 
+def _view_label_sets(hooks: Hooks, plan: Plan) -> tuple[LabelSet, ...]:
+    """Return the label sets that critic views append, in calling order."""
+    sets: list[LabelSet] = []
+    for _, found in hooks.all("view_labels", plan=plan):
+        sets += [found] if isinstance(found, LabelSet) else found
+    return tuple(sets)
+
+
 def build(hooks: Hooks, plan: Plan, streams: Streams, device: torch.device) -> GAN:
     """Build, initialise and adapt both players and their optimisers."""
     generator = build_player(hooks, plan, streams, device, "generator")
     critic = build_player(hooks, plan, streams, device, "critic")
     gan = GAN(generator, critic, device)
     for player in (gan.generator, gan.critic):
-        player.optimizer = hooks.first(
-            "make_optimizer", only=player.role, params=player.named_parameters(), role=player.role
-        )
+        given = {"params": player.named_parameters(), "role": player.role}
+        made = {"optimizer": hooks.first("make_optimizer", only=player.role, **given)}
+        player.optimizer = hooks.fold("adapt_optimizer", made, **given)["optimizer"]
     return gan
 
 
@@ -115,6 +128,7 @@ def build_critic(hooks: Hooks, plan: Plan, streams: Streams) -> Critic:
     """Build the critic: body, tails, score, heads, each from its own random stream, then adapt the
     whole.
     """
+    plan = plan.for_critic()
     body = _made(hooks, plan, streams, "critic", "body", "make_critic")
     features = _count_features(body, plan)
     parts: dict[str, Tail | Head] = {}
@@ -165,6 +179,7 @@ def _made(
 
 def _extras(hooks: Hooks, plan: Plan, streams: Streams, role: Role) -> nn.ModuleDict:
     extras = nn.ModuleDict()
+    plan = plan.for_critic() if role == "critic" else plan
     for each in hooks.implementations("extend_player"):
         with streams.building(role, "extras", each.chosen.name) as rng:
             found = hooks.ask(each, "extend_player", {"role": role, "plan": plan}) or {}

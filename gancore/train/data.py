@@ -128,7 +128,8 @@ class StoredData:
     def fingerprint(self) -> str:
         """Return the BLAKE2b digest of shape, samples and labels, 32 hexadecimal digits."""
         digest = blake2b(repr((self.shape, self.label_sets)).encode(), digest_size=16)
-        for tensor in (self.samples, self.labels):
+        values = [each.values for each in self.label_sets if each.values is not None]
+        for tensor in (self.samples, self.labels, *values):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
 

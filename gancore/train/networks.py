@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import torch
 from attrs import define, field, frozen
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from gancore.errors import CompositionError
 from gancore.plugins.slots import Role
-from gancore.train.plan import Head, Tail
+from gancore.train.plan import Head, LabelSet, Tail
 
 
 @frozen(eq=False)
@@ -18,7 +19,8 @@ class CriticOutput:
     """The critic's output for a view of N rows.
 
     - `score`: the raw scores `[N]`, float32 also under autocast; no sigmoid is applied. The output
-      of a head called `score` is added already.
+      of a head called `score` is added already. `[N, S]` where the critic gives several scores a
+      sample.
     - `features`: the features `[N, F]` that the score was computed from, tails included; of half
       precision under autocast.
     - `heads`: the outputs of the other heads by name, `[N, …]`, float32.
@@ -34,12 +36,12 @@ class Critic(nn.Module):
     score.
 
     A head is given the features as they are after the tails before it; the score is given them all.
-    An `adapt_critic` may wrap it, or replace `net.body`. Raises CompositionError for two heads of
-    one name.
+    Heads called `score/NAME` give further columns of the score. An `adapt_critic` may wrap the
+    network, or replace `net.body`. Raises CompositionError for two heads of one name.
 
     - `body`: the module of `make_critic`, `(view, labels) → [N, F]`; any further dimensions of its
       output are flattened.
-    - `score`: the module of `make_score`, `[N, F] → [N, 1]`.
+    - `score`: the module of `make_score`, `[N, F] → [N, 1]` or `[N, S]`.
     - `parts`: the modules of tails and heads, an `nn.ModuleDict` in the order in which they run;
       the keys are `COMPONENT-0`, `COMPONENT-1`, ….
 
@@ -66,20 +68,75 @@ class Critic(nn.Module):
         """
         features = self.body(view, labels).flatten(1)  # [N, F]
         heads: dict[str, Tensor] = {}
-        more: list[Tensor] = []
+        added: list[Tensor] = []
+        columns: list[Tensor] = []
         for key, part in self.parts.items():
             if key not in self.outputs:
                 features = part(features, labels) if key in self.labelled else part(features)
-            elif self.outputs[key] == "score":
-                more.append(part(features, labels))
-            else:
-                heads[self.outputs[key]] = _full(part(features, labels))
-        score = self.score(features).squeeze(1)  # [N]
-        return CriticOutput(_full(sum(more, score)), features, heads)
+                continue
+            name = self.outputs[key]
+            output = part(features, labels)
+            if name == "score":
+                added.append(output)
+                continue
+            heads[name] = _full(output)
+            if name.startswith("score/"):
+                columns.append(output.unflatten(0, (-1, 1)).flatten(1))  # [N] or [N, S] → [N, S]
+        score = self.score(features).squeeze(1)  # [N], or [N, S] of a head with several scores
+        if score.dim() == 2:
+            added = [each.unsqueeze(1) for each in added]
+        score = sum(added, score)
+        if columns:
+            score = torch.cat([score.unflatten(0, (-1, 1)).flatten(1), *columns], 1)
+        return CriticOutput(_full(score), features, heads)
 
 
 def _full(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+class Frozen(nn.Module):
+    """A network that is used and never trained, such as an extractor of pretrained features.
+
+    Called as `net` is; gradients pass to its inputs, none is computed for its weights. It stays in
+    evaluation mode, and its weights are neither in an optimiser nor in a checkpoint: the component
+    that makes it loads them again on resume, from a file whose hash it can keep as state.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        # in a tuple, so that torch does not list it as a part of this module
+        self._net = (net.eval().requires_grad_(False),)
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """Call the network."""
+        return self._net[0](*inputs, **options)
+
+    def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # what `to(device)` and the like call on a module and its parts
+        self._net[0]._apply(function, recurse)  # type: ignore[no-untyped-call]  # noqa: SLF001
+        super()._apply(function, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+
+class Values(nn.Module):
+    """Looks up the `values [K, D]` of a label set: `[N]` class numbers → float32 `[N, D]`.
+
+    The table is a buffer, so that a checkpoint holds it. Raises ValueError for a label set without
+    values.
+    """
+
+    table: Tensor
+
+    def __init__(self, labels: LabelSet) -> None:
+        super().__init__()
+        if labels.values is None:
+            raise ValueError(f"label set {labels.name!r} has classes, but no values")
+        self.register_buffer("table", labels.values.float())
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Look up the values of class numbers int64 `[N]`."""
+        return self.table[numbers]
 
 
 class Crop(nn.Module):

@@ -5,9 +5,9 @@ upsampler.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from gancore.plugins.slots import Role
 
@@ -23,10 +23,28 @@ class LabelSet:
 
     - `name`: the name of the set, unique among those of the data.
     - `classes`: the names of the classes; the label of a sample is an index into them.
+    - `values`: None, or float32 `[K, D]`: D numbers for each of the K classes, for conditions that
+      are more than names, such as an angle or the embedding of a caption, where each sample may
+      have a class of its own. `gancore.Values` looks them up. They are zeros where networks are
+      built only to receive the weights of a checkpoint.
+
+    Raises ValueError for values of another shape or type.
     """
 
     name: str
     classes: tuple[str, ...]
+    values: Tensor | None = field(default=None, eq=False, repr=False)
+
+    @values.validator
+    def _check_values(self, attribute: object, values: Tensor | None) -> None:
+        if values is None:
+            return
+        fits = values.dim() == 2 and len(values) == len(self.classes)
+        if not fits or not values.is_floating_point():
+            raise ValueError(
+                f"the values of label set {self.name!r} are {values.dtype} {list(values.shape)}, "
+                f"but float32 [{len(self.classes)}, D] is wanted"
+            )
 
     def __len__(self) -> int:
         """Count the classes."""
@@ -78,6 +96,14 @@ class Update:
     fresh: bool = True
 
 
+class MakeNorm(Protocol):
+    """The type of `plan.norm`."""
+
+    def __call__(self, channels: int, role: Role, style: int = 0) -> nn.Module:
+        """Build the normalisation chosen for a player."""
+        ...
+
+
 @frozen(kw_only=True)
 class Plan:
     """Everything a component may know when networks are built: shapes, labels, latent, and the
@@ -97,9 +123,12 @@ class Plan:
     - `inputs`: the width that the generator's first layer is given, `latent` and what components
       append to it (`generator_inputs`).
     - `critic_shape`: the shape of one row of the critic's input, after every `critic_shape` hook.
-    - `norm(channels, role)`: build a new normalisation layer `[N, channels, …] → [N, channels, …]`
-      of the kind that was chosen for a player, `"generator"` or `"critic"`. Call it once for each
-      layer.
+    - `view_label_sets`: the label sets that critic views append (`view_labels`); in hooks of the
+      critic they are part of `label_sets`, and this is empty.
+    - `norm(channels, role, style=0)`: build a new normalisation layer
+      `[N, channels, …] → [N, channels, …]` of the kind that was chosen for a player, `"generator"`
+      or `"critic"`. Call it once for each layer. `style` is the width W of the style `[N, W]` that
+      the network passes to it, which `gancore.Layers` does, together with the labels.
     - `upsample(channels_in, channels_out)`: build a new upsampling module of the chosen kind,
       `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`. `gancore.Crop` cuts the map where a side
       is odd. For a generator of images alone.
@@ -115,9 +144,10 @@ class Plan:
     batch: int = 64
     latent: int = 0
     latent_slices: Mapping[str, slice] = field(factory=dict)
+    view_label_sets: tuple[LabelSet, ...] = ()
     inputs: int = 0
     critic_shape: tuple[int, ...] = ()
-    norm: Callable[[int, Role], nn.Module] = field(repr=False, eq=False)
+    norm: MakeNorm = field(repr=False, eq=False)
     upsample: Callable[[int, int], nn.Module] = field(repr=False, eq=False)
     reals: Callable[[int], tuple[Tensor, Tensor]] = field(repr=False, eq=False)
     latents: Callable[[int], Tensor] = field(repr=False, eq=False)
@@ -126,6 +156,11 @@ class Plan:
     def images(self) -> bool:
         """Whether samples are images `(C, H, W)` rather than points `(d,)`."""
         return len(self.shape) == 3
+
+    def for_critic(self) -> Plan:
+        """Return the plan for hooks of the critic, whose labels have the views' columns too."""
+        sets = self.label_sets + self.view_label_sets
+        return evolve(self, label_sets=sets, view_label_sets=())
 
     def column(self, name: str = "") -> int:
         """Return the column of `labels` that holds the label set `name`, or 0, that of the first

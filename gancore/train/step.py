@@ -79,6 +79,14 @@ def backward(batch: Batch, player: Player) -> tuple[dict[str, Tensor], Figures]:
     figures: Figures = {}
     with runtime.forward():
         terms = batch.terms(f"{player.role}_terms", figures)
+        adapted = batch.hooks.fold(
+            "adapt_terms",
+            {"terms": terms},
+            batch=batch,
+            role=player.role,
+            step=batch.update_id.step,
+        )
+        terms = adapted["terms"]
     refuse_terms(player.role, terms)
     total = torch.stack(list(terms.values())).sum()
     runtime.backward(total, player)
@@ -103,6 +111,9 @@ def take_step(batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:
     hooks = context.hooks
     scaler = context.runtime.scaler(player.role)
     set_learning_rate(context, player, step)
+    if hooks.any("adapt_gradients"):
+        with torch.no_grad():
+            hooks.all("adapt_gradients", gan=context.gan, batch=batch, role=player.role, step=step)
     skipped = hooks.first("skip_update", role=player.role, terms=terms, step=step)
     if not skipped:
         scaler.step(player.optimizer)

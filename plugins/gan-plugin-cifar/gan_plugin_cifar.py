@@ -103,7 +103,11 @@ def check_size(path: Path, size: int) -> None:
 
 def read_folder(folder: Path, names: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents of the wanted batches in a folder."""
-    for path in (folder / name for name in names if (folder / name).is_file()):
+    for name in names:
+        path = folder / name
+        if not os.path.isfile(path):  # unlike Path.is_file, False without permission
+            continue
+        # before a file of any size is read into memory
         check_size(path, path.stat().st_size)
         try:
             yield path.name, path.read_bytes()
@@ -120,6 +124,7 @@ def read_archive(path: Path, names: tuple[str, ...]) -> Iterator[tuple[str, byte
                 if name in PICKLED[2:]:
                     raise pickled(path)
                 if name in names and member.isfile():
+                    # the stated size, before so much is taken from the archive
                     check_size(path / name, member.size)
                     yield name, archive.extractfile(member).read()
             while file.read(1 << 20):  # read to the end, where gzip's checksum is
@@ -210,5 +215,6 @@ class Cifar10:
             batches[name] = resize_images(images, spec.size), labels
         if lacking := [name for name in names if name not in batches]:
             raise broken(place, f"lacks {', '.join(lacking)}")
-        images, labels = zip(*(batches[name] for name in names), strict=True)
+        # in the order of the names: an archive may hold its members in another
+        images, labels = zip(*map(batches.__getitem__, names), strict=True)
         return StoredData(torch.cat(images), torch.cat(labels), (LabelSet("class", CLASSES),))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from gancore import (
     CompositionError,
+    Layers,
     Sample,
     component,
     grid,
@@ -38,6 +39,7 @@ def shuffle_conv(before: int, after: int, kernel: int) -> nn.Module:
             f"but a map and its copy of h have {before}",
             fix="--colorpicker.shuffle false, or a width of the latent that is a multiple of 4",
         )
+    # an even kernel keeps the size with one more pixel at the right and at the bottom
     pad = nn.ZeroPad2d(((kernel - 1) // 2, kernel // 2) * 2)
     return nn.Sequential(nn.PixelShuffle(2), pad, nn.Conv2d(before // 4, after, kernel))
 
@@ -60,14 +62,14 @@ class Stage(nn.Module):
         self.skip = skip
         self.tell = tell
 
-    def forward(self, maps: Tensor, h: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, h: Tensor, labels: Tensor, z: Tensor) -> Tensor:
         if self.skip == "concat":
             copies = h[..., None, None].expand(-1, -1, *maps.shape[2:])
             maps = torch.cat([maps, copies], 1)
         maps = self.up(maps)[..., : self.size[0], : self.size[1]]
         if self.tell is not None:
             maps = maps + self.tell(h)[..., None, None]
-        return self.finish(maps)
+        return self.finish(maps, labels, z)
 
 
 class Generator(nn.Module):
@@ -84,13 +86,14 @@ class Generator(nn.Module):
         described = plan.inputs * (options.project + 1)
         self.hard = options.hard
         self.temperature = options.temperature
-        self.usage = torch.tensor(torch.nan)
+        self.usage = torch.tensor(torch.nan)  # nothing is known before the first training pass
         self.with_extras = False  # whether samples, outside training, have palettes and weights
 
-        def layer(before: int, after: int) -> nn.Sequential:
-            return nn.Sequential(
-                nn.Linear(before, after), plan.norm(after, "generator"), nn.LeakyReLU()
-            )
+        def finish(channels: int) -> Layers:
+            return Layers(plan.norm(channels, "generator", plan.inputs), nn.LeakyReLU())
+
+        def layer(before: int, after: int) -> Layers:
+            return Layers(nn.Linear(before, after), *finish(after))
 
         def stage(k: int) -> Stage:
             skip = options.skip if k else "none"  # the first map is computed from h directly
@@ -102,13 +105,12 @@ class Generator(nn.Module):
                 if options.shuffle
                 else plan.upsample(before, after)
             )
-            finish = nn.Sequential(plan.norm(after, "generator"), nn.LeakyReLU())
             tell = nn.Linear(described, after) if skip == "add" else None
-            return Stage(up, sizes[k + 1], finish, skip, tell)
+            return Stage(up, sizes[k + 1], finish(after), skip, tell)
 
-        def palette() -> nn.Sequential:
+        def palette() -> Layers:
             hidden = [layer(*pair) for pair in pairwise((described, 128, 64))]
-            return nn.Sequential(*hidden, nn.Linear(64, options.colors), nn.Tanh())
+            return Layers(*hidden, nn.Linear(64, options.colors), nn.Tanh())
 
         depths = range(1, options.project + 1)
         self.projections = nn.ModuleList(layer(plan.inputs * k, plan.inputs) for k in depths)
@@ -120,9 +122,9 @@ class Generator(nn.Module):
         self.logits = nn.Conv2d(widths[-1], options.colors, options.kernel, padding=padding)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor | Sample:
-        h = self.describe(z)
-        maps = self.paint(h)
-        palettes = self.choose(h)
+        h = self.describe(z, labels)
+        maps = self.paint(h, labels, z)
+        palettes = self.choose(h, labels, z)
         images = mix(maps, palettes)
         if self.training or not self.with_extras:
             return images
@@ -130,23 +132,24 @@ class Generator(nn.Module):
 
     def maps(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return the shares of the colours in each pixel, A `[N, K, H, W]`, with sum 1 over K."""
-        return self.paint(self.describe(z))
+        return self.paint(self.describe(z, labels), labels, z)
 
-    def palettes(self, z: Tensor) -> Tensor:
+    def palettes(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return the colours of each image, P `[N, C, K]` in (-1, 1)."""
-        return self.choose(self.describe(z))
+        return self.choose(self.describe(z, labels), labels, z)
 
-    def describe(self, z: Tensor) -> Tensor:
+    def describe(self, z: Tensor, labels: Tensor) -> Tensor:
         """Append densely connected projections to z `[N, Z]`, and return h `[N, D]`."""
+        h = z
         for project in self.projections:
-            z = torch.cat([z, project(z)], 1)
-        return z
+            h = torch.cat([h, project(h, labels, z)], 1)
+        return h
 
-    def paint(self, h: Tensor) -> Tensor:
+    def paint(self, h: Tensor, labels: Tensor, z: Tensor) -> Tensor:
         """Compute A `[N, K, H, W]` from h `[N, D]`; one-hot with `hard`, outside training."""
-        maps = self.first(h).unflatten(1, self.first_shape)
+        maps = self.first(h, labels, z).unflatten(1, self.first_shape)
         for stage in self.stages:
-            maps = stage(maps, h)
+            maps = stage(maps, h, labels, z)
         maps = (self.logits(maps) / self.temperature).softmax(1)
         if self.training:
             self.usage = palette_usage(maps.detach())
@@ -154,9 +157,9 @@ class Generator(nn.Module):
             maps = torch.zeros_like(maps).scatter(1, maps.argmax(1, keepdim=True), 1.0)
         return maps
 
-    def choose(self, h: Tensor) -> Tensor:
+    def choose(self, h: Tensor, labels: Tensor, z: Tensor) -> Tensor:
         """Compute P `[N, C, K]` from h `[N, D]`, by one network for each channel."""
-        return torch.stack([colours(h) for colours in self.colours], 1)
+        return torch.stack([colours(h, labels, z) for colours in self.colours], 1)
 
 
 @component(

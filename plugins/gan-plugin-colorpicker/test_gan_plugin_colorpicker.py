@@ -12,7 +12,7 @@ from gan_plugin_colorpicker import (
     palette_usage,
     shuffle_conv,
 )
-from gancore import CompositionError, Progress, component, hookimpl
+from gancore import CompositionError, Layers, Progress, component, hookimpl
 from gancore.testing import StandIn, StandInLoss, check_component, some_data, train
 
 SIZES = [(28, 28), (48, 32), (30, 50), (64, 64), (100, 100), (256, 256)]
@@ -81,7 +81,7 @@ def test_the_source_gives_every_size_exactly(size):
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_each_channel_has_a_palette_and_all_share_the_map(channels):
     net, z, labels = build((channels, 16, 16), colors=5)
-    assert net.palettes(z).shape == (4, channels, 5)
+    assert net.palettes(z, labels).shape == (4, channels, 5)
     assert net.maps(z, labels).shape == (4, 5, 16, 16)
 
 
@@ -94,12 +94,12 @@ def test_the_shares_of_a_pixel_are_not_negative_and_sum_to_one():
 
 def test_the_image_is_the_mixture_of_the_palettes_by_the_map():
     net, z, labels = build()
-    assert torch.equal(net(z, labels), mix(net.maps(z, labels), net.palettes(z)))
+    assert torch.equal(net(z, labels), mix(net.maps(z, labels), net.palettes(z, labels)))
 
 
 def test_every_pixel_lies_between_the_least_and_the_greatest_colour_of_its_palette():
     net, z, labels = build()
-    images, palettes = net(z, labels).flatten(2), net.palettes(z)
+    images, palettes = net(z, labels).flatten(2), net.palettes(z, labels)
     assert (
         images >= palettes.amin(2, keepdim=True) - 1e-6
     ).all()  # the shares sum to 1 within 1e-6
@@ -183,14 +183,12 @@ def test_away_from_the_border_adding_a_linear_image_of_h_is_concatenating_h():
             nn.Upsample(scale_factor=2), nn.Conv2d(channels, 6, 3, padding=1, bias=False)
         )
 
-    concat = Stage(up(5 + 7), (12, 12), nn.Identity(), "concat", None)
-    add = Stage(up(5), (12, 12), nn.Identity(), "add", nn.Linear(7, 6, bias=False))
+    concat = Stage(up(5 + 7), (12, 12), Layers(), "concat", None)
+    add = Stage(up(5), (12, 12), Layers(), "add", nn.Linear(7, 6, bias=False))
     of_maps, of_h = concat.up[1].weight.split([5, 7], 1)
     add.load_state_dict({"up.1.weight": of_maps, "tell.weight": of_h.sum((2, 3))})
-    maps, h = torch.randn(2, 5, 6, 6), torch.randn(2, 7)
-    assert torch.allclose(
-        add(maps, h)[..., 1:-1, 1:-1], concat(maps, h)[..., 1:-1, 1:-1], atol=1e-5
-    )
+    given = torch.randn(2, 5, 6, 6), torch.randn(2, 7), torch.empty(2, 0), torch.randn(2, 3)
+    assert torch.allclose(add(*given)[..., 1:-1, 1:-1], concat(*given)[..., 1:-1, 1:-1], atol=1e-5)
 
 
 @pytest.mark.parametrize("skip", ["add", "concat", "none"])
@@ -286,7 +284,7 @@ def test_the_same_progress_gives_the_same_strip(tmp_path):
 def test_extras_are_the_palettes_and_the_mean_shares():
     net, z, labels = build(beside=[PaletteStrip()])
     made = net.eval()(z, labels)
-    assert torch.equal(made.extras["palettes"], net.palettes(z))
+    assert torch.equal(made.extras["palettes"], net.palettes(z, labels))
     assert torch.equal(made.extras["weights"], net.maps(z, labels).mean((2, 3)))
     assert (made.extras["weights"].sum(1) - 1).abs().max() < 1e-6
 

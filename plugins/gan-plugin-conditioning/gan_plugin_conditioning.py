@@ -53,7 +53,7 @@ class LabelledFeatures(nn.Module):
         self.column = column
         self.classes = classes
         self.before = nn.Sequential(nn.Linear(features, before), nn.LeakyReLU(0.2))
-        self.after = nn.Sequential()
+        self.after = nn.Sequential()  # an empty one returns its input
         self.width = before + classes
         if after:
             self.after = nn.Sequential(nn.Linear(self.width, after), nn.LeakyReLU(0.2))
@@ -92,6 +92,7 @@ class Mapped(nn.Module):
 
     def forward(self, view: Tensor, labels: Tensor) -> Tensor:
         label = one_hot(labels[:, self.column], self.classes).to(view)
+        # a view of `label`: cat() makes the only copy
         maps = label[:, :, None, None].expand(-1, -1, *view.shape[2:])  # [N, K, H, W]
         return self.body(torch.cat([view, maps], 1), labels)
 

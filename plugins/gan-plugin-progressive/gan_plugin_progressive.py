@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gancore import Crop, component, hookimpl, option, pyramid, requires, warns_without
+from gancore import Crop, Layers, component, hookimpl, option, pyramid, requires, warns_without
 
 SOURCE = "Karras et al., ICLR 2018, arXiv:1710.10196, section 2"
 IMAGES = requires(
@@ -58,7 +58,13 @@ def channels_of(levels: int, options) -> list[int]:
 
 def convolve(before: int, after: int, role: str, plan) -> list[nn.Module]:
     """List a convolution that keeps height and width, its norm and its activation."""
-    return [nn.Conv2d(before, after, 3, padding=1), plan.norm(after, role), nn.LeakyReLU(0.2)]
+    return [nn.Conv2d(before, after, 3, padding=1), *finish(after, role, plan)]
+
+
+def finish(channels: int, role: str, plan) -> list[nn.Module]:
+    """List the norm of a map and its activation; the generator's style is its latent."""
+    style = plan.inputs if role == "generator" else 0
+    return [plan.norm(channels, role, style), nn.LeakyReLU(0.2)]
 
 
 class Generator(Growing):
@@ -73,18 +79,13 @@ class Generator(Growing):
         self.seed = (widths[0], *self.sizes[0])
         self.project = nn.Linear(plan.inputs, prod(self.seed))
         self.blocks = nn.ModuleList()
-        block = [plan.norm(widths[0], "generator"), nn.LeakyReLU(0.2)]
+        block = finish(widths[0], "generator", plan)
         block += convolve(widths[0], widths[0], "generator", plan)
-        self.blocks.append(nn.Sequential(*block))
+        self.blocks.append(Layers(*block))
         for (before, after), size in zip(pairwise(widths), self.sizes[1:], strict=True):
-            block = [
-                plan.upsample(before, after),
-                Crop(size),
-                plan.norm(after, "generator"),
-                nn.LeakyReLU(0.2),
-            ]
+            block = [plan.upsample(before, after), Crop(size), *finish(after, "generator", plan)]
             block += convolve(after, after, "generator", plan)
-            self.blocks.append(nn.Sequential(*block))
+            self.blocks.append(Layers(*block))
         channels = plan.shape[0]
         self.painters = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, channels, 1), nn.Tanh()) for width in widths
@@ -94,10 +95,12 @@ class Generator(Growing):
         level, alpha = self.stage()
         maps = self.project(z).unflatten(1, self.seed)
         for block in self.blocks[: level + 1]:
-            maps = block(maps)
+            maps = block(maps, labels, z)
         images = self.paint(maps, level)
+        # α is 0 at the top, which has no next level
         if alpha:
-            next_images = self.paint(self.blocks[level + 1](maps), level + 1)
+            next_maps = self.blocks[level + 1](maps, labels, z)
+            next_images = self.paint(next_maps, level + 1)
             images = (1 - alpha) * images + alpha * next_images
         return images
 
@@ -105,6 +108,7 @@ class Generator(Growing):
         """Compute a level's images from its maps, at full size by repeated pixels."""
         height, width = self.sizes[-1]
         images = interpolate(self.painters[level](maps), scale_factor=self.pixel(level))
+        # the repeated pixels of a small level may reach beyond an image with an odd side
         return images[..., :height, :width]
 
 
@@ -124,21 +128,21 @@ class Critic(Growing):
             nn.Sequential(nn.Conv2d(channels, width, 1), nn.LeakyReLU(0.2)) for width in widths
         )
         self.blocks = nn.ModuleList()
-        self.blocks.append(nn.Sequential(*convolve(widths[0], widths[0], "critic", plan)))
+        self.blocks.append(Layers(*convolve(widths[0], widths[0], "critic", plan)))
         for after, before in pairwise(widths):
             block = convolve(before, before, "critic", plan)
             block += convolve(before, after, "critic", plan)
             block.append(nn.AvgPool2d(2, ceil_mode=True))
-            self.blocks.append(nn.Sequential(*block))
+            self.blocks.append(Layers(*block))
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         level, alpha = self.stage()
         maps = self.read(images, level)
         if alpha:
-            next_maps = self.blocks[level + 1](self.read(images, level + 1))
+            next_maps = self.blocks[level + 1](self.read(images, level + 1), labels)
             maps = (1 - alpha) * maps + alpha * next_maps
         for block in reversed(self.blocks[: level + 1]):
-            maps = block(maps)
+            maps = block(maps, labels)
         return maps
 
     def read(self, images: Tensor, level: int) -> Tensor:
@@ -203,6 +207,7 @@ class Progressive:
     @hookimpl
     def before_step(self, gan, step):
         for player in (gan.generator, gan.critic):
+            # among all modules, because other components may have wrapped the network
             for net in player.network.modules():
                 if isinstance(net, Growing):
                     net.grow(self.growth_at(step, net.top))

@@ -48,7 +48,9 @@ def renumber(
     for column, each in zip(labels.T, label_sets, strict=True):
         present, numbers = column.unique(return_inverse=True)  # sorted
         columns.append(numbers)
-        sets.append(LabelSet(each.name, tuple(each.classes[k] for k in present.tolist())))
+        names = tuple(each.classes[k] for k in present.tolist())
+        values = None if each.values is None else each.values[present]
+        sets.append(LabelSet(each.name, names, values))
     return torch.stack(columns, 1) if columns else labels, tuple(sets)
 
 

@@ -7,7 +7,14 @@ import pytest
 from attrs import evolve
 from support.tables import every_row
 
-from gancore.cli.page import NotPlain, Source, imported_page, page_of, read_page
+from gancore.cli.page import (
+    LONGEST_IMPORT_CHAIN,
+    NotPlain,
+    Source,
+    imported_page,
+    page_of,
+    read_page,
+)
 from gancore.plugins import discovery, loading
 
 OURS = [
@@ -75,6 +82,40 @@ def test_what_only_running_would_tell_is_not_guessed(tmp_path, monkeypatch, text
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(NotPlain):
         Source("unplain_text").named("X")
+
+
+def test_a_name_is_followed_through_no_more_modules_than_the_longest_chain(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "chained_0.py").write_text("X = 3\n")
+    for number in range(1, LONGEST_IMPORT_CHAIN + 2):
+        text = f"from chained_{number - 1} import X\n"
+        (tmp_path / f"chained_{number}.py").write_text(text)
+    assert Source(f"chained_{LONGEST_IMPORT_CHAIN}").named("X") == 3
+    with pytest.raises(NotPlain):
+        Source(f"chained_{LONGEST_IMPORT_CHAIN + 1}").named("X")
+
+
+def test_a_name_that_two_modules_import_from_each_other_has_no_value(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "first_of_two.py").write_text("from second_of_two import X\n")
+    (tmp_path / "second_of_two.py").write_text("from first_of_two import X\n")
+    with pytest.raises(NotPlain):
+        Source("first_of_two").named("X")
+
+
+CHOICES = """
+from gancore import option
+
+MORE = {"b": len}
+mode: str = option("a", choices=tuple({"a": abs, **MORE}), help="a mode")
+"""
+
+
+def test_choices_that_another_dict_adds_to_are_not_guessed(tmp_path, monkeypatch):
+    (tmp_path / "spread_choices.py").write_text(CHOICES)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NotPlain):
+        Source("spread_choices").named("mode")
 
 
 def test_a_component_that_is_not_plain_is_imported(tmp_path, monkeypatch):

@@ -385,7 +385,7 @@ def test_one_signal_to_the_whole_group_saves_once_and_ends_all(number, tmp_path)
     assert told.count("saved; continue with") == 1
     assert "Traceback" not in told
     step = json.loads((tmp_path / "r" / "run.json").read_text())["step"]
-    assert saved(tmp_path / "r")[-1].name == verified.name_of(step)
+    assert saved(tmp_path / "r")[-1].name == verified.folder_name(step)
 
 
 @pytest.mark.slow
@@ -401,7 +401,7 @@ def test_the_death_of_the_launcher_ends_its_processes_saved(tmp_path):
     assert not any(alive(pid) for pid in ranks.values())
     about = json.loads((tmp_path / "r" / "run.json").read_text())
     assert about["ended"] is not None
-    assert saved(tmp_path / "r")[-1].name == verified.name_of(about["step"])
+    assert saved(tmp_path / "r")[-1].name == verified.folder_name(about["step"])
 
 
 @pytest.mark.slow

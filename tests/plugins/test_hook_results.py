@@ -121,8 +121,8 @@ def test_an_answer_of_another_kind_is_named_with_what_is_wanted_P16(refused, she
         pytest.param("critic", net("make_critic", 2, 5, "None"), ["make_critic made None"], id="P17-critic-none"),
         pytest.param(
             "reg",
-            trick("@hookimpl\ndef make_score(self, features):\n    return nn.Linear(features, 2)\n"),
-            ["the network of faulty.make_score made a tensor of float32 [4, 2]", "[4, 1] is wanted"],
+            trick("@hookimpl\ndef make_score(self, features):\n    return nn.Sequential(nn.Linear(features, 2), nn.Unflatten(1, (2, 1)))\n"),
+            ["the network of faulty.make_score made a tensor of float32 [4, 2, 1]", "[4, any] is wanted"],
             id="P17-score-shape",
         ),
         pytest.param(

@@ -188,6 +188,11 @@ def test_a_misspelt_name_is_refused_with_its_neighbour_C02(slots, fix):
     assert "gan plugins" in caught.value.fix
 
 
+def test_a_name_that_stands_in_another_slot_too_is_refused_for_its_kind():
+    with pytest.raises(UsageError, match="'mlp' is of kind generator, not regularizer"):
+        compose(data="mixture", gen="mlp", critic="mlp-critic", reg=["mlp"])
+
+
 def test_a_component_of_another_kind_is_refused_with_its_own_flag_C03():
     with pytest.raises(UsageError, match="is of kind regularizer, not loss") as caught:
         compose(loss="instance-noise")

@@ -490,6 +490,6 @@ def test_neither_device_nor_threads_are_sealed_in_a_checkpoint(tmp_path):
 
 def test_a_run_killed_twice_says_so_even_where_it_had_no_checkpoint(tmp_path):
     run = Run.start(in_plain(2), tmp_path / "r")
-    directory.note(run.folder, started=directory.now(), ended=None, step=0)
+    directory.note_facts(run.folder, started=directory.now(), ended=None, step=0)
     (note,) = Run.resume(run.folder, [layer_of("x", {"run": {"steps": 1}})]).notes
     assert note.endswith("it goes on from step 0")

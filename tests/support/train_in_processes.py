@@ -17,6 +17,8 @@ from gancore.run.checkpoint.component_state import component_state
 from gancore.run.session import prepare
 from gancore.train.data import open_data
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
 SIZES = {
     "sprites.count": 64, "dcgan.width": 4, "dcgan-critic.width": 4, "sgd.lr": 1e-3,
 }  # fmt: skip
@@ -24,6 +26,8 @@ IMAGES = {"gen": "dcgan", "loss": "bce", "optim": "sgd"}
 POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic", "loss": "bce", "optim": "sgd"}
 COMPOSITIONS = {
     "batch-norm": {**IMAGES, "norm": "batch"},
+    "conditional-norm": {**IMAGES, "norm": str(EXAMPLES / "conditional_norm.py")},
+    "self-modulation": {**IMAGES, "gen_norm": str(EXAMPLES / "self_modulation.py")},
     "noise": {**IMAGES, "reg": ["instance-noise", "noisy-labels", "label-smoothing"]},
     "augment": {**IMAGES, "reg": ["augment"]},
     "minibatch-discrimination": {**IMAGES, "reg": ["minibatch-discrimination"]},

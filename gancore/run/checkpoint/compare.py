@@ -13,19 +13,24 @@ Tensors = dict[str, Tensor]
 def own(prefix: str, tensors: Tensors) -> Tensors:
     """Return the tensors named `prefix/KEY`, by KEY."""
     start = f"{prefix}/"
-    return {key.removeprefix(start): each for key, each in tensors.items() if key.startswith(start)}
+    found: Tensors = {}
+    for name, tensor in tensors.items():
+        if name.startswith(start):
+            found[name.removeprefix(start)] = tensor
+    return found
 
 
 def compare(label: str, wanted: Tensors, found: Tensors) -> None:
     """Raise CheckpointError where names, shapes or types of tensors differ from those wanted."""
     trouble = [f"missing {name}" for name in wanted if name not in found]
     trouble += [f"unexpected {name}" for name in found if name not in wanted]
-    common = [name for name in wanted if name in found]
-    trouble += [
-        f"{name} is {shape_and_type(found[name])}, not {shape_and_type(wanted[name])}"
-        for name in common
-        if shape_and_type(wanted[name]) != shape_and_type(found[name])
-    ]
+    for name, tensor in wanted.items():
+        if name not in found:
+            continue
+        expected = shape_and_type(tensor)
+        stored = shape_and_type(found[name])
+        if stored != expected:
+            trouble.append(f"{name} is {stored}, not {expected}")
     refuse_stored(label, trouble)
 
 

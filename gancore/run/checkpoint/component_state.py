@@ -36,7 +36,8 @@ def component_state(hooks: Hooks) -> tuple[Tensors, dict[str, Any]]:
         if not has_state(each.component):
             continue
         own_tensors, values = _flattened(each, state_of(each))
-        tensors |= {f"{each.name}/{key}": value for key, value in own_tensors.items()}
+        for key, tensor in own_tensors.items():
+            tensors[f"{each.name}/{key}"] = tensor
         components[each.name] = {
             "component": each.component_name,
             "distribution": each.distribution,
@@ -87,10 +88,13 @@ def _origin(each: Component) -> str:
 
 def set_state(component: Any, state: Mapping[str, Any]) -> None:
     """Give a component copies of these values."""
+    # The state that was read is used more than once, on a trial copy of the component first, so no
+    # component may keep or change its values.
+    values = copied(state)
     if hasattr(component, "load_state_dict"):
-        component.load_state_dict(copied(state))
+        component.load_state_dict(values)
         return
-    for name, value in copied(state).items():
+    for name, value in values.items():
         setattr(component, name, value)
 
 
@@ -98,7 +102,10 @@ def expect_owners(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any])
     """Raise CheckpointError for stored state of a component that is not chosen, or has none now."""
     known = {each.name for each in hooks.chosen if has_state(each.component)}
     stray = [name for name in components if name not in known]
-    stray += [name for name in tensors if name.partition("/")[0] not in known]
+    for name in tensors:
+        owner = name.partition("/")[0]
+        if owner not in known:
+            stray.append(name)
     refuse_stored("state of components", [f"unexpected {name}" for name in stray])
 
 
@@ -125,11 +132,11 @@ def load_components(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any
 
 def stored_states(hooks: Hooks, tensors: Tensors, components: Mapping[str, Any]) -> States:
     """Return the stored state of every component that has one, in its present form."""
-    return {
-        each.name: _stored(each, tensors, components)
-        for each in hooks.chosen
-        if has_state(each.component)
-    }
+    states: States = {}
+    for each in hooks.chosen:
+        if has_state(each.component):
+            states[each.name] = _stored(each, tensors, components)
+    return states
 
 
 def set_states(hooks: Hooks, states: States) -> None:
@@ -182,6 +189,7 @@ def _expect_taken(each: Component, state: Mapping[str, Any]) -> None:
     if not hasattr(each.component, "load_state_dict"):
         _expect_keys(each, state, dict.fromkeys(state_fields(type(each.component))), "it")
         return
+    # a copy, since nothing may be changed before all that is stored was compared
     trial = evolve(each, component=copy.deepcopy(each.component))
     try:
         set_state(trial.component, state)
@@ -191,7 +199,8 @@ def _expect_taken(each: Component, state: Mapping[str, Any]) -> None:
         ) from error
     found = state_of(trial)
     _expect_keys(each, state, found, "load_state_dict()")
-    if changed := [f"changed {key}" for key in state if not same(state[key], found[key])]:
+    changed = [f"changed {key}" for key in state if not same(state[key], found[key])]
+    if changed:
         raise _not_taken(each, f"load_state_dict() has {shortened(changed, ', ')}")
 
 

@@ -23,6 +23,7 @@ from gancore.run.checkpoint.tensor_table import escaped, unescaped
 
 MARK = "%tensor"
 MOST_LEVELS = 16  # levels of lists and dicts; a JSON file of a checkpoint may have 32 in all
+# the types in `BYTES` of `safetensors_header.py`, which refuses a file with any other
 STORED = {
     torch.float64, torch.float32, torch.float16, torch.bfloat16,
     torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
@@ -36,12 +37,16 @@ def flatten(values: Mapping[str, Any], path: str = "state") -> tuple[Tensors, di
     `path`.
     """
     tensors: Tensors = {}
+    rest: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Tensor):
-            _check_key(key, path)
-            _check_tensor(value, f"{path}.{key}")
-            tensors[key] = value
-    rest = {key: value for key, value in values.items() if not isinstance(value, Tensor)}
+        if not isinstance(value, Tensor):
+            rest[key] = value
+            continue
+        _check_key(key, path)
+        _check_tensor(value, f"{path}.{key}")
+        tensors[key] = value
+    # Only now are those inside lists and dicts named: a tensor at the top must keep its key, and
+    # they give way where a name is taken.
     return tensors, _flatten_dict(rest, tensors, path, "", 0)
 
 
@@ -54,13 +59,15 @@ def _flatten_value(value: Any, tensors: Tensors, path: str, name: str, depth: in
             name += "_"
         tensors[name] = value
         return {MARK: escaped(name)}
+    # `type() is`, since a subclass would come back as a plain dict or list
     if type(value) is dict:
         return _flatten_dict(value, tensors, path, f"{name}/", depth)
     if type(value) is list:
-        return [
-            _flatten_value(item, tensors, f"{path}[{place}]", f"{name}/{place}", depth + 1)
-            for place, item in enumerate(value)
-        ]
+        items = []
+        for place, item in enumerate(value):
+            at = f"{path}[{place}]"
+            items.append(_flatten_value(item, tensors, at, f"{name}/{place}", depth + 1))
+        return items
     if isinstance(value, str):
         return escaped(value)
     if _is_plain(value):
@@ -74,9 +81,8 @@ def _flatten_dict(
     found = {}
     for key, item in value.items():
         _check_key(key, path)
-        found[escaped(key)] = _flatten_value(
-            item, tensors, f"{path}.{key}", f"{prefix}{key}", depth + 1
-        )
+        at = f"{path}.{key}"
+        found[escaped(key)] = _flatten_value(item, tensors, at, f"{prefix}{key}", depth + 1)
     return found
 
 
@@ -84,7 +90,7 @@ def _is_plain(value: Any) -> bool:
     if value is None or isinstance(value, bool):
         return True
     if isinstance(value, int):
-        return -strict_json.LARGEST <= value < strict_json.LARGEST
+        return -strict_json.INTEGER_LIMIT <= value < strict_json.INTEGER_LIMIT
     return isinstance(value, float) and math.isfinite(value)
 
 
@@ -110,7 +116,7 @@ def unflatten(tensors: Tensors, stored: Mapping[str, Any]) -> dict[str, Any]:
     Raises ValueError for what it cannot have returned.
     """
     left = dict(tensors)
-    values = {unescaped(key): _unflatten(value, left) for key, value in stored.items()}
+    values = _unflatten_dict(stored, left)
     if clash := values.keys() & left.keys():
         raise ValueError(f"{shortly(min(clash))} is stored twice")
     return values | left
@@ -125,11 +131,18 @@ def _unflatten(value: Any, left: Tensors) -> Any:
     if not isinstance(value, dict):
         return value
     if MARK not in value:
-        return {unescaped(key): _unflatten(item, left) for key, item in value.items()}
+        return _unflatten_dict(value, left)
     name = unescaped(value[MARK]) if isinstance(value[MARK], str) else ""
     if len(value) > 1 or name not in left:
         raise ValueError(f"there is no tensor {shortly(value[MARK])}")
     return left.pop(name)
+
+
+def _unflatten_dict(stored: Mapping[str, Any], left: Tensors) -> dict[str, Any]:
+    found = {}
+    for key, item in stored.items():
+        found[unescaped(key)] = _unflatten(item, left)
+    return found
 
 
 def copied(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,7 +155,9 @@ def _copied(value: Any) -> Any:
         return value.detach().clone()
     if isinstance(value, dict):
         return copied(value)
-    return [_copied(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value
 
 
 def same(one: Any, other: Any) -> bool:
@@ -163,4 +178,5 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _bytes(tensor: Tensor) -> Tensor:
+    # compared as bytes, nan is the same as nan, and 0.0 is not the same as -0.0
     return tensor.detach().cpu().contiguous().flatten().view(torch.uint8)

@@ -23,20 +23,33 @@ def optimizer_tensors(player: Player) -> Tensors:
 
     Numbers become 0-d float64.
     """
-    names = {id(weight): name for name, weight in player.named_parameters()}
+    names = _names_of_weights(player)
     found: Tensors = {}
     for weight, values in player.optimizer.state.items():
         name = names[id(weight)]
-        found |= {f"{name}/{key}": value for key, value in _as_tensors(values).items()}
+        for key, tensor in _as_tensors(values).items():
+            found[f"{name}/{key}"] = tensor
     return found
 
 
+def _names_of_weights(player: Player) -> dict[int, str]:
+    """Return the names of a player's weights by their ids.
+
+    torch's own optimizer state goes by the position of a weight, which another version of a network
+    may change.
+    """
+    return {id(weight): name for name, weight in player.named_parameters()}
+
+
 def _as_tensors(values: Mapping[str, Any]) -> Tensors:
-    return {
-        key: value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
-        for key, value in values.items()
-        if value is not None
-    }
+    found: Tensors = {}
+    for key, value in values.items():
+        if isinstance(value, Tensor):
+            found[key] = value
+        elif value is not None:
+            # not as JSON, which has neither nan nor infinity here
+            found[key] = torch.tensor(value, dtype=torch.float64)
+    return found
 
 
 def expect_optimizer(
@@ -65,11 +78,10 @@ def expect_optimizer(
         kept = wanted.get(id(weights[name]))
         trouble += _differences(name, weights[name], values, kept, complete=_is_from_torch(player))
     for now, then in zip(here, groups, strict=False):
-        common = sorted(now.keys() & then.keys())
-        unlike = [key for key in common if _kind(now[key]) not in (_kind(then[key]), "none")]
-        trouble += [
-            f"{key} is {shortly(then[key])}, not like {shortly(now[key])}" for key in unlike
-        ]
+        # a setting that only one version of the optimizer has is no trouble
+        for key in sorted(now.keys() & then.keys()):
+            if _kind(now[key]) not in (_kind(then[key]), "none"):
+                trouble.append(f"{key} is {shortly(then[key])}, not like {shortly(now[key])}")
     refuse_stored(f"optimizer of the {label}", trouble)
 
 
@@ -89,21 +101,19 @@ def kept_by(optimizer: Optimizer) -> dict[int, Tensors]:
     """
     weights = _weights_of(optimizer)
     try:
-        with torch.no_grad():
-            stand_ins = [
-                nn.Parameter(torch.zeros_like(weight), weight.requires_grad) for weight in weights
-            ]
-        for each in stand_ins:
-            each.grad = torch.zeros_like(each)
-        memo: dict[int, Any] = {
-            id(weight): each for weight, each in zip(weights, stand_ins, strict=True)
-        }
-        made = copy.deepcopy(optimizer, memo)
+        stand_ins: dict[int, Any] = {}  # by the id of the weight
+        for weight in weights:
+            stand_in = nn.Parameter(torch.zeros_like(weight), weight.requires_grad)
+            stand_in.grad = torch.zeros_like(stand_in)
+            stand_ins[id(weight)] = stand_in
+        # deepcopy adds to its memo, and puts what the memo has for an object in place of a copy:
+        # so the copy of the optimizer holds the stand-ins
+        made = copy.deepcopy(optimizer, dict(stand_ins))
         made.step()
-        return {
-            id(weight): _as_tensors(made.state.get(each, {}))
-            for weight, each in zip(weights, stand_ins, strict=True)
-        }
+        kept: dict[int, Tensors] = {}
+        for key, stand_in in stand_ins.items():
+            kept[key] = _as_tensors(made.state.get(stand_in, {}))
+        return kept
     except Exception:  # a plugin's own optimizer may want a closure, sparse gradients, …
         return {}
 
@@ -123,19 +133,21 @@ def _differences(
 
     `complete` allows no other keys.
     """
-    large = [key for key, tensor in found.items() if tensor.numel() > max(1, weight.numel())]
+    most = max(1, weight.numel())
+    large = [key for key, tensor in found.items() if tensor.numel() > most]
     trouble = [f"{name}/{key} is larger than its weight" for key in large]
     if wanted is None:
         return trouble
     trouble += [f"missing {name}/{key}" for key in wanted if key not in found]
-    trouble += [f"unexpected {name}/{key}" for key in found if complete and key not in wanted]
+    if complete:
+        trouble += [f"unexpected {name}/{key}" for key in found if key not in wanted]
     for key, tensor in wanted.items():
         if key not in found or key in large:
             continue
-        if shape_and_type(found[key]) != shape_and_type(tensor):
-            trouble.append(
-                f"{name}/{key} is {shape_and_type(found[key])}, not {shape_and_type(tensor)}"
-            )
+        stored = shape_and_type(found[key])
+        expected = shape_and_type(tensor)
+        if stored != expected:
+            trouble.append(f"{name}/{key} is {stored}, not {expected}")
     return trouble
 
 
@@ -158,7 +170,7 @@ def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]
     for name, tensor in tensors.items():
         weight_name, _, key = name.rpartition("/")
         stored.setdefault(weight_name, {})[key] = tensor
-    names = {id(weight): name for name, weight in player.named_parameters()}
+    names = _names_of_weights(player)
     numbers = []
     for group in fresh["param_groups"]:
         numbers += group["params"]
@@ -166,9 +178,10 @@ def load_optimizer(player: Player, tensors: Tensors, groups: list[dict[str, Any]
     for number, weight in zip(numbers, _weights_of(player.optimizer), strict=True):
         if mine := stored.get(names[id(weight)]):
             state[number] = {key: _in_layout_of(weight, tensor) for key, tensor in mine.items()}
-    merged = [
-        {**now, **_tuples(then)} for now, then in zip(fresh["param_groups"], groups, strict=True)
-    ]
+    merged = []
+    for now, then in zip(fresh["param_groups"], groups, strict=True):
+        # settings that were not stored, of a newer version of the optimizer, stay as they are
+        merged.append({**now, **_tuples(then)})
     player.optimizer.load_state_dict({"state": state, "param_groups": merged})
 
 
@@ -188,4 +201,9 @@ def settings_of(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tuples(group: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in group.items()}
+    """Turn lists back into the tuples that they were before JSON, such as a pair of `betas`."""
+    settings = dict(group)
+    for key, value in group.items():
+        if isinstance(value, list):
+            settings[key] = tuple(value)
+    return settings

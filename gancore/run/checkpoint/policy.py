@@ -11,7 +11,7 @@ from gancore.errors import CheckpointError, NumbersError
 from gancore.recipe.compose import Composition
 from gancore.run import directory
 from gancore.run.checkpoint import reader, writer
-from gancore.run.checkpoint.state import Snapshot, capture
+from gancore.run.checkpoint.state import Snapshot, capture, describe_label_set
 from gancore.run.metrics_log import MetricsLog
 from gancore.run.resume_checks import fixed_part
 from gancore.train.loop import Training
@@ -64,6 +64,8 @@ class Checkpoints:
             else:
                 what = f"the log cannot be written: {error.strerror}"
                 fix = "free some space"
+            # A first save that fails will hardly succeed later, and after the last there is no next
+            # one to make up for it.
             if last or self.unsaved >= MOST_FAILURES or training.step == 0:
                 where = f"{self.folder}; {self.last}"
                 raise CheckpointError(what, where=where, fix=f"{fix}, then --resume") from error
@@ -78,6 +80,7 @@ class Checkpoints:
         check_weights(snapshot, training.step)
         settings = self.composition.settings
         writer.write(self.checkpoints, snapshot, self.plugins())
+        # old ones go only now that a newer one is safe on the disk
         writer.prune(self.checkpoints, settings.keep, settings.keep_every)
 
     def misplaced(self) -> str:
@@ -88,6 +91,8 @@ class Checkpoints:
         """Copy everything that a resumed run needs."""
         plan = training.context.plan
         snapshot = capture(training)
+        label_sets = [describe_label_set(each) for each in plan.label_sets]
+        # no time, host or path: a resumed run must write the same bytes as one never stopped
         state = {
             **snapshot.state,
             "attempt": training.context.streams.attempt,
@@ -97,22 +102,20 @@ class Checkpoints:
             "rows": log.rows,
             "row_step": self.row_step,
             "shape": list(plan.shape),
-            "label_sets": [
-                {"name": each.name, "classes": list(each.classes)} for each in plan.label_sets
-            ],
+            "label_sets": label_sets,
         }
         return evolve(snapshot, state=state)
 
     def plugins(self) -> dict[str, Any]:
         """Return component, distribution and version by the name of the component."""
-        return {
-            each.name: {
+        found = {}
+        for each in self.composition.chosen:
+            found[each.name] = {
                 "component": each.component_name,
                 "distribution": each.distribution,
                 "version": each.version,
             }
-            for each in self.composition.chosen
-        }
+        return found
 
     def newest(self) -> reader.Checkpoint | None:
         """Read the newest intact checkpoint, None before the first.
@@ -122,6 +125,7 @@ class Checkpoints:
         found, warnings = reader.newest(self.checkpoints)
         self.notes += [f"passed over a damaged checkpoint: {warning}" for warning in warnings]
         if found is None and warnings:
+            # to begin at step 0 without a word would lose what was trained
             raise CheckpointError(
                 f"no checkpoint of {self.folder} is intact",
                 where="; ".join(warnings),

@@ -10,8 +10,7 @@ from attrs import evolve, field, frozen
 
 from gancore.errors import CheckpointError
 from gancore.run.checkpoint import schema, tensor_table, verified
-from gancore.run.checkpoint.verified import FORMAT, MIGRATIONS, STATE, TENSORS
-from gancore.run.checkpoint.verified import name_of as name_of
+from gancore.run.checkpoint.verified import CHECKPOINT_FORMAT, MIGRATIONS, STATE, TENSORS
 from gancore.run.checkpoint.writer import steps
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def read(folder: Path, parts: Collection[str] = schema.PARTS) -> Checkpoint:
     from gancore.run.checkpoint.state import Snapshot
 
     opened = verified.open_folder(folder)
-    is_older = opened.manifest["format"] != FORMAT  # a migration may want any part
+    is_older = opened.manifest["format"] != CHECKPOINT_FORMAT  # a migration may want any part
     contents: dict[str, Any] = {}
     files: dict[str, dict[str, Tensor]] = {}
     for name in opened.manifest["files"]:
@@ -56,7 +55,7 @@ def read(folder: Path, parts: Collection[str] = schema.PARTS) -> Checkpoint:
         raise CheckpointError("; ".join(wrong), where=str(folder))
     snapshot = Snapshot(files, contents[STATE])
     try:
-        for number in range(opened.manifest["format"], FORMAT):
+        for number in range(opened.manifest["format"], CHECKPOINT_FORMAT):
             snapshot = MIGRATIONS[number](snapshot)
             schema.check_parts(snapshot.files)
             schema.check_state(snapshot.state, opened.manifest["step"])
@@ -81,9 +80,12 @@ def _by_own_names(snapshot: Snapshot) -> Snapshot:
     files = dict(snapshot.files)
     for stem, listed in state.pop("tensors", {}).items():
         stored = tensor_table.stored_names(map(tensor_table.unescaped, listed))
-        files[stem] = {
-            name: files[stem][kept] for name, kept in stored.items() if kept in files[stem]
-        }
+        by_own_name = {}
+        for name, kept in stored.items():
+            # a part that was not asked for is empty, though the table lists its tensors
+            if kept in files[stem]:
+                by_own_name[name] = files[stem][kept]
+        files[stem] = by_own_name
     return evolve(snapshot, files=files, state=state)
 
 
@@ -95,13 +97,16 @@ def newest(
     Return it, or None where there is none, and what is wrong with newer ones.
     """
     damaged: dict[Path, str] = {}
-    # list twice: a listing during a rename by a training process may show neither name
-    while left := [path for path in (steps(folder) or steps(folder)) if path not in damaged]:
+    while True:
+        # list twice: a listing during a rename by a training process may show neither name
+        listed = steps(folder) or steps(folder)
+        left = [path for path in listed if path not in damaged]
+        if not left:
+            return None, list(damaged.values())
+        latest = left[-1]
         try:
-            return read(left[-1], parts), list(damaged.values())
+            return read(latest, parts), list(damaged.values())
         except CheckpointError as error:
-            if left[
-                -1
-            ].exists():  # otherwise a training process has pruned it: list what is there now
-                damaged[left[-1]] = error.what
-    return None, list(damaged.values())
+            # where it is gone, a training process has pruned it, and there is a newer one to list
+            if latest.exists():
+                damaged[latest] = error.what

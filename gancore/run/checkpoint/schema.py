@@ -7,22 +7,24 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-Check = Callable[[Any], bool]  # whether a value is allowed
+ValueCheck = Callable[[Any], bool]  # whether a value is allowed
 PARTS = {"generator", "critic", "optim", "components"}  # each a file of tensors
 LONGEST_WORD = 1000  # characters of a name or a version
 DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LONGEST_SIDE = 1 << 16  # of one sample, which the networks will be built for
 MOST_NUMBERS = 1 << 25  # of one sample
+LARGEST_TABLE = 1 << 28  # numbers in the values of a label set: a gigabyte
 
 
 def check_manifest(manifest: Any) -> None:
     """Raise ValueError unless `manifest` has the keys and values of a manifest and no others."""
-    _check(manifest, MANIFEST)
+    _check(manifest, MANIFEST_KEYS)
 
 
 def check_state(state: Any, step: int | None = None) -> None:
     """Raise ValueError unless `state` has the keys and values of a state, of this step if given."""
-    _check(state, STATE, optional={"row_step", "scales", "tensors", "recipe"})
+    # fp16 alone has scales; the other three came after the first checkpoints
+    _check(state, STATE_KEYS, optional={"row_step", "scales", "tensors", "recipe"})
     if step not in (None, state["step"]):
         raise ValueError(f"it is of step {state['step']}, the manifest of step {step}")
 
@@ -37,7 +39,7 @@ def check_parts(stems: Iterable[str]) -> None:
 
 
 def _check(
-    value: Any, parts: Mapping[str, Check], optional: frozenset[str] | set[str] = frozenset()
+    value: Any, parts: Mapping[str, ValueCheck], optional: frozenset[str] | set[str] = frozenset()
 ) -> None:
     if not isinstance(value, dict):
         raise ValueError("it is not an object")
@@ -76,32 +78,48 @@ def _side(value: Any) -> bool:
     return type(value) is int and 1 <= value <= LONGEST_SIDE
 
 
-def _list(items: Check) -> Check:
+def _list(items: ValueCheck) -> ValueCheck:
     return lambda value: isinstance(value, list) and all(map(items, value))
 
 
-def _table(keys: Check, values: Check) -> Check:
-    return lambda value: (
-        isinstance(value, dict) and all(keys(key) and values(each) for key, each in value.items())
-    )
+def _table(keys: ValueCheck, values: ValueCheck) -> ValueCheck:
+    def allows(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return False
+        return all(map(keys, value)) and all(map(values, value.values()))
+
+    return allows
 
 
-def _record(**parts: Check) -> Check:
-    return lambda value: (
-        isinstance(value, dict)
-        and value.keys() == parts.keys()
-        and all(parts[key](value[key]) for key in parts)
-    )
+def _record(**parts: ValueCheck) -> ValueCheck:
+    def allows(value: Any) -> bool:
+        if not isinstance(value, dict) or value.keys() != parts.keys():
+            return False
+        return all(is_allowed(value[key]) for key, is_allowed in parts.items())
+
+    return allows
 
 
 def _number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
+def _label_set(value: Any) -> bool:
+    """Return whether a value describes a label set, with the width of its values where it has any.
+
+    The table of values is allocated before any tensor is read, so its size is limited.
+    """
+    named = {"name": _text, "classes": _list(_text)}
+    if _record(**named)(value):
+        return True
+    is_wide = _record(**named, width=_count)(value)
+    return is_wide and len(value["classes"]) * value["width"] <= LARGEST_TABLE
+
+
 _STORED = {"component": _word, "distribution": _word, "version": _word}
 _TYPES = _table(_text, _word)
 _GROUPS = _list(_table(_word, _anything))
-MANIFEST: Mapping[str, Check] = {
+MANIFEST_KEYS: Mapping[str, ValueCheck] = {
     "format": _count,
     "kind": _word,
     "step": _count,
@@ -109,7 +127,7 @@ MANIFEST: Mapping[str, Check] = {
     "plugins": _table(_word, _record(**_STORED)),
     "versions": _table(lambda name: DISTRIBUTION.fullmatch(name) is not None, _word),
 }
-STATE: Mapping[str, Check] = {
+STATE_KEYS: Mapping[str, ValueCheck] = {
     "step": _count,
     "batches": _count,
     "attempt": _count,
@@ -118,7 +136,7 @@ STATE: Mapping[str, Check] = {
     "rows": _count,
     "row_step": _count,
     "shape": _shape,
-    "label_sets": _list(_record(name=_text, classes=_list(_text))),
+    "label_sets": _list(_label_set),
     "scales": _table(lambda role: role in ("generator", "critic"), _table(_word, _number)),
     "optimizers": _record(generator=_GROUPS, critic=_GROUPS),
     "components": _table(

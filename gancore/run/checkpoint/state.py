@@ -26,6 +26,7 @@ from gancore.run.checkpoint.optimizer_state import (
     optimizer_tensors,
     settings_of,
 )
+from gancore.train.plan import LabelSet
 
 if TYPE_CHECKING:
     from gancore.train.loop import Training
@@ -39,6 +40,26 @@ class Snapshot:
     state: Mapping[str, Any] = field(factory=dict)
 
 
+def describe_label_set(labels: LabelSet) -> dict[str, Any]:
+    """Return a label set for a checkpoint's JSON: of its values the width alone.
+
+    The networks that use the values keep them in a buffer (`gancore.Values`).
+    """
+    described: dict[str, Any] = {"name": labels.name, "classes": list(labels.classes)}
+    if labels.values is not None:
+        described["width"] = labels.values.shape[1]
+    return described
+
+
+def stored_label_set(described: Mapping[str, Any]) -> LabelSet:
+    """Return the label set that a checkpoint describes, with zeros for its values."""
+    classes = tuple(described["classes"])
+    values = None
+    if "width" in described:
+        values = torch.zeros(len(classes), described["width"])
+    return LabelSet(described["name"], classes, values)
+
+
 def capture(training: Training) -> Snapshot:
     """Copy the state of a training.
 
@@ -49,7 +70,8 @@ def capture(training: Training) -> Snapshot:
     groups: dict[str, list[dict[str, Any]]] = {}
     for role in ROLES:
         player = gan.player(role)
-        optim |= {f"{role}/{name}": tensor for name, tensor in optimizer_tensors(player).items()}
+        for name, tensor in optimizer_tensors(player).items():
+            optim[f"{role}/{name}"] = tensor
         groups[role] = [settings_of(group) for group in player.optimizer.param_groups]
     tensors, components = component_state(training.context.hooks)
     files = {
@@ -59,16 +81,15 @@ def capture(training: Training) -> Snapshot:
         "components": tensors,
     }
     copies = {name: _copies(part) for name, part in files.items()}
-    scales = {
-        role: scaler.state_dict() for role, scaler in training.context.runtime.scalers.items()
-    }
     state = {
         "step": training.step,
         "batches": training.batches,
         "optimizers": groups,
         "components": components,
-        **({"scales": scales} if scales else {}),
     }
+    scalers = training.context.runtime.scalers
+    if scalers:  # of fp16 alone
+        state["scales"] = {role: scaler.state_dict() for role, scaler in scalers.items()}
     return Snapshot(copies, state)
 
 
@@ -91,8 +112,12 @@ def expect_loadable(training: Training, snapshot: Snapshot) -> States:
     hooks = training.context.hooks
     files = snapshot.files
     components = snapshot.state["components"]
-    stray = [name for name in files["optim"] if name.partition("/")[0] not in ROLES]
-    refuse_stored("optim", [f"unexpected {name}" for name in stray])
+    unexpected = []
+    for name in files["optim"]:
+        role = name.partition("/")[0]
+        if role not in ROLES:
+            unexpected.append(f"unexpected {name}")
+    refuse_stored("optim", unexpected)
     for role in ROLES:
         player = gan.player(role)
         compare(role, player.state_dict(), files[role])

@@ -15,17 +15,17 @@ from gancore.run.listing import shortened
 
 Table = Mapping[str, Mapping[str, str]]  # a file's stem → a tensor's name → e.g. `F32[64, 3]`
 
-RESERVED = re.compile(r"text\.\d+")
+STAND_IN_NAME = re.compile(r"text\.\d+")
 
 
 def stored_names(names: Iterable[str]) -> dict[str, str]:
     """Return the name that each tensor has in its file, by its own name."""
-    return {
-        name: name
-        if safetensors_header.is_plain(name) and not RESERVED.fullmatch(name)
-        else f"text.{place}"
-        for place, name in enumerate(sorted(names))
-    }
+    stored: dict[str, str] = {}
+    for place, name in enumerate(sorted(names)):
+        # a tensor that is itself called `text.3` gets a stand-in too, or two could have one name
+        is_kept = safetensors_header.is_plain(name) and not STAND_IN_NAME.fullmatch(name)
+        stored[name] = name if is_kept else f"text.{place}"
+    return stored
 
 
 def escaped(name: str) -> str:
@@ -53,7 +53,7 @@ def unescaped(name: str) -> str:
     return re.sub(r"%u(d[89a-f][0-9a-f]{2})|%.?", replaced, name, flags=re.DOTALL)
 
 
-def differences(table: Table, found: Table) -> list[str]:
+def differences_from_table(table: Table, found: Table) -> list[str]:
     """List where files differ from the table.
 
     `found` has type and shape of their tensors by stored name.

@@ -23,13 +23,13 @@ from gancore.run import atomic, strict_json
 from gancore.run.checkpoint import safetensors_header, schema, tensor_table
 from gancore.run.listing import shortened
 
-FORMAT = 1
+CHECKPOINT_FORMAT = 1
 KIND = "gancore-checkpoint"
 SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
 STATE = "state.json"
 TENSORS = ".safetensors"
-LARGEST = {SUMS: 1 << 16, MANIFEST: 1 << 20, STATE: 1 << 24}  # bytes
+LARGEST_FILES = {SUMS: 1 << 16, MANIFEST: 1 << 20, STATE: 1 << 24}  # bytes
 STEM = re.compile(r"step-([0-9]{9,18})")
 SUM_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_-][A-Za-z0-9._-]{0,63})\n")
 OF_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # created by file managers
@@ -61,7 +61,7 @@ class VerifiedFolder:
             if name.endswith(TENSORS):
                 return content, safetensors_header.check(content)
             state = strict_json.parse(content)
-            if self.manifest["format"] == FORMAT:
+            if self.manifest["format"] == CHECKPOINT_FORMAT:
                 schema.check_state(state, self.manifest["step"])
         except ValueError as error:
             raise CheckpointError(
@@ -79,15 +79,18 @@ class VerifiedFolder:
         `contents` maps files to what `read` returned.
         """
         table = (
-            contents.get(STATE, {}).get("tensors") if self.manifest["format"] == FORMAT else None
+            contents.get(STATE, {}).get("tensors")
+            if self.manifest["format"] == CHECKPOINT_FORMAT
+            else None
         )
         if table is None:  # written before states had such a table, or damaged itself
             return []
-        found = {
-            name.removesuffix(TENSORS): each for name, each in contents.items() if name != STATE
-        }
+        found = {}
+        for name, each in contents.items():
+            if name != STATE:
+                found[name.removesuffix(TENSORS)] = each
         try:
-            wrong = tensor_table.differences(table, found)
+            wrong = tensor_table.differences_from_table(table, found)
         except ValueError as error:
             wrong = [f"{STATE} is refused: {error}"]
         return [f"{self.folder.name}: {each}" for each in wrong]
@@ -105,7 +108,7 @@ class VerifiedFolder:
         return [f"{self.folder.name} holds files that do not belong to it: {names}"]
 
 
-def name_of(step: int) -> str:
+def folder_name(step: int) -> str:
     """Return the folder name of a step."""
     return f"step-{step:09d}"
 
@@ -114,7 +117,7 @@ def step_of(folder: Path) -> int:
     """Return the step that a checkpoint folder is named after; -1 for another name."""
     digits = STEM.fullmatch(folder.name)
     step = int(digits[1]) if digits else -1
-    return step if folder.name == name_of(step) else -1
+    return step if folder.name == folder_name(step) else -1
 
 
 def open_folder(folder: Path) -> VerifiedFolder:
@@ -123,6 +126,7 @@ def open_folder(folder: Path) -> VerifiedFolder:
     if not _is_folder(folder):
         raise CheckpointError(f"{folder.name} is no folder", where=where)
     sums = _read_sums(folder)
+    # before anything else is opened: a file without a sum cannot be trusted
     if not {MANIFEST, STATE} <= sums.keys():
         raise CheckpointError(
             f"{folder.name}: {SUMS} is damaged (it lists no {MANIFEST} or {STATE})", where=where
@@ -132,10 +136,10 @@ def open_folder(folder: Path) -> VerifiedFolder:
         _check_format(folder, manifest)
         schema.check_manifest(manifest)
         _check_files(sums, manifest["files"])
-        if manifest["format"] == FORMAT:
-            schema.check_parts(
-                name.removesuffix(TENSORS) for name in manifest["files"] if name != STATE
-            )
+        if manifest["format"] == CHECKPOINT_FORMAT:
+            files = [name for name in manifest["files"] if name != STATE]
+            schema.check_parts(name.removesuffix(TENSORS) for name in files)
+        # a copy under any other name is allowed, but not under the name of another step
         if step_of(folder) not in (-1, manifest["step"]):
             raise ValueError(f"it is of step {manifest['step']}")
     except ValueError as error:
@@ -168,11 +172,13 @@ def read_file(folder: Path, name: str, digest: str = "", size: int | None = None
     """
     where = str(folder)
     try:
+        # opened once: what is checked here is what is parsed later, whatever the path is then
         with os.fdopen(atomic.open_regular(folder / name), "rb") as file:
             there = os.fstat(file.fileno()).st_size
-            if there > LARGEST.get(name, there):
+            if there > LARGEST_FILES.get(name, there):
                 raise CheckpointError(
-                    f"{folder.name}: {name} is larger than {LARGEST[name]:,} bytes", where=where
+                    f"{folder.name}: {name} is larger than {LARGEST_FILES[name]:,} bytes",
+                    where=where,
                 )
             if size not in (None, there):
                 raise CheckpointError(
@@ -199,8 +205,11 @@ def _is_folder(path: Path) -> bool:
 
 def _read_sums(folder: Path) -> dict[str, str]:
     lines = read_file(folder, SUMS).decode("ascii", "replace").splitlines(keepends=True)
-    found = [SUM_LINE.fullmatch(line) for line in lines]
-    sums = {line[2]: line[1] for line in found if line is not None}
+    sums: dict[str, str] = {}
+    for line in lines:
+        if found := SUM_LINE.fullmatch(line):
+            sums[found[2]] = found[1]
+    # fewer sums than lines: a line is malformed, or names a file for the second time
     if len(sums) != len(lines) or list(sums) != sorted(sums):
         raise CheckpointError(f"{folder.name}: {SUMS} is damaged", where=str(folder))
     return sums
@@ -214,11 +223,11 @@ def _check_format(folder: Path, manifest: Any) -> None:
             f"{folder.name}: {MANIFEST} is not of a gancore checkpoint", where=str(folder)
         )
     number = manifest["format"]
-    formats = f"(format {number}); this one reads {FORMAT}"
-    if number > FORMAT:
+    formats = f"(format {number}); this one reads {CHECKPOINT_FORMAT}"
+    if number > CHECKPOINT_FORMAT:
         what = f"{folder.name} was written by a newer gancore {formats}"
         raise CheckpointError(what, where=str(folder), fix="upgrade gancore")
-    if not all(older in MIGRATIONS for older in range(number, FORMAT)):
+    if not all(older in MIGRATIONS for older in range(number, CHECKPOINT_FORMAT)):
         what = f"{folder.name} was written by an older gancore {formats}"
         raise CheckpointError(what, where=str(folder), fix="open it with the gancore that wrote it")
 
@@ -230,6 +239,7 @@ def _check_files(sums: Mapping[str, str], files: Mapping[str, int]) -> None:
     for name in files:
         if name != STATE and not name.endswith(TENSORS):
             raise ValueError(f"{name} is no part of a checkpoint")
+    # whole files are read into memory
     total = sum(files.values())
     memory = _memory()
     if total > memory:

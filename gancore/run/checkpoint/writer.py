@@ -22,18 +22,20 @@ from gancore.errors import CheckpointError
 from gancore.run import atomic, strict_json
 from gancore.run.checkpoint import safetensors_header, schema, tensor_table, verified
 from gancore.run.checkpoint.verified import (
-    FORMAT,
+    CHECKPOINT_FORMAT,
     KIND,
-    LARGEST,
+    LARGEST_FILES,
     MANIFEST,
     STATE,
     SUMS,
     TENSORS,
+    folder_name,
     step_of,
 )
-from gancore.run.checkpoint.verified import name_of as name_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gancore.run.checkpoint.state import Snapshot
 
 
@@ -48,7 +50,7 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
     Raises CheckpointError; older checkpoints stay as they are then.
     """
     step = snapshot.state["step"]
-    final = folder / name_of(step)
+    final = folder / folder_name(step)
     temporary = folder / f".tmp-{final.name}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(exist_ok=True)
@@ -59,6 +61,7 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
         else:
             temporary.mkdir(mode=0o700)
             _write_files(temporary, snapshot, plugins)
+            # a damaged checkpoint of this step: a folder cannot be renamed onto one that has files
             if os.path.lexists(final):
                 atomic.remove(final)
             atomic.commit(temporary, final)
@@ -81,15 +84,14 @@ def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]
     Raises ValueError for content that `verified.py` would refuse.
     """
     import torch
-    from safetensors.torch import save
 
     sizes: dict[str, int] = {}
     sums: dict[str, str] = {}
 
     def add(name: str, content: bytes) -> None:
-        if len(content) > LARGEST.get(name, len(content)):
+        if len(content) > LARGEST_FILES.get(name, len(content)):
             raise ValueError(
-                f"{name} would have {len(content):,} bytes, more than {LARGEST[name]:,}"
+                f"{name} would have {len(content):,} bytes, more than {LARGEST_FILES[name]:,}"
             )
         atomic.write_new(temporary / name, content)
         sizes[name] = len(content)
@@ -97,14 +99,11 @@ def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]
 
     table: dict[str, dict[str, str]] = {}
     for stem, tensors in snapshot.files.items():
-        stored = tensor_table.stored_names(tensors)
-        content = save({stored[name]: tensor.contiguous() for name, tensor in tensors.items()})
-        found = safetensors_header.check(content)
-        table[stem] = {tensor_table.escaped(name): found[stored[name]] for name in sorted(tensors)}
+        content, table[stem] = _tensors_as_file(tensors)
         add(f"{stem}{TENSORS}", content)
     add(STATE, _json({**snapshot.state, "tensors": table}, schema.check_state))
     manifest = {
-        "format": FORMAT,
+        "format": CHECKPOINT_FORMAT,
         "kind": KIND,
         "step": snapshot.state["step"],
         "files": dict(sorted(sizes.items())),
@@ -120,7 +119,25 @@ def _write_files(temporary: Path, snapshot: Snapshot, plugins: Mapping[str, Any]
     add(SUMS, "".join(lines).encode())
 
 
+def _tensors_as_file(tensors: Mapping[str, Tensor]) -> tuple[bytes, dict[str, str]]:
+    """Return the content of a file of tensors, and its part of the table in state.json.
+
+    Raises ValueError for content that could not be read again.
+    """
+    from safetensors.torch import save
+
+    stored = tensor_table.stored_names(tensors)
+    content = save({stored[name]: tensor.contiguous() for name, tensor in tensors.items()})
+    # checked as if it were read: what cannot be read again must fail now, not when it is needed
+    types = safetensors_header.check(content)
+    table: dict[str, str] = {}
+    for name in sorted(tensors):
+        table[tensor_table.escaped(name)] = types[stored[name]]
+    return content, table
+
+
 def _json(value: Any, check: Any) -> bytes:
+    # sorted, so that equal trainings write equal bytes
     content = (json.dumps(value, allow_nan=False, indent=1, sort_keys=True) + "\n").encode()
     check(strict_json.parse(content))
     return content
@@ -154,8 +171,8 @@ def _sweep(folder: Path) -> None:
 
 def steps(folder: Path) -> list[Path]:
     """List the checkpoint folders below a run's `checkpoints/`, oldest first."""
-    found = {path: step_of(path) for path in folder.glob("step-*") if path.is_dir()}
-    return [path for path, step in sorted(found.items(), key=lambda each: each[1]) if step >= 0]
+    named = [path for path in folder.glob("step-*") if step_of(path) >= 0]
+    return sorted(filter(Path.is_dir, named), key=step_of)
 
 
 def kept_for_good(found: list[Path], every: int) -> list[Path]:
@@ -166,6 +183,13 @@ def kept_for_good(found: list[Path], every: int) -> list[Path]:
     for path in found:
         first.setdefault(step_of(path) // every, path)
     return list(first.values())
+
+
+def _newest_intact(found: list[Path]) -> Path | None:
+    for path in reversed(found):
+        if not verified.faults(path):
+            return path
+    return None
 
 
 def prune(folder: Path, keep: int, every: int = 0) -> list[Path]:
@@ -181,7 +205,7 @@ def prune(folder: Path, keep: int, every: int = 0) -> list[Path]:
     removed = [path for path in found[:-keep] if path not in kept]
     if not removed:
         return []
-    intact = next((path for path in reversed(found) if not verified.faults(path)), None)
+    intact = _newest_intact(found)
     removed = [path for path in removed if path != intact]
     for path in removed:
         try:

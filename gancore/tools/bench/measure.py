@@ -53,14 +53,16 @@ from gancore.train.data import Data, data_tags
 from gancore.train.loop import Training
 from gancore.train.progress import Progress
 
-# steps before any is timed, rounds at least, and how long they may take
-WARM_UP, LEAST, SECONDS = (
-    2,
-    5,
-    20.0,
-)
+WARM_UP = 2  # steps before any is timed
+LEAST = 5  # rounds, however long they take
+SECONDS = 20.0  # that further rounds may take
 # hooks that no step calls
 AT_ROWS = frozenset({"measure", "record", "draw", "stop", "describe_data"})
+PHRASES = {  # parts of a step whose names are no nouns
+    REST: "what lies between the parts",
+    BACKWARD: "the backward pass",
+    CHECK: "checking for finite numbers",
+}
 BRIEF = 5.0  # milliseconds of a step below which its arithmetic hardly counts
 MUCH = 0.15  # of a step
 
@@ -138,19 +140,18 @@ def bench(composition: Composition, rounds: int = 0, *, without_each: bool = Fal
         plain, steps, calls = measure_steps(training, hooks, watch, rounds)
         memory = memory_of(training, before)
         rows = {
-            name: measure_row(training, composition, watch, name == "full")
-            for name in ("row", "full")
+            "row": measure_row(training, composition, watch, full=False),
+            "full": measure_row(training, composition, watch, full=True),
         }
         left_out = without(composition, data, training, rounds) if without_each else ()
-    totals = [sum(each.values()) for each in steps]
     about = machine(training)
     parts = parts_of(steps, calls)
     components = components_of(composition.chosen, steps, calls)
-    step = spread([1e3 * each for each in plain])
+    step = spread([1e3 * seconds for seconds in plain])
     return Report(
         machine=about,
         step=step,
-        timed=spread([1e3 * each for each in totals]),
+        timed=spread([1e3 * sum(seconds.values()) for seconds in steps]),
         samples_per_second=1e3 * composition.settings.batch / step.median,
         parts=parts,
         components=components,
@@ -187,7 +188,9 @@ def turns(rounds: int, seconds: float = SECONDS) -> Iterator[int]:
     until = time.monotonic() + seconds
     with uncollected():
         for turn in itertools.count():
-            if turn >= rounds if rounds else turn >= LEAST and time.monotonic() > until:
+            if rounds and turn >= rounds:
+                return
+            if not rounds and turn >= LEAST and time.monotonic() > until:
                 return
             yield turn
 
@@ -195,6 +198,7 @@ def turns(rounds: int, seconds: float = SECONDS) -> Iterator[int]:
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Keep the collector of cycles from running at a moment of its own choice."""
+    # what was left before would otherwise stay in memory all the while
     gc.collect()
     was = gc.isenabled()
     gc.disable()
@@ -209,6 +213,7 @@ def measure_steps(
     training: Training, hooks: TimedHooks, watch: Stopwatch, rounds: int
 ) -> tuple[list[float], list[dict[Part, float]], list[dict[Part, int]]]:
     """Make plain steps and steps on the stopwatch in turn, changing who goes first."""
+    # In turn, so that both meet the same machine, whatever else runs on it meanwhile.
     plain = []
     steps = []
     calls = []
@@ -230,10 +235,10 @@ def parts_of(
     def key(part: Part) -> tuple[str, str]:
         return part.player, f"components in {part.hook}" if part.hook else part.work
 
-    return tuple(
-        cost_of(name, player, key, (player, name), steps, calls)
-        for player, name in keys_of(steps, key)
-    )
+    found = []
+    for player, name in keys_of(steps, key):
+        found.append(cost_of(name, player, key, (player, name), steps, calls))
+    return tuple(found)
 
 
 def components_of(
@@ -248,11 +253,11 @@ def components_of(
     found = []
     for each in chosen:
         cost = cost_of(each.name, each.kind, lambda part: part.component, each.name, steps, calls)
-        own = [
-            hook
-            for hook in SPECS
-            if hasattr(getattr(type(each.component), hook, None), "gancore_impl")
-        ]
+        own = []  # hooks
+        for hook in SPECS:
+            method = getattr(type(each.component), hook, None)
+            if hasattr(method, "gancore_impl"):  # the mark that @hookimpl leaves
+                own.append(hook)
         found.append(evolve(cost, hooks=tuple(own)))
     return tuple(sorted(found, key=lambda cost: -cost.share))
 
@@ -276,40 +281,44 @@ def cost_of(
     calls: Sequence[Mapping[Part, int]],
 ) -> Cost:
     """Sum up the parts whose key is wanted."""
-    own = [sum(seconds for part, seconds in step.items() if key(part) == wanted) for step in steps]
-    times = sum(count for step in calls for part, count in step.items() if key(part) == wanted)
+    own = [_sum_of(step, key, wanted) for step in steps]
+    times = sum(_sum_of(step, key, wanted) for step in calls)
     whole = sum(sum(step.values()) for step in steps)
-    return Cost(
-        name, of, spread([1e3 * each for each in own]), sum(own) / whole, times / len(steps)
-    )
+    ms = spread([1e3 * seconds for seconds in own])
+    return Cost(name, of, ms, sum(own) / whole, times / len(steps))
+
+
+def _sum_of(figures: Mapping[Part, float], key: Callable[[Part], Any], wanted: Any) -> float:
+    return sum(figure for part, figure in figures.items() if key(part) == wanted)
 
 
 # ── beside the steps ─────────────────────────────────────────────────────────────────────────
 
 
 def measure_row(
-    training: Training, composition: Composition, watch: Stopwatch, full: bool
+    training: Training, composition: Composition, watch: Stopwatch, *, full: bool
 ) -> dict[str, float]:
     """Measure what a row of the log costs: milliseconds by component.
 
     A full row measures all that is ever due.
     """
-    hooks, streams, step = (
-        TimedHooks(composition.chosen, watch),
-        training.context.streams,
-        training.step,
-    )
+    hooks = TimedHooks(composition.chosen, watch)
+    streams = training.context.streams
+    step = training.step
+    # what is due every so many steps is due where the row before is that long ago: -1 for all
     before = -1 if full else step - composition.settings.log_every
     progress = Progress(evolve(training.context, hooks=hooks), step, training.epoch, before, full)
     figures = training.train_step()
     watch.start()
-    measured: Figures = {}
-    for name, found in hooks.all(
+    answers = hooks.all(
         "measure",
         progress=progress,
         rng=lambda name: streams.generator(f"component/{name}", step, "measure"),
-    ):
-        measured |= {f"{name}/{key}": value for key, value in found.items()}
+    )
+    measured: Figures = {}
+    for name, found in answers:
+        for key, value in found.items():
+            measured[f"{name}/{key}"] = value
     numbers({**figures, **measured})
     cost: dict[str, float] = {}
     for part, seconds in watch.stop().items():
@@ -325,39 +334,39 @@ def without(
 
     Backward passes count too.
     """
-    return tuple(
-        without_one(composition, each, name, data, whole, rounds)
-        for slot in SEVERAL
-        for name, each in zip(
-            composition.slots.get(slot, ()),
-            (each for each in composition.chosen if each.kind == slot),
-            strict=True,
-        )
-    )
+    found = []
+    for slot in SEVERAL:  # a slot of one component must stay filled
+        components = [each for each in composition.chosen if each.kind == slot]
+        for name, each in zip(composition.slots.get(slot, ()), components, strict=True):
+            found.append(without_one(composition, each, name, data, whole, rounds))
+    return tuple(found)
 
 
 def without_one(
     composition: Composition, each: Component, name: str, data: Data, whole: Training, rounds: int
 ) -> LeftOut:
     """Compare steps with and without one component; say why not, where that cannot be."""
-    hooks = {
-        hook
-        for hook in SPECS
-        if any(one.chosen is each for one in composition.hooks.implementations(hook))
-    }
+    hooks = set()
+    for hook in SPECS:
+        if any(one.chosen is each for one in composition.hooks.implementations(hook)):
+            hooks.add(hook)
     if hooks <= AT_ROWS:
         return LeftOut(each.name, None, "it acts at rows of the log alone")
-    recipe = {key: value for key, value in composition.recipe().items() if key != each.name}
+    recipe = dict(composition.recipe())
+    recipe.pop(each.name, None)  # its table of options
     recipe[each.kind] = [other for other in recipe[each.kind] if other != name]
     try:
         other = resolve([layer_of(f"without {each.name}", recipe)], exact=True)
+        # the data are shared, unless the component changed them
         _, rest, _ = begin(other, None if "adapt_data" in hooks else data)
     except UsageError as error:
         return LeftOut(each.name, None, error.what)
     ratios = []
     for turn in turns(rounds, SECONDS / 2):
         pair = (whole, rest) if turn % 2 else (rest, whole)
-        seconds = {training: plain_step(training) for training in pair}
+        seconds = {}
+        for training in pair:
+            seconds[training] = plain_step(training)
         ratios.append(seconds[whole] / seconds[rest])
     return LeftOut(each.name, spread(ratios))
 
@@ -366,13 +375,14 @@ def machine(training: Training) -> dict[str, Any]:
     """Say what the figures were measured on and with: they hold nowhere else."""
     context = training.context
     facts = cpu_facts()
+    cores = os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))  # those that this process may use
     return {
-        **previous_session.machine(context.gan.device),
+        **previous_session.machine_facts(context.gan.device),
         "processor": processor_name(),
         "amx": "amx_tile" in facts.get("flags", "").split() if facts else None,
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": cores,
         "torch": torch.__version__,
         "precision": context.runtime.precision,
         "channels_last": context.runtime.channels_last,
@@ -396,15 +406,22 @@ def limits(
     """
     largest = max(parts, key=lambda part: part.share)
     told = [f"{in_words(largest)} takes {largest.share:.0%} of a step"]
-    waiting = sum(part.share for part in parts if part.name == DATA)
+    waiting = 0.0
+    for part in parts:  # there is one for each player that waits
+        if part.name == DATA:
+            waiting += part.share
     if waiting > MUCH and largest.name != DATA:
         told.append(f"waiting for data takes {waiting:.0%} of a step")
-    added = {each.name: each.ratio.median - 1 for each in left_out if each.ratio}
+    added: dict[str, float] = {}
+    for one in left_out:
+        if one.ratio:
+            added[one.name] = one.ratio.median - 1
     for each in components:
         if added.get(each.name, 0.0) > MUCH:
             told.append(
                 f"{each.name} makes a step {added[each.name]:.0%} longer, backward passes included"
             )
+        # a share leaves out what the component makes others do, so it is the second choice
         elif each.share > MUCH:
             told.append(
                 f"{each.name} takes {each.share:.0%} of a step "
@@ -441,18 +458,19 @@ def in_words(part: Cost) -> str:
     """Name a part of a step."""
     if part.name == DATA:
         return "waiting for data"
-    what = {
-        REST: "what lies between the parts",
-        BACKWARD: "the backward pass",
-        CHECK: "checking for finite numbers",
-    }
-    name = what.get(
-        part.name, part.name if part.name.startswith("components") else f"the {part.name}"
-    )
-    return f"{name} of the {part.of}'s update" if part.of != "both" else f"{name} for both players"
+    if part.name.startswith("components"):
+        name = part.name
+    else:
+        name = PHRASES.get(part.name, f"the {part.name}")
+    if part.of == "both":
+        return f"{name} for both players"
+    return f"{name} of the {part.of}'s update"
 
 
 def convolves(training: Training) -> bool:
     """Whether a network has weights that a layout of images matters to."""
     gan = training.context.gan
-    return any(weight.dim() == 4 for role in ROLES for weight in gan.player(role).parameters)
+    ranks: set[int] = set()
+    for role in ROLES:
+        ranks.update(weight.dim() for weight in gan.player(role).parameters)
+    return 4 in ranks  # of a convolution: [out, in, height, width]

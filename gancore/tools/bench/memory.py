@@ -18,10 +18,12 @@ def memory_of(training: Training, before: float) -> dict[str, float]:
     `before` is the peak of the process, in MiB, before the first step.
     """
     gan = training.context.gan
-    weights = sum(weight.nbytes for role in ROLES for weight in gan.player(role).parameters)
+    weights = 0
+    for role in ROLES:
+        weights += sum(weight.nbytes for weight in gan.player(role).parameters)
     found = {
         "weights": weights / MIB,
-        "gradients": weights / MIB,
+        "gradients": weights / MIB,  # one number for each weight, of the same type
         "optimizer state": sum(tensor.nbytes for tensor in state_tensors(training)) / MIB,
         "kept for backward passes, at most": most_kept(training) / MIB,
     }
@@ -35,7 +37,9 @@ def state_tensors(training: Training) -> Iterator[Tensor]:
     """Yield the tensors of both optimisers' states."""
     for role in ROLES:
         for state in training.context.gan.player(role).optimizer.state.values():
-            yield from (value for value in state.values() if isinstance(value, Tensor))
+            for value in state.values():
+                if isinstance(value, Tensor):
+                    yield value
 
 
 def most_kept(training: Training) -> int:
@@ -55,9 +59,11 @@ def most_kept(training: Training) -> int:
             self.address = storage.data_ptr()
             self.size = storage.nbytes()
             held[self.address] = held.get(self.address, 0) + 1
+            # several saved tensors may be views of one storage, which takes its memory once
             now += self.size if held[self.address] == 1 else 0
             most = max(most, now)
 
+        # autograd drops what it holds when the backward pass has used it
         def __del__(self) -> None:
             nonlocal now
             held[self.address] -= 1

@@ -28,7 +28,7 @@ BACKWARD = "backward"
 OPTIMIZER = "optimizer"
 CHECK = "check for finite numbers"
 REST = "rest"
-PARTS = {"data": DATA, "backward": BACKWARD}  # by what a runtime calls them
+TIMED_PARTS = {"data": DATA, "backward": BACKWARD}  # by what a runtime calls them
 
 
 @frozen
@@ -60,7 +60,8 @@ class Stopwatch:
 
     def start(self) -> None:
         """Begin a step."""
-        self._open, self._marks = [], []
+        self._open = []
+        self._marks = []
         self.calls.clear()
         self.player = "both"
         self.enter(REST)
@@ -103,8 +104,8 @@ class Stopwatch:
         """Hold a part open that a runtime names: the data, a backward pass, or an update by its
         role.
         """
-        if part in PARTS:
-            with self.part(PARTS[part]):
+        if part in TIMED_PARTS:
+            with self.part(TIMED_PARTS[part]):
                 yield
             return
         self.player = part if part in ROLES else "both"
@@ -124,13 +125,14 @@ def stopwatch_for(device: torch.device) -> Stopwatch:
         return Stopwatch()
 
     def now() -> torch.cuda.Event:
+        # it is stamped when the device reaches it, so that nothing waits while the step is made
         event: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event
 
     def between(earlier: torch.cuda.Event, later: torch.cuda.Event) -> float:
         later.synchronize()
-        return float(earlier.elapsed_time(later)) / 1000
+        return float(earlier.elapsed_time(later)) / 1000  # from milliseconds
 
     return Stopwatch(now, between)
 
@@ -173,7 +175,7 @@ class TimedHooks(GuardedHooks):
 
 def plain_step(training: Training) -> float:
     """Make one step; return its seconds of wall time."""
-    wait_for(training)
+    wait_for(training)  # for what was given to the device before: it is not part of this step
     begun = time.perf_counter()
     check_finite(training.train_step(), training.step)
     wait_for(training)
@@ -202,8 +204,10 @@ def timed_step(training: Training, hooks: TimedHooks, watch: Stopwatch) -> dict[
 def wait_for(training: Training) -> None:
     """Wait until the device has done all it was given."""
     device = training.context.gan.device
-    if device.type != "cpu":
-        (torch.cuda if device.type == "cuda" else torch.mps).synchronize()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    elif device.type != "cpu":
+        torch.mps.synchronize()
 
 
 @contextmanager
@@ -218,6 +222,7 @@ def on_the_watch(training: Training, watch: Stopwatch) -> Iterator[None]:
             optimizer = gan.player(role).optimizer
             for handle in (
                 network.register_forward_pre_hook(enter),
+                # also where a forward pass fails: a part left open would take the time of the rest
                 network.register_forward_hook(leave, always_call=True),
                 optimizer.register_step_pre_hook(partial(_enter, watch, OPTIMIZER)),
                 optimizer.register_step_post_hook(leave),

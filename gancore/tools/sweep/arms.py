@@ -36,7 +36,8 @@ def arms_of_recipe(
                 where=f"[sweep.arms.{name}]",
                 fix='extends = "NAME"',
             )
-        own = {key: value for key, value in content.items() if key != "extends"}
+        own = dict(content)
+        own.pop("extends", None)
         inherited = recipe_layers(extends, variants) if "extends" in content else []
         found[name] = [*inherited, *base, layer_of(f"{ARM_ORIGIN}{name}", own)]
     return found
@@ -47,14 +48,16 @@ def _check_table(sweep: Mapping[str, Any]) -> None:
     arms = sweep.get("arms")
     if not isinstance(arms, dict) or not arms:
         raise _no_arms()
-    if not all(isinstance(arm, dict) for arm in arms.values()):
-        raise _no_arms()
+    for arm in arms.values():
+        if not isinstance(arm, dict):
+            raise _no_arms()
     for key, value in sweep.items():
         if key not in SWEEP_KEYS or not isinstance(value, SWEEP_KEYS[key]):
             known = ", ".join(f"{name} ({kind.__name__})" for name, kind in SWEEP_KEYS.items())
             raise UsageError(f"sweep.{key} = {value!r} is not valid", fix=f"one of {known}")
     seeds_fit = 1 <= sweep.get("seeds", 1) <= MOST_SEEDS
-    if not seeds_fit or not all(isinstance(name, str) for name in sweep.get("figures", [])):
+    figures_fit = all(isinstance(name, str) for name in sweep.get("figures", []))
+    if not seeds_fit or not figures_fit:
         raise UsageError(
             "the seeds or figures of the sweep are not valid",
             where="[sweep]",
@@ -87,7 +90,10 @@ def arms_of_words(
     arms = {}
     for combination in itertools.product(*choices):
         name = ",".join(f"{key}={value}" for key, value in combination)
-        arms[name] = [*base, *(_vary_layer(*each, [*base, words]) for each in combination)]
+        layers = [*base]
+        for key, value in combination:
+            layers.append(_vary_layer(key, value, [*base, words]))
+        arms[name] = layers
     return arms
 
 
@@ -105,10 +111,13 @@ def _vary_layer(key: str, value: str, below: Sequence[Layer]) -> Layer:
     """Return the layer that sets one key to one value, over the layers below it."""
     where = f"{VARY_ORIGIN}{key}={value}"
     if holds_several(key):
-        names = [] if value == "none" else [hyphened(each) for each in value.split("+")]
+        names = [] if value == "none" else list(map(hyphened, value.split("+")))
         slots = {key: Given(names, where)}
-        chosen_below = itertools.chain.from_iterable(layer.names(key) for layer in below)
-        if replaced := [name for name in chosen_below if name not in names]:
+        # the lists of layers add up, so what is to be replaced has to be left out by name
+        replaced = []
+        for layer in below:
+            replaced += [name for name in layer.names(key) if name not in names]
+        if replaced:
             slots[WITHOUT] = Given(replaced, where)
         return Layer(where, slots)
     if key in SLOTS:

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from gancore.run import directory
-from gancore.run.directory import Row, rows_in
+from gancore.run.directory import MetricsRow, rows_in
 from gancore.tools.sweep.trials import FINISHED, Trial
 
 AVERAGED = 5  # last values of a figure that are averaged, because a single one is too noisy
@@ -20,20 +20,22 @@ CAPTION = 18  # pixels above each thumbnail
 GAP = 6
 
 
-def final_figures(rows: Sequence[Row]) -> dict[str, float]:
+def final_figures(rows: Sequence[MetricsRow]) -> dict[str, float]:
     """Return the mean of the last values of every figure, and the median seconds per step."""
     paces = [*_seconds_per_step(rows)]
     figures = {"seconds/step": statistics.median(paces)} if paces else {}
     keys = dict.fromkeys(itertools.chain.from_iterable(rows))
     for key in keys:
-        if "/" in key:
-            last = [row[key] for row in rows if key in row][-AVERAGED:]
-            # divide before summing: the sum of huge values would overflow
-            figures[key] = sum(value / len(last) for value in last)
+        if "/" not in key:  # step, seconds and the like, which no component measures
+            continue
+        # a figure may be in some rows only, e.g. one that is measured when the run draws
+        last = [row[key] for row in rows if key in row][-AVERAGED:]
+        # divide before summing: the sum of huge values would overflow
+        figures[key] = sum(value / len(last) for value in last)
     return figures
 
 
-def _seconds_per_step(rows: Sequence[Row]) -> list[float]:
+def _seconds_per_step(rows: Sequence[MetricsRow]) -> list[float]:
     """Return the seconds per step between neighbouring rows of the same process."""
     timed = [row for row in rows if "seconds" in row]
     paces = []

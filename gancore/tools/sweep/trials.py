@@ -60,10 +60,10 @@ def plan_trials(
         folder = out / re.sub(r"[^\w.,=+-]", "_", name) / f"seed-{seed}"
         if (folder / directory.RECIPE).exists():
             _check_same_run(folder, recipe)
-        same = [each.arm for each in trials if each.seed == seed and each.recipe == recipe]
-        if same:
-            what = f"arms {same[0]} and {name} are the same run"
-            raise UsageError(what, fix="give each a change of its own")
+        for each in trials:
+            if each.seed == seed and each.recipe == recipe:
+                what = f"arms {each.arm} and {name} are the same run"
+                raise UsageError(what, fix="give each a change of its own")
         trials.append(Trial(name, seed, folder, recipe))
     return trials
 
@@ -110,7 +110,9 @@ def _fixed_choices(layer: Layer) -> dict[tuple[str, str], Any]:
     Unlike other runs, those of a sweep may not change their length.
     """
     may_change = RESUMABLE - {"steps", "epochs"}
-    found = {("", slot): given.value for slot, given in layer.slots.items()}
+    found: dict[tuple[str, str], Any] = {}
+    for slot, given in layer.slots.items():
+        found["", slot] = given.value
     for table, options in layer.options.items():
         for key, given in options.items():
             if table != "run" or key not in may_change:
@@ -129,10 +131,16 @@ def train_all(
     Finished trials come first. A trial is submitted only when it can start: trials that wait in a
     worker process would be lost with it.
     """
-    finished = [trial for trial in trials if (trial.folder / FINISHED).exists()]
+    finished = []
+    unfinished = []
+    for trial in trials:
+        if (trial.folder / FINISHED).exists():
+            finished.append(trial)
+        else:
+            unfinished.append(trial)
     for trial in finished:
         yield trial, ""
-    queue = (trial for trial in trials if trial not in finished)
+    queue = iter(unfinished)
     running: dict[Future[str], Trial] = {}
     try:
         while True:
@@ -144,6 +152,7 @@ def train_all(
                 trial = running.pop(done)
                 yield trial, _failure_of(done, trial)
     finally:
+        # also when the caller stops asking, which closes this generator
         for each in running:
             each.cancel()
 
@@ -198,6 +207,7 @@ def share_of(trial: Trial) -> float:
     settings = trial.recipe["run"]
     if settings.get("epochs"):
         return min(1.0, float(row.get("epoch", 0)) / int(settings["epochs"]))
+    # a run of 0 steps is one that is built and saved
     return min(1.0, float(row.get("step", 0)) / max(1, int(settings["steps"])))
 
 

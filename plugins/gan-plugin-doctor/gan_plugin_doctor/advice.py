@@ -44,11 +44,12 @@ class Recipe:
 
     def has(self, name: str) -> bool:
         """Return whether a component is in any slot, under its own name or an alias."""
-        slots = (value for value in self.content.values() if not isinstance(value, Mapping))
-        held = []
-        for value in slots:
-            held += [value] if isinstance(value, str) else as_list(value)
-        return name in {word for each in held for word in each.split("=")}
+        words: set[str] = set()
+        for value in self.content.values():
+            # tables hold options; lists and strings are the choices of slots
+            for each in [value] if isinstance(value, str) else as_list(value):
+                words.update(each.split("="))  # an alias is written `alias=name`
+        return name in words
 
     def options(self, name: str) -> Mapping[str, Any]:
         """Return the options of a component, by its name or alias."""
@@ -185,7 +186,8 @@ class Rate:
             whose = "both players" if self.player == "both" else f"the {self.player}"
             return f"a {'lower' if self.factor < 1 else 'higher'} learning rate of {whose}"
         players = ("generator", "critic") if self.player == "both" else (self.player,)
-        found = dict(each for each in map(recipe.rate_of, players) if each is not None)
+        # a dict: both players may have one optimizer, and its flag is named once
+        found = dict(filter(None, map(recipe.rate_of, players)))
         scaled = (
             f"{flag} {as_words(rate * self.factor)} (now {as_words(rate)})"
             for flag, rate in found.items()

@@ -27,12 +27,17 @@ def diagnose(run: Path, as_json: bool) -> None:
     waits = waiting(log, recipe)
     checked = [each.name for each in RULES if each.name not in waits]
     if as_json:
-        due = {name: each.step for name, each in waits.items() if each.step is not None}
+        reasons = {}
+        due = {}  # without those that this composition never allows
+        for name, each in waits.items():
+            reasons[name] = str(each)
+            if each.step is not None:
+                due[name] = each.step
         answer = {
             "step": log.step,
             "findings": [each.as_json() for each in findings],
             "checked": checked,
-            "unchecked": {name: str(each) for name, each in waits.items()},
+            "unchecked": reasons,
             "checked-from": due,
         }
         click.echo(json.dumps(answer, indent=2))
@@ -52,6 +57,7 @@ def recipe_of(run: Path) -> Recipe:
     try:
         return Recipe(tomllib.loads((run / "recipe.toml").read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
+        # the rules look at the log; without a recipe only their advice is less exact
         return Recipe()
 
 
@@ -64,16 +70,20 @@ def last_step(recipe: Recipe) -> int | None:
 
 def unchecked_lines(waits: dict[str, Waiting], end: int | None) -> list[str]:
     """Return lines about the rules that were not checked, first those that will be."""
-    lines = []
+    later = []
+    never = []
+    too_late = False
     for name, each in waits.items():
-        if each.step is not None:
-            beyond = end is not None and each.step > end
-            more = f", after the end of this run at step {end}" if beyond else ""
-            lines.append(f"not checked yet: {name} ({each}{more})")
-    never = {name: each for name, each in waits.items() if each.step is None}
-    lines += [f"cannot be checked here: {name} ({each})" for name, each in never.items()]
-    due = [each.step for each in waits.values() if each.step is not None]
-    if end is not None and any(step > end for step in due):
+        if each.step is None:
+            never.append(f"cannot be checked here: {name} ({each})")
+            continue
+        more = ""
+        if end is not None and each.step > end:
+            too_late = True
+            more = f", after the end of this run at step {end}"
+        later.append(f"not checked yet: {name} ({each}{more})")
+    lines = later + never
+    if too_late:
         lines.append("a smaller --log-every and --sample-every give more rows, and earlier checks")
     return lines
 

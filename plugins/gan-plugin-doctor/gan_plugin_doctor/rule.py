@@ -95,8 +95,13 @@ class Rule:
         if self.losses != "any" and log.wasserstein != (self.losses == "wasserstein"):
             only = "only" if self.losses == "wasserstein" else "not"
             return Waiting(f"{only} for Wasserstein losses")
-        lacking = [waiting for need in self.needs if (waiting := self._lacks(need, log, recipe))]
+        lacking = []
+        for need in self.needs:
+            waiting = self._lacks(need, log, recipe)
+            if waiting is not None:
+                lacking.append(waiting)
         if lacking:
+            # the rule can be checked when the last of its figures is there, which may be never
             return max(lacking, key=lambda each: float("inf") if each.step is None else each.step)
         if steps[-1] < self.start:
             return Waiting(f"{steps[-1]} of {self.start} steps", self.start)

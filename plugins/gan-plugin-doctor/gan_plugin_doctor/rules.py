@@ -22,14 +22,25 @@ RULES: tuple[Rule, ...] = tuple(chain.from_iterable(map(rules_of, MODULES)))
 
 def examine(log: Log, recipe: Recipe = UNKNOWN) -> list[Finding]:
     """Return the findings at the end of a log, faults first, with advice for a composition."""
-    ready = [each for each in RULES if not each.waits(log, recipe)]
-    found = [finding for each in ready if (finding := each.find(log, recipe))]
+    found = []
+    for each in RULES:
+        # a rule counts on its figures being there
+        if each.waits(log, recipe):
+            continue
+        finding = each.find(log, recipe)
+        if finding is not None:
+            found.append(finding)
     return sorted(found, key=lambda finding: (finding.severity != "fault", finding.since))
 
 
 def waiting(log: Log, recipe: Recipe = UNKNOWN) -> dict[str, Waiting]:
     """Return the rules that cannot be checked on a log yet, and why."""
-    return {each.name: waits for each in RULES if (waits := each.waits(log, recipe))}
+    found = {}
+    for each in RULES:
+        waits = each.waits(log, recipe)
+        if waits is not None:
+            found[each.name] = waits
+    return found
 
 
 def unchecked(log: Log, recipe: Recipe = UNKNOWN) -> dict[str, str]:

@@ -42,6 +42,7 @@ class Series:
 
     def moving(self, n: int) -> Series:
         """Return the means of n consecutive values, each at the step of its last value."""
+        # a mean is the difference of two running sums, so the time does not grow with n
         sums = [0.0, *accumulate(self.values)]
         means = [(late - early) / n for early, late in zip(sums, sums[n:], strict=False)]
         return Series(self.steps[n - 1 :], means)
@@ -51,20 +52,26 @@ class Series:
 
         Only for the newest 2n values, since it is slow.
         """
-        ends = range(max(n, len(self) - 2 * n), len(self) + 1)
-        windows = [Series(self.steps[end - n : end], self.values[end - n : end]) for end in ends]
-        return Series([each.steps[-1] for each in windows], [statistic(each) for each in windows])
+        moved = Series()
+        for end in range(max(n, len(self) - 2 * n), len(self) + 1):
+            window = Series(self.steps[end - n : end], self.values[end - n : end])
+            moved.steps.append(window.steps[-1])
+            moved.values.append(statistic(window))
+        return moved
 
     def blocks(self, n: int) -> Series:
         """Return the means over n equal intervals of steps, each at its last step, if not empty."""
         first = self.steps[0]
         length = self.steps[-1] - first + 1
-        ends = [bisect_left(self.steps, first + length * (i + 1) / n) for i in range(n)]
-        pieces = [(start, end) for start, end in zip([0, *ends], ends, strict=False) if end > start]
-        return Series(
-            [self.steps[end - 1] for _, end in pieces],
-            [sum(self.values[start:end]) / (end - start) for start, end in pieces],
-        )
+        means = Series()
+        start = 0
+        for i in range(n):
+            end = bisect_left(self.steps, first + length * (i + 1) / n)
+            if end > start:
+                means.steps.append(self.steps[end - 1])
+                means.values.append(sum(self.values[start:end]) / (end - start))
+            start = end
+        return means
 
     def after(self, step: int) -> Series:
         """Return the values measured at `step` and later."""
@@ -85,11 +92,13 @@ class Series:
     def join(self, other: Series, combine: Callable[[float, float], float]) -> Series:
         """Combine two figures at the steps at which both were measured."""
         theirs = dict(zip(other.steps, other.values, strict=True))
-        steps = [step for step in self.steps if step in theirs]
-        pairs = zip(self.steps, self.values, strict=True)
-        return Series(
-            steps, [combine(mine, theirs[step]) for step, mine in pairs if step in theirs]
-        )
+        joined = Series()
+        for step, mine in zip(self.steps, self.values, strict=True):
+            # a full log drops values of each figure by itself, so steps of one may lack in another
+            if step in theirs:
+                joined.steps.append(step)
+                joined.values.append(combine(mine, theirs[step]))
+        return joined
 
 
 # components whose figures are called like terms of a loss

@@ -58,8 +58,12 @@ def walk(root: Path) -> Iterator[Path]:
     """
     for folder, folders, names in os.walk(root, onerror=refuse):
         deeper = len(Path(folder).relative_to(root).parts) < DEPTH
+        # in place: os.walk goes on with what is left in this list
         folders[:] = sorted(name for name in folders if deeper and name[0] != ".")
-        yield from (path for name in names if (path := Path(folder, name)).is_file())
+        for name in names:
+            path = Path(folder, name)
+            if path.is_file():
+                yield path
 
 
 def find_splits(root: Path) -> dict[str, Path]:
@@ -141,7 +145,8 @@ def parse(file: IO[bytes], largest: int, *wanted: int) -> np.ndarray:
             f"begins with 0x{magic:08x} ({what}) instead of 0x{wanted[0]:08x} ({KINDS[wanted[0]]})"
         )
     sizes = struct.unpack(f">{magic & 0xFF}I", read_exactly(file, 4 * (magic & 0xFF), "header"))
-    total = prod(sizes)  # Python integers do not overflow
+    # the stated size is checked before memory is taken for it; Python integers do not overflow
+    total = prod(sizes)
     stated = " × ".join(map(str, sizes)) + f" = {total} bytes"
     if not total:
         raise DataError(f"is empty: it states {stated}")
@@ -185,8 +190,10 @@ def read_split(images: Path) -> tuple[Tensor, Tensor | None]:
             f"{shown(images.name)} has {pixels.shape[1]} channels, not 1 or 3", where=shown(images)
         )
     beside = labels_beside(images)
-    labels = None if beside is None else torch.from_numpy(read_idx(beside, 0x801)).long()[:, None]
-    if labels is not None and len(labels) != len(pixels):
+    if beside is None:
+        return pixels, None
+    labels = torch.from_numpy(read_idx(beside, 0x801)).long()[:, None]
+    if len(labels) != len(pixels):
         where = f"{shown(images)} and {shown(beside.name)}"
         raise DataError(
             f"{len(pixels)} images, but {len(labels)} labels",
@@ -247,14 +254,16 @@ class Idx:
             return choose(find_splits(path), self.split)
         if os.path.isfile(path):
             return [path]
-        beside = {each.name: each for each in path.parent.glob("*")}
-        near = [shown(beside[name]) for name in get_close_matches(path.name, beside, n=1)]
+        beside = [each.name for each in path.parent.glob("*")]
+        near = get_close_matches(path.name, beside, n=1)
+        wanted = shown(path.parent / near[0]) if near else "FOLDER"
         what = f"{shown(path)} does not exist" if self.path else "idx.path is empty"
-        raise UsageError(what, where="idx.path", fix=f"--data {(near or ['FOLDER'])[0]}")
+        raise UsageError(what, where="idx.path", fix=f"--data {wanted}")
 
     @hookimpl
     def recognizes(self, path: Path) -> int:
         try:
+            # the first 2000 files show it: a folder of a million images is not searched to its end
             files = [path] if os.path.isfile(path) else islice(walk(path), 2000)
             return 2 if any(IMAGES.fullmatch(file.name) for file in files) else 0
         except DataError:

@@ -55,7 +55,7 @@ def folder_of(known: Known, path: str, base: Path) -> Path:
 def images_of(folder: Path, part: str) -> Path | None:
     """Return the images file of a part of the data set, preferring an uncompressed one, or None."""
     for end in ("", ".gz"):
-        for dot in "-.":
+        for dot in "-.":  # both spellings occur, as for labels
             path = folder / f"{part}-images{dot}idx3-ubyte{end}"
             if os.path.isfile(path):
                 return path
@@ -85,10 +85,10 @@ def fetch(known: Known, folder: Path, parts: tuple[str, ...]) -> None:
         what = f"torchvision, which downloads the files, cannot be imported: {error}"
         raise UsageError(what, where=where, fix=f"pip install torchvision, or {by_hand}") from error
     source = getattr(datasets, known.torchvision)
-    faults = []
     for name, md5 in source.resources:
         if not name.startswith(parts) or os.path.isfile(folder / name.removesuffix(".gz")):
             continue
+        faults = []
         for mirror in source.mirrors:
             try:
                 # keeps a file whose MD5 is right
@@ -96,7 +96,7 @@ def fetch(known: Known, folder: Path, parts: tuple[str, ...]) -> None:
                 break
             except (OSError, RuntimeError, HTTPException) as error:
                 faults.append(f"{mirror}{name}: {error}")
-        else:
+        else:  # no mirror gave the file
             what = f"{name} cannot be downloaded (is this machine online?): {'; '.join(faults)}"
             raise DataError(what, where=where, fix=f"try again, or {by_hand}")
 
@@ -131,8 +131,13 @@ def read_known(
     parts = SPLITS[split]
     if download:
         fetch(known, folder, parts)
-    found = [images for part in parts if (images := images_of(folder, part))]
-    if not found or any(labels_beside(images) is None for images in found):
+    found = []
+    for part in parts:
+        path = images_of(folder, part)
+        if path is not None:  # one of the two parts is enough
+            found.append(path)
+    # `read_split` takes images without labels, which a published set never lacks
+    if not found or None in map(labels_beside, found):
         raise missing(known, folder, parts)
     read = [read_part(known, images) for images in found]
     pixels, labels = zip(*read, strict=True)

@@ -9,10 +9,13 @@ BLOCK = 64  # samples compared at once, to bound memory
 
 def nearest(samples, reals):
     """Return each sample's mean absolute difference to its nearest real, and that real's index."""
-    found = [torch.cdist(part, reals, p=1).min(1) for part in samples.split(BLOCK)]
-    return torch.cat([each.values for each in found]) / samples.shape[1], torch.cat(
-        [each.indices for each in found]
-    )
+    sums = []
+    indices = []
+    for part in samples.split(BLOCK):
+        least = torch.cdist(part, reals, p=1).min(1)
+        sums.append(least.values)
+        indices.append(least.indices)
+    return torch.cat(sums) / samples.shape[1], torch.cat(indices)
 
 
 @component(
@@ -43,22 +46,25 @@ class Nearest:
             return None
         samples, labels = progress.samples(self.images)
         reals, real_labels = progress.reals(self.images)
+        # The same image may be drawn several times, and counts once. Labels and images are compared
+        # together: one image with two labels counts twice.
         known = torch.cat([real_labels.double(), reals.flatten(1).double()], 1).unique(dim=0)
         real_labels, reals = known.tensor_split([labels.shape[1]], 1)
         samples = samples.flatten(1).double()
         errors, which = nearest(samples, reals)
         figures = {"error": float(errors.mean()), "share": len(which.unique()) / len(reals)}
-        if labels.shape[1] and len(
-            matched := self.within(samples, labels, reals, real_labels)
-        ) == len(samples):
-            figures["label-error"] = float(matched.mean())
+        if labels.shape[1]:
+            matched = self.within(samples, labels, reals, real_labels)
+            if len(matched) == len(samples):  # fewer where a label occurs on no real
+                figures["label-error"] = float(matched.mean())
         return figures
 
     def within(self, samples, labels, reals, real_labels):
         """Return each sample's distance to its nearest real of the same labels, if there is one."""
-        classes = [each for each in labels.unique(dim=0) if (real_labels == each).all(1).any()]
-        own = [((labels == each).all(1), (real_labels == each).all(1)) for each in classes]
-        return torch.cat(
-            [nearest(samples[made], reals[there])[0] for made, there in own]
-            or [samples.new_empty(0)]
-        )
+        errors = [samples.new_empty(0)]  # cat() refuses an empty list
+        for wanted in labels.unique(dim=0):
+            there = (real_labels == wanted).all(1)
+            if there.any():
+                made = (labels == wanted).all(1)
+                errors.append(nearest(samples[made], reals[there])[0])
+        return torch.cat(errors)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gancore import CompositionError, Crop, component, hookimpl, option, pyramid
+from gancore import CompositionError, Crop, Layers, component, hookimpl, option, pyramid
 
 SOURCE = "Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434"
 LEAST_SIDE = 8  # in pixels: one halving leaves a hidden map of 4; widths allow less
@@ -62,10 +62,10 @@ class Generator(nn.Module):
             blocks.append(nn.Conv2d(hidden[-1], channels, kernel, padding=kernel // 2))
         else:
             blocks += [plan.upsample(hidden[-1], channels), Crop((height, width))]
-        self.blocks = nn.Sequential(*blocks, nn.Tanh())
+        self.blocks = Layers(*blocks, nn.Tanh())
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        return self.blocks(self.project(z).unflatten(1, self.seed))
+        return self.blocks(self.project(z).unflatten(1, self.seed), labels, style=z)
 
 
 class Critic(nn.Module):
@@ -81,10 +81,10 @@ class Critic(nn.Module):
             active = [activate(options.activation, options.slope)]
             layers += active + norm if options.norm_after_activation else norm + active
             channels = after
-        self.layers = nn.Sequential(*layers)
+        self.layers = Layers(*layers)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        return self.layers(images)
+        return self.layers(images, labels)
 
 
 @component(
@@ -146,7 +146,7 @@ class DCGAN:
 
     def finish(self, channels: int, plan) -> list[nn.Module]:
         """List the norm and the activation of a hidden map, in the chosen order."""
-        pair = [plan.norm(channels, "generator"), activate(self.activation, 0.2)]
+        pair = [plan.norm(channels, "generator", plan.inputs), activate(self.activation, 0.2)]
         return pair[::-1] if self.norm_after_activation else pair
 
     @hookimpl

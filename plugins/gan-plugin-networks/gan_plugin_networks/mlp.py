@@ -5,25 +5,28 @@ from math import prod
 
 from torch import Tensor, nn
 
-from gancore import component, hookimpl, option
+from gancore import Layers, component, hookimpl, option
 
 SOURCE = "Goodfellow et al., NeurIPS 2014, arXiv:1406.2661, section 5 (fully connected players)"
 
 
-def hidden_layers(widths, role, plan, activation):
-    """List a linear layer, a norm and an activation for each pair of successive widths."""
+def hidden_layers(widths, role, plan, activation, style=0):
+    """List a linear layer, a norm and an activation for each pair of successive widths.
+
+    `style` is the width of the style that the network passes to its norms.
+    """
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         active = nn.ReLU() if activation == "relu" else nn.LeakyReLU(0.2)
-        layers += [nn.Linear(before, after), plan.norm(after, role), active]
+        layers += [nn.Linear(before, after), plan.norm(after, role, style), active]
     return layers
 
 
-class Layers(nn.Sequential):
-    """A `Sequential` that accepts labels and ignores them."""
+class Generator(Layers):
+    """Layers from the latent `[N, Z]`, which is the style of their norms too."""
 
-    def forward(self, given: Tensor, labels: Tensor) -> Tensor:
-        return super().forward(given)
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        return super().forward(z, labels, style=z)
 
 
 @component(
@@ -48,11 +51,11 @@ class MLP:
     @hookimpl
     def make_generator(self, plan):
         widths = (plan.inputs, *self.hidden)
-        layers = hidden_layers(widths, "generator", plan, self.activation)
+        layers = hidden_layers(widths, "generator", plan, self.activation, plan.inputs)
         layers.append(nn.Linear(widths[-1], prod(plan.shape)))
         if plan.images:
             layers += [nn.Tanh(), nn.Unflatten(1, plan.shape)]
-        return Layers(*layers)
+        return Generator(*layers)
 
 
 @component(source=SOURCE)

@@ -12,10 +12,12 @@ from gan_plugin_plots.series import Series, moving_mean, outline, window_of
 from gancore import RowReader, UsageError, cached, component, hookimpl, option, read_rows
 
 FORMATS = (".png", ".svg")
-# names of figures may contain a $, which would begin a formula
 STYLE = {
+    # names of figures may contain a $, which would begin a formula
     "text.parse_math": False,
+    # without a salt the ids in an SVG are random, and the same rows would give other bytes
     "svg.hashsalt": "gancore",
+    # text as text, which can be searched, rather than as outlines of its letters
     "svg.fonttype": "none",
 }
 
@@ -34,7 +36,7 @@ def plot(series, window, title):
 
     shown = series.shown()
     columns = min(2, len(shown))
-    lines = -(-len(shown) // columns)
+    lines = -(-len(shown) // columns)  # rounded up
     figure = Figure(figsize=(6 * columns, 3.2 * lines + 0.4), layout="constrained")
     figure.suptitle(
         f"{printable(title)}: mean of the last {window} step{'s' if window > 1 else ''}"
@@ -65,12 +67,14 @@ def save(paths, series, window, title):
         for path in paths:
             buffer = io.BytesIO()
             kind = path.suffix.lower()[1:]
+            # an SVG states the time at which it was made, unless its date is None
             figure.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else None)
             replace(path, buffer.getvalue())
 
 
 def replace(path, content):
     """Write a file atomically; on an error, e.g. a full disk, remove the partial file."""
+    # beside the file, because a file cannot be renamed into another file system
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         temporary.write_bytes(content)

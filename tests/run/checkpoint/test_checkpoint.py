@@ -168,10 +168,10 @@ def test_a_save_that_fails_leaves_the_old_checkpoint_and_nothing_else(
 
 def test_a_newer_format_is_refused_with_both_numbers(saved, monkeypatch):
     training, folder = saved
-    monkeypatch.setattr(writer, "FORMAT", 2)
+    monkeypatch.setattr(writer, "CHECKPOINT_FORMAT", 2)
     training.train_step()
     newer = writer.write(folder.parent, snapshot_of(training), {})
-    monkeypatch.setattr(writer, "FORMAT", 1)
+    monkeypatch.setattr(writer, "CHECKPOINT_FORMAT", 1)
     with pytest.raises(CheckpointError, match=r"a newer gancore \(format 2\); this one reads 1"):
         reader.read(newer)
 

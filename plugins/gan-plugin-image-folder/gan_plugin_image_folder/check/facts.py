@@ -59,17 +59,18 @@ def describe_sizes(infos: Sequence[ImageInfo]) -> dict[str, Any]:
     if not infos:
         return {"different": 0}
     sizes = [info.size for info in infos]
+    heights, widths = zip(*sizes, strict=True)
     return {
         "different": len(set(sizes)),
-        "height": three_numbers([height for height, _ in sizes]),
-        "width": three_numbers([width for _, width in sizes]),
+        "height": three_numbers(heights),
+        "width": three_numbers(widths),
         "aspect": three_numbers(list(map(aspect_of, infos))),
     }
 
 
 def three_numbers(values: Sequence[float]) -> list[float]:
     """Return the least, the median and the largest value."""
-    return [round(number, 3) for number in (min(values), median(values), max(values))]
+    return [round(min(values), 3), round(median(values), 3), round(max(values), 3)]
 
 
 def count_classes(labels: ImageLabels | None) -> dict[str, dict[str, int]]:

@@ -29,7 +29,8 @@ def labels_from_folders(files: FileIndex, folders: Sequence[str]) -> ImageLabels
         span = files.span_of(name)
         numbers[span.start : span.stop] = number
     notes = []
-    empty = [name for name in folders if name not in set(classes)]
+    known = set(classes)
+    empty = [name for name in folders if name not in known]
     if empty:
         notes.append(f"class folders without an image are left out: {printable(*empty)}")
     if all(re.fullmatch(r"0\d{4,}", name) for name in classes):
@@ -44,7 +45,7 @@ def find_classes(files: FileIndex, folders: Sequence[str]) -> list[str]:
 
     Raises DataError where it is not clear what the classes are.
     """
-    spans = [files.span_of(folder) for folder in folders]
+    spans = list(map(files.span_of, folders))
     classes = []
     for folder, span in zip(folders, spans, strict=True):
         if any(has_readable_suffix(files[index]) for index in span):

@@ -8,6 +8,8 @@ from gan_plugin_image_folder.labels.table import Row, Table
 from gan_plugin_image_folder.names import printable
 from gancore import DataError
 
+# Limits of a column that is chosen automatically: one with more different values is rather a name
+# or a measurement than a class. A user may still name it.
 MOST_WORDS = 100  # different values of a column that is chosen automatically
 MOST_NUMBERS = 20  # the same, where all values are whole numbers
 NO_COLUMN = "there is no such column"
@@ -45,11 +47,13 @@ def reason_against(cells: Sequence[str | None]) -> str:
 
 def are_measurements(values: set[str]) -> bool:
     """Return whether all values are numbers, but too many or not whole, so no classes."""
-    numbers = [parse_number(value) for value in values]
-    known = [number for number in numbers if number is not None]
-    if len(known) < len(numbers):
-        return False
-    return len(known) > MOST_NUMBERS or not all(number.is_integer() for number in known)
+    numbers = []
+    for value in values:
+        number = parse_number(value)
+        if number is None:  # a single word makes them all words
+            return False
+        numbers.append(number)
+    return len(numbers) > MOST_NUMBERS or not all(map(float.is_integer, numbers))
 
 
 def choose_columns(table: Table, reasons: Mapping[int, str], wanted: Sequence[str]) -> list[int]:

@@ -62,7 +62,9 @@ def match_rows(table: Table, root: str, files: FileIndex) -> tuple[int, Matches]
     folder = os.path.relpath(root, os.path.dirname(table.path)).replace(os.sep, "/") + "/"
 
     def images_of(cell: str | None) -> list[str]:
+        # tables written on Windows have backslashes
         path = posixpath.normpath((cell or "").replace("\\", "/"))
+        # as it stands first: a file's name may hold a backslash elsewhere than on Windows
         for spelling in (cell, path, path.removeprefix(folder)):
             if spelling in known:
                 return known[spelling]
@@ -71,6 +73,7 @@ def match_rows(table: Table, root: str, files: FileIndex) -> tuple[int, Matches]
     usual = [index for index, name in enumerate(table.columns) if name.casefold() in FILE_COLUMNS]
     best: tuple[int, Matches] = (0, [])
     most = -1
+    # the first column last: where another names as many images, a usual name decides
     for index in dict.fromkeys([*usual, 0]):
         matches = [images_of(row.cells[index]) for row in table.rows]
         count = sum(map(bool, matches))
@@ -157,6 +160,7 @@ def columns_note(table: Table, sets: Sequence[LabelSet], unused: Mapping[int, st
     used = ", ".join(f"{each.name} ({len(each)} classes)" for each in sets)
     note = f"labels from {printable(table.path)}: {used}"
     if unused:
+        # without a reason against it, a column is unused because the user asked for others
         names = [f"{table.columns[at]} ({why or 'not asked for'})" for at, why in unused.items()]
         note += f"; columns left out: {printable(*names)}"
     return note
@@ -164,6 +168,7 @@ def columns_note(table: Table, sets: Sequence[LabelSet], unused: Mapping[int, st
 
 def rows_notes(table: Table, matches: Matches, labelled: np.ndarray) -> Iterator[str]:
     """Yield a line on images without a row, rows without an image, and repeated rows."""
+    # no row names several images: that was refused
     named = [images[0] for images in matches if images]
     counts = {
         "images without a row left out": int((~labelled).sum()),

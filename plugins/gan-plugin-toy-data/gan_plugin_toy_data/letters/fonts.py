@@ -46,7 +46,9 @@ def font_files(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
     found = [path for path in place.rglob("*") if path.suffix.lower() in (".ttf", ".otf")]
-    return sorted(path for path in found if path.is_file())
+    # sorted, because the order of a folder's files is the file system's, and letters are drawn by
+    # the number of a font
+    return sorted(filter(Path.is_file, found))
 
 
 def load(path: Path | None, size: int, letters: tuple[str, ...]) -> Font:
@@ -59,6 +61,7 @@ def load(path: Path | None, size: int, letters: tuple[str, ...]) -> Font:
         if path is None:
             font = ImageFont.load_default(size)
         else:
+            # the basic layout is the same whether Pillow was built with libraqm or not
             font = ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
         drawn = {letter: bytes(font.getmask(letter)) for letter in (*letters, UNASSIGNED)}
     except (OSError, ValueError) as error:
@@ -67,6 +70,7 @@ def load(path: Path | None, size: int, letters: tuple[str, ...]) -> Font:
             where=str(path or "letters.alphabet"),
             fix="leave it out",
         ) from error
+    # a font draws nothing, or its box, for a letter that it lacks
     missing = drawn[UNASSIGNED]
     lacking = [each for each in letters if not any(drawn[each]) or drawn[each] == missing]
     if lacking:
@@ -101,8 +105,12 @@ def find_fonts(fonts: str, base: Path, size: int, letters: tuple[str, ...]) -> l
         return [load(path, size, letters) for path in files]
     folders = FOLDERS.get(sys.platform, ())
     places = [Path(os.path.expandvars(os.path.expanduser(name))) for name in folders]
-    files = [path for place in places for path in font_files(place)]
-    found = [font for path in files if (font := load_or_none(path, size, letters))]
+    found = []
+    for place in places:
+        for path in font_files(place):
+            font = load_or_none(path, size, letters)
+            if font is not None:
+                found.append(font)
     if not found:
         looked = ", ".join(map(str, places))
         raise UsageError(
@@ -130,6 +138,7 @@ class Glyphs:
         self.fonts = fonts
         self.width = width
         self.height = height
+        # a cache of this object: one of the method would keep every object alive
         self.draw = lru_cache(512)(self._draw)
 
     def _draw(self, number: int, letter: str, swell: int) -> tuple[Image.Image, Image.Image]:
@@ -153,5 +162,7 @@ class Glyphs:
         box = left - ring, top - ring, right + ring, bottom + ring
         scale = min(self.width / (right - left), self.height / (bottom - top))
         size = max(1, round((box[2] - box[0]) * scale)), max(1, round((box[3] - box[1]) * scale))
-        ink, halo = (mask.crop(box).resize(size, Image.Resampling.BOX) for mask in masks)
-        return ink, halo
+        ink, halo = masks
+        # both by the box of the ink, so that the halo lies around the letter
+        fitted = ink.crop(box).resize(size, Image.Resampling.BOX)
+        return fitted, halo.crop(box).resize(size, Image.Resampling.BOX)

@@ -1,0 +1,295 @@
+"""The example files: each conforms, does what its formula says, and trains through files."""
+
+import importlib.util
+import sys
+from functools import cache
+
+import pytest
+import torch
+from safetensors.torch import load, save_file
+from support.paths import EXAMPLES
+from support.tables import every_row
+from torch import nn
+
+from gancore import CheckpointError, Update, component, hookimpl
+from gancore.testing import StandInLoss, check_component, some_batch, some_data, train
+
+
+@cache
+def example(name):
+    """Import one example file."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def feature_file(tmp_path_factory):
+    """Return a file with the weights that the frozen feature network has."""
+    path = tmp_path_factory.mktemp("features") / "features.safetensors"
+    torch.manual_seed(3)
+    save_file(example("frozen_features").feature_network(3).state_dict(), path)
+    return path
+
+
+CONFORM = {
+    "my_trick": "Drift",
+    "packing": "Packing",
+    "extragradient": "Extragradient",
+    "accumulate": "Accumulate",
+    "slow_layers": "SlowLayers",
+    "unrolled": "Unrolled",
+    "diffusion_time": "DiffusionTime",
+    "patch_scores": "PatchScores",
+    "two_critics": "TwoCritics",
+    "angles": "Angles",
+    "frozen_features": "FrozenFeatures",
+}
+OPTIONS = {"slow_layers": {"name": "weight"}}
+
+
+@every_row("name", list(CONFORM))
+def test_each_example_conforms(name, feature_file):
+    options = OPTIONS.get(name, {})
+    if name == "frozen_features":
+        options = {"path": str(feature_file)}
+    check_component(getattr(example(name), CONFORM[name]), **options)
+
+
+def test_a_condition_on_values_conforms():
+    angles = example("angles")
+    check_component(angles.OnValues, data=angles.Angles(count=6).make_data())
+
+
+# ── what the formulas say ────────────────────────────────────────────────────────────────────────
+
+
+@component(source="a test")
+class Descent:
+    """Plain gradient descent."""
+
+    @hookimpl
+    def make_optimizer(self, params):
+        return torch.optim.SGD([weight for _, weight in params], lr=0.5)
+
+    @hookimpl
+    def schedule(self):
+        return [Update("both")]
+
+
+@component(source="a test", provides=["loss.test"])
+class Bilinear:
+    """min over x, max over y of x·y, where x and y are one weight of each player."""
+
+    @hookimpl
+    def critic_terms(self, batch):
+        return {"xy": -self.product(batch.gan)}
+
+    @hookimpl
+    def generator_terms(self, batch):
+        return {"xy": self.product(batch.gan)}
+
+    def product(self, gan):
+        return corner(gan.generator) * corner(gan.critic)
+
+
+def corner(player):
+    return player.parameters[0].flatten()[0]
+
+
+def test_extragradient_steps_from_the_old_weights_along_the_gradient_looked_ahead():
+    training = train(example("extragradient").Extragradient(), Descent(), Bilinear())
+    gan = training.context.gan
+    with torch.no_grad():
+        for player in (gan.generator, gan.critic):
+            player.parameters[0].fill_(1.0)
+    training.train_step()
+    # ahead: x = 1 - 0.5 · 1 and y = 1 + 0.5 · 1; then from (1, 1) with the gradients there
+    assert corner(gan.generator).item() == pytest.approx(1 - 0.5 * 1.5)
+    assert corner(gan.critic).item() == pytest.approx(1 + 0.5 * 0.5)
+
+
+def test_extragradient_converges_where_descent_circles_outwards():
+    training = train(example("extragradient").Extragradient(), Descent(), Bilinear())
+    gan = training.context.gan
+    for _ in range(60):
+        training.train_step()
+    assert corner(gan.generator).abs() < 1e-2
+    assert corner(gan.critic).abs() < 1e-2
+
+
+@component(source="a test", provides=["loss.test"])
+class Squares:
+    """Scores of reals as near 1 as can be; the generator learns nothing."""
+
+    @hookimpl
+    def critic_terms(self, batch):
+        return {"real": (batch.real.score - 1).square().mean()}
+
+    @hookimpl
+    def generator_terms(self, batch):
+        return {"still": 0 * batch.fake.score.mean()}
+
+
+def test_accumulated_gradients_are_those_of_a_larger_batch():
+    data = some_data(classes=())
+    accumulating = train(
+        example("accumulate").Accumulate(every=4), Descent(), Squares(), data=data, batch=4
+    )
+    critic = accumulating.context.gan.critic
+    before = [weight.detach().clone() for weight in critic.parameters]
+    shown = []
+    for _ in range(4):
+        shown.append(some_batch(accumulating).real.images)
+        shown[-1] = accumulating.reals(accumulating.batches)()[0]
+        accumulating.train_step()
+    moved = [weight.detach() - old for weight, old in zip(critic.parameters, before, strict=True)]
+    with torch.no_grad():
+        for weight, old in zip(critic.parameters, before, strict=True):
+            weight.copy_(old)
+    images = torch.cat(shown)
+    labels = torch.empty(len(images), 0, dtype=torch.int64)
+    loss = (critic.network(images, labels).score - 1).square().mean()
+    gradients = torch.autograd.grad(loss, critic.parameters)
+    for step, gradient in zip(moved, gradients, strict=True):
+        torch.testing.assert_close(step, -0.5 * gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_an_unrolled_step_is_differentiated_through():
+    """With a critic s = w·x the unrolled loss has a closed form in one dimension."""
+    unrolled = example("unrolled").Unrolled(k=1, lr=0.3)
+    training = train(unrolled, StandInLoss(), data=some_data((1,), ()))
+    critic = training.context.gan.critic.network
+    critic.body = nn.Identity()
+    critic.body.forward = lambda view, labels: view
+    critic.score = nn.Linear(1, 1, bias=False)
+    batch = some_batch(training, "generator")
+    fake = batch.fake.images
+    (term,) = unrolled.adapt_terms({}, batch, "generator").values()
+    weight = critic.score.weight
+    found = torch.autograd.grad(term, [fake], retain_graph=True)[0]
+
+    # the gradient of the critic's loss in w, written out: d softplus(u)/du = sigmoid(u)
+    real = batch.real.images
+    slope = (torch.sigmoid(weight * fake) * fake).mean()
+    slope = slope - (torch.sigmoid(-weight * real) * real).mean()
+    ahead = nn.functional.softplus(-(weight - 0.3 * slope) * fake).mean()
+    torch.testing.assert_close(term, ahead)
+    torch.testing.assert_close(found, torch.autograd.grad(ahead, [fake])[0])
+
+
+def test_the_slow_layers_move_at_a_hundredth_of_the_rate():
+    slow = example("slow_layers").SlowLayers(name="weight", factor=0.01)
+    moves = []
+    for components in ((slow,), ()):
+        training = train(*components, Descent(), StandInLoss())
+        critic = training.context.gan.critic
+        before = {name: weight.detach().clone() for name, weight in critic.named_parameters()}
+        training.train_step()
+        moves.append({name: weight - before[name] for name, weight in critic.named_parameters()})
+    for name, move in moves[0].items():
+        factor = 0.01 if "weight" in name else 1.0
+        torch.testing.assert_close(move, factor * moves[1][name], rtol=1e-3, atol=1e-6)
+
+
+def test_the_diffused_view_has_the_variance_of_its_time():
+    diffusion = example("diffusion_time").DiffusionTime(steps=2, beta=0.36)
+    rng = torch.Generator().manual_seed(0)
+    images = torch.full((4000, 1, 2, 2), 0.5)
+    view, labels = diffusion.critic_view(images, torch.zeros(4000, 0, dtype=torch.int64), rng)
+    at_zero = labels[:, 0] == 0
+    torch.testing.assert_close(view[at_zero], images[at_zero])  # a_0 = 1
+    later = view[~at_zero]
+    assert later.mean().item() == pytest.approx(0.8 * 0.5, abs=0.02)
+    assert later.std().item() == pytest.approx(0.6, abs=0.02)
+
+
+def test_equal_critics_that_cannot_tell_leave_the_generator_at_rest():
+    """At p = q and alpha = beta = 1 the optimal critics of D2GAN are 1, and the losses 1."""
+    two = example("two_critics").TwoCritics(alpha=1.0, beta=1.0)
+    training = train(two, data=some_data((2,), ()))
+    batch = some_batch(training)
+    one = torch.log(torch.expm1(torch.ones(8)))  # softplus of it is 1
+    second = training.context.gan.critic.extras["second"]
+    with torch.no_grad():
+        second[-1].weight.zero_()
+        second[-1].bias.fill_(one[0])
+    for side in (batch.real, batch.fake):
+        side.set_output(type(side.out)(one, side.features, {}))
+    terms = two.critic_terms(batch)
+    assert terms["real"].item() == pytest.approx(1.0, abs=1e-4)
+    assert terms["fake"].item() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_frozen_features_refuse_another_file_on_resume(feature_file, tmp_path):
+    cls = example("frozen_features").FrozenFeatures
+    began = cls(path=str(feature_file))
+    training = train(began, StandInLoss())
+    training.train_step()
+    assert not any("frozen" in name for name in training.context.gan.critic.state_dict())
+    torch.manual_seed(4)
+    other = tmp_path / "other.safetensors"
+    save_file(example("frozen_features").feature_network(3).state_dict(), other)
+    resumed = cls(path=str(other))
+    resumed.digest = began.digest
+    with pytest.raises(CheckpointError, match="holds other weights than those the run began with"):
+        train(resumed, StandInLoss()).train_step()
+
+
+# ── through files, in two processes, in half precision ──────────────────────────────────────────
+
+SMALL = ("--batch", "8", "--device", "cpu", "--log-every", "1")
+IMAGES = ("--size", "16", "--dcgan.width", "4", "--dcgan-critic.width", "4")
+POINTS = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic")
+RUNS = {
+    "extragradient": ("--reg", "extragradient.py", *IMAGES),
+    "accumulate": ("--reg", "accumulate.py", *IMAGES),
+    "slow_layers": ("--reg", "slow_layers.py", "--slow-layers.name", "weight", *IMAGES),
+    "unrolled": ("--reg", "unrolled.py", *POINTS),
+    "diffusion_time": ("--reg", "diffusion_time.py", *IMAGES),
+    "patch_scores": ("--reg", "patch_scores.py", *IMAGES),
+    "two_critics": ("--loss", "two_critics.py", *POINTS),
+}
+
+
+def words(name):
+    return [str(EXAMPLES / word) if word.endswith(".py") else word for word in RUNS[name]]
+
+
+@pytest.mark.slow
+@every_row("name", list(RUNS))
+def test_an_example_resumes_exactly_and_trains_in_half_precision(gan, tmp_path, name):
+    given = [*words(name), *SMALL]
+    whole = tmp_path / f"{name}-whole"
+    half = tmp_path / f"{name}-half"
+    gan("run", *given, "--steps", "4", "--out", whole)
+    gan("run", *given, "--steps", "2", "--out", half)
+    # a recipe may not run a file of its own accord, so the choice is given again
+    gan("run", "--resume", half, "--steps", "4", *words(name)[:2])
+    stored = files_of(half)
+    for part, content in files_of(whole).items():
+        assert content == stored[part], part
+    gan("run", *given, "--steps", "2", "--precision", "bf16", "--out", tmp_path / f"{name}-bf16")
+
+
+@pytest.mark.slow
+@every_row("name", list(RUNS))
+def test_two_processes_train_an_example_as_one_does(gan, tmp_path, name):
+    given = [*words(name), *SMALL, "--steps", "2", "--optim", "sgd", "--sgd.lr", "1e-3"]
+    gan("run", *given, "--out", tmp_path / f"{name}-one")
+    gan("run", *given, "--nproc", "2", "--out", tmp_path / f"{name}-two")
+    two = files_of(tmp_path / f"{name}-two")
+    for part, content in files_of(tmp_path / f"{name}-one").items():
+        if part not in ("generator.safetensors", "critic.safetensors"):
+            continue
+        weights = load(content)
+        for weight, other in load(two[part]).items():
+            torch.testing.assert_close(other, weights[weight], rtol=1e-4, atol=1e-5)
+
+
+def files_of(run):
+    """Return the content of the files of tensors in the last checkpoint of a run."""
+    last = max((run / "checkpoints").iterdir())
+    return {path.name: path.read_bytes() for path in last.glob("*.safetensors")}
