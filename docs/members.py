@@ -102,7 +102,7 @@ def _shown(name: str, kind: str, arguments: str) -> str:
     result = re.fullmatch(r"Callable\[\[.*?\], (.*)\]", kind)
     if arguments and result:
         return f"{name}{arguments} -> {result[1]}"
-    return f"{name}: {kind}" if kind else name
+    return f"{name}: {kind}" if kind and not arguments else f"{name}{arguments}"
 
 
 def _fields(cls: type, home: str) -> Iterator[tuple[str, str, str]]:
@@ -115,8 +115,10 @@ def _fields(cls: type, home: str) -> Iterator[tuple[str, str, str]]:
             yield field.name, _type(field.type), _option_help(option) if option else ""
         return
     for each in family(cls, home):
-        for name in _assigned_names(each):
-            yield name, "", ""
+        declared = vars(each).get("__annotations__", {})
+        for name in {**dict.fromkeys(_assigned_names(each)), **declared}:
+            if not name.startswith("_"):
+                yield name, declared.get(name, ""), ""
 
 
 def _option_help(option: dict[str, Any]) -> str:
