@@ -37,7 +37,10 @@ NOTICE = "<!-- made by `uv run python docs/generate.py`; edit the docstrings ins
 
 # the classes of `gancore.__all__` on the page of objects, in the order in which authors meet them
 OBJECTS = {
-    "What networks are built from": ("Plan", "LabelSet", "Tail", "Head", "Critic", "Crop"),
+    "What networks are built from": (
+        "Plan", "LabelSet", "Values", "ConditionalLayer", "Layers", "Crop", "Frozen", "Tail",
+        "Head", "Critic",
+    ),
     "Samples and their labels": ("DataSpec", "Data", "StoredData"),
     "What an update is made of": (
         "Update", "UpdateId", "Batch", "Side", "CriticOutput", "Sample", "GAN", "Player",
@@ -48,8 +51,8 @@ OBJECTS = {
 }  # fmt: skip
 CLASSES = tuple(name for names in OBJECTS.values() for name in names)
 MADE_BY_AUTHORS = {
-    "Crop", "CriticOutput", "DataSpec", "Head", "LabelSet", "RowReader", "Sample", "StoredData",
-    "Tail", "Update",
+    "ConditionalLayer", "CriticOutput", "Crop", "DataSpec", "Frozen", "Head", "LabelSet", "Layers",
+    "RowReader", "Sample", "StoredData", "Tail", "Update", "Values",
 }  # fmt: skip
 ERRORS = """## Errors
 
@@ -134,7 +137,13 @@ def linked(text: str, page: str = "objects.md", own: str = "") -> str:
 
 
 def objects_page() -> str:
-    """Write the page of all public classes, functions and errors."""
+    """Write the page of all public classes, functions and errors.
+
+    Ends the program where a public member has no documentation.
+    """
+    missing = [fault for name in CLASSES for fault in members.undocumented(getattr(gancore, name))]
+    if missing:
+        sys.exit(f"not documented: {', '.join(missing)} (docs/members.py says where it belongs)")
     intro = (
         "Every public name of `gancore`: what a hook is given or returns, and what a component "
         "may call. Names of shapes, such as `[N, L]`, are those of [the page of hooks](hooks.md). "

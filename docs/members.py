@@ -74,7 +74,8 @@ def internal_names(cls: type) -> set[str]:
 def members(cls: type, home: str = "gancore.") -> list[Member]:
     """List the public members of a class: fields, then properties and methods, as defined."""
     hidden = internal_names(cls)
-    return [each for each in _all_members(cls, home) if each.name not in hidden]
+    found = {each.name: each for each in _all_members(cls, home)}  # of one overridden, the last
+    return [each for name, each in found.items() if name not in hidden]
 
 
 def _all_members(cls: type, home: str = "gancore.") -> Iterator[Member]:
@@ -101,7 +102,7 @@ def _shown(name: str, kind: str, arguments: str) -> str:
     result = re.fullmatch(r"Callable\[\[.*?\], (.*)\]", kind)
     if arguments and result:
         return f"{name}{arguments} -> {result[1]}"
-    return f"{name}: {kind}" if kind else name
+    return f"{name}: {kind}" if kind and not arguments else f"{name}{arguments}"
 
 
 def _fields(cls: type, home: str) -> Iterator[tuple[str, str, str]]:
@@ -114,8 +115,10 @@ def _fields(cls: type, home: str) -> Iterator[tuple[str, str, str]]:
             yield field.name, _type(field.type), _option_help(option) if option else ""
         return
     for each in family(cls, home):
-        for name in _assigned_names(each):
-            yield name, "", ""
+        declared = vars(each).get("__annotations__", {})
+        for name in {**dict.fromkeys(_assigned_names(each)), **declared}:
+            if not name.startswith("_"):
+                yield name, declared.get(name, ""), ""
 
 
 def _option_help(option: dict[str, Any]) -> str:
@@ -137,6 +140,7 @@ def signature(function: Callable[..., Any], *, bound: bool = False) -> str:
     """Write a signature as it stands in the source, without `self` where it is bound."""
     found = inspect.signature(function)
     parameters = list(found.parameters.values())[1 if bound else 0 :]
+    by_place = [each for each in parameters if each.kind is each.POSITIONAL_ONLY]
     words = []
     starred = False
     for each in parameters:
@@ -144,7 +148,7 @@ def signature(function: Callable[..., Any], *, bound: bool = False) -> str:
             words.append("*")
         starred = starred or each.kind in (each.KEYWORD_ONLY, each.VAR_POSITIONAL)
         words.append(_parameter(each))
-        if each.kind is each.POSITIONAL_ONLY:
+        if each in by_place[-1:]:
             words.append("/")
     returned = found.return_annotation
     arrow = "" if returned in (found.empty, None, "None") else f" -> {_type(returned)}"
@@ -159,7 +163,9 @@ def _parameter(each: inspect.Parameter) -> str:
 
 
 def _type(annotation: Any) -> str:
-    return (annotation if isinstance(annotation, str) else annotation.__name__).replace("'", '"')
+    """Write a type as it stands in the source."""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return (text or str(annotation)).replace("'", '"')
 
 
 def _default(value: Any) -> str:

@@ -406,8 +406,9 @@ class Batch:
         return as_sample(self.network(network, z, labels, update_buffers=update_buffers))
 
     def network(self, network: nn.Module, *inputs: Tensor, update_buffers: bool = False) -> Any:
-        """Call a network of either player, such as one of `gan.critic.extras`, with numbers and
-        buffers as in `critic`.
+        """Return the output of a network of either player, such as one of `gan.critic.extras`.
+
+        Gradients flow; random numbers and buffers are treated as by `critic`.
         """
         name = self._asking()
         self._calls[name] += 1

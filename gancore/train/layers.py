@@ -17,6 +17,8 @@ class ConditionalLayer(nn.Module):
     for none.
 
     A call without labels raises PluginError, a call without the style it needs CompositionError.
+
+    - `style_width`: the width W of the style that the layer needs; 0 for none.
     """
 
     def __init__(self, style: int = 0) -> None:

@@ -109,7 +109,7 @@ class Frozen(nn.Module):
         self._net = (net.eval().requires_grad_(False),)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """Call the network."""
+        """Return what the network returns for the same arguments."""
         return self._net[0](*inputs, **options)
 
     def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -120,10 +120,11 @@ class Frozen(nn.Module):
 
 
 class Values(nn.Module):
-    """Looks up the `values [K, D]` of a label set: `[N]` class numbers → float32 `[N, D]`.
+    """Look up the `values [K, D]` of a label set: class numbers, int64 `[N]` → float32 `[N, D]`.
 
-    The table is a buffer, so that a checkpoint holds it. Raises ValueError for a label set without
-    values.
+    Raises ValueError for a label set without values.
+
+    - `table`: the values, float32 `[K, D]`, a buffer, so that a checkpoint holds it.
     """
 
     table: Tensor
@@ -135,7 +136,7 @@ class Values(nn.Module):
         self.register_buffer("table", labels.values.to(torch.get_default_dtype()))
 
     def forward(self, numbers: Tensor) -> Tensor:
-        """Look up the values of class numbers int64 `[N]`."""
+        """Return the values, float32 `[N, D]`, of class numbers, int64 `[N]`."""
         return self.table[numbers]
 
 

@@ -70,7 +70,9 @@ class Head:
     """A named output of the critic.
 
     - `name`: the key of the output in `out.heads`, unique in a composition. The output `[N]` of a
-      head called `score` is added to the score instead, and several heads may have that name.
+      head called `score` is added to the score instead, and several heads may have that name. A
+      head called `score/NAME` gives scores `[N]` or `[N, S]` of its own, as further columns of the
+      score.
     - `module`: called as `module(features [N, F], labels [N, L])`; F counts the features after the
       tails of the components before this one.
     """
@@ -137,6 +139,8 @@ class Plan:
       are built only to receive the weights of a checkpoint.
     - `latents(n)`: draw n latents, float32 `[n, Z]`, on the CPU, for such a module. The same at
       every call.
+
+    Internal: `for_critic`.
     """
 
     shape: tuple[int, ...]

@@ -20,10 +20,10 @@ EXPORTED = [
     if isinstance(getattr(gancore, name), type)
     and not issubclass(getattr(gancore, name), Exception)
 ]
-# of torch and the standard library, and gancore's name for the two words of a role
+# of torch and the standard library, and gancore's names for a str and a dict
 OTHERS = {
     "Any", "Callable", "False", "Iterable", "Literal", "Mapping", "Module", "ModuleDict", "None", "Optimizer",
-    "Parameter", "Path", "Role", "Row", "Self", "Sequence", "Tensor", "True", "Generator",
+    "Parameter", "Path", "Role", "MetricsRow", "Self", "Sequence", "Tensor", "True", "Generator",
 }  # fmt: skip
 
 
