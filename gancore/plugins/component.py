@@ -297,9 +297,8 @@ def component(
       of a recipe, e.g. `{"optim": "descent", "descent": {"lr": 1e-4}}`.
     - `defaults_with` maps a tag to further defaults, which hold beside a component that provides
       the tag, and win over `defaults`.
-    - `state_version`: raise it when the `state()` fields change. `migrate(state, from_version)`,
-      where the class has it, is given an older state, a dict by field name, and returns it in the
-      present form.
+    - `state_version`: raise it when the `state()` fields change. `migrate(state, from_version)`
+      of the class is given an older state, a dict by field name, and returns it as it is now.
     - `known_as` maps other words by which users may look for this component to what they should
       know then, or to "". It is read from the source, so it must be a literal.
     - `api` is the version of the hooks that the class was written for, from
@@ -325,14 +324,11 @@ def component(
     def decorate(cls: type[T]) -> type[T]:
         if not source.strip():
             _refuse(PluginError(f"{cls.__name__} cites no source", fix=EXAMPLE))
-        for fault in api_faults(cls, hookspecs.API if api is None else api):
-            _refuse(fault)
-        for fault in hook_faults(cls):
+        written_for = hookspecs.API if api is None else api
+        for fault in (*api_faults(cls, written_for), *hook_faults(cls)):
             _refuse(fault)
         defined = define_fields(cls)
-        for fault in hash_faults(defined):
-            _refuse(fault)
-        for fault in field_faults(defined):
+        for fault in (*hash_faults(defined), *field_faults(defined)):
             _refuse(fault)
         restrict_assignment(defined)
         setattr(defined, INFO, info)

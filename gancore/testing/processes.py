@@ -294,6 +294,11 @@ def _joined(answers: Sequence[Any]) -> Any:
     return answers[0]
 
 
+def tolerance_of(values: Tensor, tolerance: float) -> float:
+    """Return the relative difference that is allowed: a component may compute in float32."""
+    return max(tolerance, 100 * torch.finfo(values.dtype).eps)
+
+
 def _near(one: Any, other: Any, tolerance: float) -> bool:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         if one.shape != other.shape:
@@ -301,7 +306,8 @@ def _near(one: Any, other: Any, tolerance: float) -> bool:
         if not one.is_floating_point():
             return torch.equal(one, other)
         size = float(one.abs().max()) if one.numel() else 0.0
-        return bool(((one - other).abs() <= tolerance * max(size, 1e-3)).all())
+        allowed = tolerance_of(one, tolerance) * max(size, 1e-3)
+        return bool(((one - other).abs() <= allowed).all())
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(partial(_near, tolerance=tolerance), one, other))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -362,7 +368,8 @@ def _compare_states(one: _Record, process: _Record, tolerance: float) -> None:
             if other is None or other.shape != tensor.shape or exact:
                 near = other is not None and torch.equal(tensor, other)
             else:
-                near = bool(((tensor - other).abs() <= tolerance * max(size, 1e-3)).all())
+                allowed = tolerance_of(tensor, tolerance) * max(size, 1e-3)
+                near = bool(((tensor - other).abs() <= allowed).all())
             if not near:
                 raise _blame_state(one, part, name)
 

@@ -59,7 +59,11 @@ TECHNIQUES = {
 }
 
 
-@every_row("path", CORE, ids=lambda path: path.name)
+# the kit looks for layers of torch whose names are those of techniques too
+UNNAMING = [path for path in CORE if "testing" not in path.parts]
+
+
+@every_row("path", UNNAMING, ids=lambda path: path.name)
 def test_the_core_names_no_technique_in_code_comment_or_docstring(path):
     names = {row.name for row in FIRST_PARTY} - PLAIN_WORDS
     spellings = TECHNIQUES | {

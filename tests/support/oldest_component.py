@@ -5,12 +5,14 @@ raise `gancore.hookspecs.OLDEST_API` then, and say so in the changelog. Never ed
 pass.
 """
 
-from gancore import component, hookimpl
+from gancore import component, hookimpl, option
 
 
 @component(source="the hooks of version 1", api=1)
 class Oldest:
     """Implement every hook, and leave everything as it is."""
+
+    path: str = option("", help="the file that `recognizes` fits")
 
     @hookimpl
     def recognizes(self, path):
