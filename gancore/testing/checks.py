@@ -32,7 +32,7 @@ from gancore.testing.comparing import (
 from gancore.testing.faults import Fault
 from gancore.testing.gradients import compare_gradients
 from gancore.testing.processes import DEPENDS_ON_ROWS, compare_processes
-from gancore.testing.stand_ins import StandInLayers, StandInReader
+from gancore.testing.stand_ins import StandIn, StandInLayers, StandInLoss, StandInReader
 from gancore.testing.subject import Subject, leave_out
 from gancore.testing.trainings import chosen_of, some_data, train
 from gancore.testing.watching import WatchedHooks
@@ -456,7 +456,13 @@ def _check_calls(subject: Subject) -> None:
         shadowing = (FIRST & subject.hooks) - missing
         less = Subject(leave_out(subject.cls, shadowing), subject.options, subject.beside)
         try:
-            training = train(*less.make(), StandInReader(), data=some_data(), hooks=WatchedHooks)
+            training = train(
+                *less.make(),
+                StandInReader(),
+                data=some_data(),
+                stand_ins=[StandIn(dim=3), StandInLoss()],
+                hooks=WatchedHooks,
+            )
             training.train_step()
             check_records(training)
         except PluginError as error:
