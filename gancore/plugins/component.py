@@ -304,7 +304,7 @@ def component(
     - `api` is the version of the hooks that the class was written for, from
       `gancore.hookspecs.OLDEST_API` to `API`; by default the present one.
 
-    Raises PluginError for a class whose methods would never be called: see `hook_faults`.
+    Raises PluginError for a class whose methods would never be called: see `definition_faults`.
     """
     if bare is not None:
         raise PluginError(
@@ -322,10 +322,7 @@ def component(
     )
 
     def decorate(cls: type[T]) -> type[T]:
-        if not source.strip():
-            _refuse(PluginError(f"{cls.__name__} cites no source", fix=EXAMPLE))
-        written_for = hookspecs.API if api is None else api
-        for fault in (*api_faults(cls, written_for), *hook_faults(cls)):
+        for fault in definition_faults(cls, source, api):
             _refuse(fault)
         defined = define_fields(cls)
         for fault in (*hash_faults(defined), *field_faults(defined)):
@@ -411,6 +408,14 @@ def _refuse(fault: PluginError) -> None:
     if collected is None:
         raise fault
     collected.append(fault)
+
+
+def definition_faults(cls: type, source: str, api: int | None) -> Iterator[PluginError]:
+    """Yield what is wrong with a class as it was written: its source, version and methods."""
+    if not source.strip():
+        yield PluginError(f"{cls.__name__} cites no source", fix=EXAMPLE)
+    yield from api_faults(cls, hookspecs.API if api is None else api)
+    yield from hook_faults(cls)
 
 
 def api_faults(cls: type, api: int) -> Iterator[PluginError]:

@@ -32,7 +32,7 @@ from gancore.testing.comparing import (
 from gancore.testing.faults import Fault
 from gancore.testing.gradients import compare_gradients
 from gancore.testing.processes import DEPENDS_ON_ROWS, compare_processes
-from gancore.testing.stand_ins import StandInLayers, StandInReader
+from gancore.testing.stand_ins import StandIn, StandInLayers, StandInLoss, StandInReader
 from gancore.testing.subject import Subject, leave_out
 from gancore.testing.trainings import chosen_of, some_data, train
 from gancore.testing.watching import WatchedHooks
@@ -76,7 +76,7 @@ def check_component(
     - `calls`: each of its hooks was called in one of these trainings.
     - `name`: it works under another name than that of its class, as it may be published.
     - `logging`: measuring and recording changes no bit of the networks, and a component that only
-      logs changes none at all, beside batch norm and dropout too.
+      logs changes none at all, beside batch norm and layers that draw too.
     - `processes`: two processes that share each batch compute what one does.
     - `gradients`: the gradient of its terms is that of their values, by finite differences in
       float64.
@@ -266,7 +266,7 @@ def _check_training(
 def _refuse_not_finite(name: str, value: float) -> None:
     if math.isfinite(value):
         return
-    # `critic/my-trick/penalty` is a term of my-trick, in the critic's update
+    # `critic/my-trick/size` is a term of my-trick, in the critic's update
     role, _, rest = name.partition("/")
     hook = f"{role}_terms" if "/" in rest else ""
     raise Fault(f"{name} is {value}", hook=hook, fix="look for 0/0, log(0), √0 and large exponents")
@@ -384,8 +384,8 @@ def _check_data_hooks(hooks: Hooks, place: Path) -> None:
             if fit not in (0, 1, 2):
                 raise Fault(f"{name}.recognizes gave {fit!r}, but 0, 1 or 2 is wanted")
     for each in hooks.implementations("recognizes"):
-        cls: type = type(each.chosen.component)
-        if "path" not in options_of(cls):
+        reader: Any = type(each.chosen.component)
+        if "path" not in options_of(reader):
             raise Fault(
                 f"{each.chosen.name}.recognizes fits paths, but there is no option `path` to "
                 "receive the one that the user gives",
@@ -457,7 +457,13 @@ def _check_calls(subject: Subject) -> None:
         shadowing = (FIRST & subject.hooks) - missing
         less = Subject(leave_out(subject.cls, shadowing), subject.options, subject.beside)
         try:
-            training = train(*less.make(), StandInReader(), data=some_data(), hooks=WatchedHooks)
+            training = train(
+                *less.make(),
+                StandInReader(),
+                data=some_data(),
+                stand_ins=[StandIn(dim=3), StandInLoss()],
+                hooks=WatchedHooks,
+            )
             training.train_step()
             check_records(training)
         except PluginError as error:

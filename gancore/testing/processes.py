@@ -14,7 +14,6 @@ import torch
 from attrs import define, field, frozen
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 
 from gancore.distributed.group import SINGLE_PROCESS, ProcessGroup
 from gancore.errors import GanError
@@ -37,6 +36,7 @@ TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 
 ROWS = frozenset({"critic_view", "critic_targets", "sample_weights"})
 TERMS = frozenset({"critic_terms", "generator_terms"})
+GIVEN_ROWS = ("images", "targets", "weights")  # of a hook in ROWS
 
 # hooks whose results, or whose networks, may depend on the rows that a process has
 DEPENDS_ON_ROWS = ROWS | TERMS | {
@@ -59,7 +59,8 @@ def check_two_processes(
     `make` returns new components at each call. A few steps are made in float64, or in float32 where
     the components compute in it, by one process and by two. Compared are, call by call, what the
     hooks return: rows of the batch, terms, and what every process must return alike; then weights
-    and state. Dropout of torch draws other masks in each process by design, and is turned off.
+    and state. Layers of torch itself that draw, in training only, do so otherwise in each process
+    by design: they are in evaluation mode here.
     """
     compare_processes(make, data, steps)
 
@@ -102,10 +103,11 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 @frozen(eq=False)
 class _Call:
-    """One call of a hook: by which component, what it returned, and whether it drew from `rng`."""
+    """One call of a hook: what it was given, what it returned, and whether it drew from `rng`."""
 
     chosen: Component
     hook: str
+    rows: Any
     answer: Any
     drew: bool
 
@@ -131,6 +133,8 @@ class _RecordingHooks(Hooks):
 
     def _recording(self, hook: str, each: Implementation) -> Implementation:
         def call(*arguments: Any) -> Any:
+            named = dict(zip(each.wants, arguments, strict=True))
+            rows = [_kept(given) for name, given in named.items() if name in GIVEN_ROWS]
             shares = [given for given in arguments if isinstance(given, Share)]
             before = [given.get_state() for given in shares]
             answer = each.function(*arguments)
@@ -138,7 +142,7 @@ class _RecordingHooks(Hooks):
                 torch.equal(given.get_state(), state)
                 for given, state in zip(shares, before, strict=True)
             )
-            self.calls.append(_Call(each.chosen, hook, _kept(answer), moved))
+            self.calls.append(_Call(each.chosen, hook, tuple(rows), _kept(answer), moved))
             return answer
 
         return Implementation(each.chosen, call, each.wants)
@@ -218,7 +222,7 @@ def _trained(
     layers = _named_layers(training.context.gan)
     watch = _Drawing(layers)
     for layer in layers:
-        if isinstance(layer, _DropoutNd):
+        if _is_plain(layer):
             layer.eval()
         layer.register_forward_pre_hook(watch.enter)
         layer.register_forward_hook(watch.leave)
@@ -227,6 +231,15 @@ def _trained(
     hooks = training.context.hooks
     assert isinstance(hooks, _RecordingHooks)
     return _Record(hooks.calls, capture(training), _plain_batch_norm(layers), watch.found)
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Return whether a layer is torch's own, without weights, buffers and parts.
+
+    In evaluation mode such a layer differs only where it draws in training.
+    """
+    own = type(layer).__module__.startswith("torch.")
+    return own and not layer.state_dict() and not list(layer.children())
 
 
 def _named_layers(gan: Any) -> dict[nn.Module, str]:
@@ -262,6 +275,10 @@ def _compare(one: _Record, two: Sequence[_Record], tolerance: float) -> None:
                     fix="decide by what all processes have: gancore.average(values)",
                 )
             shares.append(process.calls[index])
+        if call.hook in ROWS:
+            given = _joined([share.rows for share in shares])
+            if not _near(call.rows, given, tolerance):
+                raise _blame_networks(one, f"what {_label(call)} is given")
         apart = _apart(call, [share.answer for share in shares], tolerance)
         if apart:
             raise _blame(one, call, shares, apart)
@@ -320,34 +337,39 @@ def _near(one: Any, other: Any, tolerance: float) -> bool:
 
 def _blame(one: _Record, call: _Call, shares: Sequence[_Call], apart: str) -> Fault:
     """Return the fault for the first call that differs, with the likeliest cause."""
-    where = origin(call.chosen)
     label = _label(call)
     # a layer changes the scores of every term, so it comes before the terms that it changed
-    if call.hook in TERMS and one.batch_norm:
-        return Fault(
-            f"{one.batch_norm} computes over the rows of one process, not over the whole batch",
-            where=f"{label}: {apart}",
-            fix="build the norm by plan.norm(…); let a layer of your own ask "
-            "gancore.gather(rows) or gancore.average(values)",
-        )
-    if call.hook in TERMS and one.drawing:
-        return Fault(
-            f"{one.drawing} draws from torch's global generator in its forward pass, "
-            "so two processes get other numbers than one",
-            where=f"{label}: {apart}",
-            fix=f"draw in a hook and pass the numbers on: {USE_DRAW_ROWS}, "
-            "and draw_latent draws for the whole batch",
-        )
+    if call.hook in TERMS and (one.batch_norm or one.drawing):
+        return _blame_networks(one, f"{label}: {apart}")
     if any(share.drew for share in shares):
         return Fault(
             f"{label} draws other numbers in two processes than in one: {apart}",
-            where=where,
+            where=origin(call.chosen),
             fix=USE_DRAW_ROWS,
         )
     return Fault(
         f"{label} computes over the rows of its own process: {apart}",
-        where=where,
+        where=origin(call.chosen),
         fix=f"a mean, std or maximum over the batch needs all rows: {USE_GATHER}",
+    )
+
+
+def _blame_networks(one: _Record, where: str) -> Fault:
+    """Return the fault for a network that computes otherwise with the rows of one process."""
+    if one.batch_norm or not one.drawing:
+        name = one.batch_norm or "a network"
+        return Fault(
+            f"{name} computes over the rows of one process, not over the whole batch",
+            where=where,
+            fix="build the norm by plan.norm(…); let a layer of your own ask "
+            "gancore.gather(rows) or gancore.average(values)",
+        )
+    return Fault(
+        f"{one.drawing} draws from torch's global generator in its forward pass, "
+        "so two processes get other numbers than one",
+        where=where,
+        fix=f"draw in a hook and pass the numbers on: {USE_DRAW_ROWS}, "
+        "and draw_latent draws for the whole batch",
     )
 
 
@@ -376,9 +398,7 @@ def _compare_states(one: _Record, process: _Record, tolerance: float) -> None:
 
 def _blame_state(one: _Record, part: str, name: str) -> Fault:
     if one.batch_norm:
-        what = f"{one.batch_norm} computes over the rows of one process, not over the whole batch"
-        fix = f"build the norm by plan.norm(…); {USE_GATHER}"
-        return Fault(what, where=f"{part}: {name}", fix=fix)
+        return _blame_networks(one, f"{part}: {name}")
     hooks = Counter(call.hook for call in one.calls if call.chosen.name == name.partition("/")[0])
     likely = f", which {', '.join(sorted(hooks))} may change" if part == "components" else ""
     return Fault(

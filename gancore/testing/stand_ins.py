@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from attrs import define
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from gancore.distributed.collectives import average
 from gancore.plugins.component import component, hookimpl, option
 from gancore.train.batch import Batch
 from gancore.train.data import Data, DataSpec
@@ -153,21 +153,41 @@ class StandInLoss:
         return {"fake": batch.fake.mean((batch.fake.score - 1).square())}
 
 
-class _AnyBatchNorm(_BatchNorm):
-    """Batch norm of maps `[N, C, …]` with any number of axes."""
+class _SharedBatchNorm(nn.Module):
+    """Batch norm of maps `[N, C, …]` over the rows of all processes, with running statistics."""
 
-    def _check_input_dim(self, input: Tensor) -> None:
-        """Take every number of axes."""
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("variance", torch.ones(channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Normalise each channel; in training by the batch, which moves the running statistics."""
+        axes = [axis for axis in range(maps.dim()) if axis != 1]
+        shape = [1, -1, *[1] * (maps.dim() - 2)]
+        mean = self.mean
+        variance = self.variance
+        if self.training:
+            mean = average(maps.mean(axes))
+            variance = average((maps - mean.view(shape)).square().mean(axes))
+            with torch.no_grad():
+                self.mean.lerp_(mean.to(self.mean.dtype), 0.1)
+                self.variance.lerp_(variance.to(self.variance.dtype), 0.1)
+        scale: Tensor = (variance.view(shape) + 1e-5).rsqrt()
+        return (maps - mean.view(shape)) * scale
 
 
 @component(source=STAND_IN)
 class StandInLayers:
-    """Give both players layers that a stray forward pass changes: batch norm and dropout."""
+    """Give both players layers in which a stray pass shows: batch norm, and one that draws."""
 
     @hookimpl
     def make_norm(self, channels: int) -> nn.Module:
-        """Build batch norm and dropout."""
-        return nn.Sequential(_AnyBatchNorm(channels), nn.Dropout(0.3))
+        """Build batch norm, and a layer that draws the slope of each negative value."""
+        return nn.Sequential(_SharedBatchNorm(channels), nn.RReLU())
 
 
 @component(source=STAND_IN)
