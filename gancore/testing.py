@@ -67,10 +67,10 @@ class _Generator(nn.Module):
         super().__init__()
         channels, *sides = plan.shape
         self.shape: tuple[int, ...] = (4,)
-        if plan.images:
+        if plan.axes:
             self.shape = (4, *(side // 2 for side in sides))
         self.project = nn.Linear(plan.inputs, math.prod(self.shape))
-        up = plan.upsample(4, channels) if plan.images else nn.Linear(4, channels)
+        up = plan.upsample(4, channels) if plan.axes else nn.Linear(4, channels)
         self.rest = Layers(plan.norm(4, "generator", plan.inputs), nn.Tanh(), up)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -82,7 +82,10 @@ class _Critic(nn.Module):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         channels = plan.critic_shape[0]
-        first = nn.Conv2d(channels, 6, 4, 2, 1) if plan.images else nn.Linear(channels, 6)
+        if plan.axes:
+            first = getattr(nn, f"Conv{plan.axes}d")(channels, 6, 4, 2, 1)
+        else:
+            first = nn.Linear(channels, 6)
         self.layers = Layers(first, plan.norm(6, "critic"), nn.Tanh())
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -133,8 +136,9 @@ class StandIn:
         return _Critic(plan)
 
     @hookimpl
-    def make_upsample(self, channels_in: int, channels_out: int) -> nn.Module:
-        return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(channels_in, channels_out, 1))
+    def make_upsample(self, channels_in: int, channels_out: int, plan: Plan) -> nn.Module:
+        convolution = getattr(nn, f"Conv{plan.axes}d")(channels_in, channels_out, 1)
+        return nn.Sequential(nn.Upsample(scale_factor=2), convolution)
 
     @hookimpl
     def make_norm(self, channels: int) -> nn.Module:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from gancore.recipe.compose import Composition
 
 
+# by the number of axes beside the channels
+DATA_TAGS = {0: "data.points", 1: "data.signals", 2: "data.images", 3: "data.volumes"}
+
+
 @frozen
 class DataSpec:
     """What the user asked of the data: `size` is (height, width) in pixels, or None for the data's
@@ -37,7 +41,9 @@ class Data(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one sample: `(C, H, W)` or `(d,)`."""
+        """The shape of one sample: `(C, H, W)` of an image, `(C, T)` of a signal, `(C, D, H, W)` of
+        a volume, `(d,)` of a point.
+        """
         ...
 
     @property
@@ -71,8 +77,8 @@ class Data(Protocol):
 class StoredData:
     """Samples held in memory: images as uint8 `[M, C, H, W]`, points as float32 `[M, d]`.
 
-    `labels` is int64 `[M, L]` with one column for each of `label_sets`. Bytes become 2·x/255 - 1
-    when taken.
+    Signals `[M, C, T]` and volumes `[M, C, D, H, W]` are of either type. `labels` is int64 `[M, L]`
+    with one column for each of `label_sets`. Bytes become 2·x/255 - 1 when taken.
     """
 
     samples: Tensor
@@ -133,9 +139,18 @@ def open_data(composition: Composition) -> Data:
         )
     if spec.size and len(data.shape) != 3:
         raise UsageError(
-            "a size is given, but the data are points", where="--size", fix="leave --size out"
+            f"a size is given, but the data are no images: a sample has shape {data.shape}",
+            where="--size",
+            fix="leave --size out",
         )
     adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
+    if len(adapted.shape) - 1 not in DATA_TAGS:
+        raise DataError(
+            f"a sample has shape {adapted.shape}, with {len(adapted.shape)} axes",
+            where="data",
+            fix="(d,) for points, (C, T) for signals, (C, H, W) for images, "
+            "(C, D, H, W) for volumes",
+        )
     if len(adapted) == 0:
         raise DataError("the data is empty")
     if len(adapted.shape) == 3 and max(adapted.shape[1:]) > LARGEST_SIDE:
@@ -147,7 +162,7 @@ def open_data(composition: Composition) -> Data:
 
 def data_tags(data: Data) -> set[str]:
     """Return the tags that rules about the data refer to."""
-    tags = {"data.images" if len(data.shape) == 3 else "data.points"}
+    tags = {DATA_TAGS[len(data.shape) - 1]}
     if data.label_sets:
         tags.add("data.labels")
     return tags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from attrs import define, field, frozen
@@ -70,15 +71,18 @@ def _full(values: Tensor) -> Tensor:
 class Crop(nn.Module):
     """Cuts an upsampled map `[N, C, 2h, 2w]` to `size`, which is smaller by a row or column where a
     side is odd.
+
+    `size` has one side for each axis of the map beside its channels.
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, ...]) -> None:
         super().__init__()
         self.size = size
+        self.window: tuple[Any, ...] = (..., *(slice(side) for side in size))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Cut maps `[N, C, H, W]`, at their right and lower edge."""
-        return maps[..., : self.size[0], : self.size[1]]
+        """Cut maps `[N, C, H, W]`, at the end of each axis."""
+        return maps[self.window]
 
 
 @define(eq=False)

@@ -79,17 +79,18 @@ class Plan:
 
     Frozen; the core fills it in before it asks.
 
-    `shape` is one sample: `(C, H, W)` for images, `(d,)` for points. `latent` is the width Z of
-    `z`, `inputs >= latent` the width the generator's first layer receives, `critic_shape` what the
-    critic's body sees.
+    `shape` is one sample: `(C, H, W)` for images, `(C, T)` for signals such as audio,
+    `(C, D, H, W)` for volumes, `(d,)` for points. `latent` is the width Z of `z`, `inputs >=
+    latent` the width the generator's first layer receives, `critic_shape` what the critic's body
+    sees.
 
     Four functions build and draw:
 
     - `norm(channels, role, style=0)` builds the normalisation chosen for one player, for
       `[N, channels, …]`; `style` is the width W of the style `[N, W]` that the network passes to
       it, which `gancore.Layers` does, together with the labels;
-    - `upsample(channels_in, channels_out)` builds the chosen upsampler,
-      `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`;
+    - `upsample(channels_in, channels_out)` builds the chosen upsampler, which doubles each of the
+      `axes`: `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]` for images;
     - `reals(n)` draws n real samples `[n, *shape]` and labels `[n, L]` for a module that keeps a
       reference batch: zeros when networks are built only to receive the weights of a checkpoint;
     - `latents(n)` draws n latents `[n, Z]` for such a module.
@@ -108,9 +109,18 @@ class Plan:
     latents: Callable[[int], Tensor] = field(repr=False, eq=False)
 
     @property
+    def axes(self) -> int:
+        """The number of axes beside the channels: 0 for points, 1 for signals, 2 for images, 3 for
+        volumes.
+
+        `getattr(nn, f"Conv{plan.axes}d")` is the convolution that fits.
+        """
+        return len(self.shape) - 1
+
+    @property
     def images(self) -> bool:
-        """Whether samples are images rather than points."""
-        return len(self.shape) == 3
+        """Whether samples are images, `(C, H, W)`."""
+        return self.axes == 2
 
     def column(self, name: str = "") -> int:
         """Return the column of `labels` that holds the label set `name` (the first set for an empty
@@ -133,16 +143,20 @@ class Plan:
         return self.label_sets[self.column(name)]
 
 
-def pyramid(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]]:
-    """List the sizes of an image pyramid, smallest first: sides are halved, rounding up, while both
+def pyramid(*size: int, smallest: int = 4) -> list[tuple[int, ...]]:
+    """List the sizes of an image pyramid, smallest first: sides are halved, rounding up, while all
     stay >= `smallest`.
+
+    `size` is height and width of an image; any number of sides will do.
 
     >>> pyramid(28, 28)
     [(7, 7), (14, 14), (28, 28)]
     >>> pyramid(100, 50)
     [(13, 7), (25, 13), (50, 25), (100, 50)]
+    >>> pyramid(16)
+    [(4,), (8,), (16,)]
     """
-    sizes = [(height, width)]
+    sizes = [size]
     while min(sizes[0]) >= 2 * smallest:
-        sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
+        sizes.insert(0, tuple(-(-side // 2) for side in sizes[0]))
     return sizes

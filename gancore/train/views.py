@@ -11,19 +11,22 @@ import torch
 from gancore.errors import CompositionError
 from gancore.plugins.calling import Hooks
 from gancore.train.context import TrainingContext
+from gancore.train.layers import is_conditional
 
 # a conditioning component with one of these may ask for the labels of what the critic sees
 OF_THE_CRITIC = ("extend_critic", "adapt_critic", "critic_terms", "generator_terms")
 
 
 def expect_labels(context: TrainingContext) -> None:
-    """Show each `critic_view` black samples, where a conditioning component asks for the labels of
-    what it returns.
+    """Show each `critic_view` black samples, where a conditioning component or a layer of the
+    critic asks for the labels of what it returns.
 
     Raises CompositionError for a view that joins or repeats rows and returns no labels for them.
     """
     hooks = context.hooks
     condition = _conditioning(hooks)
+    if not condition and is_conditional(context.gan.critic.network):
+        condition = "a layer of the critic"
     if not condition or not context.plan.label_sets:
         return
     device = context.gan.device
