@@ -23,6 +23,8 @@ that must be outermost. The word in brackets in each first line says how results
 
 **Shapes.** `N` is the batch size, `C, H, W` are channels, height and width, `Z` is the width of the
 latent, `L` the number of label sets, `F` the width of the critic's features. Images lie in [-1, 1].
+Signals `[N, C, T]`, volumes `[N, C, D, H, W]` and points `[N, d]` take the place of images
+`[N, C, H, W]` where the data are such: `plan.axes` counts the axes beside the channels.
 `labels` is int64 `[N, L]`, one column for each of `plan.label_sets`; L = 0 for data without labels.
 `step` counts iterations of the schedule from 0. `role` is `"generator"` or `"critic"`.
 
@@ -235,7 +237,11 @@ def make_generator(plan: Plan) -> nn.Module | None:
 
 @hookspec(since="0.1")
 def make_upsample(channels_in: int, channels_out: int, plan: Plan) -> nn.Module | None:
-    """Build an upsampling module `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]` (first)."""
+    """Build an upsampling module `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]` (first).
+
+    It doubles each of the `plan.axes`: 1 for signals `[N, C, t]`, 2 for images, 3 for volumes. Not
+    called for points. Raise CompositionError for a number of axes that the module cannot double.
+    """
 
 
 @hookspec(since="0.1")

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     metavar="PATH",
     type=click.Path(path_type=Path),
     default=Path("samples.png"),
-    help="A .png file for a grid, or a folder for single images. [samples.png]",
+    help="A .png file for a grid, or a folder for single samples. [samples.png]",
 )
 @click.option(
     "--overwrite", is_flag=True, help="If the folder is not empty, first rename it to OUT.old-1."
@@ -67,7 +67,7 @@ def sample(
     out: Path,
     overwrite: bool,
 ) -> None:
-    """Draw samples from RUN, as a grid (`-o grid.png`) or as single images (`-o folder`)."""
+    """Draw samples from RUN, as a grid (`-o grid.png`) or each alone (`-o folder`)."""
     # everything that can be refused is refused here, before torch is imported
     directory.expect(run)
     expect_place(out, overwrite=overwrite)
@@ -78,11 +78,13 @@ def sample(
         wanted = chosen_classes(labels, known)
 
     from gancore.run.loop import Run
+    from gancore.train.layers import is_conditional
 
     opened = Run.load(run, device=device, files=lambda name: split_file(name)[0] in allowed)
     for text in opened.notes:
         note(text)
-    if labels and "cond" not in opened.composition.slots:
+    generator = opened.training.context.gan.generator.network
+    if labels and "cond" not in opened.composition.slots and not is_conditional(generator):
         note("no component of this run conditions on labels, so --labels has no effect")
     label_sets = opened.training.context.plan.label_sets
     chosen = labels_of(wanted, label_sets, count) if labels else None
@@ -148,13 +150,20 @@ def labels_of(wanted: dict[int, list[int]], label_sets: tuple[LabelSet, ...], co
 
 
 def save_samples(images: Tensor, out: Path) -> None:
-    """Save a grid or scatter plot as a `.png`, or each image (points: one CSV) in a folder."""
-    from gancore.run.pictures import grid, save_picture, scatter, to_picture, to_pixels
+    """Save one picture of all samples as a `.png`, or in a folder each sample of its own.
+
+    There, images are pictures, points the rows of one CSV, and each signal or volume is a file
+    `.npy` of its numbers.
+    """
+    from gancore.run.pictures import picture_of, save_picture, to_picture, to_pixels
 
     if out.suffix:
-        save_picture(grid(images) if images.dim() == 4 else scatter(images, None), out)
+        save_picture(picture_of(images), out)
         return
     out.mkdir(parents=True, exist_ok=True)
+    if images.dim() in (3, 5):
+        save_arrays(images, out)
+        return
     if images.dim() == 2:
         with (out / "points.csv").open("w") as file:
             for row in images.tolist():
@@ -162,3 +171,11 @@ def save_samples(images: Tensor, out: Path) -> None:
         return
     for number, pixels in enumerate(to_pixels(images)):
         save_picture(to_picture(pixels), out / f"{number:05d}.png")
+
+
+def save_arrays(samples: Tensor, folder: Path) -> None:
+    """Write each sample as a file of NumPy, float32 `[*shape]`."""
+    import numpy
+
+    for number, sample in enumerate(samples):
+        numpy.save(folder / f"{number:05d}.npy", sample.float().cpu().numpy())

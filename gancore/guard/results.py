@@ -192,8 +192,8 @@ def _same_shape(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> s
 
 
 def _doubled(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:
-    n, _, height, width = inputs[0].shape
-    return _expect(output, (n, given["channels_out"], 2 * height, 2 * width))
+    n, _, *sides = inputs[0].shape
+    return _expect(output, (n, given["channels_out"], *(2 * side for side in sides)))
 
 
 def _critic_output(given: HookArguments, inputs: tuple[Any, ...], output: Any) -> str:

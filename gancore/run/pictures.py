@@ -1,4 +1,4 @@
-"""Turn samples into pictures, grids of images and scatter plots, and save them."""
+"""Turn samples into pictures (grids, plots of signals, scatter plots), and save them."""
 
 from __future__ import annotations
 
@@ -48,6 +48,58 @@ def grid(images: Tensor, columns: int = 0, pad: int = 2) -> Image.Image:
     return picture.resize(
         (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
     )
+
+
+WAVE = (192, 64)  # width and height of one plot of a signal, in pixels
+INKS = ("#c8402f", "#3b6fb6", "#3a8a4f", "#7a5195")  # of the channels, in turn
+
+
+def waveforms(signals: Tensor) -> Image.Image:
+    """Plot signals `[N, C, T]` in a grid, each as a line from left to right.
+
+    The values -1 and 1 are the lower and the upper border of a plot, values beyond them are cut
+    off, and the grey line is 0. Each channel has its own colour.
+    """
+    width, height = WAVE
+    columns = math.isqrt(len(signals) - 1) // 2 + 1
+    rows = -(-len(signals) // columns)
+    picture = Image.new("RGB", (columns * (width + 2) + 2, rows * (height + 2) + 2), "white")
+    for number, signal in enumerate(signals.clamp(-1, 1)):
+        row, column = divmod(number, columns)
+        plot = _plot_of(signal)
+        picture.paste(plot, (2 + column * (width + 2), 2 + row * (height + 2)))
+    return picture
+
+
+def _plot_of(signal: Tensor) -> Image.Image:
+    """Plot one signal `[C, T]` in [-1, 1]."""
+    width, height = WAVE
+    plot = Image.new("RGB", WAVE, "#f4f4f4")
+    pen = ImageDraw.Draw(plot)
+    pen.line((0, height // 2, width, height // 2), fill="#c0c0c0")
+    across = torch.linspace(0, width - 1, signal.shape[1]).tolist()
+    for channel, heights in enumerate(((1 - signal) * (height - 1) / 2).tolist()):
+        points = list(zip(across, heights, strict=True))
+        pen.line(points if len(points) > 1 else points * 2, fill=INKS[channel % len(INKS)])
+    return plot
+
+
+def middle_slices(volumes: Tensor) -> Tensor:
+    """Return one slice of each volume `[N, C, D, H, W]`, halfway along D: `[N, C, H, W]`."""
+    return volumes[:, :, volumes.shape[2] // 2]
+
+
+def picture_of(samples: Tensor, reals: Tensor | None = None) -> Image.Image:
+    """Draw samples of any shape `[N, *shape]`, points beside the reals if there are any.
+
+    Points are a scatter plot, signals are lines, images a grid, and volumes a grid of
+    `middle_slices`.
+    """
+    if samples.dim() == 2:
+        return scatter(samples, reals)
+    if samples.dim() == 3:
+        return waveforms(samples)
+    return grid(middle_slices(samples) if samples.dim() == 5 else samples)
 
 
 def scatter(fakes: Tensor, reals: Tensor | None, side: int = 512) -> Image.Image:

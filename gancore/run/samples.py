@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gancore.run.pictures import grid, save_picture, scatter
+from gancore.run.pictures import picture_of, save_picture
 from gancore.train.sampling import class_labels, draw_samples, draw_untrained
 
 if TYPE_CHECKING:
     from gancore.recipe.settings import Settings
     from gancore.train.context import TrainingContext
 
-# samples in a grid of images, and in a scatter of points
+# samples in a grid of images, signals or volumes, and in a scatter of points
 SHEET = 64
 CLOUD = 1000
 
@@ -44,17 +44,17 @@ def is_early(settings: Settings, step: int, share: float) -> bool:
 
 
 def draw_grid(context: TrainingContext, path: Path, *, untrained: bool = False) -> None:
-    """Write a grid of images, or a scatter of points, of the same latents every time.
+    """Write a picture of the samples of the same latents every time, as by `picture_of`.
 
     With `untrained` the generator itself draws, whatever network components would take samples
     from.
     """
     plan = context.plan
-    count = SHEET if plan.images else CLOUD
+    count = SHEET if plan.axes else CLOUD
     labels = class_labels(list(map(len, plan.label_sets)), count)
     if untrained:
         made = draw_untrained(context, "grid", labels=labels)
     else:
         made, _ = draw_samples(context, len(labels), "grid", labels=labels)
-    picture = grid(made) if plan.images else scatter(made, plan.reals(len(labels))[0])
-    save_picture(picture, path)
+    reals = None if plan.axes else plan.reals(count)[0]
+    save_picture(picture_of(made, reals), path)

@@ -57,14 +57,24 @@ def make_plan(
         norm: nn.Module = hooks.first("make_norm", only=role, **given)
         return norm
 
+    def upsample(channels_in: int, channels_out: int) -> nn.Module:
+        if not plan.axes:
+            raise CompositionError(
+                f"an upsampler doubles the sides of maps, but a sample has shape {plan.shape}",
+                where="generator",
+                fix="a generator without an upsampler    (`gan plugins gen` lists all)",
+            )
+        made: nn.Module = hooks.first(
+            "make_upsample", channels_in=channels_in, channels_out=channels_out, plan=plan
+        )
+        return made
+
     plan = Plan(
         shape=tuple(shape),
         label_sets=tuple(label_sets),
         batch=batch,
         norm=make_norm,
-        upsample=lambda channels_in, channels_out: hooks.first(
-            "make_upsample", channels_in=channels_in, channels_out=channels_out, plan=plan
-        ),
+        upsample=upsample,
         reals=draw_reals,
         latents=lambda n: draw_latent(hooks, plan, n, streams, "reference"),
     )

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from gancore.recipe.compose import Composition
 
 
+# by the number of axes beside the channels
+DATA_TAGS = {0: "data.points", 1: "data.signals", 2: "data.images", 3: "data.volumes"}
+
+
 @frozen
 class DataSpec:
     """What the user asked of the data.
@@ -42,7 +46,9 @@ class Data(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one sample: `(C, H, W)` or `(d,)`."""
+        """The shape of one sample: `(C, H, W)` of an image, `(C, T)` of a signal, `(C, D, H, W)` of
+        a volume, `(d,)` of a point.
+        """
         ...
 
     @property
@@ -78,8 +84,8 @@ class StoredData:
 
     Raises ValueError where the shape of `labels` does not fit samples and label sets.
 
-    - `samples`: images as uint8 `[M, C, H, W]`, which are taken as 2·x/255 - 1; or points as
-      float32 `[M, d]`, which are taken as they are.
+    - `samples`: images `[M, C, H, W]`, signals `[M, C, T]`, volumes `[M, C, D, H, W]` or points
+      `[M, d]`. Those of uint8 are taken as 2·x/255 - 1, those of float32 as they are.
     - `labels`: the labels, int64 `[M, L]`, one column for each of `label_sets`; `[M, 0]` by
       default.
     - `label_sets`: the label sets of the columns.
@@ -148,9 +154,18 @@ def open_data(composition: Composition) -> Data:
         )
     if spec.size and len(data.shape) != 3:
         raise UsageError(
-            "a size is given, but the data are points", where="--size", fix="leave --size out"
+            f"a size is given, but the data are no images: a sample has shape {data.shape}",
+            where="--size",
+            fix="leave --size out",
         )
     adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
+    if len(adapted.shape) - 1 not in DATA_TAGS:
+        raise DataError(
+            f"a sample has shape {adapted.shape}, with {len(adapted.shape)} axes",
+            where="data",
+            fix="(d,) for points, (C, T) for signals, (C, H, W) for images, "
+            "(C, D, H, W) for volumes",
+        )
     if len(adapted) == 0:
         raise DataError("the data is empty")
     if len(adapted.shape) == 3 and max(adapted.shape[1:]) > LARGEST_SIDE:
@@ -162,7 +177,7 @@ def open_data(composition: Composition) -> Data:
 
 def data_tags(data: Data) -> set[str]:
     """Return the tags that rules about the data refer to."""
-    tags = {"data.images" if len(data.shape) == 3 else "data.points"}
+    tags = {DATA_TAGS[len(data.shape) - 1]}
     if data.label_sets:
         tags.add("data.labels")
     return tags

@@ -49,6 +49,11 @@ class ConditionalLayer(nn.Module):
         return super().__call__(maps, labels, style)
 
 
+def is_conditional(network: nn.Module) -> bool:
+    """Return whether a network has a `ConditionalLayer`."""
+    return any(isinstance(module, ConditionalLayer) for module in network.modules())
+
+
 class Layers(nn.Sequential):
     """Call layers in a row: labels and style go to each `ConditionalLayer` and nested `Layers`.
 

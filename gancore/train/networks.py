@@ -144,16 +144,18 @@ class Crop(nn.Module):
     """Cut an upsampled map `[N, C, 2h, 2w]` to `size`, which is smaller by a row or column where a
     side is odd.
 
-    - `size`: (height, width) in pixels.
+    - `size`: the sides to cut to, one for each axis beside the channels: (height, width) of images.
+    - `window`: the index that cuts.
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, ...]) -> None:
         super().__init__()
         self.size = size
+        self.window: tuple[Any, ...] = (..., *(slice(side) for side in size))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Cut maps `[N, C, H, W]`, at their right and lower edge."""
-        return maps[..., : self.size[0], : self.size[1]]
+        """Cut maps `[N, C, H, W]`, at the end of each axis."""
+        return maps[self.window]
 
 
 @define(eq=False)

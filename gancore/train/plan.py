@@ -115,7 +115,8 @@ class Plan:
     still, in `generator_inputs` the last two of them; in `critic_shape`, `plan.critic_shape` is the
     shape of one sample.
 
-    - `shape`: the shape of one sample, `(C, H, W)` for images, `(d,)` for points.
+    - `shape`: the shape of one sample, `(C, H, W)` for images, `(C, T)` for signals such as audio,
+      `(C, D, H, W)` for volumes, `(d,)` for points.
     - `label_sets`: the label sets of the data, one for each column of `labels`; empty without
       labels.
     - `batch`: samples in one update, over all processes.
@@ -131,9 +132,9 @@ class Plan:
       `[N, channels, …] → [N, channels, …]` of the kind that was chosen for a player, `"generator"`
       or `"critic"`. Call it once for each layer. `style` is the width W of the style `[N, W]` that
       the network passes to it, which `gancore.Layers` does, together with the labels.
-    - `upsample(channels_in, channels_out)`: build a new upsampling module of the chosen kind,
-      `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]`. `gancore.Crop` cuts the map where a side
-      is odd. For a generator of images alone.
+    - `upsample(channels_in, channels_out)`: build a new upsampling module of the chosen kind, which
+      doubles each of the `axes`: `[N, channels_in, h, w] → [N, channels_out, 2h, 2w]` for images.
+      `gancore.Crop` cuts the map where a side is odd. Raises CompositionError for points.
     - `reals(n)`: draw n real samples, float32 `[n, *shape]`, and labels, int64 `[n, L]`, on the
       CPU, for a module that keeps a reference batch. The same at every call; zeros when networks
       are built only to receive the weights of a checkpoint.
@@ -157,9 +158,18 @@ class Plan:
     latents: Callable[[int], Tensor] = field(repr=False, eq=False)
 
     @property
+    def axes(self) -> int:
+        """The number of axes beside the channels: 0 for points, 1 for signals, 2 for images, 3 for
+        volumes.
+
+        `getattr(nn, f"Conv{plan.axes}d")` is the convolution that fits.
+        """
+        return len(self.shape) - 1
+
+    @property
     def images(self) -> bool:
-        """Whether samples are images `(C, H, W)` rather than points `(d,)`."""
-        return len(self.shape) == 3
+        """Whether samples are images, `(C, H, W)`."""
+        return self.axes == 2
 
     def for_critic(self) -> Plan:
         """Return the plan for hooks of the critic, whose labels have the views' columns too."""
@@ -187,16 +197,20 @@ class Plan:
         return self.label_sets[self.column(name)]
 
 
-def pyramid(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]]:
-    """List the sizes of an image pyramid, smallest first: sides are halved, rounding up, while both
+def pyramid(*size: int, smallest: int = 4) -> list[tuple[int, ...]]:
+    """List the sizes of an image pyramid, smallest first: sides are halved, rounding up, while all
     stay >= `smallest`.
+
+    `size` is height and width of an image; any number of sides will do.
 
     >>> pyramid(28, 28)
     [(7, 7), (14, 14), (28, 28)]
     >>> pyramid(100, 50)
     [(13, 7), (25, 13), (50, 25), (100, 50)]
+    >>> pyramid(16)
+    [(4,), (8,), (16,)]
     """
-    sizes = [(height, width)]
+    sizes = [size]
     while min(sizes[0]) >= 2 * smallest:
-        sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
+        sizes.insert(0, tuple(-(-side // 2) for side in sizes[0]))
     return sizes

@@ -11,6 +11,7 @@ import torch
 from gancore.errors import CompositionError, PluginError
 from gancore.plugins.calling import Hooks
 from gancore.train.context import TrainingContext
+from gancore.train.layers import is_conditional
 from gancore.train.plan import LabelSet
 
 # a conditioning component with one of these may ask for the labels of what the critic sees
@@ -18,14 +19,16 @@ OF_THE_CRITIC = ("extend_critic", "adapt_critic", "critic_terms", "generator_ter
 
 
 def expect_labels(context: TrainingContext) -> None:
-    """Show each `critic_view` black samples, where a conditioning component asks for the labels of
-    what it returns, or where a component appends labels.
+    """Show each `critic_view` black samples, where a conditioning component or a layer of the
+    critic asks for the labels of what it returns, or where a component appends labels.
 
     Raises CompositionError for a view that joins or repeats rows and returns no labels for them,
     PluginError for one that appends other columns than its `view_labels` announces.
     """
     hooks = context.hooks
     condition = _conditioning(hooks)
+    if not condition and is_conditional(context.gan.critic.network):
+        condition = "a layer of the critic"
     added = {
         name: 1 if isinstance(sets, LabelSet) else len(sets)
         for name, sets in hooks.all("view_labels", plan=context.plan)

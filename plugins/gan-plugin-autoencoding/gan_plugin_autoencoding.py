@@ -93,7 +93,7 @@ def draw_latents(batch) -> Tensor:
     rules=[
         requires(
             "data.images",
-            "the encoder is made of convolutions",
+            "its encoder takes images",
             fix="a data set of images, or leave it out",
         ),
         warns_without(

@@ -81,7 +81,7 @@ class Generator(nn.Module):
     def __init__(self, plan, options):
         super().__init__()
         channels, height, width = plan.shape
-        sizes = pyramid(height, width, options.smallest)
+        sizes = pyramid(height, width, smallest=options.smallest)
         widths = options.map_widths(len(sizes))
         described = plan.inputs * (options.project + 1)
         self.hard = options.hard

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from gancore import CompositionError, Tail, component, hookimpl, option, requires
+from gancore import CompositionError, Tail, component, conflicts, hookimpl, option, requires
 
 LABELS = requires(
     "data.labels",
@@ -82,7 +82,9 @@ class Embedded(nn.Module):
 
 
 class Mapped(nn.Module):
-    """Append K constant maps to a view `[N, C, H, W]`: map y is 1, the other maps are 0."""
+    """Append K constant maps to a view `[N, C, H, W]`, or one of any number of axes: map y is 1,
+    the other maps are 0.
+    """
 
     def __init__(self, body, column, classes):
         super().__init__()
@@ -92,8 +94,9 @@ class Mapped(nn.Module):
 
     def forward(self, view: Tensor, labels: Tensor) -> Tensor:
         label = one_hot(labels[:, self.column], self.classes).to(view)
+        sides = view.shape[2:]
         # a view of `label`: cat() makes the only copy
-        maps = label[:, :, None, None].expand(-1, -1, *view.shape[2:])  # [N, K, H, W]
+        maps = label.view(*label.shape, *[1] * len(sides)).expand(-1, -1, *sides)  # [N, K, H, W]
         return self.body(torch.cat([view, maps], 1), labels)
 
 
@@ -178,8 +181,8 @@ class EmbedLabel:
     source="Mirza and Osindero 2014, arXiv:1411.1784; maps: Garrido, github.com/garridoq/gan-guide",
     rules=[
         LABELS,
-        requires(
-            "data.images",
+        conflicts(
+            "data.points",
             "points have no height and width to fill with a map",
             fix="--cond concat-label",
         ),

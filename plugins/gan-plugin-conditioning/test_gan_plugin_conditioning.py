@@ -65,7 +65,7 @@ def test_data_without_labels_are_refused(cls):
 
 def test_label_maps_refuse_points():
     assert any(
-        rule.tag == "data.images" and rule.hard and not rule.present
+        rule.tag == "data.points" and rule.hard and rule.present
         for rule in info_of(LabelMaps).rules
     )
 

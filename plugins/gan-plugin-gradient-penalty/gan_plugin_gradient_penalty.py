@@ -54,7 +54,7 @@ class GradientPenalty:
     The norm `rows-of-first-image` is a fault kept for comparison, found in garridoq/gan-guide: only
     the first sample's gradient counts, with one norm for each image row, over C and W. Each norm is
     trained towards the target, and so that of an image of H rows towards √H times the target.
-    Raises CompositionError for it where the data are points.
+    Raises CompositionError for it where the data are no images.
     """
 
     weight: float = option(10.0, ge=0, help="factor λ of the penalty, at least 0")
@@ -98,7 +98,7 @@ class GradientPenalty:
             return torch.linalg.vector_norm(gradients.flatten(1), dim=1)
         if gradients.dim() != 4:
             raise CompositionError(
-                "points have no rows whose norms could be taken",
+                "only images have rows whose norms could be taken",
                 where="gradient-penalty.norm",
                 fix="--gradient-penalty.norm image",
             )

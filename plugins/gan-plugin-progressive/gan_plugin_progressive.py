@@ -12,7 +12,7 @@ from gancore import Crop, Layers, component, hookimpl, option, pyramid, requires
 SOURCE = "Karras et al., ICLR 2018, arXiv:1710.10196, section 2"
 IMAGES = requires(
     "data.images",
-    "points have no height and width to double",
+    "it doubles height and width, which only images have",
     fix="--gen mlp --critic mlp-critic",
 )
 

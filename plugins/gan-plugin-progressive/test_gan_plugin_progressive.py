@@ -456,5 +456,5 @@ def test_progressive_critic_says_that_nothing_makes_it_grow():
 
 @pytest.mark.parametrize("pair", [(Progressive(), ProgressiveCritic()), (ProgressiveCritic(),)])
 def test_points_are_refused(pair):
-    with pytest.raises(CompositionError, match="points have no height"):
+    with pytest.raises(CompositionError, match="it doubles height and width"):
         rules_of(*pair, tags=("data.points",))

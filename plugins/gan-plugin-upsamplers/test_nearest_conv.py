@@ -1,5 +1,7 @@
 import pytest
 import torch
+from support.plans import plan_of
+from torch.nn import functional
 from torch.nn.functional import conv2d, interpolate, pad
 
 from gan_plugin_upsamplers.nearest_conv import NearestConv
@@ -8,9 +10,11 @@ from gancore.testing import check_component
 KERNELS = (3, 4, 5)
 
 
-def upsampler(kernel, channels_in=2, channels_out=3):
+def upsampler(kernel, channels_in=2, channels_out=3, axes=2):
     torch.manual_seed(0)
-    return NearestConv(kernel=kernel).make_upsample(channels_in, channels_out).double()
+    return (
+        NearestConv(kernel=kernel).make_upsample(channels_in, channels_out, plan_of(axes)).double()
+    )
 
 
 def test_nearest_conv_conforms():
@@ -53,6 +57,18 @@ def test_a_kernel_that_is_its_own_mirror_commutes_with_flips():
     layer, maps = upsampler(3), torch.randn(2, 2, 5, 7).double()
     layer.load_state_dict({"weight": layer.weight + layer.weight.flip(3)})
     assert torch.allclose(layer(maps.flip(3)), layer(maps).flip(3))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("size", [(5,), (3, 5, 2)])
+def test_signals_and_volumes_are_repeated_and_convolved_likewise(kernel, size):
+    axes = len(size)
+    layer = upsampler(kernel, axes=axes)
+    maps = torch.randn(2, 2, *size).double()
+    border = ((kernel - 1) // 2, kernel // 2) * axes
+    convolve = getattr(functional, f"conv{axes}d")
+    plain = convolve(pad(interpolate(maps, scale_factor=2), border), layer.weight)
+    assert torch.allclose(layer(maps), plain)
 
 
 def test_there_is_no_bias():

@@ -1,4 +1,5 @@
 import torch
+from support.plans import plan_of
 from support.tables import every_row
 from torch import nn
 from torch.nn.functional import conv2d
@@ -10,9 +11,9 @@ from gancore.testing import check_component
 KERNELS = range(2, 10)
 
 
-def upsampler(kernel, channels_in=2, channels_out=3):
+def upsampler(kernel, channels_in=2, channels_out=3, axes=2):
     torch.manual_seed(0)
-    return Transposed(kernel=kernel).make_upsample(channels_in, channels_out)
+    return Transposed(kernel=kernel).make_upsample(channels_in, channels_out, plan_of(axes))
 
 
 def of_ones(kernel):
@@ -54,6 +55,13 @@ def test_transposed_is_the_adjoint_of_the_strided_convolution(kernel):
     large, small = torch.randn(2, 3, 10, 14).double(), torch.randn(2, 2, 5, 7).double()
     halved = conv2d(large, layer.weight, stride=2, padding=(kernel - 1) // 2)
     assert torch.allclose((halved * small).sum(), (large * layer(small)).sum())
+
+
+@every_row("kernel", KERNELS)
+@every_row("size", [(5,), (3, 5, 2)])
+def test_signals_and_volumes_are_doubled_along_each_axis(kernel, size):
+    made = upsampler(kernel, axes=len(size))(torch.zeros(2, 2, *size))
+    assert made.shape == (2, 3, *(2 * side for side in size))
 
 
 def test_there_is_no_bias():

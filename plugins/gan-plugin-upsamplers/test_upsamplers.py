@@ -1,18 +1,20 @@
 import pytest
 import torch
+from support.plans import plan_of
 from support.tables import every_row
 from torch.nn.functional import conv2d, interpolate, pad, pixel_unshuffle
 
 from gan_plugin_upsamplers.bilinear_conv import Bilinear, BilinearConv
 from gan_plugin_upsamplers.pixel_shuffle import PixelShuffle
+from gancore import CompositionError
 from gancore.testing import check_component
 
 KINDS = [(BilinearConv, k) for k in (3, 4, 5)] + [(PixelShuffle, k) for k in (1, 3, 5)]
 
 
-def upsampler(cls, kernel, channels_in=2, channels_out=3):
+def upsampler(cls, kernel, channels_in=2, channels_out=3, axes=2):
     torch.manual_seed(0)
-    return cls(kernel=kernel).make_upsample(channels_in, channels_out).double()
+    return cls(kernel=kernel).make_upsample(channels_in, channels_out, plan_of(axes)).double()
 
 
 def random(*shape):
@@ -69,6 +71,27 @@ def test_bilinear_conv_interpolates_and_then_convolves_border_included(kernel):
     doubled = interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
     border = ((kernel - 1) // 2, kernel // 2) * 2
     assert torch.allclose(layer(maps), conv2d(pad(doubled, border), next(layer.parameters())))
+
+
+@pytest.mark.parametrize(("size", "mode"), [((5,), "linear"), ((3, 5, 2), "trilinear")])
+def test_interpolation_of_signals_and_volumes_is_that_of_torch(size, mode):
+    maps = random(2, 3, *size)
+    plain = interpolate(maps, scale_factor=2, mode=mode, align_corners=False)
+    assert torch.allclose(Bilinear()(maps), plain)
+
+
+@every_row("kernel", [3, 4, 5])
+@every_row("size", [(5,), (3, 5, 2)])
+def test_bilinear_conv_doubles_signals_and_volumes(kernel, size):
+    made = upsampler(BilinearConv, kernel, axes=len(size))(random(2, 2, *size))
+    assert made.shape == (2, 3, *(2 * side for side in size))
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+def test_pixel_shuffle_refuses_signals_and_volumes_with_what_fits(axes):
+    with pytest.raises(CompositionError, match="doubles images") as caught:
+        upsampler(PixelShuffle, 3, axes=axes)
+    assert "nearest-conv, bilinear-conv or transposed" in caught.value.fix
 
 
 def test_interpolation_commutes_with_flips():

@@ -122,12 +122,17 @@ def test_the_command_of_the_example_trains_and_samples_by_class(tmp_path):
     words = ["--norm", CONDITIONAL, "--size", "16", "--batch", "8", "--steps", "2", *small]
     for command in (
         ["run", *words, "--out", str(run), "--device", "cpu"],
-        ["sample", str(run), "-o", str(tmp_path / "made.png"), "-n", "4", "--plugin", CONDITIONAL],
+        [
+            *("sample", str(run), "-o", str(tmp_path / "made.png"), "-n", "4"),
+            *("--plugin", CONDITIONAL, "--labels", "fire"),
+        ],
     ):
         ended = subprocess.run(
             [sys.executable, "-m", "gancore", *command], capture_output=True, text=True, check=False
         )
         assert ended.returncode == 0, ended.stderr
+        # which is said of a run whose samples do not depend on them
+        assert "--labels has no effect" not in ended.stderr
     assert (tmp_path / "made.png").exists()
 
 

@@ -353,7 +353,7 @@ def test_every_tag_that_somebody_speaks_of_is_provided_by_somebody():
         for tag in card.provides
         for player in players[row]
     }
-    provided |= {"data.images", "data.points", "data.labels"}
+    provided |= {"data.points", "data.signals", "data.images", "data.volumes", "data.labels"}
     for row, card in cards.items():
         spoken = {rule.tag for rule in card.rules} | set(card.defaults_with)
         assert spoken <= provided, f"{row.name} speaks of {spoken - provided}"

@@ -19,9 +19,8 @@ from gancore.train.data import open_data
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
-SIZES = {
-    "sprites.count": 64, "dcgan.width": 4, "dcgan-critic.width": 4, "sgd.lr": 1e-3,
-}  # fmt: skip
+WIDTHS = {"dcgan.width": 4, "dcgan-critic.width": 4}
+SIZES = {"sprites.count": 64, **WIDTHS, "sgd.lr": 1e-3}
 IMAGES = {"gen": "dcgan", "loss": "bce", "optim": "sgd"}
 POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic", "loss": "bce", "optim": "sgd"}
 COMPOSITIONS = {
@@ -49,6 +48,14 @@ COMPOSITIONS = {
     "clipping": {**IMAGES, "reg": ["weight-clipping"]},
     "in-turn": {**IMAGES, "options": {"n-critic.reuse-fakes": True}},
     "points": POINTS,
+    "signals": {
+        **IMAGES, "data": str(EXAMPLES / "audio.py"), "norm": "batch",
+        "options": {"audio.length": 32, "audio.count": 24, **WIDTHS},
+    },
+    "volumes": {
+        **IMAGES, "data": str(EXAMPLES / "volumes.py"), "norm": "batch",
+        "options": {"volumes.side": 8, "volumes.count": 24, **WIDTHS},
+    },
 }  # fmt: skip
 
 

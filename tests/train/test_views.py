@@ -100,6 +100,15 @@ def test_a_view_that_leaves_labels_behind_is_refused_before_training_where_they_
     assert not (tmp_path / "run").exists()
 
 
+def test_a_view_that_leaves_labels_behind_is_refused_beside_a_critic_whose_norms_need_them(
+    tmp_path,
+):
+    norm = str(EXAMPLES / "conditional_norm.py")
+    chosen = compose(reg=[COMPANION], critic_norm=norm, settings=SETTINGS, options=SMALL)
+    with pytest.raises(CompositionError, match="a layer of the critic needs labels"):
+        Run.start(chosen, tmp_path / "run")
+
+
 def test_labels_of_other_rows_than_the_view_are_refused_by_name(tmp_path):
     (tmp_path / "odd.py").write_text(
         "from gancore import component, hookimpl\n\n\n"

@@ -69,7 +69,7 @@ def _anything(value: Any) -> bool:
 
 
 def _shape(value: Any) -> bool:
-    if not isinstance(value, list) or len(value) not in (1, 3):
+    if not isinstance(value, list) or not 1 <= len(value) <= 4:
         return False
     return all(map(_side, value)) and math.prod(value) <= MOST_NUMBERS
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from gancore import draw_rows, requires
 
 IMAGES = requires(
-    "data.images", "it transforms the pixels of images, but the data are points", fix="leave it out"
+    "data.images", "it transforms the pixels of images, but the data are none", fix="leave it out"
 )
 
 # ── transformations of images [N, C, H, W] by one parameter a sample [N], all differentiable ──────

@@ -12,11 +12,14 @@ from gancore import CompositionError, DataError, Progress, cached, component, ho
 
 
 def downscale(samples: Tensor) -> Tensor:
-    """Average images `[N, C, H, W]` over 8×8 areas, `[N, 64·C]`; points `[N, d]` are kept."""
-    averaged = (
-        functional.adaptive_avg_pool2d(samples, 8).flatten(1) if samples.dim() == 4 else samples
-    )
-    return averaged.double()
+    """Average images `[N, C, H, W]` over 8×8 areas, `[N, 64·C]`; points `[N, d]` are kept.
+
+    Signals and volumes are averaged over 8 or 8×8×8 areas.
+    """
+    if samples.dim() > 2:
+        pool = getattr(functional, f"adaptive_avg_pool{samples.dim() - 2}d")
+        samples = pool(samples, 8).flatten(1)
+    return samples.double()
 
 
 def mean_distance(x: Tensor) -> Tensor:
@@ -73,7 +76,7 @@ class Collapse:
             self.distance = mean_distance(self.reals)
         samples = downscale(progress.samples(self.images)[0])
         pairs = {"ratio": (mean_distance(samples), self.distance)}
-        if not progress.plan.images:
+        if not progress.plan.axes:
             pairs |= along_axes(samples, self.reals)
         found = {name: value / divisor for name, (value, divisor) in pairs.items() if divisor > 0}
         return {**found, "images": len(samples)}

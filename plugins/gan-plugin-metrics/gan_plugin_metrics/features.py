@@ -1,4 +1,7 @@
-"""Features of images `[N, C, H, W]` in [-1, 1], and the reals that samples are compared with."""
+"""Features of images `[N, C, H, W]` in [-1, 1], and the reals that samples are compared with.
+
+Signals `[N, C, T]` and volumes `[N, C, D, H, W]` have the same features along their own axes.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,25 +12,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gancore import DataError, Progress
+from gancore import CompositionError, DataError, Progress
 
 Distance = Callable[[Tensor, Tensor], Tensor]  # x [n, d], y [n, d] → scalar
 SPLITS = 10  # pairs of disjoint halves; a floor is the mean of their distances
 
 
 @cache
-def random_weights(channels: int) -> tuple[Tensor, ...]:
-    """Draw the kernels `[out, in, 3, 3]` of randconv.
+def random_weights(channels: int, axes: int = 2) -> tuple[Tensor, ...]:
+    """Draw the kernels `[out, in, 3, 3]` of randconv, of one side for each axis.
 
-    They are normal with variance 2/(1.04·9·in) (He et al. 2015, for a LeakyReLU of slope 0.2).
+    They are normal with variance 2/(1.04·9·in) (He et al. 2015, for a LeakyReLU of slope 0.2), for
+    3 and 27 in place of 9 in kernels of one and of three axes.
     """
     rng = torch.Generator().manual_seed(0)
     widths = (channels, 32, 64, 128)
-    shapes = [(after, before, 3, 3) for before, after in zip(widths, widths[1:], strict=False)]
+    kernel = (3,) * axes
+    shapes = [(after, before, *kernel) for before, after in zip(widths, widths[1:], strict=False)]
     # drawn in float64, so that processors whose last digits differ round to the same float32
     # weights
     drawn = [torch.randn(shape, generator=rng, dtype=torch.float64) for shape in shapes]
-    return tuple((each * (2 / (1.04 * 9 * each.shape[1])) ** 0.5).float() for each in drawn)
+    area = 3**axes
+    return tuple((each * (2 / (1.04 * area * each.shape[1])) ** 0.5).float() for each in drawn)
 
 
 def identity(channels: int) -> str:
@@ -38,20 +44,32 @@ def identity(channels: int) -> str:
 def randconv(images: Tensor) -> Tensor:
     """Return mean and standard deviation of each channel after three convolutions, `[N, 448]`."""
     found = []
-    for kernels in random_weights(images.shape[1]):
-        images = functional.leaky_relu(functional.conv2d(images, kernels, stride=2, padding=1), 0.2)
+    axes = images.dim() - 2
+    convolve = getattr(functional, f"conv{axes}d")
+    for kernels in random_weights(images.shape[1], axes):
+        images = functional.leaky_relu(convolve(images, kernels, stride=2, padding=1), 0.2)
         maps = images.flatten(2).double()  # [N, channels, h·w]
         found += [maps.mean(2), maps.std(2, correction=0)]
     return torch.cat(found, 1)
 
 
 def pixels8(images: Tensor) -> Tensor:
-    """Return the averages of 8×8 areas, `[N, 64·C]`."""
-    return functional.adaptive_avg_pool2d(images, 8).flatten(1)
+    """Return the averages of 8×8 areas, `[N, 64·C]`; of 8 or 8×8×8 for one or three axes."""
+    pool = getattr(functional, f"adaptive_avg_pool{images.dim() - 2}d")
+    return pool(images, 8).flatten(1)
 
 
 def palette(images: Tensor) -> Tensor:
-    """Return the histogram of pixels over 4×4×4 colours, `[N, 64]`; 4 greys for one channel."""
+    """Return the histogram of pixels over 4×4×4 colours, `[N, 64]`; 4 greys for one channel.
+
+    Raises CompositionError for signals, which have no colours.
+    """
+    if images.dim() == 3:
+        raise CompositionError(
+            "palette counts the colours of pixels, but the data are signals",
+            where="features palette",
+            fix="--frechet.features randconv, --sliced-wasserstein.features pixels8",
+        )
     levels = images[:, :3].add(1).mul(2).long().clamp(0, 3).flatten(2)  # [N, C, H·W]
     places = 4 ** torch.arange(levels.shape[1])
     colours = (levels * places[:, None]).sum(1)
@@ -117,7 +135,7 @@ class Reference:
         )
         mean = torch.zeros(())
         std = torch.ones(())
-        if features == "randconv" and progress.plan.images:
+        if features == "randconv" and progress.plan.axes:
             mean = reals.mean(0)
             std = reals.std(0)
             std = std.where(std > 1e-6, 1)  # a constant feature stays 0

@@ -103,7 +103,7 @@ def is_conditional(progress, labels, column, classes):
         ),
         requires(
             "data.images",
-            "its classifier is convolutional and takes images, not points",
+            "its classifier takes images",
             fix="leave recognition out",
         ),
     ],

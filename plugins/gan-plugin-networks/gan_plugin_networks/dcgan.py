@@ -1,6 +1,7 @@
 """DCGAN: a generator of upsampling convolutions, and a critic of strided convolutions."""
 
 from itertools import pairwise
+from math import prod
 
 from torch import Tensor, nn
 
@@ -20,22 +21,27 @@ def activate(name: str, slope: float) -> nn.Module:
     return nn.ReLU() if name == "relu" else nn.LeakyReLU(slope)
 
 
-def raise_too_many_widths(owner: str, options, size: tuple[int, int], most: int) -> None:
+def raise_too_many_widths(owner: str, options, size: tuple[int, ...], most: int) -> None:
     """Raise CompositionError for a list of widths that is too long for the image."""
     raise CompositionError(
         f"{owner}.widths lists {len(options.widths)} maps, "
-        f"but there is room for {most} in {size[0]}×{size[1]} pixels",
+        f"but there is room for {most} in {times(size)} pixels",
         where=f"{owner}.widths",
         fix=f"--{owner}.widths with at most {most} numbers, or a larger --size",
     )
 
 
-def require_a_halving(owner: str, size: tuple[int, int]) -> None:
+def times(size: tuple[int, ...]) -> str:
+    """Write the size of an image as `28×28`; any number of sides will do."""
+    return "×".join(map(str, size))
+
+
+def require_a_halving(owner: str, size: tuple[int, ...]) -> None:
     """Raise CompositionError for an image too small to be halved once into a map of 4 pixels."""
     if min(size) < LEAST_SIDE:
         raise CompositionError(
             f"{owner} needs images of at least {LEAST_SIDE} pixels a side, "
-            f"but these have {size[0]}×{size[1]}",
+            f"but these have {times(size)}",
             where=owner,
             fix=f"a larger --size, e.g. --size {LEAST_SIDE}, or --{owner}.widths",
         )
@@ -49,19 +55,21 @@ class Generator(nn.Module):
 
     def __init__(self, plan, options):
         super().__init__()
-        channels, height, width = plan.shape
-        hidden, sizes = options.hidden_maps((height, width))
+        channels = plan.shape[0]
+        full_size = plan.shape[1:]
+        hidden, sizes = options.hidden_maps(full_size)
         self.seed = (hidden[0], *sizes[0])
         bias = options.norm_after_activation  # a norm that follows directly would cancel it
-        self.project = nn.Linear(plan.inputs, hidden[0] * sizes[0][0] * sizes[0][1], bias=bias)
+        self.project = nn.Linear(plan.inputs, prod(self.seed), bias=bias)
         blocks = options.finish(hidden[0], plan)
         for (before, after), size in zip(pairwise(hidden), sizes[1:], strict=True):
             blocks += [plan.upsample(before, after), Crop(size), *options.finish(after, plan)]
         if options.final == "conv":
             kernel = options.final_kernel
-            blocks.append(nn.Conv2d(hidden[-1], channels, kernel, padding=kernel // 2))
+            make_convolution = getattr(nn, f"Conv{plan.axes}d")
+            blocks.append(make_convolution(hidden[-1], channels, kernel, padding=kernel // 2))
         else:
-            blocks += [plan.upsample(hidden[-1], channels), Crop((height, width))]
+            blocks += [plan.upsample(hidden[-1], channels), Crop(full_size)]
         self.blocks = Layers(*blocks, nn.Tanh())
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -73,10 +81,10 @@ class Critic(nn.Module):
 
     def __init__(self, plan, options):
         super().__init__()
-        channels, height, width = plan.critic_shape
+        channels = plan.critic_shape[0]
         layers: list[nn.Module] = []
-        for k, after in enumerate(options.maps((height, width))):
-            layers += options.halve(channels, after)
+        for k, after in enumerate(options.maps(plan.critic_shape[1:])):
+            layers += options.halve(channels, after, plan.axes)
             norm = [plan.norm(after, "critic")] if k or options.norm_first else []
             active = [activate(options.activation, options.slope)]
             layers += active + norm if options.norm_after_activation else norm + active
@@ -101,7 +109,8 @@ class DCGAN:
     norm: 3,576,704 weights.
 
     `widths` lists the channels of all hidden maps, and so determines the number of doublings:
-    256,256,128,64 with `final conv` is 4×4×256 → 8×8×256 → 16×16×128 → 32×32×64 → 32×32×3. Raises
+    256,256,128,64 with `final conv` is 4×4×256 → 8×8×256 → 16×16×128 → 32×32×64 → 32×32×3. For
+    signals `[N, C, T]` and volumes `[N, C, D, H, W]` all layers have one or three axes. Raises
     CompositionError for points, for images under 8 pixels a side without `widths` or `final conv`,
     and for widths that would need a seed under 2 pixels.
     """
@@ -130,7 +139,7 @@ class DCGAN:
         3, choices=(1, 3, 5, 7, 9), help="side of the last convolution in pixels"
     )
 
-    def hidden_maps(self, size: tuple[int, int]) -> tuple[list[int], list[tuple[int, int]]]:
+    def hidden_maps(self, size: tuple[int, ...]) -> tuple[list[int], list[tuple[int, ...]]]:
         """Return channels and sizes of the hidden maps, smallest first, for (height, width)."""
         full_size = self.final == "conv"  # then the last hidden map is as large as the image
         if not self.widths and not full_size:
@@ -151,7 +160,7 @@ class DCGAN:
 
     @hookimpl
     def make_generator(self, plan):
-        if not plan.images:
+        if not plan.axes:
             raise CompositionError(
                 f"dcgan makes images, but the data are points of shape {plan.shape}",
                 fix="--gen mlp",
@@ -170,6 +179,7 @@ class DCGANCritic:
     A strided convolution keeps the first of each 2×2 outputs of a dense one; `downsample max-pool`
     keeps the largest, so shapes and weights are the same at each stage, at four times the
     computation. `widths` lists the channels of all maps, and so determines the number of halvings.
+    For signals `[N, C, T]` and volumes `[N, C, D, H, W]` all layers have one or three axes.
     Raises CompositionError for points, for images under 8 pixels a side without `widths`, and for
     more halvings than there are pixels.
     """
@@ -196,7 +206,7 @@ class DCGANCritic:
         False, help="true puts each norm after its activation instead of before it"
     )
 
-    def maps(self, size: tuple[int, int]) -> list[int]:
+    def maps(self, size: tuple[int, ...]) -> list[int]:
         """List the channels of the maps, largest map first, for views of (height, width)."""
         if not self.widths:
             require_a_halving("dcgan-critic", size)
@@ -206,17 +216,18 @@ class DCGANCritic:
             raise_too_many_widths("dcgan-critic", self, size, most)
         return list(self.widths)
 
-    def halve(self, before: int, after: int) -> list[nn.Module]:
-        """List the layers that halve height and width, with `before` and `after` channels."""
+    def halve(self, before: int, after: int, axes: int) -> list[nn.Module]:
+        """List the layers that halve each of the axes, with `before` and `after` channels."""
+        make_convolution = getattr(nn, f"Conv{axes}d")
         padding = (self.kernel - 1) // 2
         if self.downsample == "stride":
-            return [nn.Conv2d(before, after, self.kernel, 2, padding, bias=False)]
-        convolution = nn.Conv2d(before, after, self.kernel, 1, padding, bias=False)
-        return [convolution, nn.MaxPool2d(2, ceil_mode=True)]
+            return [make_convolution(before, after, self.kernel, 2, padding, bias=False)]
+        convolution = make_convolution(before, after, self.kernel, 1, padding, bias=False)
+        return [convolution, getattr(nn, f"MaxPool{axes}d")(2, ceil_mode=True)]
 
     @hookimpl
     def make_critic(self, plan):
-        if not plan.images:
+        if not plan.axes:
             raise CompositionError(
                 f"dcgan-critic scores images, but the data are points of shape {plan.shape}",
                 fix="--critic mlp-critic",

@@ -37,8 +37,8 @@ class MLP:
     """Generate samples by fully connected layers, each hidden one with norm and activation.
 
     `[N, Z] → [N, d]` without a last activation for points; `[N, C, H, W]` in (-1, 1) by tanh for
-    images. With hidden (6, 12), Z = 1 and d = 2: 122 weights, biases included. With Z = 1 all
-    samples lie on one curve.
+    images, and likewise signals and volumes. With hidden (6, 12), Z = 1 and d = 2: 122 weights,
+    biases included. With Z = 1 all samples lie on one curve.
     """
 
     hidden: tuple[int, ...] = option(
@@ -53,7 +53,7 @@ class MLP:
         widths = (plan.inputs, *self.hidden)
         layers = hidden_layers(widths, "generator", plan, self.activation, plan.inputs)
         layers.append(nn.Linear(widths[-1], prod(plan.shape)))
-        if plan.images:
+        if plan.axes:
             layers += [nn.Tanh(), nn.Unflatten(1, plan.shape)]
         return Generator(*layers)
 

@@ -9,7 +9,8 @@ from gancore import average, component, gather, hookimpl, option, peers
 
 
 class BatchNormalization(nn.BatchNorm2d):
-    """Batch norm of `[N, C]` and of `[N, C, H, W]`, since one network may have layers of both.
+    """Batch norm of `[N, C]` and of `[N, C, H, W]`, since one network may have layers of both, and
+    of maps with any other number of axes.
 
     Where several processes share the batch, statistics are those of the whole batch.
     """

@@ -21,15 +21,16 @@ class InstanceNorm:
     y = γ_c·(x - mean)/√(var + eps) + β_c. Shape `[N, C, …]` is kept; γ and β are one number a
     channel. A sample's output depends on that sample alone. The mean and variance of a channel are
     lost, and so the image's overall colour and contrast. Maps of one pixel, and `[N, C]`, are
-    normalised over their channels instead, as by `layer`. Raises CompositionError where samples are
-    points, since then no layer has pixels.
+    normalised over their channels instead, as by `layer`. Elements of signals and volumes are the
+    pixels of those. Raises CompositionError where samples are points, since then no layer has
+    pixels.
     """
 
     eps: float = option(1e-5, gt=0, help="added to the variance")
 
     @hookimpl
     def make_norm(self, channels, role, plan):
-        if not plan.images:
+        if not plan.axes:
             raise CompositionError(
                 f"instance averages over pixels, but a sample has shape {plan.shape}",
                 fix="--critic-norm layer" if role == "critic" else "--gen-norm layer",

@@ -8,8 +8,8 @@ from gancore import Progress, grid, requires, save_picture
 
 IMAGES = requires(
     "data.images",
-    "a sheet shows images, but the data are points",
-    fix="leave it out; samples/ shows points already",
+    "a sheet shows images, but the data are none",
+    fix="leave it out; samples/ shows other samples already",
 )
 
 

@@ -70,8 +70,8 @@ def animate(frames, path, seconds):
     rules=[
         requires(
             "data.points",
-            "a scatter plot shows points, not images",
-            fix="the sample grid shows images already",
+            "a scatter plot shows points, but the data are none",
+            fix="leave it out; samples/ shows other samples already",
         ),
     ],
 )

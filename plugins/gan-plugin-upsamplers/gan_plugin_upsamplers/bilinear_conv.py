@@ -20,10 +20,12 @@ def interpolate(maps: Tensor, dim: int) -> Tensor:
 
 
 class Bilinear(nn.Module):
-    """Interpolate `[N, C, h, w] → [N, C, 2h, 2w]`."""
+    """Interpolate `[N, C, h, w] → [N, C, 2h, 2w]`, and so maps of any number of axes."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        return interpolate(interpolate(maps, 2), 3)
+        for axis in range(2, maps.dim()):
+            maps = interpolate(maps, axis)
+        return maps
 
 
 @component(
@@ -35,14 +37,18 @@ class BilinearConv:
 
     `[N, C, h, w] → [N, C', 2h, 2w]`, corners not aligned. The convolution has zero padding that
     keeps the size (for an even kernel the extra row and column are at the bottom and right). Away
-    from the border a constant map gives a constant.
+    from the border a constant map gives a constant. Signals `[N, C, t]` are interpolated linearly,
+    volumes trilinearly.
     """
 
     kernel: int = option(3, choices=(3, 4, 5), help="side of the kernel in pixels")
 
     @hookimpl
-    def make_upsample(self, channels_in, channels_out):
+    def make_upsample(self, channels_in, channels_out, plan):
         before = (self.kernel - 1) // 2
         after = self.kernel // 2
-        convolution = nn.Conv2d(channels_in, channels_out, self.kernel, bias=False)
-        return nn.Sequential(Bilinear(), nn.ZeroPad2d((before, after, before, after)), convolution)
+        make_padding = getattr(nn, f"ZeroPad{plan.axes}d")
+        make_convolution = getattr(nn, f"Conv{plan.axes}d")
+        padding = make_padding((before, after) * plan.axes)
+        convolution = make_convolution(channels_in, channels_out, self.kernel, bias=False)
+        return nn.Sequential(Bilinear(), padding, convolution)

@@ -26,7 +26,8 @@ class Transposed:
 
     `[N, C, h, w] → [N, C', 2h, 2w]`. A kernel of odd side overlaps unevenly and causes checkerboard
     artifacts (Odena, Dumoulin and Olah, Distill 2016): with a kernel and an input of ones the
-    interior is constant only for an even side.
+    interior is constant only for an even side. Signals and volumes are doubled along their one or
+    three axes.
     """
 
     kernel: int = option(
@@ -34,9 +35,10 @@ class Transposed:
     )
 
     @hookimpl
-    def make_upsample(self, channels_in, channels_out):
+    def make_upsample(self, channels_in, channels_out, plan):
         padding = (self.kernel - 1) // 2
-        return nn.ConvTranspose2d(
+        make_convolution = getattr(nn, f"ConvTranspose{plan.axes}d")
+        return make_convolution(
             channels_in,
             channels_out,
             self.kernel,
