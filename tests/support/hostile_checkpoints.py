@@ -133,7 +133,7 @@ STATES = {
     "rows-a-text": ({"rows": "1"}, "its rows"),
     "data-a-number": ({"data": 5}, "its data"),
     "shape-empty": ({"shape": []}, "its shape"),
-    "shape-of-two": ({"shape": [8, 8]}, "its shape"),
+    "shape-of-five": ({"shape": [3, 8, 8, 8, 8]}, "its shape"),
     "shape-zero": ({"shape": [3, 0, 8]}, "its shape"),
     "shape-huge": ({"shape": [3, 65536, 65536]}, "its shape"),
     "shape-vast": ({"shape": [1 << 62]}, "its shape"),
