@@ -95,7 +95,8 @@ def test_self_modulation_with_weights_of_zero_is_batch_norm(shape):
 
 
 def test_the_output_of_self_modulation_depends_on_the_style():
-    norm = self_modulation.SelfModulatedNorm(6, 3, 4, 1e-5, 0.1)
+    # so many hidden units that no row of the style meets only idle ones
+    norm = self_modulation.SelfModulatedNorm(6, 3, 64, 1e-5, 0.1)
     style = random(8, 3).requires_grad_()
     norm(random(8, 6, 5), torch.empty(8, 0, dtype=torch.int64), style).square().sum().backward()
     assert style.grad.abs().amax(1).min() > 0
