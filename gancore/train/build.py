@@ -78,6 +78,24 @@ def make_plan(
         reals=draw_reals,
         latents=lambda n: draw_latent(hooks, plan, n, streams, "reference"),
     )
+    # in this order: each hook is given what the ones before it returned
+    slices = _latent_slices(hooks, plan)
+    latent = max(each.stop for each in slices.values())
+    plan = evolve(plan, latent=latent, latent_slices=slices)
+    plan = evolve(plan, view_label_sets=_view_label_sets(hooks, plan))
+    appended = sum(columns for _, columns in hooks.all("generator_inputs", plan=plan))
+    plan = evolve(plan, inputs=latent + appended, critic_shape=plan.shape)
+    seen = hooks.fold("critic_shape", {"shape": plan.shape}, plan=plan)["shape"]
+    # `plan` again, because norm and upsample read this very name
+    plan = evolve(plan, critic_shape=tuple(seen))
+    return plan
+
+
+def _latent_slices(hooks: Hooks, plan: Plan) -> dict[str, slice]:
+    """Return the columns of the latent that each component draws, in calling order.
+
+    Raises CompositionError where there are none.
+    """
     slices = {}
     width = 0
     for name, columns in hooks.all("latent_width", plan=plan):
@@ -87,15 +105,7 @@ def make_plan(
         raise CompositionError(
             "no component draws a latent", fix="--latent NAME    (`gan plugins latent` lists them)"
         )
-    plan = evolve(plan, latent=width, latent_slices=slices)
-    plan = evolve(plan, view_label_sets=_view_label_sets(hooks, plan))
-    appended = sum(columns for _, columns in hooks.all("generator_inputs", plan=plan))
-    plan = evolve(plan, inputs=width + appended, critic_shape=plan.shape)
-    plan = evolve(
-        plan,
-        critic_shape=tuple(hooks.fold("critic_shape", {"shape": plan.shape}, plan=plan)["shape"]),
-    )
-    return plan
+    return slices
 
 
 def _view_label_sets(hooks: Hooks, plan: Plan) -> tuple[LabelSet, ...]:
