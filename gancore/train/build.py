@@ -86,7 +86,7 @@ def make_plan(
     appended = sum(columns for _, columns in hooks.all("generator_inputs", plan=plan))
     plan = evolve(plan, inputs=latent + appended, critic_shape=plan.shape)
     seen = hooks.fold("critic_shape", {"shape": plan.shape}, plan=plan)["shape"]
-    # `plan` again, because norm and upsample read this very name
+    # norm and upsample read this very name when they are called
     plan = evolve(plan, critic_shape=tuple(seen))
     return plan
 

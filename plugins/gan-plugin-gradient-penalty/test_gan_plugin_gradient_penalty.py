@@ -78,7 +78,8 @@ def test_one_norm_is_taken_over_channels_rows_and_columns():
 
 
 def test_rows_of_the_first_image_conform():
-    check_component(GradientPenalty, norm="rows-of-first-image")
+    # a fault of a published program, kept for comparison: each process has a first image of its own
+    check_component(GradientPenalty, norm="rows-of-first-image", without=["processes"])
 
 
 def test_rows_of_the_first_image_penalise_a_critic_of_unit_norm():

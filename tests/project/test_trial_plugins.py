@@ -21,9 +21,9 @@ class SteadyScores:
     def critic_terms(self, batch, log):
         if batch.real is None:
             return None
-        score = batch.real.score.mean()
+        score = gancore.average(batch.real.score.mean())
         target = score.detach() if self.mean is None else self.mean.to(score.device)
-        self.mean = self.average * target + (1 - self.average) * gancore.average(score.detach())
+        self.mean = self.average * target + (1 - self.average) * score.detach()
         log("target", target)
         return {"steady": self.weight * (score - target).square()}
 
