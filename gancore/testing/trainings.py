@@ -34,7 +34,7 @@ def some_data(
 
     Points `(d,)` are normal, signals `(C, T)` lie in [-1, 1], and images `(C, H, W)` and volumes
     `(C, D, H, W)` are bytes. `classes` holds the number of classes of each label set; `()` makes
-    data without labels.
+    data without labels. Each class has a value `[1]`, its number.
     """
     rng = torch.Generator().manual_seed(1)
     # drawn for images too, where they are not used: what is drawn after them depends on it
@@ -48,7 +48,8 @@ def some_data(
     for index, size in enumerate(classes):
         columns.append(torch.randint(0, size, (count, 1), generator=rng))
         names = tuple(f"class{number}" for number in range(size))
-        sets.append(LabelSet(f"set{index}", names))
+        values = torch.arange(float(size)).unsqueeze(1)
+        sets.append(LabelSet(f"set{index}", names, values))
     return StoredData(samples, torch.cat(columns, 1), tuple(sets))
 
 
