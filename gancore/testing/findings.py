@@ -66,7 +66,9 @@ def find_faults(
             if name in FUNDAMENTAL:
                 examined = last
             examined.skipped = []
-    placed = [placed_in(cls, each) for each in faults]
+    # several checks may meet the same fault
+    once = {each.what: each for each in reversed(faults)}
+    placed = [placed_in(cls, once[what]) for what in dict.fromkeys(each.what for each in faults)]
     return Findings(kebab(cls.__name__), tuple(placed), tuple(dict.fromkeys(skipped)))
 
 
