@@ -35,7 +35,7 @@ STEPS = 2
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 
 ROWS = frozenset({"critic_view", "critic_targets", "sample_weights"})
-TERMS = frozenset({"critic_terms", "generator_terms"})
+TERMS = frozenset({"critic_terms", "generator_terms", "adapt_terms"})
 GIVEN_ROWS = ("images", "targets", "weights")  # of a hook in ROWS
 
 # hooks whose results, or whose networks, may depend on the rows that a process has
@@ -43,6 +43,7 @@ DEPENDS_ON_ROWS = ROWS | TERMS | {
     "make_generator", "make_critic", "make_norm", "make_upsample", "make_score", "extend_critic",
     "extend_player", "adapt_generator", "adapt_critic", "critic_fakes", "draw_labels",
     "skip_update", "after_critic_update", "after_generator_update", "after_step", "before_step",
+    "adapt_gradients",
 }  # fmt: skip
 
 USE_DRAW_ROWS = "gancore.draw_rows(torch.randn, shape, rng) draws for the rows of a process"
