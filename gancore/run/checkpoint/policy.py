@@ -60,10 +60,10 @@ class Checkpoints:
             self.unsaved += 1
             if isinstance(error, CheckpointError):
                 what = error.what
-                fix = error.fix or "free some space"
+                fix = error.fix
             else:
                 what = f"the log cannot be written: {error.strerror}"
-                fix = "free some space"
+                fix = writer.fix_of(error)
             # A first save that fails will hardly succeed later, and after the last there is no next
             # one to make up for it.
             if last or self.unsaved >= MOST_FAILURES or training.step == 0:

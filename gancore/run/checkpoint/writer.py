@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from gancore.run.checkpoint.state import Snapshot
 
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # a full disk, or a user's share of it
 LEFT_OVER = (".tmp-step-*", f"{atomic.TRASH}*", ".latest.tmp")  # by saves that were killed
 
 
@@ -71,7 +72,9 @@ def write(folder: Path, snapshot: Snapshot, plugins: Mapping[str, Any]) -> Path:
     except (ValueError, TypeError) as error:
         _discard(temporary)
         raise CheckpointError(
-            f"the checkpoint of step {step} was not saved: {error}", where=str(folder)
+            f"the checkpoint of step {step} was not saved: {error}",
+            where=str(folder),
+            fix="let state() hold tensors, finite numbers, text, None, lists and dicts of these",
         ) from error
     with contextlib.suppress(OSError):  # `latest` is only a hint, and the checkpoint is safe
         atomic.replace(folder / "latest", f"{final.name}\n".encode())
@@ -145,16 +148,21 @@ def _json(value: Any, check: Any) -> bytes:
 
 def _not_saved(step: int, folder: Path, snapshot: Snapshot, error: OSError) -> CheckpointError:
     what = f"the checkpoint of step {step} was not saved: {error.strerror}"
-    fix = "see that the folder can be written"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_SPACE:
         need = 0
         for tensors in snapshot.files.values():
             need += sum(tensor.nbytes for tensor in tensors.values())
-        fix = "free some space"
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(folder).free
             what += f" (need {need / 1e6:,.1f} MB, {free / 1e6:,.1f} MB free)"
-    return CheckpointError(what, where=str(folder), fix=fix)
+    return CheckpointError(what, where=str(folder), fix=fix_of(error))
+
+
+def fix_of(error: OSError) -> str:
+    """Return what to do about a file that could not be written."""
+    if error.errno in NO_SPACE:
+        return "free some space"
+    return "see that the folder can be written"
 
 
 def _discard(temporary: Path) -> None:
