@@ -111,7 +111,7 @@ def test_rows_of_the_first_image_ignore_every_other_image():
 
 def test_rows_of_points_are_refused():
     points = torch.zeros(4, 2)
-    with pytest.raises(CompositionError, match="no rows"):
+    with pytest.raises(CompositionError, match="only images have rows"):
         penalty(lambda view: view.sum(1), points, points, norm="rows-of-first-image")
 
 
