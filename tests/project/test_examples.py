@@ -243,31 +243,44 @@ def test_frozen_features_refuse_another_file_on_resume(feature_file, tmp_path):
 SMALL = ("--batch", "8", "--device", "cpu", "--log-every", "1")
 IMAGES = ("--size", "16", "--dcgan.width", "4", "--dcgan-critic.width", "4")
 POINTS = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic")
+# by example: the words that choose its components, and the others
 RUNS = {
-    "extragradient": ("--reg", "extragradient.py", *IMAGES),
-    "accumulate": ("--reg", "accumulate.py", *IMAGES),
-    "slow_layers": ("--reg", "slow_layers.py", "--slow-layers.name", "weight", *IMAGES),
-    "unrolled": ("--reg", "unrolled.py", *POINTS),
-    "diffusion_time": ("--reg", "diffusion_time.py", *IMAGES),
-    "patch_scores": ("--reg", "patch_scores.py", *IMAGES),
-    "two_critics": ("--loss", "two_critics.py", *POINTS),
+    "extragradient": (["--reg", "extragradient.py"], IMAGES),
+    "accumulate": (["--reg", "accumulate.py"], IMAGES),
+    "slow_layers": (["--reg", "slow_layers.py"], ["--slow-layers.name", "weight", *IMAGES]),
+    "unrolled": (["--reg", "unrolled.py"], POINTS),
+    "diffusion_time": (["--reg", "diffusion_time.py"], IMAGES),
+    "patch_scores": (["--reg", "patch_scores.py"], IMAGES),
+    "two_critics": (["--loss", "two_critics.py"], POINTS),
+    "angles": (["--data", "angles.py:Angles", "--cond", "angles.py:OnValues"], POINTS[2:]),
+    "frozen_features": (["--critic", "frozen_features.py"], IMAGES[:4]),
 }
 
 
-def words(name):
-    return [str(EXAMPLES / word) if word.endswith(".py") else word for word in RUNS[name]]
+@pytest.fixture
+def words(feature_file):
+    """Return, for an example, the words that choose it, and all words of its run."""
+
+    def find(name):
+        chosen, others = RUNS[name]
+        choice = [str(EXAMPLES / word) if ".py" in word else word for word in chosen]
+        if name == "frozen_features":
+            others = ["--frozen-features.path", str(feature_file), *others]
+        return choice, [*choice, *others, *SMALL]
+
+    return find
 
 
 @pytest.mark.slow
 @every_row("name", list(RUNS))
-def test_an_example_resumes_exactly_and_trains_in_half_precision(gan, tmp_path, name):
-    given = [*words(name), *SMALL]
+def test_an_example_resumes_exactly_and_trains_in_half_precision(gan, words, tmp_path, name):
+    choice, given = words(name)
     whole = tmp_path / f"{name}-whole"
     half = tmp_path / f"{name}-half"
     gan("run", *given, "--steps", "4", "--out", whole)
     gan("run", *given, "--steps", "2", "--out", half)
     # a recipe may not run a file of its own accord, so the choice is given again
-    gan("run", "--resume", half, "--steps", "4", *words(name)[:2])
+    gan("run", "--resume", half, "--steps", "4", *choice)
     stored = files_of(half)
     for part, content in files_of(whole).items():
         assert content == stored[part], part
@@ -276,8 +289,8 @@ def test_an_example_resumes_exactly_and_trains_in_half_precision(gan, tmp_path, 
 
 @pytest.mark.slow
 @every_row("name", list(RUNS))
-def test_two_processes_train_an_example_as_one_does(gan, tmp_path, name):
-    given = [*words(name), *SMALL, "--steps", "2", "--optim", "sgd", "--sgd.lr", "1e-3"]
+def test_two_processes_train_an_example_as_one_does(gan, words, tmp_path, name):
+    given = [*words(name)[1], "--steps", "2", "--optim", "sgd", "--sgd.lr", "1e-3"]
     gan("run", *given, "--out", tmp_path / f"{name}-one")
     gan("run", *given, "--nproc", "2", "--out", tmp_path / f"{name}-two")
     two = files_of(tmp_path / f"{name}-two")
