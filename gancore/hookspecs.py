@@ -301,7 +301,8 @@ def adapt_critic(net: nn.Module, plan: Plan) -> nn.Module | None:
     """Wrap or edit the critic after it was initialised (fold).
 
     `net` is a `gancore.Critic`. Replace `net.body` to change the input of the body, or edit layers
-    anywhere.
+    anywhere, also by `torch.nn.utils.parametrize`: weights and buffers may change their names.
+    Torch's global random numbers are seeded for this component, as for every network that is built.
     """
 
 

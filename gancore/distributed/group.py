@@ -156,7 +156,7 @@ def use_group(group: ProcessGroup) -> None:
 def peers() -> ProcessGroup:
     """Return the processes that make the current step; a group of size 1 outside of a step.
 
-    For autograd functions: `backward` runs outside of `together`, so `forward` saves the group and
-    `backward` passes it to `gather` and `average`.
+    A layer may read `peers().size` in `forward`. An autograd function saves the group there and
+    passes it to `gather` and `average` in `backward`, which runs outside of `together`.
     """
     return _current

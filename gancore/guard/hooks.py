@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gancore.errors import PluginError
 from gancore.guard import results
 from gancore.guard.gradients import passes_gradient
-from gancore.plugins.calling import Calling, Component, Hooks, Implementation
+from gancore.plugins.calling import Component, Hooks, Implementation
 from gancore.plugins.loading import last_line
 from gancore.process.global_state import unchanged
 from gancore.train.batch import Batch
@@ -45,27 +45,11 @@ def guarded(composition: Composition) -> Composition:
     return evolve(composition, hooks=GuardedHooks(composition.chosen))
 
 
-class GuardedCalling(Calling):
-    """A block after which torch's grad mode is what it was before."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        self.grad = torch.is_grad_enabled()
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Restore the grad mode; raise PluginError in place of an error of a component's own."""
-        if torch.is_grad_enabled() != self.grad:
-            torch.set_grad_enabled(self.grad)
-        super().__exit__(kind, error, traceback)
-
-
 class GuardedHooks(Hooks):
     """Hooks that check the first `calls` of each method, or all of them for None.
 
     Once its first calls are checked a method is called directly, at no cost.
     """
-
-    calling = GuardedCalling
 
     def __init__(
         self,
@@ -196,6 +180,7 @@ class CheckedMethod:
     limit: int | None
     calls: int = 0
     calls_with_gradient: int = 0
+    changes_grad_mode: bool = False  # then each call is followed by a restoration
 
     def __call__(self, given: Mapping[str, Any]) -> Any:
         """Call the method and check what it did. Torch's grad mode is restored."""
@@ -207,6 +192,7 @@ class CheckedMethod:
         finally:
             if torch.is_grad_enabled() != grad:
                 torch.set_grad_enabled(grad)
+                self.changes_grad_mode = True
 
     def ask(self, given: Mapping[str, Any]) -> Any:
         """Call the method with the arguments it takes."""
@@ -225,7 +211,7 @@ class CheckedMethod:
                 self.calls_with_gradient += 1
                 due = due or self.calls_with_gradient <= CHECKED_WITH_GRADIENT
             pending = pending or self.calls_with_gradient < CHECKED_WITH_GRADIENT
-        if not pending:
+        if not pending and not self.changes_grad_mode:
             self.hooks.call_directly(self.hook, self.method)
         return due
 

@@ -56,38 +56,11 @@ class Implementation:
         return picked
 
 
-class Calling:
-    """A block in which the methods of one hook are called.
-
-    An error is blamed on the component that was asked last; `asked` is put back afterwards. It is a
-    class rather than a generator, because a block is entered many times a step.
-    """
-
-    def __init__(self, hooks: Hooks, hook: str, given: Mapping[str, Any]) -> None:
-        self.hooks = hooks
-        self.hook = hook
-        self.given = given
-        self.before: Component | None = None
-
-    def __enter__(self) -> None:
-        self.before = self.hooks.asked
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Raise PluginError in place of an error of a component's own."""
-        asked = self.hooks.asked
-        self.hooks.asked = self.before
-        foreign = isinstance(error, Exception | SystemExit) and not isinstance(error, GanError)
-        if error is not None and foreign and asked is not None:
-            raise self.hooks.blame(asked, self.hook, self.given, error) from error
-
-
 class Hooks:
     """Call hooks on the chosen components and combine their results: `first`, `fold` or `all`.
 
     They call the methods themselves, with no frame between, so that a traceback is short.
     """
-
-    calling: type[Calling] = Calling
 
     def __init__(self, chosen: Iterable[Component]) -> None:
         self.chosen = tuple(chosen)
@@ -122,39 +95,49 @@ class Hooks:
 
     def ask(self, implementation: Implementation, hook: str, given: Mapping[str, Any]) -> Any:
         """Call one component's method; `asked` is that component in the meantime."""
-        with self.calling(self, hook, given):
+        before = self.asked
+        try:
             self.asked = implementation.chosen
             return implementation.function(*implementation.arguments(given))
+        except BaseException as error:
+            raise self.named(error, hook, given)  # noqa: B904 - it has its cause already
+        finally:
+            self.asked = before
 
     def first(self, hook: str, *, only: str | None = None, **given: Any) -> Any:
         """Return the first result that is not None. `only` calls one player's components."""
-        found = self.implementations(hook, only)
-        if not found:
-            return None
-        with self.calling(self, hook, given):
-            for each in found:
+        before = self.asked
+        try:
+            for each in self.implementations(hook, only):
                 self.asked = each.chosen
                 answer = each.function(*each.arguments(given))
                 if answer is not None:
                     return answer
+        except BaseException as error:
+            raise self.named(error, hook, given)  # noqa: B904
+        finally:
+            self.asked = before
         return None
 
     def fold(self, hook: str, values: dict[str, Any], **given: Any) -> dict[str, Any]:
         """Pass `values` through every component. A result replaces them; several are a tuple."""
-        found = self.implementations(hook)
         folded = values
-        if found:
-            given |= values
-            with self.calling(self, hook, given):
-                for each in found:
-                    self.asked = each.chosen
-                    answer = each.function(*each.arguments(given))
-                    if answer is None:
-                        continue
-                    if len(folded) == 1 or (hook in FIRST_ALONE and not isinstance(answer, tuple)):
-                        answer = (answer, *list(folded.values())[1:])
-                    folded = dict(zip(folded, answer, strict=True))
-                    given |= folded
+        given |= values
+        before = self.asked
+        try:
+            for each in self.implementations(hook):
+                self.asked = each.chosen
+                answer = each.function(*each.arguments(given))
+                if answer is None:
+                    continue
+                if len(folded) == 1 or (hook in FIRST_ALONE and not isinstance(answer, tuple)):
+                    answer = (answer, *list(folded.values())[1:])
+                folded = dict(zip(folded, answer, strict=True))
+                given |= folded
+        except BaseException as error:
+            raise self.named(error, hook, given)  # noqa: B904
+        finally:
+            self.asked = before
         self.check_folded(hook, values, folded, given)
         return folded
 
@@ -162,16 +145,18 @@ class Hooks:
         """Return (name of the component, result) for every result that is not None, in calling
         order.
         """
-        found = self.implementations(hook)
-        answers: list[tuple[str, Any]] = []
-        if not found:
-            return answers
-        with self.calling(self, hook, given):
-            for each in found:
+        answers = []
+        before = self.asked
+        try:
+            for each in self.implementations(hook):
                 self.asked = each.chosen
                 answer = each.function(*each.arguments(given))
                 if answer is not None:
                     answers.append((each.chosen.name, answer))
+        except BaseException as error:
+            raise self.named(error, hook, given)  # noqa: B904
+        finally:
+            self.asked = before
         return answers
 
     def check_folded(
@@ -195,6 +180,18 @@ class Hooks:
                     f"{info.deprecated}: {info.instead}"
                 )
         return list(sentences.values())
+
+    def named(self, error: BaseException, hook: str, given: Mapping[str, Any]) -> BaseException:
+        """Return the error of a method as one that names its component, caused by it.
+
+        Errors of gancore, Ctrl-C and the like stay as they are.
+        """
+        foreign = isinstance(error, Exception | SystemExit) and not isinstance(error, GanError)
+        if not foreign or self.asked is None:
+            return error
+        blamed = self.blame(self.asked, hook, given, error)
+        blamed.__cause__ = error
+        return blamed
 
     def blame(
         self, asked: Component, hook: str, given: Mapping[str, Any], error: BaseException

@@ -35,7 +35,7 @@ from gancore.testing.processes import DEPENDS_ON_ROWS, compare_processes
 from gancore.testing.stand_ins import StandIn, StandInLayers, StandInLoss, StandInReader
 from gancore.testing.subject import Subject, leave_out
 from gancore.testing.trainings import chosen_of, some_data, train
-from gancore.testing.watching import WatchedHooks
+from gancore.testing.watching import CHANGES, WatchedHooks
 from gancore.train.context import TrainingContext
 from gancore.train.data import Data
 from gancore.train.loop import Training
@@ -287,7 +287,7 @@ def _check_training_of(subject: Subject) -> None:
 def _note_calls(subject: Subject, training: Training) -> None:
     hooks = training.context.hooks
     assert isinstance(hooks, WatchedHooks)
-    subject.note(hooks.called, hooks.answered)
+    subject.note(hooks.called, hooks.answered, hooks.changed)
 
 
 def shared_data(cls: type) -> dict[str, str]:
@@ -469,6 +469,10 @@ def _check_calls(subject: Subject) -> None:
         except PluginError as error:
             raise Fault.of(error) from error
         _note_calls(subject, training)
+    for hook in sorted(subject.hooks & CHANGES.keys() - subject.changed):
+        subject.skipped.append(
+            f"what {hook} does: it changed nothing in any call; give options with which it does"
+        )
     missing = subject.hooks - subject.called
     if missing:
         name = sorted(missing)[0]
@@ -536,7 +540,7 @@ def _check_processes(subject: Subject) -> None:
 
 
 def _check_gradients(subject: Subject) -> None:
-    if subject.hooks & TERMS:
+    if subject.answered & TERMS:
         subject.skipped += compare_gradients(subject.make, subject.data)
 
 

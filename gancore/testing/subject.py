@@ -26,7 +26,8 @@ class Subject:
     """A component class under test: its options, the components beside it, and the data.
 
     The checks note in `called` and `answered` which of its hooks were called, and which returned
-    anything; in `skipped`, sentences about what they could not check.
+    anything; in `changed`, which changed a tensor; in `skipped`, sentences about what they could
+    not check.
     """
 
     cls: type
@@ -35,6 +36,7 @@ class Subject:
     data: Data | None = None
     called: set[str] = field(init=False, factory=set)
     answered: set[str] = field(init=False, factory=set)
+    changed: set[str] = field(init=False, factory=set)
     skipped: list[str] = field(init=False, factory=list)
     trained: Any = field(init=False, default=None)
 
@@ -51,6 +53,7 @@ class Subject:
         fewer = Subject(leave_out(self.cls, [method]), self.options, self.beside, self.data)
         fewer.called |= self.called
         fewer.answered |= self.answered
+        fewer.changed |= self.changed
         fewer.skipped += self.skipped
         return fewer
 
@@ -64,10 +67,16 @@ class Subject:
         """The hooks that the component implements."""
         return hooks_of(self.cls)
 
-    def note(self, calls: Iterable[tuple[str, str]], answers: Iterable[tuple[str, str]]) -> None:
-        """Note which of its hooks were called and answered in a training."""
+    def note(
+        self,
+        calls: Iterable[tuple[str, str]],
+        answers: Iterable[tuple[str, str]],
+        changes: Iterable[tuple[str, str]],
+    ) -> None:
+        """Note which of its hooks were called, answered, and changed a tensor in a training."""
         self.called |= {hook for name, hook in calls if name == self.name}
         self.answered |= {hook for name, hook in answers if name == self.name}
+        self.changed |= {hook for name, hook in changes if name == self.name}
 
 
 def hooks_of(cls: type) -> set[str]:

@@ -25,16 +25,27 @@ QUIET = {
 }
 
 
+# hooks that change a tensor, by the argument that holds it
+CHANGES = {
+    "critic_view": "images",
+    "critic_fakes": "images",
+    "critic_targets": "targets",
+    "sample_weights": "weights",
+}
+
+
 class WatchedHooks(GuardedHooks):
     """Hooks whose every call is checked: its arguments, its result and its side effects.
 
     `called` holds (component, hook) for each method that was called, `answered` for each that
-    returned something else than None, an empty dict or an empty list.
+    returned something else than None, an empty dict or an empty list, and `changed` for each that
+    returned other tensors than it was given.
     """
 
     def __init__(self, chosen: Sequence[Component]) -> None:
         self.called: set[tuple[str, str]] = set()
         self.answered: set[tuple[str, str]] = set()
+        self.changed: set[tuple[str, str]] = set()
         super().__init__(chosen, calls=None, check=_Watched)
 
 
@@ -51,6 +62,10 @@ class _Watched(CheckedMethod):
         answer = super().checked(given)
         if not (answer is None or (isinstance(answer, Mapping | Sequence) and not answer)):
             self.hooks.answered.add(key)
+        if hook in CHANGES and answer is not None:
+            result = answer[0] if isinstance(answer, tuple) else answer
+            if not _same(result, given[CHANGES[hook]]):
+                self.hooks.changed.add(key)
         faults = {"changes torch's grad mode": torch.is_grad_enabled() != grad}
         if hook in QUIET:
             faults["draws from torch's global generator"] = not torch.equal(
@@ -82,7 +97,7 @@ FIXES = {
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, Tensor):
-        return torch.equal(one, other)
+        return one.shape == other.shape and torch.equal(one, other)
     if isinstance(one, tuple):
         return all(map(_same, one, other))
     return bool(one == other)

@@ -320,7 +320,9 @@ class Batch:
     """One update of one player: its reals and fakes, and passes through both networks.
 
     Given to `critic_terms`, `generator_terms`, `sample_weights` and the hooks after an update. Once
-    the update is over, what was computed stays readable and nothing more can be computed.
+    the update is over, which is after `after_critic_update` or `after_generator_update`, what was
+    computed stays readable and nothing more can be computed. A side may be computed at any time
+    until then, so state that a view reads may not change in between.
 
     - `update_id`: which update this is: `batch.update_id.step`, `.role`, `.index`.
     - `sides`: `fake`, and `real` unless the update has no reals, by these names.

@@ -38,7 +38,9 @@ def draw_rows(sample: Callable[..., Tensor], shape: Sequence[int], rng: torch.Ge
     """Draw numbers `[n, …]` for the n rows of a batch at hand, the same however many processes
     share the batch.
 
-    `sample` is `torch.randn`, `torch.rand`, or what else takes a shape, `generator` and `device`.
+    `sample` is `torch.randn`, `torch.rand`, or what else takes a shape, `generator` and `device`:
+    `functools.partial(torch.randint, 10)` draws whole numbers below 10. The numbers lie on
+    `rng.device`, in hooks that are given tensors the device of these.
     """
     if not isinstance(rng, Share):
         return sample(tuple(shape), generator=rng, device=rng.device)

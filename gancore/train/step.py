@@ -142,6 +142,11 @@ def refuse_terms(role: Role, terms: dict[str, Tensor]) -> None:
         raise CompositionError(
             f"no component gives the {role} a term to minimise", fix="--loss NAME"
         )
+    if not torch.is_grad_enabled():
+        raise PluginError(
+            f"a component has turned torch's grad mode off in the {role}'s update",
+            fix="use `with torch.no_grad():`, which turns it on again",
+        )
     for name, term in terms.items():
         if not term.requires_grad:
             raise PluginError(

@@ -5,8 +5,9 @@ import torch
 from support.tables import every_row
 from torch import nn
 
-from gancore import PluginError, component, compose, hookimpl
+from gancore import PluginError, component, compose, hookimpl, option
 from gancore.guard.gradients import UPDATES_WITHOUT_GRADIENT, FirstGradients, passes_gradient
+from gancore.guard.hooks import CHECKED_CALLS, GuardedHooks
 from gancore.run.loop import Run
 from gancore.testing import check_component, train
 
@@ -19,6 +20,34 @@ VIEWS = {
     "through NumPy": "torch.from_numpy(images.detach().numpy() * 0.5)",
     "none of them": "torch.zeros_like(images) * images",
 }
+
+
+@component(source="a test")
+class TurnsGradModeOff:
+    """Turn grad mode off at the beginning of each step from `start` on."""
+
+    start: int = option(0, help="the first of these steps")
+
+    @hookimpl
+    def before_step(self, step):
+        if step >= self.start:
+            torch.set_grad_enabled(False)
+
+
+def test_grad_mode_is_put_back_after_a_component_that_always_turns_it_off():
+    training = train(TurnsGradModeOff(), hooks=GuardedHooks)
+    for _ in range(CHECKED_CALLS + 2):
+        training.train_step()
+    assert torch.is_grad_enabled()
+
+
+def test_a_component_that_turns_grad_mode_off_later_ends_the_step_with_a_sentence():
+    training = train(TurnsGradModeOff(start=CHECKED_CALLS + 1), hooks=GuardedHooks)
+    for _ in range(CHECKED_CALLS + 1):
+        training.train_step()
+    with pytest.raises(PluginError, match="turned torch's grad mode off"):
+        training.train_step()
+    torch.set_grad_enabled(True)
 
 
 def write(folder, view):

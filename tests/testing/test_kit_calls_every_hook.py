@@ -85,6 +85,12 @@ def test_the_kit_calls_every_hook_there_is():
     checks.check_component(bad(**hooks, fields={"path": (str, path)}))
 
 
+def test_the_kit_says_that_a_view_changed_nothing_in_its_short_training():
+    (said,) = checks.check_component(bad(critic_view=ANSWERS["critic_view"]))
+    assert said.startswith("what critic_view does: it changed nothing in any call")
+    assert checks.check_component(bad(critic_view=lambda self, images: 0.9 * images)) == []
+
+
 def called(**members):
     subject = Subject(bad(**members))
     for name in ("training", "records", "calls"):
