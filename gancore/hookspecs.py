@@ -98,7 +98,7 @@ OLDEST_API = 1
 F = TypeVar("F", bound=Callable[..., Any])
 
 _mark = pluggy.HookspecMarker("gancore")
-ABOUT = "__gancore_hook__"  # the attribute of a hook for what `@hookspec` was given
+HOOK_INFO = "__gancore_hook__"  # the attribute of a hook for what `@hookspec` was given
 
 
 @frozen
@@ -125,7 +125,7 @@ def hookspec(
         unknown = set(info.added) - set(inspect.signature(hook).parameters)
         if unknown or bool(deprecated) != bool(instead):
             raise ValueError(f"{hook.__name__}: {info}")
-        setattr(hook, ABOUT, info)
+        setattr(hook, HOOK_INFO, info)
         marked: F = _mark(hook)
         return marked
 
@@ -134,7 +134,7 @@ def hookspec(
 
 def hook_info(hook: str) -> HookInfo:
     """Return what `@hookspec` was given for the hook of this name."""
-    info: HookInfo = getattr(globals()[hook], ABOUT)
+    info: HookInfo = getattr(globals()[hook], HOOK_INFO)
     return info
 
 

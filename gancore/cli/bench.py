@@ -25,7 +25,7 @@ from gancore.cli.flags import (
 from gancore.errors import UsageError
 
 if TYPE_CHECKING:
-    from gancore.tools.bench.measure import Cost, Report, Spread
+    from gancore.tools.bench.measure import PartCost, Report, Spread
 
 COLUMNS = ("ms", "quartiles", "share", "calls")
 # settings of the length of a run and of what it writes: a measurement trains no run
@@ -169,7 +169,7 @@ def ratio(figure: Spread) -> str:
     return f"{figure.median:.3f} [{figure.low:.3f}, {figure.high:.3f}], n = {figure.n}"
 
 
-def columns(cost: Cost) -> tuple[str, ...]:
+def columns(cost: PartCost) -> tuple[str, ...]:
     """Format the columns that parts and components share."""
     ms = cost.ms
     quartiles = f"{ms.low:.3f} to {ms.high:.3f}"

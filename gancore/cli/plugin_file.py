@@ -11,6 +11,7 @@ import click
 from gancore.cli.console import tell, write_stderr
 from gancore.errors import GanError
 from gancore.testing.checks import CHECKS
+from gancore.testing.faults import Fault
 from gancore.testing.findings import Findings, find_faults_of_file
 
 
@@ -21,14 +22,19 @@ def check_file(given: str, as_json: bool) -> None:
     """
     found = find_faults_of_file(given)
     if as_json:
-        click.echo(json.dumps([_object(each) for each in found], indent=1))
+        click.echo(json.dumps(list(map(_object, found)), indent=1))
     else:
-        tell("\n\n".join("\n".join(_lines(each)) for each in found))
+        tell("\n\n".join(map(_text, found)))
     context = click.get_current_context()
     if "--debug" in (context.find_root().obj or ()):
         _show_tracebacks(found)
-    if not all(each.sound for each in found):
-        context.exit(1)
+    for each in found:
+        if not each.sound:
+            context.exit(1)
+
+
+def _text(found: Findings) -> str:
+    return "\n".join(_lines(found))
 
 
 def _lines(found: Findings) -> Iterator[str]:
@@ -42,7 +48,8 @@ def _lines(found: Findings) -> Iterator[str]:
         yield ""
         lines = str(GanError(fault.what, where=fault.where, fix=fault.fix)).splitlines()
         yield f"{number}. {lines[0]}"
-        yield from (f"   {line}" for line in lines[1:])
+        for line in lines[1:]:
+            yield f"   {line}"
     if found.skipped:
         yield ""
     for reason in found.skipped:
@@ -50,8 +57,12 @@ def _lines(found: Findings) -> Iterator[str]:
 
 
 def _object(found: Findings) -> dict[str, object]:
-    faults = [{"what": each.what, "where": each.where, "fix": each.fix} for each in found.faults]
+    faults = list(map(_fault_object, found.faults))
     return {"name": found.component, "faults": faults, "not_checked": list(found.skipped)}
+
+
+def _fault_object(fault: Fault) -> dict[str, str]:
+    return {"what": fault.what, "where": fault.where, "fix": fault.fix}
 
 
 def _show_tracebacks(found: Sequence[Findings]) -> None:

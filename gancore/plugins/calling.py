@@ -19,7 +19,9 @@ PER_COMPONENT = frozenset({"rng", "shared_rng", "log"})
 # folds over several values whose answer may be the first of them alone
 FIRST_ALONE = frozenset({"critic_view"})
 
-TERMS = frozenset({"critic_terms", "generator_terms"})  # of which the loss is asked first
+ASKED_OF_THE_LOSS_FIRST = frozenset(
+    {"critic_terms", "generator_terms"}
+)  # of which the loss is asked first
 
 PLAYER_OF = {"adapt_generator": "generator", "adapt_critic": "critic"}
 
@@ -78,7 +80,7 @@ class Hooks:
                 Implementation(by_name[impl.plugin_name], impl.function, tuple(impl.argnames))
                 for impl in reversed(getattr(manager.hook, hook).get_hookimpls())
             ]
-            if hook in TERMS:
+            if hook in ASKED_OF_THE_LOSS_FIRST:
                 # so that the sides are scored in the loss's order, whichever components read them
                 found.sort(key=lambda each: each.chosen.kind != "loss")
             self._implementations[hook] = tuple(found)

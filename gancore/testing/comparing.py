@@ -14,7 +14,7 @@ from gancore.run.checkpoint.component_state import component_state, load_compone
 from gancore.run.checkpoint.state import Snapshot, capture, restore
 from gancore.testing.trainings import chosen_of
 
-NETWORKS = ("generator", "critic", "optim")  # the parts of a snapshot that no component owns
+PLAYER_FILES = ("generator", "critic", "optim")  # the parts of a snapshot that no component owns
 
 
 def copy_state(source: Any, target: Any) -> None:
@@ -48,7 +48,7 @@ def assert_equal(one: Snapshot, other: Snapshot, what: str = "two snapshots diff
         assert not found, f"{what} ({found})"
 
 
-def first_difference(one: Snapshot, other: Snapshot, parts: Sequence[str] = NETWORKS) -> str:
+def first_difference(one: Snapshot, other: Snapshot, parts: Sequence[str] = PLAYER_FILES) -> str:
     """Name the first tensor of these parts whose bits differ, as `part: name`; '' if none does."""
     for part in parts:
         tensors = one.files[part]
@@ -62,7 +62,7 @@ def first_difference(one: Snapshot, other: Snapshot, parts: Sequence[str] = NETW
 
 
 __all__ = [
-    "NETWORKS",
+    "PLAYER_FILES",
     "Snapshot",
     "assert_equal",
     "capture",

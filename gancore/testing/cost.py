@@ -20,7 +20,7 @@ from gancore.train.data import Data
 from gancore.train.loop import Training
 from gancore.train.precision import Runtime
 
-WARM_UP = 3  # steps before the first that counts: the first ones allocate and choose kernels
+WARM_UP_STEPS = 3  # steps before the first that counts: the first ones allocate and choose kernels
 
 
 @frozen
@@ -83,7 +83,7 @@ def cost_of(
     made = component(**options)
     with_it = train(made, *beside, data=data, batch=batch, runtime=runtime)
     without = train(*instead, *beside, data=data, batch=batch, runtime=runtime)
-    for _ in range(WARM_UP):
+    for _ in range(WARM_UP_STEPS):
         with_it.train_step()
         without.train_step()
     differences = []

@@ -18,9 +18,9 @@ from gancore.train.data import Data
 
 # Of a weight. The smallest fits float64; the largest, a component that computes some of its numbers
 # in float32, whose rounding a small step would magnify.
-STEPS = (1e-6, 1e-4, 1e-3)
+DIFFERENCE_STEPS = (1e-6, 1e-4, 1e-3)
 DIRECTIONS = 2  # of which one must agree: a kink may lie between the two points of a difference
-TOLERANCE = 1e-3  # of the larger derivative
+GRADIENT_TOLERANCE = 1e-3  # of the larger derivative
 
 
 def check_gradients(make: Callable[[], Sequence[Any]], *, data: Data | None = None) -> list[str]:
@@ -69,7 +69,7 @@ def _compare(make: Callable[[], Sequence[Any]], data: Data | None, role: str, ho
         pairs = zip(gradients, direction, strict=True)
         analytic = float(sum((one * other).sum() for one, other in pairs))
         rates: list[float] = []
-        for step in STEPS:
+        for step in DIFFERENCE_STEPS:
             ahead, _ = _evaluated(make, data, role, hook, [step * each for each in direction])
             behind, _ = _evaluated(make, data, role, hook, [-step * each for each in direction])
             if ahead is None or behind is None:
@@ -93,7 +93,7 @@ def _compare(make: Callable[[], Sequence[Any]], data: Data | None, role: str, ho
 
 
 def _near(one: float, other: float, rounding: float) -> bool:
-    return abs(one - other) <= TOLERANCE * max(abs(one), abs(other)) + rounding
+    return abs(one - other) <= GRADIENT_TOLERANCE * max(abs(one), abs(other)) + rounding
 
 
 def _evaluated(

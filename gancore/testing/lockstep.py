@@ -19,7 +19,7 @@ from torch import Tensor
 from gancore.distributed.group import ProcessGroup, peers, use_group
 from gancore.errors import PeerError
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 TURN_TIMEOUT = 120.0  # seconds that a thread may take from one exchange to the next
 
@@ -108,14 +108,14 @@ class _TurnExchange:
         return self.all_gather(values).sum(0)
 
 
-def in_processes(size: int, work: Callable[[ProcessGroup], T]) -> list[T]:
+def in_processes(size: int, work: Callable[[ProcessGroup], Result]) -> list[Result]:
     """Call `work(group)` as each of `size` processes would, and return what they return, by rank.
 
     Raises the error of a process that failed; that of one which only missed another comes last.
     """
     turns = _Turns(size)
     before = _Globals()
-    results: dict[int, T] = {}
+    results: dict[int, Result] = {}
     errors: dict[int, BaseException] = {}
 
     def run(rank: int) -> None:

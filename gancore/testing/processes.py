@@ -28,18 +28,18 @@ from gancore.train.data import Data
 from gancore.train.precision import Runtime
 from gancore.train.rng import Share
 
-STEPS = 2
+PAIRED_STEPS = 2
 
 # how far two processes may be from one, in units of the largest number compared with: sums over
 # rows are added in another order
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 
 ROWS = frozenset({"critic_view", "critic_targets", "sample_weights"})
-TERMS = frozenset({"critic_terms", "generator_terms", "adapt_terms"})
+TERMS_OF_ROWS = frozenset({"critic_terms", "generator_terms", "adapt_terms"})
 GIVEN_ROWS = ("images", "targets", "weights")  # of a hook in ROWS
 
 # hooks whose results, or whose networks, may depend on the rows that a process has
-DEPENDS_ON_ROWS = ROWS | TERMS | {
+DEPENDS_ON_ROWS = ROWS | TERMS_OF_ROWS | {
     "make_generator", "make_critic", "make_norm", "make_upsample", "make_score", "extend_critic",
     "extend_player", "adapt_generator", "adapt_critic", "critic_fakes", "draw_labels",
     "skip_update", "after_critic_update", "after_generator_update", "after_step", "before_step",
@@ -53,7 +53,7 @@ USE_GATHER = (
 
 
 def check_two_processes(
-    make: Callable[[], Sequence[Any]], *, data: Data | None = None, steps: int = STEPS
+    make: Callable[[], Sequence[Any]], *, data: Data | None = None, steps: int = PAIRED_STEPS
 ) -> None:
     """Check that two processes that share each batch compute what one process does.
 
@@ -67,7 +67,7 @@ def check_two_processes(
 
 
 def compare_processes(
-    make: Callable[[], Sequence[Any]], data: Data | None = None, steps: int = STEPS
+    make: Callable[[], Sequence[Any]], data: Data | None = None, steps: int = PAIRED_STEPS
 ) -> None:
     """Raise Fault where two processes compute something else than one."""
     for dtype, tolerance in TOLERANCE.items():
@@ -289,7 +289,7 @@ def _compare(one: _Record, two: Sequence[_Record], tolerance: float) -> None:
 
 def _apart(call: _Call, answers: Sequence[Any], tolerance: float) -> str:
     """Say in which way the results of two processes differ from that of one; '' if they do not."""
-    if call.hook in TERMS and isinstance(call.answer, Mapping):
+    if call.hook in TERMS_OF_ROWS and isinstance(call.answer, Mapping):
         for name, term in call.answer.items():
             if not all(isinstance(each, Mapping) and name in each for each in answers):
                 return f"{name} is missing in a process"
@@ -340,7 +340,7 @@ def _blame(one: _Record, call: _Call, shares: Sequence[_Call], apart: str) -> Fa
     """Return the fault for the first call that differs, with the likeliest cause."""
     label = _label(call)
     # a layer changes the scores of every term, so it comes before the terms that it changed
-    if call.hook in TERMS and (one.batch_norm or one.drawing):
+    if call.hook in TERMS_OF_ROWS and (one.batch_norm or one.drawing):
         return _blame_networks(one, f"{label}: {apart}")
     if any(share.drew for share in shares):
         return Fault(
@@ -403,7 +403,7 @@ def _blame_state(one: _Record, part: str, name: str) -> Fault:
     hooks = Counter(call.hook for call in one.calls if call.chosen.name == name.partition("/")[0])
     likely = f", which {', '.join(sorted(hooks))} may change" if part == "components" else ""
     return Fault(
-        f"after {STEPS} steps of two processes {part}: {name} is not what it is after those of one"
-        f"{likely}",
+        f"after {PAIRED_STEPS} steps of two processes {part}: {name} is not what it is after "
+        f"those of one{likely}",
         fix=f"what is kept or decided by the rows of a batch needs those of all: {USE_GATHER}",
     )

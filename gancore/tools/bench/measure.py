@@ -86,7 +86,7 @@ def spread(figures: Sequence[float]) -> Spread:
 
 
 @frozen
-class Cost:
+class PartCost:
     """What something takes of a step: milliseconds, the share of all time, calls a step, and the
     hooks called.
     """
@@ -116,8 +116,8 @@ class Report:
     step: Spread
     timed: Spread
     samples_per_second: float
-    parts: tuple[Cost, ...]
-    components: tuple[Cost, ...]
+    parts: tuple[PartCost, ...]
+    components: tuple[PartCost, ...]
     rows: Mapping[str, Mapping[str, float]]
     memory: Mapping[str, float]
     left_out: tuple[LeftOut, ...]
@@ -229,7 +229,7 @@ def measure_steps(
 
 def parts_of(
     steps: Sequence[Mapping[Part, float]], calls: Sequence[Mapping[Part, int]]
-) -> tuple[Cost, ...]:
+) -> tuple[PartCost, ...]:
     """Sum up what was done for whom; of components, by hook. The shares sum to 1."""
 
     def key(part: Part) -> tuple[str, str]:
@@ -237,7 +237,7 @@ def parts_of(
 
     found = []
     for player, name in keys_of(steps, key):
-        found.append(cost_of(name, player, key, (player, name), steps, calls))
+        found.append(part_cost(name, player, key, (player, name), steps, calls))
     return tuple(found)
 
 
@@ -245,14 +245,14 @@ def components_of(
     chosen: Sequence[Component],
     steps: Sequence[Mapping[Part, float]],
     calls: Sequence[Mapping[Part, int]],
-) -> tuple[Cost, ...]:
+) -> tuple[PartCost, ...]:
     """Sum up each chosen component's own code.
 
     What it asks of networks, data and others is theirs.
     """
     found = []
     for each in chosen:
-        cost = cost_of(each.name, each.kind, lambda part: part.component, each.name, steps, calls)
+        cost = part_cost(each.name, each.kind, lambda part: part.component, each.name, steps, calls)
         own = []  # hooks
         for hook in SPECS:
             method = getattr(type(each.component), hook, None)
@@ -272,20 +272,20 @@ def keys_of(steps: Iterable[Mapping[Part, float]], key: Callable[[Part], Any]) -
     return sorted(total, key=lambda each: (order.index(each[0]), -total[each]))
 
 
-def cost_of(
+def part_cost(
     name: str,
     of: str,
     key: Callable[[Part], Any],
     wanted: Any,
     steps: Sequence[Mapping[Part, float]],
     calls: Sequence[Mapping[Part, int]],
-) -> Cost:
+) -> PartCost:
     """Sum up the parts whose key is wanted."""
     own = [_sum_of(step, key, wanted) for step in steps]
     times = sum(_sum_of(step, key, wanted) for step in calls)
     whole = sum(sum(step.values()) for step in steps)
     ms = spread([1e3 * seconds for seconds in own])
-    return Cost(name, of, ms, sum(own) / whole, times / len(steps))
+    return PartCost(name, of, ms, sum(own) / whole, times / len(steps))
 
 
 def _sum_of(figures: Mapping[Part, float], key: Callable[[Part], Any], wanted: Any) -> float:
@@ -397,8 +397,8 @@ def limits(
     training: Training,
     about: Mapping[str, Any],
     step: Spread,
-    parts: Sequence[Cost],
-    components: Sequence[Cost],
+    parts: Sequence[PartCost],
+    components: Sequence[PartCost],
     left_out: Sequence[LeftOut],
 ) -> tuple[str, ...]:
     """Say what takes most of a step, what else takes much, then what of the runtime could be
@@ -454,7 +454,7 @@ def limits_of_runtime(training: Training, about: Mapping[str, Any]) -> Iterator[
         yield "this processor multiplies faster in half precision: --precision bf16"
 
 
-def in_words(part: Cost) -> str:
+def in_words(part: PartCost) -> str:
     """Name a part of a step."""
     if part.name == DATA:
         return "waiting for data"
