@@ -1,6 +1,6 @@
 """Feature matching: train the generator to match the critic's mean features, too."""
 
-from gancore import component, hookimpl, option
+from gancore import average, component, hookimpl, option
 
 
 @component(source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.1")
@@ -17,5 +17,6 @@ class FeatureMatching:
     def generator_terms(self, batch):
         if batch.real is None:
             return None
-        gap = batch.real.features.mean(0) - batch.fake.features.mean(0)
+        # of the whole batch, where several processes share it
+        gap = average(batch.real.features.mean(0) - batch.fake.features.mean(0))
         return {"distance": self.weight * gap.square().sum()}
