@@ -19,9 +19,7 @@ PER_COMPONENT = frozenset({"rng", "shared_rng", "log"})
 # folds over several values whose answer may be the first of them alone
 FIRST_ALONE = frozenset({"critic_view"})
 
-ASKED_OF_THE_LOSS_FIRST = frozenset(
-    {"critic_terms", "generator_terms"}
-)  # of which the loss is asked first
+ASKED_OF_THE_LOSS_FIRST = frozenset({"critic_terms", "generator_terms"})
 
 PLAYER_OF = {"adapt_generator": "generator", "adapt_critic": "critic"}
 

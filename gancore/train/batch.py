@@ -143,9 +143,9 @@ class Side:
         """
         if self._view is None:
             images, labels = self._samples()
-            values = {"images": images, "labels": labels}
-            # calls the hook itself, as few frames as can be: most tracebacks come from here
-            shown = self.batch.hooks.fold("critic_view", values, **self._draws())
+            shown = {"images": images, "labels": labels}
+            if self.batch.hooks.any("critic_view"):
+                shown = self.batch.hooks.fold("critic_view", shown, **self._draws())
             view: Tensor = shown["images"]
             labels = shown["labels"]
             rows = len(view)
@@ -240,7 +240,7 @@ class Side:
         if self._targets is None:
             score = self.score
             targets = score.new_full((len(score),), float(self.real))
-            if self.batch.update_id.role == "critic":
+            if self.plain_target is None:
                 values = {"targets": targets}
                 given = {"real": self.real, **self._draws()}
                 targets = self.batch.hooks.fold("critic_targets", values, **given)["targets"]

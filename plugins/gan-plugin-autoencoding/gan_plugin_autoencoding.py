@@ -123,8 +123,8 @@ class Autoencoding:
     [2·mean sp(-L(z)) + mean sp(L(ẑ)) + mean sp(L(z̃))]/4; these have no weight and no gradient
     reaches G or E. With `bce`, averaged, D minimises twice the source's loss. A weight of 0 removes
     its terms from both players. In updates with replaced fakes, x' are the replaced ones and z is
-    drawn again. Updates without reals have no terms. Logs `image-error`, mean|x - x̃| in [0, 2], and
-    `latent-error`, mean(z - z̃)².
+    drawn again. Updates without reals have no terms. Logs `image-error`, mean|x - x̃| in [0, 2],
+    and `latent-error`, mean(z - z̃)².
 
     In the source the other half of image_critic weighs sp(-D(x')), which here is the component of
     the slot `loss`, of weight 1. Where all terms share one Adam only ratios count: with `bce`,

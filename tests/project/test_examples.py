@@ -1,28 +1,15 @@
 """The example files: each conforms, does what its formula says, and trains through files."""
 
-import importlib.util
-import sys
-from functools import cache
-
 import pytest
 import torch
 from safetensors.torch import load, save_file
+from support.examples import example
 from support.paths import EXAMPLES
 from support.tables import every_row
 from torch import nn
 
 from gancore import CheckpointError, Update, component, hookimpl
 from gancore.testing import StandInLoss, check_component, some_batch, some_data, train
-
-
-@cache
-def example(name):
-    """Import one example file."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

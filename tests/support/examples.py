@@ -2,10 +2,12 @@
 
 import importlib.util
 import sys
+from functools import cache
 
 from support.paths import EXAMPLES
 
 
+@cache
 def example(name):
     """Import a file of the examples as a module."""
     spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
