@@ -18,7 +18,7 @@ def check_finite(figures: Mapping[str, Any], step: int) -> None:
     """
     tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
     # each is read by itself on the CPU; elsewhere `numbers` reads all at once, as a read waits
-    if all(value.device.type == "cpu" and math.isfinite(value) for value in tensors.values()):
+    if all(value.is_cpu and math.isfinite(value) for value in tensors.values()):
         return
     values = numbers(tensors)
     wrong = [name for name, value in values.items() if not math.isfinite(value)]

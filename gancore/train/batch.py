@@ -148,9 +148,9 @@ class Side:
                 shown = self.batch.hooks.fold("critic_view", shown, **self._draws())
             view: Tensor = shown["images"]
             labels = shown["labels"]
-            rows = len(view)
+            rows = view.shape[0]
             self._view = view
-            self._view_labels = labels if len(labels) == rows else labels.new_empty(rows, 0)
+            self._view_labels = labels if labels.shape[0] == rows else labels.new_empty(rows, 0)
         return self._view
 
     @property

@@ -255,8 +255,7 @@ class DataOrder:
         start = place * self.batch
         # one permutation, unless the data is smaller than a batch: then as many as fill it
         parts = -(-self.batch // self.images)
-        shares = []
-        for part in range(parts):
-            order = _permutation(self.images, self.streams, epoch, part)
-            shares.append(order[start : start + self.batch])
-        return torch.cat(shares)[: self.batch]
+        orders = [_permutation(self.images, self.streams, epoch, part) for part in range(parts)]
+        if parts == 1:
+            return orders[0][start : start + self.batch].clone()
+        return torch.cat(orders)[: self.batch]

@@ -66,8 +66,8 @@ class Layers(nn.Sequential):
     ) -> Tensor:
         """Compute the last layer's output of maps `[N, …]`, labels `[N, L]` and style `[N, W]`."""
         for layer in self:
-            if isinstance(layer, ConditionalLayer | Layers):
+            if isinstance(layer, (ConditionalLayer, Layers)):
                 maps = layer(maps, labels, style)
-            else:
+            elif type(layer) is not nn.Identity:  # a norm left out: in small networks a call counts
                 maps = layer(maps)
         return maps

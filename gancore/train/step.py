@@ -5,6 +5,7 @@ Nothing here waits for a number, and nothing here knows a technique.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import torch
@@ -88,7 +89,7 @@ def backward(batch: Batch, player: Player) -> tuple[dict[str, Tensor], Figures]:
         )
         terms = adapted["terms"]
     refuse_terms(player.role, terms)
-    total = torch.stack(list(terms.values())).sum()
+    total = reduce(torch.add, terms.values())
     runtime.backward(total, player)
     gradients = [weight.grad for weight in player.parameters if weight.grad is not None]
     if not gradients:
@@ -118,7 +119,8 @@ def take_step(batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:
     if not skipped:
         scaler.step(player.optimizer)
     scaler.update()
-    player.optimizer.zero_grad(set_to_none=True)
+    for weight in player.parameters:
+        weight.grad = None  # what optimizer.zero_grad does, without its record for the profiler
     if hooks.any(after := f"after_{player.role}_update"):
         with torch.no_grad():
             hooks.all(after, gan=context.gan, batch=batch, step=step)

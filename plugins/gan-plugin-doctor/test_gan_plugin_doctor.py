@@ -273,7 +273,8 @@ def told(doctor, log):
 
 def test_a_finding_is_told_once():
     ((step, said),) = told(Doctor(), SICK[0][1])
-    assert step == 400
+    # the rule fires at step 400; rows are examined at which the run is a tenth longer than before
+    assert 400 <= step <= 440
     assert said.startswith("critic-loss-to-zero since step 200: the critic's loss is 0.00")
 
 

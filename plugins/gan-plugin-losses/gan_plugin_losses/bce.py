@@ -47,11 +47,11 @@ class BCE:
         sides = {"fake": batch.fake}
         if batch.real is not None:
             sides = {"real": batch.real, **sides}
-        share = 0.5 if self.average else 1.0
         terms = {}
         for name, side in sides.items():
             targets = side.targets if side.plain_target is None else side.plain_target
-            terms[name] = share * side.mean(self.entropy(side.score, targets))
+            term = side.mean(self.entropy(side.score, targets))
+            terms[name] = 0.5 * term if self.average else term
         return terms
 
     @hookimpl
