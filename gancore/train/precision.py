@@ -4,7 +4,7 @@ in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,7 @@ class Runtime:
         with self.timed("backward"):
             torch.autograd.backward(self.scaler(player.role).scale(total), inputs=player.parameters)
 
-    def unscale_and_grad_norm(self, player: Player, gradients: Sequence[Tensor]) -> Tensor:
+    def unscale_and_grad_norm(self, player: Player, gradients: list[Tensor]) -> Tensor:
         """Unscale gradients in place and return the norm of all.
 
         0 where one overflowed in fp16, as no step follows.
