@@ -260,25 +260,27 @@ def words(feature_file):
 
 @pytest.mark.slow
 @every_row("name", list(RUNS))
-def test_an_example_resumes_exactly_and_trains_in_half_precision(gan, words, tmp_path, name):
+def test_an_example_resumes_exactly_and_trains_in_half_precision(gan_here, words, tmp_path, name):
     choice, given = words(name)
     whole = tmp_path / f"{name}-whole"
     half = tmp_path / f"{name}-half"
-    gan("run", *given, "--steps", "4", "--out", whole)
-    gan("run", *given, "--steps", "2", "--out", half)
+    gan_here("run", *given, "--steps", "4", "--out", whole)
+    gan_here("run", *given, "--steps", "2", "--out", half)
     # a recipe may not run a file of its own accord, so the choice is given again
-    gan("run", "--resume", half, "--steps", "4", *choice)
+    gan_here("run", "--resume", half, "--steps", "4", *choice)
     stored = files_of(half)
     for part, content in files_of(whole).items():
         assert content == stored[part], part
-    gan("run", *given, "--steps", "2", "--precision", "bf16", "--out", tmp_path / f"{name}-bf16")
+    gan_here(
+        "run", *given, "--steps", "2", "--precision", "bf16", "--out", tmp_path / f"{name}-bf16"
+    )
 
 
 @pytest.mark.slow
 @every_row("name", list(RUNS))
-def test_two_processes_train_an_example_as_one_does(gan, words, tmp_path, name):
+def test_two_processes_train_an_example_as_one_does(gan, gan_here, words, tmp_path, name):
     given = [*words(name)[1], "--steps", "2", "--optim", "sgd", "--sgd.lr", "1e-3"]
-    gan("run", *given, "--out", tmp_path / f"{name}-one")
+    gan_here("run", *given, "--out", tmp_path / f"{name}-one")
     gan("run", *given, "--nproc", "2", "--out", tmp_path / f"{name}-two")
     two = files_of(tmp_path / f"{name}-two")
     for part, content in files_of(tmp_path / f"{name}-one").items():
