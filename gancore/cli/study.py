@@ -187,7 +187,7 @@ def study(
     if text := tools.out_of_reach(design):
         note(text)
     failures = train_trials(trials, open_executor(jobs), jobs)
-    write_report(folder, recipe or "study", design, trials, failures, content, as_json)
+    write_report(folder, _title(recipe), design, trials, failures, content, as_json)
 
 
 # ── arms ──────────────────────────────────────────────────────────────────────────────────────────
@@ -199,6 +199,13 @@ def study(
 def arm_flags(extra: tuple[str, ...], **given: Any) -> Layer:
     """Read the flags of one arm."""
     return layer_of_words(given, extra, flag_names(), "--arm")
+
+
+def _title(recipe: str | None) -> str:
+    """Return the first line of the recipe, or its name."""
+    if recipe is None:
+        return "Study"
+    return lookup.recipe_chain(recipe)[-1].summary or Path(recipe).stem
 
 
 def _refuse_seed(layer: Layer) -> None:
@@ -302,7 +309,7 @@ def start_study(folder: Path, design: Design, trials: Sequence[Trial]) -> dict[s
     content = {
         "id": tools.study_id(fixed),
         "design": fixed,
-        "setting": _setting_of(trials[0]),
+        "settings": {trial.arm: _setting_of(trial) for trial in trials},
         "circumstances": _circumstances(),
     }
     if not (folder / tools.STUDY).exists():
@@ -318,7 +325,7 @@ def _write_json(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def _setting_of(trial: Trial) -> str:
-    """Return data and length of the baseline's runs in words."""
+    """Return data and length of a run in words."""
     run = trial.recipe["run"]
     length = f"{run['epochs']} epochs" if run.get("epochs") else f"{run['steps']} steps"
     return f"{trial.recipe['data']}, {length} of batch {run['batch']}"

@@ -15,7 +15,9 @@ WIDTH = 300  # pixels of a panel, one for each comparison
 HEIGHT = 320
 TOP = 48  # above the axes, for the title
 BOTTOM = 30
-LEFT = 58  # for the values at the ends of the axis
+PAIR = (72, 172)  # where the dots of both arms are in a panel
+INTERVAL = 238  # and where the interval is
+LONGEST = 17  # letters of a name below the dots
 COLUMNS = 3
 FAILED = (200, 30, 30)
 LINE = (150, 150, 150)
@@ -71,24 +73,23 @@ class _Panel:
 
     def draw(self, design: Design, arms: Mapping[str, Arm], comparison: Comparison) -> None:
         """Draw title, pairs and interval."""
-        self._text(8, 6, f"{comparison.arm} − {comparison.against}", 13)
+        self._text(8, 6, f"{comparison.arm} against {comparison.against}", 13)
         self._text(8, 24, interval_in_words(design.scale, comparison.interval), 12)
         for value in self.axis:
             # the figure itself, on an axis of logarithms too
             label = math.exp(value) if design.scale == "log" else value
             self._text(4, self._height(value) - 7, f"{label:.3g}", 11)
         self._pairs(design.scale, arms[comparison.against], arms[comparison.arm])
-        self._text(LEFT - 8, HEIGHT - BOTTOM + 10, comparison.against[:12], 11)
-        self._text(LEFT + 86, HEIGHT - BOTTOM + 10, comparison.arm[:12], 11)
+        for x, name in zip(PAIR, (comparison.against, comparison.arm), strict=True):
+            self._text(x - 3 * len(name[:LONGEST]), HEIGHT - BOTTOM + 10, name[:LONGEST], 10)
         self._interval(design.scale, comparison)
 
     def _pairs(self, scale: str, against: Arm, arm: Arm) -> None:
-        columns = (LEFT + 10, LEFT + 110)
         seeds = sorted(arm.scores)
         pairs = zip(on_scale(scale, against), on_scale(scale, arm), strict=True)
         for seed, pair in zip(seeds, pairs, strict=True):
             points = []
-            for x, value in zip(columns, pair, strict=True):
+            for x, value in zip(PAIR, pair, strict=True):
                 points.append((self.left + x, self.top + self._height(value)))
             self.pen.line(points, fill=LINE)
             for (x, y), each in zip(points, (against, arm), strict=True):
@@ -96,7 +97,7 @@ class _Panel:
                 self.pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
 
     def _interval(self, scale: str, comparison: Comparison) -> None:
-        x = self.left + LEFT + 190
+        x = self.left + INTERVAL
         self.pen.line([(x - 24, self._zero()), (x + 24, self._zero())], fill=LINE)
         for difference in comparison.differences:
             y = self._difference(difference)
@@ -109,10 +110,12 @@ class _Panel:
             self.pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=INK)
         for value in (-self.reach, self.reach):
             y = self._difference(value) - self.top
-            self._text(LEFT + 200, y - 7, in_words(scale, value), 11)
+            self._text(INTERVAL + 26, y - 7, in_words(scale, value), 11)
 
     def _text(self, x: float, y: float, text: str, size: int) -> None:
-        self.pen.text((self.left + x, self.top + y), text, fill=INK, font_size=size)
+        # Pillow's own font has no other letters than those of ASCII
+        plain = text.replace("×", "x").replace("–", "-").encode("ascii", "replace").decode()
+        self.pen.text((self.left + x, self.top + y), plain, fill=INK, font_size=size)
 
     def _height(self, score: float) -> float:
         """Return the y of a score within its panel."""

@@ -100,9 +100,15 @@ def _cells_of(scale: str, comparison: Comparison | None) -> list[str]:
 
 
 def sentence_of(
-    design: Design, comparison: Comparison, arms: Mapping[str, Arm], setting: str
+    design: Design,
+    comparison: Comparison,
+    arms: Mapping[str, Arm],
+    settings: Mapping[str, str],
 ) -> str:
-    """Return what the seeds say about one arm; `setting` is e.g. `sprites, 800 steps`."""
+    """Return what the seeds say about one arm; a setting of an arm is e.g. `sprites, 800 steps`."""
+    setting = settings[comparison.arm]
+    if settings[comparison.against] != setting:
+        setting += f" ({comparison.against}: {settings[comparison.against]})"
     if design.seeds < FEWEST_SEEDS:
         text = _exploratory(design, comparison)
     elif comparison.separated:
@@ -184,11 +190,11 @@ def markdown(
     comparisons: Sequence[Comparison],
 ) -> str:
     """Return `study.md`."""
-    setting = content["setting"]
+    settings = content["settings"]
     note = out_of_reach(design)
-    lines = [f"# {title}", "", how_it_was_read(design, setting), ""]
+    lines = [f"# {title}", "", how_it_was_read(design, settings), ""]
     lines += [*table_of(design, arms, comparisons), ""]
-    lines += [f"- {sentence_of(design, each, arms, setting)}" for each in comparisons]
+    lines += [f"- {sentence_of(design, each, arms, settings)}" for each in comparisons]
     if note:
         lines += ["", f"Note: {note}."]
     failed = []
@@ -200,13 +206,21 @@ def markdown(
     return "\n".join([*lines, "", f"Study {content['id']}; {made}.", ""])
 
 
-def how_it_was_read(design: Design, setting: str) -> str:
+def how_it_was_read(design: Design, settings: Mapping[str, str]) -> str:
     """Return the sentence below the title: data, steps, pairs, figure, and how it is compared."""
     compared = "as factors" if design.scale == "log" else "as differences"
+    others: dict[str, list[str]] = {}
+    for arm, setting in settings.items():
+        others.setdefault(setting, []).append(arm)
+    # the setting of the baseline, which most arms share, needs no list
+    listed = []
+    for place, (setting, arms) in enumerate(others.items()):
+        listed.append(f"{', '.join(arms)}: {setting}" if place else setting)
     return (
-        f"{setting}; {design.seeds} paired seeds an arm; {design.figure} ({design.better} is "
-        f"better), the mean of the last {design.last} evaluations, compared {compared}; sign-flip "
-        f"tests, corrected by Holm for {len(design.comparisons)}."
+        f"{'; '.join(listed)}. Paired seeds in each arm: {design.seeds}. {design.figure} "
+        f"({design.better} is better), the mean of the last {design.last} evaluations, compared "
+        f"{compared}; sign-flip tests, corrected by Holm for {len(design.comparisons)}. Failed "
+        "runs count as the worst value of the study."
     )
 
 
