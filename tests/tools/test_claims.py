@@ -85,7 +85,9 @@ def test_arms_are_alike_only_where_the_interval_lies_within_the_margin(more, wor
 
 def test_the_interval_is_that_of_a_t_test():
     found, p = t_interval([1.0, 2.0, 3.0]), t_p([1.0, 2.0, 3.0])
-    assert (found.mean, found.low, found.high) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
+    assert (found.mean, found.low, found.high) == pytest.approx(
+        (2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5)
+    )
     assert p == pytest.approx(1 - (6 / 7) ** 0.5)  # 2·P(t₂ > 2·√3)
 
 

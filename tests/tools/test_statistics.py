@@ -73,7 +73,7 @@ def test_equivalence_is_found_where_the_90_percent_interval_lies_within_the_marg
     rng = np.random.default_rng(1)
     for drawn in rng.normal(0.2, 1, (50, 8)):
         narrow = t_interval(drawn, 0.9)
-        inside = -0.8 < narrow.low and narrow.high < 0.8
+        inside = narrow.low > -0.8 and narrow.high < 0.8
         assert (equivalence_p(drawn, 0.8) < 0.05) == inside
 
 

@@ -84,21 +84,23 @@ def score_arms(
     """
     found: dict[str, dict[int, dict[str, float]]] = {}
     failed: dict[str, dict[int, str]] = {}
+    values = []
+    any_scored = False
     for trial in trials:
         figures = _figures_of(trial, design.last)
-        reason = failures.get(trial.folder) or _fault_of(figures, design)
+        fault = _fault_of(figures, design)
+        reason = failures.get(trial.folder) or fault
         found.setdefault(trial.arm, {})[trial.seed] = figures
-        failed.setdefault(trial.arm, {})
+        reasons = failed.setdefault(trial.arm, {})
         if reason:
-            failed[trial.arm][trial.seed] = reason
-    scored = []
-    for arm, seeds in found.items():
-        scored += [
-            figures[design.figure] for seed, figures in seeds.items() if seed not in failed[arm]
-        ]
-    if not scored:
+            reasons[trial.seed] = reason
+        if not fault:
+            # what a run logged before it failed may be the worst value too
+            values.append(figures[design.figure])
+        any_scored = any_scored or not reason
+    if not any_scored:
         raise _nothing_scored(found, failed, design.figure)
-    worst = max(scored) if design.better == "less" else min(scored)
+    worst = max(values) if design.better == "less" else min(values)
     return {arm: _make_arm(design, seeds, failed[arm], worst) for arm, seeds in found.items()}
 
 
