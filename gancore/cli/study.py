@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from gancore.tools.sweep import Trial
 
 Arms = dict[str, list[Layer]]
+OWN_FLAGS = (  # that are no choices of a run
+    "arm", "ablate", "aa", "figure", "better", "scale", "last", "seeds", "secondary", "plan", "sd",
+    "pilot", "small", "compat",
+)  # fmt: skip
 
 
 @click.command(
@@ -57,7 +61,7 @@ Arms = dict[str, list[Layer]]
     metavar="NAME",
     multiple=True,
     callback=once,
-    help="The one figure that is tested, e.g. frechet/ratio.",
+    help="The one figure that is tested, as the log of a run names it: METRIC/NAME.",
 )
 @click.option("--better", type=click.Choice(["less", "more"]), help="Which of it is better. [less]")
 @click.option(
@@ -124,22 +128,8 @@ Arms = dict[str, list[Layer]]
 @component_options
 def study(
     recipe: str | None,
-    arm: tuple[str, ...],
-    ablate: bool,
-    aa: bool,
-    figure: str | None,
-    better: str | None,
-    scale: str | None,
-    last: int | None,
-    seeds: int | None,
-    secondary: str | None,
-    plan: bool,
-    sd: float | None,
-    pilot: Path | None,
     jobs: int,
     executor: str | None,
-    small: bool,
-    compat: bool,
     out: Path | None,
     as_json: bool,
     extra: tuple[str, ...],
@@ -154,32 +144,21 @@ def study(
     interrupted, repeat the command.
     """
     recipe, extra = split_argument(recipe, extra)
+    own = {name: given.pop(name) for name in OWN_FLAGS}
+    words = layer_of_words(given, extra, flag_names(), "gan study")
+    _refuse_seed(words)
+    arms, design, files = find_arms(recipe, words, own)
+    if own["plan"]:
+        print_plan(design, own["sd"], own["pilot"])
+        return
     from gancore.tools import study as tools
     from gancore.tools.sweep import plan_trials
 
-    words = layer_of_words(given, extra, flag_names(), "gan study")
-    _refuse_seed(words)
-    variants = variants_of(small=small, compat=compat)
-    table = dict(lookup.recipe_chain(recipe)[-1].study) if recipe is not None else {}
-    flags = {"figure": figure, "better": better, "scale": scale, "last": last, "seeds": seeds}
-    table |= {key: value for key, value in flags.items() if value is not None}
-    if secondary:
-        table["secondary"] = secondary.split(",")
-    arms, against, files = _find_arms(recipe, table, variants, words, arm)
-    shifts: dict[str, int] = {}
-    if ablate:
-        arms |= _ablated(arms[tools.BASELINE], files)
-    if aa:
-        arms[tools.AGAIN] = arms[tools.BASELINE]
-    design = tools.make_design(table, list(arms), against)
-    if aa:
-        shifts[tools.AGAIN] = design.seeds
-    if plan:
-        _print_plan(design, sd, pilot)
-        return
     open_executor = find_executor(executor or PROCESS)
     folder = out or Path("runs") / f"study-{Path(recipe or 'arms').stem}"
-    nothing = Layer("command line")  # the words of the command line lie below the arms already
+    # the words of the command line lie below the arms already, which may change them
+    nothing = Layer("command line")
+    shifts = {tools.AGAIN: design.seeds} if own["aa"] else {}
     trials = plan_trials(arms, nothing, design.seeds, folder, files, shifts)
     for trial in trials:
         refuse_downloads(trial.recipe, words)
@@ -213,31 +192,48 @@ def _refuse_seed(layer: Layer) -> None:
         raise UsageError("a study sets the seeds of its runs", where=layer.origin, fix="--seeds N")
 
 
-def _find_arms(
-    recipe: str | None,
-    table: Mapping[str, Any],
-    variants: Sequence[str],
-    words: Layer,
-    given: Sequence[str],
-) -> tuple[Arms, dict[str, str], Callable[[str], bool]]:
-    """Return the layers of each arm, what they are compared with, and which files may be run.
+def find_arms(
+    recipe: str | None, words: Layer, own: Mapping[str, Any]
+) -> tuple[Arms, Design, Callable[[str], bool]]:
+    """Return the layers of each arm, the design, and which component files may be run.
 
     The words of the command line hold for every arm, below what the arm itself changes.
     """
     from gancore.recipe.compose import may_run, recipe_layers
     from gancore.tools import study as tools
 
+    variants = variants_of(small=own["small"], compat=own["compat"])
+    table = _table_of(recipe, own)
     base = recipe_layers(recipe, variants) if recipe is not None else []
     arms, against = tools.read_arms(table, [*base, words], variants)
-    own = [words]
-    for word in given:
+    of_user = [words]
+    for word in own["arm"]:
         name, layer = _read_arm(word)
         if name in arms:
             raise UsageError(f"arm {name} is given twice", where="--arm", fix="another name")
         arms[name] = [*arms[tools.BASELINE], layer]
-        own.append(layer)
-    tests = list(map(may_run, own))
-    return arms, against, lambda name: any(test(name) for test in tests)
+        of_user.append(layer)
+    tests = list(map(may_run, of_user))
+
+    def files(name: str) -> bool:
+        return any(test(name) for test in tests)
+
+    if own["ablate"]:
+        arms |= _ablated(arms[tools.BASELINE], files)
+    if own["aa"]:
+        arms[tools.AGAIN] = arms[tools.BASELINE]
+    return arms, tools.make_design(table, list(arms), against), files
+
+
+def _table_of(recipe: str | None, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `[study]` table of a recipe, over which the flags win."""
+    table = dict(lookup.recipe_chain(recipe)[-1].study) if recipe is not None else {}
+    for key in ("figure", "better", "scale", "last", "seeds"):
+        if own[key] is not None:
+            table[key] = own[key]
+    if own["secondary"]:
+        table["secondary"] = own["secondary"].split(",")
+    return table
 
 
 def _read_arm(word: str) -> tuple[str, Layer]:
@@ -281,7 +277,8 @@ def _ablated(base: Sequence[Layer], files: Callable[[str], bool]) -> Arms:
 # ── planning ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _print_plan(design: Design, sd: float | None, pilot: Path | None) -> None:
+def print_plan(design: Design, sd: float | None, pilot: Path | None) -> None:
+    """Print what numbers of seeds can find. Raises UsageError without a deviation."""
     from gancore.tools import study as tools
 
     if sd is None and pilot is None:

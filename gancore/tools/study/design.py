@@ -101,7 +101,7 @@ def make_design(
     if not figure:
         raise UsageError(
             "a study tests one figure, which is chosen before its first run",
-            fix="--figure NAME, or figure = NAME in [study]; e.g. frechet/ratio",
+            fix="--figure METRIC/NAME, or figure in [study]: a name in the log of a run",
         )
     scale = given.get("scale") or ("log" if figure.rpartition("/")[2] in ON_LOG else "linear")
     better = given.get("better") or "less"

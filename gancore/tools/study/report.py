@@ -105,7 +105,7 @@ def sentence_of(
     arms: Mapping[str, Arm],
     settings: Mapping[str, str],
 ) -> str:
-    """Return what the seeds say about one arm; a setting of an arm is e.g. `sprites, 800 steps`."""
+    """Return what the seeds say about one arm; a setting of an arm is e.g. `DATA, 800 steps`."""
     setting = settings[comparison.arm]
     if settings[comparison.against] != setting:
         setting += f" ({comparison.against}: {settings[comparison.against]})"
