@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 from support.tables import every_row
 
 from gancore.tools.statistics import (
+    POWER,
     bootstrap_interval,
     clopper_pearson,
     correlation,
@@ -15,9 +17,11 @@ from gancore.tools.statistics import (
     fewest_pairs_to_find,
     holm,
     pairs_needed,
+    pairs_needed_by_signs,
     power_of,
     sign_flip_p,
     smallest_effect,
+    smallest_effect_of_signs,
     smallest_p,
     t_interval,
     t_p,
@@ -160,6 +164,24 @@ def test_needed_pairs_are_those_of_the_table_of_power():
     assert pairs_needed(-0.5) == 34
     assert pairs_needed(0.0) is pairs_needed(math.nan) is None
     assert pairs_needed(0.01) == math.ceil((1.959964 + 0.841621) ** 2 / 1e-4)
+
+
+@every_row(("pairs", "alpha"), [(6, 0.05), (8, 0.05 / 6), (9, 0.05 / 12)])
+def test_where_all_signs_must_agree_few_pairs_need_larger_effects_than_a_t_test(pairs, alpha):
+    # P(all n differences above 0) = Φ(effect)^n = .8
+    closed = ndtri(POWER ** (1 / pairs))
+    # of 2,000 simulated samples: standard error .9 % of the power
+    assert smallest_effect_of_signs(pairs, alpha) == pytest.approx(closed, abs=0.06)
+    assert closed > smallest_effect(pairs, alpha)
+    assert pairs_needed_by_signs(closed * 0.9, alpha) > pairs
+    assert pairs_needed_by_signs(closed * 1.1, alpha) <= pairs
+
+
+def test_below_the_fewest_pairs_no_effect_is_found_by_signs():
+    assert smallest_effect_of_signs(5) is None
+    assert pairs_needed_by_signs(100.0) == 6
+    assert pairs_needed_by_signs(0.0) is None
+    assert smallest_effect_of_signs(20) == smallest_effect(20)
 
 
 def test_power_is_that_of_simulated_t_tests():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gancore.errors import UsageError
-from gancore.tools.statistics import ALPHA, fewest_pairs_to_find, smallest_effect
+from gancore.tools.statistics import ALPHA, smallest_effect_of_signs
 from gancore.tools.study.design import STUDY, Design
 from gancore.tools.study.report import size_in_words
 
@@ -23,10 +23,10 @@ def plan_lines(design: Design, deviation: float) -> list[str]:
     """Return the table of seeds and the differences that they find with a power of 80 %.
 
     `deviation` is that of paired differences on the study's scale. Beside a single comparison the
-    table has the first of all comparisons of the study after Holm, which is the hardest.
+    table has the first of all comparisons of the study after Holm, which is the hardest. It is the
+    power of the sign-flip test, which is that of the t-test for 13 pairs or more.
     """
     count = len(design.comparisons)
-    fewest = fewest_pairs_to_find(count)
     heads = ["seeds", "one comparison", f"one of {count}, after Holm", "runs"]
     lines = [
         f"Differences of {design.figure} that are found with a power of 80 %, if paired "
@@ -39,9 +39,11 @@ def plan_lines(design: Design, deviation: float) -> list[str]:
     arms = len({*itertools.chain.from_iterable(design.comparisons)} | {"baseline"})
     for seeds in sorted({*PLANNED, design.seeds}):
         cells = [f"{seeds}{' (planned)' if seeds == design.seeds else ''}"]
-        for alpha, needed in ((ALPHA, fewest_pairs_to_find(1)), (ALPHA / count, fewest)):
-            found = smallest_effect(seeds, alpha) * deviation
-            cells.append(size_in_words(design.scale, found) if seeds >= needed else "no p so small")
+        for alpha in (ALPHA, ALPHA / count):
+            found = smallest_effect_of_signs(seeds, alpha)
+            cells.append(
+                "no p so small" if found is None else size_in_words(design.scale, found * deviation)
+            )
         lines.append(f"| {' | '.join(cells)} | {arms * seeds} |")
     return lines
 

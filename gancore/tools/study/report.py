@@ -174,8 +174,8 @@ def out_of_reach(design: Design) -> str:
         return ""
     comparisons = "1 comparison" if count == 1 else f"{count} comparisons"
     return (
-        f"{comparisons} need at least {fewest} seeds for p ≤ {ALPHA} after Holm if only one "
-        f"differs: the smallest p of {design.seeds} pairs is 2/2^{design.seeds}"
+        f"{comparisons} need at least {fewest} seeds: the smallest p of {design.seeds} pairs is "
+        f"2/2^{design.seeds}, above {ALPHA} after Holm, so that no arm can be separated"
     )
 
 

@@ -17,9 +17,9 @@ from gancore.tools.statistics import (
     Interval,
     correlation,
     holm,
-    pairs_needed,
+    pairs_needed_by_signs,
     sign_flip_p,
-    smallest_effect,
+    smallest_effect_of_signs,
     standard_error,
     t_interval,
 )
@@ -213,5 +213,6 @@ def _power(differences: Sequence[float], comparisons: int) -> tuple[float | None
         return None, None
     deviation = error * math.sqrt(len(differences))
     alpha = ALPHA / comparisons
-    visible = smallest_effect(len(differences), alpha) * deviation
-    return visible, pairs_needed(interval.mean / deviation, alpha)
+    smallest = smallest_effect_of_signs(len(differences), alpha)
+    visible = None if smallest is None else smallest * deviation
+    return visible, pairs_needed_by_signs(interval.mean / deviation, alpha)
