@@ -85,6 +85,8 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
         for line in value if isinstance(value, list) else [value]:
             yield f"{key}: {line}"
     yield ""
+    if recipe.study:
+        yield f"gan study {quote(recipe.name)}"
     if recipe.sweep:
         yield f"gan sweep {quote(recipe.name)}"
     else:

@@ -23,6 +23,7 @@ BLOCKED = "import sys; sys.modules['torch'] = None; from gancore.cli import main
         ["recipes"],
         ["recipes", "guide-wgangp"],
         ["sweep", "--help"],
+        ["study", "--help"],
         ["bench", "--help"],
         ["gif", "--help"],
         ["diagnose", "--help"],

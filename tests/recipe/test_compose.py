@@ -48,7 +48,8 @@ def test_a_preset_is_its_component_with_other_defaults():
 
 
 @pytest.mark.parametrize(
-    "word", ["small", "compat", "sweep", "about", "extends", "run", "gen", "norm", "without"]
+    "word",
+    ["small", "compat", "sweep", "study", "about", "extends", "run", "gen", "norm", "without"],
 )
 def test_no_component_may_be_called_like_a_key_of_a_recipe(word):
     assert discovery.refusal(word) == f"the name {word!r} is a word of gancore's own"
