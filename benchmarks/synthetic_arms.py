@@ -6,6 +6,11 @@ their figures stand in tables of their own.
 """
 
 DATA = ("ring8", "grid25")
+POINTS = 2500  # as in VEEGAN and PacGAN: the number of modes found depends on it
+EVERY = 400  # steps from one evaluation to the next
+KEPT = 5  # evaluations whose mean scores a run
+NULLS = ("true mixture", "uniform box", "normal of the data's moments")
+REPEATS = 50  # draws of a null row
 WGAN_GP = "--loss wgan-gp --critic-norm layer --adam.beta1 0"
 ARMS = {
     "plain, non-saturating": "",
@@ -20,8 +25,7 @@ ARMS = {
     "packs of 2": "--reg examples/packing.py:Packing",
     "experience replay": "--reg experience-replay",
     "EMA .999": "--reg ema",
-    "cosine decay": "--reg cosine-decay",
-    "linear decay": "--reg linear-decay",
+    "rate falling linearly to 0": "--reg linear-decay --linear-decay.end 8000",
     "dropout .2 in the critic": "--reg dropout --dropout.generator 0 --dropout.critic .2",
     "batch norm in the generator": "--gen-norm batch",
     "layer norm in the critic": "--critic-norm layer",
