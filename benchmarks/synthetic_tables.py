@@ -12,8 +12,8 @@ COLUMNS = {  # figure of `modes`: its name in the literature, digits
     "count": ("modes", 1),
     "count20": ("modes20", 1),
     "high-quality": ("hq", 3),
-    "reverse-kl": ("reverse KL", 2),
-    "tv": ("tv", 2),
+    "reverse-kl": ("reverse KL", 3),
+    "tv": ("tv", 3),
     "junk": ("tv_junk", 3),
     "width": ("sigma_ratio", 2),
 }
