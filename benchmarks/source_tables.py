@@ -23,6 +23,9 @@ NAMES = {  # figure: what the table of recipes calls it
     "modes/count": "modes",
     "modes/high-quality": "high quality",
     "modes/junk": "junk",
+    "triples/modes": "triples",
+    "triples/kl": "KL",
+    "triples/junk": "junk channels",
     "collapse/across": "thickness across",
     "collapse/minor": "minor axis",
     "collapse/major": "major axis",
@@ -41,6 +44,10 @@ FAMILIES = {  # beginning of a recipe's name: its source
     "pokgan-": "S2",
     "mnist-keras-": "S3",
     "guide-": "S4",
+    "ring8-": "benchmarks",
+    "grid25-": "benchmarks",
+    "grid100-": "benchmarks",
+    "stacked-": "benchmarks",
 }
 BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 

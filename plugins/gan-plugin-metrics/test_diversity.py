@@ -204,13 +204,14 @@ def test_width_of_the_true_mixture_is_that_of_a_normal_cut_at_three_sigma():
 
 def test_reverse_kl_and_junk_of_the_true_mixture_are_the_floors_of_sampling():
     figures = [found(drawn(N, seed)) for seed in range(0, 100, 2)]
-    kl, junk = (
-        sum(each[name] for each in figures) / len(figures) for name in ("reverse-kl", "junk")
+    kl, junk, tv = (
+        sum(each[name] for each in figures) / len(figures) for name in ("reverse-kl", "junk", "tv")
     )
     # χ² with K - 1 degrees, over 2n: its deviation over 50 draws is √(2/(24·50)) = 4 % of the mean,
     # so 2.5 of them
     assert kl == pytest.approx(24 / (2 * N * TRUE), rel=0.1)
     assert junk == pytest.approx(math.sqrt(24 / (2 * math.pi * N * TRUE)), rel=0.1)
+    assert tv == pytest.approx(math.sqrt(24 / (2 * math.pi * N * TRUE)), rel=0.1)
 
 
 def test_uniform_noise_finds_most_modes_and_is_junk_all_the_same():
@@ -220,12 +221,16 @@ def test_uniform_noise_finds_most_modes_and_is_junk_all_the_same():
         23.1, abs=4 * 1.3 / math.sqrt(50)
     )
     assert min(each["junk"] for each in figures) > 0.95
+    # less than the .70 that is reported of a plain GAN: neither rejects noise
+    assert sum(each["reverse-kl"] for each in figures) / 50 < 0.3
+    assert sum(each["tv"] for each in figures) / 50 < 0.3
 
 
 def test_one_mode_gives_the_logarithm_of_k_as_reverse_kl():
     figures = found(drawn(2500, means=GRID[:1]))
     assert figures["count"] == figures["count20"] == 1
     assert figures["reverse-kl"] == pytest.approx(math.log(25), abs=1e-12)
+    assert figures["tv"] == pytest.approx(24 / 25, abs=1e-12)
     assert figures["junk"] == pytest.approx(TRUE * 24 / 25, abs=0.01)
 
 
@@ -237,6 +242,13 @@ def test_points_at_exactly_three_sigma_are_not_of_high_quality():
 def test_without_a_point_of_high_quality_reverse_kl_is_left_out_and_junk_is_the_share_elsewhere():
     figures = found(torch.full((10, 2), 99.0))
     assert figures.keys() == {"count", "count20", "high-quality", "junk", "images"}
+    assert figures["junk"] == pytest.approx(TRUE)
+
+
+@every_row("value", [math.nan, math.inf, -math.inf])
+def test_points_that_are_no_numbers_are_junk(value):
+    figures = found(torch.full((10, 2), value))
+    assert (figures["count"], figures["high-quality"]) == (0, 0)
     assert figures["junk"] == pytest.approx(TRUE)
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan_plugin_networks.mlp import MLP, MLPCritic
+from gan_plugin_networks.mlp import MLP, Maxout, MaxoutCritic, MLPCritic
 from gancore import component, hookimpl
 from gancore.testing import StandIn, StandInLoss, check_component, some_data, train
 
@@ -31,7 +31,7 @@ def norms(net):
     return [module.num_features for module in net.modules() if isinstance(module, nn.BatchNorm1d)]
 
 
-@pytest.mark.parametrize("cls", [MLP, MLPCritic])
+@pytest.mark.parametrize("cls", [MLP, MLPCritic, MaxoutCritic])
 @pytest.mark.parametrize("shape", [(2,), (3, 8, 6)])
 def test_mlp_conforms_for_points_and_images(cls, shape):
     check_component(cls, data=some_data(shape, ()), hidden=(16, 16))
@@ -100,3 +100,21 @@ def test_without_hidden_layers_the_generator_is_one_affine_map():
     one, other = torch.randn(5, 3), torch.randn(5, 3)
     middle = (net(one, NOBODY) + net(other, NOBODY)) / 2
     assert torch.allclose(net((one + other) / 2, NOBODY), middle, atol=1e-6)
+
+
+def test_the_critic_of_pacgan_has_405201_weights_with_its_score():
+    assert count(play(MaxoutCritic()).critic.network) == 405_201
+
+
+def test_packs_widen_the_first_layer_of_the_maxout_critic_alone():
+    wider = count(play(MaxoutCritic(), shape=(8,)).critic.network)
+    assert wider - 405_201 == 6 * 200 * 5
+
+
+def test_maxout_of_opposite_pieces_is_the_absolute_value():
+    layer = Maxout(1, 1, 2)
+    with torch.no_grad():
+        layer.linear.weight.copy_(torch.tensor([[1.0], [-1.0]]))
+        layer.linear.bias.zero_()
+    x = torch.linspace(-3, 3, 9)[:, None]
+    assert torch.equal(layer(x), x.abs())

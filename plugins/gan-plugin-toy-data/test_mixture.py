@@ -26,7 +26,8 @@ def test_conforms(options):
 
 
 @pytest.mark.parametrize(
-    ("layout", "modes", "separation"), [("ring8", 8, 76), ("grid25", 25, 40), ("grid100", 100, 40)]
+    ("layout", "modes", "separation"),
+    [("ring8", 8, 76), ("ring8-metz", 8, 76), ("grid25", 25, 40), ("grid100", 100, 40)],
 )
 def test_modes_lie_as_many_sigmas_apart_as_the_table_says(layout, modes, separation):
     distances = torch.pdist(means(layout))
@@ -97,7 +98,7 @@ def test_finite_set_follows_from_its_own_seed():
 
 
 def test_fingerprints_tell_the_laws_apart():
-    assert len({made(layout=layout).fingerprint() for layout in LAYOUTS}) == 3
+    assert len({made(layout=layout).fingerprint() for layout in LAYOUTS}) == 4
     assert made().fingerprint() == made().fingerprint()
 
 

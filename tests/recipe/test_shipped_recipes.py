@@ -31,12 +31,14 @@ EXPERIMENTS = """
     guide-mbd-before guide-mbd-after guide-mbd-both guide-mbd-smoothing guide-vbn guide-vbn-random-labels guide-noisy5
     guide-noisy10 guide-noisy-smoothing guide-wgan-clip guide-wgangp guide-wgan-concat guide-compare-dcgan
     guide-compare-wgangp guide-wgangp-text journey-colorpicker-source mnist-keras-constant pokegan-aegan
+    ring8-quick grid25-quick grid100-quick ring8-pacgan grid25-pacgan stacked-glyphs stacked-digits
 """.split()  # noqa: SIM905 - a list of names is read more easily so
 
 QUICK = {  # less to draw and to measure than the small form itself; only what a run chose is taken
     "sprites.count": 64, "letters.count": 64, "frechet.images": 20, "recognition.reals": 80, "recognition.images": 20,
     "recognition.epochs": 1, "collapse.images": 20, "class-accuracy.images": 20, "class-entropy.images": 20,
     "scatter.seconds": 0, "modes.images": 50, "wgan-warmup.many": 2,
+    "stacked-glyphs.count": 64, "triples.images": 20, "triples.reals": 20, "triples.epochs": 1,
 }  # fmt: skip
 
 

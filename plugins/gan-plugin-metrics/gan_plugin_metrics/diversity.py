@@ -158,6 +158,7 @@ def count_modes(points: Tensor, means: Tensor, sigma: float) -> dict[str, float 
     if good.any():
         shares = counts[counts > 0] / counts.sum()
         figures["reverse-kl"] = (shares * (k * shares).log()).sum()
+        figures["tv"] = (counts / counts.sum() - 1 / k).abs().sum() / 2
         figures["width"] = (distances[good].square().mean() / d).sqrt()
     return figures
 
@@ -175,7 +176,9 @@ class Modes:
 
     - `count`: modes with at least one sample of high quality; `count20`: modes with at least n/20K;
     - `high-quality`: their share of the samples, .9889 for the true mixture in the plane;
-    - `reverse-kl`: Σ p_j ln(K·p_j), left out if no sample is of high quality;
+    - `reverse-kl`: Σ p_j ln(K·p_j), and `tv`: ½Σ|p_j - 1/K|; both left out if no sample is of
+      high quality. They say nothing of the others: uniform noise has a reverse KL of 0.22 on
+      grid25;
     - `junk`: total variation distance between the samples and the true mixture as distributions
       over K + 1 cells, the K balls and their complement;
     - `width`: standard deviation of the samples of high quality about their means, in sigmas: .974

@@ -77,3 +77,41 @@ class MLPCritic:
     def make_critic(self, plan):
         widths = (prod(plan.critic_shape), *self.hidden)
         return Layers(nn.Flatten(), *hidden_layers(widths, "critic", plan, self.activation))
+
+
+class Maxout(nn.Module):
+    """Compute the maximum of `pieces` linear functions for each output: `[N, F] → [N, G]`."""
+
+    def __init__(self, before: int, after: int, pieces: int):
+        super().__init__()
+        self.pieces = pieces
+        self.linear = nn.Linear(before, after * pieces)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.linear(maps).unflatten(1, (-1, self.pieces)).amax(2)
+
+
+@component(
+    source="Goodfellow et al., Maxout networks, ICML 2013, arXiv:1302.4389, section 2; widths: Lin "
+    "et al., PacGAN, NeurIPS 2018, arXiv:1712.04086 (its published program)"
+)
+class MaxoutCritic:
+    """Score flattened samples by maxout layers, each the maximum of `pieces` linear functions.
+
+    View `[N, d]` or `[N, C, H, W]` to features `[N, F]`, F the last hidden width: h = max_k (W_k x
+    + b_k) for each unit, then the norm; the score is one linear layer with bias. A norm of `none`
+    is the source's. With the defaults and d = 2: 405,201 weights, biases included.
+    """
+
+    hidden: tuple[int, ...] = option(
+        (200, 200, 200), ge=1, help="units of each maxout layer, first layer first"
+    )
+    pieces: int = option(5, ge=2, help="linear functions of which each unit takes the maximum")
+
+    @hookimpl
+    def make_critic(self, plan):
+        widths = (prod(plan.critic_shape), *self.hidden)
+        layers: list[nn.Module] = [nn.Flatten()]
+        for before, after in pairwise(widths):
+            layers += [Maxout(before, after, self.pieces), plan.norm(after, "critic")]
+        return Layers(*layers)

@@ -10,18 +10,20 @@ from torch import Tensor
 
 from gancore import Data, DataSpec, LabelSet, StoredData, component, draw_rows, hookimpl, option
 
-SIGMAS = {"ring8": 0.01, "grid25": 0.05, "grid100": 0.05}
+SIGMAS = {"ring8": 0.01, "ring8-metz": 0.02, "grid25": 0.05, "grid100": 0.05}
 EPOCH = 100_000  # fresh points in one epoch: the size of PacGAN's fixed set
 
 
 def means(layout: str) -> Tensor:
     """Return the means of the modes `[K, 2]`, float64, before scaling.
 
-    ring8: (cos 2πi/8, sin 2πi/8); grid25: {-4, -2, 0, 2, 4}²; grid100: {-9, -7, …, 9}².
+    ring8: (cos 2πi/8, sin 2πi/8); ring8-metz: twice that; grid25: {-4, -2, 0, 2, 4}²; grid100:
+    {-9, -7, …, 9}².
     """
-    if layout == "ring8":
+    if layout.startswith("ring8"):
+        radius = 2 if layout == "ring8-metz" else 1
         angles = torch.arange(8, dtype=torch.float64) * (torch.pi / 4)
-        return torch.stack([angles.cos(), angles.sin()], 1)
+        return radius * torch.stack([angles.cos(), angles.sin()], 1)
     reach = {"grid25": 4, "grid100": 9}[layout]
     line = torch.arange(-reach, reach + 1, 2, dtype=torch.float64)
     return torch.cartesian_prod(line, line)
@@ -115,7 +117,8 @@ class Mixture:
     With equal weights, x = (mean of a mode + sigma·n) / largest |coordinate| of a mean, n ~ N(0, 1)
     per coordinate:
 
-    - ring8: 8 means on the unit circle, sigma 0.01;
+    - ring8: 8 means on the unit circle, sigma 0.01; ring8-metz: radius 2, sigma 0.02, which is the
+      same after the division;
     - grid25: 5×5 means 2 apart, sigma 0.05, divided by 4;
     - grid100: 10×10 means 2 apart, sigma 0.05, divided by 9 (not in the sources, a harder grid25).
 

@@ -1,0 +1,132 @@
+"""The tables of docs/explanation/synthetic-benchmarks.md, made from what was stored."""
+
+import re
+import statistics
+from pathlib import Path
+
+from benchmarks.synthetic_arms import ARMS, DATA, LITERATURE, NULLS
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "synthetic-benchmarks.md"
+BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+COLUMNS = {  # figure of `modes`: its name in the literature, digits
+    "count": ("modes", 1),
+    "count20": ("modes20", 1),
+    "high-quality": ("hq", 3),
+    "reverse-kl": ("reverse KL", 3),
+    "tv": ("tv", 3),
+    "junk": ("tv_junk", 3),
+    "width": ("sigma_ratio", 2),
+}
+
+
+def cell(values, digits):
+    """Write mean and standard deviation, or – where no run has the figure."""
+    if not values:
+        return "–"
+    mean = f"{statistics.fmean(values):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def null_row(stored, data, null):
+    """Write the row of a null generator."""
+    found = stored["nulls"][f"{data}: {null}"]
+    cells = []
+    for figure, (_, digits) in COLUMNS.items():
+        if figure in found["mean"]:
+            cells.append(f"{found['mean'][figure]:.{digits}f} ± {found['sd'][figure]:.{digits}f}")
+        else:
+            cells.append("–")
+    return f"| *{null}* | {found['repeats']} draws | {' | '.join(cells)} | – | – |"
+
+
+def arm_row(runs, arm):
+    """Write the row of an arm: mean and standard deviation over its seeds."""
+    columns = {name: [] for name in COLUMNS}
+    for run in runs:
+        for name in COLUMNS:
+            if name in run["figures"]:
+                columns[name].append(run["figures"][name])
+    cells = [cell(columns[name], digits) for name, (_, digits) in COLUMNS.items()]
+    seconds = statistics.fmean(run["seconds"] for run in runs)
+    batches = runs[0]["critic_batches"]
+    return f"| {arm} | {len(runs)} | {' | '.join(cells)} | {batches:,} | {seconds:.0f} |"
+
+
+def data_table(stored, data):
+    """Write the table of a data set: what no network made, then an arm a row."""
+    heads = " | ".join(name for name, _ in COLUMNS.values())
+    lines = [
+        f"| {data}, protocol quick | seeds | {heads} | critic batches | seconds |",
+        "| --- " * (len(COLUMNS) + 4) + "|",
+        *(null_row(stored, data, null) for null in NULLS),
+    ]
+    for arm in ARMS:
+        runs = [each for each in stored["runs"] if (each["data"], each["arm"]) == (data, arm)]
+        if runs:
+            lines.append(arm_row(runs, arm))
+    return lines
+
+
+def curve_table(stored):
+    """Write how the figures of the plain arm change with the steps."""
+    plain = next(iter(ARMS))
+    lines = [
+        "| data | step | seeds | modes | hq | reverse KL | tv_junk |",
+        "| --- " * 7 + "|",
+    ]
+    for data in DATA:
+        runs = [each for each in stored["runs"] if (each["data"], each["arm"]) == (data, plain)]
+        for step in runs[0]["curve"] if runs else ():
+            at = [run["curve"][step] for run in runs]
+            cells = []
+            for figure in ("count", "high-quality", "reverse-kl", "junk"):
+                values = [each[figure] for each in at if figure in each]
+                cells.append(cell(values, COLUMNS[figure][1]))
+            lines.append(f"| {data} | {int(step):,} | {len(runs)} | {' | '.join(cells)} |")
+    return lines
+
+
+def literature_table():
+    """Write what the papers report, with the name of each protocol."""
+    heads = "ring8: modes | hq % | reverse KL | grid25: modes | hq % | reverse KL"
+    lines = [
+        f"| protocol | method | {heads} |",
+        "| --- " * 8 + "|",
+    ]
+    for protocol, methods in LITERATURE.items():
+        for method, cells in methods.items():
+            lines.append(f"| {protocol} | {method} | {' | '.join(cells)} |")
+    return lines
+
+
+def measured_with(stored):
+    """Say with what the runs were made."""
+    dates = sorted({run["date"] for run in stored["runs"]})
+    commits = ", ".join(sorted({run["commit"] for run in stored["runs"]}))
+    torches = ", ".join(sorted({run["torch"] for run in stored["runs"]}))
+    hours = sum(run["seconds"] for run in stored["runs"]) / 3600
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    return [
+        f"*{len(stored['runs'])} runs, {hours:.1f} hours of processor time, one thread, "
+        f"measured {when} (commit {commits}; torch {torches}).*"
+    ]
+
+
+def fill(text, stored):
+    """Return the page with every table made anew. Raises KeyError for an unknown table."""
+    made = {data: lambda data=data: data_table(stored, data) for data in DATA}
+    made["steps"] = lambda: curve_table(stored)
+    made["literature"] = literature_table
+    made["circumstances"] = lambda: measured_with(stored)
+
+    def block(found):
+        lines = "\n".join(made[found[2]]())
+        return f"{found[1]}{lines}\n{found[3]}"
+
+    return BLOCK.sub(block, text)
+
+
+def write_page(stored):
+    """Write the tables into the page, and return its path."""
+    PAGE.write_text(fill(PAGE.read_text(), stored))
+    return PAGE
