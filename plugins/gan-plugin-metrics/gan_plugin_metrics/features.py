@@ -87,11 +87,11 @@ EXTRACTORS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def expect_halves(count: int, metric: str) -> None:
-    """Raise DataError unless the data can be split into two halves of at least two."""
-    if count < 4:
+def expect_halves(count: int, metric: str, least: int = 2) -> None:
+    """Raise DataError unless the data can be split into two halves of at least `least`."""
+    if count < 2 * least:
         raise DataError(
-            f"{metric} compares halves of the data, which needs 4 samples, "
+            f"{metric} compares halves of the data, which needs {2 * least} samples, "
             f"but the data hold {count}",
             where=f"metric {metric}",
             fix=f"more data, or leave it out: --without {metric}",
