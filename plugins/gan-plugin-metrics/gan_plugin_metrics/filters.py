@@ -94,9 +94,8 @@ def scattering(images: Tensor) -> Tensor:
     grey = moduli(images.mean(1, keepdim=True)).squeeze(1)  # [N, 3, 4, H, W]
     half = functional.avg_pool2d(grey.flatten(1, 2), 2, ceil_mode=True)
     again = moduli(half).mean((4, 5)).unflatten(1, (SCALES, ANGLES))  # [N, 3, 4, 3, 4]
-    for octave in range(SCALES - 1):
-        # at half the size, octave j of the wavelets is octave j + 1 of the image
-        found.append(again[:, octave, :, octave : SCALES - 1].flatten(1))
+    # at half the size, octave j of the wavelets is octave j + 1 of the image
+    found += [again[:, octave, :, octave : SCALES - 1].flatten(1) for octave in range(SCALES - 1)]
     return torch.cat(found, 1).double()
 
 
