@@ -10,9 +10,10 @@ from torch import Tensor
 from gan_plugin_evaluation.reals import Pools, count_for, open_own, pools_of
 from gan_plugin_evaluation.sources import Samples, Subject, open_runs, open_stored
 from gan_plugin_evaluation.yardstick import REALS, Yardstick
-from gancore import Data, Run, UsageError, open_data
+from gancore import Data, DataError, Run, UsageError, open_data
 
 DEFAULT_FEATURES = "randconv"
+FEWEST = 6  # samples, which have a fifth neighbour
 SHARES_OF_REALS = ("precision", "recall", "density", "coverage", "class-accuracy")
 Source = Run | Tensor | str | Path
 
@@ -123,10 +124,7 @@ def evaluate_all(
     expect_shapes(runs, pools)
     n = count_for(pools.reals, setup.n)
     drawn = [subject.draw(n, setup.seed) for subject in subjects]
-    fewest = min(len(each.images) for each in drawn)
-    if fewest < 6:
-        what = f"{fewest} samples are too few to compare"
-        raise UsageError(what, where="gan eval", fix="at least 6, and better 2000")
+    fewest = least_of(subjects, drawn)
     notes = notes_on_number(setup.n, n, fewest, pools)
     n = min(n, fewest)
     yardstick = Yardstick.of(pools, n, setup.features, setup.seed, setup.weights)
@@ -135,6 +133,20 @@ def evaluate_all(
     for subject, samples in zip(subjects, drawn, strict=True):
         found.append(evaluation_of(subject, cut(samples, n), yardstick, rows, notes))
     return found
+
+
+def least_of(subjects: Sequence[Subject], drawn: Sequence[Samples]) -> int:
+    """Return the smallest number of samples. Raises DataError for too few, or numbers like NaN."""
+    for subject, samples in zip(subjects, drawn, strict=True):
+        count = len(samples.images)
+        if count < FEWEST:
+            what = f"{count} samples are too few to compare"
+            fix = f"at least {FEWEST}, and better {Setup().n}"
+            raise DataError(what, where=subject.name, fix=fix)
+        if not samples.images.isfinite().all():
+            what = "some samples hold numbers that are not finite"
+            raise DataError(what, where=subject.name, fix="an earlier checkpoint of the run")
+    return min(len(each.images) for each in drawn)
 
 
 def cut(samples: Samples, n: int) -> Samples:

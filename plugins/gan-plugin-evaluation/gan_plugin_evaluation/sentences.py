@@ -112,7 +112,9 @@ def fooled(found: Evaluation) -> Iterator[str]:
         if row == REALS:
             continue
         liked = [name for name in LIKED if is_as_good(name, figures, found.figures)]
-        if liked:
+        if liked and set(liked) >= LIKED.keys() & found.figures.keys():
+            yield f"By every distance and share, {row} would be as good as these samples or better."
+        elif liked:
             hint = ", but copied tells them apart" if row == COPIES else ""
             yield f"By {', '.join(liked)}, {row} would be as good as these samples{hint}."
 

@@ -232,6 +232,4 @@ def fitted(samples: Tensor, data: Data, path: Path) -> Tensor:
             where=str(path),
             fix="--size N gives the data that size; --against names other data",
         )
-    if not samples.isfinite().all():
-        raise DataError("some samples hold numbers that are not finite", where=str(path))
     return samples
