@@ -77,7 +77,11 @@ def halves_deviation(x: Tensor, y: Tensor, rng: torch.Generator, splits: int = 1
 
 @component(
     source="Bińkowski et al., ICLR 2018, arXiv:1801.01401, section 4",
-    known_as={"polynomial-mmd": ""},
+    known_as={
+        "polynomial-mmd": "",
+        "kid": "It has KID's formula but not the features of Inception-v3, so its values are no "
+        "KIDs. For KID, a plugin publishes Inception-v3 in the group gancore.features.",
+    },
 )
 class KernelDistance:
     """Measure the kernel distance between features of samples and of reals: the formula of KID.
