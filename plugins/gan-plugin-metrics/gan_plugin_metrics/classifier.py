@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 from gan_plugin_metrics.recognition import (
     CHUNK,
+    LEAST,
     classify,
-    expect_different,
     first_of_each,
     fit,
     make_classifier,
     shrink,
 )
-from gancore import Data, UsageError, progress_bar
+from gancore import Data, DataError, UsageError, progress_bar
 
 VERSION = 1  # raise it when the network or its training changes: kept ones are then not found
 MOST = 5000  # reals that train and test it
@@ -93,7 +93,12 @@ def train(net: nn.Sequential, data: Data, rng: torch.Generator) -> tuple[float, 
     shares = labels.bincount(minlength=len(data.label_sets[0])) / len(labels)
     images = shrink(images)
     places = first_of_each(images)  # no image may be in both training and test set
-    expect_different(len(places))
+    if len(places) < LEAST:
+        raise DataError(
+            f"a classifier needs {LEAST} distinct images, but the data give {len(places)}",
+            where="features classifier",
+            fix="more images, or other features",
+        )
     fifth = len(places) // 5
     training = places[fifth:]
     for _ in progress_bar(range(EPOCHS), EPOCHS, "training a classifier of the reals, epochs"):
