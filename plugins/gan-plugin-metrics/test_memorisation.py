@@ -53,6 +53,18 @@ def test_samples_nearer_to_held_out_data_are_no_copies():
     assert share_of(held, train, held).copied == 0
 
 
+def test_samples_far_from_all_data_are_no_copies_though_one_training_item_is_nearest_to_all():
+    train, held = normal(300), normal(300, seed=1)
+    train[0] = 10
+    noise = torch.full((500, 4), 50.0, dtype=torch.float64)
+    nearest = [nearest_distances(noise, part) for part in (train, held)]
+    reach = nearest_distances(held, train).quantile(0.95).item()
+    assert memorised(*nearest, 300, 300).copied == 1
+    assert memorised(*nearest, 300, 300, reach).share == pytest.approx(0.5)
+    copies = [nearest_distances(train[:60], part) for part in (train, held)]
+    assert memorised(*copies, 300, 300, reach).copied == 1
+
+
 def test_mirrored_copies_are_found_by_their_mirror_image():
     images = normal(50, 16).reshape(50, 1, 4, 4)
     mirrored = images.flip(3)

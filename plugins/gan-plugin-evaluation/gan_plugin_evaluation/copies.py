@@ -8,6 +8,8 @@ from gan_plugin_metrics.extractors import open_extractor
 from gan_plugin_metrics.memorisation import closeness, memorised, nearest_with_flips
 from gan_plugin_metrics.pairwise import kth_neighbours, nearest_distances
 
+NEAR = 0.95  # quantile of held-out items' distances to the training data: a copy is not farther
+
 
 @frozen(eq=False)
 class View:
@@ -16,6 +18,7 @@ class View:
     space: Space
     train: Tensor
     held: Tensor | None
+    reach: float  # of held-out items, nineteen of twenty are nearer to a training item
 
     def look(self, samples: Tensor, *, flips: bool) -> dict[str, float]:
         """Return how much of the samples `[n, *shape]` is copied, as seen in this space."""
@@ -32,7 +35,7 @@ class View:
                 "copies-found": float(close.found),
             }
         others = nearest_with_flips(found, mirrored, self.held)
-        share = memorised(nearest, others, len(self.train), len(self.held))
+        share = memorised(nearest, others, len(self.train), len(self.held), self.reach)
         return {
             "copied": share.copied,
             "memorised": share.share,
@@ -45,7 +48,7 @@ class View:
             return {"copied": 0.0}
         nearest = nearest_distances(self.held, self.train)
         share = memorised(
-            nearest, kth_neighbours(self.held, 1), len(self.train), len(self.held) - 1
+            nearest, kth_neighbours(self.held, 1), len(self.train), len(self.held) - 1, self.reach
         )
         return {"copied": share.copied, "memorised": share.share}
 
@@ -67,8 +70,13 @@ class CopyTest:
         held = None if pools.held is None else draw(pools.held, MOST_TRAINING, seed)[0]
         views = []
         for space in spaces:
-            of_held = None if held is None else space.of_samples(held)
-            views.append(View(space, space.of_samples(train), of_held))
+            of_train = space.of_samples(train)
+            if held is None:
+                views.append(View(space, of_train, None, 0.0))
+                continue
+            of_held = space.of_samples(held)
+            reach = nearest_distances(of_held, of_train).quantile(NEAR).item()
+            views.append(View(space, of_train, of_held, reach))
         return cls(tuple(views))
 
     def look(self, samples: Tensor, *, flips: bool) -> dict[str, float]:

@@ -29,7 +29,9 @@ class Memorised(NamedTuple):
         return self.share > self.limit
 
 
-def memorised(nearest_train: Tensor, nearest_held: Tensor, train: int, held: int) -> Memorised:
+def memorised(
+    nearest_train: Tensor, nearest_held: Tensor, train: int, held: int, reach: float = torch.inf
+) -> Memorised:
     """Compare each sample's distance `[n]` to the nearest training item and held-out item.
 
     Of sets of equal size a sample of an independent generator is as often nearer to the one as to
@@ -37,11 +39,15 @@ def memorised(nearest_train: Tensor, nearest_held: Tensor, train: int, held: int
     data. A larger training set is nearer by chance, in T/(T+H) of the cases, so for sizes T ≠ H the
     share is rescaled to ½ for that chance. A copy is nearer always: q copies give ½ + q/2.
 
+    Samples farther than `reach` from both are counted as chance has it. Far from all data, noise
+    say, they all have one and the same nearest item, on whichever side that lies.
+
     Source: evidence of Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05675, as a share.
     """
-    nearer = (nearest_held - nearest_train).sign().add(1).div(2).mean().item()
     chance = train / (train + held)
-    excess = (nearer - chance) / (1 - chance)
+    nearer = (nearest_held - nearest_train).sign().add(1).div(2)
+    far = torch.minimum(nearest_train, nearest_held) > reach
+    excess = (nearer.masked_fill(far, chance).mean().item() - chance) / (1 - chance)
     deviation = INFLATED * (chance / (1 - chance) / len(nearest_train)) ** 0.5 / 2
     return Memorised(0.5 + excess / 2, min(1.0, max(0.0, excess)), 0.5 + 4 * deviation)
 
