@@ -72,7 +72,7 @@ def closeness(nearest_train: Tensor, train: Tensor) -> Closeness | None:
     """Judge samples by their distances `[n]` to the training items `[T, d]`, without other data.
 
     The unit is the median distance of a distinct training item to its nearest other one. None for
-    fewer than two distinct ones: nothing can be told from them.
+    fewer than two distinct ones: they have no unit.
     """
     train = train.unique(dim=0)  # an image in the folders of both its classes is no copy of itself
     if len(train) < 2:
