@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gan_plugin_metrics import pairwise
@@ -49,6 +49,7 @@ def test_conforms():
 # ── distances ─────────────────────────────────────────────────────────────────────────────────────
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 1e-12, 1e-7, 1e-3]), st.floats(-1e4, 1e4))
 def test_distances_are_those_of_differences_also_where_rows_are_nearly_equal(seed, step, offset):
     x = normal(7, 5, seed) + offset
@@ -81,6 +82,7 @@ def test_five_rows_have_no_fifth_neighbour():
 # ── the four shares ───────────────────────────────────────────────────────────────────────────────
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 3), st.integers(5, 9), st.integers(5, 9))
 def test_the_shares_are_what_counting_pairs_gives(seed, k, n, m):
     reals, fakes = normal(n, 2, seed), normal(m, 2, seed + 1)
