@@ -41,7 +41,14 @@ if TYPE_CHECKING:
     from gancore.run.loop import Run
     from gancore.run.pictures import grid, save_picture
     from gancore.train.batch import Batch, Sample, Side, UpdateId
-    from gancore.train.data import Data, DataSpec, StoredData, expect_memory, resize_images
+    from gancore.train.data import (
+        Data,
+        DataSpec,
+        StoredData,
+        expect_memory,
+        open_data,
+        resize_images,
+    )
     from gancore.train.layers import ConditionalLayer, Layers
     from gancore.train.loop import Training
     from gancore.train.networks import GAN, Critic, CriticOutput, Crop, Frozen, Player, Values
@@ -62,7 +69,14 @@ _MODULES = {
     "run.loop": ["Run"],
     "train.batch": ["Batch", "Sample", "Side", "UpdateId"],
     "train.loop": ["Training"],
-    "train.data": ["Data", "DataSpec", "StoredData", "expect_memory", "resize_images"],
+    "train.data": [
+        "Data",
+        "DataSpec",
+        "StoredData",
+        "expect_memory",
+        "open_data",
+        "resize_images",
+    ],
     "train.layers": ["ConditionalLayer", "Layers"],
     "train.networks": ["GAN", "Critic", "CriticOutput", "Crop", "Frozen", "Player", "Values"],
     "train.progress": ["Progress"],
@@ -122,6 +136,7 @@ __all__ = [
     "hookimpl",
     "input_gradients",
     "name_of",
+    "open_data",
     "option",
     "peers",
     "preset",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from gancore.cli.choices import layer_of_words, once, path_as_data, refuse_downloads
+from gancore.cli.choices import layer_of_words, once, refuse_downloads
 from gancore.cli.composition import split_argument
 from gancore.cli.console import clean, note, say
 from gancore.cli.executors import PROCESS, find_executor
@@ -31,6 +31,7 @@ from gancore.cli.signals import Signals
 from gancore.errors import UsageError
 from gancore.progressbar import duration
 from gancore.recipe import lookup
+from gancore.recipe.data_path import path_as_data
 
 if TYPE_CHECKING:
     from gancore.tools.claims import Claim, FiguresByArm

@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from gancore.errors import CompositionError, DataError, UsageError
+from gancore.recipe.data_path import path_as_data
 from gancore.recipe.settings import LARGEST_SIDE
+from gancore.recipe.toml import layer_of
 from gancore.train.plan import LabelSet
 from gancore.train.rng import Streams
 
@@ -140,11 +142,14 @@ class StoredData:
         return digest.hexdigest()
 
 
-def open_data(composition: Composition) -> Data:
-    """Open the data and fold every `adapt_data` over it.
+def open_data(source: Composition | str | Path, *, size: tuple[int, int] | None = None) -> Data:
+    """Open the data of a composition, as its components adapt them, or those of a name or path.
 
-    Raises DataError, or CompositionError for its rules.
+    A name or path is read as `gan run --data` reads it, with no component beside it; `size` is then
+    the wanted (height, width) of images, None for their own. Raises DataError for data that cannot
+    be used, UsageError for a name, path or size that does not exist or fit.
     """
+    composition = data_alone(str(source), size) if isinstance(source, str | Path) else source
     hooks = composition.hooks
     spec = DataSpec(composition.settings.image_size)
     data = hooks.first("make_data", spec=spec)
@@ -173,6 +178,15 @@ def open_data(composition: Composition) -> Data:
         what = f"the images have {sides} pixels, more than {LARGEST_SIDE} a side"
         raise UsageError(what, where="the data's own size", fix="--size 64 makes them smaller")
     return adapted
+
+
+def data_alone(source: str, size: tuple[int, int] | None) -> Composition:
+    """Compose the data component of a name or path, and nothing else."""
+    from gancore.recipe.compose import resolve
+
+    layer = path_as_data(layer_of("data", {"data": source}))
+    settings = {} if size is None else {"size": f"{size[0]}x{size[1]}"}
+    return resolve([layer, layer_of("data", {"run": settings})], exact=True)
 
 
 def data_tags(data: Data) -> set[str]:

@@ -2,7 +2,9 @@
 
 import math
 
+import numpy
 import pytest
+import scipy.linalg
 import torch
 
 from gan_plugin_metrics import distances
@@ -330,3 +332,40 @@ def test_measuring_changes_no_bit_of_training(metric):
             torch.equal(each, weights[name])
             for name, each in one.context.gan.player(role).state_dict().items()
         )
+
+
+# ── the same mathematics as other programs ────────────────────────────────────────────────────────
+
+
+def by_matrix_root(x, y):
+    """The Fréchet distance as Heusel et al. compute it, by scipy's root of S₁S₂."""
+    x, y = x.numpy(), y.numpy()
+    first, second = (numpy.cov(each, rowvar=False) for each in (x, y))
+    shared = scipy.linalg.sqrtm(first @ second).real.trace()
+    gap = x.mean(0) - y.mean(0)
+    return gap @ gap + first.trace() + second.trace() - 2 * shared
+
+
+def by_eigenvalues(x, y):
+    """The same as torch-fidelity 0.4 has it: the trace of the root from the eigenvalues of S₁S₂."""
+    x, y = x.numpy(), y.numpy()
+    first, second = (numpy.cov(each, rowvar=False) for each in (x, y))
+    shared = numpy.sqrt(numpy.linalg.eigvals(first @ second).astype(complex)).real.sum()
+    gap = x.mean(0) - y.mean(0)
+    return gap @ gap + first.trace() + second.trace() - 2 * shared
+
+
+def test_frechet_distance_is_that_of_scipys_matrix_root_and_of_torch_fidelity():
+    mixing = normal(30, 30, seed=3)
+    x, y = normal(400, 30) @ mixing, (normal(500, 30, seed=1) * 1.2 + 0.2) @ mixing
+    found = frechet(x, y).item()
+    assert found == pytest.approx(by_matrix_root(x, y), rel=1e-6)
+    assert found == pytest.approx(by_eigenvalues(x, y), rel=1e-6)
+
+
+def test_frechet_distance_agrees_with_torch_fidelity_where_that_is_installed():
+    fid = pytest.importorskip("torch_fidelity.metric_fid", reason="torch-fidelity is not installed")
+    x, y = normal(400, 30), normal(500, 30, seed=1) * 1.2 + 0.2
+    sides = [fid.fid_features_to_statistics(each) for each in (x, y)]
+    told = fid.fid_statistics_to_metric(*sides, verbose=False)["frechet_inception_distance"]
+    assert frechet(x, y).item() == pytest.approx(told, rel=1e-6)

@@ -92,7 +92,8 @@ def beside_floor(reference: Reference, samples: Tensor) -> dict[str, float | Ten
         "bias: Bińkowski et al., ICLR 2018, arXiv:1801.01401"
     ),
     known_as={
-        "fid": "It uses random convolutions, not Inception-v3, so its values are no FIDs.",
+        "fid": "It uses random convolutions, not Inception-v3, so its values are no FIDs. For "
+        "FID, a plugin publishes Inception-v3 with pinned weights in the group gancore.features.",
     },
 )
 class Frechet:
@@ -163,7 +164,7 @@ def singular(reference: Reference) -> str | None:
     source=(
         "Gretton et al., JMLR 13, 2012, lemma 6; bandwidths: github.com/BenoitLeguay/GAN_IconClass"
     ),
-    known_as={"kid": "It compares pixels or colours, not Inception-v3, so its values are no KIDs."},
+    known_as={"gaussian-mmd": ""},
 )
 class MMD:
     """Measure the squared maximum mean discrepancy (MMD²) between samples and reals.

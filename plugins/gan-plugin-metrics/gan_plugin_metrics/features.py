@@ -15,18 +15,21 @@ from torch.nn import functional
 from gancore import CompositionError, DataError, Progress
 
 Distance = Callable[[Tensor, Tensor], Tensor]  # x [n, d], y [n, d] → scalar
+WIDTHS = (32, 64, 128)  # channels of randconv's layers
 SPLITS = 10  # pairs of disjoint halves; a floor is the mean of their distances
 
 
 @cache
-def random_weights(channels: int, axes: int = 2) -> tuple[Tensor, ...]:
+def random_weights(
+    channels: int, axes: int = 2, seed: int = 0, outputs: tuple[int, ...] = WIDTHS
+) -> tuple[Tensor, ...]:
     """Draw the kernels `[out, in, 3, 3]` of randconv, of one side for each axis.
 
     They are normal with variance 2/(1.04·9·in) (He et al. 2015, for a LeakyReLU of slope 0.2), for
     3 and 27 in place of 9 in kernels of one and of three axes.
     """
-    rng = torch.Generator().manual_seed(0)
-    widths = (channels, 32, 64, 128)
+    rng = torch.Generator().manual_seed(seed)
+    widths = (channels, *outputs)
     kernel = (3,) * axes
     shapes = [(after, before, *kernel) for before, after in zip(widths, widths[1:], strict=False)]
     # drawn in float64, so that processors whose last digits differ round to the same float32
@@ -36,19 +39,29 @@ def random_weights(channels: int, axes: int = 2) -> tuple[Tensor, ...]:
     return tuple((each * (2 / (1.04 * area * each.shape[1])) ** 0.5).float() for each in drawn)
 
 
+def digest(kernels: tuple[Tensor, ...]) -> str:
+    """Return the SHA-256 of weights, which identifies the features that they give."""
+    return sha256(b"".join(each.numpy().tobytes() for each in kernels)).hexdigest()
+
+
 def identity(channels: int) -> str:
     """Return the SHA-256 of randconv's weights, on which its distances depend."""
-    return sha256(b"".join(each.numpy().tobytes() for each in random_weights(channels))).hexdigest()
+    return digest(random_weights(channels))
 
 
-def randconv(images: Tensor) -> Tensor:
+def layers(images: Tensor, kernels: tuple[Tensor, ...]) -> Iterator[Tensor]:
+    """Yield the maps `[N, channels, h, w]` after each convolution of stride 2, LeakyReLU 0.2."""
+    convolve = getattr(functional, f"conv{images.dim() - 2}d")
+    for each in kernels:
+        images = functional.leaky_relu(convolve(images, each, stride=2, padding=1), 0.2)
+        yield images
+
+
+def randconv(images: Tensor, seed: int = 0) -> Tensor:
     """Return mean and standard deviation of each channel after three convolutions, `[N, 448]`."""
     found = []
-    axes = images.dim() - 2
-    convolve = getattr(functional, f"conv{axes}d")
-    for kernels in random_weights(images.shape[1], axes):
-        images = functional.leaky_relu(convolve(images, kernels, stride=2, padding=1), 0.2)
-        maps = images.flatten(2).double()  # [N, channels, h·w]
+    for each in layers(images, random_weights(images.shape[1], images.dim() - 2, seed)):
+        maps = each.flatten(2).double()  # [N, channels, h·w]
         found += [maps.mean(2), maps.std(2, correction=0)]
     return torch.cat(found, 1)
 
@@ -87,11 +100,11 @@ EXTRACTORS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def expect_halves(count: int, metric: str) -> None:
-    """Raise DataError unless the data can be split into two halves of at least two."""
-    if count < 4:
+def expect_halves(count: int, metric: str, least: int = 2) -> None:
+    """Raise DataError unless the data can be split into two halves of at least `least`."""
+    if count < 2 * least:
         raise DataError(
-            f"{metric} compares halves of the data, which needs 4 samples, "
+            f"{metric} compares halves of the data, which needs {2 * least} samples, "
             f"but the data hold {count}",
             where=f"metric {metric}",
             fix=f"more data, or leave it out: --without {metric}",
