@@ -20,7 +20,7 @@ COLOURS = (
 DASHES = ("-", "--", ":", "-.")
 FEW = 40  # values of a curve that are shown as they are, with their points, rather than averaged
 POINTS = (40, 400)  # least and most in a curve
-ALL_POINTS = 60_000  # of a page: about 2 MB
+ALL_POINTS = 60_000  # of a page: about 1.5 MB
 WIDE = 20  # largest over smallest value from which an axis is logarithmic
 # The style of the user must not change the page, as it may change one's own plots.
 PLAIN = {**STYLE, "font.family": ["sans-serif"], "font.size": 8, "figure.dpi": 72}
@@ -55,9 +55,10 @@ def draw_chart(line: Line, runs: list[RunFiles], number: int, points: int) -> st
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
         buffer = io.BytesIO()
+        # without these, which name the time, matplotlib and a web address
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata={"Title": printable(line.name)} | nothing)
-    return inline(buffer.getvalue().decode(), number, describe(line, runs))
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    return inline(buffer.getvalue().decode(), number, line.name, describe(line, runs))
 
 
 def draw_run(axes, run: RunFiles, name: str, appearance: tuple[str, str], points: int):
@@ -111,10 +112,10 @@ def describe(line: Line, runs: list[RunFiles]) -> str:
     return "; ".join(texts)
 
 
-def inline(text: str, number: int, description: str) -> str:
-    """Turn an SVG file into an element of a page: no prologue, own ids, a description."""
-    text = text[text.index("<svg") :]
-    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>c{number}-", text)
-    more = f"</title>\n <desc>{html.escape(printable(description))}</desc>"
-    text = text.replace("</title>", more, 1)
-    return text.replace("<svg", '<svg role="img"', 1)
+def inline(text: str, number: int, title: str, description: str) -> str:
+    """Turn an SVG file into an element of a page: no prologue, own ids, title and description."""
+    head, _, rest = text[text.index("<svg") :].partition(">")
+    rest = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>c{number}-", rest)
+    title, description = (html.escape(printable(each)) for each in (title, description))
+    about = f"<title>{title}</title>\n <desc>{description}</desc>"
+    return f'{head} role="img">\n {about}{rest}'

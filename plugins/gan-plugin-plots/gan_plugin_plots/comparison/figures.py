@@ -207,6 +207,8 @@ def effort(rows: list[Row]) -> tuple[float, float] | None:
     The clock of the rows begins anew when a run is resumed. What a session did after its last row
     is not counted.
     """
+    if not rows:
+        return None
     seconds = images = 0.0
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         clock, rate = row.get("seconds"), row.get("images_per_second")
@@ -215,4 +217,4 @@ def effort(rows: list[Row]) -> tuple[float, float] | None:
         if following is None or following.get("seconds", 0) < clock:
             seconds += clock
             images += clock * rate
-    return (seconds, images) if rows else None
+    return seconds, images

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 from pathlib import Path
 
 from attrs import frozen
 from PIL import Image
 
-BUDGET = 3 << 20  # bytes of all pictures of a page; as base64 they are a third more
+BUDGET = 2 << 20  # bytes of all pictures of a page; as base64 they are a third more
 SIDE = 640  # pixels of the longer side at most, to begin with
 LARGEST = 1 << 26  # pixels of a picture that is read
 FOLDERS = 8  # of trackers that are shown
@@ -74,7 +75,10 @@ def load(path: Path | None, run: Path, side: int) -> Picture:
         return Picture("no picture")
     name = path.relative_to(run).as_posix()
     try:
-        with Image.open(path) as file:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below
+            file = Image.open(path)
+        with file:
             if file.width * file.height > LARGEST:
                 return Picture(f"{name}: {file.width}×{file.height} pixels, too many to show")
             picture = file.convert("RGB")
@@ -87,6 +91,6 @@ def load(path: Path | None, run: Path, side: int) -> Picture:
         picture = picture.resize((width, height), Image.Resampling.BOX)
         name = f"{name}, scaled to {width}×{height} pixels"
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    picture.save(buffer, "PNG")
     code = base64.b64encode(buffer.getvalue()).decode()
     return Picture(name, f"data:image/png;base64,{code}", picture.width)
