@@ -238,7 +238,7 @@ def record(value=2.0, **changes):
 
 def test_records_of_two_protocols_are_never_in_one_line(tmp_path):
     others = [
-        {"n_fake": 50}, {"n_real": 50}, {"split": "train"}, {"weights": "raw"},
+        {"n_fake": 50}, {"n_real": 50}, {"split": "train"}, {"weights": "raw"}, {"data": "bbbb"},
         {"features": {"id": "randconv", "sha256": "0" * 64}}, {"features": {"id": "pixels8"}},
     ]  # fmt: skip
     for number, change in enumerate(others):

@@ -63,7 +63,7 @@ class Comparison:
         if len(set(map(str, places))) > 1:
             found.append("seconds and images/s are of different devices or thread counts")
         for metric in split_metrics(self.runs):
-            what = "n, features, split or weights"
+            what = "data, n, features, split or weights"
             found.append(f"{metric} was not measured on every run with the same {what}")
         return [*filter(None, found), LOSSES]
 

@@ -156,14 +156,15 @@ def protocol_of(record: dict[str, Any]) -> tuple[str, ...]:
     features = record.get("features")
     features = features if isinstance(features, dict) else {}
     numbers = [str(record.get(key, "?")) for key in ("n_real", "n_fake")]
-    words = [str(record.get(key) or "") for key in ("split", "weights", "protocol")]
+    words = [str(record.get(key) or "") for key in ("split", "weights", "protocol", "data")]
     head = [str(record["metric"]), str(features.get("id") or ""), str(features.get("sha256") or "")]
     return (*head, *numbers, *words)
 
 
 def title_of(protocol: tuple[str, ...]) -> str:
-    """Return the name of a metric with its protocol: `fd [randconv fbb29c94] n 1000/1000, test`."""
-    metric, features, digest, n_real, n_fake, *words = protocol
+    """Return the name of a metric with its protocol: `fd [randconv fbb29c94], n 99/99, test`."""
+    metric, features, digest, n_real, n_fake, *words, data = protocol
+    words.append(data and f"data {data[:8]}")
     inside = " ".join(filter(None, [features, digest[:8]]))
     said = ", ".join([f"n {n_real}/{n_fake}", *filter(None, words)])
     return f"{metric}{f' [{inside}]' if inside else ''}, {said}"
