@@ -245,7 +245,7 @@ def test_records_of_two_protocols_are_never_in_one_line(tmp_path):
         one = make_run(tmp_path / f"a{number}", evaluation=[record(1.0), record(3.0)])
         other = make_run(tmp_path / f"b{number}", evaluation=[record(4.0, **change)])
         runs = [read_run(path, path.name) for path in (one, other)]
-        found = compare_evaluations(runs).values()
+        found = [each["fd"] for each in compare_evaluations(runs).values()]
         assert [sum(each is not None for each in records) for records in found] == [1, 1], change
         assert split_metrics(runs) == ["fd"]
 
@@ -254,7 +254,8 @@ def test_of_equal_protocols_the_newest_records_are_side_by_side(tmp_path):
     one = make_run(tmp_path / "a", evaluation=[record(1.0), record(3.0)])
     other = make_run(tmp_path / "b", evaluation={"records": [record(math.nan)]})
     text = ask(one, other)
-    assert re.search(r"fd \[randconv fbb29c94\], n 100/100, test, ema, value +3 +nan", text)
+    assert "measured by gan eval: features randconv fbb29c94, n 100/100, test, ema\n" in text
+    assert re.search(r"fd +3 \(floor 1, ratio 2\) +nan \(floor 1, ratio 2\)", text)
     assert split_metrics([read_run(one, "a"), read_run(other, "b")]) == []
 
 

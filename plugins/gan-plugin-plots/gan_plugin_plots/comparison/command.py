@@ -80,13 +80,13 @@ def show(comparison: Comparison, names: list[str]) -> None:
         click.echo("nothing differs in the recipes and versions")
     click.echo()
     print_table("run", comparison.labels, comparison.overview())
-    for title, rows in (
-        ("measured by gan eval", comparison.evaluated()),
-        ("figure", comparison.figures(names)),
-    ):
-        if rows:
-            click.echo()
-            print_table(title, comparison.labels, rows)
+    for protocol, rows in comparison.evaluated().items():
+        click.echo()
+        click.echo(printable(f"measured by gan eval: {protocol}"))
+        print_table("metric", comparison.labels, rows)
+    if rows := comparison.figures(names):
+        click.echo()
+        print_table("figure", comparison.labels, rows)
     click.echo()
     for reason, found in comparison.marks(names).items():
         click.echo(printable(f"{MARK} cannot be compared: {', '.join(found)}: {reason}"))

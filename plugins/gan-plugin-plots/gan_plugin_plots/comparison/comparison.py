@@ -18,6 +18,7 @@ from gan_plugin_plots.comparison.differences import (
 from gan_plugin_plots.comparison.figures import (
     EVALUATIONS,
     Line,
+    Records,
     Summary,
     compare_evaluations,
     compare_figure,
@@ -43,7 +44,7 @@ class Comparison:
     runs: list[RunFiles]
     differences: list[Difference]
     lines: list[Line]
-    evaluations: dict[str, list[dict[str, Any] | None]]
+    evaluations: dict[str, dict[str, Records]]
 
     @property
     def labels(self) -> list[str]:
@@ -62,9 +63,11 @@ class Comparison:
         places = [(run.about.get("device"), run.about.get("threads")) for run in self.runs]
         if len(set(map(str, places))) > 1:
             found.append("seconds and images/s are of different devices or thread counts")
-        for metric in split_metrics(self.runs):
+        if split := split_metrics(self.runs):
             what = "data, n, features, split or weights"
-            found.append(f"{metric} was not measured on every run with the same {what}")
+            found.append(
+                f"evaluated with different {what}, in tables of their own: {', '.join(split)}"
+            )
         return [*filter(None, found), LOSSES]
 
     def overview(self) -> Table:
@@ -88,15 +91,13 @@ class Comparison:
                         table.append((f"{line.name}, {title}", texts))
         return table
 
-    def evaluated(self) -> Table:
-        """Return what `gan eval` measured: value, floor and ratio."""
-        table = []
-        for title, records in self.evaluations.items():
-            for key in ("value", "floor", "ratio", "step"):
-                texts = [show_value(record and record.get(key)) for record in records]
-                if any(text != NOTHING for text in texts):
-                    table.append((f"{title}, {key}", texts))
-        return table
+    def evaluated(self) -> dict[str, Table]:
+        """Return what `gan eval` measured, a table for each protocol."""
+        tables = {}
+        for protocol, metrics in self.evaluations.items():
+            found = [(metric, list(map(record_text, each))) for metric, each in metrics.items()]
+            tables[protocol] = [("step", steps_of(metrics)), *found]
+        return tables
 
     def marks(self, names: list[str]) -> dict[str, list[str]]:
         """Return the figures that cannot be compared, by the reason."""
@@ -166,11 +167,27 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def show_value(value: Any) -> str:
-    """Format a value of a record, or of its floor, which may be a number or an object."""
-    if isinstance(value, dict):
-        value = value.get("mean")
-    return number(value) if is_number(value) else NOTHING
+def record_text(record: dict[str, Any] | None) -> str:
+    """Format a record of `gan eval`: `4888 (floor 165.6, ratio 29.51)`."""
+    if record is None:
+        return NOTHING
+    beside = []
+    for key in ("floor", "ratio"):
+        value = record.get(key)
+        if is_number(value):
+            beside.append(f"{key} {number(value)}")
+    more = f" ({', '.join(beside)})" if beside else ""
+    return f"{number(record['value'])}{more}"
+
+
+def steps_of(metrics: dict[str, Records]) -> list[str]:
+    """Return the steps of the records of each run; several where they were made at several."""
+    columns = zip(*metrics.values(), strict=True)
+    texts = []
+    for column in columns:
+        steps = {str(record.get("step", "?")) for record in column if record is not None}
+        texts.append(" | ".join(sorted(steps)) or NOTHING)
+    return texts
 
 
 def planned(run: RunFiles) -> str:

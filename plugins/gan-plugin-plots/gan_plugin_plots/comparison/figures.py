@@ -152,51 +152,55 @@ def terms_of(run: RunFiles, role: str) -> list[str]:
 
 
 def protocol_of(record: dict[str, Any]) -> tuple[str, ...]:
-    """Return what must be equal for two records to be compared."""
+    """Return what must be equal for two records of a metric to be compared."""
     features = record.get("features")
     features = features if isinstance(features, dict) else {}
     numbers = [str(record.get(key, "?")) for key in ("n_real", "n_fake")]
     words = [str(record.get(key) or "") for key in ("split", "weights", "protocol", "data")]
-    head = [str(record["metric"]), str(features.get("id") or ""), str(features.get("sha256") or "")]
-    return (*head, *numbers, *words)
+    return (str(features.get("id") or ""), str(features.get("sha256") or ""), *numbers, *words)
 
 
 def title_of(protocol: tuple[str, ...]) -> str:
-    """Return the name of a metric with its protocol: `fd [randconv fbb29c94], n 99/99, test`."""
-    metric, features, digest, n_real, n_fake, *words, data = protocol
-    words.append(data and f"data {data[:8]}")
-    inside = " ".join(filter(None, [features, digest[:8]]))
-    said = ", ".join([f"n {n_real}/{n_fake}", *filter(None, words)])
-    return f"{metric}{f' [{inside}]' if inside else ''}, {said}"
+    """Return a protocol in words: `features randconv fbb29c94, n 99/99, test`."""
+    features, digest, n_real, n_fake, *words, data = protocol
+    named = features and f"features {features} {digest[:8]}".rstrip()
+    words = [named, f"n {n_real}/{n_fake}", *words, data and f"data {data[:8]}"]
+    return ", ".join(filter(None, words))
 
 
-def compare_evaluations(runs: list[RunFiles]) -> dict[str, list[dict[str, Any] | None]]:
-    """Return for each metric and protocol the newest record of each run.
+Records = list[dict[str, Any] | None]
+
+
+def compare_evaluations(runs: list[RunFiles]) -> dict[str, dict[str, Records]]:
+    """Return for each protocol and each metric the newest record of each run.
 
     Records of two protocols are never in one line, since their values cannot be compared.
     """
-    tables = [by_protocol(run.evaluations) for run in runs]
-    found = {}
-    for protocol in sorted(set().union(*tables)):
-        found[title_of(protocol)] = [table.get(protocol) for table in tables]
+    tables = [newest_records(run.evaluations) for run in runs]
+    found: dict[str, dict[str, Records]] = {}
+    for protocol, metric in sorted(set().union(*tables)):
+        records = [table.get((protocol, metric)) for table in tables]
+        found.setdefault(title_of(protocol), {})[metric] = records
     return found
 
 
-def by_protocol(records: list[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
-    """Return the newest of records for each metric and protocol: the last, as they are appended."""
-    return {protocol_of(record): record for record in records}
+def newest_records(
+    records: list[dict[str, Any]],
+) -> dict[tuple[tuple[str, ...], str], dict[str, Any]]:
+    """Return the newest record by protocol and metric: the last, as they are appended."""
+    return {(protocol_of(record), str(record["metric"])): record for record in records}
 
 
 def split_metrics(runs: list[RunFiles]) -> list[str]:
     """List the metrics that runs evaluated by different protocols."""
-    protocols: dict[str, list[frozenset[tuple[str, ...]]]] = {}
+    protocols: dict[str, set[frozenset[tuple[str, ...]]]] = {}
     for run in runs:
         own: dict[str, set[tuple[str, ...]]] = {}
-        for record in run.evaluations:
-            own.setdefault(str(record["metric"]), set()).add(protocol_of(record))
+        for protocol, metric in newest_records(run.evaluations):
+            own.setdefault(metric, set()).add(protocol)
         for metric, found in own.items():
-            protocols.setdefault(metric, []).append(frozenset(found))
-    return sorted(metric for metric, found in protocols.items() if len(set(found)) > 1)
+            protocols.setdefault(metric, set()).add(frozenset(found))
+    return sorted(metric for metric, found in protocols.items() if len(found) > 1)
 
 
 # ── the clock ─────────────────────────────────────────────────────────────────────────────────────
