@@ -220,9 +220,11 @@ def command_line(folder, given_words):
 
 
 def other_commands(folder, given_words):
-    for command in ("plugins", "recipes", "sample", "diagnose", "curves", "gif"):
+    for command in ("plugins", "recipes", "sample", "diagnose", "curves", "gif", "compare"):
         out = (
-            [] if command in ("plugins", "recipes", "diagnose") else ["-o", str(folder / "out.png")]
+            []
+            if command in ("plugins", "recipes", "diagnose", "compare")
+            else ["-o", str(folder / "out.png")]
         )
         answer(command, *out, *(word.replace("\0", "") for word in given_words[:2]))
 

@@ -267,6 +267,7 @@ def test_a_run_uses_no_network_and_writes_into_its_own_folder_alone(hostile_run)
 def test_nothing_that_opens_a_strangers_run_runs_code_or_writes_elsewhere(folder, hostile_run):
     run, out = hostile_run[0], folder.parent / "out"
     out.mkdir()  # whether samples can be written is tried in the nearest folder that is there
+    copy = shutil.copytree(run, folder / "copy", symlinks=True)
     jobs = [
         ("sample", run, "-n", "2", "-o", out / "points.png"),
         ("sample", run, "-n", "2", "-o", out / "folder"),
@@ -274,6 +275,7 @@ def test_nothing_that_opens_a_strangers_run_runs_code_or_writes_elsewhere(folder
         ("diagnose", run, "--json"),
         ("curves", run, "-o", out / "c.svg"),
         ("gif", run, "-o", out / "film.gif"),
+        ("compare", run, copy, "-o", out / "compare.html"),
     ]
     for words, answer in zip(jobs, watched(folder, *jobs), strict=True):
         assert answer["code"] == 0, (words, answer["err"])

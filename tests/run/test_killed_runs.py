@@ -253,6 +253,8 @@ def test_readers_of_a_run_that_saves_every_step_and_keeps_one_checkpoint_never_f
     warm, gan_here, tmp_path
 ):
     run = tmp_path / "r"
+    other = tmp_path / "other"
+    Run.start(in_plain(1), other).fit()
     training = warm("run", *WORDS, *OFTEN, "--steps", 100_000, "--out", run)
     while newest_step(run) < 2:
         time.sleep(0.01)
@@ -267,6 +269,7 @@ def test_readers_of_a_run_that_saves_every_step_and_keeps_one_checkpoint_never_f
             gan_here("sample", run, "-n", 2, "-o", "a.png")
             gan_here("curves", run)
             gan_here("diagnose", run)
+            gan_here("compare", run, other, "--figures", "critic/total", "-o", "c.html")
         if number >= 16 and len(seen) > 8:
             break
     assert training.is_alive()

@@ -1,0 +1,1 @@
+"""`gan compare`: what differs in the recipes of runs, then their figures, curves and pictures."""
