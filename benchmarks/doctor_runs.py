@@ -41,6 +41,7 @@ STORED = (
     "--reg repeat --repeat.images 2 --repeat.count 256 --dcgan.width 8 --dcgan-critic.width 8"
     " --steps 720 --log-every 6 --sample-every 72"
 )
+SLOW = "--batch.momentum 1e-4 --steps 480 --log-every 4 --sample-every 48"
 LOUD = "--reg instance-noise --instance-noise.sigma"
 
 
@@ -307,9 +308,9 @@ BAD = {
     ),
     "rectifiers that die, mixture": ("dead-units", f"{POINTS} --adam.lr 5e-2"),
     "rectifiers that die, letters": ("dead-units", f"{LETTERS} --gen-norm none --adam.lr 5e-2"),
-    "slow running statistics": ("train-eval-gap", f"{IMAGES} --batch.momentum 0.002"),
-    "slow running statistics, letters": ("train-eval-gap", f"{LETTERS} --batch.momentum 0.002"),
-    "statistics of one small batch": ("train-eval-gap", f"{IMAGES} --batch.momentum 1 --batch 4"),
+    "slow running statistics": ("train-eval-gap", f"{IMAGES} {SLOW}"),
+    "slow running statistics, letters": ("train-eval-gap", f"{LETTERS} {SLOW}"),
+    "slow running statistics, seed 1": ("train-eval-gap", f"{LETTERS} {SLOW} --seed 1"),
     "a critic of rate 1e-12": ("weights-unchanged", f"{POINTS} --adam.critic-lr 1e-12"),
     "a critic of rate 1e-12, images": ("weights-unchanged", f"{IMAGES} --adam.critic-lr 1e-12"),
     "both of rate 1e-12": ("weights-unchanged", f"{LETTERS} --adam.lr 1e-12"),
