@@ -15,7 +15,7 @@ def gradient_of(term: Tensor, weights: list[Tensor]) -> Tensor:
     for part, weight in zip(parts, weights, strict=True):
         # None: the term does not reach this weight
         flat.append(torch.zeros_like(weight).flatten() if part is None else part.flatten())
-    return torch.cat(flat).float()
+    return torch.cat(flat)
 
 
 def last_updates(updates: list[Update]) -> dict[str, int]:
