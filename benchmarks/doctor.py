@@ -3,6 +3,7 @@
     python -m benchmarks.doctor collect --logs FOLDER   # train the runs that FOLDER lacks
     python -m benchmarks.doctor judge --logs FOLDER     # pass their logs to the doctor
     python -m benchmarks.doctor table                   # write docs/how-to/diagnose.md
+    python -m benchmarks.doctor recipes                 # write the recipes with a fault put in
 
 A run of the first list counts as healthy where it came out well by `came_out_well`, whatever the
 doctor says; one that did not counts as neither. Thresholds were chosen while looking at some of the
@@ -17,6 +18,7 @@ import zlib
 from pathlib import Path
 from statistics import median
 
+from benchmarks import doctor_recipes
 from benchmarks.doctor_runs import BAD, COMMAND, FRESH, HEALTHY
 from gan_plugin_doctor.command import recipe_of
 from gan_plugin_doctor.component import LIMIT
@@ -281,19 +283,21 @@ def main():
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.doctor", description=__doc__.partition("\n\n")[0]
     )
-    parser.add_argument("what", choices=("collect", "judge", "table"))
+    parser.add_argument("what", choices=("collect", "judge", "table", "recipes"))
     parser.add_argument("--logs", type=Path, help="folder of the runs")
     parser.add_argument(
         "--kind", choices=("healthy", "provoked", "main"), help="collect: runs of one kind alone"
     )
     parser.add_argument("--most", type=int, help="collect: train so many runs")
     given = parser.parse_args()
-    if given.what != "table" and given.logs is None:
+    if given.what in ("collect", "judge") and given.logs is None:
         parser.error(f"{given.what} needs --logs FOLDER")
     if given.what == "collect":
         collect(given.logs, given.kind, given.most)
     elif given.what == "judge":
         judge(given.logs)
+    elif given.what == "recipes":
+        doctor_recipes.write()
     else:
         write_page(json.loads(STORED.read_text()))
 

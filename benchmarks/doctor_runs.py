@@ -41,6 +41,9 @@ STORED = (
     "--reg repeat --repeat.images 2 --repeat.count 256 --dcgan.width 8 --dcgan-critic.width 8"
     " --steps 720 --log-every 6 --sample-every 72"
 )
+CIRCLE = GAUSSIAN.replace("64,64", "16").replace(
+    "--adam.lr 1e-3", "--n-critic.critic 1 --optim sgd"
+)
 SLOW = "--batch.momentum 1e-4 --steps 480 --log-every 4 --sample-every 48"
 LOUD = "--reg instance-noise --instance-noise.sigma"
 
@@ -321,6 +324,15 @@ BAD = {
         " --adam.beta1 0.9 --adam.lr 3e-3 --log-every 2",
     ),
     "momentum of 0.9, mixture": ("oscillation", f"{POINTS} --adam.beta1 0.9 --adam.lr 5e-3"),
+    "players that circle": ("oscillation", f"{CIRCLE} --loss wasserstein --sgd.lr 0.02"),
+    "players that circle, seed 1": (
+        "oscillation",
+        f"{CIRCLE} --loss wasserstein --sgd.lr 0.02 --seed 1",
+    ),
+    "players that circle, clipped": (
+        "oscillation",
+        f"{CIRCLE} --loss wgan --sgd.lr 0.05 --sgd.critic-lr 0.02 --weight-clipping.c 0.5",
+    ),
     "noise of 0.8": ("noise-stays-high", f"{LETTERS} {LOUD} 0.8"),
     "noise of 0.6": ("noise-stays-high", f"{IMAGES} {LOUD} 0.6"),
     "noise that fades too late": (
@@ -420,6 +432,7 @@ FRESH = {
     "slow running statistics, letters",
     "a critic of rate 1e-12, images",
     "momentum of 0.9, mixture",
+    "players that circle, seed 1",
     "noise of 0.6",
     "one latent number, seed 1",
 }

@@ -187,7 +187,7 @@ def test_a_player_without_an_update_has_no_figure():
 
 
 def test_held_out_reals_are_never_shown_to_the_players():
-    data = some_data(40)
+    data = some_data(count=40)
     metric = HeldOut(share=0.25)
     kept = metric.adapt_data(data)
     rng = torch.Generator()
@@ -218,7 +218,7 @@ def test_the_gap_is_the_way_from_known_reals_to_fakes():
 
 def test_data_too_few_to_divide_are_refused():
     with pytest.raises(DataError, match="held-out divides the data, which needs 10 samples"):
-        HeldOut().adapt_data(some_data(9))
+        HeldOut().adapt_data(some_data(count=9))
 
 
 # ── term-gradients ────────────────────────────────────────────────────────────────────────────────

@@ -7,8 +7,9 @@ from gan_plugin_doctor.rule import Observation, rule
 ROWS = 128  # rows in which a period is looked for
 SHORTEST = 6  # rows of a period; shorter ones are noise
 PERIODS = 3  # periods in the rows: one wave may be a trend
-PEAK = 0.5  # autocorrelation one period later
+PEAK = 0.4  # autocorrelation one period later; healthy small runs have .25 or less
 TROUGH = -0.2  # and half a period later, at most
+AS_HIGH = 0.8  # times the highest peak: two periods later the autocorrelation is high again
 
 
 @rule(
@@ -58,24 +59,36 @@ def detrended(values):
 
 
 def period(values):
-    """Return (lag, autocorrelation) of the period with the highest peak; None if there is none."""
-    variance = sum(value * value for value in values)
-    if variance <= 0:
-        return None
-    found = []
-    n = len(values)
-    for lag in range(n // PERIODS + 1):
-        pairs = zip(values, values[lag:], strict=False)
-        # scaled to the number of pairs, so that late lags count as much as early ones
-        found.append(sum(one * other for one, other in pairs) / variance * n / (n - lag))
+    """Return (lag, autocorrelation) of the period with a high peak; None if there is none."""
+    found = autocorrelations(values)
     below = next((lag for lag, value in enumerate(found) if value < TROUGH), None)
     if below is None:
         return None
     start = max(SHORTEST, below)
     if start >= len(found):
         return None
-    lag = max(range(start, len(found)), key=found.__getitem__)
-    return (lag, found[lag]) if found[lag] > PEAK else None
+    highest = max(found[start:])
+    lag = next(lag for lag in range(start, len(found)) if is_peak(found, lag, AS_HIGH * highest))
+    return (lag, found[lag]) if highest > PEAK else None
+
+
+def autocorrelations(values):
+    """Return the autocorrelation of values of mean 0 at each lag; an empty list if all are 0."""
+    variance = sum(value * value for value in values)
+    if variance <= 0:
+        return []
+    found = []
+    n = len(values)
+    for lag in range(n // PERIODS + 1):
+        pairs = zip(values, values[lag:], strict=False)
+        # scaled to the number of pairs, so that late lags count as much as early ones
+        found.append(sum(one * other for one, other in pairs) / variance * n / (n - lag))
+    return found
+
+
+def is_peak(values, lag, least):
+    """Return whether a value is at least `least`, and no neighbour is higher."""
+    return values[lag] >= max(least, *values[lag - 1 : lag + 2])
 
 
 LOUD = 0.5  # noise over the standard deviation of the reals

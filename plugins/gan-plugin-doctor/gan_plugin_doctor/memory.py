@@ -10,12 +10,14 @@ GOOD = 0.5  # share of samples near a mode; below, a mode may be missed by chanc
 MISSED = 0.5  # share of the modes that have at least a twentieth of their samples
 NEAR = 2.0  # distance to the nearest real over that of reals: above, few reals are ever nearest
 COVERED = 0.4  # share of reals nearest to a sample, over that nearest to another real
+# A young generator covers more from evaluation to evaluation; healthy small runs rise by half.
+SPREADING = 1.1  # times the mean of the evaluations before
 
 
 @rule(
     severity="warning",
     needs=("modes/count20|nearest/share",),
-    least=EVALUATIONS,
+    least=2 * EVALUATIONS,
     causes=(
         "the critic scores a batch sample by sample, so missing modes cost the generator nothing",
         "a rare mode is seldom in a batch, and is forgotten between",
@@ -41,7 +43,8 @@ def mode_dropping(log):
     # far from all reals, samples have few nearest reals however much they differ
     seen = shares.join(near, lambda share, ratio: share if ratio < NEAR else 1.0)
     since = seen.held(lambda value: value < COVERED, EVALUATIONS)
-    if since is None:
+    means = shares.moving(EVALUATIONS).values
+    if since is None or means[-1] > SPREADING * means[-1 - EVALUATIONS]:
         return None
     what = (
         f"samples are nearest to {seen.values[-1]:.0%} as many reals as reals themselves are, "

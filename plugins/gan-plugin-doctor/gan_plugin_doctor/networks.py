@@ -1,7 +1,6 @@
 """Rules over networks: saturated outputs, dead units, running statistics, weights that stand."""
 
 from gan_plugin_doctor.advice import Choose, Rate, Say, Set
-from gan_plugin_doctor.losses import HOLD, WINDOW
 from gan_plugin_doctor.rule import Observation, rule
 
 EVALUATIONS = 3
@@ -115,7 +114,7 @@ ROWS = 10
 @rule(
     severity="fault",
     needs=("weight-change/generator|weight-change/critic",),
-    least=WINDOW + HOLD,
+    least=ROWS,
     causes=(
         "the learning rate is 0, or below the resolution of the weights",
         "an optimiser or hook of your own steps other weights than the player's",
