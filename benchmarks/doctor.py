@@ -242,7 +242,20 @@ def table(stored):
     for name in columns[0]:  # in the order of the rules
         cells = [shown(*pair) for column in columns for pair in column[name]]
         lines.append(f"| {' | '.join([name, *cells])} |")
-    return "\n".join([*explained(stored, known), "", *lines]) + "\n"
+    parts = [*explained(stored, known), "", *lines, "", *recipe_lines(stored)]
+    return "\n".join(parts) + "\n"
+
+
+def recipe_lines(stored):
+    """Return the table of the recipes with a fault, and what was found in them since when."""
+    runs = {run["name"]: run for run in stored["runs"]}
+    lines = ["| `gan run --recipe` | fault put in | findings, and the step of each |"]
+    lines.append("| --- | --- | --- |")
+    for name, fault in doctor_recipes.RECIPES.items():
+        found = runs[fault]["found"] if fault in runs else {}
+        steps = ", ".join(f"{rule} ({step})" for rule, step in found.items())
+        lines.append(f"| `{name}` | {fault} | {steps or '–'} |")
+    return lines
 
 
 def explained(stored, known):
@@ -250,15 +263,18 @@ def explained(stored, known):
     runs = stored["runs"]
     numbers = {kind: sum(run["kind"] == kind for run in runs) for kind in ("healthy", "provoked")}
     well = len(healthy(runs, known))
-    fresh = sum(run["half"] == "report" for run in runs)
+    fresh = {
+        kind: sum(run["half"] == "report" and run["kind"] == kind for run in runs)
+        for kind in ("healthy", "provoked")
+    }
     lines = [
         (
             f"Of {numbers['healthy']} small runs without a fault, of "
             f"as many compositions and seeds, {well} came out well,"
         ),
         (
-            f"and {numbers['provoked']} had a fault put in. "
-            f"Fresh (not looked at for thresholds): {fresh or 'none'}."
+            f"and {numbers['provoked']} had a fault put in. Fresh (not looked at for thresholds): "
+            f"{fresh['healthy']} and {fresh['provoked']}."
         ),
     ]
     main = [run for run in runs if run["kind"] == "main"]

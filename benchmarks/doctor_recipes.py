@@ -12,6 +12,7 @@ from benchmarks.doctor_runs import BAD
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "plugins" / "gan-plugin-doctor" / "gan_plugin_doctor" / "sick"
 SETTINGS = ("size", "batch", "steps", "log-every", "sample-every", "seed")
+MANY = ("hidden",)  # options that hold a list
 LISTS = ("reg", "cond", "metric", "track")
 # the doctor stays in a recipe, and checkpoints are saved as usual
 LEFT_OUT = ("without", "save-every")
@@ -39,9 +40,9 @@ RECIPES = {
 }
 
 
-def as_value(text):
+def as_value(text, many=False):
     """Return a word of the command line as a TOML value."""
-    if "," in text:
+    if many:
         return [as_value(each) for each in text.split(",")]
     try:
         return json.loads(text)  # numbers and booleans are written alike
@@ -61,7 +62,7 @@ def tables_of(words):
         if name in SETTINGS:
             tables["run"][name] = as_value(value)
         elif option:
-            tables.setdefault(component, {})[option] = as_value(value)
+            tables.setdefault(component, {})[option] = as_value(value, option in MANY)
         elif name in LISTS:
             slots.setdefault(name, []).append(value)
         else:

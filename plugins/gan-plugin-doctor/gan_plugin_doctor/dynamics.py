@@ -64,12 +64,12 @@ def period(values):
     below = next((lag for lag, value in enumerate(found) if value < TROUGH), None)
     if below is None:
         return None
-    start = max(SHORTEST, below)
-    if start >= len(found):
+    peaks = [lag for lag in range(max(SHORTEST, below), len(found)) if is_peak(found, lag)]
+    highest = max((found[lag] for lag in peaks), default=0.0)
+    if highest <= PEAK:
         return None
-    highest = max(found[start:])
-    lag = next(lag for lag in range(start, len(found)) if is_peak(found, lag, AS_HIGH * highest))
-    return (lag, found[lag]) if highest > PEAK else None
+    lag = next(lag for lag in peaks if found[lag] >= AS_HIGH * highest)
+    return lag, found[lag]
 
 
 def autocorrelations(values):
@@ -86,9 +86,9 @@ def autocorrelations(values):
     return found
 
 
-def is_peak(values, lag, least):
-    """Return whether a value is at least `least`, and no neighbour is higher."""
-    return values[lag] >= max(least, *values[lag - 1 : lag + 2])
+def is_peak(values, place):
+    """Return whether no neighbour is higher."""
+    return values[place] == max(values[place - 1 : place + 2])
 
 
 LOUD = 0.5  # noise over the standard deviation of the reals
