@@ -18,6 +18,8 @@ import zlib
 from pathlib import Path
 from statistics import median
 
+from scipy.stats import binomtest
+
 from benchmarks import doctor_recipes
 from benchmarks.doctor_runs import BAD, COMMAND, FRESH, HEALTHY
 from gan_plugin_doctor.command import recipe_of
@@ -277,12 +279,23 @@ def explained(stored, known):
             f"{fresh['healthy']} and {fresh['provoked']}."
         ),
     ]
+    sound = [run for run in healthy(runs, known) if run["half"] == "report"]
+    false, whole = count(sound, {rule.name for rule in RULES})
+    if whole:
+        lines.append(f"Of the fresh runs that came out well {false} of {whole} had a finding")
+        lines.append(f"({interval(false, whole)} with a confidence of 95 %).")
     main = [run for run in runs if run["kind"] == "main"]
     for run in main:
         found = ", ".join(run["found"]) or "no finding"
         lines.append(f"The main command, `gan run {COMMAND}`,")
         lines.append(f"has {found} in the first {run['steps']} of its 800 steps.")
     return lines
+
+
+def interval(part, whole):
+    """Return the exact 95 % confidence interval of a share, in words."""
+    low, high = binomtest(part, whole).proportion_ci()
+    return f"{low:.0%} to {high:.0%}"
 
 
 def shown(part, whole):

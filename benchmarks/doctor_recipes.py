@@ -29,7 +29,7 @@ RECIPES = {
     "sick-one-mode": "one mode",
     "sick-frozen-palette": "a palette that freezes",
     "sick-one-latent-number": "one latent number",
-    "sick-two-images": "two letters",
+    "sick-few-points": "four points",
     "sick-few-images": "few sprites",
     "sick-large-weights": "large weights",
     "sick-dead-units": "rectifiers that die",

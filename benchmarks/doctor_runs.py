@@ -41,6 +41,10 @@ STORED = (
     "--reg repeat --repeat.images 2 --repeat.count 256 --dcgan.width 8 --dcgan-critic.width 8"
     " --steps 720 --log-every 6 --sample-every 72"
 )
+FOUR = (
+    "--reg repeat --repeat.images 4 --adam.lr 5e-4 --frechet.images 100"
+    " --steps 2400 --log-every 20 --sample-every 240"
+)
 CIRCLE = GAUSSIAN.replace("64,64", "16").replace(
     "--adam.lr 1e-3", "--n-critic.critic 1 --optim sgd"
 )
@@ -296,6 +300,13 @@ BAD = {
     "two sprites": ("memorisation", f"{IMAGES} {STORED}"),
     "two letters, seed 1": ("memorisation", f"{LETTERS} {STORED} --seed 1"),
     "two letters": ("memorisation", f"{LETTERS} {STORED}"),
+    "four points": ("memorisation", f"{GAUSSIAN} {FOUR}"),
+    "four points, seed 1": ("memorisation", f"{GAUSSIAN} {FOUR} --seed 1"),
+    "two letters under a penalty": (
+        "memorisation",
+        PENALTY.replace("sprites", "letters") + f" {STORED} --steps 300 --log-every 2"
+        " --sample-every 30 --dcgan-critic.width 4",
+    ),
     "large weights": ("saturated-output", f"{IMAGES} --dcgan-normal.std 0.5 --gen-norm none"),
     "large weights, letters": (
         "saturated-output",
@@ -426,6 +437,7 @@ FRESH = {
     "few letters",
     "two letters",
     "two letters, seed 1",
+    "four points, seed 1",
     "large weights, letters",
     "rectifiers that die, letters",
     "rectifiers that die, mixture",

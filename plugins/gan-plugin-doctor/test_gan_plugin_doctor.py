@@ -229,7 +229,7 @@ METRICS = {
     "modes/high-quality": 0.9,
     "modes/count20": lambda k: min(8, 5 + k),
     "modes/total": 8,
-    "nearest/ratio": lambda k: 1 + 4 / (k + 1),
+    "nearest/ratio": lambda k: 0.8 + 4 / (k + 1),
     "nearest/share": lambda k: min(0.6, 0.05 * k),
     "nearest/floor-share": 0.7,
     "held-out/gap": lambda k: 0.2 + 0.2 * noise(k),
