@@ -120,8 +120,11 @@ ROWS = 10
         "an optimiser or hook of your own steps other weights than the player's",
     ),
     attempt=(
-        Say("Compare the learning rate with its default, and see `gan run … --dry-run`"),
-        Choose("optim", "adam"),
+        Set("adam", "lr", 2e-4, "higher"),
+        Set("adam", "critic-lr", 2e-4, "higher"),
+        Set("rmsprop", "lr", 5e-5, "higher"),
+        Set("sgd", "lr", 0.01, "higher"),
+        Say("`gan run … --dry-run` shows what is composed"),
     ),
     given_by="--metric weight-change gives it",
     source="You et al. 2017, arXiv:1708.03888; Kingma and Ba, ICLR 2015, arXiv:1412.6980",
