@@ -3,6 +3,7 @@
     python -m benchmarks.doctor collect --logs FOLDER   # train the runs that FOLDER lacks
     python -m benchmarks.doctor judge --logs FOLDER     # pass their logs to the doctor
     python -m benchmarks.doctor table                   # write docs/how-to/diagnose.md
+    python -m benchmarks.doctor recipes                 # write the recipes with a fault put in
 
 A run of the first list counts as healthy where it came out well by `came_out_well`, whatever the
 doctor says; one that did not counts as neither. Thresholds were chosen while looking at some of the
@@ -17,6 +18,9 @@ import zlib
 from pathlib import Path
 from statistics import median
 
+from scipy.stats import binomtest
+
+from benchmarks import doctor_recipes
 from benchmarks.doctor_runs import BAD, COMMAND, FRESH, HEALTHY
 from gan_plugin_doctor.command import recipe_of
 from gan_plugin_doctor.component import LIMIT
@@ -50,6 +54,7 @@ MOST = 1.6  # times the mean distance between reals, at most
 
 
 MAIN = "the main command"
+MAIN_STEPS = 320
 
 
 def all_runs():
@@ -57,7 +62,8 @@ def all_runs():
     runs = [(name, "healthy", "", words) for name, words in HEALTHY.items()]
     runs += [(name, "provoked", rules, words) for name, (rules, words) in BAD.items()]
     runs.sort(key=lambda run: (run[0] not in USUAL, checksum(run[0])))
-    return [*runs, (MAIN, "main", "", COMMAND)]  # which takes as long as all others together
+    # the main command's 800 steps would take as long as all others together
+    return [*runs, (MAIN, "main", "", f"{COMMAND} --steps {MAIN_STEPS}")]
 
 
 def checksum(name):
@@ -238,7 +244,20 @@ def table(stored):
     for name in columns[0]:  # in the order of the rules
         cells = [shown(*pair) for column in columns for pair in column[name]]
         lines.append(f"| {' | '.join([name, *cells])} |")
-    return "\n".join([*explained(stored, known), "", *lines]) + "\n"
+    parts = [*explained(stored, known), "", *lines, "", *recipe_lines(stored)]
+    return "\n".join(parts) + "\n"
+
+
+def recipe_lines(stored):
+    """Return the table of the recipes with a fault, and what was found in them since when."""
+    runs = {run["name"]: run for run in stored["runs"]}
+    lines = ["| `gan run --recipe` | fault put in | findings, and the step of each |"]
+    lines.append("| --- | --- | --- |")
+    for name, fault in doctor_recipes.RECIPES.items():
+        found = runs[fault]["found"] if fault in runs else {}
+        steps = ", ".join(f"{rule} ({step})" for rule, step in found.items())
+        lines.append(f"| `{name}` | {fault} | {steps or '–'} |")
+    return lines
 
 
 def explained(stored, known):
@@ -246,23 +265,37 @@ def explained(stored, known):
     runs = stored["runs"]
     numbers = {kind: sum(run["kind"] == kind for run in runs) for kind in ("healthy", "provoked")}
     well = len(healthy(runs, known))
-    fresh = sum(run["half"] == "report" for run in runs)
+    fresh = {
+        kind: sum(run["half"] == "report" and run["kind"] == kind for run in runs)
+        for kind in ("healthy", "provoked")
+    }
     lines = [
         (
             f"Of {numbers['healthy']} small runs without a fault, of "
             f"as many compositions and seeds, {well} came out well,"
         ),
         (
-            f"and {numbers['provoked']} had a fault put in. "
-            f"Fresh (not looked at for thresholds): {fresh or 'none'}."
+            f"and {numbers['provoked']} had a fault put in. Fresh (not looked at for thresholds): "
+            f"{fresh['healthy']} and {fresh['provoked']}."
         ),
     ]
+    sound = [run for run in healthy(runs, known) if run["half"] == "report"]
+    false, whole = count(sound, {rule.name for rule in RULES})
+    if whole:
+        lines.append(f"Of the fresh runs that came out well {false} of {whole} had a finding")
+        lines.append(f"({interval(false, whole)} with a confidence of 95 %).")
     main = [run for run in runs if run["kind"] == "main"]
     for run in main:
         found = ", ".join(run["found"]) or "no finding"
         lines.append(f"The main command, `gan run {COMMAND}`,")
         lines.append(f"has {found} in the first {run['steps']} of its 800 steps.")
     return lines
+
+
+def interval(part, whole):
+    """Return the exact 95 % confidence interval of a share, in words."""
+    low, high = binomtest(part, whole).proportion_ci()
+    return f"{low:.0%} to {high:.0%}"
 
 
 def shown(part, whole):
@@ -279,19 +312,21 @@ def main():
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.doctor", description=__doc__.partition("\n\n")[0]
     )
-    parser.add_argument("what", choices=("collect", "judge", "table"))
+    parser.add_argument("what", choices=("collect", "judge", "table", "recipes"))
     parser.add_argument("--logs", type=Path, help="folder of the runs")
     parser.add_argument(
         "--kind", choices=("healthy", "provoked", "main"), help="collect: runs of one kind alone"
     )
     parser.add_argument("--most", type=int, help="collect: train so many runs")
     given = parser.parse_args()
-    if given.what != "table" and given.logs is None:
+    if given.what in ("collect", "judge") and given.logs is None:
         parser.error(f"{given.what} needs --logs FOLDER")
     if given.what == "collect":
         collect(given.logs, given.kind, given.most)
     elif given.what == "judge":
         judge(given.logs)
+    elif given.what == "recipes":
+        doctor_recipes.write()
     else:
         write_page(json.loads(STORED.read_text()))
 

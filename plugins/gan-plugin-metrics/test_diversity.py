@@ -241,7 +241,7 @@ def test_points_at_exactly_three_sigma_are_not_of_high_quality():
 
 def test_without_a_point_of_high_quality_reverse_kl_is_left_out_and_junk_is_the_share_elsewhere():
     figures = found(torch.full((10, 2), 99.0))
-    assert figures.keys() == {"count", "count20", "high-quality", "junk", "images"}
+    assert figures.keys() == {"count", "count20", "high-quality", "junk", "total", "images"}
     assert figures["junk"] == pytest.approx(TRUE)
 
 

@@ -50,7 +50,19 @@ def test_blocks_change_nothing():
 
 def test_copies_of_the_data_have_no_error_and_reach_all_of_it():
     reals = torch.randn(20, 1, 4, 4)
-    assert Nearest().measure(Shown(reals.flip(0), reals)) == {"error": 0.0, "share": 1.0}
+    found = Nearest().measure(Shown(reals.flip(0), reals))
+    assert (found["error"], found["share"], found["ratio"]) == (0.0, 1.0, 0.0)
+
+
+def test_reals_among_themselves_say_how_far_a_new_sample_lies():
+    # neighbours of 0, 1, 3, 6 are 1, 0, 1, 3: distances 1, 1, 2, 3, whose lower median is 1
+    found = Nearest().measure(Shown(column(0.5, 3.5), column(0.0, 1.0, 3.0, 6.0)))
+    assert (found["ratio"], found["floor-share"]) == (0.5, 0.75)
+
+
+def test_a_single_real_has_no_neighbour_to_compare_with():
+    found = Nearest().measure(Shown(column(0.5), column(0.0, 0.0)))
+    assert not {"ratio", "floor-share"} & set(found)
 
 
 def test_repeated_reals_count_once():

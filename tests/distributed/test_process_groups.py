@@ -85,6 +85,16 @@ def test_two_processes_reach_the_weights_of_one_in_float64(name, exchange, weigh
     assert all(torch.equal(one[key], two[key]) for key in one if not one[key].is_floating_point())
 
 
+@pytest.mark.xdist_group("processes")
+@every_row("folder", ["one", "memory", "messages"])
+def test_the_gradient_of_each_term_is_measured_without_changing_a_bit(folder, weights):
+    plain, measured = (
+        load_file(weights[folder] / f"{name}.safetensors") for name in ("wgan-gp", "term-gradients")
+    )
+    assert any("cosine" in key for key in measured)
+    assert all(torch.equal(each, measured[key]) for key, each in plain.items())
+
+
 @given(st.integers(1, 6), st.integers(1, 5))
 def test_own_rows_partition_what_can_be_shared_out(size, share):
     rows = torch.arange(size * share)

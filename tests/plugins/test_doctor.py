@@ -11,6 +11,8 @@ from support.paths import EXAMPLE_COMPONENTS
 from support.tables import every_row
 
 from benchmarks import doctor as rates_of_rules
+from benchmarks import doctor_recipes
+from benchmarks.doctor_runs import BAD
 from gan_plugin_doctor.advice import Recipe, worded
 from gan_plugin_doctor.rules import RULES
 from gancore import Progress, compose
@@ -98,9 +100,37 @@ def test_a_healthy_run_is_left_in_peace(name, gan_here):
 
 
 def test_every_rule_has_a_sick_run_here_or_a_series_beside_the_rules():
-    assert {each.name for each in RULES} - set(SICK) == {
-        "late-divergence"
-    }  # seen only while it lasts
+    recipes = {rule for run in doctor_recipes.RECIPES.values() for rule in BAD[run][0].split()}
+    # seen only while it lasts
+    assert {each.name for each in RULES} - set(SICK) - recipes == {"late-divergence"}
+
+
+FOUND = json.loads(rates_of_rules.STORED.read_text())["runs"]
+
+
+@every_row("name", doctor_recipes.RECIPES)
+def test_a_recipe_with_a_fault_is_the_run_in_which_the_doctor_found_it(name, gan_here):
+    run = doctor_recipes.RECIPES[name]
+    rules, words = BAD[run]
+    (stored,) = [each for each in FOUND if each["name"] == run]
+    assert set(rules.split()) & set(stored["found"])
+    asked = (["--recipe", name], rates_of_rules.as_arguments(words))
+    recipe, expected = (
+        json.loads(gan_here("run", *each, "--dry-run", "--json").stdout)["recipe"] for each in asked
+    )
+    for each in (recipe, expected):
+        each["run"].pop("save-every", None)
+    left_out = ("track", "doctor", "without")
+    assert {key: value for key, value in recipe.items() if key not in left_out} == {
+        key: value for key, value in expected.items() if key not in left_out
+    }
+    assert recipe["track"] == ["doctor"]
+
+
+@every_row("name", doctor_recipes.RECIPES)
+def test_the_recipes_with_a_fault_are_written_from_the_runs(name):
+    text = (doctor_recipes.FOLDER / f"{name}.toml").read_text()
+    assert text == doctor_recipes.text_of(doctor_recipes.RECIPES[name])
 
 
 def test_the_doctor_speaks_while_the_run_trains(gan_here):

@@ -254,8 +254,6 @@ def test_no_bare_except_and_no_print_outside_the_command_line():
 AWAITED = {
     "adapt_gradients",
     "adapt_optimizer",
-    "adapt_terms",
-    "after_step",
     "sample_weights",
     "select_samples",
     "view_labels",

@@ -47,6 +47,10 @@ COMPOSITIONS = {
     "ema": {**IMAGES, "reg": ["ema"]},
     "clipping": {**IMAGES, "reg": ["weight-clipping"]},
     "in-turn": {**IMAGES, "options": {"n-critic.reuse-fakes": True}},
+    "term-gradients": {
+        **IMAGES, "loss": "wgan-gp", "metric": ["term-gradients", "weight-change"],
+        "options": {"n-critic.critic": 2, "term-gradients.every": 3, "weight-change.every": 3},
+    },
     "points": POINTS,
     "signals": {
         **IMAGES, "data": str(EXAMPLES / "audio.py"), "norm": "batch",

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gan_plugin_doctor.advice import Recipe
-from gan_plugin_doctor.rule import Finding, Waiting
+from gan_plugin_doctor.rule import Finding, Waiting, last_step
 from gan_plugin_doctor.rules import RULES, examine, waiting
 from gan_plugin_doctor.series import Log
 
@@ -59,13 +59,6 @@ def recipe_of(run: Path) -> Recipe:
     except (OSError, ValueError, RecursionError):
         # the rules look at the log; without a recipe only their advice is less exact
         return Recipe()
-
-
-def last_step(recipe: Recipe) -> int | None:
-    """Return the last step of the run; None if its length is not stated in steps."""
-    settings = recipe.options("run")
-    steps = settings.get("steps")
-    return steps if isinstance(steps, int) and not settings.get("epochs") else None
 
 
 def unchecked_lines(waits: dict[str, Waiting], end: int | None) -> list[str]:

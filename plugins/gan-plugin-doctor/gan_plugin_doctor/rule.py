@@ -70,9 +70,9 @@ class Rule:
     """A pure function over the log, with the causes, advice and source of its finding.
 
     `needs` are patterns of keys; one of each `a|b` must have `least` values before the rule can be
-    checked, and the run must have reached step `start`. `losses` restricts the rule to a kind of
-    loss: wasserstein, other or any. `given_by` says which option provides the figures; it is empty
-    if every run has them.
+    checked, and the run must have reached step `start`, and the `share` of its steps. `losses`
+    restricts the rule to a kind of loss: wasserstein, other or any. `given_by` says which option
+    provides the figures; it is empty if every run has them.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Rule:
     source: str
     start: int
     given_by: str
+    share: float = 0.0
 
     def waits(self, log: Log, recipe: Recipe = UNKNOWN) -> Waiting | None:
         """Return why the rule cannot be checked on this log; None if it can."""
@@ -105,7 +106,15 @@ class Rule:
             return max(lacking, key=lambda each: float("inf") if each.step is None else each.step)
         if steps[-1] < self.start:
             return Waiting(f"{steps[-1]} of {self.start} steps", self.start)
-        return None
+        return self._is_early(steps[-1], recipe) if self.share else None
+
+    def _is_early(self, step: int, recipe: Recipe) -> Waiting | None:
+        """Return why a rule about the end of a run cannot be checked yet; None if it can."""
+        end = last_step(recipe)
+        if end is None:
+            return Waiting("it needs the length of the run, which `gan diagnose` reads in steps")
+        first = round(self.share * end)
+        return Waiting(f"{step} of {first} steps", first) if step < first else None
 
     def _lacks(self, need: str, log: Log, recipe: Recipe) -> Waiting | None:
         """Return what is missing of one figure; None if nothing is."""
@@ -163,6 +172,13 @@ def every(recipe: Recipe, setting: str) -> int:
     return max(1, steps // DRAWINGS) if isinstance(steps, int) and setting == "sample-every" else 10
 
 
+def last_step(recipe: Recipe) -> int | None:
+    """Return the last step of the run; None if its length is not stated in steps."""
+    settings = recipe.options("run")
+    steps = settings.get("steps")
+    return steps if isinstance(steps, int) and not settings.get("epochs") else None
+
+
 def rhythm(need: str, recipe: Recipe) -> int:
     """Return the number of steps between two values of a figure that a component measures."""
     names = [pattern.partition("/")[0] for pattern in need.split("|")]
@@ -187,13 +203,25 @@ def rule(
     losses: str = "any",
     start: int = START,
     given_by: str = "",
+    share: float = 0.0,
 ) -> Callable[[Callable[[Log], Observation | None]], Rule]:
     """Make a rule of a function; its name is the function's, in kebab-case."""
 
     def make(check: Callable[[Log], Observation | None]) -> Rule:
         name = check.__name__.replace("_", "-")
         return Rule(
-            name, check, severity, needs, least, losses, causes, attempt, source, start, given_by
+            name,
+            check,
+            severity,
+            needs,
+            least,
+            losses,
+            causes,
+            attempt,
+            source,
+            start,
+            given_by,
+            share,
         )
 
     return make

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from types import ModuleType
 
-from gan_plugin_doctor import losses, quality, rates, wasserstein
+from gan_plugin_doctor import dynamics, losses, memory, networks, quality, rates, wasserstein
 from gan_plugin_doctor.advice import UNKNOWN, Recipe
 from gan_plugin_doctor.rule import Finding, Rule, Waiting
 from gan_plugin_doctor.series import Log
@@ -16,7 +16,7 @@ def rules_of(module: ModuleType) -> list[Rule]:
     return [each for each in vars(module).values() if isinstance(each, Rule)]
 
 
-MODULES = (losses, rates, wasserstein, quality)
+MODULES = (losses, rates, dynamics, wasserstein, quality, memory, networks)
 RULES: tuple[Rule, ...] = tuple(chain.from_iterable(map(rules_of, MODULES)))
 
 

@@ -153,6 +153,7 @@ def count_modes(points: Tensor, means: Tensor, sigma: float) -> dict[str, float 
         "count20": (counts >= n / (20 * k)).sum(),
         "high-quality": counts.sum() / n,
         "junk": (cells - expected).abs().sum() / 2,
+        "total": k,
         "images": n,
     }
     if good.any():
@@ -183,7 +184,7 @@ class Modes:
       over K + 1 cells, the K balls and their complement;
     - `width`: standard deviation of the samples of high quality about their means, in sigmas: .974
       for the true mixture in the plane, less if modes are too narrow; left out like `reverse-kl`;
-    - `images`: n, on which the other figures depend.
+    - `total`: K; `images`: n, on which the other figures depend.
 
     Read the figures together: uniform noise covers 23 of the 25 modes of a grid, with a junk of
     .96. The data states `means [K, d]` and `sigma` in the units of its samples; all modes have
