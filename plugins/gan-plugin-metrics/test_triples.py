@@ -71,7 +71,9 @@ def test_other_reals_score_as_the_reals_do():
     assert figures["modes"] == pytest.approx(figures["reals-modes"], abs=3)
     # 63/2n each, a χ² with 63 degrees: 4 deviations of their difference
     assert abs(figures["kl"] - figures["reals-kl"]) < 4 * 2 * math.sqrt(63) / 600
-    assert figures["junk"] < 0.01 + 4 * math.sqrt(0.01 / 120)  # a quantile of 120 held-out reals
+    # The quantile lies below the second least of 90 held-out channels, and the share of a
+    # distribution below that is Beta(2, 89): above .13 with a probability of 1e-4.
+    assert figures["junk"] < 0.13
     assert figures["span"] == pytest.approx(1, abs=0.05)
 
 

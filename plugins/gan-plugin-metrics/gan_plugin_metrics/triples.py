@@ -107,8 +107,8 @@ class Triples:
     - `modes`: distinct triples of predicted classes; `kl`: Σ p ln(K³·p) of their shares p;
     - `confidence`: mean probability of the predicted class; `junk`: share of the channels whose
       probability is below the 1 % quantile of the held-out reals, 0.01 for reals;
-    - `classifier`: its accuracy on the held-out reals; `confused`: share of real triples that are
-      predicted as another triple, each a false mode where there was none;
+    - `classifier`: its accuracy on the held-out reals; `confused`: share of real triples, most of
+      whose channels it was trained on, that are predicted as another triple, a false mode;
     - `reals-modes`, `reals-kl`: the same of as many real stacks: about (K³ - 1)/2n more than the
       classes' imbalance, .02 for n = 26,000;
     - `span`: range of the samples' values over that of the reals, between their quantiles of 0.5 %;
