@@ -204,7 +204,7 @@ def test_figures_of_inception_are_refused_with_how_to_get_them():
     for word in ("fid", "KID", "is"):
         with pytest.raises(UsageError, match="Inception-v3") as raised:
             columns_of(word)
-        assert "gancore.features" in raised.value.fix
+        assert "gan-plugin-inception" in raised.value.fix
     with pytest.raises(UsageError, match="no figure is called"):
         columns_of("beauty")
 

@@ -126,9 +126,9 @@ def inception(word: str) -> UsageError:
     return UsageError(
         f"{word.upper()} is a figure of one Inception-v3, whose weights no package here holds",
         where=f"--metrics {word}",
-        fix="fd and kd are the same formulas on offline features; for the original, install a "
-        "plugin that publishes Inception in the group gancore.features, with its weights pinned "
-        "by path and SHA-256: --features NAME --feature-weights FILE",
+        fix="fd and kd are the same formulas on offline features; for the original, install "
+        "gan-plugin-inception and give a file of its weights: "
+        "--features inception-v3-tf --feature-weights FILE",
     )
 
 

@@ -1,10 +1,10 @@
 """Evaluate samples: open them and the data, measure, and keep what was measured with what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from torch import Tensor
 
 from gan_plugin_evaluation.reals import Pools, count_for, open_own, pools_of
@@ -45,7 +45,8 @@ class Evaluation:
     - `name`: of the samples; `figures`: theirs by name.
     - `rows`: the figures of reals against reals, and of each null generator.
     - `floors`: for each distance and share, the mean and standard deviation over splits of reals.
-    - `features`: `id` and `sha256` of the features, `width` their number.
+    - `features`: `id` and `sha256` of the features, `width` their number; `known_as`: names that
+      distances of these features alone have.
     - `n`: samples, and reals, compared; `split`: `held-out`, or `train` where the generator saw the
       reals; `seed`; `step` and `weights` of a run.
     - `data`: the fingerprint of the reals' data; `folder`: of a run.
@@ -66,6 +67,7 @@ class Evaluation:
     weights: str = "raw"
     folder: Path | None = None
     notes: tuple[str, ...] = ()
+    known_as: Mapping[str, str] = field(factory=dict)
 
     def records(self) -> list[dict[str, Any]]:
         """Return a record for each figure, as `evaluation.json` holds them."""
@@ -179,6 +181,7 @@ def evaluation_of(
         weights=subject.weights,
         folder=subject.folder,
         notes=(*subject.notes, *notes),
+        known_as=yardstick.space.extractor.known_as,
     )
 
 

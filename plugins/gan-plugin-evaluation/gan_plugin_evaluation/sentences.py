@@ -40,6 +40,8 @@ def distance(found: Evaluation) -> Iterator[str]:
     if ratio is None:
         yield "All reals are equal in these features, so distances have no unit."
         return
+    for name, known in found.known_as.items():
+        yield f"With these features {name} is {known}@{found.n}: {found.figures[name]:.4g}."
     z = found.figures.get("kd-z", 0.0)
     verdict = "about as near as other reals are" if ratio < FAR else "farther than other reals"
     yield (

@@ -92,8 +92,8 @@ def beside_floor(reference: Reference, samples: Tensor) -> dict[str, float | Ten
         "bias: Bińkowski et al., ICLR 2018, arXiv:1801.01401"
     ),
     known_as={
-        "fid": "It uses random convolutions, not Inception-v3, so its values are no FIDs. For "
-        "FID, a plugin publishes Inception-v3 with pinned weights in the group gancore.features.",
+        "fid": "It uses random convolutions, not Inception-v3, so its values are no FIDs. "
+        "`gan eval` computes FID with gan-plugin-inception and a file of its weights.",
     },
 )
 class Frechet:

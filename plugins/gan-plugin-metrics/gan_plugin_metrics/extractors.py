@@ -7,7 +7,7 @@ The identity of features is the SHA-256 of what they depend on, and figures of f
 different ones cannot be compared.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import entry_points
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor
 
 from gan_plugin_metrics import features, filters
@@ -36,12 +36,14 @@ class Extractor:
     - `sha256`: of the weights, or of the description where there are none.
     - `extract`: maps images `[N, C, H, W]` in [-1, 1] to features, float64 `[N, d]`.
     - `standardise`: whether each feature is to be divided by its deviation over the reals.
+    - `known_as`: names that distances of these features alone have, such as `{"fd": "FID"}`.
     """
 
     id: str
     sha256: str
     extract: Callable[[Tensor], Tensor]
     standardise: bool = True
+    known_as: Mapping[str, str] = field(factory=dict)
 
 
 def described(name: str, extract: Callable[[Tensor], Tensor], *, standardise: bool) -> Extractor:
@@ -119,7 +121,7 @@ def unknown(name: str, known: list[str]) -> UsageError:
         )
     what = "FID, KID and IS are figures of one Inception-v3, whose weights no package here holds"
     fix = (
-        f"a plugin that publishes it in the group {GROUP}, its weights pinned by path and SHA-256; "
+        "gan-plugin-inception: --features inception-v3-tf --feature-weights FILE; "
         f"offline: {', '.join(known)}"
     )
     return UsageError(what, where=where, fix=fix)
