@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve
 
-from gancore.cli.choices import layer_of_words, once, path_as_data, refuse_downloads
+from gancore.cli.choices import layer_of_words, once, refuse_downloads
 from gancore.cli.composition import split_argument
 from gancore.cli.console import clean, note, say, tell
 from gancore.cli.executors import PROCESS, find_executor
@@ -29,6 +29,7 @@ from gancore.cli.flags import (
 from gancore.cli.sweep import make_sweep_folder, train_trials
 from gancore.errors import GanError, UsageError
 from gancore.recipe import lookup
+from gancore.recipe.data_path import path_as_data
 from gancore.recipe.toml import Layer
 
 if TYPE_CHECKING:
