@@ -25,6 +25,7 @@ from gancore.cli.published import commands
 from gancore.cli.recipes import recipes
 from gancore.cli.run import run
 from gancore.cli.sample import sample
+from gancore.cli.study import study
 from gancore.cli.sweep import sweep
 from gancore.cli.verify_resume import verify_resume
 from gancore.cli.words import meant_command, meant_option
@@ -101,7 +102,17 @@ def gan(debug: bool) -> None:
         note(f"the environment variable {name} is set, but gancore does not read it")
 
 
-for command in (run, sweep, plugins, sample, recipes, checkpoint, verify_resume, bench_command):
+for command in (
+    run,
+    sweep,
+    study,
+    plugins,
+    sample,
+    recipes,
+    checkpoint,
+    verify_resume,
+    bench_command,
+):
     gan.add_command(command)
 
 

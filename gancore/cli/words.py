@@ -57,6 +57,7 @@ OUR_COMMANDS = {
     "list": "gan plugins", "components": "gan plugins", "presets": "gan recipes",
     "benchmark": "gan bench",
     "grid-search": "gan sweep", "compare": "gan sweep",
+    "ablate": "gan study --ablate", "ablation": "gan study --ablate",
     "verify": "gan verify-resume", "help": "gan --help", "version": "gan --version",
 }  # fmt: skip
 

@@ -132,7 +132,9 @@ _WORDS = {slot.kind: slot.word for slot in (*SINGLE.values(), *SEVERAL.values())
 KINDS = tuple(_WORDS)
 
 # keys of a recipe that are no component, so no component may have such a name
-RESERVED = frozenset({*SLOTS, "run", "format", "extends", "about", "sweep", "small", "compat"})
+RESERVED = frozenset(
+    {*SLOTS, "run", "format", "extends", "about", "sweep", "study", "small", "compat"}
+)
 
 
 def filled_by(word: str) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ run = { steps = 20 }
 
 [sweep.arms.weak]               # what one arm of `gan sweep` changes, in the form of a recipe
 my-trick = { sigma = 0.1 }
+
+[study.arms.weak]               # likewise, of `gan study`
+my-trick = { sigma = 0.1 }
 """
 
 from __future__ import annotations
@@ -82,6 +85,7 @@ class Recipe:
     variants: Mapping[str, Layer] = field(factory=dict)
     about: Mapping[str, Any] = field(factory=dict)
     sweep: Mapping[str, Any] = field(factory=dict)
+    study: Mapping[str, Any] = field(factory=dict)
     summary: str = ""
 
 
@@ -168,7 +172,7 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
         )
     # taken out of the content, the rest of which is slots and options
     tables = {}
-    for key in ("about", "sweep", *VARIANTS):
+    for key in ("about", "sweep", "study", *VARIANTS):
         if key not in content:
             continue
         table = content.pop(key)
@@ -190,6 +194,7 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
         variants=variants,
         about=tables.get("about", {}),
         sweep=tables.get("sweep", {}),
+        study=tables.get("study", {}),
         summary=first.removeprefix("#").strip() if first.startswith("#") else "",
     )
 

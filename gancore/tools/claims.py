@@ -6,17 +6,21 @@ If no claimed difference exists, at most one sweep in twenty gives any wrong ver
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import asdict, frozen
 
 from gancore.errors import UsageError
-
-ALPHA = 0.05  # probability of any false verdict in a whole sweep without real differences
-LARGEST_DIFFERENCE = 1e100  # the squares of larger ones overflow
-FEWEST_SEEDS = 3  # the t-interval of two seeds has one degree of freedom, and is useless
+from gancore.tools.statistics import (
+    ALPHA,
+    MOST_SEEDS,
+    holm,
+    pairs_needed,
+    standard_error,
+    t_interval,
+    t_p,
+)
 
 FiguresByArm = Mapping[str, Mapping[int, Mapping[str, float]]]
 
@@ -43,7 +47,9 @@ class ClaimVerdict:
 
     `differences` are more - less, one per seed. `low` to `high` is the 95 % t-interval of their
     mean, for this claim alone. `p` is two-sided, and `p_holm` corrected for the number of claims.
-    With fewer than three seeds, mean and interval are None and both p are 1.
+    With fewer than three seeds, mean and interval are None and both p are 1. `seeds_needed` of an
+    undecided claim is how many seeds would decide a difference of the observed size with a power of
+    80 %, at the level that remains for each claim of the sweep; None if no number of seeds would.
     """
 
     word: str
@@ -53,6 +59,7 @@ class ClaimVerdict:
     high: float | None
     p: float
     p_holm: float
+    seeds_needed: int | None = None
 
 
 def read_claims(sweep: Mapping[str, Any], arms: Sequence[str]) -> list[Claim]:
@@ -105,14 +112,32 @@ def judge_differences(
 ) -> list[ClaimVerdict]:
     """Return the verdicts from the paired differences of each claim, more - less by seed."""
     pairs = list(zip(claims, differences, strict=True))
-    tests = [t_test(found, claim.margin) for claim, found in pairs]
-    corrected = holm([p for *_, p in tests])
+    values = [t_p(found, claim.margin) for claim, found in pairs]
     verdicts = []
-    for (claim, found), test, p_holm in zip(pairs, tests, corrected, strict=True):
-        mean, low, high, p = test
-        word = _word_for(claim, mean, p_holm)
-        verdicts.append(ClaimVerdict(word, tuple(found), mean, low, high, p, p_holm))
+    for (claim, found), p, p_holm in zip(pairs, values, holm(values), strict=True):
+        interval = t_interval(found)
+        if interval is None:
+            verdicts.append(ClaimVerdict("undecided", tuple(found), None, None, None, p, p_holm))
+            continue
+        word = _word_for(claim, interval.mean, p_holm)
+        needed = None
+        if word == "undecided":
+            needed = _seeds_needed(found, claim.margin, interval.mean, len(claims))
+        ends = (interval.mean, interval.low, interval.high)
+        verdicts.append(ClaimVerdict(word, tuple(found), *ends, p, p_holm, needed))
     return verdicts
+
+
+def _seeds_needed(
+    differences: Sequence[float], margin: float, mean: float, claims: int
+) -> int | None:
+    """Return how many seeds would decide a difference of this size among so many claims."""
+    error = standard_error(differences)
+    if not error > 0:
+        return None
+    deviation = error * math.sqrt(len(differences))
+    # Holm asks for at most ALPHA / claims; which place a claim will have is not known beforehand
+    return pairs_needed(abs(abs(mean) - margin) / deviation, ALPHA / claims)
 
 
 def paired_differences(claim: Claim, table: FiguresByArm) -> list[float]:
@@ -127,45 +152,9 @@ def paired_differences(claim: Claim, table: FiguresByArm) -> list[float]:
     return differences
 
 
-def t_test(
-    differences: Sequence[float], margin: float = 0.0
-) -> tuple[float | None, float | None, float | None, float]:
-    """Return the mean, both ends of its 95 % t-interval, and a two-sided p.
-
-    p tests the distance of the mean from -margin or margin, whichever is nearer: it is at most α if
-    the interval of level 1 - α lies wholly inside or wholly outside the margin.
-    """
-    n = len(differences)
-    # `not all(<=)` is also true for nan
-    if n < FEWEST_SEEDS or not all(abs(each) <= LARGEST_DIFFERENCE for each in differences):
-        return None, None, None, 1.0
-    # here and not above: only a sweep with claims needs it
-    from scipy.special import stdtr, stdtrit
-
-    mean = statistics.fmean(differences)
-    error = statistics.stdev(differences) / math.sqrt(n)
-    half = float(stdtrit(n - 1, 1 - ALPHA / 2)) * error  # half the width of the interval
-    distance = abs(abs(mean) - margin)
-    if error == 0:  # all seeds agree exactly: the interval is one point
-        return mean, mean, mean, 0.0 if distance else 1.0
-    return mean, mean - half, mean + half, 2 * float(stdtr(n - 1, -distance / error))
-
-
-def holm(values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number by Holm's step-down method, in the given order."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    corrected = [1.0] * len(values)
-    largest = 0.0
-    for place, index in enumerate(order):
-        # never below that of a smaller p, or a weaker result could count where a stronger does not
-        largest = max(largest, (len(values) - place) * values[index])
-        corrected[index] = min(1.0, largest)
-    return corrected
-
-
-def _word_for(claim: Claim, mean: float | None, p_holm: float) -> str:
+def _word_for(claim: Claim, mean: float, p_holm: float) -> str:
     # `not <=` rather than `>`: p is nan if a figure overflows
-    if mean is None or not p_holm <= ALPHA:
+    if not p_holm <= ALPHA:
         return "undecided"
     agrees = abs(mean) < claim.margin if claim.same else mean > 0
     return "agree" if agrees else "disagree"
@@ -182,7 +171,18 @@ def claim_as_line(claim: Claim, verdict: ClaimVerdict) -> str:
         found += f"; mean {verdict.mean:+.3g}"
         found += f", 95 % interval {verdict.low:+.3g} to {verdict.high:+.3g}"
         found += f", p {verdict.p:.2g}, corrected {verdict.p_holm:.2g}"
+    found += needed_in_words(verdict)
     return f"- **{verdict.word}**: {claim.says} (`{claim.figure}`: {found})"
+
+
+def needed_in_words(verdict: ClaimVerdict) -> str:
+    """Return how many seeds would decide an undecided claim, or '' where that is unknown."""
+    if verdict.seeds_needed is None:
+        return ""
+    count = f"about {verdict.seeds_needed}"
+    if verdict.seeds_needed > MOST_SEEDS:
+        count = f"more than {MOST_SEEDS:,}"
+    return f"; {count} seeds would decide a difference of this size"
 
 
 def claim_as_json(claim: Claim, verdict: ClaimVerdict) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from gancore.tools.claims import (
     Claim,
     claim_as_json,
     claim_as_line,
-    holm,
     judge_claims,
+    needed_in_words,
     read_claims,
-    t_test,
 )
+from gancore.tools.statistics import holm, t_interval, t_p
 
 BELOW = Claim("", "f", "a", "b")
 ALIKE = Claim("", "f", "a", "b", same=True, margin=0.5)
@@ -84,8 +84,10 @@ def test_arms_are_alike_only_where_the_interval_lies_within_the_margin(more, wor
 
 
 def test_the_interval_is_that_of_a_t_test():
-    mean, low, high, p = t_test([1.0, 2.0, 3.0])
-    assert (mean, low, high) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
+    found, p = t_interval([1.0, 2.0, 3.0]), t_p([1.0, 2.0, 3.0])
+    assert (found.mean, found.low, found.high) == pytest.approx(
+        (2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5)
+    )
     assert p == pytest.approx(1 - (6 / 7) ** 0.5)  # 2·P(t₂ > 2·√3)
 
 
@@ -129,7 +131,8 @@ def test_a_claim_of_many_needs_more_than_a_claim_alone():
 def test_an_interval_holds_the_true_difference_in_19_of_20_sweeps(seeds):
     rng = random.Random(seeds)
     held = [
-        low <= 2 <= high for _, low, high, _ in (t_test(drawn(rng, seeds, 2)) for _ in range(2000))
+        found.low <= 2 <= found.high
+        for found in (t_interval(drawn(rng, seeds, 2)) for _ in range(2000))
     ]
     assert statistics.fmean(held) == pytest.approx(
         0.95, abs=0.015
@@ -193,9 +196,34 @@ def test_a_verdict_is_written_with_its_interval_and_its_p():
     (found,) = judge_claims([claim], figures(a=[0, 0, 0], b=[1, 2, 3]))
     assert claim_as_line(claim, found) == (
         "- **undecided**: it is smaller (`f`: a < b; differences by seed: +1, +2, +3; mean +2, 95 % interval "
-        "-0.484 to +4.48, p 0.074, corrected 0.074)"
+        "-0.484 to +4.48, p 0.074, corrected 0.074; about 5 seeds would decide a difference of this size)"
     )
     assert json.loads(json.dumps(claim_as_json(claim, found)))["differences"] == [1, 2, 3]
+
+
+@every_row(
+    ("more", "words"),
+    [
+        ([1, 2, 3], "; about 5 seeds would decide a difference of this size"),
+        # d = 0.001/1: (1.96 + 0.84)²/d² pairs by the normal distribution
+        ([1.001, 0.001, -0.999], "; more than 1,000 seeds would decide a difference of this size"),
+        ([1, 0, -1], ""),  # a mean of exactly 0
+        ([1, 1.1, 0.9], ""),  # decided
+        ([1, 2], ""),
+    ],
+)
+def test_an_undecided_claim_says_how_many_seeds_its_difference_needs(more, words):
+    found = verdict(BELOW, [0] * len(more), more)
+    assert needed_in_words(found) == words
+    if found.seeds_needed:
+        assert found.word == "undecided"
+        assert found.seeds_needed > len(more)
+
+
+def test_more_claims_need_more_seeds():
+    arms = figures(a=[0, 0, 0], b=[1, 2, 3], c=[0, 1, -1])
+    among = judge_claims([BELOW, *[Claim("", "f", "a", "c")] * 9], arms)
+    assert among[0].seeds_needed > verdict(BELOW, [0, 0, 0], [1, 2, 3]).seeds_needed
 
 
 def test_a_verdict_on_too_few_seeds_has_no_interval():

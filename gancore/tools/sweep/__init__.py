@@ -1,6 +1,6 @@
 """Sweeps: train one composition with something varied, each arm with the same seeds."""
 
-from gancore.tools.sweep.arms import arms_of_recipe, arms_of_words
+from gancore.tools.sweep.arms import arms_of_recipe, arms_of_words, layers_of_arms
 from gancore.tools.sweep.figures import (
     comparison_picture,
     final_figures,
@@ -16,6 +16,7 @@ __all__ = [
     "arms_of_words",
     "comparison_picture",
     "final_figures",
+    "layers_of_arms",
     "mean_and_deviation",
     "plan_trials",
     "share_of",

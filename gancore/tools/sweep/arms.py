@@ -27,13 +27,26 @@ def arms_of_recipe(
     choices. Raises UsageError for a table that is malformed or has no arms.
     """
     _check_table(sweep)
+    return layers_of_arms(sweep["arms"], base, variants, "sweep")
+
+
+def layers_of_arms(
+    arms: Mapping[str, Mapping[str, Any]],
+    base: Sequence[Layer],
+    variants: Sequence[str],
+    table: str,
+) -> dict[str, list[Layer]]:
+    """Return the layers of each arm: of the recipe it extends, then `base`, then its own choices.
+
+    `table` is that of the recipe, for messages. Raises UsageError for an `extends` that is no name.
+    """
     found = {}
-    for name, content in sweep["arms"].items():
+    for name, content in arms.items():
         extends = content.get("extends", "")
         if not isinstance(extends, str):
             raise UsageError(
                 f"the `extends` of arm {name} is not the name of a recipe",
-                where=f"[sweep.arms.{name}]",
+                where=f"[{table}.arms.{name}]",
                 fix='extends = "NAME"',
             )
         own = dict(content)

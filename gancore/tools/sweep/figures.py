@@ -20,7 +20,7 @@ CAPTION = 18  # pixels above each thumbnail
 GAP = 6
 
 
-def final_figures(rows: Sequence[MetricsRow]) -> dict[str, float]:
+def final_figures(rows: Sequence[MetricsRow], averaged: int = AVERAGED) -> dict[str, float]:
     """Return the mean of the last values of every figure, and the median seconds per step."""
     paces = [*_seconds_per_step(rows)]
     figures = {"seconds/step": statistics.median(paces)} if paces else {}
@@ -29,7 +29,7 @@ def final_figures(rows: Sequence[MetricsRow]) -> dict[str, float]:
         if "/" not in key:  # step, seconds and the like, which no component measures
             continue
         # a figure may be in some rows only, e.g. one that is measured when the run draws
-        last = [row[key] for row in rows if key in row][-AVERAGED:]
+        last = [row[key] for row in rows if key in row][-averaged:]
         # divide before summing: the sum of huge values would overflow
         figures[key] = sum(value / len(last) for value in last)
     return figures

@@ -45,17 +45,20 @@ def plan_trials(
     seeds: int,
     out: Path,
     files: Callable[[str], bool],
+    shifts: Mapping[str, int] | None = None,
 ) -> list[Trial]:
     """Resolve every arm with every seed, before any of them is trained.
 
-    `files` says which component files may be executed. Raises UsageError and CompositionError for
-    arms that cannot be composed, and UsageError if a folder holds another run, if two arms are the
-    same run, and if `words` override what an arm varies.
+    `files` says which component files may be executed. `shifts` are added to the seeds of an arm's
+    runs, while its trials and folders keep their numbers. Raises UsageError and CompositionError
+    for arms that cannot be composed, and UsageError if a folder holds another run, if two arms are
+    the same run, and if `words` override what an arm varies.
     """
     _check_overrides(arms, words)
     trials: list[Trial] = []
     for (name, layers), seed in itertools.product(arms.items(), range(seeds)):
-        seeded = Layer("seed", {}, {"run": {"seed": Given(seed, f"seed {seed}")}})
+        own = seed + (shifts or {}).get(name, 0)
+        seeded = Layer("seed", {}, {"run": {"seed": Given(own, f"seed {own}")}})
         recipe = resolve([*layers, words, seeded], files).recipe()
         folder = out / re.sub(r"[^\w.,=+-]", "_", name) / f"seed-{seed}"
         if (folder / directory.RECIPE).exists():
