@@ -97,7 +97,9 @@ def test_only_passes_of_the_loss_move_the_vectors_of_the_power_iteration():
 
 
 def test_the_generator_is_left_alone_by_default():
-    assert not any("original" in name for name in train(SpectralNorm()).context.gan.generator.state_dict())
+    assert not any(
+        "original" in name for name in train(SpectralNorm()).context.gan.generator.state_dict()
+    )
 
 
 def test_equalised_weights_have_unit_variance_stored_and_he_s_variance_in_use():
@@ -119,7 +121,11 @@ def orthogonal_cost(matrix, **options):
     training = train(Orthogonal(weight=1.0, players="critic", **options))
     training.context.gan.critic.network.body = net
     training.context.gan.critic.network.score = nn.Identity()
-    return Orthogonal(weight=1.0, players="critic", **options).term(training.context.gan.critic)["rows"].item()
+    return (
+        Orthogonal(weight=1.0, players="critic", **options)
+        .term(training.context.gan.critic)["rows"]
+        .item()
+    )
 
 
 def test_orthogonal_rows_of_any_length_cost_nothing():
@@ -135,7 +141,10 @@ def test_parallel_rows_cost_the_squares_of_their_products():
 
 def test_orthogonal_rows_of_the_generator_alone_by_default():
     training = train(Orthogonal())
-    assert any("orthogonal" in name for name in some_batch(training, "generator").terms("generator_terms", {}))
+    assert any(
+        "orthogonal" in name
+        for name in some_batch(training, "generator").terms("generator_terms", {})
+    )
     assert not any("orthogonal" in name for name in some_batch(training).terms("critic_terms", {}))
 
 
@@ -149,8 +158,14 @@ def test_rules_of_weights():
     check_rules_table(
         [
             ({"reg": ["spectral-norm"], **plain}, None),
-            ({"reg": ["spectral-norm"], "critic-norm": "batch"}, "note: 'spectral-norm' and 'batch'"),
-            ({"reg": ["spectral-norm", "weight-clipping"], **plain}, "refused: 'spectral-norm' and"),
+            (
+                {"reg": ["spectral-norm"], "critic-norm": "batch"},
+                "note: 'spectral-norm' and 'batch'",
+            ),
+            (
+                {"reg": ["spectral-norm", "weight-clipping"], **plain},
+                "refused: 'spectral-norm' and",
+            ),
             ({"reg": ["equalised-lr", "weight-clipping"], **plain}, "refused: 'equalised-lr' and"),
             ({"reg": ["spectral-norm", "equalised-lr"], **plain}, "refused: 'spectral-norm' and"),
             ({"reg": ["equalised-lr"]}, None),

@@ -26,6 +26,9 @@ class NormalizedCritic(nn.Module):
         # in the generator's update the view has a graph already, which is kept
         if not (with_graph and view.requires_grad):
             view = view.detach().requires_grad_()
+        # a tensor of its own, since `input_gradients` of a penalty asks for no gradient by its input
+        # in any pass but its own
+        view = view.clone() if with_graph else view
         with torch.enable_grad(), torch.autocast(view.device.type, enabled=False):
             out = self.net(view, labels)
             refuse_columns(out.score)

@@ -1,5 +1,4 @@
-"""Gradient penalties: train the critic to have input gradients of a given norm, and their presets.
-"""
+"""Gradient penalties: train the critic to have input gradients of a given norm."""
 
 import torch
 

@@ -11,9 +11,9 @@ def matrix_layers(net):
     Layers whose weight is computed from another one already are left out.
     """
     for name, layer in net.named_modules():
-        if isinstance(layer, _ConvNd | nn.Linear | nn.Embedding) and not parametrize.is_parametrized(
-            layer, "weight"
-        ):
+        if isinstance(
+            layer, _ConvNd | nn.Linear | nn.Embedding
+        ) and not parametrize.is_parametrized(layer, "weight"):
             yield name, layer
 
 
