@@ -26,8 +26,8 @@ class NormalizedCritic(nn.Module):
         # in the generator's update the view has a graph already, which is kept
         if not (with_graph and view.requires_grad):
             view = view.detach().requires_grad_()
-        # a tensor of its own, since `input_gradients` of a penalty asks for no gradient by its input
-        # in any pass but its own
+        # a tensor of its own: `input_gradients` of a penalty computes no gradient by its input in
+        # the pass below
         view = view.clone() if with_graph else view
         with torch.enable_grad(), torch.autocast(view.device.type, enabled=False):
             out = self.net(view, labels)

@@ -11,9 +11,8 @@ def matrix_layers(net):
     Layers whose weight is computed from another one already are left out.
     """
     for name, layer in net.named_modules():
-        if isinstance(
-            layer, _ConvNd | nn.Linear | nn.Embedding
-        ) and not parametrize.is_parametrized(layer, "weight"):
+        of_matrix = isinstance(layer, _ConvNd | nn.Linear | nn.Embedding)
+        if of_matrix and not parametrize.is_parametrized(layer, "weight"):
             yield name, layer
 
 
