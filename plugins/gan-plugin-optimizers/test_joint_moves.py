@@ -15,9 +15,10 @@ from gan_plugin_optimizers.lookahead import Lookahead
 from gan_plugin_optimizers.optimistic_adam import Optimistic, OptimisticAdam
 from gan_plugin_optimizers.unrolled import Unrolled
 from gan_plugin_optimizers.value_schedules import Beta2Schedule, TermSchedule, value_at
-from gancore import CompositionError, component, hookimpl
+from gancore import CompositionError, Update, component, hookimpl
 from gancore.testing import (
     StandInLayers,
+    StandInLoss,
     check_component,
     check_composes_with,
     some_batch,
@@ -252,6 +253,118 @@ def test_beta2_follows_the_step_and_needs_betas():
     assert found == pytest.approx([0.5, 0.7, 0.9])
     with pytest.raises(CompositionError, match="has no β₂"):
         train(Beta2Schedule()).train_step()
+
+
+@component(source="a test")
+class Descent:
+    """Plain gradient descent."""
+
+    @hookimpl
+    def make_optimizer(self, params):
+        return torch.optim.SGD([weight for _, weight in params], lr=0.5)
+
+    @hookimpl
+    def schedule(self):
+        return [Update("both")]
+
+
+@component(source="a test", provides=["loss.test"])
+class Bilinear:
+    """min over x, max over y of x·y, where x and y are one weight of each player."""
+
+    @hookimpl
+    def critic_terms(self, batch):
+        return {"xy": -self.product(batch.gan)}
+
+    @hookimpl
+    def generator_terms(self, batch):
+        return {"xy": self.product(batch.gan)}
+
+    def product(self, gan):
+        return corner(gan.generator) * corner(gan.critic)
+
+
+def corner(player):
+    return player.parameters[0].flatten()[0]
+
+
+def test_extragradient_steps_from_the_old_weights_along_the_gradient_looked_ahead():
+    training = train(Extragradient(), Descent(), Bilinear())
+    gan = training.context.gan
+    with torch.no_grad():
+        for player in (gan.generator, gan.critic):
+            player.parameters[0].fill_(1.0)
+    training.train_step()
+    # ahead: x = 1 - 0.5 · 1 and y = 1 + 0.5 · 1; then from (1, 1) with the gradients there
+    assert corner(gan.generator).item() == pytest.approx(1 - 0.5 * 1.5)
+    assert corner(gan.critic).item() == pytest.approx(1 + 0.5 * 0.5)
+
+
+def test_extragradient_converges_where_descent_circles_outwards():
+    training = train(Extragradient(), Descent(), Bilinear())
+    gan = training.context.gan
+    for _ in range(60):
+        training.train_step()
+    assert corner(gan.generator).abs() < 1e-2
+    assert corner(gan.critic).abs() < 1e-2
+
+
+@component(source="a test", provides=["loss.test"])
+class Squares:
+    """Scores of reals as near 1 as can be; the generator learns nothing."""
+
+    @hookimpl
+    def critic_terms(self, batch):
+        return {"real": (batch.real.score - 1).square().mean()}
+
+    @hookimpl
+    def generator_terms(self, batch):
+        return {"still": 0 * batch.fake.score.mean()}
+
+
+def test_accumulated_gradients_are_those_of_a_larger_batch():
+    data = some_data(classes=())
+    accumulating = train(Accumulate(every=4), Descent(), Squares(), data=data, batch=4)
+    critic = accumulating.context.gan.critic
+    before = [weight.detach().clone() for weight in critic.parameters]
+    shown = []
+    for _ in range(4):
+        shown.append(some_batch(accumulating).real.images)
+        shown[-1] = accumulating.reals(accumulating.batches)()[0]
+        accumulating.train_step()
+    moved = [weight.detach() - old for weight, old in zip(critic.parameters, before, strict=True)]
+    with torch.no_grad():
+        for weight, old in zip(critic.parameters, before, strict=True):
+            weight.copy_(old)
+    images = torch.cat(shown)
+    labels = torch.empty(len(images), 0, dtype=torch.int64)
+    loss = (critic.network(images, labels).score - 1).square().mean()
+    gradients = torch.autograd.grad(loss, critic.parameters)
+    for step, gradient in zip(moved, gradients, strict=True):
+        torch.testing.assert_close(step, -0.5 * gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_an_unrolled_step_is_differentiated_through():
+    """With a critic s = w·x the unrolled loss has a closed form in one dimension."""
+    unrolled = Unrolled(k=1, lr=0.3, replaces="it/fake")
+    training = train(unrolled, StandInLoss(), data=some_data((1,), ()))
+    critic = training.context.gan.critic.network
+    critic.body = nn.Identity()
+    critic.body.forward = lambda view, labels: view
+    critic.score = nn.Linear(1, 1, bias=False)
+    batch = some_batch(training, "generator")
+    fake = batch.fake.images
+    (term,) = unrolled.adapt_terms({"it/fake": torch.zeros(())}, batch, "generator").values()
+    weight = critic.score.weight
+    found = torch.autograd.grad(term, [fake], retain_graph=True)[0]
+
+    # the gradient of the critic's loss in w, written out: d softplus(u)/du = sigmoid(u)
+    real = batch.real.images
+    slope = (torch.sigmoid(weight * fake) * fake).mean()
+    slope = slope - (torch.sigmoid(-weight * real) * real).mean()
+    ahead = nn.functional.softplus(-(weight - 0.3 * slope) * fake).mean()
+    torch.testing.assert_close(term, ahead)
+    torch.testing.assert_close(found, torch.autograd.grad(ahead, [fake])[0])
 
 
 def test_rules_of_joint_moves():
