@@ -36,6 +36,9 @@ SMALL = {
 OPPONENTS = {"mlp": "mlp-critic", "progressive": "progressive-critic"}
 SHAPES_TARGETS = {"label-smoothing", "noisy-labels"}  # which only a loss with targets has
 HAS_TARGETS = {"bce", "lsgan"}
+NEEDS_ABSOLUTE_SCORES = {"lecam", "top-k"}
+HAS_ABSOLUTE_SCORES = {"bce", "hinge"}
+SCORES_ENERGIES = {"ebgan", "began"}
 NEEDS_CROSS_ENTROPY = {"drs", "mh", "unrolled"}
 OF_SINGLE_SAMPLES = {  # penalties and the like that statistics of the batch would spoil
     "gradient-penalty", "zero-gp", "wgan-lp", "dragan", "max-gp", "wgan-div", "r1", "r2", "gn-gan",
@@ -64,6 +67,8 @@ def is_refused(loss, reg, norm):
         (norm == "batch" and (penalised or reg == "unrolled"))
         or (reg in SHAPES_TARGETS and loss not in HAS_TARGETS)
         or (reg in NEEDS_CROSS_ENTROPY and loss != "bce")
+        or (reg in NEEDS_ABSOLUTE_SCORES and loss not in HAS_ABSOLUTE_SCORES)
+        or (reg == "sigmoid-score" and loss in SCORES_ENERGIES)
         or (reg in BOUNDS_OF_WEIGHTS and loss == "wgan")
     )
 
