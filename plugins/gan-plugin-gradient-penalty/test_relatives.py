@@ -8,7 +8,14 @@ from torch import nn
 
 from gan_plugin_gradient_penalty.drift import Drift
 from gan_plugin_gradient_penalty.gn_gan import GNGAN, NormalizedCritic
-from gan_plugin_gradient_penalty.gradient_penalty import DRAGAN, GradientPenalty
+from gan_plugin_gradient_penalty.gradient_penalty import (
+    DRAGAN,
+    WGANLP,
+    GradientPenalty,
+    MaxGP,
+    WGANDiv,
+    ZeroGP,
+)
 from gan_plugin_gradient_penalty.zero_centred import R1, R2
 from gancore import CompositionError, CriticOutput, component, compose, hookimpl
 from gancore.testing import (
@@ -51,9 +58,11 @@ def by_name(name):
 @every_row(
     ("cls", "options"),
     [
-        (GradientPenalty, {"at": "around-reals"}),
-        (GradientPenalty, {"over": "max", "target": 0.0}),
-        (GradientPenalty, {"power": 6.0}),
+        (ZeroGP, {"target": 0.0}),
+        (WGANLP, {"one_sided": True}),
+        (DRAGAN, {"at": "around-reals"}),
+        (MaxGP, {"over": "max", "target": 0.0}),
+        (WGANDiv, {"power": 6.0, "target": 0.0}),
         (R1, {}),
         (R2, {}),
         (Drift, {}),

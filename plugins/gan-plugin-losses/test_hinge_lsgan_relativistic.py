@@ -10,7 +10,7 @@ from support.tables import every_row
 from gan_plugin_losses.dual_contrastive import DualContrastive
 from gan_plugin_losses.hinge import Hinge
 from gan_plugin_losses.lsgan import LSGAN
-from gan_plugin_losses.relativistic import Relativistic
+from gan_plugin_losses.relativistic import RaLSGAN, Relativistic
 from gancore import CompositionError, component, hookimpl
 from gancore.plugins.component import info_of
 from gancore.testing import check_component, check_gradients, scores_batch, some_batch, terms, train
@@ -39,7 +39,10 @@ class FirstHalf:
         return torch.arange(len(weights)).lt(len(weights) // 2) * 2.0
 
 
-@every_row(("cls", "options"), [*LOSSES, (Relativistic, {}), (Relativistic, {"form": "average"})])
+@every_row(
+    ("cls", "options"),
+    [*LOSSES, (Relativistic, {}), (RaLSGAN, {"form": "average", "base": "lsgan"})],
+)
 def test_a_loss_conforms(cls, options):
     check_component(cls, **options)
 

@@ -9,7 +9,7 @@ from support.tables import every_row
 from torch import nn
 
 from gan_plugin_optimizers.accumulate import Accumulate
-from gan_plugin_optimizers.extragradient import Extragradient
+from gan_plugin_optimizers.extragradient import ExtraAdam, Extragradient
 from gan_plugin_optimizers.historical_averaging import HistoricalAveraging
 from gan_plugin_optimizers.lookahead import Lookahead
 from gan_plugin_optimizers.optimistic_adam import Optimistic, OptimisticAdam
@@ -54,7 +54,7 @@ REPLACED = {"replaces": "cross-entropy/fake"}
     [
         (Lookahead, {"k": 2}, ()),
         (OptimisticAdam, {}, ()),
-        (Extragradient, {}, ()),
+        (ExtraAdam, {}, ()),
         (HistoricalAveraging, {}, ()),
         (Accumulate, {"every": 2}, ()),
         (Unrolled, {"k": 1, **REPLACED}, (CrossEntropy(),)),

@@ -26,7 +26,7 @@ class Accumulate:
     """Step once in `every` updates of a player, along the mean of their gradients.
 
     For terms that are means over samples, and without batch statistics, that is the step of a batch
-    `every` times as large. The sums are stored, so a resumed run goes on in the middle of a group.
+    `every` times as large. The sums are stored, so a resumed run continues an unfinished group.
     Averages of weights and other hooks after an update are called after skipped steps too.
     """
 

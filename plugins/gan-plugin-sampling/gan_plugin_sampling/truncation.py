@@ -1,4 +1,4 @@
-"""Truncation: samples of latents near the middle of their distribution."""
+"""Truncation: samples of latents near the mean of their distribution."""
 
 from math import sqrt
 
