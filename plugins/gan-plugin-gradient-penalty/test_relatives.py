@@ -22,7 +22,6 @@ from gancore.testing import (
     StandInLayers,
     check_component,
     check_composes_with,
-    check_gradients,
     critic_batch,
     scores_batch,
     some_batch,
@@ -191,21 +190,6 @@ def test_no_term_in_an_update_without_reals(cls):
     assert terms(cls(), "critic_terms", batch) == {}
 
 
-@every_row(
-    ("cls", "options"),
-    [
-        (GradientPenalty, {"at": "around-reals"}),
-        (GradientPenalty, {"power": 6.0, "target": 0.0}),
-        (R1, {}),
-        (R2, {}),
-        (GNGAN, {}),
-        (Drift, {}),
-    ],
-)
-def test_gradients_agree_with_finite_differences(cls, options):
-    assert check_gradients(lambda: [cls(**options)]) == []
-
-
 class Linear(nn.Module):
     """A critic with the score w·x + b."""
 
@@ -262,6 +246,7 @@ def test_several_scores_a_sample_are_refused():
         train(GNGAN(), Two()).train_step()
 
 
+@pytest.mark.slow
 def test_normalisation_composes_with_layers_that_draw():
     check_composes_with(R1, [GNGAN])
     check_composes_with(R2, [StandInLayers])

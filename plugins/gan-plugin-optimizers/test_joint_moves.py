@@ -69,6 +69,7 @@ def test_beta2_schedule_conforms_beside_adam():
     check_component(Beta2Schedule, beside=[OptimisticAdam()], end=3)
 
 
+@pytest.mark.slow
 def test_joint_moves_compose_with_layers_that_draw():
     check_composes_with(Lookahead, [StandInLayers])
     check_composes_with(Extragradient, [Lookahead])

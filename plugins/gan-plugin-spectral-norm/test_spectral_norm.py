@@ -15,7 +15,6 @@ from gancore.testing import (
     StandInLayers,
     check_component,
     check_composes_with,
-    check_gradients,
     some_batch,
     train,
 )
@@ -146,11 +145,6 @@ def test_orthogonal_rows_of_the_generator_alone_by_default():
         for name in some_batch(training, "generator").terms("generator_terms", {})
     )
     assert not any("orthogonal" in name for name in some_batch(training).terms("critic_terms", {}))
-
-
-@every_row("cls", [SpectralNorm, Orthogonal])
-def test_gradients_agree_with_finite_differences(cls):
-    assert check_gradients(lambda: [cls()]) == []
 
 
 def test_rules_of_weights():
