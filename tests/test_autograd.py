@@ -234,10 +234,10 @@ def test_a_convolution_of_any_kernel_stride_padding_and_side_has_its_slopes(
 
 @pytest.mark.usefixtures("float64")
 def test_three_steps_of_training_end_at_the_weights_of_double_backward(monkeypatch):
-    import gan_plugin_gradient_penalty
+    import gan_plugin_gradient_penalty.gradient_penalty
 
     def weights(how):
-        monkeypatch.setattr(gan_plugin_gradient_penalty, "input_gradients", how)
+        monkeypatch.setattr(gan_plugin_gradient_penalty.gradient_penalty, "input_gradients", how)
         composition = compose(
             loss="wgan-gp", gen_optim="sgd", critic_optim="sgd", critic_norm="none",
             options={"dcgan.width": 4, "dcgan-critic.width": 4, "sprites.count": 40, "sgd.lr": 0.05},

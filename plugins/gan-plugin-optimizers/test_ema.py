@@ -140,3 +140,16 @@ def test_samples_of_a_run_are_drawn_from_the_average():
     assert torch.equal(
         draw_samples(training.context, 4, "test")[0], draw_samples(plain.context, 4, "test")[0]
     )
+
+
+def test_a_half_life_halves_the_distance_in_so_many_updates():
+    # from 0 to 1 and on at 1: what is left of the distance after 8 averaged updates
+    left = 1 - average([0.0] + [1.0] * 8, half_life=8.0, ramp=False)
+    assert left == pytest.approx(0.5, abs=1e-5)
+
+
+def test_the_half_life_s_ramp_is_a_share_of_the_updates():
+    ema = EMA(half_life=100.0)
+    for updates, half_life in ((20, 1), (1000, 50), (2000, 100), (9000, 100)):
+        ema.updates = updates
+        assert ema.keep() == pytest.approx(0.5 ** (1 / half_life))

@@ -1,1 +1,1 @@
-"""Adversarial losses: binary cross-entropy and Wasserstein."""
+"""Adversarial losses, from binary cross-entropy to relativistic and contrastive ones."""

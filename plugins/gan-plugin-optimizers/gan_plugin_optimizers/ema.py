@@ -10,7 +10,8 @@ from gancore import component, hookimpl, option, state
 @component(
     source=(
         "Karras et al., ICLR 2018, arXiv:1710.10196, appendix A.1; "
-        "Yazıcı et al., ICLR 2019, arXiv:1806.04498"
+        "Yazıcı et al., ICLR 2019, arXiv:1806.04498; "
+        "half-life with a ramp: Karras et al., NeurIPS 2020, arXiv:2006.06676, its program"
     ),
     known_as={"polyak": "", "weight-averaging": "", "exponential-moving-average": ""},
 )
@@ -19,10 +20,12 @@ class EMA:
 
     After each generator update θ̄ ← d·θ̄ + (1 - d)·θ for each parameter of the generator, where
     d = decay, or with `ramp` min(decay, (1 + n)/(10 + n)) at the n-th averaged update, so that the
-    first weights soon lose their influence. The first update, and all updates of the first `start`
-    steps, only copy: θ̄ = θ. Buffers, such as the running statistics of batch norm, are not
-    averaged: the sampling network has the generator's current ones. Before the first update the
-    generator itself is sampled. Training does not change. Memory is one more set of weights.
+    first weights soon lose their influence. With `half_life` h, d = ½^(1/h): after h updates a
+    weight counts half; the ramp is then min(h, ramp_share·n). The first update, and all updates of
+    the first `start` steps, only copy: θ̄ = θ. Buffers, such as the running statistics of batch
+    norm, are not averaged: the sampling network has the generator's current ones. Before the first
+    update the generator itself is sampled. Training does not change. Memory is one more set of
+    weights.
     """
 
     decay: float = option(
@@ -33,6 +36,14 @@ class EMA:
     )
     ramp: bool = option(
         True, help="true lowers the decay to (1 + n)/(10 + n) at the n-th averaged update"
+    )
+    half_life: float | None = option(
+        None,
+        gt=0,
+        help="half-life in updates, i.e. images/batch, in place of decay",
+    )
+    ramp_share: float = option(
+        0.05, gt=0, le=1, help="half-life of the ramp, as a share of the averaged updates"
     )
     weights: dict[str, torch.Tensor] = state(factory=dict)  # θ̄ by the parameter's name
     updates: int = state(0)  # n
@@ -52,6 +63,9 @@ class EMA:
 
     def keep(self):
         """Return the decay d of the n-th averaged update, in [0, 1)."""
+        if self.half_life is not None:
+            ramp = self.ramp_share * self.updates
+            return 0.5 ** (1 / min(self.half_life, ramp if self.ramp else self.half_life))
         if not self.ramp:
             return self.decay
         return min(self.decay, (1 + self.updates) / (10 + self.updates))

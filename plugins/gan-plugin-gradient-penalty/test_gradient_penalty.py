@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan_plugin_gradient_penalty import GradientPenalty
+from gan_plugin_gradient_penalty.gradient_penalty import GradientPenalty
 from gancore import CompositionError, component, hookimpl
 from gancore.testing import check_component, critic_batch, some_batch, some_data, terms, train
 

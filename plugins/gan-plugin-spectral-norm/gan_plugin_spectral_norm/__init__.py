@@ -1,0 +1,1 @@
+"""Weights under a norm: spectral norm, equalised learning rates, orthogonal regularisation."""
