@@ -22,13 +22,17 @@ def move(net, value):
             weight.fill_(value)
 
 
+IMAGES = 10  # in a batch
+
+
 def averaged(values, **options):
     """The average after generator updates that set every weight to each of the values."""
     ema, net = EMA(**options), network()
     gan = SimpleNamespace(generator=SimpleNamespace(network=net))
+    batch = SimpleNamespace(plan=SimpleNamespace(batch=IMAGES))
     for step, value in enumerate(values):
         move(net, value)
-        ema.after_generator_update(gan, step)
+        ema.after_generator_update(gan, batch, step)
     return ema, net
 
 
@@ -96,6 +100,22 @@ def test_averaging_begins_at_the_start():
 
 def test_the_ramp_counts_from_the_start():
     assert average([5.0, 1.0, 0.0], decay=0.999, start=2) == pytest.approx(2 / 11, rel=1e-6)
+
+
+def test_a_half_life_halves_the_share_of_a_weight_in_so_many_images():
+    # one copy of 1, then zeros: 6 updates of 10 images are 3 half-lives of 20 images
+    found = average([1.0] + [0.0] * 6, half_life=2 * IMAGES, ramp=False, decay=0.0)
+    assert found == pytest.approx(1 / 8, rel=6 * 2**-23)
+
+
+def test_the_ramp_of_a_half_life_is_a_share_of_the_images_seen():
+    # half-lives of 0.5·10 and 0.5·20, then 12 instead of 15: shares 0.5^2, 0.5^1 and 0.5^(10/12)
+    found = average([1.0, 0.0, 0.0, 0.0], half_life=12, ramp_share=0.5)
+    assert found == pytest.approx(0.5 ** (2 + 1 + 10 / 12), rel=1e-6)
+
+
+def test_a_half_life_conforms():
+    check_component(EMA, half_life=40.0)
 
 
 def test_buffers_are_copied_and_not_averaged():
