@@ -6,7 +6,6 @@ from safetensors.torch import load, save_file
 from support.examples import example
 from support.paths import EXAMPLES
 from support.tables import every_row
-from torch import nn
 
 from gancore import CheckpointError, Update, component, hookimpl
 from gancore.testing import StandInLoss, check_component, some_batch, some_data, train
@@ -24,10 +23,7 @@ def feature_file(tmp_path_factory):
 CONFORM = {
     "my_trick": "Drift",
     "packing": "Packing",
-    "extragradient": "Extragradient",
-    "accumulate": "Accumulate",
     "slow_layers": "SlowLayers",
-    "unrolled": "Unrolled",
     "diffusion_time": "DiffusionTime",
     "patch_scores": "PatchScores",
     "two_critics": "TwoCritics",
@@ -64,107 +60,6 @@ class Descent:
     @hookimpl
     def schedule(self):
         return [Update("both")]
-
-
-@component(source="a test", provides=["loss.test"])
-class Bilinear:
-    """min over x, max over y of x·y, where x and y are one weight of each player."""
-
-    @hookimpl
-    def critic_terms(self, batch):
-        return {"xy": -self.product(batch.gan)}
-
-    @hookimpl
-    def generator_terms(self, batch):
-        return {"xy": self.product(batch.gan)}
-
-    def product(self, gan):
-        return corner(gan.generator) * corner(gan.critic)
-
-
-def corner(player):
-    return player.parameters[0].flatten()[0]
-
-
-def test_extragradient_steps_from_the_old_weights_along_the_gradient_looked_ahead():
-    training = train(example("extragradient").Extragradient(), Descent(), Bilinear())
-    gan = training.context.gan
-    with torch.no_grad():
-        for player in (gan.generator, gan.critic):
-            player.parameters[0].fill_(1.0)
-    training.train_step()
-    # ahead: x = 1 - 0.5 · 1 and y = 1 + 0.5 · 1; then from (1, 1) with the gradients there
-    assert corner(gan.generator).item() == pytest.approx(1 - 0.5 * 1.5)
-    assert corner(gan.critic).item() == pytest.approx(1 + 0.5 * 0.5)
-
-
-def test_extragradient_converges_where_descent_circles_outwards():
-    training = train(example("extragradient").Extragradient(), Descent(), Bilinear())
-    gan = training.context.gan
-    for _ in range(60):
-        training.train_step()
-    assert corner(gan.generator).abs() < 1e-2
-    assert corner(gan.critic).abs() < 1e-2
-
-
-@component(source="a test", provides=["loss.test"])
-class Squares:
-    """Scores of reals as near 1 as can be; the generator learns nothing."""
-
-    @hookimpl
-    def critic_terms(self, batch):
-        return {"real": (batch.real.score - 1).square().mean()}
-
-    @hookimpl
-    def generator_terms(self, batch):
-        return {"still": 0 * batch.fake.score.mean()}
-
-
-def test_accumulated_gradients_are_those_of_a_larger_batch():
-    data = some_data(classes=())
-    accumulating = train(
-        example("accumulate").Accumulate(every=4), Descent(), Squares(), data=data, batch=4
-    )
-    critic = accumulating.context.gan.critic
-    before = [weight.detach().clone() for weight in critic.parameters]
-    shown = []
-    for _ in range(4):
-        shown.append(some_batch(accumulating).real.images)
-        shown[-1] = accumulating.reals(accumulating.batches)()[0]
-        accumulating.train_step()
-    moved = [weight.detach() - old for weight, old in zip(critic.parameters, before, strict=True)]
-    with torch.no_grad():
-        for weight, old in zip(critic.parameters, before, strict=True):
-            weight.copy_(old)
-    images = torch.cat(shown)
-    labels = torch.empty(len(images), 0, dtype=torch.int64)
-    loss = (critic.network(images, labels).score - 1).square().mean()
-    gradients = torch.autograd.grad(loss, critic.parameters)
-    for step, gradient in zip(moved, gradients, strict=True):
-        torch.testing.assert_close(step, -0.5 * gradient, rtol=1e-4, atol=1e-6)
-
-
-def test_an_unrolled_step_is_differentiated_through():
-    """With a critic s = w·x the unrolled loss has a closed form in one dimension."""
-    unrolled = example("unrolled").Unrolled(k=1, lr=0.3)
-    training = train(unrolled, StandInLoss(), data=some_data((1,), ()))
-    critic = training.context.gan.critic.network
-    critic.body = nn.Identity()
-    critic.body.forward = lambda view, labels: view
-    critic.score = nn.Linear(1, 1, bias=False)
-    batch = some_batch(training, "generator")
-    fake = batch.fake.images
-    (term,) = unrolled.adapt_terms({}, batch, "generator").values()
-    weight = critic.score.weight
-    found = torch.autograd.grad(term, [fake], retain_graph=True)[0]
-
-    # the gradient of the critic's loss in w, written out: d softplus(u)/du = sigmoid(u)
-    real = batch.real.images
-    slope = (torch.sigmoid(weight * fake) * fake).mean()
-    slope = slope - (torch.sigmoid(-weight * real) * real).mean()
-    ahead = nn.functional.softplus(-(weight - 0.3 * slope) * fake).mean()
-    torch.testing.assert_close(term, ahead)
-    torch.testing.assert_close(found, torch.autograd.grad(ahead, [fake])[0])
 
 
 def test_the_slow_layers_move_at_a_hundredth_of_the_rate():
@@ -232,10 +127,7 @@ IMAGES = ("--size", "16", "--dcgan.width", "4", "--dcgan-critic.width", "4")
 POINTS = ("--data", "mixture", "--gen", "mlp", "--critic", "mlp-critic")
 # by example: the words that choose its components, and the others
 RUNS = {
-    "extragradient": (["--reg", "extragradient.py"], IMAGES),
-    "accumulate": (["--reg", "accumulate.py"], IMAGES),
     "slow_layers": (["--reg", "slow_layers.py"], ["--slow-layers.name", "weight", *IMAGES]),
-    "unrolled": (["--reg", "unrolled.py"], POINTS),
     "diffusion_time": (["--reg", "diffusion_time.py"], IMAGES),
     "patch_scores": (["--reg", "patch_scores.py"], IMAGES),
     "two_critics": (["--loss", "two_critics.py"], POINTS),
@@ -278,7 +170,7 @@ def test_an_example_resumes_exactly_and_trains_in_half_precision(gan_here, words
 
 # `check_component` compares all of them in two threads that take turns; here are real processes
 @pytest.mark.slow
-@every_row("name", ["extragradient", "accumulate", "unrolled"])
+@every_row("name", ["slow_layers", "diffusion_time"])
 def test_two_processes_train_an_example_as_one_does(gan, gan_here, words, tmp_path, name):
     given = [*words(name)[1], "--steps", "2", "--optim", "sgd", "--sgd.lr", "1e-3"]
     gan_here("run", *given, "--out", tmp_path / f"{name}-one")

@@ -252,12 +252,7 @@ def test_no_bare_except_and_no_print_outside_the_command_line():
 # hooks whose first-party plugin is still to come; each is at work in examples/, or in
 # tests/support/example_components.py and tests/plugins/test_hooks.py
 AWAITED = {
-    "adapt_gradients",
-    "adapt_optimizer",
-    "adapt_terms",
-    "after_step",
     "sample_weights",
-    "select_samples",
     "view_labels",
 }
 

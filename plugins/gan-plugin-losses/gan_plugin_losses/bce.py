@@ -7,7 +7,7 @@ from gancore import CompositionError, component, hookimpl, option
 
 @component(
     source="Goodfellow et al., NeurIPS 2014, arXiv:1406.2661",
-    provides=["loss.targets", "loss.absolute-scores"],
+    provides=["loss.targets", "loss.absolute-scores", "loss.log-ratio"],
     known_as={
         "vanilla": "",
         "minimax": "",
