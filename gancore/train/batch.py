@@ -196,13 +196,17 @@ class Side:
                 self._out = batch.forward_pass(network, (view, labels), key, by_loss)
         return self._out
 
-    def set_samples(self, images: Tensor, labels: Tensor | None = None) -> None:
+    def set_samples(
+        self, images: Tensor, labels: Tensor | None = None, z: Tensor | None = None
+    ) -> None:
         """Replace the samples by others, `[N, *shape]`, before the view is read.
 
-        For tests, and for a component whose terms hook is called before the loss's.
+        For tests, and for a component whose terms hook is called before the loss's. `z [N, Z]` are
+        the latents that they were made of, where those change too.
         """
         samples = (images, self.labels if labels is None else labels)
         self._samples = lambda: samples
+        self.z = self.z if z is None else z
         self.replaced = True
 
     def set_output(self, out: CriticOutput, labels: Tensor | None = None) -> None:

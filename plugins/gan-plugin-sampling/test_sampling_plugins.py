@@ -291,3 +291,16 @@ def test_rules_about_sampling(choices, refused, noted):
     ours = ("'rejection'", "'standing-stats'")
     notes = [note for note in compose(**choices).notes if any(name in note for name in ours)]
     assert any(noted in note for note in notes) if noted else not notes
+
+
+# ── what is reported ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_composition_names_what_changes_its_samples_with_the_options():
+    chosen = compose(
+        reg=["truncation", "rejection", "instance-noise"], options={"truncation.bound": 0.5}
+    )
+    assert chosen.sampled_by() == (
+        "truncation (bound 0.5, of normal)",
+        "rejection (mode rejection, percentile 80.0, chain 10)",
+    )

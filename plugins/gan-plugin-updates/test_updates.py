@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_plugin_updates.accumulate import Accumulate
+from gan_plugin_updates.logan import Logan, latent_steps
 from gan_plugin_updates.unrolled import OBJECTIVES, Unrolled
 from gancore import CompositionError, Update, component, compose, hookimpl
 from gancore.testing import (
@@ -35,7 +36,9 @@ class SpectralNorm:
         return net
 
 
-@every_row("cls, options", [(Unrolled, {"k": 2}), (Unrolled, {"k": 0}), (Accumulate, {})])
+@every_row(
+    "cls, options", [(Unrolled, {"k": 2}), (Unrolled, {"k": 0}), (Accumulate, {}), (Logan, {})]
+)
 def test_they_conform(cls, options):
     # an accumulated generator moves in the second step at the earliest
     check_component(cls, **options)
@@ -146,6 +149,72 @@ def test_the_objectives_at_scores_of_zero():
     assert found == {"bce": pytest.approx(2 * log), "hinge": 2.0, "wasserstein": 0.0}
 
 
+# ── logan ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_latents_move_along_the_gradient_by_its_damped_inverse():
+    gradients = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
+    found = latent_steps(gradients, 0.9, 0.1)
+    torch.testing.assert_close(found, torch.tensor([[2.7, 3.6], [0.0, 0.0]]) / 25.1)
+
+
+class Linear(nn.Module):
+    """Samples that are the latents times 2, for a critic that sums them."""
+
+    def forward(self, z, labels):
+        return 2 * z
+
+
+def moved(role="generator", **options):
+    """The latents `[N, 3]` before and after, for s(G(z)) = w·2z, and that w."""
+    logan = Logan(**options)
+    training = train(logan, data=some_data((3,), ()))
+    training.context.gan.generator.network = Linear()
+    critic = training.context.gan.critic.network
+    critic.body = nn.Identity()
+    critic.body.forward = lambda view, labels: view
+    critic.score = nn.Linear(3, 1, bias=False)
+    batch = some_batch(training, role)
+    before = batch.fake.z
+    terms(logan, f"{role}_terms", batch)
+    return before, batch.fake, critic.score.weight
+
+
+def test_moved_latents_have_their_closed_form_in_the_updates_of_both_players():
+    for role in ("critic", "generator"):
+        before, fake, weight = moved(role, share=1.0)
+        step = 0.9 * 2 * weight / ((2 * weight).square().sum() + 0.1)
+        torch.testing.assert_close(fake.z, (before + step).detach())
+        torch.testing.assert_close(fake.images, 2 * (before + step))
+
+
+def test_gradients_pass_through_the_step_unless_they_are_stopped():
+    for through in (True, False):
+        _, fake, weight = moved("critic", share=1.0, through=through)
+        assert fake.images.requires_grad == through
+    _, fake, weight = moved("critic", share=1.0)
+    found = torch.autograd.grad(fake.images.sum(), weight)
+    step = 0.9 * 2 * weight / ((2 * weight).square().sum() + 0.1)
+    wanted = torch.autograd.grad(2 * len(fake.z) * step.sum(), weight)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_columns_beyond_the_share_stay_and_none_leaves_the_bound():
+    before, fake, _ = moved(share=0.34)
+    assert torch.equal(fake.z[:, 1:], before[:, 1:])
+    assert fake.z[:, 0].ne(before[:, 0]).all()
+    assert moved(bound=0.25)[1].z.abs().max() <= 0.25
+
+
+def test_a_rate_of_zero_changes_no_bit():
+    one, other = train(Logan(rate=0.0), StandInLayers()), train(StandInLayers())
+    for _ in range(3):
+        one.train_step()
+        other.train_step()
+    pairs = [each.context.gan.generator.parameters for each in (one, other)]
+    assert all(map(torch.equal, *pairs))
+
+
 # ── accumulate ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -207,6 +276,7 @@ def test_a_group_of_one_changes_no_bit():
 
 # ── rules ─────────────────────────────────────────────────────────────────────────────────────────
 
+BY_NEIGHBOURS = "depends on the other samples too"
 OTHER_LOSS = "along another loss than its own"
 
 
@@ -222,16 +292,17 @@ OTHER_LOSS = "along another loss than its own"
             "",
         ),
         ({"reg": "accumulate", "norm": "none"}, {}, ""),
+        ({"reg": "logan", "norm": "none"}, {}, ""),
+        ({"reg": "logan", "critic_norm": "batch"}, {}, BY_NEIGHBOURS),
+        ({"reg": ["logan", "minibatch-discrimination"]}, {}, BY_NEIGHBOURS),
         ({"reg": "accumulate", "gen_norm": "batch"}, {}, "those of the small batches"),
         ({"reg": "accumulate", "critic_norm": "batch"}, {}, "those of the small batches"),
     ],
 )
 def test_what_is_noted_before_a_run(choices, options, noted):
-    notes = [
-        note
-        for note in compose(options=options, **choices).notes
-        if "'unrolled'" in note or "'accumulate'" in note
-    ]
+    ours = ("'unrolled'", "'accumulate'", "'logan'")
+    notes = compose(options=options, **choices).notes
+    notes = [note for note in notes if any(name in note for name in ours)]
     assert any(noted in note for note in notes) if noted else not notes
 
 
