@@ -20,6 +20,7 @@ REGS = ["extragradient", "lookahead", "historical-averaging", "anneal-beta2", "u
 REGS += ["accumulate", "logan", "standing-stats", "truncation", "rejection"]
 TECHNIQUES = {name: ["--reg", name] for name in REGS}
 TECHNIQUES |= {name: ["--optim", name] for name in ("extra-adam", "optimistic-adam")}
+TECHNIQUES |= {name: ["--loss", name] for name in ("ebgan", "began")}
 TECHNIQUES["ema"] = ["--reg", "ema", "--ema.half-life", "100"]
 TECHNIQUES["anneal-term"] = [
     "--reg",
