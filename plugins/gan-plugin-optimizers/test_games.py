@@ -67,6 +67,7 @@ def test_an_optimizer_of_games_conforms(cls):
     check_component(cls)
 
 
+@pytest.mark.slow
 def test_they_compose_with_layers_that_have_buffers_and_draw():
     for cls in (Lookahead, ExtraAdam, HistoricalAveraging):
         check_composes_with(cls, [StandInLayers])

@@ -55,6 +55,7 @@ def test_they_conform(cls, options):
     check_component(cls, **options)
 
 
+@pytest.mark.slow
 def test_they_compose_with_each_other_and_with_layers_that_have_buffers():
     check_composes_with(Truncation, [StandInLayers, StandingStats, Rejection], **OF)
 

@@ -44,6 +44,7 @@ def test_they_conform(cls, options):
     check_component(cls, **options)
 
 
+@pytest.mark.slow
 def test_they_compose_with_layers_that_have_buffers_and_draw():
     check_composes_with(Unrolled, [StandInLayers], k=1)
     check_composes_with(Accumulate, [StandInLayers])
