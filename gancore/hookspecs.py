@@ -441,7 +441,8 @@ def critic_terms(
 
     `batch.real` and `batch.fake` compute on first access: `.view`, `.score [N]`, `.features [N,
     F]`, `.heads`, `.targets`. The loss is called first, so the sides are always scored in its
-    order.
+    order; before it only components marked `@hookimpl(tryfirst=True)`, which may replace what a
+    side holds by `set_samples` or `set_output`.
     """
 
 

@@ -96,7 +96,9 @@ def sample(
     except OSError as error:
         what = f"{out} cannot be written: {error.strerror}"
         raise UsageError(what, where="-o", fix="name another file or folder") from None
-    say(f"{len(images)} samples of step {opened.training.step} in {out}")
+    drawn_by = opened.composition.sampled_by()
+    by = f", drawn by {' and '.join(drawn_by)}" if drawn_by else ""
+    say(f"{len(images)} samples of step {opened.training.step} in {out}{by}")
 
 
 def expect_place(out: Path, *, overwrite: bool) -> None:

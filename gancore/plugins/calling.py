@@ -74,14 +74,20 @@ class Hooks:
         by_name = {each.name: each for each in self.chosen}
         self._implementations: dict[str, tuple[Implementation, ...]] = {}
         for hook in SPECS:
-            found = [
-                Implementation(by_name[impl.plugin_name], impl.function, tuple(impl.argnames))
-                for impl in reversed(getattr(manager.hook, hook).get_hookimpls())
-            ]
+            methods = list(reversed(getattr(manager.hook, hook).get_hookimpls()))
             if hook in ASKED_OF_THE_LOSS_FIRST:
-                # so that the sides are scored in the loss's order, whichever components read them
-                found.sort(key=lambda each: each.chosen.kind != "loss")
-            self._implementations[hook] = tuple(found)
+                # so that the sides are scored in the loss's order, whichever components read them;
+                # only one that asks to be first comes before, to put something into a side
+                methods.sort(
+                    key=lambda impl: (
+                        not impl.tryfirst,
+                        by_name[impl.plugin_name].kind != "loss",
+                    )
+                )
+            self._implementations[hook] = tuple(
+                Implementation(by_name[impl.plugin_name], impl.function, tuple(impl.argnames))
+                for impl in methods
+            )
 
     def implementations(self, hook: str, role: str | None = None) -> tuple[Implementation, ...]:
         """Return the methods for a hook in calling order, with a role those of one player."""

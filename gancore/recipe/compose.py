@@ -64,6 +64,10 @@ class Loaded:
     version: str = ""
 
 
+# the hooks by which a component changes what is sampled
+SAMPLING = ("sampling_generator", "select_samples")
+
+
 @frozen(eq=False)
 class Composition:
     """The components of a run in calling order, its settings, and the origin of each choice.
@@ -96,6 +100,20 @@ class Composition:
             if values:
                 recipe[each.name] = values
         return recipe
+
+    def sampled_by(self) -> tuple[str, ...]:
+        """Describe the components that change what is sampled, each with its options.
+
+        For example `my-trick (bound 0.5)`. They implement `sampling_generator` or `select_samples`;
+        whatever is reported of samples holds for these.
+        """
+        found = []
+        for each in self.chosen:
+            if any(hasattr(each.component, hook) for hook in SAMPLING):
+                values = option_values(each)
+                options = ", ".join(f"{name} {value}" for name, value in values.items())
+                found.append(f"{each.name} ({options})" if options else each.name)
+        return tuple(found)
 
     def check(self, tags: Iterable[str]) -> tuple[str, ...]:
         """Check the rules about the data, now that its tags are known; return notes.

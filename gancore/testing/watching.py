@@ -33,13 +33,15 @@ CHANGES = {
     "sample_weights": "weights",
 }
 
+TERMS = {"critic_terms", "generator_terms"}
+
 
 class WatchedHooks(GuardedHooks):
     """Hooks whose every call is checked: its arguments, its result and its side effects.
 
     `called` holds (component, hook) for each method that was called, `answered` for each that
-    returned something else than None, an empty dict or an empty list, and `changed` for each that
-    returned other tensors than it was given.
+    returned something else than None, an empty dict or an empty list, or replaced what a side
+    holds, and `changed` for each that returned other tensors than it was given.
     """
 
     def __init__(self, chosen: Sequence[Component]) -> None:
@@ -61,6 +63,9 @@ class _Watched(CheckedMethod):
         grad = torch.is_grad_enabled()
         answer = super().checked(given)
         if not (answer is None or (isinstance(answer, Mapping | Sequence) and not answer)):
+            self.hooks.answered.add(key)
+        # what it put into a side, every other term reads
+        if hook in TERMS and any(side.replaced for side in given["batch"].sides.values()):
             self.hooks.answered.add(key)
         if hook in CHANGES and answer is not None:
             result = answer[0] if isinstance(answer, tuple) else answer

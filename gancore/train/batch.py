@@ -100,7 +100,7 @@ class Side:
     - `extras`: what the generator returned beside its samples, `Sample.extras`. Empty where `z` is
       None.
 
-    Internal: `close`, `computed`, `scored`.
+    Internal: `close`, `computed`, `replaced`, `scored`.
     """
 
     real: bool
@@ -113,6 +113,7 @@ class Side:
     _out: CriticOutput | None = field(init=False, repr=False, default=None)
     _targets: Tensor | None = field(init=False, repr=False, default=None)
     _weights: Tensor | None = field(init=False, repr=False, default=None)
+    replaced: bool = field(init=False, repr=False, default=False)  # by `set_samples`, `set_output`
 
     @property
     def batch(self) -> Batch:
@@ -195,14 +196,28 @@ class Side:
                 self._out = batch.forward_pass(network, (view, labels), key, by_loss)
         return self._out
 
-    def set_samples(self, images: Tensor, labels: Tensor | None = None) -> None:
-        """Replace the samples by others, `[N, *shape]`; for tests, before the view is read."""
+    def set_samples(
+        self, images: Tensor, labels: Tensor | None = None, z: Tensor | None = None
+    ) -> None:
+        """Replace the samples by others, `[N, *shape]`, before the view is read.
+
+        For tests, and for a component whose terms hook is called before the loss's. `z [N, Z]` are
+        the latents that they were made of, where those change too.
+        """
         samples = (images, self.labels if labels is None else labels)
         self._samples = lambda: samples
+        self.z = self.z if z is None else z
+        self.replaced = True
 
     def set_output(self, out: CriticOutput, labels: Tensor | None = None) -> None:
-        """Replace the critic's output, and the labels of the view where given; for tests."""
+        """Replace the critic's output, and the labels of the view where given.
+
+        For tests, and for a component whose terms hook is called before the loss's
+        (`@hookimpl(tryfirst=True)`): all terms then read this output, such as that of other weights
+        of the critic.
+        """
         self._out = out
+        self.replaced = True
         if labels is not None:
             self._view_labels = labels
 

@@ -1,4 +1,4 @@
-"""Lookahead, extragradient, optimistic Adam, unrolling, accumulation, and schedules of values."""
+"""Lookahead, extragradient, optimistic Adam, historical averaging, and schedules of values."""
 
 from types import SimpleNamespace
 
@@ -8,45 +8,20 @@ from support.rules import check_rules_table
 from support.tables import every_row
 from torch import nn
 
-from gan_plugin_optimizers.accumulate import Accumulate
 from gan_plugin_optimizers.extragradient import ExtraAdam, Extragradient
 from gan_plugin_optimizers.historical_averaging import HistoricalAveraging
 from gan_plugin_optimizers.lookahead import Lookahead
 from gan_plugin_optimizers.optimistic_adam import Optimistic, OptimisticAdam
-from gan_plugin_optimizers.unrolled import Unrolled
 from gan_plugin_optimizers.value_schedules import Beta2Schedule, TermSchedule, value_at
 from gancore import CompositionError, Update, component, hookimpl
 from gancore.testing import (
     StandInLayers,
-    StandInLoss,
     check_component,
     check_composes_with,
-    some_batch,
-    some_data,
     train,
 )
 
 torch.set_num_threads(1)
-
-
-@component(source="a test", provides=["loss.cross-entropy"])
-class CrossEntropy:
-    """The cross-entropy, halved, under the name that `unrolled` replaces."""
-
-    @hookimpl
-    def critic_terms(self, batch):
-        softplus = nn.functional.softplus
-        terms = {"fake": softplus(batch.fake.score).mean()}
-        if batch.real is not None:
-            terms["real"] = softplus(-batch.real.score).mean()
-        return terms
-
-    @hookimpl
-    def generator_terms(self, batch):
-        return {"fake": nn.functional.softplus(-batch.fake.score).mean()}
-
-
-REPLACED = {"replaces": "cross-entropy/fake"}
 
 
 @every_row(
@@ -56,8 +31,6 @@ REPLACED = {"replaces": "cross-entropy/fake"}
         (OptimisticAdam, {}, ()),
         (ExtraAdam, {}, ()),
         (HistoricalAveraging, {}, ()),
-        (Accumulate, {"every": 2}, ()),
-        (Unrolled, {"k": 1, **REPLACED}, (CrossEntropy(),)),
         (TermSchedule, {"term": "stand-in-loss/fake", "end": 3}, ()),
     ],
 )
@@ -91,11 +64,8 @@ def assert_same(one, other):
     assert all(torch.equal(weight, other[name]) for name, weight in one.items())
 
 
-def test_lookahead_with_alpha_one_and_unrolling_by_no_step_change_no_bit():
+def test_lookahead_with_alpha_one_changes_no_bit():
     assert_same(trained(Lookahead(alpha=1.0, k=2)), trained())
-    plain = trained(CrossEntropy())
-    assert_same(trained(Unrolled(k=0, **REPLACED), CrossEntropy()), plain)
-    assert_same(trained(Accumulate(every=1)), trained())
 
 
 def test_lookahead_goes_half_of_the_way_of_k_steps():
@@ -157,20 +127,6 @@ def test_extragradient_makes_each_schedule_twice_and_starts_again():
     assert len(twice.schedule()) == 2 * len(plain.schedule())
 
 
-def test_accumulated_gradients_are_those_of_a_batch_twice_as_large():
-    accumulate = Accumulate(every=2)
-    weight = nn.Parameter(torch.zeros(3))
-    player = SimpleNamespace(named_parameters=lambda: [("weight", weight)])
-    gan = SimpleNamespace(player=lambda role: player)
-    for gradient, skipped in (([2.0, 0, 4], True), ([4.0, 6, 0], False)):
-        weight.grad = torch.tensor(gradient)
-        with torch.no_grad():
-            accumulate.adapt_gradients(gan, "critic")
-        assert accumulate.skip_update("critic") is skipped
-    assert weight.grad.tolist() == [3, 3, 2]
-    assert not accumulate.sums
-
-
 def test_the_historical_mean_is_that_of_the_weights_before_each_update():
     history = HistoricalAveraging(weight=2.0)
     weight = nn.Parameter(torch.zeros(2))
@@ -182,26 +138,6 @@ def test_the_historical_mean_is_that_of_the_weights_before_each_update():
             weight.fill_(value)
             history.adapt_gradients(gan, "critic")
     assert history.term(player)["distance"].item() == pytest.approx(2 * 2 * (5 - 3) ** 2)
-
-
-def test_unrolling_leaves_the_critic_and_other_terms_as_they_are():
-    training = train(CrossEntropy(), Unrolled(k=2, **REPLACED))
-    before = {name: each.clone() for name, each in training.context.gan.critic.state_dict().items()}
-    batch = some_batch(training, "generator")
-    given = {"cross-entropy/fake": torch.zeros(()), "other/term": torch.ones(())}
-    found = Unrolled(k=2, **REPLACED).adapt_terms(given, batch, "generator")
-    assert list(found) == ["unrolled/fake", "other/term"]
-    after = training.context.gan.critic.state_dict()
-    assert all(torch.equal(each, after[name]) for name, each in before.items())
-
-
-def test_unrolling_meets_the_critic_that_descent_leads_to():
-    """One step ahead, against the step taken by hand."""
-    training = train(CrossEntropy(), data=some_data((2,), ()))
-    batch = some_batch(training, "generator")
-    expected = plain_loss_ahead(training, batch, lr=0.3)
-    found = Unrolled(k=1, lr=0.3).loss_ahead(some_batch(training, "generator"))
-    torch.testing.assert_close(found.detach(), expected)
 
 
 def plain_loss_ahead(training, batch, lr):
@@ -218,11 +154,6 @@ def plain_loss_ahead(training, batch, lr):
         found = softplus(-critic(fake, none).score).mean()
     critic.load_state_dict(kept)
     return found
-
-
-def test_unrolling_names_the_terms_where_the_one_it_replaces_is_missing():
-    with pytest.raises(CompositionError, match="no term 'bce/fake'"):
-        train(CrossEntropy(), Unrolled()).train_step()
 
 
 def test_values_at_the_ends_and_in_the_middle():
@@ -323,60 +254,10 @@ class Squares:
         return {"still": 0 * batch.fake.score.mean()}
 
 
-def test_accumulated_gradients_are_those_of_a_larger_batch():
-    data = some_data(classes=())
-    accumulating = train(Accumulate(every=4), Descent(), Squares(), data=data, batch=4)
-    critic = accumulating.context.gan.critic
-    before = [weight.detach().clone() for weight in critic.parameters]
-    shown = []
-    for _ in range(4):
-        shown.append(some_batch(accumulating).real.images)
-        shown[-1] = accumulating.reals(accumulating.batches)()[0]
-        accumulating.train_step()
-    moved = [weight.detach() - old for weight, old in zip(critic.parameters, before, strict=True)]
-    with torch.no_grad():
-        for weight, old in zip(critic.parameters, before, strict=True):
-            weight.copy_(old)
-    images = torch.cat(shown)
-    labels = torch.empty(len(images), 0, dtype=torch.int64)
-    loss = (critic.network(images, labels).score - 1).square().mean()
-    gradients = torch.autograd.grad(loss, critic.parameters)
-    for step, gradient in zip(moved, gradients, strict=True):
-        torch.testing.assert_close(step, -0.5 * gradient, rtol=1e-4, atol=1e-6)
-
-
-def test_an_unrolled_step_is_differentiated_through():
-    """With a critic s = w·x the unrolled loss has a closed form in one dimension."""
-    unrolled = Unrolled(k=1, lr=0.3, replaces="it/fake")
-    training = train(unrolled, StandInLoss(), data=some_data((1,), ()))
-    critic = training.context.gan.critic.network
-    critic.body = nn.Identity()
-    critic.body.forward = lambda view, labels: view
-    critic.score = nn.Linear(1, 1, bias=False)
-    batch = some_batch(training, "generator")
-    fake = batch.fake.images
-    (term,) = unrolled.adapt_terms({"it/fake": torch.zeros(())}, batch, "generator").values()
-    weight = critic.score.weight
-    found = torch.autograd.grad(term, [fake], retain_graph=True)[0]
-
-    # the gradient of the critic's loss in w, written out: d softplus(u)/du = sigmoid(u)
-    real = batch.real.images
-    slope = (torch.sigmoid(weight * fake) * fake).mean()
-    slope = slope - (torch.sigmoid(-weight * real) * real).mean()
-    ahead = nn.functional.softplus(-(weight - 0.3 * slope) * fake).mean()
-    torch.testing.assert_close(term, ahead)
-    torch.testing.assert_close(found, torch.autograd.grad(ahead, [fake])[0])
-
-
 def test_rules_of_joint_moves():
     plain = {"norm": "none"}
     check_rules_table(
         [
-            ({"reg": ["unrolled"], "loss": "bce", **plain}, None),
-            ({"reg": ["unrolled"], "loss": "lsgan", **plain}, "refused: 'unrolled' cannot be used"),
-            ({"reg": ["unrolled"], "critic-norm": "batch"}, "refused: 'unrolled' and 'batch'"),
-            ({"reg": ["accumulate"], "norm": "batch"}, "note: 'accumulate' and 'batch' are an un"),
-            ({"reg": ["accumulate"], **plain}, None),
             ({"reg": ["accumulate", "extragradient"], **plain}, "refused: 'extragradient' and 'a"),
             ({"reg": ["extra-adam", "lookahead"], **plain}, None),
         ]

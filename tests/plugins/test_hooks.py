@@ -31,7 +31,7 @@ from gancore import (
     hookimpl,
 )
 from gancore.plugins.calling import Component, Hooks
-from gancore.testing import StandIn, some_batch, some_data, train
+from gancore.testing import StandIn, StandInLoss, some_batch, some_data, train
 from gancore.train.sampling import draw_samples
 
 IMAGES = torch.zeros(2, 1, 2, 2)
@@ -553,3 +553,25 @@ def test_schedule_may_show_the_batch_that_was_shown_last_once_more():
     assert training.batches == 2
     assert torch.equal(twice.seen[0], twice.seen[1])
     assert not torch.equal(twice.seen[1], twice.seen[2])
+
+
+def test_terms_of_the_loss_come_after_those_that_ask_to_be_first_and_before_all_others():
+    class Named:
+        @hookimpl
+        def critic_terms(self, batch):
+            return None
+
+    class Early:
+        @hookimpl(tryfirst=True)
+        def critic_terms(self, batch):
+            return None
+
+    bound = Hooks(
+        [
+            Component("plain", "reg", component(source="a test")(Named)()),
+            Component("loss", "loss", StandInLoss()),
+            Component("early", "reg", component(source="a test")(Early)()),
+        ]
+    )
+    order = [each.chosen.name for each in bound.implementations("critic_terms")]
+    assert order == ["early", "loss", "plain"]

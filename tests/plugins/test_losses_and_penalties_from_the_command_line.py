@@ -38,8 +38,7 @@ WORDS = [
     ("--reg", "r1", "--reg", "term-schedule", "--term-schedule.term", "r1/penalty", *PLAIN),
     ("--reg", "beta2-schedule"),
     ("--reg", "ema", "--ema.half-life", "10", "--reg", "standing-stats", "--reg", "truncation"),
-    ("--reg", "drs"),
-    ("--reg", "mh"),
+    ("--reg", "rejection"),
 ]
 
 

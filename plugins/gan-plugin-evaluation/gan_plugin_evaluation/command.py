@@ -193,7 +193,8 @@ def show(found: list[Evaluation], shown: list[str]) -> None:
 
 def about(found: Evaluation, *, alone: bool) -> list[str]:
     """Return the line that says what was compared with what."""
-    where = "" if found.step is None else f" at step {found.step} ({found.weights} weights)"
+    drawn = "raw weights" if found.weights == "raw" else f"drawn by {found.weights}"
+    where = "" if found.step is None else f" at step {found.step} ({drawn})"
     name = "" if alone and not where else f"{found.name}{where}: "
     return [
         f"{name}{found.n} samples against as many reals (split: {found.split}), features "

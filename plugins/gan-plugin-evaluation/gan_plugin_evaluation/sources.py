@@ -43,7 +43,7 @@ class Subject:
     - `shape`: of one sample of a run.
     - `composition`: of a run, whose data it was trained on; None of stored samples.
     - `step`: of a run, at which its checkpoint was written.
-    - `weights`: `raw`, or the component that samples come from, e.g. `ema`.
+    - `weights`: `raw`, or the components that change what is sampled, with their options.
     - `folder`: of a run, where records are kept.
     """
 
@@ -141,11 +141,8 @@ def subject_of(run: Run) -> Subject:
 
 
 def averaged(composition: Composition) -> str:
-    """Return the component whose network samples come from, `raw` for the generator itself."""
-    names = [
-        each.name for each in composition.chosen if hasattr(each.component, "sampling_generator")
-    ]
-    return "+".join(names) or "raw"
+    """Return the components that change what is sampled, `raw` for the generator itself."""
+    return " + ".join(composition.sampled_by()) or "raw"
 
 
 def is_conditional(run: Run) -> bool:

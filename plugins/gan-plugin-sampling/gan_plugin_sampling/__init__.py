@@ -1,1 +1,1 @@
-"""How samples are drawn from a trained generator: statistics, truncation, and rejection."""
+"""How samples are drawn from a trained generator: statistics, latents, selection."""

@@ -1,104 +1,148 @@
-"""Rejection by the critic: DRS, and Metropolis-Hastings."""
+"""Select samples by the critic: rejection sampling, or a Metropolis–Hastings chain."""
 
 import torch
 
-from gancore import component, fork_state, hookimpl, option, requires
-
-CALIBRATED = requires(
-    "loss.cross-entropy",
-    "samples are accepted by the ratio of densities that a score estimates, "
-    "which only the cross-entropy's is",
-    cite="Azadi et al. 2019, section 3",
-    fix="--loss bce",
+from gancore import (
+    CompositionError,
+    cached,
+    component,
+    fork_state,
+    hookimpl,
+    option,
+    requires,
+    warns_with,
 )
 
+EPSILON = 1e-6  # of the source, against log 0 at the largest score
 
-def scores(gan, images, labels):
-    """Return the critic's scores `[n]` of samples in evaluation mode, float64, on the CPU."""
-    network = gan.critic.network
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    found = []
-    try:
-        with torch.no_grad(), fork_state(network, gan.device):
-            for part, classes in zip(images.split(256), labels.split(256), strict=True):
-                score = network(part.to(gan.device), classes.to(gan.device)).score
-                # of several scores a sample, the mean
-                found.append(score.reshape(len(part), -1).double().mean(1).cpu())
-    finally:
+
+def acceptance(scores, percentile):
+    """Return the probabilities `[n]` of accepting samples with these scores `[n]`.
+
+    With a = s - max s the probability is σ(F), F = a - ln(1 - e^(a-ε)) - γ, and γ the percentile of
+    F, or 0 for None: then it is e^a, up to ε.
+    """
+    below = scores - scores.max()
+    logits = below - torch.log(-torch.expm1(below - EPSILON))
+    if percentile is not None:
+        logits = logits - torch.quantile(logits, percentile / 100)
+    return logits.sigmoid()
+
+
+def accepted(scores, percentile, rng):
+    """Return the places of the accepted of n samples, in order; at least that of the best one."""
+    keep = torch.rand(len(scores), generator=rng) < acceptance(scores, percentile)
+    keep[scores.argmax()] = True
+    return keep.nonzero().flatten()
+
+
+def ends_of_chains(scores, length, rng):
+    """Return the places of the last states of chains of `length` proposals each, `[n // length]`.
+
+    The first proposal is the first state; a later one replaces state x with the probability
+    min(1, e^(s' - s)).
+    """
+    length = min(length, len(scores))
+    chains = len(scores) // length
+    places = torch.arange(chains * length).view(chains, length)
+    chance = torch.rand(chains, length, generator=rng)
+    state = places[:, 0]
+    for proposed, uniform in zip(places.T[1:], chance.T[1:], strict=True):
+        moves = uniform < (scores[proposed] - scores[state]).exp()
+        state = torch.where(moves, proposed, state)
+    return state
+
+
+@component(
+    source=(
+        "Azadi et al., ICLR 2019, arXiv:1810.06758, equation 8; "
+        "Turner et al., ICML 2019, arXiv:1811.11357, algorithm 1"
+    ),
+    rules=[
+        requires(
+            "loss.cross-entropy",
+            "samples are accepted by the ratio of densities of reals and fakes, "
+            "which scores of this loss do not estimate",
+            cite="Azadi et al. 2019, section 3",
+            fix="--loss bce",
+        ),
+        warns_with(
+            "targets.smoothed",
+            "the scores of a critic with smoothed targets lie below the log-ratio in size",
+        ),
+        warns_with(
+            "targets.noisy",
+            "the scores of a critic with flipped targets lie below the log-ratio in size",
+        ),
+        warns_with(
+            "critic.cross-sample", "a score then depends on the samples that it is computed with"
+        ),
+    ],
+    known_as={"drs": "", "mh-gan": "Use --rejection.mode metropolis.", "metropolis-hastings": ""},
+)
+class Rejection:
+    """Select samples by the critic's estimate of the ratio of densities, real over fake.
+
+    The best critic of the loss `bce` has s(x) = ln p(x)/g(x) for densities p of reals and g of
+    fakes. Of n samples drawn, `rejection` accepts each with the probability σ(F), where
+    F = a - ln(1 - e^(a-ε)) - γ, a = s - max s over the n, ε = 1e-6, and γ is the `percentile` of F.
+    Without a percentile γ = 0, the probability is e^a, and accepted samples have the density p
+    where s is exact. `metropolis` cuts the n into chains of `chain` proposals, and returns the last
+    state of each: a proposal x' replaces x with the probability min(1, e^(s' - s)). So there are
+    fewer samples than were asked for, at least one; classes may have other frequencies. Pictures
+    and metrics are computed of the selected ones. Training does not change.
+
+    Scores are those of images, without views, of the critic in evaluation mode. Departures: max s
+    is that of the n samples and not of a burn-in of 10,000; chains start from their first proposal
+    and not from a real; scores are not calibrated on held-out reals. Raises CompositionError for a
+    critic that takes something else than samples.
+    """
+
+    mode: str = option(
+        "rejection",
+        choices=("rejection", "metropolis"),
+        help="accept each sample by itself, or the last state of each Metropolis–Hastings chain",
+    )
+    percentile: float | None = option(
+        80.0, ge=0, le=100, help="of F, which is accepted half the time; none: F is not shifted"
+    )
+    chain: int = option(10, ge=1, help="proposals in a chain of metropolis; the paper has 640")
+    rows: int = cached(1)  # the batch, in which scores are computed
+
+    @hookimpl
+    def adapt_critic(self, plan):
+        self.rows = plan.batch
+        if plan.critic_shape != plan.shape:
+            raise CompositionError(
+                f"the critic takes {list(plan.critic_shape)}, so it scores no single sample of "
+                f"{list(plan.shape)}",
+                where="rejection",
+                fix="leave rejection out, or the component that changes the critic's input",
+            )
+
+    @hookimpl
+    def select_samples(self, images, z, labels, gan, rng):
+        if not len(images):
+            return None
+        scores = self.scores(images, labels, gan, rng)
+        if self.mode == "rejection":
+            places = accepted(scores, self.percentile, rng)
+        else:
+            places = ends_of_chains(scores, self.chain, rng)
+        return images[places], z[places], labels[places]
+
+    @torch.no_grad()
+    def scores(self, images, labels, gan, rng):
+        """Return the scores `[n]` of images by the critic in evaluation mode, on the CPU."""
+        critic = gan.critic.network
+        modes = {module: module.training for module in critic.modules()}
+        found = []
+        with fork_state(critic, gan.device):
+            torch.manual_seed(rng.initial_seed())  # for layers that draw in evaluation mode too
+            critic.eval()
+            for some, their in zip(images.split(self.rows), labels.split(self.rows), strict=True):
+                score = critic(some.to(gan.device), their.to(gan.device)).score
+                found.append(score.flatten(1).mean(1) if score.dim() > 1 else score)
         for module, mode in modes.items():
             module.training = mode
-    return torch.cat(found)
-
-
-def probabilities(score, quantile):
-    """Return the probability `[n]` of accepting each score `[n]`, float64."""
-    largest = score.max()
-    # ln(p/(1 - p)) of the ratio e^(s - M), whose e^(-1e-6) keeps the largest score finite
-    logits = score - largest - torch.log1p(-torch.exp(score - largest - 1e-6))
-    return torch.sigmoid(logits - torch.quantile(logits, quantile))
-
-
-@component(
-    source="Azadi et al., ICLR 2019, arXiv:1810.06758, algorithm 1",
-    rules=[CALIBRATED],
-    known_as={"rejection": "", "discriminator-rejection-sampling": ""},
-)
-class DRS:
-    """Reject samples that the critic scores low: discriminator rejection sampling.
-
-    A sample with the raw score s is kept with the probability σ(F - γ), where F = s - M -
-    ln(1 - exp(s - M - 1e-6)), M is the largest score and γ the quantile `quantile` of all F, both
-    of the samples that were drawn together (the paper takes M from 10,000 samples before). With an
-    optimal cross-entropy critic and γ = 0 what is kept has the distribution of the data. Fewer
-    samples are returned than were drawn, at least one. Metrics of samples are those of kept ones,
-    of fewer. Training does not change. The critic scores samples as they are, without a view.
-    """
-
-    quantile: float = option(
-        0.8, ge=0, le=1, help="share of the samples that are kept with a probability below ½"
-    )
-
-    @hookimpl
-    def select_samples(self, images, z, labels, gan, rng):
-        if not len(images):
-            return None
-        score = scores(gan, images, labels)
-        drawn = torch.rand(len(score), generator=rng, dtype=torch.float64)
-        keep = drawn < probabilities(score, self.quantile)
-        keep[score.argmax()] |= not keep.any()
-        return images[keep], z[keep], labels[keep]
-
-
-@component(
-    source="Turner et al., ICML 2019, arXiv:1811.11357, algorithm 1",
-    rules=[CALIBRATED],
-    known_as={"metropolis-hastings": "", "mh-gan": ""},
-)
-class MH:
-    """Keep one of every `length` samples by Metropolis-Hastings on the critic's scores.
-
-    The samples are split into chains in their order. A chain begins at its first sample, and moves
-    from a score s to the next sample's s' with the probability min(1, exp(s' - s)), which is the
-    paper's ratio of 1/D - 1; where it ends is kept, so n samples become n/length, rounded up. With
-    an optimal cross-entropy critic long chains have the distribution of the data. The paper begins
-    chains at reals and calibrates scores on held-out reals; this does neither. Training does not
-    change. The critic scores samples as they are, without a view.
-    """
-
-    length: int = option(10, ge=1, help="samples in a chain, of which one is kept")
-
-    @hookimpl
-    def select_samples(self, images, z, labels, gan, rng):
-        if not len(images):
-            return None
-        score = scores(gan, images, labels)
-        drawn = torch.rand(len(score), generator=rng, dtype=torch.float64)
-        kept = []
-        for start in range(0, len(score), self.length):
-            at = start
-            for place in range(start + 1, min(start + self.length, len(score))):
-                if drawn[place] < torch.exp(score[place] - score[at]):
-                    at = place
-            kept.append(at)
-        return images[kept], z[kept], labels[kept]
+        return torch.cat(found).cpu()

@@ -1,94 +1,112 @@
-"""Standing statistics: batch norm of the sampling network measured anew."""
+"""Standing statistics: batch norm of the sampled generator by statistics computed anew."""
+
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from gancore import Plan, cached, component, fork_state, hookimpl, option, warns_without
+from gancore import cached, component, fork_state, hookimpl, option, warns_without
 
 
-class Standing(nn.Module):
-    """Call a network with other buffers, those of its norms, than its own."""
+class WithStatistics(nn.Module):
+    """Call a generator with other statistics of its batch norms: latents and labels → samples."""
 
     def __init__(self, net, statistics):
         super().__init__()
         self.net = net
-        # no buffers of this module, which a network would list as its own
-        self.statistics = statistics
+        self.statistics = statistics  # by the names of the buffers of `net`
 
     def forward(self, z, labels):
         return functional_call(self.net, self.statistics, (z, labels))
 
 
 @component(
-    source="Brock et al., ICLR 2019, arXiv:1809.11096, section 4.2 and appendix F",
+    source="Brock et al., ICLR 2019, arXiv:1809.11096, appendix B",
     rules=[
         warns_without(
             "generator.batch-statistics",
-            "only norms with running statistics are measured anew",
-            fix="leave standing-stats out",
-        ),
+            "a generator without batch norm has no statistics to compute anew",
+        )
     ],
     known_as={"standing-statistics": ""},
 )
 class StandingStats:
-    """Measure the running statistics of the sampling network's norms anew, over `batches` batches.
+    """Compute the statistics of the sampled generator's batch norms anew, over several batches.
 
-    Mean and variance of every layer with running statistics become the averages over batches of
-    2 to `size` latents and labels, the same at every time: samples so depend neither on the batch
-    that they are drawn in nor on how the statistics lagged behind the weights, which with averaged
-    weights (`ema`) belong to other ones. Labels have all classes alike. Training does not change.
-    Costs `batches` passes whenever samples are drawn. Layers that draw numbers are in evaluation
-    mode.
+    Before samples are drawn, `batches` forward passes are made in which the batch norms normalise
+    by their own batch; mean and (unbiased) variance of each layer, averaged over these passes, take
+    the place of its running statistics. The passes have 2 to `largest` samples, a number drawn once
+    for all; latents are those of the prior, and of each label set every class is as likely. All
+    draws are the same every time, so samples of the same weights are. With `ema` this gives the
+    averaged weights statistics of their own, where those of the generator would not fit.
+
+    The network itself is not changed, and neither is training. Other wrappers, such as truncated
+    latents, act on these passes too. Every drawing costs `batches` more passes. The source
+    computes them over 100 batches.
     """
 
-    batches: int = option(16, ge=1, help="batches that the statistics are averaged over")
-    size: int = option(64, ge=2, help="samples in the largest of these batches")
-
-    plan: Plan | None = cached()
+    batches: int = option(16, ge=1, help="forward passes over which statistics are averaged")
+    largest: int | None = option(
+        None, ge=2, help="samples in the largest pass; none takes the batch of the run"
+    )
+    plan: object = cached()
 
     @hookimpl
     def adapt_generator(self, plan):
-        self.plan = plan
+        self.plan = plan  # for latents and labels; the network stays as it is
 
-    @hookimpl
+    @hookimpl(trylast=True)  # so that the passes are made as samples are, with all wrappers
     def sampling_generator(self, net):
-        norms = {}
-        for name, module in net.named_modules():
-            if getattr(module, "running_mean", None) is not None:
-                norms[f"{name}." if name else ""] = module
-        return Standing(net, self.statistics_of(net, norms)) if norms else None
+        norms = {name: layer for name, layer in net.named_modules() if has_statistics(layer)}
+        return WithStatistics(net, self.statistics(net, norms)) if norms else None
 
-    def statistics_of(self, net, norms):
-        """Return mean and variance of each norm by the name of its buffer."""
-        modes = {module: module.training for module in net.modules()}
-        momenta = {module: module.momentum for module in norms.values()}
+    @torch.no_grad()
+    def statistics(self, net, norms):
+        """Return the averaged statistics by the names of the network's buffers."""
         device = next(net.parameters()).device
-        net.eval()
-        try:
-            with torch.no_grad(), fork_state(net, device):
-                for number, (z, labels) in enumerate(self.inputs(), 1):
-                    for module in norms.values():
-                        module.train()
-                        module.momentum = 1 / number  # the running value is then the plain mean
-                    net(z.to(device), labels.to(device))
-                return {
-                    f"{prefix}{name}": getattr(module, name).clone()
-                    for prefix, module in norms.items()
-                    for name in ("running_mean", "running_var")
-                }
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
-            for module, momentum in momenta.items():
-                module.momentum = momentum
-
-    def inputs(self):
-        """List latents and labels of batches of growing size, from 2 on."""
-        sizes = torch.linspace(2, self.size, self.batches).long().tolist()
-        total = sum(sizes)
-        counts = [len(each.classes) for each in self.plan.label_sets]
         rng = torch.Generator().manual_seed(0)
-        columns = [torch.randint(count, (total, 1), generator=rng) for count in counts]
-        labels = torch.cat([torch.empty(total, 0, dtype=torch.int64), *columns], 1)
-        return zip(self.plan.latents(total).split(sizes), labels.split(sizes), strict=True)
+        found = {}
+        with fork_state(net, device), averaging(net, norms.values()):
+            torch.manual_seed(0)  # for layers that draw in evaluation mode too
+            for z, labels in self.inputs(rng):
+                net(z.to(device), labels.to(device))
+            for name, layer in norms.items():
+                found[f"{name}.running_mean"] = layer.running_mean
+                found[f"{name}.running_var"] = layer.running_var
+        return found
+
+    def inputs(self, rng):
+        """Return latents `[n, Z]` and labels `[n, L]` of each pass."""
+        largest = max(2, self.largest or self.plan.batch)
+        sizes = torch.randint(2, largest + 1, (self.batches,), generator=rng).tolist()
+        labels = torch.empty(sum(sizes), len(self.plan.label_sets), dtype=torch.int64)
+        for column, each in enumerate(self.plan.label_sets):
+            labels[:, column] = torch.randint(len(each), (sum(sizes),), generator=rng)
+        latents = self.plan.latents(sum(sizes))
+        return list(zip(latents.split(sizes), labels.split(sizes), strict=True))
+
+
+def has_statistics(layer):
+    """Return whether a layer is a batch norm with running statistics."""
+    return isinstance(layer, _BatchNorm) and layer.running_mean is not None
+
+
+@contextmanager
+def averaging(net, norms):
+    """Let the norms average their batches' statistics inside the block; the rest only evaluates."""
+    modes = {module: module.training for module in net.modules()}
+    momenta = {norm: norm.momentum for norm in norms}
+    net.eval()
+    for norm in momenta:
+        norm.train()
+        norm.momentum = None  # torch's word for the plain average of all batches
+        norm.reset_running_stats()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        for norm, momentum in momenta.items():
+            norm.momentum = momentum

@@ -1,0 +1,1 @@
+"""What an update is computed against and from: unrolled critics, accumulated gradients."""
