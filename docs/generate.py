@@ -21,7 +21,7 @@ from gancore.cli import gan
 from gancore.cli.plugins import show_type
 from gancore.cli.published import commands
 from gancore.plugins import discovery, loading
-from gancore.plugins.component import SPECS, info_of, options_of
+from gancore.plugins.component import SPECS, info_of, options_of, published_options
 from gancore.plugins.slots import KINDS
 from gancore.recipe import lookup
 from gancore.recipe.options import show
@@ -214,7 +214,8 @@ def components_page() -> str:
 def component_section(row: discovery.Row) -> str:
     """Write the section of one component."""
     cls = loading.load(row)
-    card, options = info_of(cls), options_of(cls)
+    card = info_of(cls)
+    options = published_options(row.name, card, options_of(cls))
     lines = [
         f"### `{row.name}`\n",
         f"{inspect.getdoc(cls)}\n",

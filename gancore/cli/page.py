@@ -20,6 +20,7 @@ from gancore.plugins.component import (
     conflicts,
     info_of,
     options_of,
+    published_options,
     requires,
     warns_with,
     warns_without,
@@ -82,6 +83,12 @@ def page_of(row: Row) -> Page:
 
     Raises PluginError where that import fails.
     """
+    page = plain_page_of(row)
+    return evolve(page, options=published_options(row.name, page.info, page.options))
+
+
+def plain_page_of(row: Row) -> Page:
+    """Return the page of a component with the options of its class."""
     try:
         return read_page(row)
     # besides NotPlain what an expression of the source raises, such as `1 / 0` or a list as a key

@@ -244,6 +244,21 @@ def options_of(cls: Any) -> dict[str, Option]:
     return options
 
 
+def published_options(
+    name: str, info: ComponentInfo, options: Mapping[str, Option]
+) -> dict[str, Option]:
+    """Return options with the defaults that a component published as `name` sets for itself.
+
+    A preset sets options of its own by a table of its own name.
+    """
+    own = info.defaults.get(name, {})
+    own = own if isinstance(own, Mapping) else {}
+    found = {}
+    for option_name, option in options.items():
+        found[option_name] = attrs.evolve(option, default=own.get(option_name, option.default))
+    return found
+
+
 def _option_types(cls: Any, fields: Iterable[attrs.Attribute[Any]]) -> dict[str, Any]:
     """Return the types of fields by name, whose annotations may be text."""
     # a class with these annotations alone, as those of other fields may name what is not there

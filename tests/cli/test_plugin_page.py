@@ -123,3 +123,10 @@ def test_a_component_that_is_not_plain_is_imported(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     row = discovery.Row("odd", "reg", "x", "1", "", "ok", "unplain_component:Odd")
     assert page_of(row).options["width"].default == 3
+
+
+def test_a_preset_s_page_shows_the_defaults_that_it_sets_for_itself(gan_here):
+    page = gan_here("plugins", "dragan").stdout
+    assert "--dragan.at around-reals " in page
+    assert "--dragan.target 1 " in page
+    assert "--gradient-penalty.at between " in gan_here("plugins", "gradient-penalty").stdout
