@@ -74,13 +74,13 @@ class Modulated(nn.Module):
         self.style = EqualLinear(style, before, bias=1.0)
         self.gain = 1 / sqrt(before * kernel**2)
         self.demodulate = demodulate
-        self.double = double
+        self.doubles = double
 
     def forward(self, maps: Tensor, w: Tensor) -> Tensor:
         scale = self.style(w)  # s, [N, C]
         weight = self.weight * self.gain
         scaled = maps * scale[..., None, None].to(maps.dtype)
-        if self.double:
+        if self.doubles:
             made = repeat_and_convolve(scaled, weight)
         else:
             made = functional.conv2d(scaled, weight, padding=weight.shape[-1] // 2)
