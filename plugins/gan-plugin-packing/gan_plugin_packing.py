@@ -2,15 +2,17 @@
 
 from gancore import CompositionError, component, conflicts, hookimpl, option, warns_with
 
-SINGLE = "it needs the score or the label of each sample, and a pack has one score of several"
-
 
 @component(
     source="Lin, Khetan, Fanti and Oh, NeurIPS 2018, arXiv:1712.04086, section 3",
     provides=["critic.cross-sample", "critic.packed"],
     rules=[
-        conflicts("critic.class-head", SINGLE, fix="leave pacgan out; --reg minibatch-stddev"),
-        conflicts("fakes.selected", SINGLE, fix="leave pacgan out, or the selection"),
+        conflicts(
+            "critic.class-head",
+            "the critic compares each sample with its label, and a pack has no label of its own",
+            cite="Lin et al. 2018",
+            fix="leave pacgan out; --reg minibatch-stddev also shows the critic several samples",
+        ),
         warns_with(
             "critic.gradient-penalty",
             "the norm of the penalty is then taken over all samples of a pack",
@@ -24,10 +26,9 @@ class PacGAN:
 
     A batch `[N, C, H, W]`, of reals or of fakes alone, becomes `[N/m, m·C, H, W]`, and points `[N,
     d]` become `[N/m, m·d]`; `m 1` changes nothing. Samples are augmented before they are packed. A
-    penalty on gradients acts on packs. Where samples have labels, a pack has those of its first
-    sample, so a critic that reads labels classifies or conditions on that one; components that need
-    a score or label of each sample are refused. Raises CompositionError for a batch that m does not
-    divide.
+    penalty on gradients acts on packs. Components whose critic reads the label of each sample are
+    refused, for a pack has none; where labels are there, those of its first sample pass on. Raises
+    CompositionError for a batch that m does not divide.
     """
 
     m: int = option(2, ge=1, help="samples in one pack; a batch holds a multiple of them")

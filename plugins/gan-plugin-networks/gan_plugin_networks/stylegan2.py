@@ -230,7 +230,7 @@ class StyleGAN2Lite:
         return Generator(plan, self)
 
 
-@component(source=SOURCE, rules=[IMAGES])
+@component(source=SOURCE, provides=["weights.reparametrised"], rules=[IMAGES])
 class StyleGAN2LiteCritic:
     """Score images by residual blocks of equalised convolutions, without normalisation.
 
