@@ -159,8 +159,8 @@ def test_each_resumes_to_the_same_bits(slots, precision, tmp_path):
     ],
 )
 def test_what_they_cannot_serve_is_refused_with_what_fits(slots, message, tmp_path):
+    settings = {"batch": 8, "steps": 2, "device": "cpu"}
     with pytest.raises(GanError) as caught:
-        settings = {"batch": 8, "steps": 2, "device": "cpu"}
         Run.start(compose(**slots, settings=settings), tmp_path / "run")
     assert message in caught.value.what
     assert "norm" in caught.value.fix
