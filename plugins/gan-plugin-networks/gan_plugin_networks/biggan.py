@@ -78,7 +78,7 @@ class BigGANLite:
     """
 
     width: int = option(
-        32, ge=1, help="channels of the largest map; each smaller map has twice as many"
+        16, ge=1, help="channels of the largest map; each smaller map has twice as many"
     )
     limit: int = option(128, ge=1, help="most channels of any map")
     embedding: int = option(32, ge=1, help="width of the class embedding")

@@ -209,7 +209,7 @@ class FastGAN:
     """
 
     width: int = option(
-        32, ge=1, help="channels of the largest map; each smaller map has twice as many"
+        16, ge=1, help="channels of the largest map; each smaller map has twice as many"
     )
     limit: int = option(128, ge=1, help="most channels of any map")
     reach: int = option(4, ge=0, help="doublings from a map to the one that it excites; 0 for none")
@@ -237,7 +237,7 @@ class FastGANCritic:
     """
 
     width: int = option(
-        32, ge=1, help="channels of the largest map; each smaller map has twice as many"
+        16, ge=1, help="channels of the largest map; each smaller map has twice as many"
     )
     limit: int = option(128, ge=1, help="most channels of any map")
     reconstruct: float = option(

@@ -153,18 +153,18 @@ class R3GAN(Sizes):
     convolution, doubles the sides. Images are `[N, C, H, W]`, not bounded by a last activation.
 
     Weights start from He's distribution; blocks are then scaled by L^(-1/4), L the number of
-    blocks, and their last convolution is 0. The source has 768 channels at 4 to 16 pixels and 2
-    blocks a size for 32-pixel images, 96 groups; width 32, limit 128 and depth 1 fit a CPU. Norms
-    are ignored. Its loss, penalties and rates are in `--recipe r3gan`. Raises CompositionError for
-    points.
+    blocks, and their last convolution is 0. The source has 768 channels at 4 to 16 pixels, 2 blocks
+    a size for 32-pixel images, and 96 groups; the defaults are for a CPU, on which groups save no
+    time. Norms are ignored. Its loss, penalties and rates are in `--recipe r3gan`. Raises
+    CompositionError for points.
     """
 
     width: int = option(
-        32, ge=1, help="channels of the largest map; each smaller map has twice as many"
+        16, ge=1, help="channels of the largest map; each smaller map has twice as many"
     )
     limit: int = option(128, ge=1, help="most channels of any map, before the expansion in blocks")
     depth: int = option(1, ge=1, help="residual blocks at each size of map; the source has 2")
-    groups: int = option(8, ge=1, help="groups of the 3×3 convolutions, at most; the source has 96")
+    groups: int = option(4, ge=1, help="groups of the 3×3 convolutions, at most; the source has 96")
     expansion: int = option(2, ge=1, help="channels within a block for each one outside of it")
 
     @hookimpl
@@ -189,11 +189,11 @@ class R3GANCritic(Sizes):
     """
 
     width: int = option(
-        32, ge=1, help="channels of the largest map; each smaller map has twice as many"
+        16, ge=1, help="channels of the largest map; each smaller map has twice as many"
     )
     limit: int = option(128, ge=1, help="most channels of any map, before the expansion in blocks")
     depth: int = option(1, ge=1, help="residual blocks at each size of map; the source has 2")
-    groups: int = option(8, ge=1, help="groups of the 3×3 convolutions, at most; the source has 96")
+    groups: int = option(4, ge=1, help="groups of the 3×3 convolutions, at most; the source has 96")
     expansion: int = option(2, ge=1, help="channels within a block for each one outside of it")
 
     @hookimpl

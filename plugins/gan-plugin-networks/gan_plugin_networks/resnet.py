@@ -128,12 +128,12 @@ class ResNet:
     any size. The upsampler holds the block's first convolution: `nearest-conv` is the source's.
 
     The source has 256 channels in all maps (width 256, limit 256); the default doubles them from
-    32 in the largest map to 128, so that a step on one core takes little longer than DCGAN's.
-    Signals and volumes have layers of one or three axes. Raises CompositionError for points.
+    16 in the largest map to 128 in the smallest ones, for a CPU. Signals and volumes have layers of
+    one or three axes. Raises CompositionError for points.
     """
 
     width: int = option(
-        32, ge=1, help="channels of the largest map; each smaller map has twice as many"
+        16, ge=1, help="channels of the largest map; each smaller map has twice as many"
     )
     limit: int = option(
         128, ge=1, help="most channels of any map; at most the width makes all maps alike"

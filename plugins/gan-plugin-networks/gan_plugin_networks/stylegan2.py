@@ -217,10 +217,10 @@ class StyleGAN2Lite:
     """
 
     width: int = option(
-        32, ge=1, help="channels of the largest map; each smaller map has twice as many"
+        16, ge=1, help="channels of the largest map; each smaller map has twice as many"
     )
     limit: int = option(128, ge=1, help="most channels of any map")
-    style: int = option(128, ge=1, help="width of the style w")
+    style: int = option(64, ge=1, help="width of the style w")
     mapping: int = option(2, ge=1, help="layers from z to w; the source has 8")
     noise: bool = option(True, help="false adds no noise to the maps")
     mixing: float = option(0.9, ge=0, le=1, help="probability of mixing two styles in training")
@@ -241,7 +241,7 @@ class StyleGAN2LiteCritic:
     """
 
     width: int = option(
-        32, ge=1, help="channels of the largest map; each smaller map has twice as many"
+        16, ge=1, help="channels of the largest map; each smaller map has twice as many"
     )
     limit: int = option(128, ge=1, help="most channels of any map")
 
