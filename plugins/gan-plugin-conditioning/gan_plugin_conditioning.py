@@ -11,6 +11,13 @@ LABELS = requires(
     "there is no class to condition on in data without labels",
     fix="a data set with class folders or labels, e.g. --data sprites",
 )
+PACKED = conflicts(
+    "critic.packed",
+    "the critic reads each sample's label, and a pack has no label of its own",
+    cite="Lin et al. 2018",
+    fix="leave pacgan out, or give the label to the generator alone (--concat-label.to generator)",
+    when=lambda chosen: getattr(chosen, "to", "critic") != "generator",
+)
 
 
 def find_set(plan, name: str, owner: str) -> tuple[int, int]:
@@ -100,7 +107,7 @@ class Mapped(nn.Module):
         return self.body(torch.cat([view, maps], 1), labels)
 
 
-@component(source="Mirza and Osindero 2014, arXiv:1411.1784", rules=[LABELS])
+@component(source="Mirza and Osindero 2014, arXiv:1411.1784", rules=[LABELS, PACKED])
 class ConcatLabel:
     """Append the one-hot label to the generator's latent and to a hidden layer of the critic.
 
@@ -181,6 +188,7 @@ class EmbedLabel:
     source="Mirza and Osindero 2014, arXiv:1411.1784; maps: Garrido, github.com/garridoq/gan-guide",
     rules=[
         LABELS,
+        PACKED,
         conflicts(
             "data.points",
             "points have no height and width to fill with a map",

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from gan_plugin_upsamplers.blur import BLUR, blurred
 from gancore import component, hookimpl, option
 
 
@@ -28,10 +29,7 @@ class Bilinear(nn.Module):
         return maps
 
 
-@component(
-    source="Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003",
-    known_as={"bilinear": ""},
-)
+@component(source="Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003")
 class BilinearConv:
     """Upsample by bilinear interpolation and a convolution without bias.
 
@@ -42,6 +40,7 @@ class BilinearConv:
     """
 
     kernel: int = option(3, choices=(3, 4, 5), help="side of the kernel in pixels")
+    blur: bool = option(False, help=BLUR)
 
     @hookimpl
     def make_upsample(self, channels_in, channels_out, plan):
@@ -51,4 +50,4 @@ class BilinearConv:
         make_convolution = getattr(nn, f"Conv{plan.axes}d")
         padding = make_padding((before, after) * plan.axes)
         convolution = make_convolution(channels_in, channels_out, self.kernel, bias=False)
-        return nn.Sequential(Bilinear(), padding, convolution)
+        return blurred(nn.Sequential(Bilinear(), padding, convolution), self.blur)

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.functional import pad
 
+from gan_plugin_upsamplers.blur import BLUR, blurred
 from gancore import component, hookimpl, option
 
 
@@ -66,7 +67,9 @@ class NearestConv:
     """
 
     kernel: int = option(3, choices=(3, 4, 5), help="side of the kernel in pixels")
+    blur: bool = option(False, help=BLUR)
 
     @hookimpl
     def make_upsample(self, channels_in, channels_out, plan):
-        return BY_AXES[plan.axes](channels_in, channels_out, self.kernel, bias=False)
+        convolution = BY_AXES[plan.axes](channels_in, channels_out, self.kernel, bias=False)
+        return blurred(convolution, self.blur)

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from gan_plugin_upsamplers.blur import BLUR, blurred
 from gancore import component, hookimpl, option, warns_with
 
 
@@ -33,12 +34,13 @@ class Transposed:
     kernel: int = option(
         4, ge=2, le=9, help="side of the kernel in pixels; even sides avoid checkerboard artifacts"
     )
+    blur: bool = option(False, help=BLUR)
 
     @hookimpl
     def make_upsample(self, channels_in, channels_out, plan):
         padding = (self.kernel - 1) // 2
         make_convolution = getattr(nn, f"ConvTranspose{plan.axes}d")
-        return make_convolution(
+        convolution = make_convolution(
             channels_in,
             channels_out,
             self.kernel,
@@ -47,3 +49,4 @@ class Transposed:
             output_padding=self.kernel % 2,
             bias=False,
         )
+        return blurred(convolution, self.blur)
