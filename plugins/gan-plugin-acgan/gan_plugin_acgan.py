@@ -33,6 +33,7 @@ class Conditional(nn.Module):
 
 @component(
     source="Odena, Olah and Shlens, ICML 2017, arXiv:1610.09585",
+    provides=["critic.class-head", "critic.class-loss"],
     rules=[
         requires(
             "data.labels",
