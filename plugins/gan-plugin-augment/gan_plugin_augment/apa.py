@@ -31,15 +31,15 @@ class APA(Controlled):
     Augmentation and noise are applied to the mixed batch. Updates without reals change nothing.
     """
 
-    # before the loss, which is the first to read the reals
-    @hookimpl(tryfirst=True)
-    def critic_terms(self, batch, step, rng, log):
-        if batch.real is None:
-            return
-        real, fake = batch.real, batch.fake
-        p = self.strength(step, real.images.device)
-        log("p", p)
-        replaced = draw_rows(torch.rand, (len(real.images),), rng).to(p) < p
-        rows = replaced.view(-1, *[1] * (real.images.dim() - 1))
-        images = torch.where(rows, fake.images.to(real.images), real.images)
-        real.set_samples(images, torch.where(replaced[:, None], fake.labels, real.labels))
+    @hookimpl
+    def critic_reals(self, images, labels, fakes, fake_labels, step, rng):
+        p = self.strength(step, images.device)
+        replaced = draw_rows(torch.rand, (len(images),), rng).to(p) < p
+        rows = replaced.view(-1, *[1] * (images.dim() - 1))
+        mixed = torch.where(rows, fakes.to(images), images)
+        return mixed, torch.where(replaced[:, None], fake_labels, labels)
+
+    @hookimpl
+    def critic_terms(self, batch, step, log):
+        if batch.real is not None:
+            log("p", self.strength(step, batch.real.view.device))

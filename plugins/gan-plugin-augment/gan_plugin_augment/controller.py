@@ -61,7 +61,7 @@ class Controlled:
         if self.adapt == "ramp" or batch.real is None:
             return
         scores = batch.real.score
-        sign = average(scores.sign().mean(), batch.group)
+        sign = average(scores.sign().mean())
         self.signs = sign if self.signs is None else self.signs.to(sign) + sign
         self.updates += 1
         if self.updates % self.every:
