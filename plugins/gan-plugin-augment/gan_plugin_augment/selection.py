@@ -15,10 +15,11 @@ CHUNK = 256  # samples read at once
 
 @frozen(eq=False)
 class Selected:
-    """Some samples of a data set, by their indices `[n]`."""
+    """Some samples of a data set, by their indices `[n]`, with their labels `[n, L]`."""
 
     data: Data
     indices: Tensor
+    labels: Tensor
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -36,26 +37,30 @@ class Selected:
 
     def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
         # of the samples that were kept, whose classes may have other frequencies
-        chosen = torch.randint(len(self), (n,), generator=rng)
-        return self.take(chosen, rng)[1]
+        return self.labels[torch.randint(len(self), (n,), generator=rng)]
 
     def fingerprint(self) -> str:
         content = self.indices.numpy().tobytes() + self.data.fingerprint().encode()
         return blake2b(content, digest_size=16).hexdigest()
 
 
-def embed(data: Data) -> Tensor:
-    """Return all samples as rows `[M, P]`, images averaged down to at most 16×16, in float64."""
+def embed(data: Data) -> tuple[Tensor, Tensor]:
+    """Return all samples as rows `[M, P]`, float64, and their labels `[M, L]`.
+
+    Images are averaged down to at most 16×16 pixels.
+    """
     rng = torch.Generator().manual_seed(0)
     parts = torch.arange(len(data)).split(CHUNK)
     rows = []
+    labels = []
     for indices in progress_bar(parts, len(data), "reading samples for instance selection", CHUNK):
-        samples, _ = data.take(indices, rng)
+        samples, found = data.take(indices, rng)
+        labels.append(found)
         if samples.dim() == 4:
             sides = tuple(min(side, SIDE) for side in samples.shape[2:])
             samples = adaptive_avg_pool2d(samples, sides)
         rows.append(samples.flatten(1).double())
-    return torch.cat(rows)
+    return torch.cat(rows), torch.cat(labels)
 
 
 def log_density(rows: Tensor, dimensions: int) -> Tensor:
@@ -100,28 +105,31 @@ class InstanceSelection:
         if self.keep == 1:
             self.counts = {"kept": len(data), "dropped": 0}
             return None
-        density = log_density(embed(data), self.dimensions)
+        rows, labels = embed(data)
+        density = log_density(rows, self.dimensions)
         count = -int(-len(data) * self.keep // 1)
         order = density.sort(descending=True, stable=True).indices
         chosen = order[:count].sort().values
         self.counts = {"kept": count, "dropped": len(data) - count}
         if data.label_sets:
-            self.counts |= dropped_of_classes(data, chosen)
-        return Selected(data, chosen)
+            classes = data.label_sets[0].classes
+            self.counts |= dropped_of_classes(classes, labels[:, 0], labels[chosen, 0])
+        return Selected(data, chosen, labels[chosen])
 
     @hookimpl
     def measure(self):
         return dict(self.counts)
 
 
-def dropped_of_classes(data: Data, chosen: Tensor) -> dict[str, float]:
-    """Return the share that was dropped of each class that there is, by `dropped/CLASS`."""
-    _, labels = data.take(torch.arange(len(data)), torch.Generator().manual_seed(0))
-    classes = data.label_sets[0].classes
-    before = labels[:, 0].bincount(minlength=len(classes))
-    after = labels[chosen, 0].bincount(minlength=len(classes))
+def dropped_of_classes(classes, labels: Tensor, left: Tensor) -> dict[str, float]:
+    """Return the share that was dropped of each class that there is, by `dropped/CLASS`.
+
+    `labels [M]` are those of all samples, `left [n]` those of the samples that were kept.
+    """
+    before = labels.bincount(minlength=len(classes)).tolist()
+    after = left.bincount(minlength=len(classes)).tolist()
     shares = {}
-    for name, all_of_it, left in zip(classes, before.tolist(), after.tolist(), strict=True):
-        if all_of_it:
-            shares[f"dropped/{name}"] = 1 - left / all_of_it
+    for name, there, kept in zip(classes, before, after, strict=True):
+        if there:
+            shares[f"dropped/{name}"] = 1 - kept / there
     return shares

@@ -3,6 +3,8 @@
 from gan_plugin_consistency.wide import in_float32
 from gancore import average, component, hookimpl, name_of, option
 
+ADVERSARIAL = ("/fake", "/real", "/pairs")  # ends of the names of the generator's terms of losses
+
 
 @component(
     source="Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 3.1; "
@@ -15,9 +17,9 @@ class FeatureMatching:
     The term is weight·‖E φ(x) - E φ(x')‖² over features φ `[N, F]` of the batch's reals x, without
     a gradient, and fakes x'; `norm l1` is the mean of the absolute differences instead. With equal
     batches it is 0. Means are those of all processes, in float32. `replace` drops the adversarial
-    term from what the generator minimises, as the paper does: the term called `fake` of every other
-    component, which is the loss's; those of class heads have other names. A pass of the critic
-    more, over the reals, in each generator update.
+    term from what the generator minimises, as the paper does: the terms called `fake`, `real` or
+    `pairs` of every other component, which are those of losses; those of class heads have other
+    names. A pass of the critic more, over the reals, in each generator update.
     """
 
     weight: float = option(1.0, ge=0, help="factor of the distance")
@@ -41,4 +43,4 @@ class FeatureMatching:
         own = f"{name_of(self)}/features"
         if role == "critic" or not self.replace or own not in terms:
             return None
-        return {name: term for name, term in terms.items() if not name.endswith("/fake")}
+        return {name: term for name, term in terms.items() if not name.endswith(ADVERSARIAL)}
