@@ -170,7 +170,7 @@ def test_one_score_a_class_is_picked_by_the_label():
 
 def test_equal_logits_of_the_twins_cost_ln_k_and_cancel_for_the_generator():
     component = TAC()
-    zeros = {"tac": torch.zeros(8, K), "tac-twin": torch.zeros(8, K)}
+    zeros = {"class-set0": torch.zeros(8, K), "tac-twin": torch.zeros(8, K)}
     found = terms(component, "critic_terms", batch_of(component, outputs=zeros))
     assert found.keys() == {"aux-real", "twin"}
     torch.testing.assert_close(torch.stack([*found.values()]), torch.full((2,), math.log(K)))

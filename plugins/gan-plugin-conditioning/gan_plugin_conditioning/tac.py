@@ -25,7 +25,9 @@ class TAC(Conditional):
 
     `fake` also trains C on fakes, as the paper's equation does and its code by default does not.
     The generator receives [z, onehot(y)] unless `condition` is none. Logs `accuracy` of C on each
-    side. Raises CompositionError for a label set that does not exist or has one class.
+    side. C is the head that ACGAN has, `class-SET`, which the metrics `class-accuracy` and
+    `class-entropy` read. Raises CompositionError for a label set that does not exist or has one
+    class.
     """
 
     weight: float = option(1.0, ge=0, help="factor of the critic's cross-entropies")
@@ -36,17 +38,20 @@ class TAC(Conditional):
     @hookimpl(tryfirst=True)
     def extend_critic(self, features, plan):
         classes = self.choose(plan)[1]
-        names = (name_of(self), f"{name_of(self)}-twin")
-        return [Head(name, Linear(features, classes)) for name in names]
+        return [Head(name, Linear(features, classes)) for name in self.names(plan)]
+
+    def names(self, plan):
+        """Return the names of the heads C and T."""
+        return f"class-{plan.label_sets[self.choose(plan)[0]].name}", f"{name_of(self)}-twin"
 
     def entropies(self, side):
         """Return CE(C(x), y) and CE(T(x), y), scalars, and the accuracy of C."""
-        labels = side.view_labels[:, self.choose(side.batch.plan)[0]]
-        found = []
-        for name in (name_of(self), f"{name_of(self)}-twin"):
-            entropy = cross_entropy(side.heads[name], labels, reduction="none")
-            found.append(side.mean(entropy))
-        return *found, share_right(side.heads[name_of(self)], labels)
+        plan = side.batch.plan
+        labels = side.view_labels[:, self.choose(plan)[0]]
+        own, twin = (side.heads[name] for name in self.names(plan))
+        entropy = cross_entropy(own, labels, reduction="none")
+        of_twin = cross_entropy(twin, labels, reduction="none")
+        return side.mean(entropy), side.mean(of_twin), share_right(own, labels)
 
     @hookimpl
     def critic_terms(self, batch, log):
