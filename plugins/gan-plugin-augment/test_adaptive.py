@@ -1,10 +1,11 @@
-"""Facts about augmentation for few images, pseudo-reals, diffusion and instance selection."""
+"""Facts about augmentation for few images, consistency, pseudo-reals, diffusion and selection."""
 
 import pytest
 import torch
 
 from gan_plugin_augment.ada import ADA
 from gan_plugin_augment.apa import APA
+from gan_plugin_augment.consistency import BCR, CR
 from gan_plugin_augment.diffusion import DiffusionNoise
 from gan_plugin_augment.selection import InstanceSelection, Selected, log_density
 from gan_plugin_augment.views import AugmentViews, DiffAugment
@@ -15,6 +16,7 @@ from gancore.testing import (
     scores_batch,
     some_batch,
     some_data,
+    terms,
     train,
 )
 
@@ -30,6 +32,8 @@ ALL = [
     (APA, {"start": 0.5, **QUICK}),
     (DiffusionNoise, QUICK),
     (InstanceSelection, {}),
+    (CR, {}),
+    (BCR, {"flip": 0.0}),
 ]
 
 
@@ -70,6 +74,10 @@ RULES = [
     *[({"reg": [name], "loss": "wasserstein"}, SIGNS) for name in ("ada", "apa")],
     ({"reg": ["diffusion-noise"], "loss": "wasserstein"}, SIGNS),
     ({"reg": ["ada"], "loss": "wasserstein", "options": {"ada.adapt": "ramp"}}, ""),
+    ({"reg": ["cr", "augment-views"]}, "two kinds of transformation"),
+    ({"reg": ["cr"]}, ""),
+    ({"data": "letters", "reg": ["cr"]}, "is to have the same score"),
+    ({"data": "letters", "reg": ["cr"], "options": {"cr.flip": 0.0}}, ""),
     ({"reg": ["ada", "bcr"]}, "are then counted twice"),
     ({"reg": ["ada"], "cond": ["ssgan-rotation"]}, "cannot predict the rotation"),
     ({"reg": ["diffaugment"], "cond": ["ssgan-rotation"]}, ""),
@@ -197,6 +205,25 @@ def test_reals_become_fakes_with_their_labels_or_stay(p):
 def test_the_loss_reads_the_mixed_reals():
     figures = train(APA(start=1.0, limit=1.0)).train_step()
     assert torch.equal(figures["critic/score_real"], figures["critic/score_fake"])
+
+
+# ── consistency of scores ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("cls", [CR, BCR])
+def test_an_identity_as_transformation_costs_nothing(cls):
+    component = cls(flip=0.0, translation=0.0)
+    batch = some_batch(train(component))
+    assert all(term == 0 for term in terms(component, "critic_terms", batch).values())
+
+
+def test_consistency_is_the_mean_square_of_the_difference_of_scores():
+    component = CR(flip=1.0, translation=0.0, weight=2.0)
+    batch = some_batch(train(component))
+    view = batch.real.view
+    mirrored = batch.critic(view.flip(3), batch.real.labels).score
+    wanted = 2 * (batch.real.score - mirrored).square().mean()
+    torch.testing.assert_close(terms(component, "critic_terms", batch)["real"], wanted)
 
 
 # ── diffusion ─────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,6 @@ from torch import nn
 
 from gan_plugin_augment.views import AugmentViews
 from gan_plugin_conditioning.projection import Projection
-from gan_plugin_consistency.consistency import BCR, CR
 from gan_plugin_consistency.feature_matching import FeatureMatching
 from gan_plugin_consistency.latent import ZCR, ModeSeeking
 from gan_plugin_consistency.lecam import LeCam
@@ -26,8 +25,6 @@ from gancore.testing import (
 torch.set_num_threads(1)
 
 ALL = [
-    (CR, {}),
-    (BCR, {"flip": 0.0}),
     (ZCR, {}),
     (ModeSeeking, {}),
     (LeCam, {"start": 0}),
@@ -52,17 +49,14 @@ def test_component_conforms_with_points(cls):
     check_component(cls, data=some_data((2,), classes=()))
 
 
-@pytest.mark.parametrize("cls", [BCR, ZCR])
-def test_component_composes_with_views_and_labels(cls):
-    check_composes_with(cls, [AugmentViews, Projection])
+def test_neighbours_of_latents_compose_with_views_and_labels():
+    check_composes_with(ZCR, [AugmentViews, Projection])
 
 
 # (what is composed, what is said; an empty text is no objection)
 RULES = [
     ({"reg": ["lecam"], "loss": "wasserstein"}, "a score without a zero can drift"),
     ({"reg": ["lecam"], "loss": "bce"}, ""),
-    ({"reg": ["cr", "augment-views"]}, "two kinds of transformation"),
-    ({"reg": ["cr"]}, ""),
     ({"reg": ["top-k"], "loss": "wasserstein"}, ""),
 ]
 
@@ -81,23 +75,7 @@ def test_rules_say_what_does_not_go_together():
     assert not offenders
 
 
-# ── consistency of scores ─────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("cls", [CR, BCR])
-def test_an_identity_as_transformation_costs_nothing(cls):
-    component = cls(flip=0.0, translation=0.0)
-    batch = some_batch(train(component))
-    assert all(term == 0 for term in terms(component, "critic_terms", batch).values())
-
-
-def test_consistency_is_the_mean_square_of_the_difference_of_scores():
-    component = CR(flip=1.0, translation=0.0, weight=2.0)
-    batch = some_batch(train(component))
-    view = batch.real.view
-    mirrored = batch.critic(view.flip(3), batch.real.labels).score
-    wanted = 2 * (batch.real.score - mirrored).square().mean()
-    torch.testing.assert_close(terms(component, "critic_terms", batch)["real"], wanted)
+# ── consistency of latents ─────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("role", ["critic", "generator"])
