@@ -406,6 +406,23 @@ def critic_fakes(
 
 
 @hookspec(since="0.1")
+def critic_reals(
+    images: Tensor,
+    labels: Tensor,
+    fakes: Tensor,
+    fake_labels: Tensor,
+    step: int,
+    rng: torch.Generator,
+) -> tuple[Tensor, Tensor] | None:
+    """Replace reals in a critic update, e.g. by fakes; return (images, labels) (fold).
+
+    `images [N, *shape]` and `labels [N, L]` are those of the batch's reals, `fakes` and
+    `fake_labels` those of its fakes, after every `critic_fakes`. Called when the reals are first
+    read. Do not write into any of them.
+    """
+
+
+@hookspec(since="0.1")
 def critic_view(
     images: Tensor, labels: Tensor, step: int, rng: torch.Generator, shared_rng: torch.Generator
 ) -> Tensor | tuple[Tensor, Tensor] | None:

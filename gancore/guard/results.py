@@ -164,6 +164,7 @@ RESULT_CHECKS: dict[str, Callable[[Component, HookArguments, Any], str]] = {
     "sample_weights": _like("weights"),
     "critic_view": _view,
     "critic_fakes": _tuple("images", "labels"),
+    "critic_reals": _tuple("images", "labels"),
     "select_samples": _tuple("images", "z", "labels"),
 }
 

@@ -34,7 +34,7 @@ PAIRED_STEPS = 2
 # rows are added in another order
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 
-ROWS = frozenset({"critic_view", "critic_targets", "sample_weights"})
+ROWS = frozenset({"critic_reals", "critic_view", "critic_targets", "sample_weights"})
 TERMS_OF_ROWS = frozenset({"critic_terms", "generator_terms", "adapt_terms"})
 GIVEN_ROWS = ("images", "targets", "weights")  # of a hook in ROWS
 

@@ -18,6 +18,7 @@ QUIET = {
     "critic_view",
     "critic_targets",
     "critic_fakes",
+    "critic_reals",
     "draw_latent",
     "draw_labels",
     "schedule",
@@ -29,6 +30,7 @@ QUIET = {
 CHANGES = {
     "critic_view": "images",
     "critic_fakes": "images",
+    "critic_reals": "images",
     "critic_targets": "targets",
     "sample_weights": "weights",
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -513,10 +514,30 @@ def make_batch(
     """Gather both sides of an update; nothing is computed until a term asks for it."""
     batch = Batch(context, update_id)
     if reals is not None:
+        if update_id.role == "critic" and context.hooks.any("critic_reals"):
+            reals = partial(_exchange_reals, batch, reals, fakes)
         batch.sides["real"] = Side(True, None, {}, reals, batch)
     samples = (fakes.images, fakes.labels)
     batch.sides["fake"] = Side(False, fakes.z, fakes.extras, lambda: samples, batch)
     return batch
+
+
+def _exchange_reals(batch: Batch, reals: Reals, fakes: Fakes) -> tuple[Tensor, Tensor]:
+    """Let components show the critic other reals, once: from then on the side has the result."""
+    images, labels = reals()
+    shown = batch.hooks.fold(
+        "critic_reals",
+        {"images": images, "labels": labels},
+        fakes=fakes.images,
+        fake_labels=fakes.labels,
+        step=batch.update_id.step,
+        rng=batch.component_rng("reals"),
+    )
+    side = batch.real
+    assert side is not None
+    # in place of this function, which holds the batch
+    side.set_samples(shown["images"], shown["labels"])
+    return shown["images"], shown["labels"]
 
 
 def pass_seed(context: TrainingContext, update_id: UpdateId, *key: int | str) -> int:

@@ -110,10 +110,11 @@ def take_step(batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:
     context = batch.context
     step = batch.update_id.step
     hooks = context.hooks
+    together = context.runtime.group.together
     scaler = context.runtime.scaler(player.role)
     set_learning_rate(context, player, step)
     if hooks.any("adapt_gradients"):
-        with torch.no_grad():
+        with torch.no_grad(), together():
             hooks.all("adapt_gradients", gan=context.gan, batch=batch, role=player.role, step=step)
     skipped = hooks.first("skip_update", role=player.role, terms=terms, step=step)
     if not skipped:
@@ -122,7 +123,7 @@ def take_step(batch: Batch, player: Player, terms: dict[str, Tensor]) -> None:
     for weight in player.parameters:
         weight.grad = None  # what optimizer.zero_grad does, without its record for the profiler
     if hooks.any(after := f"after_{player.role}_update"):
-        with torch.no_grad():
+        with torch.no_grad(), together():
             hooks.all(after, gan=context.gan, batch=batch, step=step)
     batch.close()  # frees the graph
 

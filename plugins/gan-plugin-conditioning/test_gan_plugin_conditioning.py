@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gan_plugin_acgan import ACGAN
-from gan_plugin_conditioning import ConcatLabel, EmbedLabel, LabelMaps
+from gan_plugin_conditioning.inputs import ConcatLabel, EmbedLabel, LabelMaps
 from gan_plugin_minibatch_discrimination import MinibatchDiscrimination
 from gancore import CompositionError, component, hookimpl
 from gancore.plugins.component import info_of

@@ -371,6 +371,32 @@ def test_learning_rate_folds_over_the_optimisers_own():
     assert training.context.gan.critic.optimizer.param_groups[0]["lr"] == pytest.approx(0.05 / 3)
 
 
+def test_critic_reals_replaces_images_and_labels_in_the_critics_update_alone():
+    seen = {}
+
+    @component(source="a test")
+    class Swapped:
+        """Show the critic the fakes of the update as reals."""
+
+        @hookimpl
+        def critic_reals(self, images, labels, fakes, fake_labels):
+            seen["calls"] = seen.get("calls", 0) + 1
+            return fakes, fake_labels
+
+        @hookimpl
+        def critic_terms(self, batch):
+            seen["critic"] = torch.equal(batch.real.images, batch.fake.images)
+            seen["labels"] = torch.equal(batch.real.labels, batch.fake.labels)
+
+        @hookimpl
+        def generator_terms(self, batch):
+            seen["generator"] = torch.equal(batch.real.images, batch.fake.images)
+
+    figures = train(Swapped()).train_step()
+    assert seen == {"calls": 1, "critic": True, "labels": True, "generator": False}
+    assert torch.equal(figures["critic/score_real"], figures["critic/score_fake"])
+
+
 def test_critic_fakes_replaces_images_and_labels_in_the_critics_update_alone():
     @component(source="a test")
     class Zeros:

@@ -64,6 +64,7 @@ ANSWERS = {
     "after_generator_update": lambda self: None,
     "after_step": lambda self: None,
     "critic_fakes": lambda self, images, labels: (images, labels),
+    "critic_reals": lambda self, images, labels: (images, labels),
     "critic_view": lambda self, images: images,
     "critic_targets": lambda self, targets: targets,
     "sample_weights": lambda self, weights: weights,

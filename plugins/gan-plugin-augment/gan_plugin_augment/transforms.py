@@ -87,25 +87,38 @@ def shift(images: Tensor, down: Tensor, right: Tensor, fill: float) -> Tensor:
 
 
 def rotate(images: Tensor, degrees: Tensor, fill: float) -> Tensor:
-    """Rotate each sample counterclockwise about its centre, with bilinear interpolation.
+    """Rotate each sample counterclockwise about its centre, with bilinear interpolation."""
+    angle = degrees.deg2rad()
+    cos, sin = angle.cos(), angle.sin()
+    rows = torch.stack([cos, sin], 1)
+    columns = torch.stack([-sin, cos], 1)
+    return warp(images, torch.stack([rows, columns], 1), fill)
 
-    Equal to torch's `grid_sample`, but twice differentiable, as a gradient penalty requires.
+
+def warp(images: Tensor, matrix: Tensor, fill: float, moved: Tensor | None = None) -> Tensor:
+    """Read each pixel (y, x) from the place M·(y, x) + moved, relative to the centre, bilinearly.
+
+    M is `[N, 2, 2]`, and `moved` (down, right) in pixels `[N, 2]`. Equal to torch's `grid_sample`,
+    but twice differentiable, as a gradient penalty requires.
     """
-    angle = degrees.deg2rad()[:, None, None]
     centre_row, centre_column = ((side - 1) / 2 for side in images.shape[2:])
     rows, columns = row_and_column_indices(images)
     y = rows[:, None] - centre_row
     x = columns - centre_column
-    row = centre_row + angle.cos() * y + angle.sin() * x  # [N, H, W]: source of each pixel
-    column = centre_column + angle.cos() * x - angle.sin() * y
-    rotated = torch.zeros_like(images)
+    (of_y, of_x), (for_y, for_x) = matrix[..., None, None].permute(1, 2, 0, 3, 4)
+    row = centre_row + of_y * y + of_x * x  # [N, H, W]: source of each pixel
+    column = centre_column + for_x * x + for_y * y
+    if moved is not None:
+        row = row + moved[:, 0, None, None]
+        column = column + moved[:, 1, None, None]
+    read_off = torch.zeros_like(images)
     # the four neighbours, each weighted by its closeness
     for near_row in (row.floor(), row.floor() + 1):
         for near_column in (column.floor(), column.floor() + 1):
             weight = (1 - (row - near_row).abs()) * (1 - (column - near_column).abs())
             pixels = read(images, near_row.long(), near_column.long(), fill)
-            rotated = rotated + weight[:, None].to(images) * pixels
-    return rotated
+            read_off = read_off + weight[:, None].to(images) * pixels
+    return read_off
 
 
 def cut_out(images: Tensor, top: Tensor, left: Tensor, size: list[int], fill: float) -> Tensor:

@@ -7,7 +7,10 @@ from gan_plugin_augment.transforms import (
     to_integers,
     transform,
 )
-from gancore import component, hookimpl, option
+from gancore import component, hookimpl, option, warns_with
+
+GLYPHS = "a mirrored letter or digit may be another one, and its fakes then cost nothing"
+NO_FLIP = "leave out the flip"
 
 
 def share_of_sides(sides: tuple[int, ...], share: float) -> list[int]:
@@ -19,12 +22,17 @@ def share_of_sides(sides: tuple[int, ...], share: float) -> list[int]:
     source="Zhao et al., NeurIPS 2020, arXiv:2006.10738 (DiffAugment); flip, rotate and hue: "
     "Karras et al., NeurIPS 2020, arXiv:2006.06676, appendix B",
     provides=["critic.view-augmented"],
-    rules=[IMAGES],
-    known_as={
-        "diffaugment": "",
-        "diff-augment": "",
-        "ada": "Its strength is fixed: it does not adapt to the critic.",
-    },
+    rules=[
+        IMAGES,
+        warns_with(
+            "critic.rotations",
+            "the critic cannot predict the rotation of an image that the view has rotated",
+            cite="Chen et al., CVPR 2019, arXiv:1811.12212",
+            fix="--augment-views.rotate 0",
+            when=lambda chosen: chosen.rotate > 0,
+        ),
+        warns_with("glyphs", GLYPHS, when=lambda chosen: chosen.flip > 0, fix=NO_FLIP),
+    ],
 )
 class AugmentViews:
     """Shift and recolour the critic's input, reals and fakes alike, in both players' updates.
@@ -76,15 +84,79 @@ class AugmentViews:
     @hookimpl
     def critic_view(self, images, rng):
         drawn = draw_parameters(len(images), rng)
-        height, width = images.shape[2:]
-        limits = share_of_sides((height, width), self.translation)
+        sides = images.shape[2:]
+        images = transform(images, self, share_of_sides(sides, self.translation), drawn)
+        return cover(images, share_of_sides(sides, self.cutout), drawn, self.fill)
+
+
+@component(
+    source="Zhao et al., NeurIPS 2020, arXiv:2006.10738, section 3.2; github.com/mit-han-lab/"
+    "data-efficient-gans",
+    provides=["critic.view-augmented"],
+    rules=[IMAGES],
+    known_as={"diff-augment": ""},
+)
+class DiffAugment:
+    """Recolour, shift and partly cover the critic's input, reals and fakes alike: for few images.
+
+    The view is T(x) in both players' updates, with T drawn anew for each sample and view;
+    gradients pass through T. `color` adds brightness from U[-0.5, 0.5), scales distances from a
+    pixel's grey by U[0, 2) and those from the sample's mean by U[0.5, 1.5); `translation` shifts by
+    whole pixels, uniform on -m to m with m an eighth of the side; `cutout` covers a box of half of
+    each side with its centre uniform on the pixels, so that the box may lie partly outside.
+    Uncovered and covered pixels are 0, mid-grey. With an empty policy the view is the input itself.
+
+    There are no flips: a mirrored letter is another one. These are the options of `augment-views`
+    with the source's numbers, bit for bit; choose that for others. Images keep shape and dtype and
+    are not clamped; samples and metrics are not augmented.
+    """
+
+    policy: tuple[str, ...] = option(
+        ("color", "translation", "cutout"),
+        choices=("color", "translation", "cutout"),
+        help="transformations, separated by commas; none is the identity",
+    )
+
+    # what `transform` reads
+    @property
+    def flip(self):
+        return 0
+
+    rotate = hue = flip
+
+    @property
+    def fill(self):
+        return 0.0
+
+    @property
+    def brightness(self):
+        return 0.5 * ("color" in self.policy)
+
+    contrast = brightness
+
+    @property
+    def saturation(self):
+        return 1.0 * ("color" in self.policy)
+
+    @hookimpl
+    def critic_view(self, images, rng):
+        if not self.policy:
+            return images
+        drawn = draw_parameters(len(images), rng)
+        sides = images.shape[2:]
+        limits = share_of_sides(sides, 0.125 * ("translation" in self.policy))
         images = transform(images, self, limits, drawn)
-        box = share_of_sides((height, width), self.cutout)
-        if all(box):
-            top = first_pixel_of_box(drawn["top"], box[0], height)
-            left = first_pixel_of_box(drawn["left"], box[1], width)
-            images = cut_out(images, top, left, box, self.fill)
+        return cover(images, share_of_sides(sides, 0.5 * ("cutout" in self.policy)), drawn, 0.0)
+
+
+def cover(images, box, drawn, fill):
+    """Cover a box of `box` pixels (height, width) at a random place, or nothing if a side is 0."""
+    if not all(box):
         return images
+    height, width = images.shape[2:]
+    top = first_pixel_of_box(drawn["top"], box[0], height)
+    left = first_pixel_of_box(drawn["left"], box[1], width)
+    return cut_out(images, top, left, box, fill)
 
 
 def first_pixel_of_box(uniform, size, side):

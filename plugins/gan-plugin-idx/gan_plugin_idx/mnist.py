@@ -145,7 +145,10 @@ def read_known(
     return StoredData(images, torch.cat(labels), (LabelSet("class", known.classes),))
 
 
-@component(source="LeCun, Cortes and Burges, The MNIST database of handwritten digits, 1998")
+@component(
+    source="LeCun, Cortes and Burges, The MNIST database of handwritten digits, 1998",
+    provides=["glyphs"],
+)
 class Mnist:
     """Read MNIST: 70,000 greyscale images of handwritten digits, 28×28, labelled 0 to 9.
 

@@ -19,7 +19,8 @@ def deal_classes(count: int, classes: int, seed: int, stream: int) -> Array:
 
 
 @component(
-    source="drawn by this plugin; after the woodcut initials of B. Leguay, GAN_IconClass, 2021"
+    source="drawn by this plugin; after the woodcut initials of B. Leguay, GAN_IconClass, 2021",
+    provides=["glyphs"],
 )
 class Letters:
     """Draw decorated initials: a letter on light paper, in front of the ornament of a woodcut.

@@ -1,0 +1,1 @@
+"""Regularisers that compare scores, features and samples of a batch with each other."""
