@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gancore import CompositionError, Sample, component, hookimpl, option
+from gancore import CompositionError, Critic, Sample, component, hookimpl, option
 
 
 class VirtualBatchNorm(nn.Module):
@@ -124,4 +124,6 @@ class VirtualBatch:
                 where="--critic-norm virtual-batch",
                 fix="--critic-norm layer",
             )
-        net.body = Referenced(net.body, *plan.reals(self.reference))
+        # inside of what another component has wrapped the critic in
+        critic = next(module for module in net.modules() if isinstance(module, Critic))
+        critic.body = Referenced(critic.body, *plan.reals(self.reference))

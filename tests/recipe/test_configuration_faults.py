@@ -119,7 +119,7 @@ OF_WORDS = [
     (
         "C01-flag-of-one-component",
         ["--hidden", "3"],
-        ["belongs to mlp, mlp-critic", "--NAME.hidden VALUE"],
+        ["belongs to mlp, maxout-critic, mlp-critic", "--NAME.hidden VALUE"],
     ),
     ("C12-recipe-that-is-a-folder", ["--recipe", "folder.toml"], ["folder or device"]),
     (
