@@ -17,7 +17,7 @@ from gan_plugin_gradient_penalty.gradient_penalty import (
     ZeroGP,
 )
 from gan_plugin_gradient_penalty.zero_centred import R1, R2
-from gancore import CompositionError, CriticOutput, component, compose, hookimpl
+from gancore import CompositionError, Critic, CriticOutput, component, compose, hookimpl
 from gancore.testing import (
     StandInLayers,
     check_component,
@@ -190,29 +190,30 @@ def test_no_term_in_an_update_without_reals(cls):
     assert terms(cls(), "critic_terms", batch) == {}
 
 
-class Linear(nn.Module):
-    """A critic with the score w·x + b."""
-
-    def __init__(self, size, bias):
-        super().__init__()
-        self.weight = nn.Parameter(size * UNIT)
-        self.bias = bias
-
+class Flat(nn.Module):
     def forward(self, view, labels):
-        score = (view * self.weight).flatten(1).sum(1) + self.bias
-        return CriticOutput(score, view.flatten(1), {})
+        return view.flatten(1)
+
+
+def linear_critic(size, bias):
+    """Return a critic with the score w·x + b, w of norm `size`."""
+    score = nn.Linear(48, 1)
+    with torch.no_grad():
+        score.weight.copy_(size * UNIT.view(1, 48))
+        score.bias.fill_(bias)
+    return Critic(Flat(), {}, score)
 
 
 def test_a_normalised_linear_score_is_s_over_the_norm_and_s():
     for size, bias in ((3, 0.0), (0.1, -2.0)):
-        plain = Linear(size, bias)
+        plain = linear_critic(size, bias)
         score = plain(REALS, None).score
-        found = NormalizedCritic(plain)(REALS, None).score
+        found = NormalizedCritic.of(plain)(REALS, None).score
         torch.testing.assert_close(found, score / (size + score.abs()))
 
 
 def test_a_normalised_score_has_a_gradient_of_norm_at_most_one():
-    net = NormalizedCritic(Linear(30.0, 0.5))
+    net = NormalizedCritic.of(linear_critic(30.0, 0.5))
     view = REALS.clone().requires_grad_()
     net(view, None).score.sum().backward()
     assert view.grad.flatten(1).norm(dim=1).max() <= 1 + 1e-5
@@ -220,7 +221,7 @@ def test_a_normalised_score_has_a_gradient_of_norm_at_most_one():
 
 def test_a_flat_critic_has_the_normalised_score_of_its_sign_and_nothing_is_not_a_number():
     for bias, expected in ((0.0, 0), (-3.0, -1)):
-        score = NormalizedCritic(Linear(0.0, bias))(REALS, None).score
+        score = NormalizedCritic.of(linear_critic(0.0, bias))(REALS, None).score
         assert score.tolist() == [expected] * 8
 
 
@@ -278,6 +279,7 @@ def test_rules_of_penalties():
         ({"reg": ["dragan", "zero-gp"], **plain}, "note: 'dragan' and 'zero-gp' are an unusual"),
         ({"reg": ["gn-gan", "r1"], **plain}, "note: 'gn-gan' and 'r1' are an unusual pair"),
         ({"reg": ["gn-gan", "weight-clipping"], **plain}, "note: 'gn-gan' and 'weight-clipping'"),
+        ({"reg": ["gn-gan"], "loss": "ebgan", **plain}, "refused: 'gn-gan' and 'ebgan'"),
         ({"loss": "bce", "reg": ["drift"]}, "note: 'drift' and 'bce' are an unusual pair"),
         ({"loss": "wgan-gp", "reg": ["drift"]}, None),
     ]

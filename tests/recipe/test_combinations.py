@@ -49,7 +49,7 @@ OF_SINGLE_SAMPLES = {  # penalties and the like that statistics of the batch wou
     "gradient-penalty", "zero-gp", "wgan-lp", "dragan", "max-gp", "wgan-div", "r1", "r2", "gn-gan",
 }  # fmt: skip
 BOUNDS_OF_WEIGHTS = {"spectral-norm", "equalised-lr"}  # beside which no weight is clipped
-STRIDE = 12  # of all combinations one in so many is tried: so few that every two components meet
+STRIDE = 18  # of all combinations one in so many is tried: so few that every two components meet
 
 
 def composed(gen, loss, reg, norm):
@@ -81,7 +81,7 @@ def is_refused(gen, loss, reg, norm):
         or (reg in SHAPES_TARGETS and loss not in HAS_TARGETS)
         or (reg in NEEDS_CROSS_ENTROPY and loss != "bce")
         or (reg in NEEDS_ABSOLUTE_SCORES and loss not in HAS_ABSOLUTE_SCORES)
-        or (reg == "sigmoid-score" and loss in SCORES_ENERGIES)
+        or (reg in {"sigmoid-score", "gn-gan"} and loss in SCORES_ENERGIES)
         or (reg in BOUNDS_OF_WEIGHTS and loss == "wgan")
     )
 
@@ -92,7 +92,7 @@ def test_every_pair_is_refused_with_a_remedy_or_trains(gen, norm):
     data = None
     first = NAMES["gen"].index(gen) * len(NAMES["norm"]) + NAMES["norm"].index(norm)
     for (i, loss), (k, reg) in product(enumerate(NAMES["loss"]), enumerate(NAMES["reg"])):
-        if (first + 5 * i + k) % STRIDE:
+        if (first + 3 * i + k) % STRIDE:
             continue
         if is_refused(gen, loss, reg, norm):
             with pytest.raises(CompositionError) as caught:

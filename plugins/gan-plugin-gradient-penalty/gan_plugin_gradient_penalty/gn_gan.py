@@ -1,10 +1,10 @@
 """Gradient normalisation: divide each score by its own gradient."""
 
 import torch
-from torch import nn
 
 from gancore import (
     CompositionError,
+    Critic,
     CriticOutput,
     component,
     conflicts,
@@ -13,12 +13,15 @@ from gancore import (
 )
 
 
-class NormalizedCritic(nn.Module):
-    """A critic with the score s/(‖∂s/∂x‖ + |s|) in (-1, 1), `[N]`; `net` is the plain critic."""
+class NormalizedCritic(Critic):
+    """A critic with the score s/(‖∂s/∂x‖ + |s|) in (-1, 1), `[N]`."""
 
-    def __init__(self, net):
-        super().__init__()
-        self.net = net
+    @classmethod
+    def of(cls, critic):
+        """Return a critic of the same parts, under the same names."""
+        made = cls.__new__(cls)
+        made.__dict__.update(critic.__dict__)
+        return made
 
     def forward(self, view, labels):
         with_graph = torch.is_grad_enabled()
@@ -30,7 +33,7 @@ class NormalizedCritic(nn.Module):
         # the pass below
         view = view.clone() if with_graph else view
         with torch.enable_grad(), torch.autocast(view.device.type, enabled=False):
-            out = self.net(view, labels)
+            out = super().forward(view, labels)
             refuse_columns(out.score)
             (gradient,) = torch.autograd.grad(out.score.sum(), view, create_graph=with_graph)
             norm = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
@@ -65,6 +68,11 @@ def refuse_columns(score):
             cite="Gulrajani et al. 2017, section 4",
             fix="--critic-norm none",
         ),
+        conflicts(
+            "loss.energy",
+            "the loss puts an error of reconstruction in the place of the normalised score",
+            fix="leave gn-gan out",
+        ),
         warns_with(
             "critic.gradient-penalty",
             "the normalised score has a gradient of norm at most 1 already, and a penalty on it "
@@ -88,9 +96,9 @@ class GNGAN:
     the new score has a gradient of norm at most 1. It has no parameter; every pass of the critic
     costs one gradient, and every update a second derivative. Computed in float32, also under
     autocast. Features and heads are left alone. Raises CompositionError for a critic with several
-    scores a sample. The weights' names gain a `net.` in front.
+    scores a sample.
     """
 
-    @hookimpl(trylast=True)  # outside of what other components change
+    @hookimpl
     def adapt_critic(self, net):
-        return NormalizedCritic(net)
+        return NormalizedCritic.of(net)
