@@ -74,8 +74,9 @@ def is_refused(gen, loss, reg, norm):
     penalised = loss == "wgan-gp" or reg in OF_SINGLE_SAMPLES
     return (
         (norm in ("batch", "conditional-batch") and (penalised or reg == "unrolled"))
-        or (reg == "path-length" and gen != "stylegan2-lite")
-        or (reg == "self-attention" and gen == "mlp")  # which has no maps
+        or (reg == "path-length" and (gen != "stylegan2-lite" or norm == "virtual-batch"))
+        or (reg == "self-attention" and gen in ("mlp", "progressive"))  # no map, or a small one
+        or (reg == "pacgan" and norm == "virtual-batch")
         or (reg in BOUNDS_OF_WEIGHTS and gen == "stylegan2-lite")
         or (reg == "pacgan" and loss == "bigan")
         or (reg in SHAPES_TARGETS and loss not in HAS_TARGETS)
@@ -96,7 +97,8 @@ def test_every_pair_is_refused_with_a_remedy_or_trains(gen, norm):
             continue
         if is_refused(gen, loss, reg, norm):
             with pytest.raises(CompositionError) as caught:
-                Training.of(composed(gen, loss, reg, norm), data)
+                # some see what is missing in their first step only
+                Training.of(composed(gen, loss, reg, norm), data).train_step()
             assert caught.value.fix
             continue
         composition = composed(gen, loss, reg, norm)
