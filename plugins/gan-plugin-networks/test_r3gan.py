@@ -61,7 +61,7 @@ def test_the_first_convolutions_of_a_block_have_the_published_standard_deviation
     gan = Training.of(compose(gen="r3gan", options=options, settings=settings)).context.gan
     blocks = [each for each in gan.generator.network.modules() if isinstance(each, Residual)]
     assert len(blocks) == 4
-    for place, fan_in in ((0, 64), (2, 9 * 128 / 8)):
+    for place, fan_in in ((0, 64), (3, 9 * 128 / 4)):
         wanted = (2 / 1.04 / fan_in) ** 0.5 * 4**-0.25  # He's, slope 0.2, times L^(-1/4)
         weight = blocks[0][0][place].weight
         # the relative error of a standard deviation of n normal numbers is about 1/√(2n)

@@ -3,7 +3,16 @@
 import torch
 from torch import Tensor
 
-from gancore import average, component, draw_rows, hookimpl, option, requires, state
+from gancore import (
+    CompositionError,
+    average,
+    component,
+    draw_rows,
+    hookimpl,
+    option,
+    requires,
+    state,
+)
 
 
 @component(
@@ -55,5 +64,12 @@ class PathLength:
         with torch.autocast(z.device.type, enabled=False):
             made = batch.generator(z[:: self.share], batch.fake.labels[:: self.share])
             along = (made.images * noise).sum()
-            (gradient,) = torch.autograd.grad(along, made.extras["styles"], create_graph=True)
+            styles = made.extras["styles"]
+            (gradient,) = torch.autograd.grad(along, styles, create_graph=True, allow_unused=True)
+            if gradient is None:
+                raise CompositionError(
+                    "the styles that the generator returns are a copy of those that it used",
+                    where="path-length",
+                    fix="leave path-length out, or what wraps the generator (--gen-norm none)",
+                )
             return (gradient.square().sum(2).mean(1) + 1e-12).sqrt()

@@ -21,16 +21,15 @@ SOURCE = (
 )
 
 
-class BiasedLeaky(nn.Module):
-    """Add a bias a channel, initially 0, then a leaky ReLU of slope 0.2: maps `[N, C, …]`."""
+class Bias(nn.Module):
+    """Add a bias a channel, initially 0, to maps `[N, C, …]`."""
 
     def __init__(self, channels: int):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, maps: Tensor) -> Tensor:
-        bias = self.bias.view(-1, *[1] * (maps.dim() - 2))
-        return functional.leaky_relu(maps + bias, 0.2)
+        return maps + self.bias.view(-1, *[1] * (maps.dim() - 2))
 
 
 class Soften(nn.Module):
@@ -55,9 +54,11 @@ def block(channels: int, groups: int, expansion: int, axes: int) -> Residual:
         groups -= 1
     branch = Layers(
         convolution(channels, inner, 1, bias=False),
-        BiasedLeaky(inner),
+        Bias(inner),
+        nn.LeakyReLU(0.2),
         convolution(inner, inner, 3, padding=1, groups=groups, bias=False),
-        BiasedLeaky(inner),
+        Bias(inner),
+        nn.LeakyReLU(0.2),
         convolution(inner, channels, 1, bias=False),
     )
     return Residual(branch, nn.Identity())
@@ -73,9 +74,9 @@ def scale_branches(net: nn.Module) -> None:
     blocks = [module for module in net.modules() if isinstance(module, Residual)]
     for each in blocks:
         branch, _ = each
-        for layer in (branch[0], branch[2]):
+        for layer in (branch[0], branch[3]):
             layer.weight.mul_(len(blocks) ** -0.25)
-        branch[4].weight.zero_()
+        branch[6].weight.zero_()
 
 
 class Generator(nn.Module):

@@ -122,7 +122,8 @@ class SelfAttention:
         shapes = map_shapes(net, (given, labels))
         path = place_of(shapes, self.size, plan.shape[0])
         if not path:
-            sides = sorted({max(shape[1:]) for shape in shapes.values()})
+            hidden = [shape for shape in shapes.values() if shape[0] > plan.shape[0]]
+            sides = sorted({max(shape[1:]) for shape in hidden})
             raise CompositionError(
                 f"no layer of the {role} after which one can be inserted has a map of "
                 f"{self.size} pixels; there are {', '.join(map(str, sides)) or 'none'}",

@@ -124,6 +124,8 @@ class Generator(nn.Module):
             self.doubling.append(Styled(before, after, style, size, options.noise, double=True))
             self.keeping.append(Styled(after, after, style, size, options.noise))
             self.crops.append(nn.Sequential(Repeat(), Crop(size)))
+        # rows in which other components may insert layers, one a size
+        self.rows = nn.ModuleList(nn.Sequential(nn.Identity()) for _ in channels)
         self.images = nn.ModuleList(
             Modulated(each, plan.shape[0], style, 1, demodulate=False) for each in channels
         )
@@ -156,10 +158,11 @@ class Generator(nn.Module):
         styles = self.mix(self.styles(z), z)
         # one tensor per size, whose gradients the path length needs
         each = styles.unbind(1)
-        maps = self.first(self.seed.expand(len(z), *self.seed.shape), each[0])
+        maps = self.rows[0](self.first(self.seed.expand(len(z), *self.seed.shape), each[0]))
         image = self.images[0](maps, each[0])
         for k, crop in enumerate(self.crops, 1):
             maps = self.keeping[k - 1](self.doubling[k - 1](maps, each[k]), each[k])
+            maps = self.rows[k](maps)
             image = crop(image) + self.images[k](maps, each[k])
         return Sample(image + self.image_bias, {"styles": styles})
 
@@ -171,6 +174,8 @@ class Critic(nn.Module):
         super().__init__()
         sizes = halvings(plan.critic_shape[1:], 4)
         channels = channels_of(sizes, options.width, options.limit)[::-1]
+        # a module, which other components find: they put dropout after it, say
+        self.active = nn.LeakyReLU(0.2)
         self.first = EqualConv(plan.critic_shape[0], channels[0], 1)
         self.blocks = nn.ModuleList(
             nn.ModuleList(
@@ -182,15 +187,20 @@ class Critic(nn.Module):
             )
             for before, after in pairwise(channels)
         )
+        self.rows = nn.ModuleList(nn.Sequential(nn.Identity()) for _ in self.blocks)
         pixels = sizes[0][0] * sizes[0][1]
         self.last = EqualLinear(channels[-1] * pixels, channels[-1])
 
+    def activate(self, maps: Tensor) -> Tensor:
+        """Return √2 times the activation."""
+        return self.active(maps) * sqrt(2)
+
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        maps = activate(self.first(images))
-        for first, second, skip in self.blocks:
-            branch = activate(second(activate(first(maps))))
-            maps = (branch + skip(maps)) / sqrt(2)
-        return activate(self.last(maps.flatten(1)))
+        maps = self.activate(self.first(images))
+        for (first, second, skip), row in zip(self.blocks, self.rows, strict=True):
+            branch = self.activate(second(self.activate(first(maps))))
+            maps = row((branch + skip(maps)) / sqrt(2))
+        return self.activate(self.last(maps.flatten(1)))
 
 
 @component(
