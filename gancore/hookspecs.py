@@ -367,7 +367,7 @@ def adapt_gradients(gan: GAN, batch: Batch, role: str, step: int) -> None:
     """Change the gradients of one player before its optimiser step, without grad mode (all).
 
     `weight.grad` of `gan.player(role).parameters` is the mean over all processes, unscaled; None
-    for a weight that no term reaches. Change them in place, e.g. to clip or to accumulate, or set
+    for a weight that no term reaches. Change them in place, e.g. to clip or to sum up, or set
     the weights that the step starts from. Called before `skip_update`, for skipped updates too.
     """
 
@@ -389,7 +389,7 @@ def after_generator_update(gan: GAN, batch: Batch, step: int) -> None:
 
 @hookspec(since="0.1")
 def after_step(gan: GAN, step: int) -> None:
-    """Run after the last update of an iteration, without gradients, e.g. for lookahead (all)."""
+    """Run after the last update of an iteration, without gradients, e.g. to average weights (all)."""
 
 
 # ── what the critic is given, and what the players minimise ──────────────────────────────────────
@@ -484,7 +484,7 @@ def sampling_generator(net: nn.Module) -> nn.Module | None:
 def select_samples(
     images: Tensor, z: Tensor, labels: Tensor, gan: GAN, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Select among drawn samples, e.g. by rejection (fold).
+    """Select among drawn samples, e.g. by their scores (fold).
 
     Return (images, z, labels) with at most as many rows.
     """

@@ -46,7 +46,7 @@ def functions(path):
 
 PLAIN_WORDS = {  # of English, of torch, or of arrays before they are names of plugins
     "normal", "none", "batch", "layer", "uniform", "mixture", "gaussian", "he", "instance", "repeat", "sgd",
-    "reals", "scatter", "nearest", "letters", "modes", "critic-output",
+    "reals", "scatter", "nearest", "letters", "modes", "critic-output", "began",
 }  # fmt: skip
 TECHNIQUES = {
     "wasserstein",
