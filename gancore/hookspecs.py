@@ -389,7 +389,7 @@ def after_generator_update(gan: GAN, batch: Batch, step: int) -> None:
 
 @hookspec(since="0.1")
 def after_step(gan: GAN, step: int) -> None:
-    """Run after the last update of an iteration, without gradients, e.g. to average weights (all)."""
+    """Run after the last update of an iteration, without gradients, e.g. to move weights (all)."""
 
 
 # ── what the critic is given, and what the players minimise ──────────────────────────────────────
