@@ -24,7 +24,7 @@ class Accumulate:
     `every` times as large; its learning rate is the optimizer's own. The other updates of a group
     change no weight. Components that count updates, such as moving averages, count those too, and
     an iteration of the schedule is still one small batch. The sums are stored, so a resumed run
-    goes on in the middle of a group. Memory is one more set of gradients of both players.
+    goes on within a group. Memory is one more set of gradients of both players.
     """
 
     every: int = option(2, ge=1, help="updates of a player to one step of its optimizer")
