@@ -7,7 +7,6 @@ import pytest
 from support.tables import every_row
 
 from gancore import Run, UsageError, compose
-from gancore.plugins import discovery
 from gancore.recipe import lookup
 from gancore.recipe.compose import recipe_layers
 from gancore.recipe.toml import Layer
@@ -17,13 +16,7 @@ from gancore.tools.claims import read_claims
 FILES = lookup.recipe_files()
 CHAINS = {name: lookup.recipe_chain(name) for name in FILES}
 SWEEPS = [name for name, chain in CHAINS.items() if chain[-1].sweep]
-# recipes of components that other changes bring; each is tested once these are there
-AWAITING = {
-    "sngan": "hinge", "sagan": "hinge", "cgan-pd": "projection", "r3gan": "r1", "fastgan": "hinge",
-    "stylegan2-lite-ada": "ada",
-}  # fmt: skip
-INSTALLED = {row.name for row in discovery.installed()}
-RUNS = [name for name in FILES if name not in SWEEPS and AWAITING.get(name, "bce") in INSTALLED]
+RUNS = [name for name in FILES if name not in SWEEPS]
 
 EXPERIMENTS = """
     journey-dcgan64 journey-dcgan64-unit1 journey-wgangp64 journey-wgangp-unit1 journey-acgan journey-acgan-colorpicker

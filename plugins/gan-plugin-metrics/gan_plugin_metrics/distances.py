@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gan_plugin_metrics.features import EXTRACTORS, Reference, expect_halves
+from gan_plugin_metrics.features import FEATURES, Reference, expect_halves
 from gancore import Data, Progress, cached, component, hookimpl, option
 
 BANDWIDTHS = (10, 15, 20, 50)  # variances of the kernels, in squared units of the features
@@ -122,7 +122,7 @@ class Frechet:
     images: int = option(1000, ge=2, help="n, the number of samples and of reals to compare")
     features: str = option(
         "randconv",
-        choices=tuple(EXTRACTORS),
+        choices=FEATURES,
         help="features of images; points are compared as they are",
     )
     reference: Reference | None = cached()
@@ -229,7 +229,7 @@ class SlicedWasserstein:
     images: int = option(1000, ge=2, help="n, the number of samples and of reals to compare")
     features: str = option(
         "randconv",
-        choices=tuple(EXTRACTORS),
+        choices=FEATURES,
         help="features of images; points are compared as they are",
     )
     reference: Reference | None = cached()

@@ -93,6 +93,8 @@ def palette(images: Tensor) -> Tensor:
     )
 
 
+# the names alone, which help pages read without running this module
+FEATURES = ("randconv", "pixels8", "palette")
 EXTRACTORS: dict[str, Callable[[Tensor], Tensor]] = {
     "randconv": randconv,
     "pixels8": pixels8,

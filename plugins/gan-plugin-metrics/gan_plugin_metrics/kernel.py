@@ -6,7 +6,7 @@ KID is this distance on the features of Inception-v3. On other features its valu
 import torch
 from torch import Tensor
 
-from gan_plugin_metrics.features import EXTRACTORS, Reference, expect_halves
+from gan_plugin_metrics.features import FEATURES, Reference, expect_halves
 from gancore import Data, Progress, cached, component, hookimpl, option
 
 SUBSETS = 100
@@ -102,7 +102,7 @@ class KernelDistance:
     images: int = option(1000, ge=2, help="n, the number of samples and of reals to compare")
     features: str = option(
         "randconv",
-        choices=tuple(EXTRACTORS),
+        choices=FEATURES,
         help="features of images; points are compared as they are",
     )
     reference: Reference | None = cached()

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from gan_plugin_metrics.features import EXTRACTORS, Reference, expect_halves
+from gan_plugin_metrics.features import FEATURES, Reference, expect_halves
 from gan_plugin_metrics.pairwise import in_blocks, kth_neighbours
 from gancore import Data, Progress, cached, component, hookimpl, option
 
@@ -83,7 +83,7 @@ class PrecisionRecall:
     images: int = option(1000, ge=12, help="n, the number of samples and of reals to compare")
     features: str = option(
         "randconv",
-        choices=tuple(EXTRACTORS),
+        choices=FEATURES,
         help="features of images; points are compared as they are",
     )
     reference: Reference | None = cached()

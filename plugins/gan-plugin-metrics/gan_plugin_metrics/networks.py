@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_plugin_metrics.distances import frechet
-from gan_plugin_metrics.features import EXTRACTORS, Reference, expect_halves
+from gan_plugin_metrics.features import FEATURES, Reference, expect_halves
 from gancore import GAN, Data, Progress, Sample, cached, component, fork_state, hookimpl, option
 from gancore import state as stored
 
@@ -148,7 +148,7 @@ class TrainEvalGap:
     images: int = option(256, ge=2, help="samples to compare, at least one batch")
     features: str = option(
         "pixels8",
-        choices=tuple(EXTRACTORS),
+        choices=FEATURES,
         help="features of images; points are compared as they are",
     )
     reference: Reference | None = cached()
