@@ -501,7 +501,7 @@ def sampling_generator(net: nn.Module) -> nn.Module | None:
 def select_samples(
     images: Tensor, z: Tensor, labels: Tensor, gan: GAN, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Select among drawn samples, e.g. by rejection (fold).
+    """Select among drawn samples, e.g. by their scores (fold).
 
     Return (images, z, labels) with at most as many rows.
     """

@@ -254,7 +254,6 @@ def test_no_bare_except_and_no_print_outside_the_command_line():
 # tests/support/example_components.py and tests/plugins/test_hooks.py
 AWAITED = {
     "adapt_optimizer",
-    "view_labels",
 }
 
 

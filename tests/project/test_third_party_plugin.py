@@ -82,7 +82,7 @@ def published(group):
 
 
 def test_a_wheel_from_somebody_else_is_listed_with_its_distribution(published):
-    row = rows(published)["feature-matching"]
+    row = rows(published)["mean-features"]
     assert (row["kind"], row["distribution"], row["version"], row["status"]) == (
         "reg",
         "gan-feature-matching",
@@ -97,7 +97,7 @@ def test_a_wheel_from_somebody_else_trains_and_brings_its_recipe(published):
     words = ("--steps", "2", "--batch", "4", "--size", "16", "--sprites.count", "16", "--out", "r")
     run(python, "-m", "gancore", "run", "--recipe", "matched-features", *words, cwd=folder)
     row = json.loads((folder / "r" / "metrics.jsonl").read_text().splitlines()[-1])
-    assert row["generator/feature-matching/distance"] > 0
+    assert row["generator/mean-features/distance"] > 0
 
 
 def test_the_published_plugin_passes_the_conformance_kit(published):

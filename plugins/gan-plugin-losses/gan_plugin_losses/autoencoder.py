@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from gancore import (
+    CompositionError,
     CriticOutput,
     Head,
     Layers,
@@ -50,7 +51,16 @@ def score_by_energy(power):
     """Return a forward hook that makes the score -mean |x - reconstruction|^power, `[N]`."""
 
     def rescore(critic, given, out):
-        error = (given[0] - out.heads[HEAD]).abs().flatten(1)
+        view = given[0]
+        made = out.heads[HEAD]
+        if view.shape != made.shape:
+            raise CompositionError(
+                f"the critic's body takes {list(made.shape[1:])}, but is shown "
+                f"{list(view.shape[1:])}, which is what an autoencoder reconstructs",
+                where="an autoencoder as the critic",
+                fix="a condition that does not widen the critic's input, such as --cond projection",
+            )
+        error = (view - made).abs().flatten(1)
         energy = error.pow(power).mean(1) if power != 1 else error.mean(1)
         return CriticOutput(-energy.to(out.score), out.features, out.heads)
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gan_plugin_networks.blocks import Noise, channels_of, halvings
-from gancore import Crop, Head, Layers, component, hookimpl, option, requires
+from gancore import CompositionError, Crop, Head, Layers, component, hookimpl, option, requires
 
 SOURCE = (
     "Liu, Zhu, Song and Elgammal, ICLR 2021, arXiv:2101.04775, sections 3.1 and 3.2; "
@@ -147,6 +147,13 @@ class PatchScore(nn.Module):
         super().__init__()
         self.shape = shape
         appended = features - prod(shape)
+        if appended < 0:
+            raise CompositionError(
+                f"fastgan-critic scores its last map {list(shape)}, but a component has put "
+                f"{features} features in its place",
+                where="critic fastgan-critic",
+                fix="a condition that keeps the features, such as --cond projection",
+            )
         self.appended = nn.Linear(appended, 1, bias=False) if appended else None
         channels, *sides = shape
         self.layers = nn.Sequential(
