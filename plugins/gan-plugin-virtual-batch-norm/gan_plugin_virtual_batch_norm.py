@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gancore import CompositionError, Critic, Sample, component, hookimpl, option
 
@@ -63,6 +64,9 @@ class Referenced(nn.Module):
         reference_labels = self.labels
         if reference_labels is None:
             reference_labels = labels[torch.arange(m, device=labels.device) % len(labels)]
+        # the reference is shown without a view: columns of labels that a view adds are 0 for it
+        added = labels.shape[1] - reference_labels.shape[1]
+        reference_labels = functional.pad(reference_labels, (0, added))
         inputs = torch.cat([self.reference, given])
         made = self.net(inputs, torch.cat([reference_labels, labels]))
         if isinstance(made, Sample):

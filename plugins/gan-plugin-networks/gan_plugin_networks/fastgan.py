@@ -309,6 +309,13 @@ class FastGANCritic:
         ):
             decoded = batch.network(decoders[f"{name}-decoder"], maps, real.view_labels)
             decoded = decoded[-len(images) :]  # a norm may put reference samples before these
+            if decoded.shape[1] != images.shape[1]:
+                raise CompositionError(
+                    f"the critic's body takes {decoded.shape[1]} channels, but its decoders "
+                    f"reconstruct the {images.shape[1]} of what it is shown",
+                    where="critic fastgan-critic",
+                    fix="--fastgan-critic.reconstruct 0, or a condition such as --cond projection",
+                )
             target = functional.adaptive_avg_pool2d(images.detach(), decoded.shape[2:])
             errors.append((decoded - target).abs().mean())
         log("reconstruction", sum(errors) / 2)

@@ -13,7 +13,7 @@ from gan_plugin_networks.blocks import (
     halvings,
     require_maps,
 )
-from gancore import Crop, Layers, component, hookimpl, option
+from gancore import Crop, Layers, component, conflicts, hookimpl, option
 
 SOURCE = (
     "Huang, Gokaslan, Kuleshov and Tompkin, NeurIPS 2024, arXiv:2501.05441, section 4; "
@@ -179,7 +179,18 @@ class R3GAN(Sizes):
         scale_branches(net)
 
 
-@component(source=SOURCE, defaults={"critic-norm": "none", "init": "he"})
+@component(
+    source=SOURCE,
+    defaults={"critic-norm": "none", "init": "he"},
+    rules=[
+        conflicts(
+            "weights.spectral-norm",
+            "the last convolution of each block begins at zero, "
+            "and so has no singular value to divide by",
+            fix="--reg r1 --reg r2 bound its gradients",
+        ),
+    ],
+)
 class R3GANCritic(Sizes):
     """Score images by residual blocks of grouped convolutions, without normalisation.
 
