@@ -167,7 +167,7 @@ def study(
     if text := tools.out_of_reach(design):
         note(text)
     failures = train_trials(trials, open_executor(jobs), jobs)
-    write_report(folder, _title(recipe), design, trials, failures, content, as_json)
+    write_study(folder, _title(recipe), design, trials, failures, content, as_json)
 
 
 # ── arms ──────────────────────────────────────────────────────────────────────────────────────────
@@ -338,7 +338,7 @@ def _circumstances() -> dict[str, str]:
     }
 
 
-def write_report(
+def write_study(
     folder: Path,
     title: str,
     design: Design,
@@ -355,7 +355,7 @@ def write_report(
     arms = tools.score_arms(design, trials, failures)
     comparisons = tools.compare_arms(design, arms)
     whole = {**content, "results": tools.results_as_json(arms, comparisons)}
-    text = tools.markdown(title, content, design, arms, comparisons)
+    text = tools.study_as_markdown(title, content, design, arms, comparisons)
     atomic.replace(folder / "study.md", text.encode())
     _write_json(folder, whole)
     save_picture(tools.study_picture(design, arms, comparisons), folder / "study.png")

@@ -35,7 +35,7 @@ CHANGES = {
     "sample_weights": "weights",
 }
 
-TERMS = {"critic_terms", "generator_terms"}
+TERM_HOOKS = {"critic_terms", "generator_terms"}
 
 
 class WatchedHooks(GuardedHooks):
@@ -67,7 +67,7 @@ class _Watched(CheckedMethod):
         if not (answer is None or (isinstance(answer, Mapping | Sequence) and not answer)):
             self.hooks.answered.add(key)
         # what it put into a side, every other term reads
-        if hook in TERMS and any(side.replaced for side in given["batch"].sides.values()):
+        if hook in TERM_HOOKS and any(side.replaced for side in given["batch"].sides.values()):
             self.hooks.answered.add(key)
         if hook in CHANGES and answer is not None:
             result = answer[0] if isinstance(answer, tuple) else answer

@@ -14,7 +14,7 @@ from attrs import asdict, frozen
 from gancore.errors import UsageError
 from gancore.tools.statistics import (
     ALPHA,
-    MOST_SEEDS,
+    MOST_PAIRS,
     holm,
     pairs_needed,
     standard_error,
@@ -180,8 +180,8 @@ def needed_in_words(verdict: ClaimVerdict) -> str:
     if verdict.seeds_needed is None:
         return ""
     count = f"about {verdict.seeds_needed}"
-    if verdict.seeds_needed > MOST_SEEDS:
-        count = f"more than {MOST_SEEDS:,}"
+    if verdict.seeds_needed > MOST_PAIRS:
+        count = f"more than {MOST_PAIRS:,}"
     return f"; {count} seeds would decide a difference of this size"
 
 

@@ -29,7 +29,7 @@ QUANTILES = 1_000  # of the standard deviation, over which power is averaged
 MOST_SIMULATED = 12  # pairs for which the power of the sign-flip test is simulated
 SIMULATIONS = 2_000
 BISECTIONS = 10
-MOST_SEEDS = 1000  # of a needed number of seeds that is searched for exactly
+MOST_PAIRS = 1000  # of a needed number of seeds that is searched for exactly
 
 
 @frozen
@@ -318,7 +318,7 @@ def pairs_needed(effect: float, alpha: float = ALPHA, power: float = POWER) -> i
     if not quantiles / 1e8 < abs(effect) < math.inf:
         return None
     estimate = math.ceil((quantiles / effect) ** 2)
-    if estimate > MOST_SEEDS:
+    if estimate > MOST_PAIRS:
         return estimate
     # the normal distribution has thinner tails than t, so that its number is never too large
     pairs = max(FEWEST_PAIRS, estimate)

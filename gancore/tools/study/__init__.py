@@ -14,7 +14,7 @@ from gancore.tools.study.design import (
 )
 from gancore.tools.study.picture import study_picture
 from gancore.tools.study.plan import deviation_of_pilot, plan_lines
-from gancore.tools.study.report import markdown, out_of_reach, results_as_json
+from gancore.tools.study.report import out_of_reach, results_as_json, study_as_markdown
 from gancore.tools.study.results import compare_arms, score_arms
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "contents_of",
     "deviation_of_pilot",
     "make_design",
-    "markdown",
+    "study_as_markdown",
     "out_of_reach",
     "plan_lines",
     "read_arms",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from PIL import Image, ImageDraw
 
 from gancore.tools.study.design import Design
-from gancore.tools.study.report import in_words, interval_in_words
+from gancore.tools.study.report import difference_in_words, interval_in_words
 from gancore.tools.study.results import Arm, Comparison, on_scale
 
 WIDTH = 300  # pixels of a panel, one for each comparison
@@ -18,8 +18,8 @@ BOTTOM = 30
 PAIR = (72, 172)  # where the dots of both arms are in a panel
 INTERVAL = 238  # and where the interval is
 LONGEST = 17  # letters of a name below the dots
-COLUMNS = 3
-FAILED = (200, 30, 30)
+COLUMNS_OF_PAIRS = 3
+FAILED_COLOUR = (200, 30, 30)
 LINE = (150, 150, 150)
 DOT = (30, 80, 160)
 INK = "black"
@@ -33,7 +33,7 @@ def study_picture(
     The scores of a seed are two dots joined by a line, red where a run failed. To their right lie
     the mean difference and its 95 % interval, around a line at no difference.
     """
-    columns = min(COLUMNS, len(comparisons))
+    columns = min(COLUMNS_OF_PAIRS, len(comparisons))
     rows = math.ceil(len(comparisons) / columns)
     sheet = Image.new("RGB", (columns * WIDTH, rows * HEIGHT), "white")
     scores = []
@@ -93,7 +93,7 @@ class _Panel:
                 points.append((self.left + x, self.top + self._height(value)))
             self.pen.line(points, fill=LINE)
             for (x, y), each in zip(points, (against, arm), strict=True):
-                colour = FAILED if seed in each.failures else DOT
+                colour = FAILED_COLOUR if seed in each.failures else DOT
                 self.pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
 
     def _interval(self, scale: str, comparison: Comparison) -> None:
@@ -110,7 +110,7 @@ class _Panel:
             self.pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=INK)
         for value in (-self.reach, self.reach):
             y = self._difference(value) - self.top
-            self._text(INTERVAL + 26, y - 7, in_words(scale, value), 11)
+            self._text(INTERVAL + 26, y - 7, difference_in_words(scale, value), 11)
 
     def _text(self, x: float, y: float, text: str, size: int) -> None:
         # Pillow's own font has no other letters than those of ASCII

@@ -11,7 +11,7 @@ from attrs import asdict
 
 from gancore.tools.statistics import (
     ALPHA,
-    MOST_SEEDS,
+    MOST_PAIRS,
     Interval,
     clopper_pearson,
     fewest_pairs_to_find,
@@ -26,7 +26,7 @@ CAUTION = "This says nothing about other data or settings."
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def in_words(scale: str, difference: float) -> str:
+def difference_in_words(scale: str, difference: float) -> str:
     """Write a difference on a study's scale: signed, or as a factor for logarithms."""
     # a difference of logarithms may be too large for its exponential
     return f"×{math.exp(min(difference, 700)):.3g}" if scale == "log" else f"{difference:+.3g}"
@@ -36,8 +36,8 @@ def interval_in_words(scale: str, interval: Interval | None) -> str:
     """Write a mean difference and its 95 % interval: `×0.82 [×0.7, ×0.96]`."""
     if interval is None:
         return NONE
-    low, high = in_words(scale, interval.low), in_words(scale, interval.high)
-    return f"{in_words(scale, interval.mean)} [{low}, {high}]"
+    low, high = difference_in_words(scale, interval.low), difference_in_words(scale, interval.high)
+    return f"{difference_in_words(scale, interval.mean)} [{low}, {high}]"
 
 
 def size_in_words(scale: str, difference: float) -> str:
@@ -127,7 +127,7 @@ def sentence_of(
 
 
 def _exploratory(design: Design, comparison: Comparison) -> str:
-    listed = ", ".join(in_words(design.scale, each) for each in comparison.differences)
+    listed = ", ".join(difference_in_words(design.scale, each) for each in comparison.differences)
     return (
         f"{comparison.arm} against {comparison.against}: exploratory, n = {design.seeds}; "
         f"differences of {design.figure} by seed: {listed}; no test made."
@@ -160,8 +160,8 @@ def _undecided(design: Design, comparison: Comparison) -> str:
         text += f"; a difference above {size} would probably have been seen (power 80 %)"
     if comparison.seeds_needed is not None:
         count = f"about {comparison.seeds_needed}"
-        if comparison.seeds_needed > MOST_SEEDS:
-            count = f"more than {MOST_SEEDS:,}"
+        if comparison.seeds_needed > MOST_PAIRS:
+            count = f"more than {MOST_PAIRS:,}"
         text += f", and {count} seeds would decide one of the observed size"
     return f"{text}."
 
@@ -182,7 +182,7 @@ def out_of_reach(design: Design) -> str:
 # ── files ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def markdown(
+def study_as_markdown(
     title: str,
     content: Mapping[str, Any],
     design: Design,

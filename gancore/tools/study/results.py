@@ -27,7 +27,7 @@ from gancore.tools.study.design import FEWEST_SEEDS, Design
 from gancore.tools.sweep import Trial, final_figures
 
 PACE = "seconds/step"
-STEPS = "steps"
+STEPS_MADE = "steps"
 
 
 @frozen
@@ -109,7 +109,7 @@ def _figures_of(trial: Trial, last: int) -> dict[str, float]:
     rows = rows_in(metrics) if metrics.exists() else []
     if not rows:
         return {}
-    return {**final_figures(rows, last), STEPS: float(rows[-1]["step"])}
+    return {**final_figures(rows, last), STEPS_MADE: float(rows[-1]["step"])}
 
 
 def _fault_of(figures: Mapping[str, float], design: Design) -> str:
@@ -155,7 +155,7 @@ def _make_arm(
     secondary = {}
     for name in design.secondary:
         secondary[name] = {seed: row[name] for seed, row in seeds.items() if name in row}
-    times = [row[PACE] * row[STEPS] for row in seeds.values() if PACE in row]
+    times = [row[PACE] * row[STEPS_MADE] for row in seeds.values() if PACE in row]
     return Arm(scores, failed, secondary, statistics.median(times) if times else None)
 
 
