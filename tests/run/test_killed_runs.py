@@ -390,7 +390,8 @@ LOOKING = {
     kind: [
         row.name
         for row in FIRST_PARTY
-        if row.kind == kind and row.name not in {*OF_POINTS, "stop-when"}
+        # neither what ends a run nor what needs data of its own
+        if row.kind == kind and row.name not in {*OF_POINTS, "stop-when", "triples"}
     ]
     for kind in ("metric", "track")
 }

@@ -38,6 +38,7 @@ SMALL = {
     "sliced-wasserstein.images": 16, "collapse.images": 16, "modes.images": 32, "nearest.images": 16,
     "class-accuracy.images": 16, "class-entropy.images": 16, "recognition.reals": 60, "recognition.images": 16,
     "recognition.epochs": 1, "scatter.count": 32, "milestones.columns": 3, "progressive.steps-per-level": 3,
+    "stacked-digits.count": 40, "stacked-glyphs.count": 40,
     "progressive.fade": 3, "repeat.images": 4, "repeat.count": 30,
 }  # fmt: skip
 OWN = {  # options by which a component's memory reaches over the interruption, and the company it cannot do without
@@ -80,6 +81,10 @@ OWN = {  # options by which a component's memory reaches over the interruption, 
     "augment": [{"augment.shift": 2, "augment.hue": 0.2}],
     "palette-strip": [{"gen": "colorpicker", "data": "sprites"}],
     "progressive-critic": [{"gen": "progressive", "data": "sprites"}],
+    "self-modulation": [{"critic_norm": "none"}],
+    "self-attention": [{"self-attention.size": 4, "data": "sprites", "gen": "dcgan"}],
+    "path-length": [{"gen": "stylegan2-lite", "data": "sprites"}],
+    "triples": [{"data": "stacked-glyphs"}],
 }
 LISTS = {"cond", "reg", "metric", "track"}
 
@@ -123,7 +128,7 @@ def write_images(folder):
 
 FILES = {
     "idx": write_idx, "mnist": write_idx, "fashion-mnist": write_idx, "cifar10": write_cifar,
-    "image-folder": write_images,
+    "image-folder": write_images, "stacked-digits": write_idx,
 }  # fmt: skip
 
 
