@@ -390,8 +390,8 @@ LOOKING = {
     kind: [
         row.name
         for row in FIRST_PARTY
-        # neither what ends a run nor what needs data of its own
-        if row.kind == kind and row.name not in {*OF_POINTS, "stop-when", "triples"}
+        # neither what ends a run, nor what needs data of its own or keeps some from the training
+        if row.kind == kind and row.name not in {*OF_POINTS, "stop-when", "triples", "held-out"}
     ]
     for kind in ("metric", "track")
 }
