@@ -12,6 +12,7 @@ stored. `measure --quick --out FILE` tries everything on few samples.
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from pathlib import Path
 
@@ -386,7 +387,10 @@ def main():
     parser.add_argument("what", choices=("measure", "tables"))
     parser.add_argument("--out", type=Path, default=STORED, help="file of the results")
     parser.add_argument(
-        "--work", type=Path, default=Path("/tmp/gancore-features"), help="folder of trained samples"
+        "--work",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "gancore-features",
+        help="folder of trained samples",
     )
     parser.add_argument("--quick", action="store_true", help="few samples, one seed")
     usual = [name for name in DATA if name != "sprites-large"]
