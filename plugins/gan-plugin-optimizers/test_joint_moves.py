@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from support.descent import Descent
 from support.rules import check_rules_table
 from support.tables import every_row
 from torch import nn
@@ -13,7 +14,7 @@ from gan_plugin_optimizers.historical_averaging import HistoricalAveraging
 from gan_plugin_optimizers.lookahead import Lookahead
 from gan_plugin_optimizers.optimistic_adam import Optimistic, OptimisticAdam
 from gan_plugin_optimizers.value_schedules import Beta2Schedule, TermSchedule, value_at
-from gancore import CompositionError, Update, component, hookimpl
+from gancore import CompositionError, component, hookimpl
 from gancore.testing import (
     StandInLayers,
     check_component,
@@ -187,19 +188,6 @@ def test_beta2_follows_the_step_and_needs_betas():
         train(Beta2Schedule()).train_step()
 
 
-@component(source="a test")
-class Descent:
-    """Plain gradient descent."""
-
-    @hookimpl
-    def make_optimizer(self, params):
-        return torch.optim.SGD([weight for _, weight in params], lr=0.5)
-
-    @hookimpl
-    def schedule(self):
-        return [Update("both")]
-
-
 @component(source="a test", provides=["loss.test"])
 class Bilinear:
     """min over x, max over y of x·y, where x and y are one weight of each player."""
@@ -239,19 +227,6 @@ def test_extragradient_converges_where_descent_circles_outwards():
         training.train_step()
     assert corner(gan.generator).abs() < 1e-2
     assert corner(gan.critic).abs() < 1e-2
-
-
-@component(source="a test", provides=["loss.test"])
-class Squares:
-    """Scores of reals as near 1 as can be; the generator learns nothing."""
-
-    @hookimpl
-    def critic_terms(self, batch):
-        return {"real": (batch.real.score - 1).square().mean()}
-
-    @hookimpl
-    def generator_terms(self, batch):
-        return {"still": 0 * batch.fake.score.mean()}
 
 
 def test_rules_of_joint_moves():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.descent import Descent
 from support.tables import every_row
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -9,7 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from gan_plugin_updates.accumulate import Accumulate
 from gan_plugin_updates.logan import Logan, latent_steps
 from gan_plugin_updates.unrolled import OBJECTIVES, Unrolled
-from gancore import CompositionError, Update, component, compose, hookimpl
+from gancore import CompositionError, component, compose, hookimpl
 from gancore.testing import (
     StandInLayers,
     StandInLoss,
@@ -217,19 +218,6 @@ def test_a_rate_of_zero_changes_no_bit():
 
 
 # ── accumulate ────────────────────────────────────────────────────────────────────────────────────
-
-
-@component(source="a test")
-class Descent:
-    """Plain gradient descent."""
-
-    @hookimpl
-    def make_optimizer(self, params):
-        return torch.optim.SGD([weight for _, weight in params], lr=0.5)
-
-    @hookimpl
-    def schedule(self):
-        return [Update("both")]
 
 
 @component(source="a test", provides=["loss.test"])

@@ -1,6 +1,7 @@
 """Every technique for classes, views and comparisons trains as a run, and resumes to its bits."""
 
 import pytest
+from support.two_goes import checksums, in_two_goes
 
 from gancore import Run, compose
 
@@ -42,28 +43,12 @@ def composed(name, precision="fp32"):
     )
 
 
-def weights(run):
-    sums = sorted((run.folder / "checkpoints").glob("step-*/SHA256SUMS"))[-1].read_text()
-    return [line for line in sums.splitlines() if line.endswith(".safetensors")]
-
-
-def in_two_goes(name, folder):
-    first = Run.start(composed(name), folder)
-
-    def stop(row):
-        first.stop_after_step = True
-
-    first.fit(on_row=stop, progress=False)
-    assert 0 < first.training.step < STEPS
-    return Run.resume(folder).fit(progress=False)
-
-
 @pytest.mark.slow
 def test_a_run_in_two_goes_ends_with_the_bits_of_one(tmp_path):
     offenders = []
     for name in [*COND, *REG]:
         whole = Run.start(composed(name), tmp_path / name / "whole").fit(progress=False)
-        if weights(whole) != weights(in_two_goes(name, tmp_path / name / "halves")):
+        if checksums(whole) != checksums(in_two_goes(composed(name), tmp_path / name / "halves")):
             offenders.append(name)
     assert not offenders
 

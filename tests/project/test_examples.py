@@ -3,11 +3,12 @@
 import pytest
 import torch
 from safetensors.torch import load, save_file
+from support.descent import Descent
 from support.examples import example
 from support.paths import EXAMPLES
 from support.tables import every_row
 
-from gancore import CheckpointError, Update, component, hookimpl
+from gancore import CheckpointError
 from gancore.testing import StandInLoss, check_component, some_batch, some_data, train
 
 
@@ -47,19 +48,6 @@ def test_a_condition_on_values_conforms():
 
 
 # ── what the formulas say ────────────────────────────────────────────────────────────────────────
-
-
-@component(source="a test")
-class Descent:
-    """Plain gradient descent."""
-
-    @hookimpl
-    def make_optimizer(self, params):
-        return torch.optim.SGD([weight for _, weight in params], lr=0.5)
-
-    @hookimpl
-    def schedule(self):
-        return [Update("both")]
 
 
 def test_the_slow_layers_move_at_a_hundredth_of_the_rate():
