@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -100,6 +101,7 @@ def test_what_a_lost_run_wrote_after_its_checkpoint_is_forgotten(board, tmp_path
     copy_state(board, resumed)
     write_rows(tmp_path, [10, 20, 30, 40])
     draw(board, tmp_path, 40)
+    time.sleep(1)  # TensorBoard reads event files in the order of the seconds in their names
     write_rows(tmp_path, [10, 20, 30, 50])
     draw(resumed, tmp_path, 50)
     found = events(tmp_path)
