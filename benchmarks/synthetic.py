@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks import synthetic_tables
-from benchmarks.synthetic_arms import ARMS, DATA, EVERY, KEPT, NULLS, POINTS, REPEATS
+from benchmarks.synthetic_arms import ALL, DATA, EVERY, KEPT, LONGER, NULLS, POINTS, REPEATS
 
 ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "benchmarks" / "results" / "synthetic.json"
@@ -47,7 +47,9 @@ def choices(words):
 
 
 def read_value(text):
-    """Read a number, or keep the text."""
+    """Read a number or a truth value, or keep the text."""
+    if text in ("true", "false"):
+        return text == "true"
     for kind in (int, float):
         try:
             return kind(text)
@@ -60,8 +62,11 @@ def composed(data, arm, seed=0):
     """Compose an arm on a data set. Raises UsageError where a component is not installed."""
     from gancore import compose
 
-    slots, options = choices(ARMS[arm])
-    return compose(recipe=f"{data}-quick", options=options, settings={"seed": seed}, **slots)
+    slots, options = choices(ALL[arm])
+    settings = {"seed": seed}
+    if "steps" in slots:
+        settings["steps"] = int(slots.pop("steps"))
+    return compose(recipe=f"{data}-quick", options=options, settings=settings, **slots)
 
 
 def resolved(data, arm):
@@ -171,8 +176,14 @@ def measure_nulls(stored):
 
 def wanted_runs(names, seeds, data_sets):
     """List data, arm and seed of the runs that are asked for, all arms of a seed together."""
-    arms = [arm for arm in ARMS if not names or any(name in arm for name in names)]
-    return [(data, arm, seed) for seed in range(seeds) for data in data_sets for arm in arms]
+    arms = [arm for arm in ALL if not names or any(name in arm for name in names)]
+    return [
+        (data, arm, seed)
+        for seed in range(seeds)
+        for data in data_sets
+        for arm in arms
+        if data == "grid25" or arm not in LONGER
+    ]
 
 
 def measure(names, seeds, data_sets, most):
@@ -197,7 +208,7 @@ def measure(names, seeds, data_sets, most):
             print(f"left out: {error}", flush=True)
             continue
         stored = read()  # another process may have stored its own since
-        entry = {"data": data, "arm": arm, "seed": seed, "words": ARMS[arm], **found}
+        entry = {"data": data, "arm": arm, "seed": seed, "words": ALL[arm], **found}
         kept = [each for each in stored["runs"] if key_of(each) != key_of(entry)]
         stored["runs"] = sorted([*kept, {**entry, **known}], key=key_of)
         stored["recipes"][f"{data}: {arm}"] = resolved(data, arm)
@@ -207,7 +218,7 @@ def measure(names, seeds, data_sets, most):
 
 def key_of(entry):
     """Order entries as the arms are listed; those of arms that are gone come last."""
-    arms = list(ARMS)
+    arms = list(ALL)
     arm = entry["arm"]
     place = arms.index(arm) if arm in arms else len(arms)
     return DATA.index(entry["data"]), place, arm, entry["seed"]
@@ -268,7 +279,7 @@ def main():
     elif given.what == "table":
         print(f"written: {synthetic_tables.write_page(read())}")
     else:
-        print("\n".join(f"{arm}: {words or 'the recipe itself'}" for arm, words in ARMS.items()))
+        print("\n".join(f"{arm}: {words or 'the recipe itself'}" for arm, words in ALL.items()))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The arms of the synthetic benchmark, and what the literature reports of the same mixtures.
 
-An arm is a line of words for `gan run --recipe grid25-quick`; all of them make 8000 generator
-updates on batches of 128. The literature's protocols differ from this one and from each other, so
-their figures stand in tables of their own.
+An arm is a line of words for `gan run --recipe grid25-quick`; all but the LONGER ones make 8000
+generator updates on batches of 128. The literature's protocols differ from this one and from each
+other, so their figures stand in tables of their own.
 """
 
 DATA = ("ring8", "grid25")
@@ -21,7 +21,8 @@ ARMS = {
     "instance noise, σ .2 to 0": "--reg instance-noise --instance-noise.sigma .2"
     " --instance-noise.anneal 8000",
     "instance noise, σ of a mode": "--reg instance-noise --instance-noise.sigma .0125",
-    "minibatch discrimination": "--reg minibatch-discrimination",
+    "minibatch discrimination": "--reg minibatch-discrimination"
+    " --minibatch-discrimination.kernels 8",
     "packs of 2": "--reg examples/packing.py:Packing",
     "experience replay": "--reg experience-replay",
     "EMA .999": "--reg ema",
@@ -34,6 +35,22 @@ ARMS = {
     "WGAN-GP λ 10, 5 critic updates": f"{WGAN_GP} --adam.lr 1e-4",
     "WGAN, clipped, 5 critic updates": "--loss wgan --optim rmsprop --schedule n-critic",
 }
+
+# arms of grid25, trained for longer: two plain ones have the best one's steps, and its time
+LONGER = {
+    "plain, 16,000 steps": "--steps 16000",
+    "plain, 32,000 steps": "--steps 32000",
+    "relativistic, R1 and R2, EMA, rate falling": "--steps 16000 --loss relativistic"
+    " --reg r1 --r1.gamma .02 --reg r2 --r2.gamma .02 --adam.beta1 0 --adam.beta2 .99"
+    " --reg ema --reg linear-decay --linear-decay.end 16000",
+    "the same without R2": "--steps 16000 --loss relativistic"
+    " --reg r1 --r1.gamma .02 --adam.beta1 0 --adam.beta2 .99"
+    " --reg ema --reg linear-decay --linear-decay.end 16000",
+    "the same with the loss bce": "--steps 16000"
+    " --reg r1 --r1.gamma .02 --reg r2 --r2.gamma .02 --adam.beta1 0 --adam.beta2 .99"
+    " --reg ema --reg linear-decay --linear-decay.end 16000",
+}
+ALL = ARMS | LONGER
 
 # of VEEGAN: table 1 of arXiv:1705.07761; of PacGAN: table 1 of arXiv:1712.04086, ± standard error
 # of 10 runs. Modes, percent of high quality, reverse KL, of the ring and of the grid.

@@ -8,7 +8,8 @@ from support.paths import ROOT
 from support.tables import every_row
 
 from benchmarks import synthetic, synthetic_tables
-from benchmarks.synthetic_arms import ARMS, DATA, NULLS
+from benchmarks.synthetic_arms import ALL, ARMS, DATA, LONGER, NULLS
+from gancore import compose
 
 STORED = synthetic.read()
 PLAIN = next(iter(ARMS))
@@ -28,6 +29,22 @@ def test_every_arm_composes_by_the_protocol_quick(arm):
     assert recipe["mixture"] == {"layout": "grid25", "finite": 0, "seed": 0}
 
 
+def test_an_arm_that_is_trained_for_longer_says_so():
+    steps = [synthetic.composed("grid25", arm).settings.steps for arm in LONGER]
+    assert steps == [16_000, 32_000, 16_000, 16_000, 16_000]
+
+
+def test_the_recipe_that_reaches_every_mode_trains_as_the_arm_does():
+    arm = synthetic.composed("grid25", "relativistic, R1 and R2, EMA, rate falling").recipe()
+    recipe = compose(recipe="r3gan-mlp").recipe()
+    only_looks = ("metric", "sliced-wasserstein", "track", "scatter", "run")
+    for each in (arm, recipe):
+        assert (each["run"]["steps"], each["run"]["batch"]) == (16_000, 128)
+        for name in only_looks:
+            each.pop(name, None)
+    assert recipe == arm
+
+
 def test_the_page_shows_what_is_stored():
     page = synthetic_tables.PAGE.read_text()
     assert synthetic_tables.fill(page, STORED) == page, "python -m benchmarks.synthetic table"
@@ -39,7 +56,7 @@ def test_stored_runs_have_the_options_that_their_arms_have_now():
     gone = [
         f"{data}: {arm}"
         for data, arm in sorted(known)
-        if arm not in ARMS
+        if arm not in ALL
         or synthetic.stale(STORED["recipes"][f"{data}: {arm}"], synthetic.resolved(data, arm))
     ]
     assert not gone
@@ -103,8 +120,8 @@ def test_a_measurement_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
     monkeypatch.setattr(synthetic, "train", train)
     threads = torch.get_num_threads()
     try:
-        synthetic.measure(["EMA"], 2, ("grid25",), 1)
-        synthetic.measure(["EMA"], 2, ("grid25",), None)
+        synthetic.measure(["EMA .999"], 2, ("grid25",), 1)
+        synthetic.measure(["EMA .999"], 2, ("grid25",), None)
     finally:
         torch.set_num_threads(threads)
     assert trained == [("grid25", "EMA .999", 0), ("grid25", "EMA .999", 1)]
