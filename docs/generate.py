@@ -41,7 +41,7 @@ OBJECTS = {
         "Plan", "LabelSet", "Values", "ConditionalLayer", "Layers", "Crop", "Frozen", "Tail",
         "Head", "Critic",
     ),
-    "Samples and their labels": ("DataSpec", "Data", "StoredData"),
+    "Samples and their labels": ("DataSpec", "Data", "StoredData", "Subset"),
     "What an update is made of": (
         "Update", "UpdateId", "Batch", "Side", "CriticOutput", "Sample", "GAN", "Player",
         "ProcessGroup",
@@ -52,7 +52,7 @@ OBJECTS = {
 CLASSES = tuple(name for names in OBJECTS.values() for name in names)
 MADE_BY_AUTHORS = {
     "ConditionalLayer", "CriticOutput", "Crop", "DataSpec", "Frozen", "Head", "LabelSet", "Layers",
-    "RowReader", "Sample", "StoredData", "Tail", "Update", "Values",
+    "RowReader", "Sample", "StoredData", "Subset", "Tail", "Update", "Values",
 }  # fmt: skip
 ERRORS = """## Errors
 

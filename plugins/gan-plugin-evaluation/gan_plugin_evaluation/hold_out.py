@@ -3,43 +3,11 @@
 from hashlib import blake2b
 
 import torch
-from attrs import field, frozen
 from torch import Tensor
 
-from gancore import Data, DataError, LabelSet, cached, component, hookimpl, option, progress_bar
+from gancore import Data, DataError, Subset, cached, component, hookimpl, option, progress_bar
 
 BLOCK = 512  # samples read at once
-
-
-@frozen(eq=False)
-class Part:
-    """Some samples of other data, in their order."""
-
-    whole: Data
-    indices: Tensor = field(repr=False)  # [m]
-    labels: Tensor = field(repr=False)  # [m, L]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.whole.shape
-
-    @property
-    def label_sets(self) -> tuple[LabelSet, ...]:
-        return self.whole.label_sets
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self.whole.take(self.indices[indices], rng)
-
-    def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
-        return self.labels[torch.randint(len(self), (n,), generator=rng)]
-
-    def fingerprint(self) -> str:
-        digest = blake2b(self.whole.fingerprint().encode(), digest_size=16)
-        digest.update(self.indices.numpy().tobytes())
-        return digest.hexdigest()
 
 
 def digests_and_labels(data: Data) -> tuple[list[bytes], Tensor]:
@@ -59,7 +27,7 @@ def digest_of(sample: Tensor) -> bytes:
     return blake2b(sample.numpy().tobytes(), digest_size=16).digest()
 
 
-def divide(data: Data, share: float) -> tuple[Part, Part]:
+def divide(data: Data, share: float) -> tuple[Subset, Subset]:
     """Divide data into a part to train on and one to hold out, of about `share` of the samples.
 
     The digest of a sample decides on which side it lies, so that equal samples lie on the same
@@ -79,7 +47,7 @@ def divide(data: Data, share: float) -> tuple[Part, Part]:
     parts = []
     for chosen in (~is_held, is_held):
         indices = chosen.nonzero().squeeze(1)
-        parts.append(Part(data, indices, labels[indices]))
+        parts.append(Subset(data, indices, labels[indices]))
     return parts[0], parts[1]
 
 
@@ -99,9 +67,9 @@ class HoldOut:
     """
 
     share: float = option(0.2, gt=0, lt=1, help="share of the different samples to hold out")
-    held: Part | None = cached()  # what `gan eval` compares with
+    held: Subset | None = cached()  # what `gan eval` compares with
 
     @hookimpl(tryfirst=True)  # before a component augments samples, or takes some of them
-    def adapt_data(self, data: Data) -> Part:
+    def adapt_data(self, data: Data) -> Subset:
         kept, self.held = divide(data, self.share)
         return kept

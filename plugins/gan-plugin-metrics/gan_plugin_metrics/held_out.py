@@ -1,48 +1,11 @@
 """Critic scores of reals that are held out of the training."""
 
-from typing import Any
-
 import torch
-from attrs import frozen
 from torch import Tensor
 
-from gancore import Data, DataError, LabelSet, Progress, cached, component, hookimpl, option
+from gancore import Data, DataError, LabelSet, Progress, Subset, cached, component, hookimpl, option
 
 LEAST = 10  # samples of the data
-
-
-@frozen(eq=False)
-class Kept:
-    """The samples of some data whose `indices [m]` are kept for training."""
-
-    data: Data
-    indices: Tensor
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
-
-    @property
-    def label_sets(self) -> tuple[LabelSet, ...]:
-        return self.data.label_sets
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self.data.take(self.indices[indices], rng)
-
-    def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
-        return self.data.draw_labels(n, rng)
-
-    def fingerprint(self) -> str:
-        return f"{len(self.indices)} of {self.data.fingerprint()}"
-
-    def __getattr__(self, name: str) -> Any:
-        # the modes of a mixture, which `modes` reads; no stored samples, which hold all of them
-        if name in ("means", "sigma"):
-            return getattr(self.data, name)
-        raise AttributeError(name)
 
 
 @component(
@@ -68,7 +31,7 @@ class HeldOut:
     label_sets: tuple[LabelSet, ...] = cached(())
 
     @hookimpl(tryfirst=True)  # before a component repeats samples, whose copies are not new
-    def adapt_data(self, data: Data) -> Kept:
+    def adapt_data(self, data: Data) -> Subset:
         if len(data) < LEAST:
             raise DataError(
                 f"held-out divides the data, which needs {LEAST} samples, "
@@ -81,7 +44,7 @@ class HeldOut:
         held = order[: max(2, round(self.share * len(data)))]
         self.held = data.take(held[: self.images], rng)
         self.label_sets = data.label_sets
-        return Kept(data, order[len(held) :])
+        return Subset(data, order[len(held) :])
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, Tensor] | None:
