@@ -8,7 +8,18 @@ from torch import Tensor, nn
 
 from gan_plugin_metrics.distances import frechet
 from gan_plugin_metrics.features import FEATURES, Reference, expect_halves
-from gancore import GAN, Data, Progress, Sample, cached, component, fork_state, hookimpl, option
+from gancore import (
+    GAN,
+    Data,
+    Progress,
+    Sample,
+    cached,
+    component,
+    evaluating,
+    fork_state,
+    hookimpl,
+    option,
+)
 from gancore import state as stored
 
 TINY = 1e-12  # a smaller norm or distance is rounding error
@@ -107,27 +118,17 @@ class DeadUnits:
 # ── train/eval gap ────────────────────────────────────────────────────────────────────────────────
 
 
-@contextmanager
-def as_mode(network: nn.Module, training: bool) -> Iterator[None]:
-    """Hold a network in evaluation mode, or in the mode that its training has, without a trace."""
-    modes = {module: module.training for module in network.modules()}
-    if not training:
-        network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
 def forward(
     progress: Progress, network: nn.Module, *inputs: Tensor, training: bool
 ) -> list[Tensor | Sample]:
-    """Return what a network gives for inputs `[n, …]`, a batch at a time, and leave no trace."""
+    """Return what a network gives for inputs `[n, …]`, a batch at a time, and leave no trace.
+
+    It is in evaluation mode, or in the mode that it has while it is trained.
+    """
     device = progress.gan.device
     batches = zip(*(each.split(progress.plan.batch) for each in inputs), strict=True)
-    with fork_state(network, device), as_mode(network, training):
+    mode = torch.no_grad() if training else evaluating(network)
+    with fork_state(network, device), mode:
         return [network(*(each.to(device) for each in batch)) for batch in batches]
 
 
