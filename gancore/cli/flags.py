@@ -38,6 +38,13 @@ component_options = click.argument(
 )
 
 
+def folder_flag(name: str, help_text: str) -> Callable[[Command], Command]:
+    """Decorate a command with a flag for a folder, which may be given once."""
+    return click.option(
+        name, metavar="DIR", type=FOLDER, multiple=True, callback=once, help=help_text
+    )
+
+
 class SettingFlag(click.Option):
     """A flag of a setting. Its help shows the value of the default recipe, if that sets one."""
 
