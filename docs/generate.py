@@ -41,7 +41,7 @@ OBJECTS = {
         "Plan", "LabelSet", "Values", "ConditionalLayer", "Layers", "Crop", "Frozen", "Tail",
         "Head", "Critic",
     ),
-    "Samples and their labels": ("DataSpec", "Data", "StoredData"),
+    "Samples and their labels": ("DataSpec", "Data", "StoredData", "Subset"),
     "What an update is made of": (
         "Update", "UpdateId", "Batch", "Side", "CriticOutput", "Sample", "GAN", "Player",
         "ProcessGroup",
@@ -52,7 +52,7 @@ OBJECTS = {
 CLASSES = tuple(name for names in OBJECTS.values() for name in names)
 MADE_BY_AUTHORS = {
     "ConditionalLayer", "CriticOutput", "Crop", "DataSpec", "Frozen", "Head", "LabelSet", "Layers",
-    "RowReader", "Sample", "StoredData", "Tail", "Update", "Values",
+    "RowReader", "Sample", "StoredData", "Subset", "Tail", "Update", "Values",
 }  # fmt: skip
 ERRORS = """## Errors
 
@@ -71,6 +71,7 @@ Mark a method as the implementation of the hook of its name. See [hooks](hooks.m
 which components are called.
 """
 LISTING = "public-api.txt"
+CLASSES_PAGE = "how-to/classes.md"
 INTERFACE = """# The public interface: a change here may break a published plugin.
 # Made by `uv run python docs/generate.py`; never edited by hand."""
 CHANGED = f"""the public interface is not that of docs/reference/{LISTING} (- listed, + now)
@@ -366,6 +367,19 @@ def promises_page() -> str:
     return by_hand + PROMISES + "\n".join(["", *lines, ""])
 
 
+def classes_page() -> str:
+    """Write the table of conditionings below what is written by hand on the page of classes."""
+    by_hand = (REFERENCE.parent / CLASSES_PAGE).read_text().partition(NOTICE.strip())[0]
+    lines = ["| component | what it does | labels |", "| --- | --- | --- |"]
+    for row in first_party():
+        if row.kind == "cond":
+            rules = info_of(loading.load(row)).rules
+            is_needed = ("requires", "data.labels") in [(rule.verb, rule.tag) for rule in rules]
+            needed = "needed" if is_needed else "not needed"
+            lines.append(f"| `{row.name}` | {row.summary} | {needed} |")
+    return by_hand + NOTICE + "\n".join(lines)
+
+
 def read_promises() -> dict[str, Any]:
     """Read the promises and faults, with the names of their tests."""
     return tomllib.loads((REFERENCE.parent / "promises.toml").read_text())
@@ -387,6 +401,7 @@ def places_of_tests() -> dict[str, str]:
 
 PAGES = {
     "../promises.md": promises_page,
+    f"../{CLASSES_PAGE}": classes_page,
     "faults.md": faults_page,
     "hooks.md": hooks_page,
     "objects.md": objects_page,

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         Data,
         DataSpec,
         StoredData,
+        Subset,
         expect_memory,
         open_data,
         resize_images,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from gancore.train.networks import GAN, Critic, CriticOutput, Crop, Frozen, Player, Values
     from gancore.train.progress import Progress
     from gancore.train.rng import draw_rows, fork_state
+    from gancore.train.sampling import evaluating
 
 # Where the names that need torch are defined. They are imported on first use, so that
 # `import gancore` takes milliseconds and `gan plugins` starts at once.
@@ -73,6 +75,7 @@ _MODULES = {
         "Data",
         "DataSpec",
         "StoredData",
+        "Subset",
         "expect_memory",
         "open_data",
         "resize_images",
@@ -81,6 +84,7 @@ _MODULES = {
     "train.networks": ["GAN", "Critic", "CriticOutput", "Crop", "Frozen", "Player", "Values"],
     "train.progress": ["Progress"],
     "train.rng": ["draw_rows", "fork_state"],
+    "train.sampling": ["evaluating"],
 }
 _HOMES: dict[str, str] = {}
 for _module, _names in _MODULES.items():
@@ -117,6 +121,7 @@ __all__ = [
     "Settings",
     "Side",
     "StoredData",
+    "Subset",
     "Tail",
     "Training",
     "Update",
@@ -129,6 +134,7 @@ __all__ = [
     "compose",
     "conflicts",
     "draw_rows",
+    "evaluating",
     "expect_memory",
     "fork_state",
     "gather",

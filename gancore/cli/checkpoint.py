@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from gancore.cli.console import clean, note, say, show_table
+from gancore.cli.flags import plugin_files_flag
 from gancore.errors import CheckpointError, GanError, UsageError
 from gancore.plugins.loading import split_file
 from gancore.recipe.toml import read_recipe
@@ -86,13 +87,7 @@ def about(folder: Path, for_good: bool) -> dict[str, Any]:
 
 @checkpoint.command("verify", short_help="Read every file and report damage.")
 @click.argument("path", metavar="RUN|FOLDER", type=click.Path(path_type=Path))
-@click.option(
-    "--plugin",
-    "files",
-    metavar="./FILE.py",
-    multiple=True,
-    help="Allow this component file of the run to be executed. Repeatable.",
-)
+@plugin_files_flag
 @click.option(
     "--json",
     "as_json",

@@ -10,12 +10,38 @@ from functools import partial
 from multiprocessing import active_children, get_context
 from typing import Any
 
+import click
+
+from gancore.cli.choices import once
+from gancore.cli.flags import Command
 from gancore.cli.published import executors
 from gancore.errors import PluginError, UsageError, did_you_mean
 from gancore.plugins import discovery, loading
 
 PROCESS = "process"
 Opener = Callable[[int], AbstractContextManager[Executor]]
+
+
+def executor_flags(command: Command) -> Command:
+    """Decorate a command that trains several runs with --jobs and --executor."""
+    jobs = click.option(
+        "--jobs",
+        metavar="N",
+        type=click.IntRange(1),
+        default=1,
+        help="How many runs to train at the same time. [1]",
+    )
+    executor = click.option(
+        "--executor",
+        metavar="NAME[:ADDRESS]",
+        multiple=True,
+        callback=once,
+        help=(
+            f"Where to train the runs: {PROCESS} for processes on this machine, "
+            f"or the executor of a plugin. [{PROCESS}]"
+        ),
+    )
+    return jobs(executor(command))  # click lists the decorator that is applied last first
 
 
 def find_executor(given: str) -> Opener:

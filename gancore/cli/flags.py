@@ -32,10 +32,24 @@ recipe_flag = click.option(
     callback=once,
     help="Start from a recipe; other flags override it.",
 )
+plugin_files_flag = click.option(
+    "--plugin",
+    "files",
+    metavar="./FILE.py",
+    multiple=True,
+    help="Allow this component file of the run to be executed. Repeatable.",
+)
 # `--component.option value` words, which click cannot know; `layer_of_words` reads them
 component_options = click.argument(
     "extra", metavar="[--COMPONENT.OPTION VALUE]...", nargs=-1, type=click.UNPROCESSED
 )
+
+
+def folder_flag(name: str, help_text: str) -> Callable[[Command], Command]:
+    """Decorate a command with a flag for a folder, which may be given once."""
+    return click.option(
+        name, metavar="DIR", type=FOLDER, multiple=True, callback=once, help=help_text
+    )
 
 
 class SettingFlag(click.Option):

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gancore.cli.choices import layer_of_words, once
+from gancore.cli.choices import layer_of_words
 from gancore.cli.composition import compose_words
 from gancore.cli.console import say, tell
 from gancore.cli.cost import announce_cost
 from gancore.cli.flags import (
-    FOLDER,
     component_options,
     composition_flags,
+    folder_flag,
     json_flag,
     recipe_flag,
     variant_flags,
@@ -49,22 +49,8 @@ BYTES_PER_WEIGHT = 16  # a float32 weight, its gradient and the two moments of a
 @composition_flags()
 @recipe_flag
 @variant_flags
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=FOLDER,
-    multiple=True,
-    callback=once,
-    help="Folder of the run. [runs/GEN-LOSS-N]",
-)
-@click.option(
-    "--resume",
-    metavar="DIR",
-    type=FOLDER,
-    multiple=True,
-    callback=once,
-    help="Continue the run in DIR from its newest checkpoint.",
-)
+@folder_flag("--out", "Folder of the run. [runs/GEN-LOSS-N]")
+@folder_flag("--resume", "Continue the run in DIR from its newest checkpoint.")
 @click.option(
     "--overwrite", is_flag=True, help="If --out is not empty, first rename it to OUT.old-1."
 )

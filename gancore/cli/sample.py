@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gancore.cli.console import note, say
+from gancore.cli.flags import plugin_files_flag
 from gancore.cli.labels import chosen_classes
 from gancore.errors import CheckpointError, UsageError
 from gancore.plugins.loading import split_file
@@ -39,13 +40,7 @@ if TYPE_CHECKING:
     "--seed", metavar="N", type=click.IntRange(0), default=0, help="Seed of the latents. [0]"
 )
 @click.option("--device", metavar="NAME", default="auto", help="auto, cpu or cuda. [auto]")
-@click.option(
-    "--plugin",
-    "files",
-    metavar="./FILE.py",
-    multiple=True,
-    help="Allow this component file of the run to be executed. Repeatable.",
-)
+@plugin_files_flag
 @click.option(
     "-o",
     "--out",

@@ -16,12 +16,13 @@ from attrs import evolve
 from gancore.cli.choices import layer_of_words, once, refuse_downloads
 from gancore.cli.composition import split_argument
 from gancore.cli.console import clean, note, say, tell
-from gancore.cli.executors import PROCESS, find_executor
+from gancore.cli.executors import PROCESS, executor_flags, find_executor
 from gancore.cli.flags import (
     FOLDER,
     component_options,
     composition_flags,
     flag_names,
+    folder_flag,
     json_flag,
     variant_flags,
     variants_of,
@@ -102,29 +103,9 @@ OWN_FLAGS = (  # that are no choices of a run
     type=FOLDER,
     help="With --plan: the folder of a study or sweep to take it from.",
 )
-@click.option(
-    "--jobs",
-    metavar="N",
-    type=click.IntRange(1),
-    default=1,
-    help="How many runs to train at the same time. [1]",
-)
-@click.option(
-    "--executor",
-    metavar="NAME[:ADDRESS]",
-    multiple=True,
-    callback=once,
-    help=f"Where to train the runs, as for `gan sweep`. [{PROCESS}]",
-)
+@executor_flags
 @variant_flags
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=FOLDER,
-    multiple=True,
-    callback=once,
-    help="Folder of the study. [runs/study-RECIPE]",
-)
+@folder_flag("--out", "Folder of the study. [runs/study-RECIPE]")
 @json_flag
 @component_options
 def study(

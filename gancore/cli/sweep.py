@@ -17,12 +17,12 @@ import click
 from gancore.cli.choices import layer_of_words, once, refuse_downloads
 from gancore.cli.composition import split_argument
 from gancore.cli.console import clean, note, say
-from gancore.cli.executors import PROCESS, find_executor
+from gancore.cli.executors import PROCESS, executor_flags, find_executor
 from gancore.cli.flags import (
-    FOLDER,
     component_options,
     composition_flags,
     flag_names,
+    folder_flag,
     json_flag,
     variant_flags,
     variants_of,
@@ -56,23 +56,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 1000),
     help="Number of seeds per arm, 0 to N - 1. [the recipe's, or 3]",
 )
-@click.option(
-    "--jobs",
-    metavar="N",
-    type=click.IntRange(1),
-    default=1,
-    help="How many runs to train at the same time. [1]",
-)
-@click.option(
-    "--executor",
-    metavar="NAME[:ADDRESS]",
-    multiple=True,
-    callback=once,
-    help=(
-        f"Where to train the runs: {PROCESS} for processes on this machine, "
-        f"or the executor of a plugin. [{PROCESS}]"
-    ),
-)
+@executor_flags
 @click.option(
     "--figures",
     metavar="A,B",
@@ -81,14 +65,7 @@ if TYPE_CHECKING:
     help="Columns of the table. [the recipe's, or every metric]",
 )
 @variant_flags
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=FOLDER,
-    multiple=True,
-    callback=once,
-    help="Folder of the sweep. [runs/sweep-RECIPE]",
-)
+@folder_flag("--out", "Folder of the sweep. [runs/sweep-RECIPE]")
 @json_flag
 @component_options
 def sweep(

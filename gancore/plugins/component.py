@@ -102,6 +102,7 @@ class Option:
     lt: float | None = None
     choices: tuple[Any, ...] = ()
     resumable: bool = False
+    run_length: bool = False
 
     @property
     def range(self) -> str:
@@ -141,12 +142,16 @@ def option(
     lt: float | None = None,
     choices: Iterable[Any] = (),
     resumable: bool = False,
+    run_length: bool = False,
 ) -> Any:
     """Declare an option: default, allowed range, and a help text that states the unit.
 
     Types are int, float, bool, str, a tuple of one of these, or any of them `| None`. `help` may
     not be empty.
     `resumable` is for settings of a run: one that may change when the run is resumed.
+    `run_length` is for a number of steps, or None, which then stands for those of the run: where
+    components are composed it becomes the number, which the recipe of the run states and a resume
+    keeps. A run that is counted in epochs refuses it.
     """
     if isinstance(default, list | dict | set):
         what = f"an option's default is {default!r}, which all objects would share"
@@ -159,6 +164,7 @@ def option(
         "lt": lt,
         "choices": tuple(choices),
         "resumable": resumable,
+        "run_length": run_length,
     }
     return attrs.field(default=default, validator=_check, metadata={"option": about})
 

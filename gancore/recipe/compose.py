@@ -12,7 +12,7 @@ from attrs import asdict, evolve, field, frozen
 from gancore.errors import CompositionError, UsageError, did_you_mean
 from gancore.plugins import discovery, loading
 from gancore.plugins.calling import Component, Hooks
-from gancore.plugins.component import info_of, options_of
+from gancore.plugins.component import Option, info_of, options_of
 from gancore.plugins.slots import (
     BOTH,
     RESERVED,
@@ -232,9 +232,9 @@ def resolve(
             fix="choose the slots yourself",
         )
     dropped = dropped_names(layers, exact)
-    chosen, origins, read = instantiate(picks, found, layers)
-    refuse_unread_options(layers, user, read)
     settings, run_origins = read_settings(layers)
+    chosen, origins, read = instantiate(picks, found, layers, settings)
+    refuse_unread_options(layers, user, read)
     notes = check_rules(chosen, (), settings.force, lambda tag: not tag.startswith(OF_THE_DATA))
     slots: dict[str, tuple[str, ...]] = {}
     for each in picks:
@@ -374,7 +374,10 @@ def load_choice(pick: Choice, row: discovery.Row | None) -> Loaded:
 
 
 def instantiate(
-    picks: Sequence[Choice], found: Mapping[str, Loaded], layers: Sequence[Layer]
+    picks: Sequence[Choice],
+    found: Mapping[str, Loaded],
+    layers: Sequence[Layer],
+    settings: Settings,
 ) -> tuple[tuple[Component, ...], dict[str, str], set[str]]:
     """Make one object for each name, with its options; return the origins and tables read too."""
     chosen: dict[str, Component] = {}
@@ -395,6 +398,7 @@ def instantiate(
         read.update(tables)
         given = gather_options(layers, tables)
         values = read_options(name, options_of(source.cls), given)
+        values |= run_lengths(name, options_of(source.cls), values, settings)
         component = make(name, source.cls, values, each.where)
         origins |= origins_of(name, given)
         chosen[name] = Component(
@@ -408,6 +412,29 @@ def instantiate(
             each.where,
         )
     return tuple(chosen.values()), origins, read
+
+
+def run_lengths(
+    owner: str, declared: Mapping[str, Option], values: Mapping[str, Any], settings: Settings
+) -> dict[str, int]:
+    """Return the steps of the run for each option that is None and stands for them.
+
+    Raises UsageError where the run is counted in epochs: how many steps these are is known only
+    when the data is open.
+    """
+    found = {}
+    for name, option in declared.items():
+        if not option.run_length or values.get(option.name, option.default) is not None:
+            continue
+        if settings.epochs:
+            raise UsageError(
+                f"{owner}.{name} is to be the number of steps of the run, "
+                "but the run is counted in epochs",
+                where=f"{owner}.{name} = none",
+                fix=f"--{owner}.{name} STEPS, or --steps for the run",
+            )
+        found[option.name] = max(1, settings.steps)
+    return found
 
 
 def serves_both_players(picks: Sequence[Choice], pick: Choice) -> bool:

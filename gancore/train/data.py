@@ -142,6 +142,65 @@ class StoredData:
         return digest.hexdigest()
 
 
+@frozen(eq=False)
+class Subset:
+    """Some samples of other data: a `Data` of those at `indices`, in that order.
+
+    A subset of a subset reads through both, and its fingerprint tells both choices. Raises
+    ValueError where the shape of `labels` does not fit indices and label sets.
+
+    - `data`: the data whose samples these are; what it states beside the members of a `Data`, such
+      as the modes of a distribution, is read there.
+    - `indices`: the samples that there are, int64 `[m]`, in 0 … len(data) - 1.
+    - `labels`: their labels, int64 `[m, L]`, which `draw_labels` draws from. By default None:
+      labels are drawn with the frequencies of the whole data, and need not be read beforehand.
+    """
+
+    data: Data
+    indices: Tensor = field(repr=False)
+    labels: Tensor | None = field(default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        fitting = [len(self.indices), len(self.label_sets)]
+        if self.labels is not None and list(self.labels.shape) != fitting:
+            raise ValueError(f"labels are {list(self.labels.shape)}, but {fitting} fit")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample, that of the data."""
+        return self.data.shape
+
+    @property
+    def label_sets(self) -> tuple[LabelSet, ...]:
+        """The label sets of the data, classes without a sample here included."""
+        return self.data.label_sets
+
+    def __len__(self) -> int:
+        """Count the samples of the subset."""
+        return len(self.indices)
+
+    def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the samples and labels of `indices [n]`, in 0 … m - 1, as the data takes them."""
+        return self.data.take(self.indices[indices], rng)
+
+    def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw the labels of n samples, int64 `[n, L]`, with the frequencies of the subset.
+
+        Those of the whole data where `labels` is None.
+        """
+        if self.labels is None:
+            return self.data.draw_labels(n, rng)
+        return self.labels[torch.randint(len(self), (n,), generator=rng)]
+
+    def fingerprint(self) -> str:
+        """Return the BLAKE2b digest of the data's fingerprint and the indices, 32 hexadecimal
+        digits.
+        """
+        digest = blake2b(self.data.fingerprint().encode(), digest_size=16)
+        digest.update(self.indices.numpy().tobytes())
+        return digest.hexdigest()
+
+
 def open_data(source: Composition | str | Path, *, size: tuple[int, int] | None = None) -> Data:
     """Open the data of a composition, as its components adapt them, or those of a name or path.
 

@@ -178,9 +178,10 @@ def _rows(inputs: Sequence[Tensor], places: slice | Tensor) -> list[Tensor]:
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Hold a network in evaluation mode, without gradients.
+    """Hold a network in evaluation mode, without gradients, inside a `with` block.
 
-    Afterwards every module has the mode that it had.
+    Afterwards every module has the mode that it had, whether the block ended or raised. Buffers and
+    torch's global generators are kept by `gancore.fork_state`.
     """
     modes = {module: module.training for module in net.modules()}
     net.eval()

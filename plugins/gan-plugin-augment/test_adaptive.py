@@ -7,9 +7,9 @@ from gan_plugin_augment.ada import ADA
 from gan_plugin_augment.apa import APA
 from gan_plugin_augment.consistency import BCR, CR
 from gan_plugin_augment.diffusion import DiffusionNoise
-from gan_plugin_augment.selection import InstanceSelection, Selected, log_density
+from gan_plugin_augment.selection import InstanceSelection, log_density
 from gan_plugin_augment.views import AugmentViews, DiffAugment
-from gancore import CompositionError, StoredData, compose
+from gancore import CompositionError, StoredData, Subset, compose
 from gancore.testing import (
     check_component,
     check_composes_with,
@@ -297,7 +297,7 @@ def test_keeping_all_is_the_data_itself_and_a_selection_has_another_fingerprint(
     data = some_data()
     assert InstanceSelection(keep=1.0).adapt_data(data) is None
     some, others = (InstanceSelection(keep=keep).adapt_data(data) for keep in (0.5, 0.6))
-    assert isinstance(some, Selected)
+    assert isinstance(some, Subset)
     assert len({each.fingerprint() for each in (data, some, others)}) == 3
 
 

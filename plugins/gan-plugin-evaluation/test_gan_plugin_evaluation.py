@@ -156,7 +156,8 @@ def test_hold_out_conforms_and_divides_without_overlap_and_the_same_way_each_tim
     check_component(HoldOut)
     images = blobs(100).repeat(2, 1, 1, 1)  # every image twice
     data = StoredData(images, torch.arange(200)[:, None] % 2, (LabelSet("a", ("x", "y")),))
-    kept, held = divide(data, 0.25)
+    kept = divide(data, 0.25)
+    held = kept.held
     assert len(held) == 50
     assert len(kept) == 150
     of_both = [
@@ -164,8 +165,20 @@ def test_hold_out_conforms_and_divides_without_overlap_and_the_same_way_each_tim
         for each in (kept, held)
     ]
     assert not of_both[0] & of_both[1]
-    assert divide(data, 0.25)[1].fingerprint() == held.fingerprint()
+    assert divide(data, 0.25).held.fingerprint() == held.fingerprint()
     assert held.fingerprint() != kept.fingerprint()
+
+
+def test_scores_are_of_what_hold_out_holds_and_no_more_is_held():
+    options = {"sprites.count": 40, "hold-out.share": 0.25, "held-out.images": 8}
+    composition = compose(data="sprites", metric=["held-out"], reg=["hold-out"], options=options)
+    kept = open_data(composition)
+    found = {each.name: each.component for each in composition.chosen}
+    held, scored = found["hold-out"].held, found["held-out"].held[0]
+    assert len(kept) + len(held) == 40
+    shown, _ = held.take(torch.arange(len(held)), None)
+    assert len(scored) == 8
+    assert all((shown == each).flatten(1).all(1).any() for each in scored)
 
 
 def test_hold_out_of_one_image_is_refused():

@@ -22,8 +22,12 @@ class InstanceNoise:
         ge=0,
         help="standard deviation of the noise at step 0, in units of the image range [-1, 1]",
     )
-    anneal: int = option(
-        0, ge=0, help="steps in which sigma decreases linearly to 0; 0 keeps it constant"
+    anneal: int | None = option(
+        0,
+        ge=0,
+        run_length=True,
+        help="steps in which sigma decreases linearly to 0; 0 keeps it constant, "
+        "none: the number of steps of the run",
     )
     deviation: float = cached(0.0)  # of the reals, the same throughout the run
 

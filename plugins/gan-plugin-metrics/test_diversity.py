@@ -15,7 +15,15 @@ from gan_plugin_metrics.diversity import (
     mean_distance,
     thickness,
 )
-from gancore import CompositionError, DataError, Progress, StoredData, component, hookimpl
+from gancore import (
+    CompositionError,
+    DataError,
+    Progress,
+    StoredData,
+    Subset,
+    component,
+    hookimpl,
+)
 from gancore.testing import check_component, some_data, train
 
 torch.set_num_threads(1)
@@ -288,6 +296,13 @@ def test_component_measures_its_samples_in_units_of_the_data():
 def test_modes_are_known_behind_a_wrapper():
     modes = Modes()
     assert modes.measure(progress(Wrapped(), modes, data=KNOWN))["images"] == 2500
+
+
+def test_some_samples_of_a_mixture_have_its_modes():
+    modes = Modes()
+    some = Subset(Subset(KNOWN, torch.arange(20)), torch.arange(10))
+    modes.adapt_data(some)
+    assert torch.equal(modes.means, KNOWN.means)
 
 
 def test_data_without_known_modes_are_refused_before_training():

@@ -2,6 +2,7 @@ import pytest
 from support.tables import every_row
 
 from gan_plugin_optimizers.learning_rates import CosineDecay, LinearDecay
+from gancore import compose
 from gancore.testing import check_component, train
 
 both = pytest.mark.parametrize("cls", [LinearDecay, CosineDecay])
@@ -45,6 +46,13 @@ def test_in_the_middle_half_the_way_down_is_done(cls, final, middle):
 def test_the_rate_never_rises(cls):
     rates = [rate(cls, step, final=0.1) for step in range(60)]
     assert rates == sorted(rates, reverse=True)
+
+
+def test_without_an_end_the_decay_is_over_with_the_run():
+    options = {"linear-decay.end": None}
+    composition = compose(reg=["linear-decay"], settings={"steps": 40}, options=options)
+    decay = next(each for each in composition.chosen if each.name == "linear-decay").component
+    assert [decay.learning_rate(2.0, step) for step in (0, 20, 40)] == [2.0, 1.0, 0.0]
 
 
 def test_a_linear_decay_has_equal_steps():

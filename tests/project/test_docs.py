@@ -68,6 +68,17 @@ def test_the_readme_is_short_and_names_every_first_party_component():
             assert f"`{row.name}`" in text, row.name
 
 
+def test_every_condition_with_measured_figures_is_installed():
+    from gancore.plugins import discovery
+
+    by_hand = (ROOT / "docs" / "how-to" / "classes.md").read_text().partition("## All there are")[0]
+    first_cells = re.findall(r"^\| (`[^|]*)\|", by_hand, re.MULTILINE)
+    named = [name for cell in first_cells for name in re.findall(r"`([\w-]+)`", cell)]
+    installed = {row.name for row in discovery.installed() if row.kind == "cond"}
+    assert named
+    assert not set(named) - installed
+
+
 def test_every_fault_has_a_test():
     faults = tomllib.loads((ROOT / "docs" / "promises.toml").read_text())["fault"]
     numbers = {"C": 27, "D": 70, "P": 31}

@@ -38,6 +38,24 @@ def test_defaults_beside_a_tag_win_over_plain_ones():
     assert compose(gen="colorpicker").origins.get("adam.lr") is None
 
 
+def test_none_stands_for_the_steps_of_the_run_which_its_recipe_then_states():
+    options = {"linear-decay.end": None}
+    made = compose(reg=["linear-decay"], settings={"steps": 40}, options=options)
+    assert component(made, "linear-decay").end == 40
+    stored = made.recipe()
+    assert stored["linear-decay"]["end"] == 40
+    # as a resume for more steps reads it
+    longer = {**stored, "run": {**stored["run"], "steps": 80}}
+    again = resolve([layer_of("recipe.toml", longer)], exact=True)
+    assert component(again, "linear-decay").end == 40
+
+
+def test_the_steps_of_a_run_that_is_counted_in_epochs_are_not_known():
+    options = {"linear-decay.end": None}
+    with pytest.raises(UsageError, match="linear-decay.end is to be the number of steps"):
+        compose(reg=["linear-decay"], settings={"epochs": 2}, options=options)
+
+
 def test_a_preset_is_its_component_with_other_defaults():
     plain, preset = compose(loss="wasserstein"), compose(loss="wgan")
     loss = component(preset, "wgan")

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tables import every_row
 
-from gancore import CompositionError, LabelSet, StoredData, UsageError, component, compose, hookimpl
+from gancore import (
+    CompositionError,
+    LabelSet,
+    StoredData,
+    Subset,
+    UsageError,
+    component,
+    compose,
+    hookimpl,
+)
 from gancore.plugins.calling import Component, Hooks
 from gancore.run.failure import expect_weights_fit
 from gancore.run.session import prepare
@@ -104,6 +113,44 @@ def test_labels_of_the_wrong_shape_are_refused():
         StoredData(
             torch.zeros(4, 2), torch.zeros(4, 2, dtype=torch.int64), (LabelSet("a", ("x",)),)
         )
+
+
+def test_a_subset_is_the_chosen_samples_in_the_chosen_order():
+    data = some_data()
+    part = Subset(data, torch.tensor([7, 0, 3]))
+    assert (len(part), part.shape, part.label_sets) == (3, data.shape, data.label_sets)
+    found = part.take(torch.tensor([2, 0]), ANY)
+    wanted = data.take(torch.tensor([3, 7]), ANY)
+    assert all(map(torch.equal, found, wanted))
+
+
+def test_the_fingerprint_of_a_subset_sees_the_data_the_choice_and_its_order():
+    data, other = some_data(), some_data(count=39)
+    one, swapped = torch.tensor([1, 2]), torch.tensor([2, 1])
+    subsets = [Subset(data, one), Subset(data, swapped), Subset(data, one[:1]), Subset(other, one)]
+    prints = {each.fingerprint() for each in (data, other, *subsets)}
+    assert len(prints) == 6
+    assert Subset(data, one.clone()).fingerprint() in prints
+
+
+def test_a_subset_of_a_subset_reads_through_both():
+    data = some_data()
+    inner = Subset(data, torch.tensor([7, 0, 3]))
+    outer = Subset(inner, torch.tensor([2, 1]))
+    assert torch.equal(outer.take(torch.arange(2), ANY)[0], data.take(torch.tensor([3, 0]), ANY)[0])
+    # the inner choice shows, though the outer one is the same
+    assert outer.fingerprint() != Subset(data, torch.tensor([2, 1])).fingerprint()
+
+
+def test_a_subset_draws_labels_of_its_own_where_it_knows_them():
+    labels = torch.tensor([0] * 30 + [1] * 10).unsqueeze(1)
+    data = StoredData(torch.zeros(40, 2), labels, (LabelSet("a", ("x", "y")),))
+    last = torch.arange(30, 40)
+    assert Subset(data, last, labels[last]).draw_labels(50, ANY).all()
+    of_whole = Subset(data, last).draw_labels(50, torch.Generator().manual_seed(0))
+    assert torch.equal(of_whole, data.draw_labels(50, torch.Generator().manual_seed(0)))
+    with pytest.raises(ValueError, match=r"\[10, 1\] fit"):
+        Subset(data, last, labels)
 
 
 def test_drawn_labels_have_the_frequencies_of_the_data():

@@ -12,7 +12,7 @@ from support import noise_layer_component
 from support.example_components import Average
 from torch import nn
 
-from gancore import PluginError, component, compose, hookimpl, option
+from gancore import PluginError, component, compose, evaluating, hookimpl, option
 from gancore.run.loop import Run
 from gancore.testing import train
 from gancore.train.progress import Progress
@@ -126,6 +126,19 @@ class Forgetful:
     @hookimpl
     def sampling_generator(self, net):
         return nn.Flatten()
+
+
+def test_a_network_has_its_modes_back_after_evaluation_even_where_it_raises():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.Sequential(nn.ReLU()))
+    net[2].eval()
+    modes = [module.training for module in net.modules()]
+    with evaluating(net):
+        assert not any(module.training for module in net.modules())
+        assert not net(torch.zeros(1, 2)).requires_grad
+    assert [module.training for module in net.modules()] == modes
+    with pytest.raises(ZeroDivisionError), evaluating(net):
+        raise ZeroDivisionError
+    assert [module.training for module in net.modules()] == modes
 
 
 @pytest.mark.parametrize("truncation_first", [False, True])

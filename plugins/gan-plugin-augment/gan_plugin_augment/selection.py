@@ -1,47 +1,13 @@
 """Instance selection: train on the denser part of the data alone."""
 
-from hashlib import blake2b
-
 import torch
-from attrs import frozen
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from gancore import Data, LabelSet, cached, component, hookimpl, option, progress_bar
+from gancore import Data, Subset, cached, component, hookimpl, option, progress_bar
 
 SIDE = 16  # pixels: larger images are averaged down to it
 CHUNK = 256  # samples read at once
-
-
-@frozen(eq=False)
-class Selected:
-    """Some samples of a data set, by their indices `[n]`, with their labels `[n, L]`."""
-
-    data: Data
-    indices: Tensor
-    labels: Tensor
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
-
-    @property
-    def label_sets(self) -> tuple[LabelSet, ...]:
-        return self.data.label_sets
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self.data.take(self.indices[indices], rng)
-
-    def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
-        # of the samples that were kept, whose classes may have other frequencies
-        return self.labels[torch.randint(len(self), (n,), generator=rng)]
-
-    def fingerprint(self) -> str:
-        content = self.indices.numpy().tobytes() + self.data.fingerprint().encode()
-        return blake2b(content, digest_size=16).hexdigest()
 
 
 def embed(data: Data) -> tuple[Tensor, Tensor]:
@@ -114,7 +80,7 @@ class InstanceSelection:
         if data.label_sets:
             classes = data.label_sets[0].classes
             self.counts |= dropped_of_classes(classes, labels[:, 0], labels[chosen, 0])
-        return Selected(data, chosen, labels[chosen])
+        return Subset(data, chosen, labels[chosen])
 
     @hookimpl
     def measure(self):

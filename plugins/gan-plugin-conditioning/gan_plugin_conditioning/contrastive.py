@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
@@ -61,13 +62,44 @@ def contrast_d2d(embedded: Tensor, labels: Tensor, temperature: float, margin: f
     return softplus(negatives - attraction)
 
 
+@attrs.define(eq=False, kw_only=True)
+class Contrastive(Conditional):
+    """Embed samples and classes in the critic, and add the mean of a loss of their similarities.
+
+    A base of components, none itself. `losses(embedded, labels)` returns that loss, `[N]`, of
+    `Embedding` rows and labels `[N]`; `weight` and `generator_weight` are the players' factors.
+    """
+
+    width: int = option(512, ge=1, help="dimension D of the compared vectors")
+
+    # before a tail that appends the label: behind it the head could copy its answer
+    @hookimpl(tryfirst=True)
+    def extend_critic(self, features, plan):
+        return Head(name_of(self), Embedding(features, *self.choose(plan), self.width))
+
+    def contrast(self, side):
+        """Return the mean loss of one side, a scalar."""
+        labels = side.view_labels[:, self.choose(side.batch.plan)[0]]
+        return side.mean(self.losses(side.heads[name_of(self)], labels))
+
+    @hookimpl
+    def critic_terms(self, batch):
+        if batch.real is not None:
+            return {"contrast": self.weight * self.contrast(batch.real)}
+        return None
+
+    @hookimpl
+    def generator_terms(self, batch):
+        return {"contrast": self.generator_weight * self.contrast(batch.fake)}
+
+
 @component(
     source="Kang and Park, NeurIPS 2020, arXiv:2006.12681, equation 8",
     provides=[CLASS_HEAD, "critic.class-loss"],
     rules=RULES,
     known_as={"2c": ""},
 )
-class ContraGAN(Conditional):
+class ContraGAN(Contrastive):
     """Contrast samples with their class and with each other: the loss 2C of ContraGAN.
 
     The critic has unit vectors f `[N, D]`, a linear layer of its features, and a trained unit
@@ -82,30 +114,12 @@ class ContraGAN(Conditional):
     CompositionError for a label set that does not exist or has one class.
     """
 
-    width: int = option(512, ge=1, help="dimension D of the compared vectors")
     temperature: float = option(1.0, gt=0, help="temperature t")
     weight: float = option(1.0, ge=0, help="factor of the critic's loss of reals")
     generator_weight: float = option(1.0, ge=0, help="factor of the generator's loss of fakes")
 
-    # before a tail that appends the label: behind it the head could copy its answer
-    @hookimpl(tryfirst=True)
-    def extend_critic(self, features, plan):
-        return Head(name_of(self), Embedding(features, *self.choose(plan), self.width))
-
-    def contrast(self, side):
-        """Return the mean loss of one side, a scalar."""
-        labels = side.view_labels[:, self.choose(side.batch.plan)[0]]
-        return side.mean(contrast_2c(side.heads[name_of(self)], labels, self.temperature))
-
-    @hookimpl
-    def critic_terms(self, batch):
-        if batch.real is not None:
-            return {"contrast": self.weight * self.contrast(batch.real)}
-        return None
-
-    @hookimpl
-    def generator_terms(self, batch):
-        return {"contrast": self.generator_weight * self.contrast(batch.fake)}
+    def losses(self, embedded, labels):
+        return contrast_2c(embedded, labels, self.temperature)
 
 
 @component(
@@ -115,7 +129,7 @@ class ContraGAN(Conditional):
     rules=RULES,
     known_as={"d2d-ce": ""},
 )
-class ReACGAN(Conditional):
+class ReACGAN(Contrastive):
     """Attract samples to their class and repel those of other classes: D2D-CE of ReACGAN.
 
     With unit vectors f `[N, D]` of samples and e_y of classes, as in `contragan`, for each sample
@@ -130,29 +144,10 @@ class ReACGAN(Conditional):
     none. Raises CompositionError for a label set that does not exist or has one class.
     """
 
-    width: int = option(512, ge=1, help="dimension D of the compared vectors")
     temperature: float = option(0.5, gt=0, help="temperature t")
     margin: float = option(0.98, ge=0, le=1, help="margin m of the similarity to the class")
     weight: float = option(0.5, ge=0, help="factor of the critic's loss of reals")
     generator_weight: float = option(0.5, ge=0, help="factor of the generator's loss of fakes")
 
-    # before a tail that appends the label: behind it the head could copy its answer
-    @hookimpl(tryfirst=True)
-    def extend_critic(self, features, plan):
-        return Head(name_of(self), Embedding(features, *self.choose(plan), self.width))
-
-    def contrast(self, side):
-        """Return the mean loss of one side, a scalar."""
-        labels = side.view_labels[:, self.choose(side.batch.plan)[0]]
-        embedded = side.heads[name_of(self)]
-        return side.mean(contrast_d2d(embedded, labels, self.temperature, self.margin))
-
-    @hookimpl
-    def critic_terms(self, batch):
-        if batch.real is not None:
-            return {"contrast": self.weight * self.contrast(batch.real)}
-        return None
-
-    @hookimpl
-    def generator_terms(self, batch):
-        return {"contrast": self.generator_weight * self.contrast(batch.fake)}
+    def losses(self, embedded, labels):
+        return contrast_d2d(embedded, labels, self.temperature, self.margin)

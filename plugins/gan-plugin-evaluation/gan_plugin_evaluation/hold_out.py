@@ -3,43 +3,12 @@
 from hashlib import blake2b
 
 import torch
-from attrs import field, frozen
 from torch import Tensor
 
-from gancore import Data, DataError, LabelSet, cached, component, hookimpl, option, progress_bar
+from gan_plugin_metrics.held_out import TrainingPart
+from gancore import Data, DataError, Subset, cached, component, hookimpl, option, progress_bar
 
 BLOCK = 512  # samples read at once
-
-
-@frozen(eq=False)
-class Part:
-    """Some samples of other data, in their order."""
-
-    whole: Data
-    indices: Tensor = field(repr=False)  # [m]
-    labels: Tensor = field(repr=False)  # [m, L]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.whole.shape
-
-    @property
-    def label_sets(self) -> tuple[LabelSet, ...]:
-        return self.whole.label_sets
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self.whole.take(self.indices[indices], rng)
-
-    def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
-        return self.labels[torch.randint(len(self), (n,), generator=rng)]
-
-    def fingerprint(self) -> str:
-        digest = blake2b(self.whole.fingerprint().encode(), digest_size=16)
-        digest.update(self.indices.numpy().tobytes())
-        return digest.hexdigest()
 
 
 def digests_and_labels(data: Data) -> tuple[list[bytes], Tensor]:
@@ -59,7 +28,7 @@ def digest_of(sample: Tensor) -> bytes:
     return blake2b(sample.numpy().tobytes(), digest_size=16).digest()
 
 
-def divide(data: Data, share: float) -> tuple[Part, Part]:
+def divide(data: Data, share: float) -> TrainingPart:
     """Divide data into a part to train on and one to hold out, of about `share` of the samples.
 
     The digest of a sample decides on which side it lies, so that equal samples lie on the same
@@ -76,11 +45,10 @@ def divide(data: Data, share: float) -> tuple[Part, Part]:
             fix="more data, another share, or leave it out: --without hold-out",
         )
     is_held = torch.tensor([digest in held for digest in digests])
-    parts = []
-    for chosen in (~is_held, is_held):
-        indices = chosen.nonzero().squeeze(1)
-        parts.append(Part(data, indices, labels[indices]))
-    return parts[0], parts[1]
+    for_training = (~is_held).nonzero().squeeze(1)
+    for_later = is_held.nonzero().squeeze(1)
+    held_part = Subset(data, for_later, labels[for_later])
+    return TrainingPart(data, for_training, labels[for_training], held=held_part)
 
 
 @component(
@@ -93,15 +61,17 @@ class HoldOut:
 
     Samples are divided by a digest of their values: equal ones lie on the same side, and the
     division is the same in every run of the same data. `gan eval RUN` then compares samples with
-    data that the generator never saw, and tells copies of training samples from good samples. An
-    epoch is the part that is trained on. Values, shapes and labels are those of the data. Raises
-    DataError where one of the parts would be empty.
+    data that the generator never saw, and tells copies of training samples from good samples;
+    `--metric held-out` scores them while the run trains. An epoch is the part that is trained on.
+    Values, shapes and labels are those of the data. Raises DataError where one of the parts would
+    be empty.
     """
 
     share: float = option(0.2, gt=0, lt=1, help="share of the different samples to hold out")
-    held: Part | None = cached()  # what `gan eval` compares with
+    held: Subset | None = cached()  # what `gan eval` compares with
 
     @hookimpl(tryfirst=True)  # before a component augments samples, or takes some of them
-    def adapt_data(self, data: Data) -> Part:
-        kept, self.held = divide(data, self.share)
-        return kept
+    def adapt_data(self, data: Data) -> TrainingPart:
+        part = divide(data, self.share)
+        self.held = part.held
+        return part

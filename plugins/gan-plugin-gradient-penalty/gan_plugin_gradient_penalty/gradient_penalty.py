@@ -17,18 +17,21 @@ from gancore import (
 
 SOURCE = "Gulrajani et al., NeurIPS 2017, arXiv:1704.00028"
 
+# of penalties that have a value for each sample
+OF_EACH_SAMPLE = conflicts(
+    "critic.batch-statistics",
+    "the penalty is defined for each sample, "
+    "but with batch statistics a score depends on every sample",
+    cite="Gulrajani et al. 2017, section 4",
+    fix="--critic-norm layer or none",
+)
+
 
 @component(
     source=SOURCE,
     provides=["lipschitz", "critic.gradient-penalty", "critic.gradient-norm-penalty"],
     rules=[
-        conflicts(
-            "critic.batch-statistics",
-            "the penalty is defined for each sample, "
-            "but with batch statistics a score depends on every sample",
-            cite="Gulrajani et al. 2017, section 4",
-            fix="--critic-norm layer or none",
-        ),
+        OF_EACH_SAMPLE,
         warns_with(
             "critic.cross-sample",
             "a score then depends on the other samples, "

@@ -2,13 +2,13 @@
 
 from math import prod
 
+import attrs
 import torch
 
-from gan_plugin_gradient_penalty.gradient_penalty import in_float32
+from gan_plugin_gradient_penalty.gradient_penalty import OF_EACH_SAMPLE, in_float32
 from gancore import (
     CompositionError,
     component,
-    conflicts,
     hookimpl,
     input_gradients,
     option,
@@ -18,13 +18,7 @@ from gancore import (
 SOURCE = "Mescheder, Geiger and Nowozin, ICML 2018, arXiv:1801.04406"
 
 RULES = [
-    conflicts(
-        "critic.batch-statistics",
-        "the penalty is defined for each sample, "
-        "but with batch statistics a score depends on every sample",
-        cite="Gulrajani et al. 2017, section 4",
-        fix="--critic-norm layer or none",
-    ),
+    OF_EACH_SAMPLE,
     warns_with(
         "critic.gradient-norm-penalty",
         "one penalty then trains the gradients towards 0, the other towards a norm of its own",
@@ -38,22 +32,6 @@ RULES = [
         cite="Gulrajani et al. 2017, section 4",
     ),
 ]
-
-
-def gamma_of(component, plan):
-    """Return γ, by the rule for images where the option is none: 0.0002·H·W/N.
-
-    Raises CompositionError where the data are no images.
-    """
-    if component.gamma is not None:
-        return component.gamma
-    if not plan.images:
-        raise CompositionError(
-            "the rule 0.0002·H·W/N holds for images",
-            where="gamma = none",
-            fix="a number: for points about the square of the distance of modes, and 10 times that",
-        )
-    return 0.0002 * prod(plan.shape[1:]) / plan.batch
 
 
 def squared_gradients(batch, side):
@@ -73,13 +51,47 @@ def squared_gradients(batch, side):
     return gradients.square().sum() / len(labels)
 
 
+@attrs.define(eq=False, kw_only=True)
+class ZeroCentred:
+    """Penalise the critic's squared gradients at one side. A base of components, none itself."""
+
+    gamma: float | None = option(
+        10.0, ge=0, help="factor γ; none takes StyleGAN2-ADA's rule of images, 0.0002·H·W/batch"
+    )
+    every: int = option(
+        1, ge=1, help="steps from one penalty to the next (lazy), which is multiplied by it"
+    )
+
+    def penalty(self, batch, side, log):
+        """Return the term of a side, and log its mean squared gradient."""
+        squares = squared_gradients(batch, side)
+        log("squared-gradient", squares)
+        return {"penalty": self.every * self.factor(batch.plan) / 2 * squares}
+
+    def factor(self, plan):
+        """Return γ, by the rule for images where the option is none: 0.0002·H·W/N.
+
+        Raises CompositionError where the data are no images.
+        """
+        if self.gamma is not None:
+            return self.gamma
+        if not plan.images:
+            raise CompositionError(
+                "the rule 0.0002·H·W/N holds for images",
+                where="gamma = none",
+                fix="a number: for points about the square of the distance of modes, "
+                "and 10 times that",
+            )
+        return 0.0002 * prod(plan.shape[1:]) / plan.batch
+
+
 @component(
     source=f"{SOURCE}, equation 9; γ of images: Karras et al., NeurIPS 2020, arXiv:2006.06676",
     provides=["lipschitz", "critic.gradient-penalty", "critic.zero-centred"],
     rules=RULES,
     known_as={"gradient-penalty-at-reals": ""},
 )
-class R1:
+class R1(ZeroCentred):
     """Penalise the critic's squared gradients at reals: γ/2 · mean ‖∂D(T(x))/∂x‖².
 
     The derivative is by the real x `[N, *shape]` before its view T, so the augmentation lies inside
@@ -90,20 +102,11 @@ class R1:
     γ is in units of the data squared: points whose modes are half as far apart need a quarter.
     """
 
-    gamma: float | None = option(
-        10.0, ge=0, help="factor γ; none takes StyleGAN2-ADA's rule of images, 0.0002·H·W/batch"
-    )
-    every: int = option(
-        1, ge=1, help="steps from one penalty to the next (lazy), which is multiplied by it"
-    )
-
     @hookimpl
     def critic_terms(self, batch, step, log):
         if batch.real is None or step % self.every:
             return None
-        squares = squared_gradients(batch, batch.real)
-        log("squared-gradient", squares)
-        return {"penalty": self.every * gamma_of(self, batch.plan) / 2 * squares}
+        return self.penalty(batch, batch.real, log)
 
 
 @component(
@@ -112,23 +115,14 @@ class R1:
     rules=RULES,
     known_as={"gradient-penalty-at-fakes": ""},
 )
-class R2:
+class R2(ZeroCentred):
     """Penalise the critic's squared gradients at fakes: γ/2 · mean ‖∂D(T(x))/∂x‖².
 
     As R1, at the fakes of the critic's update; nothing reaches the generator.
     """
 
-    gamma: float | None = option(
-        10.0, ge=0, help="factor γ; none takes StyleGAN2-ADA's rule of images, 0.0002·H·W/batch"
-    )
-    every: int = option(
-        1, ge=1, help="steps from one penalty to the next (lazy), which is multiplied by it"
-    )
-
     @hookimpl
     def critic_terms(self, batch, step, log):
         if step % self.every:
             return None
-        squares = squared_gradients(batch, batch.fake)
-        log("squared-gradient", squares)
-        return {"penalty": self.every * gamma_of(self, batch.plan) / 2 * squares}
+        return self.penalty(batch, batch.fake, log)

@@ -2,6 +2,7 @@
 
 from torch.nn.functional import softplus
 
+from gan_plugin_losses.targets import sides_with_targets
 from gancore import CompositionError, component, hookimpl, option
 
 
@@ -44,12 +45,8 @@ class BCE:
 
     @hookimpl
     def critic_terms(self, batch):
-        sides = {"fake": batch.fake}
-        if batch.real is not None:
-            sides = {"real": batch.real, **sides}
         terms = {}
-        for name, side in sides.items():
-            targets = side.targets if side.plain_target is None else side.plain_target
+        for name, side, targets in sides_with_targets(batch):
             term = side.mean(self.entropy(side.score, targets))
             terms[name] = 0.5 * term if self.average else term
         return terms

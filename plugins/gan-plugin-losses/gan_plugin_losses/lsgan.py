@@ -1,5 +1,6 @@
 """Least squares: squared distances of scores from targets."""
 
+from gan_plugin_losses.targets import sides_with_targets
 from gancore import component, hookimpl, option, warns_with
 
 
@@ -36,12 +37,8 @@ class LSGAN:
 
     @hookimpl
     def critic_terms(self, batch):
-        sides = {"fake": batch.fake}
-        if batch.real is not None:
-            sides = {"real": batch.real, **sides}
         terms = {}
-        for name, side in sides.items():
-            targets = side.targets if side.plain_target is None else side.plain_target
+        for name, side, targets in sides_with_targets(batch):
             wanted = self.a + (self.b - self.a) * targets
             terms[name] = 0.5 * side.mean((side.score - wanted).square())
         return terms

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gan_plugin_metrics.features import FEATURES, Reference, expect_halves
-from gancore import Data, Progress, cached, component, hookimpl, option
+from gan_plugin_metrics.against_reals import AgainstReals, beside_deviation, beside_floor
+from gan_plugin_metrics.features import Reference
+from gancore import Progress, cached, component, hookimpl, option
 
 BANDWIDTHS = (10, 15, 20, 50)  # variances of the kernels, in squared units of the features
 DIRECTIONS = 256
-NOTHING = 1e-12  # a smaller floor is rounding error: the reals are all equal
 
 
 # ── distances: x [n, d], y [m, d], float64 → scalar ───────────────────────────────────────────────
@@ -75,14 +75,6 @@ def sliced_wasserstein(x: Tensor, y: Tensor) -> Tensor:
     return (sorted_x - sorted_y).square().mean().sqrt()
 
 
-def beside_floor(reference: Reference, samples: Tensor) -> dict[str, float | Tensor]:
-    """Return the figures of samples: distance, floor, ratio (unless the floor is 0) and images."""
-    distance, n = reference.measure(samples)
-    floor = reference.floors.mean()
-    figures = {"distance": distance, "floor": floor, "images": n}
-    return {**figures, "ratio": distance / floor} if floor > NOTHING else figures
-
-
 # ── components ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -96,7 +88,7 @@ def beside_floor(reference: Reference, samples: Tensor) -> dict[str, float | Ten
         "`gan eval` computes FID with gan-plugin-inception and a file of its weights.",
     },
 )
-class Frechet:
+class Frechet(AgainstReals):
     """Measure the Fréchet distance between features of samples and of reals, and its floor.
 
     distance = ‖μ_1 - μ_2‖² + tr S_1 + tr S_2 - 2·tr (S_1^½ S_2 S_1^½)^½ over n samples and n reals,
@@ -118,28 +110,17 @@ class Frechet:
     says so. Raises DataError for fewer than 4 reals.
     """
 
-    every: int = option(0, ge=0, help="steps between measurements; 0: whenever samples are drawn")
-    images: int = option(1000, ge=2, help="n, the number of samples and of reals to compare")
-    features: str = option(
-        "randconv",
-        choices=FEATURES,
-        help="features of images; points are compared as they are",
-    )
-    reference: Reference | None = cached()
     remark: str | None = cached()  # printed with the next row
-
-    @hookimpl(trylast=True)  # after all components that wrap the data
-    def adapt_data(self, data: Data) -> None:
-        expect_halves(len(data), "frechet")
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
             return None
-        if self.reference is None:
-            self.reference = Reference.draw(progress, self.images, self.features, frechet)
-            self.remark = singular(self.reference)
-        return beside_floor(self.reference, progress.samples(self.images)[0])
+        is_first = self.reference is None
+        reference = self.reference_for(progress, frechet)
+        if is_first:
+            self.remark = singular(reference)
+        return beside_floor(reference, progress.samples(self.images)[0])
 
     @hookimpl
     def record(self) -> str | None:
@@ -166,7 +147,7 @@ def singular(reference: Reference) -> str | None:
     ),
     known_as={"gaussian-mmd": ""},
 )
-class MMD:
+class MMD(AgainstReals):
     """Measure the squared maximum mean discrepancy (MMD²) between samples and reals.
 
     squared = mean k(x_i, x_j) + mean k(y_i, y_j) over i ≠ j, minus 2·mean k(x_i, y_j), with k(x, y)
@@ -182,29 +163,18 @@ class MMD:
     half of the data if it holds less than 2n. Raises DataError for fewer than 4 reals.
     """
 
-    every: int = option(0, ge=0, help="steps between measurements; 0: whenever samples are drawn")
-    images: int = option(1000, ge=2, help="n, the number of samples and of reals to compare")
     features: str = option(
         "pixels8",
         choices=("pixels8", "palette"),
         help="features of images; points are compared as they are",
     )
-    reference: Reference | None = cached()
-
-    @hookimpl(trylast=True)  # after all components that wrap the data
-    def adapt_data(self, data: Data) -> None:
-        expect_halves(len(data), "mmd")
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
             return None
-        if self.reference is None:
-            self.reference = Reference.draw(progress, self.images, self.features, mmd)
-        squared, n = self.reference.measure(progress.samples(self.images)[0])
-        deviation = self.reference.floors.std()
-        figures = {"squared": squared, "floor-deviation": deviation, "images": n}
-        return {**figures, "z": squared / deviation} if deviation > NOTHING else figures
+        reference = self.reference_for(progress, mmd)
+        return beside_deviation(reference, progress.samples(self.images)[0])
 
 
 @component(
@@ -214,7 +184,7 @@ class MMD:
     ),
     known_as={"swd": ""},
 )
-class SlicedWasserstein:
+class SlicedWasserstein(AgainstReals):
     """Measure the sliced Wasserstein distance between features of samples and of reals.
 
     distance² = mean of (sort(Xv) - sort(Yv))² over n samples, n reals and 256 fixed unit directions
@@ -225,25 +195,9 @@ class SlicedWasserstein:
     fewer than 4 reals.
     """
 
-    every: int = option(0, ge=0, help="steps between measurements; 0: whenever samples are drawn")
-    images: int = option(1000, ge=2, help="n, the number of samples and of reals to compare")
-    features: str = option(
-        "randconv",
-        choices=FEATURES,
-        help="features of images; points are compared as they are",
-    )
-    reference: Reference | None = cached()
-
-    @hookimpl(trylast=True)  # after all components that wrap the data
-    def adapt_data(self, data: Data) -> None:
-        expect_halves(len(data), "sliced-wasserstein")
-
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
             return None
-        if self.reference is None:
-            self.reference = Reference.draw(
-                progress, self.images, self.features, sliced_wasserstein
-            )
-        return beside_floor(self.reference, progress.samples(self.images)[0])
+        reference = self.reference_for(progress, sliced_wasserstein)
+        return beside_floor(reference, progress.samples(self.images)[0])

@@ -6,7 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gancore import CompositionError, DataError, Progress, cached, component, hookimpl, option
+from gancore import (
+    CompositionError,
+    DataError,
+    Progress,
+    Subset,
+    cached,
+    component,
+    hookimpl,
+    option,
+)
 
 # ── collapse ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,6 +207,8 @@ class Modes:
 
     @hookimpl(tryfirst=True)  # before a component wraps the data and hides its modes
     def adapt_data(self, data: Any) -> None:
+        while isinstance(data, Subset):  # some samples of a mixture still have its modes
+            data = data.data
         self.means = getattr(data, "means", None)
         self.sigma = getattr(data, "sigma", None)
         if self.means is None or self.sigma is None:

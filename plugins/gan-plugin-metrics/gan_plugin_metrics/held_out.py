@@ -1,48 +1,22 @@
 """Critic scores of reals that are held out of the training."""
 
-from typing import Any
-
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor
 
-from gancore import Data, DataError, LabelSet, Progress, cached, component, hookimpl, option
+from gancore import Data, DataError, LabelSet, Progress, Subset, cached, component, hookimpl, option
 
 LEAST = 10  # samples of the data
 
 
 @frozen(eq=False)
-class Kept:
-    """The samples of some data whose `indices [m]` are kept for training."""
+class TrainingPart(Subset):
+    """The part of some data that a run trains on, beside the part `held` that no training sees.
 
-    data: Data
-    indices: Tensor
+    A component that divides data returns one, so that those behind it need not divide it again.
+    """
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
-
-    @property
-    def label_sets(self) -> tuple[LabelSet, ...]:
-        return self.data.label_sets
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self.data.take(self.indices[indices], rng)
-
-    def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
-        return self.data.draw_labels(n, rng)
-
-    def fingerprint(self) -> str:
-        return f"{len(self.indices)} of {self.data.fingerprint()}"
-
-    def __getattr__(self, name: str) -> Any:
-        # the modes of a mixture, which `modes` reads; no stored samples, which hold all of them
-        if name in ("means", "sigma"):
-            return getattr(self.data, name)
-        raise AttributeError(name)
+    held: Subset = field(kw_only=True, repr=False)
 
 
 @component(
@@ -57,8 +31,9 @@ class HeldOut:
     critic that generalises has a gap near 0; at 1 new reals score as low as fakes, and the critic
     has memorised its data. The critic is in evaluation mode and is given images without the views
     of training. The run trains on fewer reals, so it is not the run that it would be without; the
-    choice depends on the number of reals alone. Logs nothing where another component renumbers the
-    classes. Raises DataError for fewer than 10 reals.
+    choice depends on the number of reals alone. Beside `--reg hold-out` the reals that it holds out
+    are used, and no more are held: `share` then has no effect. Logs nothing where another component
+    renumbers the classes. Raises DataError for fewer than 10 reals to divide.
     """
 
     every: int = option(0, ge=0, help="steps between measurements; 0: whenever samples are drawn")
@@ -68,7 +43,14 @@ class HeldOut:
     label_sets: tuple[LabelSet, ...] = cached(())
 
     @hookimpl(tryfirst=True)  # before a component repeats samples, whose copies are not new
-    def adapt_data(self, data: Data) -> Kept:
+    def adapt_data(self, data: Data) -> Subset | None:
+        rng = torch.Generator().manual_seed(0)
+        self.label_sets = data.label_sets
+        if isinstance(data, TrainingPart):
+            # drawn, for the samples may be sorted by class
+            places = torch.randperm(len(data.held), generator=rng)[: self.images]
+            self.held = data.held.take(places, rng)
+            return None
         if len(data) < LEAST:
             raise DataError(
                 f"held-out divides the data, which needs {LEAST} samples, "
@@ -76,12 +58,10 @@ class HeldOut:
                 where="metric held-out",
                 fix="more data, or leave it out: --without held-out",
             )
-        rng = torch.Generator().manual_seed(0)
         order = torch.randperm(len(data), generator=rng)
         held = order[: max(2, round(self.share * len(data)))]
         self.held = data.take(held[: self.images], rng)
-        self.label_sets = data.label_sets
-        return Kept(data, order[len(held) :])
+        return Subset(data, order[len(held) :])
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, Tensor] | None:

@@ -6,8 +6,8 @@ KID is this distance on the features of Inception-v3. On other features its valu
 import torch
 from torch import Tensor
 
-from gan_plugin_metrics.features import FEATURES, Reference, expect_halves
-from gancore import Data, Progress, cached, component, hookimpl, option
+from gan_plugin_metrics.against_reals import AgainstReals, beside_deviation
+from gancore import Progress, component, hookimpl
 
 SUBSETS = 100
 SUBSET = 1000  # rows of a subset
@@ -83,7 +83,7 @@ def halves_deviation(x: Tensor, y: Tensor, rng: torch.Generator, splits: int = 1
         "KIDs. For KID, a plugin publishes Inception-v3 in the group gancore.features.",
     },
 )
-class KernelDistance:
+class KernelDistance(AgainstReals):
     """Measure the kernel distance between features of samples and of reals: the formula of KID.
 
     squared = mean k(x_i, x_j) + mean k(y_i, y_j) over i ≠ j, minus 2·mean k(x_i, y_j), with the
@@ -98,26 +98,9 @@ class KernelDistance:
     data if it holds less than 2n. Raises DataError for fewer than 4 reals.
     """
 
-    every: int = option(0, ge=0, help="steps between measurements; 0: whenever samples are drawn")
-    images: int = option(1000, ge=2, help="n, the number of samples and of reals to compare")
-    features: str = option(
-        "randconv",
-        choices=FEATURES,
-        help="features of images; points are compared as they are",
-    )
-    reference: Reference | None = cached()
-
-    @hookimpl(trylast=True)  # after all components that wrap the data
-    def adapt_data(self, data: Data) -> None:
-        expect_halves(len(data), "kernel-distance")
-
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
             return None
-        if self.reference is None:
-            self.reference = Reference.draw(progress, self.images, self.features, kernel_distance)
-        squared, n = self.reference.measure(progress.samples(self.images)[0])
-        deviation = self.reference.floors.std()
-        figures = {"squared": squared, "floor-deviation": deviation, "images": n}
-        return {**figures, "z": squared / deviation} if deviation > NOTHING else figures
+        reference = self.reference_for(progress, kernel_distance)
+        return beside_deviation(reference, progress.samples(self.images)[0])

@@ -5,9 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from gan_plugin_metrics.features import FEATURES, Reference, expect_halves
+from gan_plugin_metrics.against_reals import AgainstReals
+from gan_plugin_metrics.features import expect_halves
 from gan_plugin_metrics.pairwise import in_blocks, kth_neighbours
-from gancore import Data, Progress, cached, component, hookimpl, option
+from gancore import Data, Progress, component, hookimpl, name_of, option
 
 NEIGHBOURS = 5
 SHARES = ("precision", "recall", "density", "coverage")
@@ -61,7 +62,7 @@ def among(reals: Tensor, fakes: Tensor) -> Tensor:
     "al., ICML 2020, arXiv:2002.09797",
     known_as={"prdc": "", "density-coverage": ""},
 )
-class PrecisionRecall:
+class PrecisionRecall(AgainstReals):
     """Measure precision, recall, density and coverage of samples among reals.
 
     Every sample has a ball, whose radius is the distance to its k-th nearest neighbour in its own
@@ -79,27 +80,19 @@ class PrecisionRecall:
     coverage near 0: read the four together. Raises DataError for fewer than 2k + 2 reals.
     """
 
-    every: int = option(0, ge=0, help="steps between measurements; 0: whenever samples are drawn")
     images: int = option(1000, ge=12, help="n, the number of samples and of reals to compare")
-    features: str = option(
-        "randconv",
-        choices=FEATURES,
-        help="features of images; points are compared as they are",
-    )
-    reference: Reference | None = cached()
 
     @hookimpl(trylast=True)  # after all components that wrap the data
     def adapt_data(self, data: Data) -> None:
-        expect_halves(len(data), "precision-recall", NEIGHBOURS + 1)
+        expect_halves(len(data), name_of(self), NEIGHBOURS + 1)
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
             return None
-        if self.reference is None:
-            self.reference = Reference.draw(progress, self.images, self.features, among)
-        found, n = self.reference.measure(progress.samples(self.images)[0])
-        floors = self.reference.floors.mean(0)
+        reference = self.reference_for(progress, among)
+        found, n = reference.measure(progress.samples(self.images)[0])
+        floors = reference.floors.mean(0)
         figures: dict[str, float | Tensor] = dict(zip(SHARES, found, strict=True))
         for name, floor in zip(SHARES, floors, strict=True):
             figures[f"floor/{name}"] = floor

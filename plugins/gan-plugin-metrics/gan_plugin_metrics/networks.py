@@ -6,9 +6,20 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from gan_plugin_metrics.against_reals import AgainstReals
 from gan_plugin_metrics.distances import frechet
-from gan_plugin_metrics.features import FEATURES, Reference, expect_halves
-from gancore import GAN, Data, Progress, Sample, cached, component, fork_state, hookimpl, option
+from gan_plugin_metrics.features import FEATURES
+from gancore import (
+    GAN,
+    Progress,
+    Sample,
+    cached,
+    component,
+    evaluating,
+    fork_state,
+    hookimpl,
+    option,
+)
 from gancore import state as stored
 
 TINY = 1e-12  # a smaller norm or distance is rounding error
@@ -107,34 +118,24 @@ class DeadUnits:
 # ── train/eval gap ────────────────────────────────────────────────────────────────────────────────
 
 
-@contextmanager
-def as_mode(network: nn.Module, training: bool) -> Iterator[None]:
-    """Hold a network in evaluation mode, or in the mode that its training has, without a trace."""
-    modes = {module: module.training for module in network.modules()}
-    if not training:
-        network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
 def forward(
     progress: Progress, network: nn.Module, *inputs: Tensor, training: bool
 ) -> list[Tensor | Sample]:
-    """Return what a network gives for inputs `[n, …]`, a batch at a time, and leave no trace."""
+    """Return what a network gives for inputs `[n, …]`, a batch at a time, and leave no trace.
+
+    It is in evaluation mode, or in the mode that it has while it is trained.
+    """
     device = progress.gan.device
     batches = zip(*(each.split(progress.plan.batch) for each in inputs), strict=True)
-    with fork_state(network, device), as_mode(network, training):
+    mode = torch.no_grad() if training else evaluating(network)
+    with fork_state(network, device), mode:
         return [network(*(each.to(device) for each in batch)) for batch in batches]
 
 
 @component(
     source="Brock, Donahue and Simonyan, ICLR 2019, arXiv:1809.11096, appendix: standing statistics"
 )
-class TrainEvalGap:
+class TrainEvalGap(AgainstReals):
     """Compare samples of the generator in evaluation mode with those in the mode of training.
 
     Both are of the same latents, in full batches. `eval` and `train` are their Fréchet distances to
@@ -144,25 +145,18 @@ class TrainEvalGap:
     than 4 reals.
     """
 
-    every: int = option(0, ge=0, help="steps between measurements; 0: whenever samples are drawn")
     images: int = option(256, ge=2, help="samples to compare, at least one batch")
     features: str = option(
         "pixels8",
         choices=FEATURES,
         help="features of images; points are compared as they are",
     )
-    reference: Reference | None = cached()
-
-    @hookimpl(trylast=True)  # after all components that wrap the data
-    def adapt_data(self, data: Data) -> None:
-        expect_halves(len(data), "train-eval-gap")
 
     @hookimpl
     def measure(self, progress: Progress) -> dict[str, float | Tensor] | None:
         if not progress.due(self.every):
             return None
-        if self.reference is None:
-            self.reference = Reference.draw(progress, self.images, self.features, frechet)
+        reference = self.reference_for(progress, frechet)
         n = max(1, self.images // progress.plan.batch) * progress.plan.batch
         inputs = progress.latents(n), progress.reals(n)[1]
         network = progress.gan.generator.network
@@ -170,7 +164,7 @@ class TrainEvalGap:
         for name, training in (("eval", False), ("train", True)):
             made = forward(progress, network, *inputs, training=training)
             images = [each.images if isinstance(each, Sample) else each for each in made]
-            found[name] = self.reference.measure(torch.cat(images).float().cpu())[0]
+            found[name] = reference.measure(torch.cat(images).float().cpu())[0]
         if found["train"] > TINY:
             found["ratio"] = found["eval"] / found["train"]
         return found

@@ -10,6 +10,7 @@ from gancore import (
     Head,
     Tail,
     component,
+    evaluating,
     gather,
     hookimpl,
     option,
@@ -126,9 +127,8 @@ def output_shapes(body: nn.Module, name: str, plan) -> list[tuple[int, ...]]:
 
     handle = body.get_submodule(name).register_forward_hook(note_shape)
     labels = torch.zeros(2, len(plan.label_sets), dtype=torch.int64)
-    with torch.no_grad():  # zeros, in evaluation mode, as the core counts features
-        body.eval()(torch.zeros(2, *plan.critic_shape), labels)
-    body.train()
+    with evaluating(body):  # zeros, as the core counts features
+        body(torch.zeros(2, *plan.critic_shape), labels)
     handle.remove()
     return shapes
 

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import attrs
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -127,8 +128,17 @@ class Critic(nn.Module):
         return self.layers(images, labels).flatten(1)
 
 
+@attrs.define(eq=False, kw_only=True)
 class Sizes:
-    """The blocks that the options of either player describe."""
+    """The blocks of either player, and the options that describe them. A base of components."""
+
+    width: int = option(
+        16, ge=1, help="channels of the largest map; each smaller map has twice as many"
+    )
+    limit: int = option(128, ge=1, help="most channels of any map, before the expansion in blocks")
+    depth: int = option(1, ge=1, help="residual blocks at each size of map; the source has 2")
+    groups: int = option(4, ge=1, help="groups of the 3×3 convolutions, at most; the source has 96")
+    expansion: int = option(2, ge=1, help="channels within a block for each one outside of it")
 
     def blocks_of(self, channels: int, axes: int) -> list[nn.Module]:
         """List the blocks of one size of map."""
@@ -159,14 +169,6 @@ class R3GAN(Sizes):
     time. Norms are ignored. Its loss, penalties and rates are in `--recipe r3gan`. Raises
     CompositionError for points.
     """
-
-    width: int = option(
-        16, ge=1, help="channels of the largest map; each smaller map has twice as many"
-    )
-    limit: int = option(128, ge=1, help="most channels of any map, before the expansion in blocks")
-    depth: int = option(1, ge=1, help="residual blocks at each size of map; the source has 2")
-    groups: int = option(4, ge=1, help="groups of the 3×3 convolutions, at most; the source has 96")
-    expansion: int = option(2, ge=1, help="channels within a block for each one outside of it")
 
     @hookimpl
     def make_generator(self, plan):
@@ -199,14 +201,6 @@ class R3GANCritic(Sizes):
     each channel over its whole last map. The score is a linear layer without bias. Blocks and
     initial weights are those of `r3gan`; norms are ignored. Raises CompositionError for points.
     """
-
-    width: int = option(
-        16, ge=1, help="channels of the largest map; each smaller map has twice as many"
-    )
-    limit: int = option(128, ge=1, help="most channels of any map, before the expansion in blocks")
-    depth: int = option(1, ge=1, help="residual blocks at each size of map; the source has 2")
-    groups: int = option(4, ge=1, help="groups of the 3×3 convolutions, at most; the source has 96")
-    expansion: int = option(2, ge=1, help="channels within a block for each one outside of it")
 
     @hookimpl
     def make_critic(self, plan):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_plugin_networks.blocks import in_float32
-from gancore import CompositionError, Layers, component, hookimpl, option, requires
+from gancore import CompositionError, Layers, component, evaluating, hookimpl, option, requires
 
 
 class Attention(nn.Module):
@@ -55,11 +55,8 @@ def map_shapes(net: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, tuple[in
                     shapes[path] = tuple(made.shape[1:])
 
             handles.append(child.register_forward_hook(note))
-    modes = {module: module.training for module in net.modules()}
-    with torch.no_grad():
-        net.eval()(*inputs)
-    for module, training in modes.items():
-        module.training = training
+    with evaluating(net):
+        net(*inputs)
     for handle in handles:
         handle.remove()
     return shapes

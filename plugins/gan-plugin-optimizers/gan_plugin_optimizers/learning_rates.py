@@ -5,8 +5,13 @@ from math import cos, pi
 from gancore import component, hookimpl, option
 
 
-def progress(step: int, start: int, end: int) -> float:
-    """Return (step - start)/(end - start), clamped to [0, 1]."""
+def progress(step: int, start: int, end: int | None) -> float:
+    """Return (step - start)/(end - start), clamped to [0, 1]; 0 without an end.
+
+    A composition sets the end, so that only a component made without one has none.
+    """
+    if end is None:
+        return 0.0
     # with end <= start the decay takes one step
     return min(1.0, max(0.0, (step - start) / max(1, end - start)))
 
@@ -20,11 +25,17 @@ class LinearDecay:
 
     rate(t) = rate·(1 - (1 - final)·p) with p = (t - start)/(end - start), clamped to [0, 1]: the
     optimizer's own rate up to `start`, final·rate from `end` on. With final = 0 weights no longer
-    change from `end` on, so set it to the number of steps of the run.
+    change from `end` on, so `none` is a good end: the number of steps of the run. A run that is
+    resumed for more steps keeps the end that it had.
     """
 
     start: int = option(0, ge=0, help="last step at the full rate")
-    end: int = option(100_000, ge=1, help="first step at the final rate")
+    end: int | None = option(
+        100_000,
+        ge=1,
+        run_length=True,
+        help="first step at the final rate; none: the number of steps of the run",
+    )
     final: float = option(0.0, ge=0, le=1, help="final rate as a share of the initial one, 0 to 1")
 
     @hookimpl
@@ -42,12 +53,18 @@ class CosineDecay:
     """Decay the learning rate of both players along half a cosine, then keep it constant.
 
     rate(t) = b + (rate - b)·(1 + cos πp)/2 with b = final·rate and p = (t - start)/(end - start),
-    clamped to [0, 1]. With final = 0 weights no longer change from `end` on, so set it to the
-    number of steps of the run.
+    clamped to [0, 1]. With final = 0 weights no longer change from `end` on, so `none` is a good
+    end: the number of steps of the run. A run that is resumed for more steps keeps the end that it
+    had.
     """
 
     start: int = option(0, ge=0, help="last step at the full rate")
-    end: int = option(100_000, ge=1, help="first step at the final rate")
+    end: int | None = option(
+        100_000,
+        ge=1,
+        run_length=True,
+        help="first step at the final rate; none: the number of steps of the run",
+    )
     final: float = option(0.0, ge=0, le=1, help="final rate as a share of the initial one, 0 to 1")
 
     @hookimpl

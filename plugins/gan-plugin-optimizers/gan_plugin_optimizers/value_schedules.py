@@ -32,7 +32,12 @@ class TermSchedule:
     initial: float = option(1.0, help="factor until `start`")
     final: float = option(0.1, help="factor from `end` on")
     start: int = option(0, ge=0, help="last step of the initial factor")
-    end: int = option(10_000, ge=1, help="first step of the final factor")
+    end: int | None = option(
+        10_000,
+        ge=1,
+        run_length=True,
+        help="first step of the final factor; none: the number of steps of the run",
+    )
     shape: str = option("cosine", choices=("cosine", "linear"), help="way between the two")
 
     terms: tuple = cached(())  # names of all terms that there were
@@ -69,7 +74,12 @@ class Beta2Schedule:
     initial: float = option(0.9, ge=0, lt=1, help="β₂ until `start`")
     final: float = option(0.99, ge=0, lt=1, help="β₂ from `end` on")
     start: int = option(0, ge=0, help="last step of the initial value")
-    end: int = option(10_000, ge=1, help="first step of the final value")
+    end: int | None = option(
+        10_000,
+        ge=1,
+        run_length=True,
+        help="first step of the final value; none: the number of steps of the run",
+    )
     shape: str = option("cosine", choices=("cosine", "linear"), help="way between the two")
 
     @hookimpl

@@ -6,6 +6,7 @@ from gancore import (
     CompositionError,
     cached,
     component,
+    evaluating,
     fork_state,
     hookimpl,
     option,
@@ -131,18 +132,13 @@ class Rejection:
             places = ends_of_chains(scores, self.chain, rng)
         return images[places], z[places], labels[places]
 
-    @torch.no_grad()
     def scores(self, images, labels, gan, rng):
         """Return the scores `[n]` of images by the critic in evaluation mode, on the CPU."""
         critic = gan.critic.network
-        modes = {module: module.training for module in critic.modules()}
         found = []
-        with fork_state(critic, gan.device):
+        with fork_state(critic, gan.device), evaluating(critic):
             torch.manual_seed(rng.initial_seed())  # for layers that draw in evaluation mode too
-            critic.eval()
             for some, their in zip(images.split(self.rows), labels.split(self.rows), strict=True):
                 score = critic(some.to(gan.device), their.to(gan.device)).score
                 found.append(score.flatten(1).mean(1) if score.dim() > 1 else score)
-        for module, mode in modes.items():
-            module.training = mode
         return torch.cat(found).cpu()

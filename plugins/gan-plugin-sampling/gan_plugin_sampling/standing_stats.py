@@ -7,7 +7,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gancore import cached, component, fork_state, hookimpl, option, warns_without
+from gancore import cached, component, evaluating, fork_state, hookimpl, option, warns_without
 
 
 class WithStatistics(nn.Module):
@@ -62,7 +62,6 @@ class StandingStats:
         norms = {name: layer for name, layer in net.named_modules() if has_statistics(layer)}
         return WithStatistics(net, self.statistics(net, norms)) if norms else None
 
-    @torch.no_grad()
     def statistics(self, net, norms):
         """Return the averaged statistics by the names of the network's buffers."""
         device = next(net.parameters()).device
@@ -96,17 +95,14 @@ def has_statistics(layer):
 @contextmanager
 def averaging(net, norms):
     """Let the norms average their batches' statistics inside the block; the rest only evaluates."""
-    modes = {module: module.training for module in net.modules()}
     momenta = {norm: norm.momentum for norm in norms}
-    net.eval()
-    for norm in momenta:
-        norm.train()
-        norm.momentum = None  # torch's word for the plain average of all batches
-        norm.reset_running_stats()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        for norm, momentum in momenta.items():
-            norm.momentum = momentum
+    with evaluating(net):
+        for norm in momenta:
+            norm.train()
+            norm.momentum = None  # torch's word for the plain average of all batches
+            norm.reset_running_stats()
+        try:
+            yield
+        finally:
+            for norm, momentum in momenta.items():
+                norm.momentum = momentum
