@@ -58,10 +58,10 @@ class SettingFlag(click.Option):
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return the flag and its help."""
         # only when help is asked for: this reads the file of the default recipe
-        from gancore.recipe.compose import default_layers
+        from gancore.recipe.compose import layers_below
 
         name = self.opts[0].removeprefix("--")
-        for layer in default_layers():
+        for layer in layers_below([]):
             if given := layer.options.get("run", {}).get(name):
                 self.help = setting_help(options_of(Settings)[name].help, given.value)
         return super().get_help_record(ctx)

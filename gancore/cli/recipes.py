@@ -14,7 +14,7 @@ from gancore.cli.console import clean, show_table
 from gancore.errors import UsageError, did_you_mean
 from gancore.plugins.slots import SHORT_FORMS, holds_several
 from gancore.recipe import lookup
-from gancore.recipe.compose import default_layers, pick
+from gancore.recipe.compose import layers_below, pick
 from gancore.recipe.options import show
 from gancore.recipe.toml import Layer, Recipe, layer_of, read_recipe
 
@@ -111,8 +111,8 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
 
 def without_the_replaced(layers: list[Layer]) -> list[Layer]:
     """Leave out the options of components that a higher layer replaced, which no flag may set."""
-    # the default recipe lies below every run, and a recipe may replace its choices
-    whole = [*default_layers(), *layers]
+    # another recipe lies below this one, which may replace its choices
+    whole = [*layers_below(layers), *layers]
     replaced: set[str] = set()
     for layer in whole:
         replaced.update(layer.all_names())

@@ -29,7 +29,8 @@ from gancore.recipe.rules import check_rules
 from gancore.recipe.settings import Settings
 from gancore.recipe.toml import RECIPE_FORMAT, Layer, layer_of
 
-DEFAULT = "default"  # the recipe that fills the slots that are left open
+DEFAULT = "default"  # the recipe that fills the slots which the command line leaves open
+BASE = "base"  # that which fills those of recipes: it never changes, so they keep their meaning
 OF_THE_DATA = "data."  # tags that are known only once the data is open
 
 
@@ -196,9 +197,17 @@ def recipe_layers(given: str, variants: Iterable[str] = ()) -> list[Layer]:
     return layers
 
 
-def default_layers() -> list[Layer]:
-    """List the layers of the recipe called `default`, where one is installed."""
-    return recipe_layers(DEFAULT) if DEFAULT in lookup.recipe_files() else []
+def layers_below(user: Iterable[Layer]) -> list[Layer]:
+    """List the layers of the recipe on which the user's lie, where it is installed.
+
+    It is the one called `base` if any layer is a recipe's, else that called `default`.
+    """
+    return layers_where_installed(BASE if any(layer.of_recipe for layer in user) else DEFAULT)
+
+
+def layers_where_installed(name: str) -> list[Layer]:
+    """List the layers of a recipe by its name; none where it is not installed."""
+    return recipe_layers(name) if name in lookup.recipe_files() else []
 
 
 def resolve(
@@ -206,12 +215,12 @@ def resolve(
 ) -> Composition:
     """Resolve layers, lowest first, into a composition.
 
-    Below the `user`'s layers, a recipe and the command line, lie the recipe called `default` and
-    the defaults of the chosen components. `files` returns whether a component file may be run.
+    Below the `user`'s layers, a recipe and the command line, lie those of `layers_below` and the
+    defaults of the chosen components. `files` returns whether a component file may be run.
     With `exact` there are no layers below: a resolved recipe is complete. Raises UsageError and
     CompositionError.
     """
-    base = [] if exact else default_layers()
+    base = [] if exact else layers_below(user)
     defaults: list[Layer] = []
     for _ in range(10):  # a default may choose a component that has defaults of its own
         layers = [*base, *defaults, *user]

@@ -33,7 +33,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from gancore.errors import UsageError, did_you_mean
 from gancore.plugins.slots import SLOTS, filled_by, holds_several, hyphened
@@ -60,6 +60,7 @@ class Layer:
     origin: str
     slots: Mapping[str, Given] = field(factory=dict)
     options: Mapping[str, Mapping[str, Given]] = field(factory=dict)
+    of_recipe: bool = False
 
     def names(self, slot: str) -> list[str]:
         """List the components that this layer chooses for a slot, however many the slot holds."""
@@ -181,7 +182,7 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
                 f"{key} is {table!r}, but must be a table", where=at(key), fix=f"[{key}]"
             )
         tables[key] = table
-    layer = layer_of(label, content, at)
+    layer = evolve(layer_of(label, content, at), of_recipe=True)
     variants = {}
     for key in VARIANTS:
         if key in tables:

@@ -164,7 +164,13 @@ class Generator(nn.Module):
 
 @component(
     source="ConorLazarou, PokeGAN, 2020, github.com/ConorLazarou/PokeGAN (a program, no paper)",
-    defaults={"critic": "dcgan-critic", "upsample": "nearest-conv", "init": "he"},
+    defaults={
+        "critic": "dcgan-critic",
+        "upsample": "nearest-conv",
+        "init": "he",
+        "dcgan-critic": {"width": 32},
+        "run": {"batch": 64, "steps": 800},
+    },
     defaults_with={
         # the paper of the penalty asks for 5 critic updates at a rate of 1e-4 and layer norm, which
         # learns little in few steps

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gancore.plugins import discovery
 from gancore.plugins.slots import SEVERAL, SINGLE, WITHOUT
-from gancore.recipe.compose import Composition, default_layers
+from gancore.recipe.compose import BASE, Composition, layers_where_installed
 from gancore.recipe.options import Given
 from gancore.recipe.toml import Layer
 from gancore.tools.sweep.arms import ARM_ORIGIN
@@ -19,8 +19,8 @@ def ablation_arms(composition: Composition) -> dict[str, Layer]:
     """Return one layer for each component that can be left out, by the name of its arm.
 
     A component of a slot for several is left out; that of a slot for one is replaced by `none`
-    where the slot's kind has that, and else by the choice of the default recipe. Components that
-    the default recipe chooses too stay, as do the data.
+    where the slot's kind has that, and else by the choice of the recipe `base`. Components that the
+    recipe `base` chooses too stay, as do the data.
     """
     arms: dict[str, Layer] = {}
     for slot, names in composition.slots.items():
@@ -41,7 +41,7 @@ def _plain_choice(slot: str, chosen: str) -> str:
     kind = SINGLE[slot].kind
     if chosen != NOTHING and discovery_has(kind, NOTHING):
         return NOTHING
-    names = default_choices(slot, default_layers())
+    names = choices_of(slot, layers_where_installed(BASE))
     plain = names[-1] if names else ""
     return "" if plain == chosen or chosen == NOTHING else plain
 
@@ -51,7 +51,7 @@ def discovery_has(kind: str, name: str) -> bool:
     return any(row.kind == kind and row.name == name for row in discovery.installed())
 
 
-def default_choices(slot: str, layers: Sequence[Layer]) -> list[str]:
+def choices_of(slot: str, layers: Sequence[Layer]) -> list[str]:
     """Return what layers choose for a slot for one, the highest last."""
     names: list[str] = []
     for layer in layers:

@@ -46,7 +46,7 @@ class Wasserstein:
         "optim": "rmsprop",
         "rmsprop": {"lr": 5e-5},
         "schedule": "n-critic",
-        "n-critic": {"critic": 5},
+        "n-critic": {"critic": 5, "reuse-fakes": False},
     },
 )
 class WGAN(Wasserstein):
@@ -60,7 +60,7 @@ class WGAN(Wasserstein):
         "optim": "adam",
         "adam": {"lr": 1e-4, "beta1": 0.0, "beta2": 0.9},
         "schedule": "n-critic",
-        "n-critic": {"critic": 5},
+        "n-critic": {"critic": 5, "reuse-fakes": False},
         "critic-norm": "layer",
     },
     known_as={"wgangp": ""},
