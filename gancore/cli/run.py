@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from contextlib import redirect_stdout
 from functools import partial
@@ -81,6 +82,14 @@ BYTES_PER_WEIGHT = 16  # a float32 weight, its gradient and the two moments of a
     help="End the run if a step takes longer than this; 0 waits forever. [600]",
 )
 @click.option(
+    "--minutes",
+    metavar="M",
+    type=float,
+    multiple=True,
+    callback=once,
+    help="Train for about M minutes: measure the speed here first, and plan --steps by it.",
+)
+@click.option(
     "--nproc",
     metavar="N",
     type=click.IntRange(1),
@@ -111,6 +120,7 @@ def run(
     overwrite: bool,
     accept_changed_data: bool,
     stall_timeout: int,
+    minutes: float | None,
     nproc: int,
     dry_run: bool,
     as_json: bool,
@@ -131,6 +141,8 @@ def run(
     from gancore.hardware.startup import prepare_process
 
     prepare_process()
+    if minutes is not None:
+        expect_minutes(minutes, words, resume)
     if resume is not None:
         if recipe is not None or small or compat or out is not None or overwrite or dry_run:
             raise UsageError(
@@ -146,13 +158,13 @@ def run(
         if dry_run:
             from gancore.cli.dry_run import show_composition
 
-            show_composition(composition, as_json)
+            show_composition(composition, as_json, minutes)
             return
         if nproc > 1:
             from gancore.cli.nproc import expect_run
 
             expect_run(composition, out, overwrite, nproc)
-        open_run = partial(start_run, composition, words, out, overwrite)
+        open_run = partial(start_run, composition, words, out, overwrite, minutes)
     if nproc > 1:
         from gancore.cli.nproc import launch
 
@@ -162,7 +174,33 @@ def run(
     train_run(opened, as_json, stall_timeout)
 
 
-def start_run(composition: Composition, words: Layer, out: Path | None, overwrite: bool) -> Run:
+def expect_minutes(minutes: float, words: Layer, resume: Path | None) -> None:
+    """Raise UsageError for minutes that are no time, or beside another length of the run."""
+    given = f"--minutes {minutes:g}"
+    if not 0 < minutes < math.inf:
+        raise UsageError("a run takes more than 0 minutes", where=given, fix="--minutes 5")
+    if resume is not None:
+        raise UsageError(
+            "--minutes plans a new run, and cannot be combined with --resume",
+            where=given,
+            fix="--steps N, the number of steps that the whole run is to have",
+        )
+    for name in ("steps", "epochs"):
+        if other := words.options["run"].get(name):
+            raise UsageError(
+                f"--minutes and --{name} both give the length of the run",
+                where=f"{given}, {other.where}",
+                fix=f"leave out --minutes or --{name}",
+            )
+
+
+def start_run(
+    composition: Composition,
+    words: Layer,
+    out: Path | None,
+    overwrite: bool,
+    minutes: float | None = None,
+) -> Run:
     """Start a run, or resume it if torchrun has restarted this process after losing another."""
     from gancore.distributed.launch import restarts
     from gancore.recipe.compose import may_run
@@ -170,7 +208,7 @@ def start_run(composition: Composition, words: Layer, out: Path | None, overwrit
 
     if out is not None and restarts() and (out / directory.RECIPE).exists():
         return Run.resume(out, files=may_run(words))
-    return Run.start(composition, out, overwrite=overwrite)
+    return Run.start(composition, out, overwrite=overwrite, minutes=minutes)
 
 
 def resume_run(folder: Path, words: Layer, changed_data: bool) -> Run:

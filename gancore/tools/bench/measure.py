@@ -34,7 +34,7 @@ from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.toml import layer_of
 from gancore.run import previous_session
 from gancore.run.metrics_log import numbers
-from gancore.run.session import open_data_of, prepare
+from gancore.run.prepare import open_data_of, prepare
 from gancore.tools.bench.memory import memory_of
 from gancore.tools.bench.stopwatch import (  # fmt: skip
     BACKWARD,
