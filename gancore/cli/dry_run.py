@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from gancore.recipe.compose import Composition
 
 
-def show_composition(
-    composition: Composition, as_json: bool, minutes: float | None = None
-) -> None:
+def show_composition(composition: Composition, as_json: bool, minutes: float | None = None) -> None:
     """Print every choice with its origin, the size of the networks, and notes on broken rules.
 
     With `minutes`, steps are measured to plan the length of the run.

@@ -123,9 +123,7 @@ def steps_within(seconds: float, speed: Speed, settings: Settings) -> int:
     return steps - steps % unit
 
 
-def measure_speed(
-    composition: Composition, data: Data, runtime: Runtime, seconds: float
-) -> Speed:
+def measure_speed(composition: Composition, data: Data, runtime: Runtime, seconds: float) -> Speed:
     """Measure the parts of a run that is to take so many seconds, on a training that is forgotten.
 
     The components are made anew from the recipe: those of the run see none of it.
@@ -149,9 +147,7 @@ def measure_speed(
 
 def _measure(composition: Composition, training: Training, seconds: float) -> Speed:
     figures, step = _time_steps(training, LARGEST_PART * seconds)
-    training.context = evolve(
-        training.context, hooks=GuardedHooks(composition.chosen, calls=0)
-    )
+    training.context = evolve(training.context, hooks=GuardedHooks(composition.chosen, calls=0))
     runtime = training.context.runtime
     parts = dict.fromkeys(("row", "picture", "grid", "save"), 0.0)
     if runtime.group.is_main:  # the only process that writes and draws

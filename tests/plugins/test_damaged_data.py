@@ -359,7 +359,7 @@ def test_images_without_variance_are_said_D38(tmp_path, caplog, fill, said):
 
 def test_spread_of_sizes_is_said_D37(tmp_path, caplog):
     (good(tmp_path) / "wide.png").write_bytes(encoded(noise(size=(90, 40))))
-    assert "2 sizes from 32×32 to 40×90 become 32×32 by crop" in told(tmp_path, caplog)
+    assert "2 sizes from 32×32 to 40×90; training at 32×32 pixels by crop" in told(tmp_path, caplog)
 
 
 @pytest.mark.parametrize("change", ["write", "unlink"])

@@ -57,7 +57,7 @@ WARM_UP = 2  # steps before any is timed
 LEAST = 5  # rounds, however long they take
 SECONDS = 20.0  # that further rounds may take
 # hooks that no step calls
-AT_ROWS = frozenset({"measure", "record", "draw", "stop", "describe_data"})
+AT_ROWS = frozenset({"measure", "record", "draw", "stop", "describe_data", "chosen_size"})
 PHRASES = {  # parts of a step whose names are no nouns
     REST: "what lies between the parts",
     BACKWARD: "the backward pass",

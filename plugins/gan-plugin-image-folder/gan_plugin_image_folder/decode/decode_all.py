@@ -129,7 +129,7 @@ class BlockDecoder:
 
 def choose_shape(infos: Sequence[ImageInfo], options: DecodeOptions) -> Shape:
     """Return (channels, height, width) of the samples."""
-    height, width = options.size or choose_size(infos)
+    height, width = options.size or choose_size(infos, options.area)
     grey = all(info.grey for info in infos)
     return options.channels or (1 if grey else 3), height, width
 

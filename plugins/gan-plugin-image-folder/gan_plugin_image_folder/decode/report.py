@@ -46,6 +46,10 @@ def decode_notes(
     different = len(set(digests.values()))
     if len(digests) > 1 and uniform == len(digests):
         yield "all images are of one colour: there is no variance to learn"
+        if all(info.transparent for info in digests):
+            # such as white drawings on nothing
+            other = "black" if sum(options.background) > 3 * 127 else "white"
+            yield f"they are transparent: --image-folder.background {other} may show what they hold"
     elif len(digests) > 1 and different == 1:
         yield "all images are the same: there is no variance to learn"
     counts = count_changes(shape, digests)
@@ -55,22 +59,25 @@ def decode_notes(
     remarks = [f"{count} {remark}" for remark, count in counts.items() if count]
     if remarks:
         yield f"of {len(digests)} images, " + "; ".join(remarks)
-    advice = list(suggest_options(list(digests), shape, options))
+    advice = list(suggest_options(list(digests), options))
     if advice:
         yield "advice: " + "; ".join(advice)
 
 
 def size_notes(shape: Shape, infos: Collection[ImageInfo], options: DecodeOptions) -> Iterator[str]:
-    """Yield a line where sizes differ, or where images are reduced without `--size`."""
+    """Yield a line where images are resized: from which size, and how to choose another."""
     _, height, width = shape
     sizes = sorted({info.size for info in infos}, key=prod)
     smallest = "{}×{}".format(*sizes[0])
     largest = "{}×{}".format(*sizes[-1])
-    if len(sizes) > 1:
-        resized = f"become {height}×{width} by {options.fit}"
-        yield f"{len(sizes)} sizes from {smallest} to {largest} {resized}"
-    elif sizes[0] != (height, width) and not options.size:
-        yield f"images of {smallest} pixels become {height}×{width}, which is quick to train"
+    if sizes == [(height, width)]:
+        return
+    given = f"images have {len(sizes)} sizes from {smallest} to {largest}"
+    if len(sizes) == 1:
+        given = f"images are {smallest}"
+    training = f"training at {height}×{width} pixels by {options.fit}"
+    hint = "" if options.size else " (--size HxW for another)"
+    yield f"{given}; {training}{hint}"
 
 
 def count_changes(shape: Shape, infos: Collection[ImageInfo]) -> Counter[str]:
@@ -86,19 +93,13 @@ def count_changes(shape: Shape, infos: Collection[ImageInfo]) -> Counter[str]:
     return counts
 
 
-def suggest_options(
-    infos: Sequence[ImageInfo], shape: Shape, options: DecodeOptions
-) -> Iterator[str]:
-    """Yield options of `gan run` that fit: size, fit, augmentation."""
-    _, height, width = shape
-    sizes = {info.size for info in infos}
-    if options.size is None and sizes != {(height, width)}:
-        yield f"--size HxW chooses another size than {height}x{width}"
+def suggest_options(infos: Sequence[ImageInfo], options: DecodeOptions) -> Iterator[str]:
+    """Yield options of `gan run` that fit: how images are fitted, and augmentation."""
     if options.fit == "crop" and aspects_vary(infos):
         yield "--image-folder.fit pad avoids cropping shapes that differ so much"
-    if 1 < len(infos) < FEW:
-        keeps = "keeps the critic from memorizing each of them"
-        yield f"{len(infos)} images are few: --reg augment-views {keeps}"
+    if len(infos) < FEW:
+        counted = "1 image is" if len(infos) == 1 else f"{len(infos)} images are"
+        yield f"{counted} few: --reg augment-views keeps the critic from memorizing each of them"
 
 
 def stderr_notes(lines: Sequence[str]) -> Iterator[str]:
