@@ -14,7 +14,7 @@ import click
 
 from gancore.cli.choices import layer_of_words, once
 from gancore.cli.composition import compose_words
-from gancore.cli.console import say, tell
+from gancore.cli.console import counted, say, tell
 from gancore.cli.cost import announce_cost
 from gancore.cli.flags import (
     FOLDER,
@@ -243,8 +243,10 @@ def train_run(run: Run, as_json: bool, stall_timeout: int) -> None:
         from gancore.cli.nproc import end_with_launcher
 
         end_with_launcher(run)
-    say(f"run {run.folder}: {describe_run(run)}")
-    announce = announce_cost(run)
+    for line in describe_run(run):
+        say(line)
+    # a run of so many minutes was planned by the speed measured here, which was just said
+    announce = None if planned_by_time(run) else announce_cost(run)
     with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout) as stepped:
 
         def keep(row: MetricsRow) -> None:
@@ -253,7 +255,8 @@ def train_run(run: Run, as_json: bool, stall_timeout: int) -> None:
 
         def after_step(_: Step) -> None:
             stepped()
-            announce()
+            if announce is not None:
+                announce()
 
         run.fit(on_row=keep, on_step=after_step)
     figures = run.folder / "metrics.jsonl"
@@ -279,24 +282,43 @@ def train_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     say(f"{done}; samples in {samples}, figures in {figures}")
 
 
-def describe_run(run: Run) -> str:
-    """Describe a run in one line: length, data, size of the networks, device."""
+def describe_run(run: Run) -> list[str]:
+    """Describe a run in two lines: its length and device; its data and the size of its networks."""
     gan = run.training.context.gan
     plan = run.training.context.plan
     data = run.training.context.data
-    settings = run.composition.settings
-    length = f"{settings.epochs:,} epochs" if settings.epochs else f"{settings.steps:,} steps"
+    composition = run.composition
+    settings = composition.settings
+    length = counted(settings.steps, "step", "steps")
+    if settings.epochs:
+        length = counted(settings.epochs, "epoch", "epochs")
+    if planned := planned_by_time(run):
+        length += f" ({planned})"
     shape = "x".join(map(str, plan.shape))
-    samples = f"{len(data):,} samples of {shape}" if data is not None else shape
-    count = {}
+    samples = shape
+    if data is not None:
+        each_pass = counted(run.training.order.batches_per_epoch, "batch", "batches")
+        number = counted(len(data), "sample", "samples")
+        source = composition.slots["data"][0]
+        samples = f"{number} of {shape} from {source}, {each_pass} in a pass over the data"
+    networks = []
+    memory = 0.0
     for role in ROLES:
-        count[role] = sum(weight.numel() for weight in gan.player(role).parameters)
-    memory = sum(count.values()) * BYTES_PER_WEIGHT / 2**20
-    return (
-        f"{length} of batches of {settings.batch}; {samples}, "
-        f"generator {count['generator']:,} and critic {count['critic']:,} weights "
-        f"({memory:,.0f} MiB with gradients and two moments), {gan.device}"
-    )
+        weights = sum(weight.numel() for weight in gan.player(role).parameters)
+        memory += weights * BYTES_PER_WEIGHT / 2**20
+        name = composition.slots["gen" if role == "generator" else "critic"][0]
+        networks.append(f"{role} {name} with {weights:,} weights")
+    sizes = f"({memory:,.0f} MiB with gradients and two moments)"
+    return [
+        f"run {run.folder}: {length} of batches of {settings.batch}, on {gan.device}",
+        f"  {samples}; {', '.join(networks)} {sizes}",
+    ]
+
+
+def planned_by_time(run: Run) -> str:
+    """Return how `--minutes` led to the length of a run; empty where it was given otherwise."""
+    origin = run.composition.origins.get("run.steps", "")
+    return origin if origin.startswith("--minutes") else ""
 
 
 def stop_by_signal(run: Run) -> Signals:

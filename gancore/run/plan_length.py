@@ -7,6 +7,7 @@ that of `--steps N`.
 
 from __future__ import annotations
 
+import bisect
 import math
 import statistics
 import tempfile
@@ -20,6 +21,7 @@ from attrs import evolve, frozen
 from gancore.errors import GanError, UsageError
 from gancore.guard.hooks import GuardedHooks, guarded
 from gancore.process.standard_streams import write_line
+from gancore.progressbar import pace
 from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.settings import Settings
 from gancore.recipe.toml import layer_of
@@ -38,8 +40,7 @@ WARM_UP = 3  # steps before any is timed: the first ones allocate, check hooks, 
 LEAST = 5  # timed steps
 SECONDS = 4.0  # that further ones may take
 LARGEST_PART = 0.2  # of the planned time that measuring may take, where steps are slow
-TENTHS = 10  # pictures that a run draws by its share, before the final one
-EARLY = 9  # grids that it draws in between at first: of steps 1, 2, 5, 10, 20, …
+TENTHS = 10  # pictures that a run draws by its share, and grids alone in the first tenth
 ENDS = 2  # checkpoints beside those of `save_every`: at step 0 and at the end
 RESERVE = 0.03  # of the time, for what is not measured
 MICRO = 1_000_000
@@ -84,24 +85,12 @@ def plan_steps(
     # each process has a clock of its own, and all must make the same number of steps
     spent = _agreed(time.monotonic() - began, runtime)
     steps = steps_within(60 * minutes - spent, speed, composition.settings)
-    where = f"--minutes {minutes:g}: {describe_pace(speed.step)} measured here"
+    where = f"--minutes {minutes:g}: {pace(speed.step)} measured here"
     origins = {**composition.origins, "run.steps": where}
     if "run.epochs" in origins:
         origins["run.epochs"] = f"not used: --minutes {minutes:g}"
     settings = evolve(composition.settings, steps=steps, epochs=0)
     return evolve(composition, settings=settings, origins=origins)
-
-
-def describe_pace(seconds: float) -> str:
-    """Describe how long a step takes: `0.19 s a step`, `3.1 ms a step`.
-
-    >>> describe_pace(0.1874), describe_pace(12.34), describe_pace(0.00312)
-    ('0.19 s a step', '12 s a step', '3.1 ms a step')
-    """
-    if seconds < 0.01:
-        return f"{1000 * seconds:.2g} ms a step"
-    digits = max(0, 1 - math.floor(math.log10(seconds)))
-    return f"{seconds:.{digits}f} s a step"
 
 
 def steps_within(seconds: float, speed: Speed, settings: Settings) -> int:
@@ -110,17 +99,34 @@ def steps_within(seconds: float, speed: Speed, settings: Settings) -> int:
 
     Rounded down to three digits.
     """
-    each = speed.step + speed.row / settings.log_every + speed.save / settings.save_every
-    once = ENDS * speed.save + speed.grid
-    if settings.sample_epochs:
-        each += speed.picture * speed.epochs / settings.sample_epochs
-    elif settings.sample_every:
-        each += speed.picture / settings.sample_every
-    else:
-        once += TENTHS * speed.picture + EARLY * speed.grid
-    steps = max(1, int(((1 - RESERVE) * seconds - once) / each))
-    unit = int(10 ** max(0, len(str(steps)) - 3))
+    most = max(1, math.ceil(seconds / speed.step))
+    fitting = bisect.bisect_right(
+        range(1, most + 1),
+        (1 - RESERVE) * seconds,
+        key=lambda steps: seconds_of(steps, speed, settings),
+    )
+    steps = max(1, fitting)
+    unit: int = 10 ** max(0, len(str(steps)) - 3)
     return steps - steps % unit
+
+
+def seconds_of(steps: int, speed: Speed, settings: Settings) -> float:
+    """Return how long a run of so many steps takes."""
+    grids = 2  # before the first step and after the last
+    if settings.sample_epochs:
+        pictures = steps * speed.epochs / settings.sample_epochs
+    elif settings.sample_every:
+        pictures = steps / settings.sample_every
+    else:
+        pictures = min(TENTHS, steps)
+        # of steps 1, 2, 5, 10, 20, …, three in each power of ten of the first tenth
+        grids += math.ceil(3 * math.log10(max(1, steps / TENTHS)))
+    return (
+        steps * (speed.step + speed.row / settings.log_every + speed.save / settings.save_every)
+        + pictures * speed.picture
+        + grids * speed.grid
+        + ENDS * speed.save
+    )
 
 
 def measure_speed(composition: Composition, data: Data, runtime: Runtime, seconds: float) -> Speed:

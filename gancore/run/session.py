@@ -34,6 +34,7 @@ from gancore.run.prepare import (
     read_data_of,
     with_chosen_size,
 )
+from gancore.run.remarks import few_note, label_note
 from gancore.run.resume_checks import expect_recipe, recipe_changes
 from gancore.train.build import require_slots
 from gancore.train.context import TrainingContext
@@ -150,9 +151,7 @@ class Session:
         run.checkpoints.data = fingerprint
         run._new = runtime.group.is_main
         run.notes += [*precision_note(runtime), *postmortem.room_note(folder, training)]
-        batch = composition.settings.batch
-        if len(data) < batch:
-            run.notes.append(f"{len(data)} samples fill a batch of {batch} by repetition")
+        run.notes += [*few_note(data, composition.settings.batch), *label_note(composition, data)]
         return run
 
     @classmethod
