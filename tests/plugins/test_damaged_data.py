@@ -303,10 +303,12 @@ def test_folder_of_a_run_is_no_data_D61(gan_here, tmp_path):
     assert "is a run directory: its samples would be used as training data" in said
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_fewer_images_than_the_batch_fill_it_by_repetition_D31_D32(gan_here, tmp_path, count):
+@pytest.mark.parametrize(("count", "counted"), [(1, "1 sample fills"), (3, "3 samples fill")])
+def test_fewer_images_than_the_batch_fill_it_by_repetition_D31_D32(
+    gan_here, tmp_path, count, counted
+):
     said = gan_here("run", "--data", good(tmp_path / "set", count), "--out", "run", *TINY).stderr
-    assert f"note: {count} samples fill a batch of 4 by repetition" in said
+    assert f"note: {counted} a batch of 4 by repetition" in said
 
 
 def test_describe_data_is_written_into_the_run_before_the_first_step(gan_here, tmp_path):

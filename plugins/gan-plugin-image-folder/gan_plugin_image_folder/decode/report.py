@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from gan_plugin_image_folder.decode.decoded import DecodeOptions, DecodeSummary, Faults, Shape
 from gan_plugin_image_folder.decode.image_file import ImageInfo
@@ -12,6 +12,13 @@ from gan_plugin_image_folder.names import encode_name, printable
 from gan_plugin_image_folder.scan import ScanResult
 
 FEW = 1000  # images below which a critic can memorize each of them
+
+
+class KindCounts(NamedTuple):
+    """How many of the decoded images are of one colour, and how many in grey."""
+
+    uniform: int
+    grey: int
 
 
 def names_by_reason(faults: Faults) -> dict[str, list[str]]:
@@ -33,12 +40,13 @@ def decode_notes(
     digests: Mapping[ImageInfo, bytes],
     faults: Faults,
     options: DecodeOptions,
-    uniform: int,
+    kinds: KindCounts,
 ) -> Iterator[str]:
     """Yield lines on skipped files, sizes, missing variance, changed images, and fitting options.
 
-    `digests` holds the pixel digest of each usable image; `uniform` counts those of one colour.
+    `digests` holds the pixel digest of each usable image.
     """
+    uniform = kinds.uniform
     if faults:
         skipped = f"{len(faults)} skipped: {count_by_reason(faults)}"
         yield f"{len(digests)} images used, {skipped}"
@@ -59,7 +67,8 @@ def decode_notes(
     remarks = [f"{count} {remark}" for remark, count in counts.items() if count]
     if remarks:
         yield f"of {len(digests)} images, " + "; ".join(remarks)
-    advice = list(suggest_options(list(digests), options))
+    grey = shape[0] == 3 and kinds.grey == len(digests)
+    advice = list(suggest_options(list(digests), options, grey))
     if advice:
         yield "advice: " + "; ".join(advice)
 
@@ -93,8 +102,15 @@ def count_changes(shape: Shape, infos: Collection[ImageInfo]) -> Counter[str]:
     return counts
 
 
-def suggest_options(infos: Sequence[ImageInfo], options: DecodeOptions) -> Iterator[str]:
-    """Yield options of `gan run` that fit: how images are fitted, and augmentation."""
+def suggest_options(
+    infos: Sequence[ImageInfo], options: DecodeOptions, grey: bool
+) -> Iterator[str]:
+    """Yield options of `gan run` that fit: how images are fitted, channels, augmentation.
+
+    `grey` is whether all images have three equal channels.
+    """
+    if grey and options.channels is None:
+        yield "--image-folder.channels 1 trains in grey, as all images are"
     if options.fit == "crop" and aspects_vary(infos):
         yield "--image-folder.fit pad avoids cropping shapes that differ so much"
     if len(infos) < FEW:
