@@ -48,7 +48,7 @@ def announce_cost(run: Run, clock: Callable[[], float] = time.monotonic) -> Call
             left = seconds * (1 - run.share) * len(taken) / done if done > 0 else 0.0
             if left >= SHORT:
                 passes = run.training.epoch / run.share
-                say(f"{pace(seconds)}: about {duration(left)} left, {passes:,.3g} passes in all")
+                say(f"{pace(seconds)}: about {duration(left)} left, {passes_text(passes)} in all")
 
     return after_step
 
@@ -63,3 +63,8 @@ def cost_message(seconds: float, done: float, left: float) -> str:
         f"{first}, so the rest of the run takes about {rest}; "
         "a smaller --size, --batch or network makes steps shorter"
     )
+
+
+def passes_text(passes: float) -> str:
+    """Describe how often the data are shown: `0.4 passes`, `1,067 passes`."""
+    return f"{passes:,.0f} passes" if passes >= 10 else f"{passes:.1f} passes"
