@@ -13,9 +13,11 @@ from gancore.progressbar import duration, pace
 if TYPE_CHECKING:
     from gancore.run.loop import Run
 
-SLOW_STEP = 5.0  # seconds of the first step from which the cost is announced at once
+SLOW_STEP = 15.0  # seconds of the first step from which the cost is announced at once
 KNOWN = 3.0  # seconds of further steps after which the speed counts as known
 LEAST = 2  # further steps that are timed
+LONG = 3600.0  # seconds of a run for which shorter steps are suggested
+SHORTER = "a smaller --size, --batch or network makes steps shorter"
 SHORT = 15.0  # seconds; a run that takes no longer ends before its cost is of interest
 
 
@@ -48,7 +50,11 @@ def announce_cost(run: Run, clock: Callable[[], float] = time.monotonic) -> Call
             left = seconds * (1 - run.share) * len(taken) / done if done > 0 else 0.0
             if left >= SHORT:
                 passes = run.training.epoch / run.share
-                say(f"{pace(seconds)}: about {duration(left)} left, {passes_text(passes)} in all")
+                hint = f"; {SHORTER}" if left >= LONG else ""
+                say(
+                    f"{pace(seconds)}: about {duration(left)} left, "
+                    f"{passes_text(passes)} in all{hint}"
+                )
 
     return after_step
 
@@ -59,10 +65,7 @@ def cost_message(seconds: float, done: float, left: float) -> str:
     if done <= 0 or left <= 0:
         return first
     rest = duration(seconds * left / done)
-    return (
-        f"{first}, so the rest of the run takes about {rest}; "
-        "a smaller --size, --batch or network makes steps shorter"
-    )
+    return f"{first}, so the rest of the run takes about {rest}; {SHORTER}"
 
 
 def passes_text(passes: float) -> str:

@@ -34,6 +34,7 @@ class Steps:
         (Steps(20, 1.0, 1.0), ["1.0 s a step: about 16 s left, 10 passes in all"]),
         (Steps(16, 1.0, 1.0), []),  # what is left is too short to be of interest
         (Steps(10_000, 2.0, 0.1), ["0.10 s a step: about 17 min left, 5,000 passes in all"]),
+        (Steps(3000, 6.0, 2.0), ["2.0 s a step: about 1.7 h left, ", "--size, --batch or network"]),
         (Steps(100, 1.0, 2.0), ["2.0 s a step: about 3 min left, 50 passes in all"]),
     ],
 )
