@@ -144,14 +144,8 @@ def run(
     if minutes is not None:
         expect_minutes(minutes, words, resume)
     if resume is not None:
-        if recipe is not None or small or compat or out is not None or overwrite or dry_run:
-            raise UsageError(
-                "--resume cannot be combined with "
-                "--recipe, --small, --compat, --out, --overwrite or --dry-run",
-                fix="leave them out",
-            )
-        directory.expect(resume)
-        directory.refuse_in_use(resume)  # opening it would report its process as killed
+        of_new_runs = recipe is not None or small or compat or out is not None or overwrite
+        expect_resumable(resume, of_new_runs or dry_run)
         open_run = partial(resume_run, resume, words, accept_changed_data)
     else:
         composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
@@ -172,6 +166,21 @@ def run(
     with redirect_stdout(sys.stderr):  # stdout is for the result, not for what components print
         opened = open_run()
     train_run(opened, as_json, stall_timeout)
+
+
+def expect_resumable(folder: Path, refused: bool) -> None:
+    """Raise UsageError where flags are given that `--resume` refuses, or a folder that is no run.
+
+    Raises GanError where a process trains the run.
+    """
+    if refused:
+        raise UsageError(
+            "--resume cannot be combined with "
+            "--recipe, --small, --compat, --out, --overwrite or --dry-run",
+            fix="leave them out",
+        )
+    directory.expect(folder)
+    directory.refuse_in_use(folder)  # opening it would report its process as killed
 
 
 def expect_minutes(minutes: float, words: Layer, resume: Path | None) -> None:

@@ -50,9 +50,7 @@ def test_data_by_name_are_not_remarked_on(gan_here):
     assert "which this run ignores" not in gan_here("run", "--sprites.count", 8, *TINY).stderr
 
 
-def test_the_size_that_was_chosen_is_in_the_recipe_and_is_used_again(
-    gan_here, images, tmp_path, caplog
-):
+def test_chosen_size_is_in_the_recipe_and_is_used_again(gan_here, images, tmp_path, caplog):
     said = gan_here("run", "--data", images, *TINY, "--out", "r").stderr
     assert "4 samples of 3x48x84 from image-folder, 1 batch in a pass over the data" in said
     chosen = "images are 120×200; training at 48×84 pixels by crop"
