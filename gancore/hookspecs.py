@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from gancore.train.plan import Head, LabelSet, Plan, Tail, Update
     from gancore.train.progress import Progress
 
-API = 1  # raised whenever a hook is added or changed
+API = 2  # raised whenever a hook is added or changed
 # components made for this version or a later one work; raised when a change breaks them
 OLDEST_API = 1
 
@@ -165,6 +165,16 @@ def describe_data() -> Mapping[str, Any] | None:
     """Return a JSON-serialisable report of the files used and skipped (first).
 
     It is written to `RUN/data-report.json`.
+    """
+
+
+@hookspec(since="0.1")
+def chosen_size() -> tuple[int, int] | None:
+    """Return the (height, width) at which `make_data` read images without `--size` (first).
+
+    Called after `make_data`, and only where `spec.size` was None. A new run writes this size into
+    its recipe, so that a resume, and a run of that recipe, read images at the same size. None, or a
+    side of less than 8 or more than 1024 pixels, leaves the setting `size` at none.
     """
 
 

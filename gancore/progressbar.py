@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -26,6 +27,18 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size or (seconds >= size and unit == "h"):
             return f"{seconds / size:.{digits}f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def pace(seconds: float) -> str:
+    """Format how long a step takes, with two digits: `0.19 s a step`.
+
+    >>> pace(0.1874), pace(12.34), pace(250), pace(0.00312)
+    ('0.19 s a step', '12 s a step', '250 s a step', '3.1 ms a step')
+    """
+    if seconds < 0.01:
+        return f"{1000 * seconds:.2g} ms a step"
+    decimals = max(0, 1 - math.floor(math.log10(seconds)))
+    return f"{seconds:.{decimals}f} s a step"
 
 
 def progress_bar(items: Iterable[Item], total: int, doing: str, each: int = 1) -> Iterable[Item]:

@@ -27,7 +27,7 @@ ORIGIN = "command line"
 VARIABLE_PREFIX = "GAN_"
 PLAIN_FLAGS = (  # that choose nothing
     "recipe", "small", "compat", "out", "resume", "overwrite", "accept-changed-data",
-    "stall-timeout", "nproc",
+    "stall-timeout", "minutes", "nproc",
     "dry-run", "json", "help",
 )  # fmt: skip
 

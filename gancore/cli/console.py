@@ -43,6 +43,11 @@ def tell(text: str) -> None:
         click.echo(clean(line))
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with its noun: `1 batch`, `1,200 batches`."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def note(text: str) -> None:
     """Write a note, which does not stop the run, to stderr."""
     say(f"note: {text}")

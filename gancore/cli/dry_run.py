@@ -13,18 +13,22 @@ from gancore.hardware.device import choose_runtime
 from gancore.plugins.slots import ROLES
 from gancore.recipe.compose import option_values
 from gancore.recipe.options import show
-from gancore.run.session import open_data_of, prepare
+from gancore.run.prepare import prepare
+from gancore.run.session import open_new
 from gancore.train.data import data_tags
 
 if TYPE_CHECKING:
     from gancore.recipe.compose import Composition
 
 
-def show_composition(composition: Composition, as_json: bool) -> None:
-    """Print every choice with its origin, the size of the networks, and notes on broken rules."""
+def show_composition(composition: Composition, as_json: bool, minutes: float | None = None) -> None:
+    """Print every choice with its origin, the size of the networks, and notes on broken rules.
+
+    With `minutes`, steps are measured to plan the length of the run.
+    """
     composition = guarded(composition)
     runtime = choose_runtime(composition.settings)
-    data = open_data_of(composition)
+    composition, data = open_new(composition, runtime, minutes)
     training = prepare(composition, data, runtime)
     gan = training.context.gan
     plan = training.context.plan

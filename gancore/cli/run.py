@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from contextlib import redirect_stdout
 from functools import partial
@@ -13,7 +14,7 @@ import click
 
 from gancore.cli.choices import layer_of_words
 from gancore.cli.composition import compose_words
-from gancore.cli.console import say, tell
+from gancore.cli.console import counted, say, tell
 from gancore.cli.cost import announce_cost
 from gancore.cli.flags import (
     component_options,
@@ -67,6 +68,14 @@ BYTES_PER_WEIGHT = 16  # a float32 weight, its gradient and the two moments of a
     help="End the run if a step takes longer than this; 0 waits forever. [600]",
 )
 @click.option(
+    "--minutes",
+    metavar="M",
+    type=float,
+    multiple=True,
+    callback=once,
+    help="Train for about M minutes: measure the speed here first, and plan --steps by it.",
+)
+@click.option(
     "--nproc",
     metavar="N",
     type=click.IntRange(1),
@@ -97,6 +106,7 @@ def run(
     overwrite: bool,
     accept_changed_data: bool,
     stall_timeout: int,
+    minutes: float | None,
     nproc: int,
     dry_run: bool,
     as_json: bool,
@@ -117,28 +127,24 @@ def run(
     from gancore.hardware.startup import prepare_process
 
     prepare_process()
+    if minutes is not None:
+        expect_minutes(minutes, words, resume)
     if resume is not None:
-        if recipe is not None or small or compat or out is not None or overwrite or dry_run:
-            raise UsageError(
-                "--resume cannot be combined with "
-                "--recipe, --small, --compat, --out, --overwrite or --dry-run",
-                fix="leave them out",
-            )
-        directory.expect(resume)
-        directory.refuse_in_use(resume)  # opening it would report its process as killed
+        of_new_runs = recipe is not None or small or compat or out is not None or overwrite
+        expect_resumable(resume, of_new_runs or dry_run)
         open_run = partial(resume_run, resume, words, accept_changed_data)
     else:
         composition = compose_words(words, recipe, variants_of(small=small, compat=compat))
         if dry_run:
             from gancore.cli.dry_run import show_composition
 
-            show_composition(composition, as_json)
+            show_composition(composition, as_json, minutes)
             return
         if nproc > 1:
             from gancore.cli.nproc import expect_run
 
             expect_run(composition, out, overwrite, nproc)
-        open_run = partial(start_run, composition, words, out, overwrite)
+        open_run = partial(start_run, composition, words, out, overwrite, minutes)
     if nproc > 1:
         from gancore.cli.nproc import launch
 
@@ -148,7 +154,48 @@ def run(
     train_run(opened, as_json, stall_timeout)
 
 
-def start_run(composition: Composition, words: Layer, out: Path | None, overwrite: bool) -> Run:
+def expect_resumable(folder: Path, refused: bool) -> None:
+    """Raise UsageError where flags are given that `--resume` refuses, or a folder that is no run.
+
+    Raises GanError where a process trains the run.
+    """
+    if refused:
+        raise UsageError(
+            "--resume cannot be combined with "
+            "--recipe, --small, --compat, --out, --overwrite or --dry-run",
+            fix="leave them out",
+        )
+    directory.expect(folder)
+    directory.refuse_in_use(folder)  # opening it would report its process as killed
+
+
+def expect_minutes(minutes: float, words: Layer, resume: Path | None) -> None:
+    """Raise UsageError for minutes that are no time, or beside another length of the run."""
+    given = f"--minutes {minutes:g}"
+    if not 0 < minutes < math.inf:
+        raise UsageError("a run takes more than 0 minutes", where=given, fix="--minutes 5")
+    if resume is not None:
+        raise UsageError(
+            "--minutes plans a new run, and cannot be combined with --resume",
+            where=given,
+            fix="--steps N, the number of steps that the whole run is to have",
+        )
+    for name in ("steps", "epochs"):
+        if other := words.options["run"].get(name):
+            raise UsageError(
+                f"--minutes and --{name} both give the length of the run",
+                where=f"{given}, {other.where}",
+                fix=f"leave out --minutes or --{name}",
+            )
+
+
+def start_run(
+    composition: Composition,
+    words: Layer,
+    out: Path | None,
+    overwrite: bool,
+    minutes: float | None = None,
+) -> Run:
     """Start a run, or resume it if torchrun has restarted this process after losing another."""
     from gancore.distributed.launch import restarts
     from gancore.recipe.compose import may_run
@@ -156,7 +203,7 @@ def start_run(composition: Composition, words: Layer, out: Path | None, overwrit
 
     if out is not None and restarts() and (out / directory.RECIPE).exists():
         return Run.resume(out, files=may_run(words))
-    return Run.start(composition, out, overwrite=overwrite)
+    return Run.start(composition, out, overwrite=overwrite, minutes=minutes)
 
 
 def resume_run(folder: Path, words: Layer, changed_data: bool) -> Run:
@@ -191,8 +238,10 @@ def train_run(run: Run, as_json: bool, stall_timeout: int) -> None:
         from gancore.cli.nproc import end_with_launcher
 
         end_with_launcher(run)
-    say(f"run {run.folder}: {describe_run(run)}")
-    announce = announce_cost(run)
+    for line in describe_run(run):
+        say(line)
+    # a run of so many minutes was planned by the speed measured here, which was just said
+    announce = None if planned_by_time(run) else announce_cost(run)
     with redirect_stdout(sys.stderr), stall_watch(run, stall_timeout) as stepped:
 
         def keep(row: MetricsRow) -> None:
@@ -201,7 +250,8 @@ def train_run(run: Run, as_json: bool, stall_timeout: int) -> None:
 
         def after_step(_: Step) -> None:
             stepped()
-            announce()
+            if announce is not None:
+                announce()
 
         run.fit(on_row=keep, on_step=after_step)
     figures = run.folder / "metrics.jsonl"
@@ -227,24 +277,43 @@ def train_run(run: Run, as_json: bool, stall_timeout: int) -> None:
     say(f"{done}; samples in {samples}, figures in {figures}")
 
 
-def describe_run(run: Run) -> str:
-    """Describe a run in one line: length, data, size of the networks, device."""
+def describe_run(run: Run) -> list[str]:
+    """Describe a run in two lines: its length and device; its data and the size of its networks."""
     gan = run.training.context.gan
     plan = run.training.context.plan
     data = run.training.context.data
-    settings = run.composition.settings
-    length = f"{settings.epochs:,} epochs" if settings.epochs else f"{settings.steps:,} steps"
+    composition = run.composition
+    settings = composition.settings
+    length = counted(settings.steps, "step", "steps")
+    if settings.epochs:
+        length = counted(settings.epochs, "epoch", "epochs")
+    if planned := planned_by_time(run):
+        length += f" ({planned})"
     shape = "x".join(map(str, plan.shape))
-    samples = f"{len(data):,} samples of {shape}" if data is not None else shape
-    count = {}
+    samples = shape
+    if data is not None:
+        each_pass = counted(run.training.order.batches_per_epoch, "batch", "batches")
+        number = counted(len(data), "sample", "samples")
+        source = composition.slots["data"][0]
+        samples = f"{number} of {shape} from {source}, {each_pass} in a pass over the data"
+    networks = []
+    memory = 0.0
     for role in ROLES:
-        count[role] = sum(weight.numel() for weight in gan.player(role).parameters)
-    memory = sum(count.values()) * BYTES_PER_WEIGHT / 2**20
-    return (
-        f"{length} of batches of {settings.batch}; {samples}, "
-        f"generator {count['generator']:,} and critic {count['critic']:,} weights "
-        f"({memory:,.0f} MiB with gradients and two moments), {gan.device}"
-    )
+        weights = sum(weight.numel() for weight in gan.player(role).parameters)
+        memory += weights * BYTES_PER_WEIGHT / 2**20
+        name = composition.slots["gen" if role == "generator" else "critic"][0]
+        networks.append(f"{role} {name} with {weights:,} weights")
+    sizes = f"({memory:,.0f} MiB with gradients and two moments)"
+    return [
+        f"run {run.folder}: {length} of batches of {settings.batch}, on {gan.device}",
+        f"  {samples}; {', '.join(networks)} {sizes}",
+    ]
+
+
+def planned_by_time(run: Run) -> str:
+    """Return how `--minutes` led to the length of a run; empty where it was given otherwise."""
+    origin = run.composition.origins.get("run.steps", "")
+    return origin if origin.startswith("--minutes") else ""
 
 
 def stop_by_signal(run: Run) -> Signals:

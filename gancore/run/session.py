@@ -16,49 +16,48 @@ from torch import Tensor
 from gancore.distributed.group import ProcessGroup
 from gancore.errors import CheckpointError, DataError, UsageError
 from gancore.guard.hooks import guarded
-from gancore.hardware.device import choose_runtime, compile_networks, data_on_device, precision_note
-from gancore.hardware.layout import use_channels_last
+from gancore.hardware.device import choose_runtime, precision_note
 from gancore.plugins.loading import is_file
 from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.settings import RESUMABLE
 from gancore.recipe.toml import Layer, read_recipe
-from gancore.run import directory, failure, plugins, postmortem, previous_session
+from gancore.run import directory, plugins, postmortem, previous_session
 from gancore.run.checkpoint import reader, schema
 from gancore.run.checkpoint.policy import Checkpoints
 from gancore.run.checkpoint.state import restore, restore_generator
 from gancore.run.load import open_generator, open_players, stored_plan
+from gancore.run.plan_length import plan_steps
+from gancore.run.prepare import (
+    adapt_data_of,
+    open_data_of,
+    prepare,
+    read_data_of,
+    with_chosen_size,
+)
+from gancore.run.remarks import few_note, label_note
 from gancore.run.resume_checks import expect_recipe, recipe_changes
 from gancore.train.build import require_slots
 from gancore.train.context import TrainingContext
-from gancore.train.data import Data, DataOrder, data_tags, open_data
+from gancore.train.data import Data, DataOrder, data_tags
 from gancore.train.loop import Training
 from gancore.train.precision import Runtime
 from gancore.train.rng import Streams
 from gancore.train.sampling import draw_samples
 
 
-def open_data_of(composition: Composition) -> Data:
-    """Open the data of a composition; where memory ends, say which options ask for so much."""
-    with failure.memory_explained("the data were opened", composition.origins):
-        return open_data(composition)
+def open_new(
+    composition: Composition, runtime: Runtime, minutes: float | None = None
+) -> tuple[Composition, Data]:
+    """Open the data of a new run.
 
-
-def prepare(composition: Composition, data: Data, runtime: Runtime) -> Training:
-    """Return a training at step 0 as the settings want it: memory format, compiled networks, data
-    on the device.
+    Return the composition with what is decided now: the size of images, and the length of a run
+    that is to take so many `minutes`.
     """
-    settings = composition.settings
-    origins = composition.origins
-    with failure.memory_explained("the networks were built", origins):
-        training = Training.of(composition, data, runtime)
-    context = training.context
-    if runtime.device.type == "cpu":
-        failure.expect_weights_fit(failure.weight_count(context.gan), origins)
-    runtime = use_channels_last(context.gan, context.plan, runtime, settings.channels_last)
-    compile_networks(context.gan, settings.compile)
-    training.context = evolve(context, runtime=runtime)
-    training.source = data_on_device(data, runtime)
-    return training
+    read = read_data_of(composition, runtime)
+    composition = with_chosen_size(composition)
+    if minutes is not None:
+        composition = plan_steps(composition, read, runtime, minutes)
+    return composition, adapt_data_of(composition, read)
 
 
 def make_folder(composition: Composition, out: Path | None, overwrite: bool) -> Path:
@@ -118,13 +117,19 @@ class Session:
 
     @classmethod
     def start(
-        cls, composition: Composition, out: Path | str | None = None, *, overwrite: bool = False
+        cls,
+        composition: Composition,
+        out: Path | str | None = None,
+        *,
+        overwrite: bool = False,
+        minutes: float | None = None,
     ) -> Self:
         """Make a new run: open the data, build the networks, then create the directory with the
         resolved recipe.
 
         With `overwrite` a folder that is in the way is moved aside, never deleted. Raises
-        UsageError for one without.
+        UsageError for one without. `minutes` (above 0) replaces the length that the settings give
+        by as many steps as this machine trains in that time; some steps are measured first.
         """
         composition = guarded(composition)
         runtime = choose_runtime(composition.settings)
@@ -132,7 +137,7 @@ class Session:
         require_slots(composition)
         if runtime.group.is_main:
             directory.expect_free(wanted, overwrite=overwrite)
-        data = open_data_of(composition)
+        composition, data = open_new(composition, runtime, minutes)
         training = prepare(composition, data, runtime)
         fingerprint = data.fingerprint()
         made = ""
@@ -146,9 +151,7 @@ class Session:
         run.checkpoints.data = fingerprint
         run._new = runtime.group.is_main
         run.notes += [*precision_note(runtime), *postmortem.room_note(folder, training)]
-        batch = composition.settings.batch
-        if len(data) < batch:
-            run.notes.append(f"{len(data)} samples fill a batch of {batch} by repetition")
+        run.notes += [*few_note(data, composition.settings.batch), *label_note(composition, data)]
         return run
 
     @classmethod

@@ -46,7 +46,7 @@ STEPS = 3
 
 # what a run calls between its steps, and what it only reads
 RECORDS = frozenset({"measure", "record", "draw", "stop"})
-READS = RECORDS | {"recognizes", "describe_data"}
+READS = RECORDS | {"recognizes", "describe_data", "chosen_size"}
 TERMS = frozenset({"critic_terms", "generator_terms"})
 
 # Hooks of which only the first component's is called. A component that makes networks of its own
@@ -390,6 +390,12 @@ def _check_data_hooks(hooks: Hooks, place: Path) -> None:
                 f"{each.chosen.name}.recognizes fits paths, but there is no option `path` to "
                 "receive the one that the user gives",
                 fix='path: str = option("", help="the file, or the folder, to read")',
+            )
+    for name, size in hooks.all("chosen_size"):
+        if not isinstance(size, tuple) or [type(side) for side in size] != [int, int]:
+            raise Fault(
+                f"{name}.chosen_size gave {size!r}, which is no size",
+                fix="return (height, width), or None",
             )
     for name, facts in hooks.all("describe_data"):
         try:

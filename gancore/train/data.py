@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 # by the number of axes beside the channels
 DATA_TAGS = {0: "data.points", 1: "data.signals", 2: "data.images", 3: "data.volumes"}
+# Pixels of an image that two processor cores, and a GPU, train at some steps a second.
+AREA_ON_CPU = 64 * 64
+AREA_ON_GPU = 128 * 128
 
 
 @frozen
@@ -34,10 +37,13 @@ class DataSpec:
 
     - `size`: the wanted (height, width) in pixels, from `--size`; None for the data's own.
     - `folder`: the folder that relative paths are relative to; the current one in a run.
+    - `area`: pixels of an image that the device of the run trains in reasonable time, for a reader
+      that makes larger images smaller where `size` is None; 64·64 on a CPU.
     """
 
     size: tuple[int, int] | None = None
     folder: Path = Path()
+    area: int = AREA_ON_CPU
 
 
 class Data(Protocol):
@@ -209,9 +215,16 @@ def open_data(source: Composition | str | Path, *, size: tuple[int, int] | None 
     be used, UsageError for a name, path or size that does not exist or fit.
     """
     composition = data_alone(str(source), size) if isinstance(source, str | Path) else source
-    hooks = composition.hooks
-    spec = DataSpec(composition.settings.image_size)
-    data = hooks.first("make_data", spec=spec)
+    return adapt_data(composition, make_data(composition))
+
+
+def make_data(composition: Composition, area: int = AREA_ON_CPU) -> Data:
+    """Return the data as its own component reads it; `area` is that of `DataSpec`.
+
+    Raises CompositionError where no data is chosen, UsageError for a size of what is no image.
+    """
+    spec = DataSpec(composition.settings.image_size, area=area)
+    data: Data | None = composition.hooks.first("make_data", spec=spec)
     if data is None:
         raise CompositionError(
             "no data is chosen", fix="--data NAME|PATH    (`gan plugins data` lists them)"
@@ -222,7 +235,13 @@ def open_data(source: Composition | str | Path, *, size: tuple[int, int] | None 
             where="--size",
             fix="leave --size out",
         )
-    adapted: Data = hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
+    return data
+
+
+def adapt_data(composition: Composition, data: Data) -> Data:
+    """Return data as the other components adapt them. Raises DataError, UsageError."""
+    spec = DataSpec(composition.settings.image_size)
+    adapted: Data = composition.hooks.fold("adapt_data", {"data": data}, spec=spec)["data"]
     if len(adapted.shape) - 1 not in DATA_TAGS:
         raise DataError(
             f"a sample has shape {adapted.shape}, with {len(adapted.shape)} axes",

@@ -64,6 +64,26 @@ def test_conforms(tmp_path):
     check_component(Idx, path=str(write(tmp_path, images=pixels(40), labels=np.arange(40) % 3)))
 
 
+def test_large_images_are_made_smaller_unless_a_size_is_given(tmp_path, caplog):
+    write(tmp_path / "small", images=pixels(3, 96, 40))
+    write(tmp_path / "large", images=pixels(3, 200, 100))
+    expected = [
+        ("small", DataSpec(), (96, 40), 0),
+        ("large", DataSpec(), (92, 44), 1),
+        ("large", DataSpec(area=128 * 128), (180, 92), 1),
+        ("large", DataSpec((100, 50)), (100, 50), 0),
+    ]
+    for name, spec, size, lines in expected:
+        caplog.clear()
+        reader = Idx(path=str(tmp_path / name))
+        assert reader.make_data(spec).shape == (1, *size)
+        assert reader.chosen_size() == size
+        assert len(caplog.messages) == lines
+        if lines:
+            told = f"images are 200×100; training at {size[0]}×{size[1]} pixels"
+            assert caplog.messages == [f"{told} (--size HxW for another)"]
+
+
 @needs_mnist
 def test_mnist_has_the_mean_deviation_and_class_counts_that_its_readme_states():
     data = read(MNIST)

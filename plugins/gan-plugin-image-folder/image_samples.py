@@ -77,11 +77,11 @@ def only(folder, *, size=None, options=None, **files):
     return read(put(folder, **files), size, **(options or {}))
 
 
-def read_and_notes(path, caplog, **options):
+def read_and_notes(path, caplog, size=None, **options):
     """Read a folder; return the number of images, and what was said about them."""
     caplog.clear()
     with caplog.at_level(logging.WARNING, "gancore"):
-        data = read(path, **options)
+        data = read(path, size, **options)
     return len(data), "\n".join(caplog.messages)
 
 

@@ -56,6 +56,19 @@ def folder(tmp_path):
     return tmp_path / "set"
 
 
+def test_a_run_resumed_with_the_size_that_it_chose_uses_the_same_cache_file(tmp_path, kept):
+    for seed in range(2):
+        paint(tmp_path / "large" / f"{seed}.png", seed, side=130)
+    first = read(tmp_path / "large", cache="file")
+    assert first.shape == (3, 64, 64)
+    (file,) = kept.glob("*.npy")
+    again = read(tmp_path / "large", (64, 64), cache="file")
+    assert [*kept.glob("*.npy")] == [file]
+    assert again.fingerprint() == first.fingerprint()
+    assert read(tmp_path / "large", (32, 32), cache="file").shape == (3, 32, 32)
+    assert len([*kept.glob("*.npy")]) == 2
+
+
 def taken(data):
     return data.take(torch.tensor([3, 0, 3]), RNG)
 

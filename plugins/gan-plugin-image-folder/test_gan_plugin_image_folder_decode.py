@@ -10,6 +10,7 @@ import pytest
 import torch
 from image_samples import (
     BLUE,
+    GREEN,
     RED,
     WHITE,
     encoded,
@@ -193,6 +194,53 @@ def test_D13_resizing_does_not_bleed_hidden_colours(tmp_path):
     image = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
     image.paste((255, 255, 255, 255), (0, 0, 16, 32))
     assert pixels(only(tmp_path, a_png=image, size=(8, 8))).min() == 255
+
+
+def test_D13_of_images_with_and_without_alpha_none_shows_a_hidden_colour(tmp_path):
+    """Pixels that are transparent in a file have colours nobody sees, here magenta."""
+    disc = Image.new("L", (40, 40), 0)
+    disc.paste(255, (14, 14, 26, 26))
+    hidden = Image.new("RGB", (40, 40), (255, 0, 255))
+    hidden.paste(GREEN, (14, 14, 26, 26))
+    hidden.putalpha(disc)
+    palette = Image.new("P", (40, 40), 0)
+    palette.putpalette([255, 0, 255, 0, 255, 0])
+    palette.paste(1, (14, 14, 26, 26))
+    opaque = Image.new("RGB", (40, 40), WHITE)
+    opaque.paste(GREEN, (14, 14, 26, 26))
+    put(
+        tmp_path,
+        a_png=hidden,
+        b_webp=encoded(hidden, "WEBP", lossless=True, exact=True),
+        c_png=encoded(palette, "PNG", transparency=0),
+        d_png=opaque,
+    )
+    for size in (None, (16, 16), (9, 23)):
+        samples = read(tmp_path, size).samples.int()
+        for transparent in samples[:3]:
+            assert (transparent - samples[3]).abs().max() <= 1, size
+
+
+def test_drawings_that_vanish_on_the_background_are_advised_another(tmp_path, caplog):
+    for number in range(3):
+        drawing = noise("L", seed=number)
+        white = Image.new("RGB", drawing.size, WHITE)
+        white.putalpha(drawing)
+        put(tmp_path, **{f"{number}_png": white})
+    said = read_and_notes(tmp_path, caplog)[1]
+    assert "they are transparent: --image-folder.background black may show what they hold" in said
+    assert "of one colour" not in read_and_notes(tmp_path, caplog, background="black")[1]
+
+
+def test_grey_images_stored_in_colour_keep_three_channels_and_one_is_advised(tmp_path, caplog):
+    grey = [noise("L", seed=seed) for seed in range(3)]
+    put(tmp_path, a_png=grey[0].convert("RGB"), b_png=grey[1].convert("P"), c_png=grey[2])
+    assert read(tmp_path).shape == (3, 16, 16)
+    advice = "--image-folder.channels 1 trains in grey, as all images are"
+    assert advice in read_and_notes(tmp_path, caplog)[1]
+    assert read(tmp_path, channels=1).shape == (1, 16, 16)
+    put(tmp_path, d_png=noise())
+    assert advice not in read_and_notes(tmp_path, caplog)[1]
 
 
 def test_D13_images_laid_on_the_background_are_counted(tmp_path, caplog):

@@ -19,9 +19,11 @@ from image_samples import (
 )
 from PIL import Image
 
+from gan_plugin_image_folder.component import ImageFolder
 from gan_plugin_image_folder.decode.image_file import ImageInfo
 from gan_plugin_image_folder.decode.pixels import resize
 from gan_plugin_image_folder.decode.target_size import choose_size
+from gancore import DataSpec
 
 FITS = ("crop", "pad", "stretch")
 
@@ -62,9 +64,24 @@ def test_D37_images_get_the_median_shape_at_a_size_that_is_quick_to_train():
 def test_a_photograph_becomes_small_and_the_flag_for_another_size_is_said(tmp_path, caplog):
     put(tmp_path, a_jpg=encoded(noise(size=(538, 302)), "JPEG"))
     said = read_and_notes(tmp_path, caplog)[1]
-    assert "images of 302×538 pixels become 48×84, which is quick to train" in said
-    assert "--size HxW chooses another size than 48x84" in said
+    assert "images are 302×538; training at 48×84 pixels by crop (--size HxW for another)" in said
     assert read(tmp_path, (302, 538)).shape == (3, 302, 538)
+
+
+def test_more_pixels_are_kept_where_the_device_trains_more(tmp_path, caplog):
+    put(tmp_path / "a", a_jpg=encoded(noise(size=(538, 302)), "JPEG"))
+    put(tmp_path / "b", a_png=noise(size=(160, 160)))
+    for folder, small, large in [("a", (48, 84), (96, 172)), ("b", (64, 64), (160, 160))]:
+        for area, size in [(64 * 64, small), (128 * 128, large)]:
+            reader = ImageFolder(path=str(tmp_path / folder))
+            assert reader.make_data(DataSpec(area=area)).shape == (3, *size)
+            assert reader.chosen_size() == size
+
+
+def test_images_of_a_size_given_are_said_to_be_resized_too(tmp_path, caplog):
+    put(tmp_path, a_png=noise(size=(40, 40)))
+    said = read_and_notes(tmp_path, caplog, size=(16, 24))[1]
+    assert "images are 40×40; training at 16×24 pixels by crop\n" in said
 
 
 def test_run_says_in_one_line_what_the_check_would_suggest(tmp_path, caplog):
@@ -74,7 +91,6 @@ def test_run_says_in_one_line_what_the_check_would_suggest(tmp_path, caplog):
         for each in read_and_notes(tmp_path, caplog)[1].splitlines()
         if each.startswith("advice: ")
     ]
-    assert "--size HxW" in line
     assert "--image-folder.fit pad" in line
     assert "2 images are few: --reg augment-views" in line
 

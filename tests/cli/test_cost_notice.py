@@ -1,6 +1,7 @@
-"""What a run costs, said once when its first step was slow."""
+"""What a run costs, said once: at once after a slow first step, else when its speed is known."""
 
-import pytest
+from types import SimpleNamespace
+
 from support.tables import every_row
 
 from gancore.cli import cost
@@ -8,28 +9,41 @@ from gancore.progressbar import duration
 
 
 class Steps:
-    """A run of ten steps that take so many seconds each, by a clock of its own."""
+    """A run of `count` steps that take so many seconds each, by a clock of its own."""
 
-    def __init__(self, seconds):
-        self.now, self.share, self.seconds = 0.0, 0.0, seconds
+    def __init__(self, count, first, further):
+        self.now = 0.0
+        self.share = 0.0
+        self.count = count
+        self.seconds = [first, *[further] * (count - 1)]
+        self.training = SimpleNamespace(epoch=0.0)
 
     def train(self, on_step):
-        for _ in range(10):
-            self.now += self.seconds
-            self.share += 0.1
+        for number, seconds in enumerate(self.seconds, 1):
+            self.now += seconds
+            self.share = number / self.count
+            self.training.epoch = number / 2
             on_step()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(120.0, ["the first step took 120.0 s", "about 18 min", "--size"]), (0.2, [])],
+@every_row(
+    ("steps", "said"),
+    [
+        (Steps(10, 120.0, 120.0), ["the first step took 120.0 s", "about 18 min", "--size"]),
+        (Steps(10, 0.2, 0.2), []),  # ends before its speed is known
+        (Steps(20, 1.0, 1.0), ["1.0 s a step: about 16 s left, 10 passes in all"]),
+        (Steps(16, 1.0, 1.0), []),  # what is left is too short to be of interest
+        (Steps(10_000, 2.0, 0.1), ["0.10 s a step: about 17 min left, 5,000 passes in all"]),
+        (Steps(3000, 6.0, 2.0), ["2.0 s a step: about 1.7 h left, ", "--size, --batch or network"]),
+        (Steps(100, 1.0, 2.0), ["2.0 s a step: about 3 min left, 50 passes in all"]),
+    ],
 )
-def test_the_cost_of_a_run_is_said_once_after_a_slow_first_step(monkeypatch, seconds, said):
-    lines, run = [], Steps(seconds)
+def test_the_cost_of_a_run_is_said_once(monkeypatch, steps, said):
+    lines = []
     monkeypatch.setattr(cost, "say", lines.append)
-    run.train(cost.announce_cost(run, lambda: run.now))
+    steps.train(cost.announce_cost(steps, lambda: steps.now))
     assert len(lines) == bool(said)
-    assert all(part in lines[0] for part in said)
+    assert all(part in lines[0] for part in said), lines
 
 
 @every_row(

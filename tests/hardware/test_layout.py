@@ -20,7 +20,7 @@ from gancore.hardware.device import (
 )
 from gancore.hardware.layout import use_channels_last
 from gancore.run.loop import Run
-from gancore.run.session import prepare
+from gancore.run.prepare import prepare
 from gancore.testing import some_data, train
 from gancore.train.data import open_data
 from gancore.train.precision import Runtime

@@ -303,10 +303,12 @@ def test_folder_of_a_run_is_no_data_D61(gan_here, tmp_path):
     assert "is a run directory: its samples would be used as training data" in said
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_fewer_images_than_the_batch_fill_it_by_repetition_D31_D32(gan_here, tmp_path, count):
+@pytest.mark.parametrize(("count", "counted"), [(1, "1 sample fills"), (3, "3 samples fill")])
+def test_fewer_images_than_the_batch_fill_it_by_repetition_D31_D32(
+    gan_here, tmp_path, count, counted
+):
     said = gan_here("run", "--data", good(tmp_path / "set", count), "--out", "run", *TINY).stderr
-    assert f"note: {count} samples fill a batch of 4 by repetition" in said
+    assert f"note: {counted} a batch of 4 by repetition" in said
 
 
 def test_describe_data_is_written_into_the_run_before_the_first_step(gan_here, tmp_path):
@@ -359,7 +361,7 @@ def test_images_without_variance_are_said_D38(tmp_path, caplog, fill, said):
 
 def test_spread_of_sizes_is_said_D37(tmp_path, caplog):
     (good(tmp_path) / "wide.png").write_bytes(encoded(noise(size=(90, 40))))
-    assert "2 sizes from 32×32 to 40×90 become 32×32 by crop" in told(tmp_path, caplog)
+    assert "2 sizes from 32×32 to 40×90; training at 32×32 pixels by crop" in told(tmp_path, caplog)
 
 
 @pytest.mark.parametrize("change", ["write", "unlink"])

@@ -20,7 +20,7 @@ from benchmarks.draws import Draws
 from benchmarks.tasks import DCGAN_64, TASKS
 from benchmarks.timing import append, claim, in_turn, median_of, ratio
 from gancore.hardware.device import choose_runtime
-from gancore.run.session import prepare
+from gancore.run.prepare import prepare
 from gancore.train.data import open_data
 from gancore.train.rng import Streams
 

@@ -415,6 +415,10 @@ CHECKED = {
         "bad.describe_data gave what JSON cannot hold",
         check(describe_data=lambda self: {"a": PAGE}),
     ),
+    "a chosen size of one side": (
+        "bad.chosen_size gave (64,), which is no size",
+        check(chosen_size=lambda self: (64,)),
+    ),
     "a sampling generator that is no module": (
         "bad.sampling_generator gave 3, but a torch module is wanted",
         check(sampling_generator=lambda self, net: 3),

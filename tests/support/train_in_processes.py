@@ -14,7 +14,7 @@ from gancore import compose
 from gancore.distributed.shared_memory import SharedMemory
 from gancore.hardware.device import choose_runtime
 from gancore.run.checkpoint.component_state import component_state
-from gancore.run.session import prepare
+from gancore.run.prepare import prepare
 from gancore.train.data import open_data
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

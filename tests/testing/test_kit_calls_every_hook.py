@@ -33,6 +33,7 @@ ANSWERS = {
     "recognizes": lambda self, path: 0,
     "make_data": lambda self: some_data(),
     "describe_data": lambda self: {"files": 3},
+    "chosen_size": lambda self: (8, 12),
     "adapt_data": lambda self, data: data,
     "latent_width": lambda self: 3,
     "draw_latent": lambda self, n, rng: torch.randn(n, 3, generator=rng),

@@ -19,7 +19,7 @@ from gancore import (
 )
 from gancore.plugins.calling import Component, Hooks
 from gancore.run.failure import expect_weights_fit
-from gancore.run.session import prepare
+from gancore.run.prepare import prepare
 from gancore.testing import some_data
 from gancore.train.data import DataOrder, open_data
 from gancore.train.loop import Training

@@ -34,7 +34,7 @@ from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.toml import layer_of
 from gancore.run import previous_session
 from gancore.run.metrics_log import numbers
-from gancore.run.session import open_data_of, prepare
+from gancore.run.prepare import open_data_of, prepare
 from gancore.tools.bench.memory import memory_of
 from gancore.tools.bench.stopwatch import (  # fmt: skip
     BACKWARD,
@@ -57,7 +57,7 @@ WARM_UP = 2  # steps before any is timed
 LEAST = 5  # rounds, however long they take
 SECONDS = 20.0  # that further rounds may take
 # hooks that no step calls
-AT_ROWS = frozenset({"measure", "record", "draw", "stop", "describe_data"})
+AT_ROWS = frozenset({"measure", "record", "draw", "stop", "describe_data", "chosen_size"})
 PHRASES = {  # parts of a step whose names are no nouns
     REST: "what lies between the parts",
     BACKWARD: "the backward pass",

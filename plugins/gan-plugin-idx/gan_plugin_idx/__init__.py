@@ -8,7 +8,8 @@ import zlib
 from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import islice
-from math import prod
+from logging import getLogger
+from math import prod, sqrt
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +23,7 @@ from gancore import (
     LabelSet,
     StoredData,
     UsageError,
+    cached,
     component,
     hookimpl,
     option,
@@ -203,6 +205,26 @@ def read_split(images: Path) -> tuple[Tensor, Tensor | None]:
     return pixels, labels
 
 
+def size_to_train(height: int, width: int, spec: DataSpec) -> tuple[int, int] | None:
+    """Return the (height, width) at which images are read; None for their own.
+
+    Without a size given, images of sides longer than 1.5·√area pixels get about `spec.area`.
+    """
+    if spec.size is not None or max(height, width) <= 1.5 * sqrt(spec.area):
+        return spec.size
+    scale = sqrt(spec.area / (height * width))
+    # multiples of 4, which networks can halve twice without a remainder
+    sides = [max(8, 4 * round(side * scale / 4)) for side in (height, width)]
+    chosen = (sides[0], sides[1])
+    getLogger("gancore").warning(
+        "images are %d×%d; training at %d×%d pixels (--size HxW for another)",
+        height,
+        width,
+        *chosen,
+    )
+    return chosen
+
+
 @component(
     source=(
         "LeCun, Cortes and Burges, The MNIST database of handwritten digits, 1998: the idx format"
@@ -216,6 +238,8 @@ class Idx:
     "0", "1", … up to the largest label; without one there are no labels. In a folder called fashion
     or Fashion-MNIST, or its `raw`, the classes have the names of that data set; `classes` names
     those of another. A file is used only if magic number, sizes and content agree to the byte.
+    Without a size given, images of more than 96 pixels a side are made smaller, to about 64·64
+    pixels; in a run on a GPU, those of more than 192 to about 128·128.
     """
 
     path: str = option("", help="folder of the files, searched 4 levels deep, or one images file")
@@ -226,6 +250,9 @@ class Idx:
     classes: tuple[str, ...] = option(
         (), help="names of the classes in the order of their labels; empty: as described above"
     )
+
+    # Set by make_data, for chosen_size.
+    size: tuple[int, ...] | None = cached()
 
     def names(self, images: Path, largest: int) -> tuple[str, ...]:
         """Return the names of classes 0 to `largest`.
@@ -273,7 +300,9 @@ class Idx:
     def make_data(self, spec: DataSpec) -> StoredData:
         files = self.files(spec.folder)
         parts = [read_split(file) for file in files]
-        images = [resize_images(pixels, spec.size) for pixels, _ in parts]
+        size = size_to_train(*parts[0][0].shape[2:], spec)
+        images = [resize_images(pixels, size) for pixels, _ in parts]
+        self.size = tuple(images[0].shape[2:])
         labels = [each for _, each in parts if each is not None]
         if len({each.shape[1:] for each in images}) > 1 or len(labels) not in (0, len(parts)):
             what = "the splits differ in the shape of their images, or only one has labels"
@@ -283,3 +312,7 @@ class Idx:
         column = torch.cat(labels)
         names = self.names(files[0], int(column.max()))
         return StoredData(torch.cat(images), column, (LabelSet("class", names),))
+
+    @hookimpl
+    def chosen_size(self) -> tuple[int, ...] | None:
+        return self.size

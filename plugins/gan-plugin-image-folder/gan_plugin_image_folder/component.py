@@ -36,7 +36,8 @@ class ImageFolder:
     composited on the background where it is transparent, 16 bits divided by 257, CMYK converted,
     resized by Lanczos; of several frames the first is used. Without a size given, images keep the
     one they share up to 96 pixels a side, else get the median shape with at most as many pixels as
-    64×64. They are sorted by the bytes of their paths. Colour profiles are ignored. Files that
+    64×64; in a run on a GPU, up to 192 pixels and as many as 128×128. The recipe of the run states
+    the size. They are sorted by the bytes of their paths. Colour profiles are ignored. Files that
     cannot be used, among them images of more than 50 megapixels, are left out, counted and named,
     all of them in `data-report.json` of the run; more than half of them is an error. `gan data
     check FOLDER` examines a set beforehand. Run directories among the images are skipped.
@@ -105,6 +106,8 @@ class ImageFolder:
     )
     # Set by make_data, for describe_data.
     report: dict[str, Any] | None = cached()
+    # Set by make_data, for chosen_size.
+    size: tuple[int, int] | None = cached()
 
     def __attrs_post_init__(self) -> None:
         self.background_colour()
@@ -136,11 +139,17 @@ class ImageFolder:
     @hookimpl
     def make_data(self, spec: DataSpec) -> HashedData:
         images, classes = self.read_folder(spec)
+        _, _, height, width = images.samples.shape
+        self.size = (height, width)
         return join_labels(images, classes, self.duplicates)
 
     @hookimpl
     def describe_data(self) -> dict[str, Any] | None:
         return self.report
+
+    @hookimpl
+    def chosen_size(self) -> tuple[int, int] | None:
+        return self.size
 
     def read_folder(self, spec: DataSpec) -> tuple[DecodedImages, ClassNumbers]:
         """Scan, label and decode the images, and report the files. Raises UsageError, DataError."""
@@ -157,20 +166,21 @@ class ImageFolder:
         labels = find_labels(root, found, options, spec.folder, excluded)
         notes = [*scan_notes(found, excluded, absent), *labels.notes]
         warn(notes)
-        images = self.decode(root, labels.files, spec.size)
+        images = self.decode(root, labels.files, spec)
         warn(images.summary.notes)
         notes += images.summary.notes
         self.report = json_report(images.summary, len(excluded) - len(absent), found, notes)
         return images, labels.without(images.summary.faults)
 
-    def decode(self, root: str, files: FileIndex, size: tuple[int, int] | None) -> DecodedImages:
+    def decode(self, root: str, files: FileIndex, spec: DataSpec) -> DecodedImages:
         """Return the images, decoded or from the cache file. Raises DataError."""
         options = DecodeOptions(
-            size=size,
+            size=spec.size,
             channels=self.channels,
             fit=self.fit,
             background=self.background_colour(),
             bad_images=self.bad_images,
             unique=self.duplicates != "keep",
+            area=spec.area,
         )
         return load_images(root, files, options, CacheOptions(self.cache, self.cache_memory))

@@ -25,7 +25,12 @@ from gan_plugin_image_folder.decode.image_file import (
     read_stamp,
 )
 from gan_plugin_image_folder.decode.pixels import decode_file
-from gan_plugin_image_folder.decode.report import count_by_reason, decode_notes, stderr_notes
+from gan_plugin_image_folder.decode.report import (
+    KindCounts,
+    count_by_reason,
+    decode_notes,
+    stderr_notes,
+)
 from gan_plugin_image_folder.decode.retry import ATTEMPTS, attempt
 from gan_plugin_image_folder.decode.stderr_capture import silence_decoders
 from gan_plugin_image_folder.decode.target_size import choose_size
@@ -66,7 +71,8 @@ def decode_files(
                 candidates = list(digests)
                 # Where a file that failed had decided size or channels, decode the others again.
                 if choose_shape(candidates, options) == shape:
-                    notes = decode_notes(shape, digests, faults, options, len(decoder.uniform))
+                    kinds = KindCounts(len(decoder.uniform), len(decoder.grey))
+                    notes = decode_notes(shape, digests, faults, options, kinds)
                     lines = [*notes, *stderr_notes(stderr_lines())]
                     return store.finish(DecodeSummary(stack(digests.values()), lines, faults))
 
@@ -85,7 +91,7 @@ def read_headers(
 
 
 class BlockDecoder:
-    """Decode images of one shape; collect the names of those of one colour in `uniform`."""
+    """Decode images of one shape; collect the names of those of one colour and of those in grey."""
 
     def __init__(self, pool: Executor, root: str, shape: Shape, options: DecodeOptions) -> None:
         self.pool = pool
@@ -93,6 +99,7 @@ class BlockDecoder:
         self.shape = shape
         self.options = options
         self.uniform: set[str] = set()
+        self.grey: set[str] = set()
         self.budget = PixelBudget(MOST_PIXELS)
 
     def decode(
@@ -124,12 +131,15 @@ class BlockDecoder:
         # Every pixel equals the one at the top left.
         if (block[row] == block[row, :, :1, :1]).all():
             self.uniform.add(info.name)
+        # Every channel equals the first.
+        if (block[row] == block[row, :1]).all():
+            self.grey.add(info.name)
         return pixel_digest(block[row])
 
 
 def choose_shape(infos: Sequence[ImageInfo], options: DecodeOptions) -> Shape:
     """Return (channels, height, width) of the samples."""
-    height, width = options.size or choose_size(infos)
+    height, width = options.size or choose_size(infos, options.area)
     grey = all(info.grey for info in infos)
     return options.channels or (1 if grey else 3), height, width
 

@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor  # `gan data check` runs without torch
 
+AREA = 64 * 64  # pixels of an image that two processor cores train in reasonable time
+
 Shape = tuple[int, int, int]  # channels, height, width
 Colour = tuple[int, ...]  # red, green, blue, 0 to 255
 Faults = dict[str, str]  # name of a file: the reason why it cannot be used
@@ -29,6 +31,7 @@ class DecodeOptions(NamedTuple):
     background: Colour
     bad_images: str
     unique: bool  # keep one of several images with the same pixels
+    area: int = AREA  # pixels of an image at most, where no size is given and images are larger
 
 
 class DecodeSummary(NamedTuple):

@@ -35,6 +35,8 @@ TRANSIENT_ERRORS = {errno.EIO, errno.ETIMEDOUT, errno.ESTALE, errno.EMFILE, errn
 # if 0 were black: `is_inverted` treats both alike.
 TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
 
+TRANSPARENT = "composited on the background"  # the remark on an image with transparency
+
 Stamp = tuple[int, int, int] | None  # size, mtime and ctime in nanoseconds; None for no file
 
 
@@ -55,6 +57,11 @@ class ImageInfo(NamedTuple):
     grey: bool
     remarks: tuple[str, ...]
     stamp: Stamp
+
+    @property
+    def transparent(self) -> bool:
+        """Whether the image has transparency, so that it is composited on the background."""
+        return TRANSPARENT in self.remarks
 
 
 @contextmanager
@@ -143,7 +150,7 @@ def describe(image: Image.Image, background: Colour, name: str, stamp: Stamp = N
     """Describe an opened image without decoding it."""
     remarks = []
     if image.has_transparency_data:
-        remarks.append("composited on the background")
+        remarks.append(TRANSPARENT)
     if getattr(image, "is_animated", False):
         remarks.append("with several frames, the first used")
     # Transparent pixels show the background, which may have a colour.

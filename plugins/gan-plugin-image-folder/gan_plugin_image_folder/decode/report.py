@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from gan_plugin_image_folder.decode.decoded import DecodeOptions, DecodeSummary, Faults, Shape
 from gan_plugin_image_folder.decode.image_file import ImageInfo
@@ -12,6 +12,13 @@ from gan_plugin_image_folder.names import encode_name, printable
 from gan_plugin_image_folder.scan import ScanResult
 
 FEW = 1000  # images below which a critic can memorize each of them
+
+
+class KindCounts(NamedTuple):
+    """How many of the decoded images are of one colour, and how many in grey."""
+
+    uniform: int
+    grey: int
 
 
 def names_by_reason(faults: Faults) -> dict[str, list[str]]:
@@ -33,12 +40,13 @@ def decode_notes(
     digests: Mapping[ImageInfo, bytes],
     faults: Faults,
     options: DecodeOptions,
-    uniform: int,
+    kinds: KindCounts,
 ) -> Iterator[str]:
     """Yield lines on skipped files, sizes, missing variance, changed images, and fitting options.
 
-    `digests` holds the pixel digest of each usable image; `uniform` counts those of one colour.
+    `digests` holds the pixel digest of each usable image.
     """
+    uniform = kinds.uniform
     if faults:
         skipped = f"{len(faults)} skipped: {count_by_reason(faults)}"
         yield f"{len(digests)} images used, {skipped}"
@@ -46,6 +54,10 @@ def decode_notes(
     different = len(set(digests.values()))
     if len(digests) > 1 and uniform == len(digests):
         yield "all images are of one colour: there is no variance to learn"
+        if all(info.transparent for info in digests):
+            # such as white drawings on nothing
+            other = "black" if sum(options.background) > 3 * 127 else "white"
+            yield f"they are transparent: --image-folder.background {other} may show what they hold"
     elif len(digests) > 1 and different == 1:
         yield "all images are the same: there is no variance to learn"
     counts = count_changes(shape, digests)
@@ -55,22 +67,26 @@ def decode_notes(
     remarks = [f"{count} {remark}" for remark, count in counts.items() if count]
     if remarks:
         yield f"of {len(digests)} images, " + "; ".join(remarks)
-    advice = list(suggest_options(list(digests), shape, options))
+    grey = shape[0] == 3 and kinds.grey == len(digests)
+    advice = list(suggest_options(list(digests), options, grey))
     if advice:
         yield "advice: " + "; ".join(advice)
 
 
 def size_notes(shape: Shape, infos: Collection[ImageInfo], options: DecodeOptions) -> Iterator[str]:
-    """Yield a line where sizes differ, or where images are reduced without `--size`."""
+    """Yield a line where images are resized: from which size, and how to choose another."""
     _, height, width = shape
     sizes = sorted({info.size for info in infos}, key=prod)
     smallest = "{}×{}".format(*sizes[0])
     largest = "{}×{}".format(*sizes[-1])
-    if len(sizes) > 1:
-        resized = f"become {height}×{width} by {options.fit}"
-        yield f"{len(sizes)} sizes from {smallest} to {largest} {resized}"
-    elif sizes[0] != (height, width) and not options.size:
-        yield f"images of {smallest} pixels become {height}×{width}, which is quick to train"
+    if sizes == [(height, width)]:
+        return
+    given = f"images have {len(sizes)} sizes from {smallest} to {largest}"
+    if len(sizes) == 1:
+        given = f"images are {smallest}"
+    training = f"training at {height}×{width} pixels by {options.fit}"
+    hint = "" if options.size else " (--size HxW for another)"
+    yield f"{given}; {training}{hint}"
 
 
 def count_changes(shape: Shape, infos: Collection[ImageInfo]) -> Counter[str]:
@@ -87,18 +103,19 @@ def count_changes(shape: Shape, infos: Collection[ImageInfo]) -> Counter[str]:
 
 
 def suggest_options(
-    infos: Sequence[ImageInfo], shape: Shape, options: DecodeOptions
+    infos: Sequence[ImageInfo], options: DecodeOptions, grey: bool
 ) -> Iterator[str]:
-    """Yield options of `gan run` that fit: size, fit, augmentation."""
-    _, height, width = shape
-    sizes = {info.size for info in infos}
-    if options.size is None and sizes != {(height, width)}:
-        yield f"--size HxW chooses another size than {height}x{width}"
+    """Yield options of `gan run` that fit: how images are fitted, channels, augmentation.
+
+    `grey` is whether all images have three equal channels.
+    """
+    if grey and options.channels is None:
+        yield "--image-folder.channels 1 trains in grey, as all images are"
     if options.fit == "crop" and aspects_vary(infos):
         yield "--image-folder.fit pad avoids cropping shapes that differ so much"
-    if 1 < len(infos) < FEW:
-        keeps = "keeps the critic from memorizing each of them"
-        yield f"{len(infos)} images are few: --reg augment-views {keeps}"
+    if len(infos) < FEW:
+        counted = "1 image is" if len(infos) == 1 else f"{len(infos)} images are"
+        yield f"{counted} few: --reg augment-views keeps the critic from memorizing each of them"
 
 
 def stderr_notes(lines: Sequence[str]) -> Iterator[str]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from math import prod, sqrt
 from statistics import median
 
+from gan_plugin_image_folder.decode.decoded import AREA
 from gan_plugin_image_folder.decode.image_file import ImageInfo
 
-KEPT_SIDE = 96  # pixels of the longer side up to which images keep the size that they share
-AREA = 64 * 64  # pixels of other images at most: what two processor cores train in reasonable time
+KEPT = 1.5  # times the side of a square of that area, up to which images keep a size they share
 STEP = 4  # a chosen side is a multiple of it
 SHORTEST = 16  # pixels of a chosen side at least, so that a long strip still has a height
 SQUARE = 1.25  # aspect ratio below which a chosen size is square
@@ -16,17 +16,17 @@ WIDE = 1.5  # ratio of the widest to the narrowest aspect ratio above which crop
 Size = tuple[int, int]  # height, width
 
 
-def choose_size(infos: Sequence[ImageInfo]) -> Size:
+def choose_size(infos: Sequence[ImageInfo], largest: int = AREA) -> Size:
     """Return the height and width of images for which the user gives none.
 
-    The common size where there is one of at most 96 pixels a side. Else the median aspect ratio at
-    the median area, at most 64·64 pixels: 64×64 for nearly square images, 48×84 for photographs of
-    302×538.
+    The common size where there is one, of sides of at most 1.5·√largest pixels: 96. Else the median
+    aspect ratio at the median area, at most `largest` pixels: 64×64 for nearly square images, 48×84
+    for photographs of 302×538.
     """
     sizes = {info.size for info in infos}
-    if len(sizes) == 1 and max(infos[0].size) <= KEPT_SIDE:
+    if len(sizes) == 1 and max(infos[0].size) <= KEPT * sqrt(largest):
         return infos[0].size
-    area = min(AREA, median(prod(info.size) for info in infos))
+    area = min(largest, median(prod(info.size) for info in infos))
     aspect = median(map(aspect_of, infos))
     if 1 / SQUARE < aspect < SQUARE:
         aspect = 1.0

@@ -16,7 +16,7 @@ import PIL
 import platformdirs
 from numpy.lib.format import read_array, write_array, write_array_header_1_0
 
-from gan_plugin_image_folder.decode.decoded import DecodeOptions, DecodeSummary, Shape
+from gan_plugin_image_folder.decode.decoded import AREA, DecodeOptions, DecodeSummary, Shape
 from gan_plugin_image_folder.file_index import FileIndex
 
 LAYOUT = 4  # raise it when decoding or this layout changes: older files are then not found
@@ -56,6 +56,8 @@ def cache_key(root: str, files: FileIndex, options: DecodeOptions) -> str:
         f"background={options.background!r}, bad_images={options.bad_images!r}, "
         f"once={options.unique!r}))"
     )
+    if options.size is None and options.area != AREA:
+        text += f"area={options.area!r}"
     digest = blake2b(text.encode(), digest_size=16)
     for part in (files.encoded, files.offsets, files.stamps):
         digest.update(part)

@@ -31,13 +31,27 @@ def load_images(
     if cache.mode == "memory":
         return decode_files(root, files, options, MemoryStore)
     entry = cache_entry(root, files, options)
-    cached = open_cached(entry)
+    cached = open_cached(entry) or open_of_chosen_size(root, files, options)
     if cached is None:
         return decode_files(root, files, options, store_opener(entry, cache))
     count, channels, height, width = cached.samples.shape
     if cache.fits_memory(count, (channels, height, width)):
         return load_into_memory(cached)
     return cached
+
+
+def open_of_chosen_size(
+    root: str, files: FileIndex, options: DecodeOptions
+) -> DecodedImages | None:
+    """Return the images that were cached when no size was given, if they have the size given now.
+
+    A run that chose a size has it in its recipe, and is resumed with it.
+    """
+    if options.size is None:
+        return None
+    cached = open_cached(cache_entry(root, files, options._replace(size=None)))
+    fits = cached is not None and tuple(cached.samples.shape[2:]) == options.size
+    return cached if fits else None
 
 
 def store_opener(entry: CacheEntry, cache: CacheOptions) -> OpenStore:
