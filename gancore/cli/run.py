@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gancore.cli.choices import layer_of_words
+from gancore.cli.choices import layer_of_words, once
 from gancore.cli.composition import compose_words
 from gancore.cli.console import counted, say, tell
 from gancore.cli.cost import announce_cost
