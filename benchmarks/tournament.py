@@ -27,7 +27,7 @@ from benchmarks import tournament_tables
 from benchmarks.features import REAL_DATA
 from benchmarks.sources import circumstances
 from benchmarks.synthetic import choices
-from benchmarks.tournament_arms import ARMS, CHOSEN_BY, JUDGES
+from benchmarks.tournament_arms import ARMS, CHOSEN_BY, FULL, JUDGES
 from gan_plugin_evaluation.reals import Space, draw, floors_of
 from gan_plugin_evaluation.yardstick import measure as figures_of
 from gan_plugin_metrics.extractors import open_extractor
@@ -193,11 +193,11 @@ def main():
     measuring.add_argument("--data", action="append", choices=CHOSEN_BY + JUDGES)
     measuring.add_argument("--seeds", type=int, default=3)
     measuring.add_argument("--first", type=int, default=0, help="the first seed")
-    measuring.add_argument("--seconds", type=int, default=240, help="processor time of a run")
+    measuring.add_argument("--seconds", type=int, default=FULL, help="processor time of a run")
     measuring.add_argument("--images", default="images", help="folder of the judges' images")
     measuring.add_argument("--pictures", help="folder for a grid of each run's samples")
     showing = kinds.add_parser("show", help="print the standing")
-    showing.add_argument("--seconds", type=int, default=240)
+    showing.add_argument("--seconds", type=int, default=FULL)
     kinds.add_parser("table", help="write docs/default.md")
     kinds.add_parser("list", help="name the arms")
     given = parser.parse_args()

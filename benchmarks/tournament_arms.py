@@ -50,3 +50,5 @@ ARMS = {
     " --loss relativistic --reg r1 --r1.gamma .1 --reg r2 --r2.gamma .1",
 }
 FINALISTS = ("old", "16: nearest")
+SHORT = 100  # processor seconds of a run of the search
+FULL = 240  # of the finalists

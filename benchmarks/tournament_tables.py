@@ -4,7 +4,7 @@ import re
 import statistics
 from pathlib import Path
 
-from benchmarks.tournament_arms import ARMS, CHOSEN_BY, FINALISTS, JUDGES
+from benchmarks.tournament_arms import ARMS, CHOSEN_BY, FINALISTS, FULL, JUDGES, SHORT
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "default.md"
 BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -22,8 +22,12 @@ def cell(values, digits):
 def last_figures(rows, data, arm, seconds):
     """List what each seed of an arm scored at its end."""
     wanted = (data, arm, seconds)
-    found = [row for row in rows if (row["data"], row["arm"], row["seconds"]) == wanted]
-    return [row["stages"]["1.0"] for row in found]
+    return [row["stages"]["1.0"] for row in rows if kind_of(row) == wanted]
+
+
+def kind_of(row):
+    """Return what the seeds of an arm have in common: data, arm and seconds."""
+    return row["data"], row["arm"], row["seconds"]
 
 
 def figure_cells(found):
@@ -44,7 +48,7 @@ def final_table(rows):
     ]
     for data in CHOSEN_BY + JUDGES:
         for arm in FINALISTS:
-            found = last_figures(rows, data, arm, 240)
+            found = last_figures(rows, data, arm, FULL)
             if found:
                 steps = round(statistics.fmean(each["step"] for each in found))
                 cells = " | ".join(figure_cells(found))
@@ -59,7 +63,7 @@ def search_table(rows):
     for arm, words in ARMS.items():
         cells = []
         for data in ("pokemon", "mnist"):
-            found = last_figures(rows, data, arm, 100)
+            found = last_figures(rows, data, arm, SHORT)
             cells += [figure_cells(found)[0], figure_cells(found)[2]]
         if set(cells) != {"–"}:
             lines.append(f"| {arm} | `{words or 'none'}` | {' | '.join(cells)} |")

@@ -1,0 +1,75 @@
+"""The tournament for the default: its winner is the default, its tables are those of the runs."""
+
+import torch
+from support.tables import every_row
+
+from benchmarks import tournament, tournament_tables
+from benchmarks.tournament_arms import ARMS, CHOSEN_BY, FINALISTS, FULL, JUDGES
+from gancore import StoredData, compose
+
+STORED = tournament.read()
+DATA = StoredData(torch.zeros(64, 3, 16, 16))
+
+
+@every_row("arm", list(ARMS))
+def test_every_arm_composes(arm):
+    recipe = tournament.composed(arm, DATA, seed=3).recipe()
+    assert (recipe["run"]["seed"], recipe["run"]["size"]) == (3, "16x16")
+
+
+def test_the_winner_is_what_a_run_composes_when_nothing_is_said():
+    won = tournament.composed(FINALISTS[1], DATA, seed=0).recipe()
+    default = compose().recipe()
+    assert won["run"]["batch"] == default["run"]["batch"]
+    for each in (won, default):
+        for name in ("run", "track", "doctor", "without"):
+            each.pop(name, None)
+    assert won == default
+
+
+def test_the_first_finalist_is_what_recipes_lie_on():
+    assert ARMS[FINALISTS[0]] == ""
+    old = compose(recipe="base").recipe()
+    assert (old["dcgan"]["width"], old["run"]["batch"], old["run"]["steps"]) == (32, 64, 800)
+    assert "reg" not in old
+
+
+def test_the_page_shows_what_is_stored():
+    page = tournament_tables.PAGE.read_text()
+    assert tournament_tables.fill(page, STORED) == page, "python -m benchmarks.tournament table"
+
+
+def test_a_stored_run_says_with_what_it_was_made():
+    keys = [tournament.key_of(row) for row in STORED]
+    assert len(set(keys)) == len(keys)
+    told = {"words", "stages", "batches", "date", "commit", "torch", "processor", "threads"}
+    assert not [tournament.key_of(row) for row in STORED if told - set(row)]
+
+
+def test_both_finalists_had_the_same_data_and_seeds():
+    """A run that is missing on one side alone would make the means of the table unequal."""
+    for data in CHOSEN_BY + JUDGES:
+        seeds = []
+        for arm in FINALISTS:
+            wanted = (data, arm, FULL)
+            found = {row["seed"] for row in STORED if tournament_tables.kind_of(row) == wanted}
+            seeds.append(found)
+        assert seeds[0] == seeds[1], data
+
+
+def test_training_stops_at_the_time_that_is_given(monkeypatch):
+    """The clock of the processor is counted while training alone."""
+    clock = iter(range(1000))
+    monkeypatch.setattr(tournament.time, "process_time", lambda: next(clock))
+    scored = []
+
+    class Scores:
+        def of(self, training):
+            scored.append(training.step)
+            return {"ratio": 1.0}
+
+    found, samples = tournament.train("16: nearest", DATA, 0, 8, Scores())
+    assert [stage["step"] for stage in found["stages"].values()] == scored
+    assert scored == sorted(scored)
+    assert 0 < scored[-1] <= 8
+    assert samples.shape == (48, 3, 16, 16)
