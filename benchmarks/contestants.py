@@ -61,6 +61,7 @@ def composition(task, idle: int = 0) -> Composition:
     if "virtual-batch" in (task.gen_norm, task.critic_norm):
         options["virtual-batch.reference"] = task.reference
     return compose(
+        recipe="base",
         data=f"{HERE / 'served.py'}:Served",
         gen=generator,
         critic=critic,

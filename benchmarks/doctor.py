@@ -100,7 +100,8 @@ def collect(logs, kind, most):
         out = logs / folder_of(name)
         shutil.rmtree(out, ignore_errors=True)  # what a lost collection began
         try:
-            main(["run", *as_arguments(words), "--out", str(out)])
+            base = [] if "--recipe" in words else ["--recipe", "base"]
+            main(["run", *base, *as_arguments(words), "--out", str(out)])
         except SystemExit as ended:
             code = ended.code
         out.mkdir(parents=True, exist_ok=True)

@@ -109,7 +109,8 @@ def stages(name, data, n, work, quick):
         return [kept[str(stage)] for stage in STAGES]
     options = {"dcgan.width": 16, "dcgan-critic.width": 16}
     side = max(16, data.shape[1] // 4 * 4)
-    composed = compose(data="sprites", options=options, settings={"size": str(side), "batch": 32})
+    settings = {"size": str(side), "batch": 32}
+    composed = compose(recipe="base", data="sprites", options=options, settings=settings)
     training = Training.of(composed, data)
     found = {}  # stage: samples
     for stage in reversed(STAGES):

@@ -102,9 +102,9 @@ def composed(arm, data, seed):
     return compose(recipe="base", options=options, settings=settings, **slots)
 
 
-def train(arm, data, seed, seconds, scores):
-    """Train one arm for so many processor seconds; return figures on the way, and 48 samples."""
-    training = Training.of(composed(arm, data, seed), data)
+def train(composition, data, seconds, scores):
+    """Train for so many processor seconds; return figures on the way, and 48 samples."""
+    training = Training.of(composition, data)
     spent = 0.0
     stages = {}
     for share in STAGES:
@@ -135,7 +135,7 @@ def measure(arms, names, seeds, seconds, images, pictures):
             scores = Scores(data) if wanted else None
             for arm in wanted:
                 began = time.monotonic()
-                found, samples = train(arm, data, seed, seconds, scores)
+                found, samples = train(composed(arm, data, seed), data, seconds, scores)
                 if pictures:
                     place = Path(pictures) / f"{name}-{arm}-{seed}-{seconds}.png"
                     save_picture(grid(samples, columns=12), place)

@@ -39,6 +39,14 @@ ARMS = {
     "16: nearest, batch 8": f"{EMA} {REUSE} {SMALL} --batch 8 --upsample nearest-conv",
     "16: nearest, lr 4e-4": f"{BASE} {SMALL} --upsample nearest-conv --adam.lr 4e-4",
     "16: nearest, relativistic": f"{BASE} {SMALL} --upsample nearest-conv --loss relativistic",
+    "16: nearest, lr 1e-4": f"{BASE} {SMALL} --upsample nearest-conv --adam.lr 1e-4",
+    "16: nearest, average .998": f"--reg ema --ema.decay .998 {REUSE} {SMALL} --batch 16"
+    " --upsample nearest-conv",
+    "32: nearest": f"{BASE} --upsample nearest-conv",
+    "32: nearest, batch 32": f"{EMA} {REUSE} --batch 32 --upsample nearest-conv",
+    "32: nearest, lr 1e-4": f"{BASE} --upsample nearest-conv --adam.lr 1e-4",
+    "24: nearest, batch 32": f"{EMA} {REUSE} --batch 32 --upsample nearest-conv"
+    " --dcgan.width 24 --dcgan-critic.width 24",
     "24: nearest": f"{BASE} --dcgan.width 24 --dcgan-critic.width 24 --upsample nearest-conv",
     "16: pixel-shuffle": f"{BASE} {SMALL} --upsample pixel-shuffle",
     "16: diffaugment": f"{BASE} {SMALL} --reg diffaugment",

@@ -95,8 +95,8 @@ def sampling_network(context: TrainingContext) -> nn.Module:
                 f"{each.chosen.name}.sampling_generator drops the network that {maker} returned",
                 where=each.chosen.chosen_by,
                 fix=(
-                    "return a module that calls the net it is given, "
-                    "or make it @hookimpl(tryfirst=True)"
+                    f"leave {maker} out, --without {maker}; or, in the plugin, return a module "
+                    "that calls the net it is given, or make the hook @hookimpl(tryfirst=True)"
                 ),
             )
         net = answer

@@ -278,7 +278,7 @@ def test_a_name_that_is_too_long_is_refused_before_anything_is_done(gan_here, tm
 
 def test_help_shows_the_length_of_the_run_that_is_made_by_default(gan_here):
     page = " ".join(gan_here("run", "--help").stdout.split())
-    assert "usually one generator update each. [800]" in page
+    assert "usually one generator update each. [4000]" in page
 
 
 def test_a_dry_run_shows_whose_length_counts(gan_here):

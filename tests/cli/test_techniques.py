@@ -64,6 +64,7 @@ def test_gan_sample_says_how_samples_were_drawn(gan_here):
     words = ["--gen", "mlp", "--critic", "mlp-critic", "--data", "mixture", "--latent", "normal"]
     given = [*words, "--steps", "2", "--device", "cpu", "--norm", "none", "--batch", "16"]
     given += ["--reg", "truncation", "--truncation.bound", "0.5", "--reg", "rejection"]
+    given += ["--without", "ema"]
     gan_here("run", *given, "--out", "r")
     said = gan_here("sample", "r", "-n", "40", "-o", "points").stderr
     assert "drawn by truncation (bound 0.5, of normal) and rejection" in said

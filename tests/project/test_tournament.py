@@ -68,7 +68,8 @@ def test_training_stops_at_the_time_that_is_given(monkeypatch):
             scored.append(training.step)
             return {"ratio": 1.0}
 
-    found, samples = tournament.train("16: nearest", DATA, 0, 8, Scores())
+    composition = tournament.composed("16: nearest", DATA, seed=0)
+    found, samples = tournament.train(composition, DATA, 8, Scores())
     assert [stage["step"] for stage in found["stages"].values()] == scored
     assert scored == sorted(scored)
     assert 0 < scored[-1] <= 8

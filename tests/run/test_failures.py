@@ -34,7 +34,12 @@ from gancore.train.loop import UPDATES
 
 UNLUCKY = f"{EXAMPLE_COMPONENTS}:Unlucky"
 POINTS = {"data": "mixture", "gen": "mlp", "critic": "mlp-critic"}
-LEAN = {"mlp.hidden": [4], "mlp-critic.hidden": [4], "mixture.finite": 64}
+LEAN = {
+    "mlp.hidden": [4],
+    "mlp-critic.hidden": [4],
+    "mixture.finite": 64,
+    "n-critic.reuse-fakes": False,  # faults are told of the update of each player
+}
 
 
 def compose_unlucky(how="", *, steps=8, settings=None, **options):

@@ -290,12 +290,13 @@ def test_a_component_may_measure_record_draw_and_stop(tmp_path):
 
 
 def test_a_recipe_with_a_component_file_runs_only_if_the_user_names_it(tmp_path):
-    start(tmp_path / "r", steps=2, reg=[f"{EXAMPLE_COMPONENTS}:Average"]).fit()
+    average = {"reg": [f"{EXAMPLE_COMPONENTS}:Average"], "without": ["ema"]}
+    start(tmp_path / "r", steps=2, **average).fit()
     with pytest.raises(UsageError, match="names a component file"):
         Run.resume(tmp_path / "r")
     longer = layer_of("x", {"run": {"steps": 4}})
     Run.resume(tmp_path / "r", [longer], lambda name: True).fit()
-    start(tmp_path / "whole", steps=4, reg=[f"{EXAMPLE_COMPONENTS}:Average"]).fit()
+    start(tmp_path / "whole", steps=4, **average).fit()
     assert sums(tmp_path / "r") == sums(tmp_path / "whole")
 
 

@@ -113,7 +113,8 @@ def test_a_word_that_varies_nothing_is_refused(word):
 def test_an_arm_lies_above_the_sweep_which_lies_above_what_the_arm_extends():
     base = layer_of("sweep", {"run": {"steps": 7}})
     arms = sweep.arms_of_recipe({"arms": {"a": {"extends": "default", "loss": "wgan"}}}, [base], ())
-    assert [layer.origin for layer in arms["a"]] == ["recipe default", "sweep", "arm a"]
+    origins = [layer.origin for layer in arms["a"]]
+    assert origins == ["recipe base", "recipe default", "sweep", "arm a"]
 
 
 @every_row("table", [{}, {"arms": {}}, {"arms": {"a": 1}}])

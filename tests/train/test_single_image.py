@@ -15,6 +15,7 @@ def distance_after(steps, size="16", **slots):
     """
     widths = {"dcgan.width": 16, "dcgan-critic.width": 16, "latent.dim": 8, "sprites.count": 1}
     composition = compose(
+        recipe="base",
         options={**widths, **slots.pop("options", {})},
         settings={"batch": 16, "size": size},
         **slots,

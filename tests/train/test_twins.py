@@ -22,7 +22,7 @@ def twin(name):
 def pairs(name, loss, steps, prepare_data=lambda data: data):
     """Every tensor of a composed run beside that of its twin."""
     widths = {"dcgan.width": 8, "dcgan-critic.width": 8, "sprites.count": 200}
-    composition = compose(loss=loss, options=widths, settings={"batch": 16})
+    composition = compose(recipe="base", loss=loss, options=widths, settings={"batch": 16})
     data = open_data(composition)
     training = Training.of(composition, prepare_data(data))
     for _ in range(steps):

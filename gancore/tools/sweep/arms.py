@@ -8,7 +8,7 @@ from typing import Any
 
 from gancore.errors import UsageError
 from gancore.plugins.slots import SLOTS, WITHOUT, filled_by, holds_several, hyphened
-from gancore.recipe.compose import recipe_layers
+from gancore.recipe.compose import layers_below, recipe_layers
 from gancore.recipe.options import Given, Text
 from gancore.recipe.toml import Layer, layer_of
 
@@ -90,8 +90,8 @@ def arms_of_words(
     """Return the layers of each arm of `--vary KEY=A,B` flags: every combination of their values.
 
     KEY is a slot, a setting or `component.option`. For a slot that takes several components, join
-    them with `+`; `none` stands for no component. The value replaces what `base` and `words` chose
-    for such a slot. Separate values that contain commas with semicolons. Raises UsageError for a
+    them with `+`; `none` stands for no component. The value replaces what `base`, the recipe below
+    it and `words` chose for such a slot. Separate values that contain commas with semicolons. Raises UsageError for a
     flag without values, and for a key that is given twice.
     """
     keys = [hyphened(word.partition("=")[0]) for word in vary]
@@ -105,7 +105,7 @@ def arms_of_words(
         name = ",".join(f"{key}={value}" for key, value in combination)
         layers = [*base]
         for key, value in combination:
-            layers.append(_vary_layer(key, value, [*base, words]))
+            layers.append(_vary_layer(key, value, [*layers_below(base), *base, words]))
         arms[name] = layers
     return arms
 
