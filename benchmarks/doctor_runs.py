@@ -1,8 +1,8 @@
 """The runs that measure the doctor: many healthy ones, and some with an injected fault.
 
-Each run is one line of words for `gan run`, over the recipe `base` if it names none. A word given twice counts as it was given last;
-`--reg`, `--cond`, `--metric` and `--track` add up. Runs are small: networks of width 4, images have
-16 pixels a side.
+Each run is one line of words for `gan run`, over the recipe `base` if it names none. A word given
+twice counts as it was given last; `--reg`, `--cond`, `--metric` and `--track` add up. Runs are
+small: networks of width 4, images have 16 pixels a side.
 """
 
 COMPANIONS = (

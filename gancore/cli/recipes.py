@@ -14,7 +14,7 @@ from gancore.cli.console import clean, show_table
 from gancore.errors import UsageError, did_you_mean
 from gancore.plugins.slots import SHORT_FORMS, holds_several
 from gancore.recipe import lookup
-from gancore.recipe.compose import layers_below, pick
+from gancore.recipe.compose import BASE, layers_below, layers_where_installed, pick
 from gancore.recipe.options import show
 from gancore.recipe.toml import Layer, Recipe, layer_of, read_recipe
 
@@ -92,8 +92,11 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
     else:
         yield f"gan run --recipe {quote(recipe.name)}"
         # the same run without the recipe: what one copies to change a part of it
-        layers = without_the_replaced([each.layer for each in chain])
-        yield f"gan run {' '.join(flags(layers))}"
+        layers = [each.layer for each in chain]
+        words = flags(without_the_replaced(layers))
+        if layers_below(layers) == layers_where_installed(BASE):
+            words.insert(0, f"--recipe {BASE}")
+        yield f"gan run {' '.join(words)}"
     variants: set[str] = set()
     for each in chain:
         variants.update(each.variants)

@@ -200,9 +200,14 @@ def recipe_layers(given: str, variants: Iterable[str] = ()) -> list[Layer]:
 def layers_below(user: Iterable[Layer]) -> list[Layer]:
     """List the layers of the recipe on which the user's lie, where it is installed.
 
-    It is the one called `base` if any layer is a recipe's, else that called `default`.
+    It is the one called `base` if any layer is a recipe's, else that called `default`; a recipe
+    that extends `default` lies on that.
     """
-    return layers_where_installed(BASE if any(layer.of_recipe for layer in user) else DEFAULT)
+    user = list(user)
+    default = layers_where_installed(DEFAULT)
+    if any(layer.of_recipe for layer in user) and not any(each in user for each in default[-1:]):
+        return layers_where_installed(BASE)
+    return default
 
 
 def layers_where_installed(name: str) -> list[Layer]:
@@ -221,6 +226,8 @@ def resolve(
     CompositionError.
     """
     base = [] if exact else layers_below(user)
+    # `--recipe base` asks for that recipe below the defaults of components, not above them
+    user = [layer for layer in user if layer not in base]
     defaults: list[Layer] = []
     for _ in range(10):  # a default may choose a component that has defaults of its own
         layers = [*base, *defaults, *user]

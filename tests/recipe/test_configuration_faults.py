@@ -296,11 +296,11 @@ def test_a_run_of_0_steps_is_built_and_saved_C18(gan_here, tmp_path):
     assert (tmp_path / "r" / "checkpoints" / "latest").read_text() == "step-000000000\n"
 
 
-def test_an_empty_recipe_is_the_default_C12(gan_here, tmp_path):
+def test_an_empty_recipe_is_what_recipes_lie_on_C12(gan_here, tmp_path):
     (tmp_path / "it.toml").touch()
     plain, empty = (
         json.loads(gan_here("run", *words, *TINY, "--dry-run", "--json").stdout)["recipe"]
-        for words in ([], ["--recipe", "it.toml"])
+        for words in (["--recipe", "base"], ["--recipe", "it.toml"])
     )
     assert plain == empty
 
@@ -337,7 +337,7 @@ def test_auto_takes_the_cpu_where_there_is_no_cuda_and_says_so_C19(gan):
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     assert (
-        f", {device}\n"
+        f", on {device}\n"
         in gan("run", "--device", "auto", "--steps", "0", "--out", "r", *TINY).stderr
     )
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from support.tables import every_row
 
-from gancore import UsageError
+from gancore import UsageError, compose
 from gancore.recipe.options import Text
 from gancore.recipe.toml import Layer, layer_of
 from gancore.tools import sweep
@@ -94,7 +94,9 @@ def test_a_varied_key_is_a_slot_a_setting_an_option_or_a_list_of_components():
         ["norm=none", "batch=8", "adam.lr=1e-3", "reg=dropout+repeat"], [], Layer("words")
     ).values()
     slots = {slot: given.value for layer in layers for slot, given in layer.slots.items()}
+    left_out = slots.pop("without")  # what the default chose
     assert slots == {"gen-norm": "none", "critic-norm": "none", "reg": ["dropout", "repeat"]}
+    assert left_out == compose().recipe()["reg"]
     assert layers[1].options["run"]["batch"].value == Text("8")
     assert layers[2].options["adam"]["lr"].value == Text("1e-3")
 

@@ -91,8 +91,8 @@ def arms_of_words(
 
     KEY is a slot, a setting or `component.option`. For a slot that takes several components, join
     them with `+`; `none` stands for no component. The value replaces what `base`, the recipe below
-    it and `words` chose for such a slot. Separate values that contain commas with semicolons. Raises UsageError for a
-    flag without values, and for a key that is given twice.
+    it and `words` chose for such a slot. Separate values that contain commas with semicolons.
+    Raises UsageError for a flag without values, and for a key that is given twice.
     """
     keys = [hyphened(word.partition("=")[0]) for word in vary]
     for key in keys:
