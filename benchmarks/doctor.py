@@ -75,8 +75,11 @@ def folder_of(name):
 
 
 def as_arguments(words):
-    """Split a line into arguments; the last value of a repeated flag wins, except for lists."""
-    flags = {}
+    """Split a line into arguments; the last value of a repeated flag wins, except for lists.
+
+    A line that names no recipe is composed over `base`, as when its run was stored.
+    """
+    flags = {"recipe": "base"}
     for each in words.split("--")[1:]:
         name, _, value = each.strip().partition(" ")
         flags[f"{name} {value}" if name in MANY else name] = value
@@ -100,8 +103,7 @@ def collect(logs, kind, most):
         out = logs / folder_of(name)
         shutil.rmtree(out, ignore_errors=True)  # what a lost collection began
         try:
-            base = [] if "--recipe" in words else ["--recipe", "base"]
-            main(["run", *base, *as_arguments(words), "--out", str(out)])
+            main(["run", *as_arguments(words), "--out", str(out)])
         except SystemExit as ended:
             code = ended.code
         out.mkdir(parents=True, exist_ok=True)

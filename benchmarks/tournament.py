@@ -10,8 +10,7 @@ precision, recall and coverage, among as many reals. Each arm × data set × see
 ends, so a measurement that is interrupted goes on.
 
 Data sets that do not come with gancore lie in the folder that `--images` names; those that are not
-there are left out. `photos`, `emoji` and `clothes` served for judging only: nothing was chosen by
-them.
+there are left out. Some served for judging alone: nothing was chosen by them.
 """
 
 import argparse

@@ -3,8 +3,8 @@
 An arm is a line of words for `gan run --recipe base`; that recipe was the default before.
 """
 
-CHOSEN_BY = ("pokemon", "mnist", "sprites", "letters")
-JUDGES = ("photos", "emoji")  # nothing was chosen by these
+CHOSEN_BY = ("pokemon", "mnist", "photos")
+JUDGES = ("emoji", "sprites", "letters")  # nothing was chosen by these
 
 EMA = "--reg ema --ema.decay .99"
 REUSE = "--n-critic.reuse-fakes true"

@@ -47,24 +47,25 @@ def final_table(rows):
         "| --- " * 8 + "|",
     ]
     for data in CHOSEN_BY + JUDGES:
-        for arm in FINALISTS:
+        for arm, name in zip(FINALISTS, ("base", "**default**"), strict=True):
             found = last_figures(rows, data, arm, FULL)
             if found:
                 steps = round(statistics.fmean(each["step"] for each in found))
                 cells = " | ".join(figure_cells(found))
-                lines.append(f"| {data} | {arm} | {len(found)} | {steps:,} | {cells} |")
+                lines.append(f"| {data} | {name} | {len(found)} | {steps:,} | {cells} |")
     return lines
 
 
-def search_table(rows):
-    """Write a row for each arm of the search: Fréchet ÷ floor and recall of one seed."""
-    heads = " | ".join(f"{data}: Fréchet ÷ floor | recall" for data in ("pokemon", "mnist"))
-    lines = [f"| arm | words | {heads} |", "| --- " * 6 + "|"]
+def search_table(rows, seconds, names):
+    """Write a row for each arm of a search: figures of its first seed on the data sets named."""
+    heads = " | ".join(f"{name}: Fréchet ÷ floor | recall" for name in names)
+    lines = [f"| arm | words over `base` | {heads} |", "| --- " * (2 + 2 * len(names)) + "|"]
+    first = [row for row in rows if row["seed"] == 0]
     for arm, words in ARMS.items():
         cells = []
-        for data in ("pokemon", "mnist"):
-            found = last_figures(rows, data, arm, SHORT)
-            cells += [figure_cells(found)[0], figure_cells(found)[2]]
+        for name in names:
+            figures = figure_cells(last_figures(first, name, arm, seconds))
+            cells += [figures[0], figures[2]]
         if set(cells) != {"–"}:
             lines.append(f"| {arm} | `{words or 'none'}` | {' | '.join(cells)} |")
     return lines
@@ -88,7 +89,8 @@ def fill(text, rows):
     """Return the page with every table made anew. Raises KeyError for an unknown table."""
     made = {
         "final": final_table,
-        "search": search_table,
+        "search": lambda rows: search_table(rows, SHORT, ("pokemon", "mnist")),
+        "longer": lambda rows: search_table(rows, FULL, ("photos", "pokemon")),
         "circumstances": measured_with,
     }
 

@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from gancore.train.plan import Head, LabelSet, Plan, Tail, Update
     from gancore.train.progress import Progress
 
-API = 2  # raised whenever a hook is added or changed
+API = 1  # raised whenever a hook is added or changed
 # components made for this version or a later one work; raised when a change breaks them
 OLDEST_API = 1
 
