@@ -328,7 +328,8 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "short"
     options = {"dcgan.width": 4, "dcgan-critic.width": 4, "sprites.count": 96}
     settings = {"size": "16", "steps": 2, "batch": 8}
-    composition = compose(data="sprites", reg=["hold-out"], options=options, settings=settings)
+    choices = {"data": "sprites", "reg": ["hold-out"], "without": ["ema"]}
+    composition = compose(**choices, options=options, settings=settings)
     Run.start(composition, folder).fit(progress=False)
     return folder
 

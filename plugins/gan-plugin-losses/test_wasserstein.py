@@ -107,4 +107,4 @@ def test_the_presets_choose_their_bound_and_five_critic_updates(cls, bound):
     defaults = info_of(cls).defaults
     assert defaults["reg"] == [bound]
     assert defaults["schedule"] == "n-critic"
-    assert defaults["n-critic"] == {"critic": 5}
+    assert defaults["n-critic"] == {"critic": 5, "reuse-fakes": False}

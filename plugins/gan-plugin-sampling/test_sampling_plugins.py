@@ -299,7 +299,9 @@ def test_rules_about_sampling(choices, refused, noted):
 
 def test_a_composition_names_what_changes_its_samples_with_the_options():
     chosen = compose(
-        reg=["truncation", "rejection", "instance-noise"], options={"truncation.bound": 0.5}
+        recipe="base",
+        reg=["truncation", "rejection", "instance-noise"],
+        options={"truncation.bound": 0.5},
     )
     assert chosen.sampled_by() == (
         "truncation (bound 0.5, of normal)",
