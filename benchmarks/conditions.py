@@ -106,7 +106,8 @@ def table(rows):
             for figure, digits in (("recognised", 2), ("ratio", 1), ("recall", 2)):
                 cells.append(cell([stage[figure] for stage in stages], digits))
         if set(cells) != {"–"}:
-            lines.append(f"| {arm} | {' | '.join(cells)} |")
+            named = " and ".join(f"`{name}`" for name in ARMS[arm]) or "none"
+            lines.append(f"| {named} | {' | '.join(cells)} |")
     reals = []
     for name in DATA:
         found = [row["reals"] for row in rows if row["data"] == name]

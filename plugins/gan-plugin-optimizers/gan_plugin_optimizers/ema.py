@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from gancore import component, hookimpl, option, state
 
@@ -22,10 +23,10 @@ class EMA:
     d = decay, or with `ramp` min(decay, (1 + n)/(10 + n)) at the n-th averaged update, so that the
     first weights soon lose their influence. With `half_life` h, d = ½^(1/h): after h updates a
     weight counts half; the ramp is then min(h, ramp_share·n). The first update, and all updates of
-    the first `start` steps, only copy: θ̄ = θ. Buffers, such as the running statistics of batch
-    norm, are not averaged: the sampling network has the generator's current ones. Before the first
-    update the generator itself is sampled. Training does not change. Memory is one more set of
-    weights.
+    the first `start` steps, only copy: θ̄ = θ. Running statistics of batch norms are averaged as the
+    weights are, since those of the current weights do not fit averaged ones; `standing-stats` computes
+    exact ones. Other buffers are the generator's current ones. Before the first update the
+    generator itself is sampled. Training does not change. Memory is one more set of weights.
     """
 
     decay: float = option(
@@ -45,14 +46,12 @@ class EMA:
     ramp_share: float = option(
         0.05, gt=0, le=1, help="half-life of the ramp, as a share of the averaged updates"
     )
-    weights: dict[str, torch.Tensor] = state(factory=dict)  # θ̄ by the parameter's name
+    weights: dict[str, torch.Tensor] = state(factory=dict)  # θ̄ and statistics, by their names
     updates: int = state(0)  # n
 
     @hookimpl
     def after_generator_update(self, gan, step):
-        current = {
-            name: weight.detach() for name, weight in gan.generator.network.named_parameters()
-        }
+        current = averaged_tensors(gan.generator.network)
         if step < self.start or not self.weights:
             self.weights = {name: weight.clone() for name, weight in current.items()}
             return
@@ -76,6 +75,19 @@ class EMA:
             return None
         average = deepcopy(net)
         with torch.no_grad():
-            for name, weight in average.named_parameters():
-                weight.copy_(self.weights[name])
+            for name, tensor in averaged_tensors(average).items():
+                tensor.copy_(self.weights[name])
         return average
+
+
+def averaged_tensors(net):
+    """Return the parameters of a network, and the running statistics of its batch norms, by name.
+
+    They share memory with the network, and have no gradient.
+    """
+    tensors = {name: weight.detach() for name, weight in net.named_parameters()}
+    for prefix, module in net.named_modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is not None:
+            for name in ("running_mean", "running_var"):
+                tensors[f"{prefix}.{name}".lstrip(".")] = getattr(module, name)
+    return tensors
