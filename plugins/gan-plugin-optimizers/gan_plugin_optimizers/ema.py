@@ -24,8 +24,8 @@ class EMA:
     first weights soon lose their influence. With `half_life` h, d = ½^(1/h): after h updates a
     weight counts half; the ramp is then min(h, ramp_share·n). The first update, and all updates of
     the first `start` steps, only copy: θ̄ = θ. Running statistics of batch norms are averaged as the
-    weights are, since those of the current weights do not fit averaged ones; `standing-stats` computes
-    exact ones. Other buffers are the generator's current ones. Before the first update the
+    weights are, since those of the current weights do not fit averaged ones; `standing-stats`
+    computes exact ones. Other buffers are the generator's current ones. Before the first update the
     generator itself is sampled. Training does not change. Memory is one more set of weights.
     """
 
