@@ -57,6 +57,6 @@ ARMS = {
     "16: R1 and R2, relativistic": f"{BASE} {SMALL} --critic-norm none --init he"
     " --loss relativistic --reg r1 --r1.gamma .1 --reg r2 --r2.gamma .1",
 }
-FINALISTS = ("old", "32: nearest")
+FINALISTS = ("old", "32: nearest, lr 1e-4")
 SHORT = 100  # processor seconds of a run of the search
 FULL = 240  # of the finalists

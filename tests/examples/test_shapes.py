@@ -201,7 +201,8 @@ def test_a_folder_that_cannot_be_used_is_refused(files, message, tmp_path):
 )
 def test_a_short_training_comes_closer_to_the_data(data, sizes, tmp_path):
     settings = {**SETTINGS, "batch": 32, "steps": 300, "sample_every": 100}
-    chosen = compose(data=data, settings=settings, options=sizes, metric=["frechet"])
+    slots = {"data": data, "metric": ["frechet"]}
+    chosen = compose(recipe="base", settings=settings, options=sizes, **slots)
     run = Run.start(chosen, tmp_path / "run").fit(progress=False)
     rows = [row for row in read_rows(run.folder) if "frechet/ratio" in row]
     assert rows[-1]["frechet/ratio"] < rows[0]["frechet/ratio"] / 2

@@ -157,7 +157,7 @@ def test_a_row_is_passed_on_before_the_step_that_it_belongs_to(tmp_path):
 def composed(precision, **settings):
     options = {**SMALL, "sprites.count": 32}
     settings = {"batch": 4, "size": "16", "device": "cpu", "precision": precision, **settings}
-    return compose(gen="dcgan", loss="wgan-gp", settings=settings, options=options)
+    return compose(recipe="base", gen="dcgan", loss="wgan-gp", settings=settings, options=options)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -63,10 +63,10 @@ QUICK = ("weights-at-bound", "bounded-wasserstein-scores", "points, clipped")
 
 
 def findings(gan_here, words):
-    """Train, then diagnose: the names of the rules that hold at the end. A flag given twice counts
-    as last given.
+    """Train over `base`, then diagnose: the names of the rules that hold at the end. A flag given
+    twice counts as last given.
     """
-    flags = {}
+    flags = {"recipe": "base"}
     for each in words.split("--")[1:]:
         name, _, value = each.strip().partition(" ")
         flags[name if name not in ("reg", "metric", "cond") else f"{name} {value}"] = value

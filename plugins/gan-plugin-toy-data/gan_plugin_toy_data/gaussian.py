@@ -41,7 +41,12 @@ def points(dim: int, count: int, seed: int) -> Tensor:
         "Leguay, GAN_IconClass, github.com/BenoitLeguay/GAN_IconClass: "
         "the normal its GANs are first tried on"
     ),
-    defaults={"gen": "mlp", "critic": "mlp-critic", "run": {"batch": 64, "steps": 800}},
+    defaults={
+        "gen": "mlp",
+        "critic": "mlp-critic",
+        "adam": {"lr": 2e-4},
+        "run": {"batch": 64, "steps": 800},
+    },
 )
 class Gaussian:
     """Draw a fixed set of points from one multivariate normal distribution.
