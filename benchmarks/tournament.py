@@ -57,7 +57,7 @@ def open_named(name, images):
     """Open a data set by its name in this benchmark, or return None where it is not there."""
     if name == "sprites":
         return open_data(compose(data="sprites", options={"sprites.count": 6000}))
-    if name == "letters":
+    if name == "letters":  # of the benchmark of conditions
         options = {"letters.count": 6000}
         return open_data(compose(data="letters", options=options, settings={"size": "32"}))
     path = {"pokemon": REAL_DATA / "pokemon64", "mnist": REAL_DATA / "mnist"}.get(name)

@@ -4,7 +4,7 @@ An arm is a line of words for `gan run --recipe base`; that recipe was the defau
 """
 
 CHOSEN_BY = ("pokemon", "mnist", "photos")
-JUDGES = ("emoji", "sprites", "letters")  # nothing was chosen by these
+JUDGES = ("emoji", "sprites")  # nothing was chosen by these
 
 EMA = "--reg ema --ema.decay .99"
 REUSE = "--n-critic.reuse-fakes true"
