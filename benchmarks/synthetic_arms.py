@@ -23,7 +23,7 @@ ARMS = {
     "instance noise, σ of a mode": "--reg instance-noise --instance-noise.sigma .0125",
     "minibatch discrimination": "--reg minibatch-discrimination"
     " --minibatch-discrimination.kernels 8",
-    "packs of 2": "--reg examples/packing.py:Packing",
+    "packs of 2": "--reg pacgan",
     "experience replay": "--reg experience-replay",
     "EMA .999": "--reg ema",
     "rate falling linearly to 0": "--reg linear-decay --linear-decay.end 8000",
