@@ -169,6 +169,7 @@ class Generator(nn.Module):
         "upsample": "nearest-conv",
         "init": "he",
         "dcgan-critic": {"width": 32},
+        "adam": {"lr": 2e-4},
         "run": {"batch": 64, "steps": 800},
     },
     defaults_with={

@@ -53,7 +53,7 @@ def test_a_component_has_defaults_and_the_user_has_the_last_word():
 def test_defaults_beside_a_tag_win_over_plain_ones():
     made = compose(gen="colorpicker", loss="wgan-gp")
     assert made.origins["adam.lr"] == "default of colorpicker with critic.gradient-penalty"
-    assert compose(gen="colorpicker").origins.get("adam.lr") is None
+    assert compose(gen="colorpicker").origins["adam.lr"] == "default of colorpicker"
 
 
 def test_none_stands_for_the_steps_of_the_run_which_its_recipe_then_states():
