@@ -97,7 +97,7 @@ def read():
 def table(rows):
     """Write a row for each arm: recognised as asked, and Fréchet ÷ floor, on each data set."""
     heads = " | ".join(f"{name}: recognised | Fréchet ÷ floor | recall" for name in DATA)
-    lines = [f"| `--cond` | {heads} |", "| --- " * (1 + 3 * len(DATA)) + "|"]
+    lines = [f"| condition | {heads} |", "| --- " * (1 + 3 * len(DATA)) + "|"]
     for arm in ARMS:
         cells = []
         for name in DATA:
