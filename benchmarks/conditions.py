@@ -10,14 +10,14 @@ of all classes together, and the classifier's accuracy on reals that it was not 
 """
 
 import argparse
-import json
 import re
-import statistics
 from pathlib import Path
 
 import torch
 
 from benchmarks.sources import circumstances
+from benchmarks.stored import append_run, read_runs
+from benchmarks.synthetic_tables import cell
 from benchmarks.tournament import Scores, open_named, train
 from gan_plugin_metrics.classifier import classifier_of
 from gan_plugin_metrics.labelled import class_figures
@@ -77,8 +77,7 @@ def measure(arms, names, seeds, seconds):
                 found, _ = train(composed(arm, data, seed), data, seconds, scores)
                 entry = {"data": name, "arm": arm, "cond": ARMS[arm], "seed": seed, **found}
                 entry["reals"] = round(scores.classifier.accuracy, 4)
-                with STORED.open("a") as file:
-                    file.write(json.dumps({**entry, **known}, ensure_ascii=False) + "\n")
+                append_run(STORED, {**entry, **known})
                 print(f"{name} {arm} seed {seed}: {found['stages']['1.0']}", flush=True)
 
 
@@ -88,10 +87,7 @@ def key_of(row):
 
 def read():
     """Read what is stored, the runs of arms as they are now."""
-    if not STORED.exists():
-        return []
-    rows = [json.loads(line) for line in STORED.read_text().splitlines()]
-    return [row for row in rows if ARMS.get(row["arm"]) == row["cond"]]
+    return [row for row in read_runs(STORED) if ARMS.get(row["arm"]) == row["cond"]]
 
 
 def table(rows):
@@ -114,14 +110,6 @@ def table(rows):
         reals += [f"{found[0]:.2f}" if found else "–", "1", "–"]
     lines.append(f"| *reals* | {' | '.join(reals)} |")
     return lines
-
-
-def cell(values, digits):
-    """Write mean and standard deviation, or the one value there is."""
-    if not values:
-        return "–"
-    mean = f"{statistics.fmean(values):.{digits}f}"
-    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def measured_with(rows):

@@ -14,7 +14,6 @@ there are left out. Some served for judging alone: nothing was chosen by them.
 """
 
 import argparse
-import json
 import statistics
 import time
 from functools import cache
@@ -25,6 +24,7 @@ import torch
 from benchmarks import tournament_tables
 from benchmarks.features import REAL_DATA
 from benchmarks.sources import circumstances
+from benchmarks.stored import append_run, read_runs
 from benchmarks.synthetic import choices
 from benchmarks.tournament_arms import ARMS, CHOSEN_BY, FULL, JUDGES
 from gan_plugin_evaluation.reals import Space, draw, floors_of
@@ -139,7 +139,7 @@ def measure(arms, names, seeds, seconds, images, pictures):
                     place = Path(pictures) / f"{name}-{arm}-{seed}-{seconds}.png"
                     save_picture(grid(samples, columns=12), place)
                 entry = {"data": name, "arm": arm, "words": ARMS[arm], "seed": seed, **found}
-                append({**entry, **known})
+                append_run(STORED, {**entry, **known})
                 last = found["stages"]["1.0"]
                 wall = time.monotonic() - began
                 print(f"{name} {arm} seed {seed}: {last} ({wall:.0f} s)", flush=True)
@@ -151,16 +151,7 @@ def key_of(entry):
 
 def read():
     """Read what is stored, the runs of arms as their words are now."""
-    if not STORED.exists():
-        return []
-    rows = [json.loads(line) for line in STORED.read_text().splitlines()]
-    return [row for row in rows if ARMS.get(row["arm"]) == row["words"]]
-
-
-def append(entry):
-    """Add a run to the file."""
-    with STORED.open("a") as file:
-        file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    return [row for row in read_runs(STORED) if ARMS.get(row["arm"]) == row["words"]]
 
 
 def standing(rows, seconds):

@@ -4,19 +4,12 @@ import re
 import statistics
 from pathlib import Path
 
+from benchmarks.synthetic_tables import cell
 from benchmarks.tournament_arms import ARMS, CHOSEN_BY, FINALISTS, FULL, JUDGES, SHORT
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "default.md"
 BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 FIGURES = ("ratio", "precision", "recall", "coverage")
-
-
-def cell(values, digits):
-    """Write mean and standard deviation, or the one value there is."""
-    if not values:
-        return "–"
-    mean = f"{statistics.fmean(values):.{digits}f}"
-    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def last_figures(rows, data, arm, seconds):

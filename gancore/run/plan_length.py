@@ -132,7 +132,7 @@ def seconds_of(steps: int, speed: Speed, settings: Settings) -> float:
 def measure_speed(composition: Composition, data: Data, runtime: Runtime, seconds: float) -> Speed:
     """Measure the parts of a run that is to take so many seconds, on a training that is forgotten.
 
-    The components are made anew from the recipe: those of the run see none of it.
+    The components are made again from the recipe: those of the run see none of it.
     """
     layer = layer_of("recipe", composition.recipe())
     copy = guarded(resolve([layer], lambda _: True, exact=True))
