@@ -128,9 +128,9 @@ def _page_of_class(source: Source, name: str) -> Page:
         raise NotPlain(name)
     doc = ast.get_docstring(found) or ""
     made = source.value(found.decorator_list[0])
-    # a base could add options
-    if isinstance(made, ComponentInfo) and not found.bases:
-        return Page(doc, made, dict(source.options(found)), hooks_in(found))
+    if isinstance(made, ComponentInfo):
+        options, marked = _members(source, found)
+        return Page(doc, made, options, tuple(name for name in SPECS if name in marked))
     if isinstance(made, Preset) and len(found.bases) == 1:
         base = _page_of_class(source, ast.unparse(found.bases[0]))
         cited = made.source or base.info.source
@@ -139,15 +139,43 @@ def _page_of_class(source: Source, name: str) -> Page:
     raise NotPlain(name)
 
 
-def hooks_in(found: ast.ClassDef) -> tuple[str, ...]:
-    """Return the hooks that a class implements, in the order of the page of hooks."""
+def _members(source: Source, found: ast.ClassDef) -> tuple[dict[str, Option], set[str]]:
+    """Return the options and the hooks of a class and of the base that it may have.
+
+    Raises NotPlain for a base that is no class of `attrs.define`, and for several.
+    """
+    own = dict(source.options(found))
+    hooks = hooks_in(found)
+    if not found.bases:
+        return own, hooks
+    if len(found.bases) > 1:
+        raise NotPlain(found.name)
+    name = ast.unparse(found.bases[0])
+    base = source.definition(name)
+    if isinstance(base, ast.ImportFrom):
+        source, name = source.imported(base, name)
+        base = source.definition(name)
+    if not isinstance(base, ast.ClassDef) or not _is_attrs_class(base):
+        raise NotPlain(name)
+    inherited, more = _members(source, base)
+    kept = {name: option for name, option in inherited.items() if name not in own}
+    return kept | own, hooks | more
+
+
+def _is_attrs_class(found: ast.ClassDef) -> bool:
+    words = [ast.unparse(each) for each in found.decorator_list]
+    return len(words) == 1 and words[0].startswith("attrs.define(")
+
+
+def hooks_in(found: ast.ClassDef) -> set[str]:
+    """Return the hooks that a class implements itself."""
     marked = set()
     for node in found.body:
         if isinstance(node, ast.FunctionDef):
             words = [ast.unparse(each) for each in node.decorator_list]
             if any(word == "hookimpl" or word.startswith("hookimpl(") for word in words):
                 marked.add(node.name)
-    return tuple(name for name in SPECS if name in marked)
+    return marked
 
 
 class Source:
