@@ -364,7 +364,7 @@ def edit(folder, old, new):
 EDITS = {
     "run.seed is 7, not 0": ("seed = 0\ndevice", "seed = 7\ndevice"),
     "run.batch is 4, not 8": ("batch = 8", "batch = 4"),
-    "adam.lr is 0.5, not 0.0002": ("lr = 0.0002", "lr = 0.5"),
+    "adam.lr is 0.5, not 0.0001": ("lr = 0.0001", "lr = 0.5"),
     "track is ['doctor', 'curves'], not ['doctor']": ('"doctor",', '"doctor", "curves",'),
     "dcgan.activation is 'leaky', not 'relu'": ('activation = "relu"', 'activation = "leaky"'),
 }
