@@ -10,14 +10,14 @@ of all classes together, and the classifier's accuracy on reals that it was not 
 """
 
 import argparse
-import re
 from pathlib import Path
 
 import torch
 
+from benchmarks import tables
 from benchmarks.sources import circumstances
 from benchmarks.stored import append_run, read_runs
-from benchmarks.synthetic_tables import cell
+from benchmarks.tables import cell, made_with
 from benchmarks.tournament import Scores, open_named, train
 from gan_plugin_metrics.classifier import classifier_of
 from gan_plugin_metrics.labelled import class_figures
@@ -26,7 +26,6 @@ from gancore import Progress, compose
 ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "benchmarks" / "results" / "conditions.jsonl"
 PAGE = ROOT / "docs" / "how-to" / "classes.md"
-BLOCK = re.compile(r"(<!-- table: conditions -->\n).*?(<!-- end of table -->)", re.DOTALL)
 DATA = ("mnist", "letters", "sprites")
 SECONDS = 120
 ARMS = {
@@ -112,22 +111,10 @@ def table(rows):
     return lines
 
 
-def measured_with(rows):
-    """Say with what the runs were made."""
-    seconds = ", ".join(sorted({str(row["seconds"]) for row in rows}))
-    dates = ", ".join(sorted({row["date"] for row in rows}))
-    commits = ", ".join(sorted({row["commit"] for row in rows}))
-    seeds = len({row["seed"] for row in rows})
-    return (
-        f"*{len(rows)} runs of {seconds} s of processor time, {seeds} seeds at most, one thread, "
-        f"measured {dates} (commit {commits}).*"
-    )
-
-
 def fill(text, rows):
-    """Return the page with its table made anew."""
-    lines = [*table(rows), "", measured_with(rows)]
-    return BLOCK.sub(lambda found: found[1] + "\n".join(lines) + f"\n{found[2]}", text)
+    """Return the page with its tables made anew. Raises KeyError for an unknown table."""
+    made = {"conditions": lambda: table(rows), "circumstances": lambda: made_with(rows)}
+    return tables.fill(text, made)
 
 
 def main():

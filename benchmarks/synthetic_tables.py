@@ -1,13 +1,13 @@
 """The tables of docs/explanation/synthetic-benchmarks.md, made from what was stored."""
 
-import re
 import statistics
 from pathlib import Path
 
+from benchmarks import tables
 from benchmarks.synthetic_arms import ARMS, DATA, LITERATURE, LONGER, NULLS
+from benchmarks.tables import cell, made_with
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "synthetic-benchmarks.md"
-BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 COLUMNS = {  # figure of `modes`: its name in the literature, digits
     "count": ("modes", 1),
     "count20": ("modes20", 1),
@@ -17,14 +17,6 @@ COLUMNS = {  # figure of `modes`: its name in the literature, digits
     "junk": ("tv_junk", 3),
     "width": ("sigma_ratio", 2),
 }
-
-
-def cell(values, digits):
-    """Write mean and standard deviation, or – where no run has the figure."""
-    if not values:
-        return "–"
-    mean = f"{statistics.fmean(values):.{digits}f}"
-    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def null_row(stored, data, null):
@@ -99,32 +91,15 @@ def literature_table():
     return lines
 
 
-def measured_with(stored):
-    """Say with what the runs were made."""
-    dates = sorted({run["date"] for run in stored["runs"]})
-    commits = ", ".join(sorted({run["commit"] for run in stored["runs"]}))
-    torches = ", ".join(sorted({run["torch"] for run in stored["runs"]}))
-    hours = sum(run["seconds"] for run in stored["runs"]) / 3600
-    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return [
-        f"*{len(stored['runs'])} runs, {hours:.1f} hours of processor time, one thread, "
-        f"measured {when} (commit {commits}; torch {torches}).*"
-    ]
-
-
 def fill(text, stored):
     """Return the page with every table made anew. Raises KeyError for an unknown table."""
     made = {data: lambda data=data: data_table(stored, data) for data in DATA}
     made["longer"] = lambda: data_table(stored, "grid25", LONGER, "trained for longer")
     made["steps"] = lambda: curve_table(stored)
     made["literature"] = literature_table
-    made["circumstances"] = lambda: measured_with(stored)
+    made["circumstances"] = lambda: made_with(stored["runs"])
 
-    def block(found):
-        lines = "\n".join(made[found[2]]())
-        return f"{found[1]}{lines}\n{found[3]}"
-
-    return BLOCK.sub(block, text)
+    return tables.fill(text, made)
 
 
 def write_page(stored):

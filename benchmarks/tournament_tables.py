@@ -1,14 +1,21 @@
 """The tables of docs/default.md, made from the stored runs of the tournament."""
 
-import re
 import statistics
 from pathlib import Path
 
-from benchmarks.synthetic_tables import cell
-from benchmarks.tournament_arms import ARMS, CHOSEN_BY, FINALISTS, FULL, JUDGES, SHORT
+from benchmarks import tables
+from benchmarks.tables import cell, made_with
+from benchmarks.tournament_arms import (
+    CHANGED,
+    CHOSEN_BY,
+    FINALISTS,
+    FULL,
+    JUDGES,
+    SEARCHED,
+    SHORT,
+)
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "default.md"
-BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 FIGURES = ("ratio", "precision", "recall", "coverage")
 
 
@@ -54,7 +61,7 @@ def search_table(rows, seconds, names):
     heads = " | ".join(f"{name}: Fréchet ÷ floor | recall" for name in names)
     lines = [f"| arm | words over `base` | {heads} |", "| --- " * (2 + 2 * len(names)) + "|"]
     first = [row for row in rows if row["seed"] == 0]
-    for arm, words in ARMS.items():
+    for arm, words in SEARCHED.items():
         cells = []
         for name in names:
             figures = figure_cells(last_figures(first, name, arm, seconds))
@@ -64,34 +71,30 @@ def search_table(rows, seconds, names):
     return lines
 
 
-def measured_with(rows):
-    """Say with what the runs were made."""
-    dates = sorted({row["date"] for row in rows})
-    commits = ", ".join(sorted({row["commit"] for row in rows}))
-    torches = ", ".join(sorted({row["torch"] for row in rows}))
-    processors = ", ".join(sorted({row["processor"] for row in rows}))
-    hours = sum(row["seconds"] for row in rows) / 3600
-    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return [
-        f"*{len(rows)} runs, {hours:.1f} hours of processor time, one thread, measured {when} "
-        f"({processors}; commit {commits}; torch {torches}).*"
-    ]
+def changed_table(rows, name):
+    """Write a row for the default, and one for each change to it, on the same data and seeds."""
+    heads = "Fréchet ÷ floor | precision | recall | coverage"
+    lines = [f"| {name} | seeds | steps | {heads} |", "| --- " * 7 + "|"]
+    for change in ("", *CHANGED):
+        arm = f"default: {change}" if change else FINALISTS[1]
+        found = last_figures(rows, name, arm, FULL)
+        if found:
+            steps = round(statistics.fmean(each["step"] for each in found))
+            cells = " | ".join(figure_cells(found))
+            lines.append(f"| {change or '**default**'} | {len(found)} | {steps:,} | {cells} |")
+    return lines
 
 
 def fill(text, rows):
     """Return the page with every table made anew. Raises KeyError for an unknown table."""
     made = {
-        "final": final_table,
-        "search": lambda rows: search_table(rows, SHORT, ("pokemon", "mnist")),
-        "longer": lambda rows: search_table(rows, FULL, ("photos", "pokemon")),
-        "circumstances": measured_with,
+        "final": lambda: final_table(rows),
+        "search": lambda: search_table(rows, SHORT, ("pokemon", "mnist")),
+        "longer": lambda: search_table(rows, FULL, ("photos", "pokemon")),
+        "changed": lambda: changed_table(rows, "photos"),
+        "circumstances": lambda: made_with(rows),
     }
-
-    def block(found):
-        lines = "\n".join(made[found[2]](rows))
-        return f"{found[1]}{lines}\n{found[3]}"
-
-    return BLOCK.sub(block, text)
+    return tables.fill(text, made)
 
 
 def write_page(rows):
