@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmarks import tables
 from benchmarks.synthetic_arms import ARMS, DATA, LITERATURE, LONGER, NULLS
 from benchmarks.tables import cell, made_with
+from gancore.tools.claims import Claim, judge_claims
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "synthetic-benchmarks.md"
 COLUMNS = {  # figure of `modes`: its name in the literature, digits
@@ -17,6 +18,8 @@ COLUMNS = {  # figure of `modes`: its name in the literature, digits
     "junk": ("tv_junk", 3),
     "width": ("sigma_ratio", 2),
 }
+FEWEST = 3  # pairs of seeds with which an arm is judged
+VERDICTS = {"agree": "better", "disagree": "worse", "undecided": "undecided"}
 
 
 def null_row(stored, data, null):
@@ -59,6 +62,28 @@ def data_table(stored, data, arms=ARMS, title="protocol quick"):
     return lines
 
 
+def verdict_table(stored):
+    """Write by how much each arm lowers the plain arm's tv_junk, over pairs of the same seed.
+
+    The tests of a data set are one family: p is corrected for their number.
+    """
+    plain = next(iter(ARMS))
+    lines = ["| data | arm | pairs | plain - arm | 95 % interval | p | it is |", "| --- " * 7 + "|"]
+    for data in DATA:
+        figures = {}
+        for run in stored["runs"]:
+            if run["data"] == data and run["arm"] in ARMS:
+                figures.setdefault(run["arm"], {})[run["seed"]] = run["figures"]
+        tried = [arm for arm in ARMS if arm != plain and len(figures.get(arm, ())) >= FEWEST]
+        claims = [Claim(f"{arm} helps", "junk", less=arm, more=plain) for arm in tried]
+        for arm, verdict in zip(tried, judge_claims(claims, figures), strict=True):
+            told = [data, arm, str(len(verdict.differences)), f"{verdict.mean:+.3f}"]
+            told.append(f"{verdict.low:+.3f} to {verdict.high:+.3f}")
+            told += [f"{verdict.p_holm:.3f}", VERDICTS[verdict.word]]
+            lines.append(f"| {' | '.join(told)} |")
+    return lines
+
+
 def curve_table(stored):
     """Write how the figures of the plain arm change with the steps."""
     plain = next(iter(ARMS))
@@ -95,6 +120,7 @@ def fill(text, stored):
     """Return the page with every table made anew. Raises KeyError for an unknown table."""
     made = {data: lambda data=data: data_table(stored, data) for data in DATA}
     made["longer"] = lambda: data_table(stored, "grid25", LONGER, "trained for longer")
+    made["verdicts"] = lambda: verdict_table(stored)
     made["steps"] = lambda: curve_table(stored)
     made["literature"] = literature_table
     made["circumstances"] = lambda: made_with(stored["runs"])

@@ -129,3 +129,24 @@ def test_a_measurement_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
     assert [run["seed"] for run in stored["runs"]] == [0, 1]
     rows = synthetic_tables.data_table(stored, "grid25")
     assert "| EMA .999 | 2 | 1.0 ± 0.0 | – | 0.500 ± 0.000 |" in rows[-1]
+
+
+def test_an_arm_is_better_only_where_its_seeds_show_it():
+    """Five pairs 0.4 apart show it, five about 0 do not, and two are not judged."""
+    runs = []
+    of_plain = [0.5, 0.6, 0.4, 0.55, 0.45]
+    lower = {"EMA .999": [0.4, 0.41, 0.39, 0.4, 0.42], "saturating": [0.1, -0.1, 0.05, -0.05, 0.05]}
+    for seed, junk in enumerate(of_plain):
+        runs.append(a_run("plain, non-saturating", seed, junk))
+        for arm, differences in lower.items():
+            runs.append(a_run(arm, seed, junk - differences[seed]))
+    runs += [a_run("dropout .2 in the critic", seed, 0.1) for seed in range(2)]
+    first, other = synthetic_tables.verdict_table({"runs": runs})[2:]
+    assert first.startswith("| grid25 | saturating | 5 | +0.010 |")
+    assert first.endswith("undecided |")
+    assert other.startswith("| grid25 | EMA .999 | 5 | +0.404 |")
+    assert other.endswith("better |")
+
+
+def a_run(arm, seed, junk):
+    return {"data": "grid25", "arm": arm, "seed": seed, "figures": {"junk": junk}}
