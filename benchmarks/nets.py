@@ -72,7 +72,7 @@ def tutorial_critic(task):
     for before, after in pairwise([task.shape[0], *channels[::-1]]):
         norm = [nn.BatchNorm2d(after)] if layers and task.critic_norm == "batch" else []
         layers += [
-            nn.Conv2d(before, after, 4, 2, 1, bias=False),
+            nn.Conv2d(before, after, 4, 2, 1, bias=task.critic_norm == "none"),
             *norm,
             nn.LeakyReLU(0.2, inplace=True),
         ]
@@ -136,7 +136,8 @@ class FastCritic(nn.Module):
                     if layers and task.critic_norm != "none"
                     else []
                 )
-                layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), *norms, nn.LeakyReLU(0.2)]
+                bias = task.critic_norm == "none"
+                layers += [nn.Conv2d(before, after, 4, 2, 1, bias=bias), *norms, nn.LeakyReLU(0.2)]
             body = nn.Sequential(*layers, nn.Flatten())
         else:
             *layers, last = mlp(task.shape[0], task.width, 1, lambda: nn.LeakyReLU(0.2))

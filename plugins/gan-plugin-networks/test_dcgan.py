@@ -47,6 +47,10 @@ def judge(critic, *shape):
     return critic(torch.rand(shape) * 2 - 1, torch.empty(shape[0], 0, dtype=torch.int64))
 
 
+def scores_of(critic, images):
+    return critic(images, torch.empty(len(images), 0, dtype=torch.int64)).score
+
+
 def count(net):
     return sum(weight.numel() for weight in net.parameters())
 
@@ -85,7 +89,47 @@ def test_the_critic_has_the_published_number_of_weights_with_batch_norm():
 
 
 def test_the_critic_has_the_published_number_of_weights_without_norm():
-    assert count(play(DCGANCritic(), shape=(3, 64, 64)).critic.network) == 2_763_776
+    assert count(play(DCGANCritic(), shape=(3, 64, 64)).critic.network) == 2_764_736
+
+
+@component(source="a test")
+class NoNorms:
+    @hookimpl
+    def make_norm(self):
+        return nn.Identity()
+
+
+def shift_all(net):
+    """Set every bias and shift to 1, as training moves them away from 0."""
+    for name, weight in net.named_parameters():
+        if name.endswith("bias"):
+            nn.init.ones_(weight)
+
+
+@pytest.mark.parametrize("side", [8, 32])
+def test_a_critic_without_norm_is_not_homogeneous(side):
+    """Else t·x has t times the score of x, and a generator is taught to draw fainter images."""
+    critic = play(DCGANCritic(width=4), NoNorms(), shape=(3, side, side)).critic.network
+    shift_all(critic)
+    images = torch.rand(4, 3, side, side)
+    twice = scores_of(critic, 2 * images) - scores_of(critic, torch.zeros_like(images))
+    once = scores_of(critic, images) - scores_of(critic, torch.zeros_like(images))
+    assert scores_of(critic, torch.zeros_like(images)).abs().min() > 0
+    assert not torch.allclose(twice, 2 * once)
+
+
+def test_a_generator_without_norm_is_not_homogeneous():
+    net = play(DCGAN(width=4), NoNorms()).generator.network
+    shift_all(net)
+    nothing = net(torch.zeros(1, 3), torch.empty(1, 0, dtype=torch.int64))
+    assert nothing.abs().min() > 0
+
+
+def test_layers_have_no_bias_beside_norms_with_weights():
+    gan = play(DCGAN(width=4), DCGANCritic(width=4), BatchNorms())
+    for net in (gan.generator.network, gan.critic.network):
+        biased = [each for each in net.modules() if getattr(each, "bias", None) is not None]
+        assert {type(each) for each in biased} == {nn.BatchNorm2d}
 
 
 @every_row("size", SIZES)

@@ -41,6 +41,33 @@ def in_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+class Bias(nn.Module):
+    """Add a bias a channel, initially 0, to maps `[N, C, …]`."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        axes = maps.dim() - 2
+        return maps + self.bias.to(maps.dtype).reshape(-1, *[1] * axes)
+
+
+def has_weights(module: nn.Module) -> bool:
+    """Return whether a module, such as a norm, has weights."""
+    return any(True for _ in module.parameters())
+
+
+def make_biased_norm(plan, channels: int, role: str, style: int = 0) -> nn.Module:
+    """Return the norm that follows a layer without bias, and a bias where the norm has none.
+
+    With neither, a network of rectifiers is homogeneous: of a critic t·x has t times the score of
+    x, and its generator learns to draw fainter images instead of better ones.
+    """
+    norm = plan.norm(channels, role, style)
+    return norm if has_weights(norm) else Layers(norm, Bias(channels))
+
+
 class Residual(Layers):
     """Add a branch and a shortcut: `[N, C, …] → [N, C', …]`; labels and style go to the branch."""
 

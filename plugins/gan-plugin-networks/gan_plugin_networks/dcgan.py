@@ -1,10 +1,11 @@
 """DCGAN: a generator of upsampling convolutions, and a critic of strided convolutions."""
 
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import prod
 
 from torch import Tensor, nn
 
+from gan_plugin_networks.blocks import has_weights, make_biased_norm
 from gancore import CompositionError, Crop, Layers, component, hookimpl, option, pyramid
 
 SOURCE = "Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434"
@@ -83,9 +84,15 @@ class Critic(nn.Module):
         super().__init__()
         channels = plan.critic_shape[0]
         layers: list[nn.Module] = []
-        for k, after in enumerate(options.maps(plan.critic_shape[1:])):
-            layers += options.halve(channels, after, plan.axes)
-            norm = [plan.norm(after, "critic")] if k or options.norm_first else []
+        maps = options.maps(plan.critic_shape[1:])
+        norms = [
+            [plan.norm(after, "critic")] if k or options.norm_first else []
+            for k, after in enumerate(maps)
+        ]
+        # else the critic is homogeneous, and a fainter image has a score nearer to 0
+        bias = not any(has_weights(norm) for norm in chain(*norms))
+        for after, norm in zip(maps, norms, strict=True):
+            layers += options.halve(channels, after, plan.axes, bias)
             active = [activate(options.activation, options.slope)]
             layers += active + norm if options.norm_after_activation else norm + active
             channels = after
@@ -105,8 +112,8 @@ class DCGAN:
     The seed's smaller side is 4 to 7 pixels, and an odd side is cropped by one after its doubling,
     so sizes such as 28, 48×32, 100 and 256 pixels are exact. Images are `[N, C, H, W]` in (-1, 1).
     Layers have no bias, as norms have one, except the linear layer of the seed where its norm
-    follows the activation, and a last convolution. With width 64, latent 100, 64×64×3 and batch
-    norm: 3,576,704 weights.
+    follows the activation, and a last convolution; norms without weights are followed by a bias.
+    With width 64, latent 100, 64×64×3 and batch norm: 3,576,704 weights.
 
     `widths` lists the channels of all hidden maps, and so determines the number of doublings:
     256,256,128,64 with `final conv` is 4×4×256 → 8×8×256 → 16×16×128 → 32×32×64 → 32×32×3. For
@@ -155,7 +162,8 @@ class DCGAN:
 
     def finish(self, channels: int, plan) -> list[nn.Module]:
         """List the norm and the activation of a hidden map, in the chosen order."""
-        pair = [plan.norm(channels, "generator", plan.inputs), activate(self.activation, 0.2)]
+        norm = make_biased_norm(plan, channels, "generator", plan.inputs)
+        pair = [norm, activate(self.activation, 0.2)]
         return pair[::-1] if self.norm_after_activation else pair
 
     @hookimpl
@@ -173,8 +181,9 @@ class DCGANCritic:
     """Score images by strided convolutions with leaky ReLUs, down to a side of 3 to 7 pixels.
 
     View `[N, C, H, W]` to features `[N, F]`; even kernels round odd sides down, odd kernels up. The
-    score is one linear layer without bias, and the first layer has no norm. With width 64, 64×64×3:
-    2,765,568 weights with batch norm, 2,763,776 without.
+    score is one linear layer without bias, and the first layer has no norm. Convolutions have
+    biases only where no norm has weights. With width 64, 64×64×3: 2,765,568 weights with batch
+    norm, 2,764,736 without.
 
     A strided convolution keeps the first of each 2×2 outputs of a dense one; `downsample max-pool`
     keeps the largest, so shapes and weights are the same at each stage, at four times the
@@ -216,13 +225,13 @@ class DCGANCritic:
             raise_too_many_widths("dcgan-critic", self, size, most)
         return list(self.widths)
 
-    def halve(self, before: int, after: int, axes: int) -> list[nn.Module]:
+    def halve(self, before: int, after: int, axes: int, bias: bool) -> list[nn.Module]:
         """List the layers that halve each of the axes, with `before` and `after` channels."""
         make_convolution = getattr(nn, f"Conv{axes}d")
         padding = (self.kernel - 1) // 2
         if self.downsample == "stride":
-            return [make_convolution(before, after, self.kernel, 2, padding, bias=False)]
-        convolution = make_convolution(before, after, self.kernel, 1, padding, bias=False)
+            return [make_convolution(before, after, self.kernel, 2, padding, bias=bias)]
+        convolution = make_convolution(before, after, self.kernel, 1, padding, bias=bias)
         return [convolution, getattr(nn, f"MaxPool{axes}d")(2, ceil_mode=True)]
 
     @hookimpl

@@ -6,7 +6,7 @@ from math import prod
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gan_plugin_networks.blocks import Noise, channels_of, halvings
+from gan_plugin_networks.blocks import Noise, channels_of, halvings, make_biased_norm
 from gancore import CompositionError, Crop, Head, Layers, component, hookimpl, option, requires
 
 SOURCE = (
@@ -50,11 +50,11 @@ class Generator(nn.Module):
         self.seed = (2 * channels[0], *sizes[0])
         self.project = nn.Linear(style, prod(self.seed), bias=False)
         self.blocks = nn.ModuleList(
-            [Layers(plan.norm(self.seed[0], "generator", style), nn.GLU(1))]
+            [Layers(make_biased_norm(plan, self.seed[0], "generator", style), nn.GLU(1))]
         )
         for (before, after), size in zip(pairwise(channels), sizes[1:], strict=True):
             noise = [Noise(size)] if options.noise else []
-            norm = plan.norm(2 * after, "generator", style)
+            norm = make_biased_norm(plan, 2 * after, "generator", style)
             upsample = plan.upsample(before, 2 * after)  # half of them are gates
             self.blocks.append(Layers(upsample, Crop(size), *noise, norm, nn.GLU(1)))
         # as far as in the source, or from the smallest map to the largest one
@@ -86,7 +86,7 @@ class Down(nn.Module):
         super().__init__()
 
         def finish():
-            return plan.norm(after, "critic"), nn.LeakyReLU(0.2)
+            return make_biased_norm(plan, after, "critic"), nn.LeakyReLU(0.2)
 
         self.main = Layers(
             nn.Conv2d(before, after, 3, 2, 1, bias=False),  # rounds sides up, as the average does
@@ -175,7 +175,7 @@ def decoder(channels: int, image_channels: int, doublings: int, plan) -> nn.Modu
         after = max(4, channels // 2)
         layers += [
             plan.upsample(channels, 2 * after),
-            plan.norm(2 * after, "critic"),
+            make_biased_norm(plan, 2 * after, "critic"),
             nn.GLU(1),
         ]
         channels = after

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from gan_plugin_networks.blocks import (
     CONVOLUTIONS,
+    Bias,
     Residual,
     channels_of,
     halvings,
@@ -20,17 +21,6 @@ SOURCE = (
     "Huang, Gokaslan, Kuleshov and Tompkin, NeurIPS 2024, arXiv:2501.05441, section 4; "
     "initial weights: github.com/brownvc/R3GAN, Networks.py"
 )
-
-
-class Bias(nn.Module):
-    """Add a bias a channel, initially 0, to maps `[N, C, …]`."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps + self.bias.view(-1, *[1] * (maps.dim() - 2))
 
 
 class Soften(nn.Module):
