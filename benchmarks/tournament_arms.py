@@ -3,12 +3,13 @@
 An arm is a line of words for `gan run --recipe base`; that recipe was the default before.
 """
 
-CHOSEN_BY = ("pokemon", "mnist", "photos")
-JUDGES = ("emoji", "sprites")  # nothing was chosen by these
+CHOSEN_BY = ("pokemon", "mnist", "photos", "sprites")
+JUDGES = ("emoji",)  # nothing was chosen by these
 
 EMA = "--reg ema --ema.decay .99"
 REUSE = "--n-critic.reuse-fakes true"
 BASE = f"{EMA} {REUSE} --batch 16"
+BIASES = "--dcgan.bias true --dcgan-critic.bias true"
 SMALL = "--dcgan.width 16 --dcgan-critic.width 16"
 # the searches, each on the data sets and for the seconds of its table
 SEARCHED = {
@@ -31,21 +32,23 @@ SEARCHED = {
     "32: nearest": f"{BASE} --upsample nearest-conv",
     "32: nearest, batch 32": f"{EMA} {REUSE} --batch 32 --upsample nearest-conv",
     "32: nearest, lr 1e-4": f"{BASE} --upsample nearest-conv --adam.lr 1e-4",
+    "32: nearest, lr 1e-4, biases": f"{BASE} --upsample nearest-conv --adam.lr 1e-4 {BIASES}",
 }
 
 # the winner with one thing changed; what goes without a norm has a start that fits
 RATE = "--adam.lr 1e-4"
 NEAREST = "--upsample nearest-conv"
-WON = f"{BASE} {NEAREST} {RATE}"
+WON = f"{BASE} {NEAREST} {RATE} {BIASES}"
 UNNORMED = f"{WON} --critic-norm none"
 CHANGED = {
-    "without the average": f"{REUSE} --batch 16 {NEAREST} {RATE}",
-    "average over .998": f"--reg ema --ema.decay .998 {REUSE} --batch 16 {NEAREST} {RATE}",
-    "fresh fakes for the generator": f"{EMA} --batch 16 {NEAREST} {RATE}",
-    "transposed convolutions": f"{BASE} {RATE}",
-    "batches of 64": f"{EMA} {REUSE} {NEAREST} {RATE}",
-    "width 16": f"{BASE} {SMALL} {NEAREST} {RATE}",
-    "lr 2e-4, falling to 0": f"{BASE} {NEAREST} --adam.lr 2e-4"
+    "without biases": f"{BASE} {NEAREST} {RATE}",
+    "without the average": f"{REUSE} --batch 16 {NEAREST} {RATE} {BIASES}",
+    "average over .998": f"--reg ema --ema.decay .998 {REUSE} --batch 16 {NEAREST} {RATE} {BIASES}",
+    "fresh fakes for the generator": f"{EMA} --batch 16 {NEAREST} {RATE} {BIASES}",
+    "transposed convolutions": f"{BASE} {RATE} {BIASES}",
+    "batches of 64": f"{EMA} {REUSE} {NEAREST} {RATE} {BIASES}",
+    "width 16": f"{BASE} {SMALL} {NEAREST} {RATE} {BIASES}",
+    "lr 2e-4, falling to 0": f"{BASE} {NEAREST} {BIASES} --adam.lr 2e-4"
     " --reg linear-decay --linear-decay.end 5000",
     "hinge": f"{WON} --loss hinge",
     "relativistic": f"{WON} --loss relativistic",
@@ -55,13 +58,12 @@ CHANGED = {
     " --reg r1 --reg r2",
     "spectral for batch norm, hinge": f"{UNNORMED} --init orthogonal --loss hinge"
     " --reg spectral-norm",
-    "WGAN-GP, one critic update": f"{BASE} {NEAREST} {RATE} --loss wgan-gp"
-    " --critic-norm layer --n-critic.critic 1",
-    "residual networks": f"{WON} --gen resnet --critic resnet-critic"
+    "WGAN-GP, one critic update": f"{WON} --loss wgan-gp --critic-norm layer --n-critic.critic 1",
+    "residual networks": f"{BASE} {NEAREST} {RATE} --gen resnet --critic resnet-critic"
     " --resnet.width 32 --resnet-critic.width 32",
     "DiffAugment": f"{WON} --reg diffaugment",
 }
 ARMS = SEARCHED | {f"default: {name}": words for name, words in CHANGED.items()}
-FINALISTS = ("old", "32: nearest, lr 1e-4")
+FINALISTS = ("old", "32: nearest, lr 1e-4, biases")
 SHORT = 100  # processor seconds of a run of the search
 FULL = 240  # of the finalists

@@ -3,6 +3,7 @@ import torch
 from support.tables import every_row
 from torch import nn
 
+from gan_plugin_networks.blocks import Bias
 from gan_plugin_networks.dcgan import DCGAN, DCGANCritic
 from gancore import CompositionError, component, hookimpl
 from gancore.testing import StandIn, StandInLoss, check_component, some_data, train
@@ -80,12 +81,14 @@ def test_dcgan_conforms(cls):
     ("width", "latent", "weights"), [(64, 100, 3_576_704), (128, 16, 11_282_176)]
 )
 def test_the_generator_has_the_published_number_of_weights(width, latent, weights):
-    gan = play(DCGAN(width=width), BatchNorms(), shape=(3, 64, 64), latent=latent)
+    net = DCGAN(width=width, bias=False)
+    gan = play(net, BatchNorms(), shape=(3, 64, 64), latent=latent)
     assert count(gan.generator.network) == weights
 
 
 def test_the_critic_has_the_published_number_of_weights_with_batch_norm():
-    assert count(play(DCGANCritic(), BatchNorms(), shape=(3, 64, 64)).critic.network) == 2_765_568
+    critic = DCGANCritic(bias=False)
+    assert count(play(critic, BatchNorms(), shape=(3, 64, 64)).critic.network) == 2_765_568
 
 
 def test_the_critic_has_the_published_number_of_weights_without_norm():
@@ -125,11 +128,32 @@ def test_a_generator_without_norm_is_not_homogeneous():
     assert nothing.abs().min() > 0
 
 
-def test_layers_have_no_bias_beside_norms_with_weights():
+def biased(net):
+    """The kinds of layers that have a bias, in order."""
+    return [type(each) for each in net.modules() if getattr(each, "bias", None) is not None]
+
+
+def test_only_layers_that_no_norm_follows_have_a_bias():
     gan = play(DCGAN(width=4), DCGANCritic(width=4), BatchNorms())
+    norms = [nn.BatchNorm2d] * 3
+    assert biased(gan.generator.network) == [*norms, Bias]
+    assert biased(gan.critic.network) == [nn.Conv2d, *norms[1:]]
+
+
+def test_without_the_option_norms_alone_have_a_bias_as_in_the_example_of_pytorch():
+    gan = play(DCGAN(width=4, bias=False), DCGANCritic(width=4, bias=False), BatchNorms())
     for net in (gan.generator.network, gan.critic.network):
-        biased = [each for each in net.modules() if getattr(each, "bias", None) is not None]
-        assert {type(each) for each in biased} == {nn.BatchNorm2d}
+        assert set(biased(net)) == {nn.BatchNorm2d}
+
+
+def test_a_critic_with_batch_norm_sees_contrast_by_the_bias_of_its_first_layer():
+    """Without it a batch of fainter images has the same scores, so samples may stay faint."""
+    images = torch.rand(16, 3, 32, 32) * 2 - 1
+    for bias in (False, True):
+        critic = play(DCGANCritic(width=4, bias=bias), BatchNorms()).critic.network
+        shift_all(critic)
+        faint = scores_of(critic, images / 2)
+        assert torch.allclose(faint, scores_of(critic, images), atol=1e-2) != bias
 
 
 @every_row("size", SIZES)

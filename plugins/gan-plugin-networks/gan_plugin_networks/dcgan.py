@@ -5,7 +5,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from gan_plugin_networks.blocks import has_weights, make_biased_norm
+from gan_plugin_networks.blocks import Bias, has_weights, make_biased_norm
 from gancore import CompositionError, Crop, Layers, component, hookimpl, option, pyramid
 
 SOURCE = "Radford, Metz and Chintala, ICLR 2016, arXiv:1511.06434"
@@ -71,6 +71,7 @@ class Generator(nn.Module):
             blocks.append(make_convolution(hidden[-1], channels, kernel, padding=kernel // 2))
         else:
             blocks += [plan.upsample(hidden[-1], channels), Crop(full_size)]
+            blocks += [Bias(channels)] if options.bias else []
         self.blocks = Layers(*blocks, nn.Tanh())
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -89,9 +90,11 @@ class Critic(nn.Module):
             [plan.norm(after, "critic")] if k or options.norm_first else []
             for k, after in enumerate(maps)
         ]
-        # else the critic is homogeneous, and a fainter image has a score nearer to 0
-        bias = not any(has_weights(norm) for norm in chain(*norms))
+        # without any shift the critic is homogeneous: a fainter image has a score nearer to 0
+        needed = not any(has_weights(norm) for norm in chain(*norms))
         for after, norm in zip(maps, norms, strict=True):
+            followed = any(has_weights(each) for each in norm)
+            bias = needed or options.bias and not followed
             layers += options.halve(channels, after, plan.axes, bias)
             active = [activate(options.activation, options.slope)]
             layers += active + norm if options.norm_after_activation else norm + active
@@ -111,9 +114,9 @@ class DCGAN:
 
     The seed's smaller side is 4 to 7 pixels, and an odd side is cropped by one after its doubling,
     so sizes such as 28, 48×32, 100 and 256 pixels are exact. Images are `[N, C, H, W]` in (-1, 1).
-    Layers have no bias, as norms have one, except the linear layer of the seed where its norm
-    follows the activation, and a last convolution; norms without weights are followed by a bias.
-    With width 64, latent 100, 64×64×3 and batch norm: 3,576,704 weights.
+    Layers that a norm follows have no bias, as norms have one; the linear layer of the seed has one
+    where its norm follows the activation, and norms without weights are followed by one. With
+    width 64, latent 100, 64×64×3, batch norm and `bias` false: 3,576,704 weights.
 
     `widths` lists the channels of all hidden maps, and so determines the number of doublings:
     256,256,128,64 with `final conv` is 4×4×256 → 8×8×256 → 16×16×128 → 32×32×64 → 32×32×3. For
@@ -144,6 +147,10 @@ class DCGAN:
     )
     final_kernel: int = option(
         3, choices=(1, 3, 5, 7, 9), help="side of the last convolution in pixels"
+    )
+
+    bias: bool = option(
+        True, help="a bias of each channel of the image; false is as in PyTorch's example"
     )
 
     def hidden_maps(self, size: tuple[int, ...]) -> tuple[list[int], list[tuple[int, ...]]]:
@@ -182,8 +189,12 @@ class DCGANCritic:
 
     View `[N, C, H, W]` to features `[N, F]`; even kernels round odd sides down, odd kernels up. The
     score is one linear layer without bias, and the first layer has no norm. Convolutions have
-    biases only where no norm has weights. With width 64, 64×64×3: 2,765,568 weights with batch
+    biases where no norm with weights follows. With width 64, 64×64×3: 2,765,632 weights with batch
     norm, 2,764,736 without.
+
+    With batch norm and `bias` false a critic that judges reals and fakes in batches of their own
+    cannot tell faint images from images of full contrast: its first layer scales with them, and the
+    norms divide the scale out.
 
     A strided convolution keeps the first of each 2×2 outputs of a dense one; `downsample max-pool`
     keeps the largest, so shapes and weights are the same at each stage, at four times the
@@ -214,6 +225,8 @@ class DCGANCritic:
     norm_after_activation: bool = option(
         False, help="true puts each norm after its activation instead of before it"
     )
+
+    bias: bool = option(True, help="biases where no norm follows; false is as in PyTorch's example")
 
     def maps(self, size: tuple[int, ...]) -> list[int]:
         """List the channels of the maps, largest map first, for views of (height, width)."""

@@ -63,9 +63,7 @@ class Generator(nn.Module):
         self.excitations = nn.ModuleList(
             Excitation(channels[k - self.reach], channels[k]) for k in excited
         )
-        self.last = nn.Sequential(
-            nn.Conv2d(channels[-1], plan.shape[0], 3, padding=1, bias=False), nn.Tanh()
-        )
+        self.last = nn.Sequential(nn.Conv2d(channels[-1], plan.shape[0], 3, padding=1), nn.Tanh())
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         maps = self.project(z).unflatten(1, self.seed)
@@ -109,7 +107,7 @@ class Critic(nn.Module):
         super().__init__()
         channels = options.channels(plan)
         self.stem = nn.Sequential(
-            nn.Conv2d(plan.critic_shape[0], channels[0], 3, padding=1, bias=False),
+            nn.Conv2d(plan.critic_shape[0], channels[0], 3, padding=1),
             nn.LeakyReLU(0.2),
         )
         self.blocks = nn.ModuleList(Down(*pair, plan) for pair in pairwise(channels))
@@ -210,9 +208,9 @@ class FastGAN:
     `[N, C, H, W]` in (-1, 1).
 
     Departures from the program: every block has one convolution, where every second has two, and
-    for images too small for `reach` the smallest map excites the largest. Noise is drawn in
-    training; in evaluation it is fixed. Spectral norm, which the program puts on all its layers, is
-    a component of its own.
+    for images too small for `reach` the smallest map excites the largest; the last convolution has
+    a bias. Noise is drawn in training; in evaluation it is fixed. Spectral norm, which the program
+    puts on all its layers, is a component of its own.
     """
 
     width: int = option(
@@ -240,7 +238,9 @@ class FastGANCritic:
     quarter of the image, each averaged to the size that is decoded, up to four times that of the
     map. The quarter is that of the step, in turn. They are trained with the critic, on reals alone;
     updates without reals have no such term. The source adds a perceptual distance (LPIPS), which
-    needs pretrained weights: here it is L1 alone. Logs `reconstruction`, the mean of both errors.
+    needs pretrained weights: here it is L1 alone. The first convolution has a bias, unlike that of
+    the source: without it the batch norms after it hide the contrast of images. Logs
+    `reconstruction`, the mean of both errors.
     """
 
     width: int = option(
