@@ -35,7 +35,7 @@ SEARCHED = {
     "32: nearest, lr 1e-4, biases": f"{BASE} --upsample nearest-conv --adam.lr 1e-4 {BIASES}",
 }
 
-# the winner with one thing changed; what goes without a norm has a start that fits
+# the winner with one thing changed, and what goes with that
 RATE = "--adam.lr 1e-4"
 NEAREST = "--upsample nearest-conv"
 WON = f"{BASE} {NEAREST} {RATE} {BIASES}"
@@ -52,12 +52,10 @@ CHANGED = {
     " --reg linear-decay --linear-decay.end 5000",
     "hinge": f"{WON} --loss hinge",
     "relativistic": f"{WON} --loss relativistic",
-    "R1 and layer norm": f"{WON} --critic-norm layer --reg r1",
-    "R1 for batch norm": f"{UNNORMED} --init he --reg r1",
-    "R1 and R2 for batch norm, relativistic": f"{UNNORMED} --init he --loss relativistic"
-    " --reg r1 --reg r2",
-    "spectral for batch norm, hinge": f"{UNNORMED} --init orthogonal --loss hinge"
-    " --reg spectral-norm",
+    "R1 for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --reg r1 --r1.gamma 1",
+    "R1 and R2 for batch norm, relativistic, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
+    " --loss relativistic --reg r1 --r1.gamma 1 --reg r2 --r2.gamma 1",
+    "spectral for batch norm, hinge": f"{UNNORMED} --loss hinge --reg spectral-norm",
     "WGAN-GP, one critic update": f"{WON} --loss wgan-gp --critic-norm layer --n-critic.critic 1",
     "residual networks": f"{BASE} {NEAREST} {RATE} --gen resnet --critic resnet-critic"
     " --resnet.width 32 --resnet-critic.width 32",
