@@ -10,7 +10,7 @@ BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DO
 
 
 def fill(text, tables):
-    """Return a page with every table made anew by the function of its name.
+    """Return a page with every table replaced by what the function of its name returns.
 
     Raises KeyError for a table that has none.
     """

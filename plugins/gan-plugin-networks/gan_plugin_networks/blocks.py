@@ -61,8 +61,8 @@ def has_weights(module: nn.Module) -> bool:
 def make_biased_norm(plan, channels: int, role: str, style: int = 0) -> nn.Module:
     """Return the norm that follows a layer without bias, and a bias where the norm has none.
 
-    With neither, a network of rectifiers is homogeneous: of a critic t·x has t times the score of
-    x, and its generator learns to draw fainter images instead of better ones.
+    With neither, a network of rectifiers is homogeneous: a critic gives t·x the score of x times t,
+    and its generator learns to draw fainter images instead of better ones.
     """
     norm = plan.norm(channels, role, style)
     return norm if has_weights(norm) else Layers(norm, Bias(channels))
@@ -143,8 +143,8 @@ def averaged_convolution(axes: int, before: int, after: int) -> nn.Module:
 class Noise(nn.Module):
     """Add noise of one learned strength, initially 0, to maps `[N, C, *size]`: one map a sample.
 
-    In training it is drawn anew; in evaluation it is a map of its own, so that a sample depends on
-    the latent alone.
+    In training it is drawn in each pass; in evaluation it is a map of its own, so that a sample
+    depends on the latent alone.
     """
 
     def __init__(self, size: tuple[int, ...]):
