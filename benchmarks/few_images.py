@@ -67,13 +67,16 @@ class FewScores:
     def of(self, training):
         """Return the figures of a training's samples."""
         samples = Progress(training.context, training.step, training.epoch).samples(SAMPLES)[0]
-        found = self.yardstick.figures(Samples(samples))
-        return {name: float(f"{found[name]:.4g}") for name in FIGURES}
+        return kept(self.yardstick.figures(Samples(samples)))
 
     def of_reals(self):
         """Return the figures of drawings that were not trained on, among others."""
-        found = self.yardstick.real_figures()
-        return {name: float(f"{found[name]:.4g}") for name in FIGURES}
+        return kept(self.yardstick.real_figures())
+
+
+def kept(found):
+    """Keep the figures of the table, in four digits."""
+    return {name: float(f"{found[name]:.4g}") for name in FIGURES}
 
 
 def composed(arm, data, seed):
@@ -90,13 +93,14 @@ def measure(arms, seeds, seconds):
     done = {key_of(row) for row in read()}
     split = pools()
     scores = FewScores(split)
+    reals = scores.of_reals()
     for seed in range(seeds):
         for arm in arms:
             if (arm, seed, seconds) in done:
                 continue
             found, samples = train(composed(arm, split.train, seed), split.train, seconds, scores)
             entry = {"arm": arm, "words": ARMS[arm], "seed": seed, **found}
-            append_run(STORED, {**entry, "reals": scores.of_reals(), **known})
+            append_run(STORED, {**entry, "reals": reals, **known})
             if seed == 0 and seconds == SECONDS:
                 save_picture(grid(samples[:24], columns=12), PICTURES / f"few-{arm}.png")
             print(f"{arm} seed {seed}: {found['stages']}", flush=True)
@@ -120,17 +124,14 @@ def table(rows):
     lines = [f"| arm | steps | seeds | {heads} |", "| --- " * (3 + len(FIGURES)) + "|"]
     for arm in ARMS:
         runs = [row for row in rows if row["arm"] == arm]
+        named = arm if arm == "none" else f"`{arm}`"
         for stage in runs[0]["stages"] if runs else ():
             found = [row["stages"][stage] for row in runs]
             steps = round(sum(each["step"] for each in found) / len(found), -2)
             told = [f"{steps:,.0f}", str(len(found))]
             for name, (_, digits) in FIGURES.items():
                 told.append(cell([each[name] for each in found], digits))
-            lines.append(
-                f"| `{arm}` | {' | '.join(told)} |"
-                if arm != "none"
-                else f"| none | {' | '.join(told)} |"
-            )
+            lines.append(f"| {named} | {' | '.join(told)} |")
     if rows:
         reals = [f"{rows[0]['reals'][name]:.{digits}f}" for name, (_, digits) in FIGURES.items()]
         lines.append(f"| *reals* | – | – | {' | '.join(reals)} |")
