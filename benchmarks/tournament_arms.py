@@ -52,10 +52,24 @@ CHANGED = {
     " --reg linear-decay --linear-decay.end 5000",
     "hinge": f"{WON} --loss hinge",
     "relativistic": f"{WON} --loss relativistic",
+    "instance noise": f"{WON} --reg instance-noise",
     "R1 for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --reg r1 --r1.gamma 1",
+    "R1 of γ .1 for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --reg r1 --r1.gamma .1",
+    "R1 in every fourth step for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
+    " --reg r1 --r1.gamma 1 --r1.every 4",
+    "R1 and instance noise for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
+    " --reg r1 --r1.gamma 1 --reg instance-noise",
+    "R1 and layer norm for batch norm, lr 2e-4": f"{WON} --critic-norm layer --adam.lr 2e-4"
+    " --reg r1 --r1.gamma 1",
+    "R1 for batch norm, He's start, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --init he"
+    " --reg r1 --r1.gamma 1",
     "R1 and R2 for batch norm, relativistic, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
     " --loss relativistic --reg r1 --r1.gamma 1 --reg r2 --r2.gamma 1",
+    "R1 and R2 of γ .1 for batch norm, relativistic, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
+    " --loss relativistic --reg r1 --r1.gamma .1 --reg r2 --r2.gamma .1",
     "spectral for batch norm, hinge": f"{UNNORMED} --loss hinge --reg spectral-norm",
+    "spectral for batch norm, hinge, He's start": f"{UNNORMED} --loss hinge --init he"
+    " --reg spectral-norm",
     "WGAN-GP, one critic update": f"{WON} --loss wgan-gp --critic-norm layer --n-critic.critic 1",
     "residual networks": f"{BASE} {NEAREST} {RATE} --gen resnet --critic resnet-critic"
     " --resnet.width 32 --resnet-critic.width 32",
