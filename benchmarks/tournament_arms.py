@@ -73,6 +73,9 @@ CHANGED = {
     "WGAN-GP, one critic update": f"{WON} --loss wgan-gp --critic-norm layer --n-critic.critic 1",
     "residual networks": f"{BASE} {NEAREST} {RATE} --gen resnet --critic resnet-critic"
     " --resnet.width 32 --resnet-critic.width 32",
+    "colour picker": f"{WON} --gen colorpicker --colorpicker.width 32",
+    "R1 for batch norm, colour picker, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
+    " --reg r1 --r1.gamma 1 --gen colorpicker --colorpicker.width 32",
     "DiffAugment": f"{WON} --reg diffaugment",
 }
 ARMS = SEARCHED | {f"default: {name}": words for name, words in CHANGED.items()}
