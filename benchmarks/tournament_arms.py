@@ -55,6 +55,7 @@ CHANGED = {
     "instance noise": f"{WON} --reg instance-noise",
     "R1 for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --reg r1 --r1.gamma 1",
     "R1 of γ .1 for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --reg r1 --r1.gamma .1",
+    "R1 of γ 10 for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --reg r1 --r1.gamma 10",
     "R1 in every fourth step for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
     " --reg r1 --r1.gamma 1 --r1.every 4",
     "R1 and instance noise for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
