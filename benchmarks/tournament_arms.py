@@ -40,6 +40,7 @@ RATE = "--adam.lr 1e-4"
 NEAREST = "--upsample nearest-conv"
 WON = f"{BASE} {NEAREST} {RATE} {BIASES}"
 UNNORMED = f"{WON} --critic-norm none"
+PICKER = "--gen colorpicker --colorpicker.width 32 --dcgan-critic.bias true"
 CHANGED = {
     "without biases": f"{BASE} {NEAREST} {RATE}",
     "without the average": f"{REUSE} --batch 16 {NEAREST} {RATE} {BIASES}",
@@ -62,6 +63,10 @@ CHANGED = {
     " --reg r1 --r1.gamma 1 --reg instance-noise",
     "R1 and layer norm for batch norm, lr 2e-4": f"{WON} --critic-norm layer --adam.lr 2e-4"
     " --reg r1 --r1.gamma 1",
+    "R1, R2 and layer norm for batch norm, relativistic, lr 2e-4": f"{WON} --critic-norm layer"
+    " --adam.lr 2e-4 --loss relativistic --reg r1 --r1.gamma 1 --reg r2 --r2.gamma 1",
+    "R1 and layer norm for batch norm, He's start, lr 2e-4": f"{WON} --critic-norm layer"
+    " --adam.lr 2e-4 --init he --reg r1 --r1.gamma 1",
     "R1 for batch norm, He's start, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --init he"
     " --reg r1 --r1.gamma 1",
     "R1 and R2 for batch norm, relativistic, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
@@ -74,9 +79,9 @@ CHANGED = {
     "WGAN-GP, one critic update": f"{WON} --loss wgan-gp --critic-norm layer --n-critic.critic 1",
     "residual networks": f"{BASE} {NEAREST} {RATE} --gen resnet --critic resnet-critic"
     " --resnet.width 32 --resnet-critic.width 32",
-    "colour picker": f"{WON} --gen colorpicker --colorpicker.width 32",
-    "R1 for batch norm, colour picker, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
-    " --reg r1 --r1.gamma 1 --gen colorpicker --colorpicker.width 32",
+    "colour picker": f"{BASE} {RATE} {PICKER}",
+    "R1 and layer norm for batch norm, colour picker, lr 2e-4": f"{BASE} {PICKER}"
+    " --adam.lr 2e-4 --critic-norm layer --reg r1 --r1.gamma 1",
     "DiffAugment": f"{WON} --reg diffaugment",
 }
 ARMS = SEARCHED | {f"default: {name}": words for name, words in CHANGED.items()}
