@@ -53,6 +53,8 @@ CHANGED = {
     " --reg linear-decay --linear-decay.end 5000",
     "hinge": f"{WON} --loss hinge",
     "relativistic": f"{WON} --loss relativistic",
+    "layer norm for batch norm": f"{WON} --critic-norm layer",
+    "layer norm for batch norm, instance noise": f"{WON} --critic-norm layer --reg instance-noise",
     "instance noise": f"{WON} --reg instance-noise",
     "R1 for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --reg r1 --r1.gamma 1",
     "R1 of γ .1 for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --reg r1 --r1.gamma .1",
