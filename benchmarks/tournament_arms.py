@@ -40,7 +40,7 @@ RATE = "--adam.lr 1e-4"
 NEAREST = "--upsample nearest-conv"
 WON = f"{BASE} {NEAREST} {RATE} {BIASES}"
 UNNORMED = f"{WON} --critic-norm none"
-PICKER = "--gen colorpicker --colorpicker.width 32 --dcgan-critic.bias true"
+PICKER = "--gen colorpicker --dcgan-critic.bias true"
 CHANGED = {
     "without biases": f"{BASE} {NEAREST} {RATE}",
     "without the average": f"{REUSE} --batch 16 {NEAREST} {RATE} {BIASES}",
@@ -82,8 +82,8 @@ CHANGED = {
     "residual networks": f"{BASE} {NEAREST} {RATE} --gen resnet --critic resnet-critic"
     " --resnet.width 32 --resnet-critic.width 32",
     "colour picker": f"{BASE} {RATE} {PICKER}",
-    "R1 and layer norm for batch norm, colour picker, lr 2e-4": f"{BASE} {PICKER}"
-    " --adam.lr 2e-4 --critic-norm layer --reg r1 --r1.gamma 1",
+    "colour picker, R1 for batch norm, lr 2e-4": f"{BASE} {PICKER}"
+    " --adam.lr 2e-4 --critic-norm none --reg r1 --r1.gamma 1",
     "DiffAugment": f"{WON} --reg diffaugment",
 }
 ARMS = SEARCHED | {f"default: {name}": words for name, words in CHANGED.items()}
