@@ -36,55 +36,45 @@ SEARCHED = {
 }
 
 # the winner with one thing changed, and what goes with that
-RATE = "--adam.lr 1e-4"
 NEAREST = "--upsample nearest-conv"
-WON = f"{BASE} {NEAREST} {RATE} {BIASES}"
-UNNORMED = f"{WON} --critic-norm none"
-PICKER = "--gen colorpicker --dcgan-critic.bias true"
+SLOW = "--adam.lr 1e-4"
+FAST = "--adam.lr 2e-4"
+WON = f"{BASE} {NEAREST} {SLOW} {BIASES}"
+AT_ANY_RATE = f"{BASE} {NEAREST} {BIASES}"
+UNNORMED = f"{AT_ANY_RATE} {FAST} --critic-norm none"
+LAYERED = f"{AT_ANY_RATE} {FAST} --critic-norm layer"
+PICKER = f"{BASE} --gen colorpicker --dcgan-critic.bias true"
+R1 = "--reg r1 --r1.gamma 1"
+PAIRED = f"--loss relativistic {R1} --reg r2 --r2.gamma 1"
 CHANGED = {
-    "without biases": f"{BASE} {NEAREST} {RATE}",
-    "without the average": f"{REUSE} --batch 16 {NEAREST} {RATE} {BIASES}",
-    "average over .998": f"--reg ema --ema.decay .998 {REUSE} --batch 16 {NEAREST} {RATE} {BIASES}",
-    "fresh fakes for the generator": f"{EMA} --batch 16 {NEAREST} {RATE} {BIASES}",
-    "transposed convolutions": f"{BASE} {RATE} {BIASES}",
-    "batches of 64": f"{EMA} {REUSE} {NEAREST} {RATE} {BIASES}",
-    "width 16": f"{BASE} {SMALL} {NEAREST} {RATE} {BIASES}",
-    "lr 2e-4, falling to 0": f"{BASE} {NEAREST} {BIASES} --adam.lr 2e-4"
-    " --reg linear-decay --linear-decay.end 5000",
+    "without biases": f"{BASE} {NEAREST} {SLOW}",
+    "without the average": f"{REUSE} --batch 16 {NEAREST} {SLOW} {BIASES}",
+    "average over .998": f"--reg ema --ema.decay .998 {REUSE} --batch 16 {NEAREST} {SLOW} {BIASES}",
+    "fresh fakes for the generator": f"{EMA} --batch 16 {NEAREST} {SLOW} {BIASES}",
+    "transposed convolutions": f"{BASE} {SLOW} {BIASES}",
     "hinge": f"{WON} --loss hinge",
     "relativistic": f"{WON} --loss relativistic",
-    "layer norm for batch norm": f"{WON} --critic-norm layer",
-    "layer norm for batch norm, instance noise": f"{WON} --critic-norm layer --reg instance-noise",
     "instance noise": f"{WON} --reg instance-noise",
-    "R1 for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --reg r1 --r1.gamma 1",
-    "R1 of γ .1 for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --reg r1 --r1.gamma .1",
-    "R1 of γ 10 for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --reg r1 --r1.gamma 10",
-    "R1 in every fourth step for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
-    " --reg r1 --r1.gamma 1 --r1.every 4",
-    "R1 and instance noise for batch norm, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
-    " --reg r1 --r1.gamma 1 --reg instance-noise",
-    "R1 and layer norm for batch norm, lr 2e-4": f"{WON} --critic-norm layer --adam.lr 2e-4"
-    " --reg r1 --r1.gamma 1",
-    "R1, R2 and layer norm for batch norm, relativistic, lr 2e-4": f"{WON} --critic-norm layer"
-    " --adam.lr 2e-4 --loss relativistic --reg r1 --r1.gamma 1 --reg r2 --r2.gamma 1",
-    "R1 and layer norm for batch norm, He's start, lr 2e-4": f"{WON} --critic-norm layer"
-    " --adam.lr 2e-4 --init he --reg r1 --r1.gamma 1",
-    "R1 for batch norm, He's start, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4 --init he"
-    " --reg r1 --r1.gamma 1",
-    "R1 and R2 for batch norm, relativistic, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
-    " --loss relativistic --reg r1 --r1.gamma 1 --reg r2 --r2.gamma 1",
-    "R1 and R2 of γ .1 for batch norm, relativistic, lr 2e-4": f"{UNNORMED} --adam.lr 2e-4"
-    " --loss relativistic --reg r1 --r1.gamma .1 --reg r2 --r2.gamma .1",
-    "spectral for batch norm, hinge": f"{UNNORMED} --loss hinge --reg spectral-norm",
-    "spectral for batch norm, hinge, He's start": f"{UNNORMED} --loss hinge --init he"
-    " --reg spectral-norm",
-    "WGAN-GP, one critic update": f"{WON} --loss wgan-gp --critic-norm layer --n-critic.critic 1",
-    "residual networks": f"{BASE} {NEAREST} {RATE} --gen resnet --critic resnet-critic"
-    " --resnet.width 32 --resnet-critic.width 32",
-    "colour picker": f"{BASE} {RATE} {PICKER}",
-    "colour picker, R1 for batch norm, lr 2e-4": f"{BASE} {PICKER}"
-    " --adam.lr 2e-4 --critic-norm none --reg r1 --r1.gamma 1",
     "DiffAugment": f"{WON} --reg diffaugment",
+    "layer norm for batch norm": f"{WON} --critic-norm layer",
+    "R1 for batch norm, lr 2e-4": f"{UNNORMED} {R1}",
+    "R1 of γ .1 for batch norm, lr 2e-4": f"{UNNORMED} --reg r1 --r1.gamma .1",
+    "R1 in every fourth step for batch norm, lr 2e-4": f"{UNNORMED} {R1} --r1.every 4",
+    "R1 for batch norm, He's start, lr 2e-4": f"{UNNORMED} --init he {R1}",
+    "R1 and layer norm for batch norm, lr 2e-4": f"{LAYERED} {R1}",
+    "R1 and R2 for batch norm, relativistic, lr 2e-4": f"{UNNORMED} {PAIRED}",
+    "R1, R2 and layer norm for batch norm, relativistic, lr 2e-4": f"{LAYERED} {PAIRED}",
+    "spectral for batch norm, hinge, He's start": f"{AT_ANY_RATE} {SLOW} --critic-norm none"
+    " --loss hinge --init he --reg spectral-norm",
+    "residual networks": f"{BASE} {NEAREST} {SLOW} --gen resnet --critic resnet-critic"
+    " --resnet.width 32 --resnet-critic.width 32",
+    "colour picker": f"{PICKER} {SLOW}",
+    "colour picker, R1 for batch norm, lr 2e-4": f"{PICKER} {FAST} --critic-norm none {R1}",
+    "colour picker, R1 for batch norm, lr 4e-4": f"{PICKER} --adam.lr 4e-4 --critic-norm none {R1}",
+    "colour picker, R1 and R2 for batch norm, relativistic, lr 2e-4": f"{PICKER} {FAST}"
+    f" --critic-norm none {PAIRED}",
+    "colour picker of width 32, R1 and layer norm for batch norm, lr 2e-4": f"{PICKER} {FAST}"
+    f" --colorpicker.width 32 --critic-norm layer {R1}",
 }
 ARMS = SEARCHED | {f"default: {name}": words for name, words in CHANGED.items()}
 FINALISTS = ("old", "32: nearest, lr 1e-4, biases")

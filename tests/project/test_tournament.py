@@ -15,6 +15,8 @@ DATA = StoredData(torch.zeros(64, 3, 16, 16))
 def test_every_arm_composes(arm):
     recipe = tournament.composed(arm, DATA, seed=3).recipe()
     assert (recipe["run"]["seed"], recipe["run"]["size"]) == (3, "16x16")
+    flags = [word for word in ARMS[arm].split() if word.startswith("--") and word != "--reg"]
+    assert len(set(flags)) == len(flags), "gan run refuses an option that is given twice"
 
 
 def test_the_winner_is_what_a_run_composes_when_nothing_is_said():
