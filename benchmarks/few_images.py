@@ -36,6 +36,7 @@ SAMPLES = 350  # half of the drawings that no arm saw
 SECONDS = 240
 ARMS = {
     "none": "",
+    "augment-views": "--reg augment-views",
     "diffaugment": "--reg diffaugment",
     # so fast that the strength may rise to its limit within these few thousand steps
     "ada": "--reg ada --ada.speed 10",
