@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
 from gancore.cli.console import tell, write_stderr
 from gancore.errors import GanError
+from gancore.recipe.options import Given
 from gancore.testing.checks import CHECKS
 from gancore.testing.faults import Fault
 from gancore.testing.findings import Findings, find_faults_of_file
 
 
-def check_file(given: str, as_json: bool) -> None:
+def check_file(given: str, options: Mapping[str, Mapping[str, Given]], as_json: bool) -> None:
     """Check the components of a file and print the findings; exit with 1 where there are any.
 
-    Raises UsageError for a missing file or class.
+    `options` are those of each component by its name. Raises UsageError for a missing file or
+    class, and for an option that its component refuses.
     """
-    found = find_faults_of_file(given)
+    found = find_faults_of_file(given, options)
     if as_json:
         click.echo(json.dumps(list(map(_object, found)), indent=1))
     else:

@@ -12,7 +12,10 @@ from typing import Any, Union, get_args, get_origin
 import click
 
 from gancore import hookspecs
+from gancore.cli.choices import layer_of_words
+from gancore.cli.composition import split_argument
 from gancore.cli.console import note, show_table, tell
+from gancore.cli.flags import component_options, flag_names
 from gancore.cli.page import page_of
 from gancore.errors import UsageError, did_you_mean
 from gancore.plugins import discovery
@@ -25,8 +28,9 @@ from gancore.recipe.options import show
 IN_WORDS = {bool: "true/false", int: "whole number", float: "number", str: "text"}
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("name", required=False)
+@component_options
 @click.option(
     "--json",
     "as_json",
@@ -38,18 +42,25 @@ IN_WORDS = {bool: "true/false", int: "whole number", float: "number", str: "text
     is_flag=True,
     help="Import each plugin in a process of its own and report what fails.",
 )
-def plugins(name: str | None, as_json: bool, check: bool) -> None:
+def plugins(name: str | None, extra: tuple[str, ...], as_json: bool, check: bool) -> None:
     """List the installed components, those of one kind, or everything about one NAME.
 
     NAME may be a file, ./my_trick.py or ./my_trick.py:Class: its components are trained in tiny
     compositions, and everything that is wrong with them is printed, with line and fix. The exit
-    code is 0 where nothing is, else 1.
+    code is 0 where nothing is, else 1. Their options, --my-trick.weight 2, are those of this check.
     """
+    name, extra = split_argument(name, extra)
+    words = layer_of_words({}, extra, flag_names(), "gan plugins")
+    options = {table: values for table, values in words.options.items() if values}
     if name and is_file(name):
         from gancore.cli.plugin_file import check_file
 
-        check_file(name, as_json)
+        check_file(name, options, as_json)
         return
+    for values in options.values():
+        where = next(iter(values.values())).where
+        fix = "gan plugins ./FILE.py --COMPONENT.OPTION VALUE checks a file"
+        raise UsageError("options are for the components of a file", where=where, fix=fix)
     rows = list(discovery.installed())
     # as written first: a name with an underscore is listed too, with the reason why it is refused
     if name and name not in [row.name for row in rows]:

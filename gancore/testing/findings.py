@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-from gancore.errors import GanError
+from gancore.errors import GanError, UsageError, did_you_mean
 from gancore.plugins import loading
-from gancore.plugins.component import collected_faults, kebab
+from gancore.plugins.component import collected_faults, kebab, options_of
+from gancore.recipe.options import Given, read_options
 from gancore.testing.checks import CHECKS, help_faults, option_faults, run_check
 from gancore.testing.faults import Fault
 from gancore.testing.subject import Subject, leave_out
@@ -90,10 +91,14 @@ def _run_through(name: str, subject: Subject, cls: type, faults: list[Fault]) ->
     return subject
 
 
-def find_faults_of_file(given: str) -> list[Findings]:
+def find_faults_of_file(
+    given: str, options: Mapping[str, Mapping[str, Given]] | None = None
+) -> list[Findings]:
     """Find what is wrong with the components of `./file.py`, or with that of `./file.py:Class`.
 
-    Raises UsageError for a missing file or class. A file that cannot be imported has one finding.
+    `options` are those of each component by its name. Raises UsageError for a missing file or
+    class, and for an option that its component refuses. A file that cannot be imported has one
+    finding.
     """
     path, _ = loading.split_file(given)
     with collected_faults() as definitions:
@@ -112,16 +117,36 @@ def find_faults_of_file(given: str) -> list[Findings]:
             fix='decorate a class with @component(source="…")',
         )
         return [Findings(path.name, (fault,), ())]
+    chosen = options_of_classes(classes.values(), options or {})
     found = []
     for name, cls in classes.items():
         own = [Fault.of(each) for each in definitions if names_class(each.what, name)]
         broken = [each.what.partition(" ")[0].partition(".")[2] for each in own]
-        rest = find_faults(cls, broken=filter(None, broken))
+        rest = find_faults(cls, broken=filter(None, broken), **chosen[kebab(name)])
         known = {each.what for each in own}
         more = [each for each in rest.faults if each.what not in known]
         placed = [placed_in(cls, each) for each in (*own, *more)]
         found.append(Findings(rest.component, tuple(placed), rest.skipped))
     return found
+
+
+def options_of_classes(
+    classes: Iterable[type], given: Mapping[str, Mapping[str, Given]]
+) -> dict[str, dict[str, Any]]:
+    """Return the options of each class by its component's name, as arguments of the class.
+
+    Raises UsageError for an option that its component refuses, or that is of no component here.
+    """
+    names = {kebab(each.__name__): each for each in classes}
+    for table, options in given.items():
+        if table not in names:
+            first = next(iter(options.values()))
+            fix = did_you_mean(table, names) or f"the file has {', '.join(names)}"
+            raise UsageError(f"the file has no component {table!r}", where=first.where, fix=fix)
+    return {
+        name: read_options(name, options_of(each), given.get(name, {}))
+        for name, each in names.items()
+    }
 
 
 def names_class(text: str, name: str) -> bool:

@@ -159,3 +159,48 @@ def test_one_class_of_a_file_is_chosen_by_name_and_goes_by_it_in_kebab_case(tmp_
     assert both.returncode == 2
     assert "holds 2 components (SoftNoise, Quiet)" in both.stderr
     assert "own.py:NAME" in both.stderr
+
+
+NEEDY = '''from gancore import component, hookimpl, option
+
+
+@component(source="a test")
+class PullUp:
+    """Add the mean score of fakes, times a weight, to the critic's loss."""
+
+    weight: float = option(0.0, ge=0, help="factor of the mean, above 0")
+
+    def __attrs_post_init__(self):
+        if self.weight == 0:
+            raise ValueError("weight has to be given")
+
+    @hookimpl
+    def critic_terms(self, batch):
+        return {"pull": self.weight * batch.fake.score.mean()}
+'''
+
+
+def test_a_component_is_checked_with_the_options_that_are_given(tmp_path):
+    (tmp_path / "own.py").write_text(NEEDY)
+    done = gan("plugins", "./own.py", folder=tmp_path)
+    assert done.returncode == 1
+    assert "weight has to be given" in done.stdout
+    done = gan("plugins", "./own.py", "--pull-up.weight", "2", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "pull-up: sound" in done.stdout
+
+
+@every_row(
+    "words, said",
+    [
+        (["./own.py", "--pull-up.weigth", "2"], "did you mean weight?"),
+        (["./own.py", "--pull-up.weight", "-1"], "must be at least 0"),
+        (["./own.py", "--pul-up.weight", "2"], "did you mean pull-up?"),
+        (["r1", "--r1.gamma", "2"], "options are for the components of a file"),
+    ],
+)
+def test_an_option_that_no_component_takes_is_a_usage_error(words, said, tmp_path):
+    (tmp_path / "own.py").write_text(NEEDY)
+    done = gan("plugins", *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
