@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "benchmarks" / "results" / "conditions.jsonl"
 PAGE = ROOT / "docs" / "how-to" / "classes.md"
 DATA = ("mnist", "letters", "sprites")
-SECONDS = 120
+SECONDS = 300
 ARMS = {
     "none": [],
     "concat-label": ["concat-label"],
