@@ -39,7 +39,6 @@ SMALL = {
     "latent.dim": 4,
     "self-attention.size": 8,
     "path-length.every": 1,
-    "unrolled.lr": 1e-3,  # steps of 0.1 send an untrained critic without norms to infinity
 }
 OPPONENTS = {"mlp": "mlp-critic", "progressive": "progressive-critic"}
 for _name in ("resnet", "biggan-lite", "r3gan", "fastgan", "stylegan2-lite"):  # of papers

@@ -87,11 +87,13 @@ class Unrolled:
     An update costs about 2·k + 2 passes of the critic more, and their graph in memory.
 
     In the paper the inner steps are Adam's, with its moments; here they are plain descent, without
-    penalties and other terms of the critic. Updates without reals are not unrolled.
+    penalties and other terms of the critic. A critic that is sure has large gradients: where `lr`
+    is too large for it, the critic ahead is worse than none, and the generator runs away. Updates
+    without reals are not unrolled.
     """
 
     k: int = option(5, ge=0, help="steps of the critic that are looked ahead; 0 turns it off")
-    lr: float = option(0.1, gt=0, help="learning rate of these steps, of plain descent")
+    lr: float = option(1e-3, gt=0, help="learning rate of these steps, of plain descent")
     through: bool = option(
         True, help="false takes the critic ahead as a constant: without the second-order term"
     )
