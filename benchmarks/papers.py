@@ -148,7 +148,7 @@ def table(rows, recipes, columns):
 
 
 def data_of(recipe):
-    """Say what a small form trains on, e.g. `1,024 sprites of 16×16`."""
+    """Say what a small form trains on, e.g. `1,024 sprites, 16 pixels`."""
     found = composed(recipe).recipe()
     name = found["data"]
     if recipe in PLANE:
@@ -163,7 +163,6 @@ def fill(text, rows):
         "plane": lambda: table(rows, PLANE, OF_POINTS),
         "circumstances": lambda: made_with(rows),
     }
-
     return tables.fill(text, made)
 
 

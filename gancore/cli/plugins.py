@@ -51,16 +51,15 @@ def plugins(name: str | None, extra: tuple[str, ...], as_json: bool, check: bool
     """
     name, extra = split_argument(name, extra)
     words = layer_of_words({}, extra, flag_names(), "gan plugins")
-    options = {table: values for table, values in words.options.items() if values}
     if name and is_file(name):
         from gancore.cli.plugin_file import check_file
 
+        options = {table: values for table, values in words.options.items() if values}
         check_file(name, options, as_json)
         return
-    for values in options.values():
-        where = next(iter(values.values())).where
+    if extra:
         fix = "gan plugins ./FILE.py --COMPONENT.OPTION VALUE checks a file"
-        raise UsageError("options are for the components of a file", where=where, fix=fix)
+        raise UsageError("options are for the components of a file", where=" ".join(extra), fix=fix)
     rows = list(discovery.installed())
     # as written first: a name with an underscore is listed too, with the reason why it is refused
     if name and name not in [row.name for row in rows]:

@@ -87,9 +87,8 @@ class Unrolled:
     An update costs about 2·k + 2 passes of the critic more, and their graph in memory.
 
     In the paper the inner steps are Adam's, with its moments; here they are plain descent, without
-    penalties and other terms of the critic. A critic that is sure has large gradients: where `lr`
-    is too large for it, the critic ahead is worse than none, and the generator runs away. Updates
-    without reals are not unrolled.
+    penalties and other terms of the critic. On a ring of points steps of 0.01 and more made the
+    generator run away, where 0.001 did not. Updates without reals are not unrolled.
     """
 
     k: int = option(5, ge=0, help="steps of the critic that are looked ahead; 0 turns it off")
