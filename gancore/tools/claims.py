@@ -65,12 +65,16 @@ class ClaimVerdict:
 def read_claims(sweep: Mapping[str, Any], arms: Sequence[str]) -> list[Claim]:
     """Read `[[sweep.claims]]`.
 
-    Raises UsageError for a claim about an unknown arm, and for `same` without a margin.
+    Raises UsageError for what is no table, for a claim about an unknown arm, and for `same` without
+    a margin.
     """
-    return [_read_claim(dict(each), arms) for each in sweep.get("claims", [])]
+    return [_read_claim(each, arms) for each in sweep.get("claims", [])]
 
 
-def _read_claim(content: Mapping[str, Any], arms: Sequence[str]) -> Claim:
+def _read_claim(content: Any, arms: Sequence[str]) -> Claim:
+    if not isinstance(content, Mapping):
+        what = f"a claim of the sweep is {content!r}, but must be a table"
+        raise UsageError(what, where="[[sweep.claims]]", fix="says, figure, less, more")
     try:
         claim = Claim(**content)
         for text in (claim.says, claim.figure, claim.less, claim.more):

@@ -13,6 +13,7 @@ from gan_plugin_evaluation.record import append_records, expect_comparable, read
 from gan_plugin_evaluation.rows import COPIES, GAUSSIAN, NOISE, moment_matched, null_samples
 from gan_plugin_evaluation.score import Evaluation
 from gan_plugin_evaluation.sentences import sentences
+from gan_plugin_evaluation.sources import is_allowed
 from gan_plugin_evaluation.yardstick import REALS
 from gancore import DataError, LabelSet, Run, StoredData, UsageError, compose, open_data
 from gancore.testing import check_component, some_data
@@ -211,6 +212,19 @@ def test_what_cannot_be_compared_is_refused_with_a_way_out(reals, tmp_path):
         with pytest.raises((UsageError, DataError), match=message) as raised:
             attempt()
         assert raised.value.fix, message
+
+
+def test_a_component_file_is_executed_only_if_that_file_is_named():
+    allowed = ["tricks/mine.v2.py"]
+    for name in ("./tricks/mine.v2.py", "./tricks/mine.v2.py:Trick", "b=./tricks/mine.v2.py:Trick"):
+        assert is_allowed(allowed, name), name
+    for name in (
+        "./tricks/mine.py",
+        "./tricks/mine.v3.py:Trick",
+        "./mine.v2.py",
+        "tricks/.py:Trick",
+    ):
+        assert not is_allowed(allowed, name), name
 
 
 def test_figures_of_inception_are_refused_with_how_to_get_them():

@@ -185,7 +185,12 @@ def test_a_torn_picture_is_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("out", "what"),
-    [("film.mp4", "names no animation format"), ("recipe.toml/film.gif", "cannot be written")],
+    [
+        ("film.mp4", "'film.mp4' names no animation format"),
+        (".", "'.' names no animation format"),
+        ("", "'.' names no animation format"),
+        ("recipe.toml/film.gif", "cannot be written"),
+    ],
 )
 def test_a_file_that_cannot_be_written_is_refused(tmp_path, monkeypatch, out, what):
     monkeypatch.chdir(make_run(tmp_path / "run"))

@@ -471,7 +471,9 @@ def test_what_cannot_be_compared_is_refused_with_a_fix(two, tmp_path):
         ((two[0], two[1] / "samples"), "part of the run"),
         ((two[0], broken), "no recipe"),
         ((*two, "--figures", "critic/totl"), "any of frechet/distance"),
-        ((*two, "-o", "page.pdf"), "page.html"),
+        ((*two, "-o", "page.pdf"), "'page.pdf' is no .html file"),
+        ((*two, "-o", "."), "'.' is no .html file"),
+        ((*two, "-o", ""), "'.' is no .html file"),
         ((*two, "-o", blocked / "page.html"), "cannot be written"),
     ]
     for words, text in cases:

@@ -196,7 +196,9 @@ def test_a_figure_in_some_rows_only_is_drawn(tmp_path):
     ("words", "what"),
     [
         (["--figures", "critic/totl"], "no row has a figure 'critic/totl'"),
-        (["-o", "c.jpg"], "neither a .png nor a .svg"),
+        (["-o", "c.jpg"], "'c.jpg' is neither a .png nor a .svg"),
+        (["-o", "."], "'.' is neither a .png nor a .svg"),
+        (["-o", ""], "'.' is neither a .png nor a .svg"),
         (["-o", "recipe.toml/c.png"], "cannot be written"),
     ],
 )

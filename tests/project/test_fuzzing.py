@@ -41,7 +41,7 @@ from gancore.recipe.compose import make, option_values, recipe_layers, resolve
 from gancore.recipe.options import Given, Text, read_value
 from gancore.recipe.settings import Settings
 from gancore.recipe.toml import Layer, read_recipe
-from gancore.tools import sweep
+from gancore.tools import study, sweep
 from gancore.tools.claims import read_claims
 
 CASES, CASES_OF_ALL = 100, 4_000
@@ -460,6 +460,31 @@ def sweep_table(folder, table):
     )
 
 
+studies = st.fixed_dictionaries(
+    {},
+    optional={
+        "arms": st.dictionaries(words, arm_changes, max_size=3) | values,
+        "figure": words | st.just("frechet/ratio") | values,
+        "better": st.sampled_from(["less", "more"]) | values,
+        "scale": st.sampled_from(["log", "linear"]) | values,
+        "last": st.integers(-1, 9) | values,
+        "seeds": st.integers(-1, 3) | numbers | values,
+        "secondary": st.lists(words | scalars, max_size=2) | values,
+        "more": values,
+    },
+)
+right_studies = st.fixed_dictionaries(
+    {"arms": right_arms, "figure": st.just("frechet/ratio")},
+    optional={"seeds": st.integers(-1, 3), "secondary": st.just(["seconds"])},
+)
+
+
+def study_table(folder, table):
+    arms, against = study.read_arms(table, [], [])
+    design = study.make_design(table, list(arms), against)
+    sweep.plan_trials(arms, Layer("words"), min(2, design.seeds), folder, lambda name: False)
+
+
 def varied_words(folder, vary):
     arms = sweep.arms_of_words(vary, [], Layer("words"))
     if len(arms) <= 4:
@@ -496,6 +521,7 @@ PROPERTIES = {
     "pictures": (damaged(st.builds(right_png), st.binary(max_size=9)), picture_bytes),
     "metrics": (logs, metrics_lines),
     "sweep tables": (sweeps | right_sweeps, sweep_table),
+    "study tables": (studies | right_studies, study_table),
     "varied words": (varied | st.just(["batch=2,3"]), varied_words),
 }
 

@@ -191,6 +191,12 @@ def test_a_claim_that_cannot_be_judged_is_refused(changes, what):
         read_claims(claim(**changes), ["a", "b"])
 
 
+@every_row("content", [False, 3, "a", ["a"], None])
+def test_a_claim_that_is_no_table_is_refused(content):
+    with pytest.raises(UsageError, match="must be a table"):
+        read_claims({"claims": [content]}, ["a", "b"])
+
+
 def test_a_verdict_is_written_with_its_interval_and_its_p():
     claim = Claim("it is smaller", "f", "a", "b")
     (found,) = judge_claims([claim], figures(a=[0, 0, 0], b=[1, 2, 3]))

@@ -106,8 +106,9 @@ def is_run(path: Path) -> bool:
 
 def is_allowed(files: Sequence[str], name: str) -> bool:
     """Return whether a component file of a run may be executed: it is one of those named."""
-    location = Path(name.rpartition("=")[2].partition(".py:")[0]).with_suffix(".py").absolute()
-    return any(Path(each).absolute() == location for each in files)
+    stem, _, wanted = name.rpartition("=")[2].partition(".py:")
+    location = Path(f"{stem}.py" if wanted else stem).resolve()
+    return any(Path(each).resolve() == location for each in files)
 
 
 def first(samples: Samples, n: int, seed: int) -> Samples:

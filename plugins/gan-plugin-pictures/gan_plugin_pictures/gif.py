@@ -53,7 +53,9 @@ def gif(run: Path, out: Path, frames: str, seconds: float, last: float, name: st
     """
     if out.suffix.lower() not in FORMATS:
         raise UsageError(
-            f"{out} names no animation format", where="-o", fix=f"-o {out.with_suffix('.gif')}"
+            f"{str(out)!r} names no animation format",
+            where="-o",
+            fix=f"name a file that ends in {', '.join(FORMATS)}",
         )
     read_rows(run)  # raises for a folder that holds no run
     paths = find_frames(run / "samples" / (name or ""))

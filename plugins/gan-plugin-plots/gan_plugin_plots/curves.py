@@ -138,7 +138,9 @@ def curves(run: Path, out: Path, figures: str | None, window: int) -> None:
     """Plot the curves of the losses, scores and accuracies of RUN."""
     if out.suffix.lower() not in FORMATS:
         raise UsageError(
-            f"{out} is neither a .png nor a .svg", where="-o", fix=f"-o {out.with_suffix('.png')}"
+            f"{str(out)!r} is neither a .png nor a .svg",
+            where="-o",
+            fix="name a file that ends in .png or .svg",
         )
     rows = read_rows(run)
     series = Series(chosen(figures, rows) if figures else None).add(rows)

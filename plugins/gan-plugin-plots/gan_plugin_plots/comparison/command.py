@@ -42,8 +42,8 @@ def compare(
     training. Without `--figures` single terms of losses are on the page alone.
     """
     if out is not None and out.suffix.lower() not in PAGES:
-        fix = f"-o {out.with_suffix('.html')}"
-        raise UsageError(f"{out} is no .html file", where="-o", fix=fix)
+        fix = "name a file that ends in .html"
+        raise UsageError(f"{str(out)!r} is no .html file", where="-o", fix=fix)
     found = read_runs(list(runs), until)
     names = chosen(figures, found) if figures else names_of(found)
     comparison = compare_runs(found, names)
