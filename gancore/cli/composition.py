@@ -39,6 +39,9 @@ def compose_words(words: Layer, recipe: str | None, variants: Sequence[str] = ()
     layers = recipe_layers(recipe, variants) if recipe is not None else []
     composition = resolve([*layers, words], may_run(words))
     refuse_downloads(composition.recipe(), words)
+    for layer in layers:
+        for chosen in layer.when.values():  # before the data are open, which may be what it is for
+            refuse_downloads(chosen.option_values(), words)
     return composition
 
 

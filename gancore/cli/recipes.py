@@ -16,6 +16,7 @@ from gancore.plugins.slots import SHORT_FORMS, holds_several
 from gancore.recipe import lookup
 from gancore.recipe.compose import BASE, layers_below, layers_where_installed, pick
 from gancore.recipe.options import show
+from gancore.recipe.rules import TAGS_OF_DATA
 from gancore.recipe.toml import Layer, Recipe, layer_of, read_recipe
 
 
@@ -25,7 +26,7 @@ from gancore.recipe.toml import Layer, Recipe, layer_of, read_recipe
     "--json",
     "as_json",
     is_flag=True,
-    help="Print a list of objects: name summary file extends about variants arms.",
+    help="Print a list of objects: name summary file extends about variants when arms.",
 )
 def recipes(name: str | None, as_json: bool) -> None:
     """List the installed recipes, or show NAME: its source, what it is for, its flags."""
@@ -59,6 +60,7 @@ def as_object(recipe: Recipe, file: str) -> dict[str, object]:
         "extends": recipe.extends,
         "about": dict(recipe.about),
         "variants": sorted(recipe.variants),
+        "when": list(recipe.layer.when),
         "arms": list(arms_of(recipe)),
     }
 
@@ -103,6 +105,9 @@ def explain(chain: list[Recipe]) -> Iterator[str]:
     for variant in sorted(variants):
         layers = [each.variants[variant] for each in chain if variant in each.variants]
         yield f"--{variant} adds: {' '.join(flags(layers))}"
+    for each in chain:
+        for tag, layer in each.layer.when.items():
+            yield f"for {TAGS_OF_DATA[tag]} it adds: {' '.join(flags([layer]))}"
     for arm, content in arms_of(recipe).items():
         changes = dict(content)
         base = changes.pop("extends", None)  # no slot or setting, so no flag of its own

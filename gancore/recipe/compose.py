@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from gancore.plugins.slots import (
 )
 from gancore.recipe import lookup
 from gancore.recipe.options import Given, read_options
-from gancore.recipe.rules import check_rules
+from gancore.recipe.rules import TAGS_OF_DATA, check_rules
 from gancore.recipe.settings import Settings
 from gancore.recipe.toml import RECIPE_FORMAT, Layer, layer_of
 
@@ -79,7 +80,8 @@ class Composition:
     - `origins`: where each slot, option and setting was given, by slot or by `TABLE.OPTION`.
     - `notes`: sentences about unusual pairs of components, to show before the run.
 
-    Internal: `hooks`.
+    Internal: `hooks`; `fitted_tags`, the tags of data for which its recipes make choices of their
+    own; `resolve_for`, which composes again for data with such tags.
     """
 
     chosen: tuple[Component, ...]
@@ -88,6 +90,8 @@ class Composition:
     origins: Mapping[str, str]
     notes: tuple[str, ...]
     hooks: Hooks = field(repr=False)
+    fitted_tags: frozenset[str] = field(default=frozenset(), repr=False)
+    resolve_for: Callable[..., Composition] | None = field(default=None, repr=False)
 
     def recipe(self) -> dict[str, Any]:
         """Return the resolved recipe: every slot, every setting, every option, ready for TOML."""
@@ -216,37 +220,31 @@ def layers_where_installed(name: str) -> list[Layer]:
 
 
 def resolve(
-    user: Sequence[Layer], files: Callable[[str], bool] = lambda name: True, *, exact: bool = False
+    given: Sequence[Layer],
+    files: Callable[[str], bool] = lambda name: True,
+    *,
+    exact: bool = False,
+    tags: Collection[str] = (),
 ) -> Composition:
     """Resolve layers, lowest first, into a composition.
 
-    Below the `user`'s layers, a recipe and the command line, lie those of `layers_below` and the
-    defaults of the chosen components. `files` returns whether a component file may be run.
-    With `exact` there are no layers below: a resolved recipe is complete. Raises UsageError and
-    CompositionError.
+    Below the user's layers `given`, a recipe and the command line, lie those of `layers_below` and
+    the defaults of the chosen components. `files` returns whether a component file may be run.
+    With `exact` there are no layers below: a resolved recipe is complete. `tags` are those of the
+    data, for which recipes may make choices. Raises UsageError and CompositionError.
     """
-    base = [] if exact else layers_below(user)
+    base = [] if exact else layers_below(given)
     # `--recipe base` asks for that recipe below the defaults of components, not above them
-    user = [layer for layer in user if layer not in base]
-    defaults: list[Layer] = []
-    for _ in range(10):  # a default may choose a component that has defaults of its own
-        layers = [*base, *defaults, *user]
-        picks = pick(layers)
-        # every name, before any module is imported
-        rows = [locate(each, files) for each in picks]
-        found: dict[str, Loaded] = {}
-        for each, row in zip(picks, rows, strict=True):
-            found[each.name] = load_choice(each, row)
-        now = [] if exact else defaults_of(list(found.values()))
-        # what a layer of defaults holds follows from its origin: the component, and the tag
-        if [layer.origin for layer in now] == [layer.origin for layer in defaults]:
-            break
-        defaults = now
+    user = [layer for layer in given if layer not in base]
+
+    def around(defaults: Sequence[Layer]) -> list[Layer]:
+        return with_choices_for(tags, [*base, *defaults, *user])
+
+    if exact:
+        layers = around([])
+        picks, found = choose(layers, files)
     else:
-        raise CompositionError(
-            f"defaults of components choose each other in a circle: {', '.join(found)}",
-            fix="choose the slots yourself",
-        )
+        layers, picks, found = settle(around, files)
     dropped = dropped_names(layers, exact)
     settings, run_origins = read_settings(layers)
     chosen, origins, read = instantiate(picks, found, layers, settings)
@@ -259,6 +257,9 @@ def resolve(
         slots[WITHOUT] = dropped
     taken = {each.slot: each.where for each in picks}
     hooks = Hooks(chosen)
+    fitted_tags: set[str] = set()
+    for layer in layers:
+        fitted_tags.update(layer.when)
     return Composition(
         chosen=chosen,
         settings=settings,
@@ -266,7 +267,53 @@ def resolve(
         origins={**taken, **origins, **run_origins},
         notes=(*notes, *hooks.deprecated()),
         hooks=hooks,
+        fitted_tags=frozenset(fitted_tags),
+        resolve_for=partial(resolve, given, files, exact=exact),
     )
+
+
+def settle(
+    around: Callable[[Sequence[Layer]], list[Layer]], files: Callable[[str], bool]
+) -> tuple[list[Layer], list[Choice], dict[str, Loaded]]:
+    """Choose until the defaults of the chosen components choose nothing else.
+
+    `around` lists all layers, given those of defaults. Raises CompositionError for a circle.
+    """
+    defaults: list[Layer] = []
+    for _ in range(10):  # a default may choose a component that has defaults of its own
+        layers = around(defaults)
+        picks, found = choose(layers, files)
+        now = defaults_of(list(found.values()))
+        # what a layer of defaults holds follows from its origin: the component, and the tag
+        if [layer.origin for layer in now] == [layer.origin for layer in defaults]:
+            return layers, picks, found
+        defaults = now
+    raise CompositionError(
+        f"defaults of components choose each other in a circle: {', '.join(found)}",
+        fix="choose the slots yourself",
+    )
+
+
+def choose(
+    layers: Sequence[Layer], files: Callable[[str], bool]
+) -> tuple[list[Choice], dict[str, Loaded]]:
+    """Fill the slots by layers, and load what was chosen, by name."""
+    picks = pick(layers)
+    # every name, before any module is imported
+    rows = [locate(each, files) for each in picks]
+    found: dict[str, Loaded] = {}
+    for each, row in zip(picks, rows, strict=True):
+        found[each.name] = load_choice(each, row)
+    return picks, found
+
+
+def with_choices_for(tags: Collection[str], layers: Sequence[Layer]) -> list[Layer]:
+    """List layers, each followed by what it chooses for data with these tags."""
+    expanded = []
+    for layer in layers:
+        expanded.append(layer)
+        expanded += [chosen for tag, chosen in layer.when.items() if tag in tags]
+    return expanded
 
 
 def defaults_of(found: Sequence[Loaded]) -> list[Layer]:
@@ -283,7 +330,10 @@ def defaults_of(found: Sequence[Loaded]) -> list[Layer]:
 
 
 def pick(layers: Sequence[Layer]) -> list[Choice]:
-    """Fill the slots: the highest layer wins a single one; lists are joined, less `without`."""
+    """Fill the slots: the highest layer wins a single one; lists are joined, less `without`.
+
+    A layer that repeats everything below it, as a resolved recipe does, gives the order as well.
+    """
     picks = []
     for single in SINGLE.values():
         given = None
@@ -294,15 +344,18 @@ def pick(layers: Sequence[Layer]) -> list[Choice]:
             picks.append(Choice(single.name, single.kind, single.roles, name, given.where))
     dropped = names_in(layers, [WITHOUT])
     for slot in SEVERAL:
+        joined: dict[str, Choice] = {}
         for layer in layers:
             refuse_twice(layer, slot)
+            own: dict[str, Choice] = {}
             for name in layer.names(slot):
-                if name in dropped:
-                    continue
-                whole = _whole(name)
-                # a layer may repeat the choice of a layer below it
-                if whole not in [each.name for each in picks if each.slot == slot]:
-                    picks.append(Choice(slot, slot, BOTH, whole, layer.slots[slot].where))
+                if name not in dropped:
+                    whole = _whole(name)
+                    own[whole] = Choice(slot, slot, BOTH, whole, layer.slots[slot].where)
+            order = own if joined.keys() <= own.keys() else joined
+            # a choice that a layer repeats remains that of the layer below
+            joined = {**order, **own, **joined}
+        picks += joined.values()
     return picks
 
 
@@ -338,7 +391,8 @@ def dropped_names(layers: Sequence[Layer], exact: bool) -> tuple[str, ...]:
     if exact:
         # a resolved recipe states what was left out; its lists are without it already
         return tuple(dropped)
-    chosen = names_in(layers, SEVERAL)
+    # a recipe's choices for some data may be left out before it is known which data they are
+    chosen = names_in(with_choices_for(TAGS_OF_DATA, layers), SEVERAL)
     for layer in layers:
         for name in layer.names(WITHOUT):
             if name in chosen:

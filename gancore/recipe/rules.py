@@ -10,6 +10,15 @@ from gancore.plugins.calling import Component
 from gancore.plugins.component import Rule, info_of
 from gancore.plugins.slots import SINGLE
 
+# what is known once the data is open: tags for rules and recipes, in words
+TAGS_OF_DATA = {
+    "data.points": "points",
+    "data.signals": "signals",
+    "data.images": "images",
+    "data.volumes": "volumes",
+    "data.labels": "data with labels",
+    "data.flat-colours": "images in flat colours",
+}
 # kinds that are chosen for each player: their tags read `critic.TAG`
 OF_ONE_PLAYER = frozenset(slot.kind for slot in SINGLE.values() if slot.role is not None)
 

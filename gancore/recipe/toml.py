@@ -16,6 +16,9 @@ source = "Me, 2026"
 [small]                         # what `--small` changes, in the form of a recipe; also [compat]
 run = { steps = 20 }
 
+[when."data.labels"]            # what is chosen too for data with this tag, one of TAGS_OF_DATA
+cond = ["my-condition"]
+
 [sweep.arms.weak]               # what one arm of `gan sweep` changes, in the form of a recipe
 my-trick = { sigma = 0.1 }
 
@@ -38,6 +41,7 @@ from attrs import evolve, field, frozen
 from gancore.errors import UsageError, did_you_mean
 from gancore.plugins.slots import SLOTS, filled_by, holds_several, hyphened
 from gancore.recipe.options import Given
+from gancore.recipe.rules import TAGS_OF_DATA
 
 RECIPE_FORMAT = 1
 VARIANTS = ("small", "compat")
@@ -55,18 +59,29 @@ ELSEWHERE = dict.fromkeys(
 
 @frozen
 class Layer:
-    """One origin of choices: a recipe file, the command line, or the defaults of a component."""
+    """One origin of choices: a recipe file, the command line, or the defaults of a component.
+
+    `when` holds further choices of a recipe by the tag of the data that they are made for.
+    """
 
     origin: str
     slots: Mapping[str, Given] = field(factory=dict)
     options: Mapping[str, Mapping[str, Given]] = field(factory=dict)
     of_recipe: bool = False
+    when: Mapping[str, Layer] = field(factory=dict)
 
     def names(self, slot: str) -> list[str]:
         """List the components that this layer chooses for a slot, however many the slot holds."""
         value = self.slots[slot].value if slot in self.slots else []
         names = [value] if isinstance(value, str) else value
         return list(map(hyphened, names))
+
+    def option_values(self) -> dict[str, dict[str, Any]]:
+        """Return the options by table and name, without their origins."""
+        values: dict[str, dict[str, Any]] = {}
+        for table, options in self.options.items():
+            values[table] = {name: given.value for name, given in options.items()}
+        return values
 
     def all_names(self) -> list[str]:
         """List the components that this layer chooses for any slot."""
@@ -173,7 +188,7 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
         )
     # taken out of the content, the rest of which is slots and options
     tables = {}
-    for key in ("about", "sweep", "study", *VARIANTS):
+    for key in ("about", "sweep", "study", "when", *VARIANTS):
         if key not in content:
             continue
         table = content.pop(key)
@@ -182,7 +197,8 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
                 f"{key} is {table!r}, but must be a table", where=at(key), fix=f"[{key}]"
             )
         tables[key] = table
-    layer = evolve(layer_of(label, content, at), of_recipe=True)
+    when = _conditional_layers(tables.get("when", {}), label, at)
+    layer = evolve(layer_of(label, content, at), of_recipe=True, when=when)
     variants = {}
     for key in VARIANTS:
         if key in tables:
@@ -198,6 +214,23 @@ def read_recipe(path: Path, label: str = "") -> Recipe:
         study=tables.get("study", {}),
         summary=first.removeprefix("#").strip() if first.startswith("#") else "",
     )
+
+
+def _conditional_layers(
+    tables: Mapping[str, Any], label: str, at: Callable[..., str]
+) -> dict[str, Layer]:
+    """Read the `[when."TAG"]` tables. Raises UsageError for what is no tag of data, or no table."""
+    layers = {}
+    for tag, content in tables.items():
+        if tag not in TAGS_OF_DATA:
+            fix = did_you_mean(tag, TAGS_OF_DATA) or f"one of {', '.join(TAGS_OF_DATA)}"
+            raise UsageError(f"no data has the tag {tag!r}", where=at("when", tag), fix=fix)
+        if not isinstance(content, dict):
+            what = f"when.{tag} is {content!r}, but must be a table"
+            raise UsageError(what, where=at("when", tag), fix=f'[when."{tag}"]')
+        origin = f'{label}, [when."{tag}"]'
+        layers[tag] = layer_of(origin, content, partial(at, "when", tag))
+    return layers
 
 
 def _read(path: Path, label: str) -> str:

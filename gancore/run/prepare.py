@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from gancore.guard.hooks import guarded
 from gancore.hardware.device import compile_networks, data_on_device
 from gancore.hardware.layout import use_channels_last
 from gancore.recipe.compose import Composition
+from gancore.recipe.for_data import fit_to_data
 from gancore.recipe.settings import LARGEST_SIDE, LEAST_SIDE
 from gancore.run import failure
-from gancore.train.data import AREA_ON_CPU, AREA_ON_GPU, Data, adapt_data, make_data
+from gancore.train.data import (
+    AREA_ON_CPU,
+    AREA_ON_GPU,
+    Data,
+    adapt_data,
+    data_tags,
+    has_flat_colours,
+    make_data,
+)
 from gancore.train.loop import Training
 from gancore.train.precision import Runtime
 
@@ -34,6 +44,17 @@ def open_data_of(composition: Composition) -> Data:
     """Open the data of a composition; where memory ends, say which options ask for so much."""
     with failure.memory_explained("the data were opened", composition.origins):
         return adapt_data(composition, make_data(composition))
+
+
+def with_fitting_choices(composition: Composition, data: Data) -> Composition:
+    """Compose again with what the recipes choose for such data, where they choose something."""
+    if not composition.fitted_tags:
+        return composition
+    tags = data_tags(data)
+    if has_flat_colours(data):
+        tags.add("data.flat-colours")
+    fitted = fit_to_data(composition, tags)
+    return composition if fitted is composition else guarded(fitted)
 
 
 def with_chosen_size(composition: Composition) -> Composition:

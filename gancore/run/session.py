@@ -33,6 +33,7 @@ from gancore.run.prepare import (
     prepare,
     read_data_of,
     with_chosen_size,
+    with_fitting_choices,
 )
 from gancore.run.remarks import few_note, label_note
 from gancore.run.resume_checks import expect_recipe, recipe_changes
@@ -50,11 +51,11 @@ def open_new(
 ) -> tuple[Composition, Data]:
     """Open the data of a new run.
 
-    Return the composition with what is decided now: the size of images, and the length of a run
-    that is to take so many `minutes`.
+    Return the composition with what is decided now: what its recipes choose for such data, the size
+    of images, and the length of a run that is to take so many `minutes`.
     """
     read = read_data_of(composition, runtime)
-    composition = with_chosen_size(composition)
+    composition = with_chosen_size(with_fitting_choices(composition, read))
     if minutes is not None:
         composition = plan_steps(composition, read, runtime, minutes)
     return composition, adapt_data_of(composition, read)
@@ -125,7 +126,7 @@ class Session:
         minutes: float | None = None,
     ) -> Self:
         """Make a new run: open the data, build the networks, then create the directory with the
-        resolved recipe.
+        resolved recipe. What recipes choose for such data is chosen now.
 
         With `overwrite` a folder that is in the way is moved aside, never deleted. Raises
         UsageError for one without. `minutes` (above 0) replaces the length that the settings give

@@ -6,6 +6,7 @@ import os
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 # by the number of axes beside the channels
 DATA_TAGS = {0: "data.points", 1: "data.signals", 2: "data.images", 3: "data.volumes"}
+# Images in flat colours: how many there are at most, and which share of neighbours is alike.
+MOST_COLOURS = 32
+LEAST_ALIKE = 0.5
+LOOKED_AT = 64  # images
 # Pixels of an image that two processor cores, and a GPU, train at some steps a second.
 AREA_ON_CPU = 64 * 64
 AREA_ON_GPU = 128 * 128
@@ -273,6 +278,26 @@ def data_tags(data: Data) -> set[str]:
     if data.label_sets:
         tags.add("data.labels")
     return tags
+
+
+def has_flat_colours(data: Data) -> bool:
+    """Return whether images are in flat colours, as those are that were drawn pixel by pixel.
+
+    In the median of 64 images there are at most 32 colours, and at least half of the pixels have
+    the colour of their right neighbour. Images that were resized or photographed have hundreds of
+    colours. Grey images never count.
+    """
+    if len(data.shape) != 3 or data.shape[0] < 3 or len(data) == 0:
+        return False
+    rows = torch.linspace(0, len(data) - 1, min(LOOKED_AT, len(data)), dtype=torch.float64)
+    images, _ = data.take(rows.round().long(), torch.Generator())
+    levels = ((images.double() + 1) * 127.5).round()  # of each channel, 0 to 255
+    # one number for each colour: its levels are the digits
+    places = 256.0 ** torch.arange(data.shape[0], dtype=torch.float64)
+    colours = (levels * places.view(-1, 1, 1)).sum(1)
+    alike = (colours[:, :, 1:] == colours[:, :, :-1]).double().flatten(1).mean(1)
+    counts = [len(torch.unique(each)) for each in colours]
+    return median(counts) <= MOST_COLOURS and median(alike.tolist()) >= LEAST_ALIKE
 
 
 def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:

@@ -86,7 +86,9 @@ recipes = st.dictionaries(
     slots
     | components
     | words
-    | st.sampled_from(["run", "format", "extends", "about", "sweep", "study", "small", "compat"]),
+    | st.sampled_from(
+        ["run", "format", "extends", "about", "sweep", "study", "when", "small", "compat"]
+    ),
     components | st.lists(components, max_size=3) | tables | values,
     max_size=5,
 )

@@ -62,7 +62,7 @@ def test_a_run_leaves_recipe_metrics_checkpoints_and_samples(tmp_path):
 
 
 def test_every_row_names_step_time_speed_and_terms(tmp_path):
-    start(tmp_path / "r").fit()
+    start(tmp_path / "r", loss="bce").fit()
     rows = read_rows(tmp_path / "r")
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert {
@@ -75,8 +75,9 @@ def test_every_row_names_step_time_speed_and_terms(tmp_path):
     } <= rows[0].keys()
 
 
-def test_a_resolved_recipe_composes_the_same_run(tmp_path):
-    run = start(tmp_path / "r")
+@every_row("slots", [{}, {"loss": "bce"}, {"loss": "wgan-gp", "reg": ["instance-noise"]}])
+def test_a_resolved_recipe_composes_the_same_run(slots, tmp_path):
+    run = start(tmp_path / "r", **slots)
     again = compose(recipe=tmp_path / "r" / "recipe.toml")
     assert again.recipe() == run.composition.recipe()
 
@@ -364,7 +365,7 @@ def edit(folder, old, new):
 EDITS = {
     "run.seed is 7, not 0": ("seed = 0\ndevice", "seed = 7\ndevice"),
     "run.batch is 4, not 8": ("batch = 8", "batch = 4"),
-    "adam.lr is 0.5, not 0.0001": ("lr = 0.0001", "lr = 0.5"),
+    "adam.lr is 0.5, not 0.0002": ("lr = 0.0002", "lr = 0.5"),
     "track is ['doctor', 'curves'], not ['doctor']": ('"doctor",', '"doctor", "curves",'),
     "dcgan.activation is 'leaky', not 'relu'": ('activation = "relu"', 'activation = "leaky"'),
 }
