@@ -109,6 +109,7 @@ def test_each_generator_trains_with_the_norms_that_the_examples_add(slots, gen, 
     assert Run.start(chosen, tmp_path / "run").fit(progress=False).training.step == 2
 
 
+@pytest.mark.slow
 @every_row("slots", CHOSEN)
 @every_row("precision", ["fp32", "bf16"])
 def test_they_resume_to_the_same_bits(slots, precision, tmp_path):

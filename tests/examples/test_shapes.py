@@ -51,6 +51,7 @@ def test_the_data_of_the_examples_conform(cls):
     check_component(cls, **sizes)
 
 
+@pytest.mark.slow
 @every_row("data", BOTH)
 @every_row("precision", ["fp32", "bf16"])
 def test_they_resume_to_the_same_bits_pictures_included(data, precision, tmp_path):
@@ -191,6 +192,7 @@ def test_a_folder_that_cannot_be_used_is_refused(files, message, tmp_path):
 # ── whether they learn ────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "sizes"),

@@ -46,6 +46,8 @@ ROWS = {
     "P08": ("patches",), "P25": ("defaults", "types", "shares"), "P01": ("syntax", "fine"), "P02": ("needs",),
 }  # fmt: skip
 
+pytestmark = pytest.mark.xdist_group("checkup")  # the fixtures check every plugin once
+
 
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory):

@@ -305,11 +305,15 @@ def test_exported_names_are_sorted_and_importable():
     assert all(getattr(gancore, name) is not None for name in gancore.__all__)
 
 
+@cache
+def files_of_components():
+    return {Path(inspect.getfile(loading.load(row))) for row in FIRST_PARTY}
+
+
 @every_row("row", FIRST_PARTY, ids=lambda row: row.name)
 def test_every_option_is_read_outside_its_declaration(row):
     cls = loading.load(row)
-    files = {Path(inspect.getfile(loading.load(each))) for each in FIRST_PARTY}
-    siblings = files - {Path(inspect.getfile(cls))}
+    siblings = files_of_components() - {Path(inspect.getfile(cls))}
     own = [path for path in PLUGINS if row.distribution in path.parts and path not in siblings]
     text = "\n".join(path.read_text() for path in own)
     for option in options_of(cls).values():

@@ -79,7 +79,7 @@ def train_in_two_goes(name, folder):
 def sampled(names):
     """Leave two of three neighbours, which are mostly alike but for one option, to the slow tests."""
     return [
-        pytest.param(name, marks=pytest.mark.slow if number % 3 else ())
+        pytest.param(name, marks=pytest.mark.slow if number % 8 else ())
         for number, name in enumerate(names)
     ]
 

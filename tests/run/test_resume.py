@@ -176,6 +176,19 @@ CASES = [
 ]
 
 
+def keeps_state(cls):
+    return bool(state_fields(cls)) or hasattr(cls, "state_dict")
+
+
+def with_a_state_first():
+    """Mark as slow what has no state to lose."""
+    cases = []
+    for case in CASES:
+        marks = () if keeps_state(loading.load(case.values[0])) else pytest.mark.slow
+        cases.append(pytest.param(*case.values, id=case.id, marks=marks))
+    return cases
+
+
 def train_half(make, folder):
     assert fit_until(Run.start(make(), folder), HALF).training.step == HALF
 
@@ -192,7 +205,7 @@ def short_batches(monkeypatch):
 
 
 @pytest.mark.usefixtures("short_batches")
-@pytest.mark.parametrize(("row", "own"), CASES)
+@pytest.mark.parametrize(("row", "own"), with_a_state_first())
 def test_every_component_goes_on_as_if_it_had_never_stopped(row, own, tmp_path):
     whole, make = start_around(row, own, tmp_path)
     assert row.name in {each.component_name for each in whole.fit().composition.chosen}
@@ -200,10 +213,6 @@ def test_every_component_goes_on_as_if_it_had_never_stopped(row, own, tmp_path):
     assert HALF < parts.training.step == whole.training.step
     assert differences(whole.folder, parts.folder) == []
     assert sums(parts) == sums(whole)
-
-
-def keeps_state(cls):
-    return bool(state_fields(cls)) or hasattr(cls, "state_dict")
 
 
 REMEMBERING = [
