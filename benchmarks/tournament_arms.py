@@ -3,8 +3,9 @@
 An arm is a line of words for `gan run --recipe base`; that recipe was the default before.
 """
 
-CHOSEN_BY = ("pokemon", "mnist", "photos", "sprites")
+CHOSEN_BY = ("pokemon", "mnist", "photos", "sprites", "tiles", "icons", "dungeon")
 JUDGES = ("emoji",)  # nothing was chosen by these
+FLAT = ("sprites", "tiles", "icons")  # in flat colours
 
 EMA = "--reg ema --ema.decay .99"
 REUSE = "--n-critic.reuse-fakes true"
@@ -45,6 +46,7 @@ UNNORMED = f"{AT_ANY_RATE} {FAST} --critic-norm none"
 LAYERED = f"{AT_ANY_RATE} {FAST} --critic-norm layer"
 PICKER = f"{BASE} --gen colorpicker --dcgan-critic.bias true"
 R1 = "--reg r1 --r1.gamma 1"
+NOISE = "--reg instance-noise"
 PAIRED = f"--loss relativistic {R1} --reg r2 --r2.gamma 1"
 CHANGED = {
     "without biases": f"{BASE} {NEAREST} {SLOW}",
@@ -54,7 +56,8 @@ CHANGED = {
     "transposed convolutions": f"{BASE} {SLOW} {BIASES}",
     "hinge": f"{WON} --loss hinge",
     "relativistic": f"{WON} --loss relativistic",
-    "instance noise": f"{WON} --reg instance-noise",
+    "instance noise": f"{WON} {NOISE}",
+    "instance noise of σ .3": f"{WON} {NOISE} --instance-noise.sigma .3",
     "DiffAugment": f"{WON} --reg diffaugment",
     "layer norm for batch norm": f"{WON} --critic-norm layer",
     "R1 for batch norm, lr 2e-4": f"{UNNORMED} {R1}",
@@ -78,5 +81,7 @@ CHANGED = {
 }
 ARMS = SEARCHED | {f"default: {name}": words for name, words in CHANGED.items()}
 FINALISTS = ("old", "32: nearest, lr 1e-4, biases")
+# what the default is on images in flat colours
+FITTED = "default: R1 and R2 for batch norm, relativistic, lr 2e-4"
 SHORT = 100  # processor seconds of a run of the search
 FULL = 240  # of the finalists

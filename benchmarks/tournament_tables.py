@@ -9,6 +9,8 @@ from benchmarks.tournament_arms import (
     CHANGED,
     CHOSEN_BY,
     FINALISTS,
+    FITTED,
+    FLAT,
     FULL,
     JUDGES,
     SEARCHED,
@@ -16,6 +18,7 @@ from benchmarks.tournament_arms import (
 )
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "default.md"
+FOR_MOST = "default of others"  # than images in flat colours
 FIGURES = ("ratio", "precision", "recall", "coverage")
 
 
@@ -41,14 +44,14 @@ def figure_cells(found):
 
 
 def final_table(rows):
-    """Write a row for each data set and finalist, at the full time, of seeds that both have."""
+    """Write a row for each data set and finalist, at the full time, of seeds that all have."""
     lines = [
         "| data | composition | seeds | steps | Fréchet ÷ floor | precision | recall | coverage |",
         "| --- " * 8 + "|",
     ]
     for data in CHOSEN_BY + JUDGES:
         shared = shared_rows(rows, data)
-        for arm, name in zip(FINALISTS, ("base", "**default**"), strict=True):
+        for arm, name in finalists_of(data).items():
             found = last_figures(shared, data, arm, FULL)
             if found:
                 steps = round(statistics.fmean(each["step"] for each in found))
@@ -57,9 +60,17 @@ def final_table(rows):
     return lines
 
 
+def finalists_of(data):
+    """Return the arms that stand in the table of a data set, with what each is called there."""
+    old, won = FINALISTS
+    if data in FLAT:
+        return {old: "base", won: FOR_MOST, FITTED: "**default**"}
+    return {old: "base", won: "**default**"}
+
+
 def shared_rows(rows, data):
-    """List the rows of the finalists' full runs on a data set, of the seeds that both have."""
-    full = {arm: set() for arm in FINALISTS}
+    """List the rows of the finalists' full runs on a data set, of the seeds that all have."""
+    full = {arm: set() for arm in finalists_of(data)}
     for row in rows:
         if row["arm"] in full and (row["data"], row["seconds"]) == (data, FULL):
             full[row["arm"]].add(row["seed"])
@@ -83,16 +94,22 @@ def search_table(rows, seconds, names):
 
 
 def changed_table(rows, name):
-    """Write a row for the default, and one for each change to it, on a data set: the first seed."""
+    """Write a row for the default, and one for each change to it, on a data set: the first seed.
+
+    The default of the data set is set in bold.
+    """
     first = [row for row in rows if row["seed"] == 0]
     heads = "Fréchet ÷ floor | precision | recall | coverage"
     lines = [f"| {name} | steps | {heads} |", "| --- " * 6 + "|"]
-    for change in ("", *CHANGED):
-        arm = f"default: {change}" if change else FINALISTS[1]
-        found = last_figures(first, name, arm, FULL)
-        for figures in found:
+    arms = {FINALISTS[1]: FOR_MOST if name in FLAT else "**default**"}
+    for change in CHANGED:
+        arm = f"default: {change}"
+        fitted = arm == FITTED and name in FLAT
+        arms[arm] = f"**{change}**" if fitted else change
+    for arm, title in arms.items():
+        for figures in last_figures(first, name, arm, FULL):
             cells = " | ".join(figure_cells([figures]))
-            lines.append(f"| {change or '**default**'} | {figures['step']:,} | {cells} |")
+            lines.append(f"| {title} | {figures['step']:,} | {cells} |")
     return lines
 
 
@@ -103,7 +120,12 @@ def fill(text, rows):
         "search": lambda: search_table(rows, SHORT, ("pokemon", "mnist")),
         "longer": lambda: search_table(rows, FULL, ("photos", "pokemon", "sprites")),
         "changed-photos": lambda: changed_table(rows, "photos"),
+        "changed-emoji": lambda: changed_table(rows, "emoji"),
+        "changed-pokemon": lambda: changed_table(rows, "pokemon"),
         "changed-sprites": lambda: changed_table(rows, "sprites"),
+        "changed-icons": lambda: changed_table(rows, "icons"),
+        "changed-tiles": lambda: changed_table(rows, "tiles"),
+        "changed-dungeon": lambda: changed_table(rows, "dungeon"),
         "circumstances": lambda: made_with(rows),
     }
     return tables.fill(text, made)

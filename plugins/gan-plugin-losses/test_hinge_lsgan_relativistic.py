@@ -10,8 +10,8 @@ from support.tables import every_row
 from gan_plugin_losses.dual_contrastive import DualContrastive
 from gan_plugin_losses.hinge import Hinge
 from gan_plugin_losses.lsgan import LSGAN
-from gan_plugin_losses.relativistic import RaLSGAN, Relativistic
-from gancore import CompositionError, component, hookimpl
+from gan_plugin_losses.relativistic import RaLSGAN, Relativistic, RpGANZeroGP
+from gancore import CompositionError, component, compose, hookimpl
 from gancore.plugins.component import info_of
 from gancore.testing import check_component, check_gradients, scores_batch, some_batch, terms, train
 
@@ -41,7 +41,12 @@ class FirstHalf:
 
 @every_row(
     ("cls", "options"),
-    [*LOSSES, (Relativistic, {}), (RaLSGAN, {"form": "average", "base": "lsgan"})],
+    [
+        *LOSSES,
+        (Relativistic, {}),
+        (RpGANZeroGP, {}),
+        (RaLSGAN, {"form": "average", "base": "lsgan"}),
+    ],
 )
 def test_a_loss_conforms(cls, options):
     check_component(cls, **options)
@@ -152,6 +157,16 @@ def test_of_these_losses_only_least_squares_have_targets():
     assert [each for each in losses if "loss.targets" in info_of(each).provides] == [LSGAN]
 
 
+def test_pairs_with_penalties_are_the_relativistic_loss_with_both_of_them():
+    slots = {"reg": ["r1", "r2"], "critic_norm": "none"}
+    options = {"r1.gamma": 1, "r2.gamma": 1, "adam.lr": 2e-4}
+    preset = compose(recipe="base", loss="rpgan-zero-gp").recipe()
+    spelled = compose(recipe="base", loss="relativistic", options=options, **slots).recipe()
+    assert (preset.pop("loss"), spelled.pop("loss")) == ("rpgan-zero-gp", "relativistic")
+    assert preset.pop("rpgan-zero-gp") == spelled.pop("relativistic")
+    assert preset == spelled
+
+
 def test_rules_of_losses():
     bounded = {"reg": ["spectral-norm"], "critic-norm": "none"}
     smoothed = {"reg": ["label-smoothing", "spectral-norm"], "critic-norm": "none"}
@@ -166,6 +181,11 @@ def test_rules_of_losses():
             ({"loss": "relativistic"}, "note: pairs of scores alone do not bound"),
             ({"loss": "relativistic", **penalties}, None),
             ({"loss": "relativistic", "relativistic.form": "average"}, None),
+            ({"loss": "rpgan-zero-gp"}, None),
+            (
+                {"loss": "rpgan-zero-gp", "critic-norm": "batch"},
+                "refused: the penalty is defined for each",
+            ),
             ({"loss": "ralsgan"}, None),
             ({"loss": "ralsgan", "reg": ["noisy-labels"]}, "refused: a loss without targets has"),
             ({"loss": "dual-contrastive"}, None),

@@ -160,8 +160,8 @@ def test_a_run_without_out_goes_into_the_first_free_folder(gan_here, tmp_path):
     for _ in range(2):
         gan_here("run", "--steps", "0", *TINY)
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
-        "dcgan-bce-1",
-        "dcgan-bce-2",
+        "dcgan-rpgan-zero-gp-1",
+        "dcgan-rpgan-zero-gp-2",
     ]
 
 

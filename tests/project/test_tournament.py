@@ -4,8 +4,18 @@ import torch
 from support.tables import every_row
 
 from benchmarks import tournament, tournament_tables
-from benchmarks.tournament_arms import ARMS, CHOSEN_BY, FINALISTS, FULL, JUDGES
+from benchmarks.tournament_arms import (
+    ARMS,
+    CHOSEN_BY,
+    FINALISTS,
+    FITTED,
+    FLAT,
+    FULL,
+    JUDGES,
+)
 from gancore import StoredData, compose
+from gancore.recipe.for_data import fit_to_data
+from gancore.train.data import has_flat_colours
 
 STORED = tournament.read()
 DATA = StoredData(torch.zeros(64, 3, 16, 16))
@@ -19,14 +29,26 @@ def test_every_arm_composes(arm):
     assert len(set(flags)) == len(flags), "gan run refuses an option that is given twice"
 
 
-def test_the_winner_is_what_a_run_composes_when_nothing_is_said():
-    won = tournament.composed(FINALISTS[1], DATA, seed=0).recipe()
-    default = compose().recipe()
+@every_row(("arm", "tags"), [(FINALISTS[1], []), (FITTED, ["data.flat-colours"])])
+def test_the_winner_is_what_a_run_composes_when_nothing_is_said(arm, tags):
+    won = tournament.composed(arm, DATA, seed=0).recipe()
+    default = fit_to_data(compose(), tags).recipe()
     assert won["run"]["batch"] == default["run"]["batch"]
+    if tags:
+        # a preset is its loss under another name
+        assert (won.pop("loss"), default.pop("loss")) == ("relativistic", "rpgan-zero-gp")
+        assert won.pop("relativistic") == default.pop("rpgan-zero-gp")
     for each in (won, default):
         for name in ("run", "track", "doctor", "without"):
             each.pop(name, None)
     assert won == default
+
+
+def test_the_data_sets_in_flat_colours_are_those_that_a_run_finds_to_be():
+    for name in CHOSEN_BY + JUDGES:
+        data = tournament.open_named(name, "images")
+        if data is not None:
+            assert has_flat_colours(data) == (name in FLAT), name
 
 
 def test_the_first_finalist_is_what_recipes_lie_on():
@@ -48,7 +70,7 @@ def test_a_stored_run_says_with_what_it_was_made():
     assert not [tournament.key_of(row) for row in STORED if told - set(row)]
 
 
-def test_both_finalists_are_shown_by_the_same_seeds():
+def test_all_finalists_are_shown_by_the_same_seeds():
     """A run that is missing on one side alone would make the means of the table unequal."""
     rows = [
         row
@@ -62,10 +84,10 @@ def test_both_finalists_are_shown_by_the_same_seeds():
         assert [row["seed"] for row in full] == [0, 2]
 
 
-def test_every_data_set_of_the_page_has_runs_of_both_finalists():
+def test_every_data_set_of_the_page_has_runs_of_all_finalists():
     for data in CHOSEN_BY + JUDGES:
         shown = tournament_tables.shared_rows(STORED, data)
-        assert {row["arm"] for row in shown} >= set(FINALISTS), data
+        assert {row["arm"] for row in shown} >= set(tournament_tables.finalists_of(data)), data
 
 
 def test_training_stops_at_the_time_that_is_given(monkeypatch):

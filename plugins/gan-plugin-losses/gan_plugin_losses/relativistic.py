@@ -95,3 +95,17 @@ class Relativistic:
 )
 class RaLSGAN(Relativistic):
     """Ask each score to be 1 above the other side's average: relativistic average least squares."""
+
+
+@preset(
+    source="Huang et al., NeurIPS 2024, arXiv:2501.05441, section 2; γ and rate are gancore's",
+    defaults={
+        "reg": ["r1", "r2"],
+        "r1": {"gamma": 1.0},
+        "r2": {"gamma": 1.0},
+        "critic-norm": "none",
+        "adam": {"lr": 2e-4},
+    },
+)
+class RpGANZeroGP(Relativistic):
+    """Compare reals and fakes in pairs, with R1 and R2: gradients penalised on both sides."""
