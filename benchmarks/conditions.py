@@ -22,11 +22,14 @@ from benchmarks.tournament import Scores, open_named, train
 from gan_plugin_metrics.classifier import classifier_of
 from gan_plugin_metrics.labelled import class_figures
 from gancore import Progress, compose
+from gancore.recipe.for_data import fit_to_data
+from gancore.train.data import has_flat_colours
 
 ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "benchmarks" / "results" / "conditions.jsonl"
 PAGE = ROOT / "docs" / "how-to" / "classes.md"
 DATA = ("mnist", "letters", "sprites")
+LOSSES = {"mnist": "bce", "letters": "bce", "sprites": "rpgan-zero-gp"}  # those of `gan run`
 SECONDS = 300
 ARMS = {
     "none": [],
@@ -57,9 +60,10 @@ class LabelledScores(Scores):
 
 
 def composed(arm, data, seed):
-    """Compose an arm for a data set of its own size."""
+    """Compose an arm for a data set of its own size, with what `gan run` chooses for such data."""
     settings = {"seed": seed, "size": "x".join(map(str, data.shape[1:]))}
-    return compose(data="sprites", cond=ARMS[arm], without=["doctor"], settings=settings)
+    made = compose(data="sprites", cond=ARMS[arm], without=["doctor"], settings=settings)
+    return fit_to_data(made, ["data.flat-colours"] if has_flat_colours(data) else [])
 
 
 def measure(arms, names, seeds, seconds):
@@ -73,8 +77,10 @@ def measure(arms, names, seeds, seconds):
             wanted = [arm for arm in arms if (name, arm, seed, seconds) not in done]
             scores = LabelledScores(data) if wanted else None
             for arm in wanted:
-                found, _ = train(composed(arm, data, seed), data, seconds, scores)
+                composition = composed(arm, data, seed)
+                found, _ = train(composition, data, seconds, scores)
                 entry = {"data": name, "arm": arm, "cond": ARMS[arm], "seed": seed, **found}
+                (entry["loss"],) = composition.slots["loss"]
                 entry["reals"] = round(scores.classifier.accuracy, 4)
                 append_run(STORED, {**entry, **known})
                 print(f"{name} {arm} seed {seed}: {found['stages']['1.0']}", flush=True)
@@ -86,7 +92,9 @@ def key_of(row):
 
 def read():
     """Read what is stored, the runs of arms as they are now."""
-    return [row for row in read_runs(STORED) if ARMS.get(row["arm"]) == row["cond"]]
+    rows = [row for row in read_runs(STORED) if ARMS.get(row["arm"]) == row["cond"]]
+    # the first runs have no loss, because all of them had the same
+    return [row for row in rows if row.get("loss", "bce") == LOSSES[row["data"]]]
 
 
 def table(rows):

@@ -1,23 +1,28 @@
 """The benchmark of conditions: its arms compose, its table is that of what is stored."""
 
+import pytest
+
 from benchmarks import conditions
 from benchmarks.tournament import open_named
 from gancore import Training, compose
+from gancore.recipe.for_data import fit_to_data
 
 STORED = conditions.read()
 
 
 def test_an_arm_differs_from_the_default_by_its_conditions_alone():
-    data = open_named("letters", "")
-    default = compose(data="sprites").recipe()
-    for arm, names in conditions.ARMS.items():
-        recipe = conditions.composed(arm, data, seed=2).recipe()
-        assert recipe.pop("cond", []) == names
-        assert {name: recipe[name] for name in ("gen", "loss", "reg", "ema", "n-critic")} == {
-            name: default[name] for name in ("gen", "loss", "reg", "ema", "n-critic")
-        }
+    kept = ("gen", "loss", "reg", "ema", "n-critic", "critic-norm")
+    for name, tags in (("letters", []), ("sprites", ["data.flat-colours"])):
+        data = open_named(name, "")
+        default = fit_to_data(compose(data="sprites"), tags).recipe()
+        assert default["loss"] == conditions.LOSSES[name]
+        for arm, names in conditions.ARMS.items():
+            recipe = conditions.composed(arm, data, seed=2).recipe()
+            assert recipe.pop("cond", []) == names
+            assert {each: recipe[each] for each in kept} == {each: default[each] for each in kept}
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_by_how_many_samples_show_their_label():
     data = open_named("letters", "")
     scores = conditions.LabelledScores(data)
