@@ -23,7 +23,7 @@ from gan_plugin_metrics.classifier import classifier_of
 from gan_plugin_metrics.labelled import class_figures
 from gancore import Progress, compose
 from gancore.recipe.for_data import fit_to_data
-from gancore.train.data import has_flat_colours
+from gancore.train.data import fitting_tags
 
 ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "benchmarks" / "results" / "conditions.jsonl"
@@ -63,7 +63,7 @@ def composed(arm, data, seed):
     """Compose an arm for a data set of its own size, with what `gan run` chooses for such data."""
     settings = {"seed": seed, "size": "x".join(map(str, data.shape[1:]))}
     made = compose(data="sprites", cond=ARMS[arm], without=["doctor"], settings=settings)
-    return fit_to_data(made, ["data.flat-colours"] if has_flat_colours(data) else [])
+    return fit_to_data(made, fitting_tags(data))
 
 
 def measure(arms, names, seeds, seconds):

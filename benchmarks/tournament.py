@@ -2,6 +2,7 @@
 
     python -m benchmarks.tournament list                       # arms and data sets
     python -m benchmarks.tournament measure old new --seeds 3  # train what is not stored yet
+    python -m benchmarks.tournament colours                    # count the colours of each data set
     python -m benchmarks.tournament table                      # write docs/default.md
 
 Every arm gets the same processor time, counted in its training steps alone, on one thread. Its
@@ -14,6 +15,7 @@ there are left out. Some served for judging alone: nothing was chosen by them.
 """
 
 import argparse
+import json
 import statistics
 import time
 from functools import cache
@@ -32,6 +34,7 @@ from gan_plugin_evaluation.yardstick import measure as figures_of
 from gan_plugin_metrics.extractors import open_extractor
 from gancore import Progress, Training, compose, open_data
 from gancore.run.pictures import grid, save_picture
+from gancore.train.data import colour_statistics
 
 ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "benchmarks" / "results" / "tournament.jsonl"
@@ -145,6 +148,17 @@ def measure(arms, names, seeds, seconds, images, pictures):
                 print(f"{name} {arm} seed {seed}: {last} ({wall:.0f} s)", flush=True)
 
 
+def count_colours(images):
+    """Store by what a run tells images in flat colours from others, of each colour data set."""
+    found = {}
+    for name in CHOSEN_BY + JUDGES:
+        data = open_named(name, images)
+        if data is not None and data.shape[0] >= 3:
+            colours, alike = colour_statistics(data)
+            found[name] = {"images": len(data), "colours": colours, "alike": round(alike, 4)}
+    tournament_tables.COLOURS.write_text(json.dumps(found, indent=1) + "\n")
+
+
 def key_of(entry):
     return entry["data"], entry["arm"], entry["seed"], entry["seconds"]
 
@@ -188,6 +202,8 @@ def main():
     measuring.add_argument("--pictures", help="folder for a grid of each run's samples")
     showing = kinds.add_parser("show", help="print the standing")
     showing.add_argument("--seconds", type=int, default=FULL)
+    counting = kinds.add_parser("colours", help="count the colours of each data set")
+    counting.add_argument("--images", default="images", help="folder of the judges' images")
     kinds.add_parser("table", help="write docs/default.md")
     kinds.add_parser("list", help="name the arms")
     given = parser.parse_args()
@@ -197,6 +213,8 @@ def main():
         measure(given.arms, names, seeds, given.seconds, given.images, given.pictures)
     elif given.what == "show":
         standing(read(), given.seconds)
+    elif given.what == "colours":
+        count_colours(given.images)
     elif given.what == "table":
         print(f"written: {tournament_tables.write_page(read())}")
     else:

@@ -46,7 +46,6 @@ UNNORMED = f"{AT_ANY_RATE} {FAST} --critic-norm none"
 LAYERED = f"{AT_ANY_RATE} {FAST} --critic-norm layer"
 PICKER = f"{BASE} --gen colorpicker --dcgan-critic.bias true"
 R1 = "--reg r1 --r1.gamma 1"
-NOISE = "--reg instance-noise"
 PAIRED = f"--loss relativistic {R1} --reg r2 --r2.gamma 1"
 CHANGED = {
     "without biases": f"{BASE} {NEAREST} {SLOW}",
@@ -56,8 +55,7 @@ CHANGED = {
     "transposed convolutions": f"{BASE} {SLOW} {BIASES}",
     "hinge": f"{WON} --loss hinge",
     "relativistic": f"{WON} --loss relativistic",
-    "instance noise": f"{WON} {NOISE}",
-    "instance noise of σ .3": f"{WON} {NOISE} --instance-noise.sigma .3",
+    "instance noise": f"{WON} --reg instance-noise",
     "DiffAugment": f"{WON} --reg diffaugment",
     "layer norm for batch norm": f"{WON} --critic-norm layer",
     "R1 for batch norm, lr 2e-4": f"{UNNORMED} {R1}",

@@ -1,5 +1,6 @@
 """The tables of docs/default.md, made from the stored runs of the tournament."""
 
+import json
 import statistics
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from benchmarks.tournament_arms import (
 )
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "default.md"
+COLOURS = Path(__file__).resolve().parent / "results" / "colours.json"
 FOR_MOST = "default of others"  # than images in flat colours
 FIGURES = ("ratio", "precision", "recall", "coverage")
 
@@ -113,9 +115,22 @@ def changed_table(rows, name):
     return lines
 
 
+def colours_table():
+    """Write a row for each data set: what tells images in flat colours from others."""
+    lines = [
+        "| data | images | colours of an image | pixels like their right neighbour |",
+        "| --- " * 4 + "|",
+    ]
+    for name, found in json.loads(COLOURS.read_text()).items():
+        cells = f"{found['images']:,} | {found['colours']:g} | {found['alike']:.2f}"
+        lines.append(f"| {name} | {cells} |")
+    return lines
+
+
 def fill(text, rows):
     """Return the page with every table made anew. Raises KeyError for an unknown table."""
     made = {
+        "colours": colours_table,
         "final": lambda: final_table(rows),
         "search": lambda: search_table(rows, SHORT, ("pokemon", "mnist")),
         "longer": lambda: search_table(rows, FULL, ("photos", "pokemon", "sprites")),

@@ -16,8 +16,7 @@ from gancore.train.data import (
     AREA_ON_GPU,
     Data,
     adapt_data,
-    data_tags,
-    has_flat_colours,
+    fitting_tags,
     make_data,
 )
 from gancore.train.loop import Training
@@ -50,10 +49,7 @@ def with_fitting_choices(composition: Composition, data: Data) -> Composition:
     """Compose again with what the recipes choose for such data, where they choose something."""
     if not composition.fitted_tags:
         return composition
-    tags = data_tags(data)
-    if has_flat_colours(data):
-        tags.add("data.flat-colours")
-    fitted = fit_to_data(composition, tags)
+    fitted = fit_to_data(composition, fitting_tags(data))
     return composition if fitted is composition else guarded(fitted)
 
 

@@ -280,15 +280,25 @@ def data_tags(data: Data) -> set[str]:
     return tags
 
 
-def has_flat_colours(data: Data) -> bool:
-    """Return whether images are in flat colours, as those are that were drawn pixel by pixel.
+def fitting_tags(data: Data) -> set[str]:
+    """Return the tags for which a recipe may make choices: those of `data_tags`, and flat colours.
 
-    In the median of 64 images there are at most 32 colours, and at least half of the pixels have
-    the colour of their right neighbour. Images that were resized or photographed have hundreds of
-    colours. Grey images never count.
+    Images in flat colours, as drawn pixel by pixel, have at most 32 colours in the median, and at
+    least half of the pixels have the colour of their right neighbour. Images that were resized or
+    photographed have hundreds of colours. Grey images never count.
     """
-    if len(data.shape) != 3 or data.shape[0] < 3 or len(data) == 0:
-        return False
+    tags = data_tags(data)
+    if len(data.shape) == 3 and data.shape[0] >= 3 and len(data) > 0:
+        colours, alike = colour_statistics(data)
+        if colours <= MOST_COLOURS and alike >= LEAST_ALIKE:
+            tags.add("data.flat-colours")
+    return tags
+
+
+def colour_statistics(data: Data) -> tuple[float, float]:
+    """Return the medians, over 64 images, of the number of colours, and of the share of pixels that
+    have the colour of their right neighbour.
+    """
     rows = torch.linspace(0, len(data) - 1, min(LOOKED_AT, len(data)), dtype=torch.float64)
     images, _ = data.take(rows.round().long(), torch.Generator())
     levels = ((images.double() + 1) * 127.5).round()  # of each channel, 0 to 255
@@ -297,7 +307,7 @@ def has_flat_colours(data: Data) -> bool:
     colours = (levels * places.view(-1, 1, 1)).sum(1)
     alike = (colours[:, :, 1:] == colours[:, :, :-1]).double().flatten(1).mean(1)
     counts = [len(torch.unique(each)) for each in colours]
-    return median(counts) <= MOST_COLOURS and median(alike.tolist()) >= LEAST_ALIKE
+    return median(counts), median(alike.tolist())
 
 
 def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:

@@ -15,7 +15,7 @@ from benchmarks.tournament_arms import (
 )
 from gancore import StoredData, compose
 from gancore.recipe.for_data import fit_to_data
-from gancore.train.data import has_flat_colours
+from gancore.train.data import fitting_tags
 
 STORED = tournament.read()
 DATA = StoredData(torch.zeros(64, 3, 16, 16))
@@ -48,7 +48,7 @@ def test_the_data_sets_in_flat_colours_are_those_that_a_run_finds_to_be():
     for name in CHOSEN_BY + JUDGES:
         data = tournament.open_named(name, "images")
         if data is not None:
-            assert has_flat_colours(data) == (name in FLAT), name
+            assert ("data.flat-colours" in fitting_tags(data)) == (name in FLAT), name
 
 
 def test_the_first_finalist_is_what_recipes_lie_on():

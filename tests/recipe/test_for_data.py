@@ -13,7 +13,7 @@ from gancore import Run, StoredData, UsageError, compose, open_data
 from gancore.recipe.compose import Composition, resolve
 from gancore.recipe.for_data import fit_to_data
 from gancore.recipe.toml import read_recipe
-from gancore.train.data import has_flat_colours
+from gancore.train.data import fitting_tags
 
 POINTS = """
 gen = "mlp"
@@ -174,6 +174,10 @@ def test_a_strangers_recipe_fetches_nothing_for_some_data_alone(gan_here, tmp_pa
 
 
 # ── flat colours ──────────────────────────────────────────────────────────────────────────────────
+
+
+def has_flat_colours(data):
+    return "data.flat-colours" in fitting_tags(data)
 
 
 def images(colours, channels=3, count=5):

@@ -180,7 +180,7 @@ def keeps_state(cls):
     return bool(state_fields(cls)) or hasattr(cls, "state_dict")
 
 
-def with_a_state_first():
+def with_stateless_ones_slow():
     """Mark as slow what has no state to lose."""
     cases = []
     for case in CASES:
@@ -205,7 +205,7 @@ def short_batches(monkeypatch):
 
 
 @pytest.mark.usefixtures("short_batches")
-@pytest.mark.parametrize(("row", "own"), with_a_state_first())
+@pytest.mark.parametrize(("row", "own"), with_stateless_ones_slow())
 def test_every_component_goes_on_as_if_it_had_never_stopped(row, own, tmp_path):
     whole, make = start_around(row, own, tmp_path)
     assert row.name in {each.component_name for each in whole.fit().composition.chosen}
